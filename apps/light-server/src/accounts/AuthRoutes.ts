@@ -1,0 +1,47 @@
+/**
+ * `POST /v1/auth`: a signed challenge for a token.
+ *
+ * @since 0.1.0
+ */
+import { Effect, Layer, Schema } from "effect"
+import { HttpApp } from "../http/HttpApp.ts"
+import { AccountStore } from "./AccountStore.ts"
+import { Login } from "./Login.ts"
+import { Tokens } from "./Tokens.ts"
+
+/** Base64 of what a client sends is short; the rest is noise. */
+const Base64 = Schema.String.pipe(Schema.maxLength(1024))
+
+const Credentials = Schema.Struct({
+  publicKey: Base64,
+  challenge: Base64,
+  signature: Base64,
+  contentPublicKey: Schema.optional(Base64),
+  contentPublicKeySig: Schema.optional(Base64)
+})
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<never, never, HttpApp | Login | AccountStore | Tokens> = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const http = yield* HttpApp
+    const login = yield* Login
+    const accounts = yield* AccountStore
+    const tokens = yield* Tokens
+    yield* http.register((app) => {
+      app.post("/v1/auth", { schema: { body: Credentials } }, (request, reply) =>
+        http.answer(
+          request,
+          reply,
+          login.prove(request.body).pipe(
+            Effect.flatMap(accounts.signIn),
+            Effect.flatMap(tokens.issue),
+            Effect.map((token) => ({ success: true, token }))
+          )
+        )
+      )
+    })
+  })
+)

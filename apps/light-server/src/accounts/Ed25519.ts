@@ -1,0 +1,45 @@
+/**
+ * Ed25519 by the engine that Node brings, off the main thread.
+ *
+ * @since 0.1.0
+ */
+import { Effect } from "effect"
+import { createPrivateKey, createPublicKey, type KeyObject, verify as verifySignature } from "node:crypto"
+
+/** The fixed head of a raw key of 32 bytes in DER, RFC 8410. */
+const spkiHead = Buffer.from("302a300506032b6570032100", "hex")
+const pkcs8Head = Buffer.from("302e020100300506032b657004220420", "hex")
+
+/**
+ * The private key that a seed of 32 bytes makes.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const privateKeyOf = (seed: Uint8Array): KeyObject =>
+  createPrivateKey({ key: Buffer.concat([pkcs8Head, seed]), format: "der", type: "pkcs8" })
+
+/**
+ * Says whether `signature` is one of `message` by `publicKey`. Wrong lengths
+ * are a no.
+ *
+ * Stricter than the JavaScript library that clients sign with: a signature
+ * whose scalar is not reduced is a no here, so that one message has one
+ * signature.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const verify = (options: {
+  readonly publicKey: Uint8Array
+  readonly message: Uint8Array
+  readonly signature: Uint8Array
+}): Effect.Effect<boolean> =>
+  options.publicKey.length !== 32 || options.signature.length !== 64
+    ? Effect.succeed(false)
+    : Effect.async<boolean>((resume) => {
+        const key = createPublicKey({ key: Buffer.concat([spkiHead, options.publicKey]), format: "der", type: "spki" })
+        verifySignature(null, options.message, key, options.signature, (error, isValid) =>
+          resume(Effect.succeed(error === null && isValid))
+        )
+      })

@@ -1,0 +1,153 @@
+/**
+ * Proof that a client holds the key of its account.
+ *
+ * The client chooses the challenge itself, so a signed triple that somebody
+ * recorded would be good for ever. It is remembered, and refused when it comes
+ * again later than a retry would.
+ *
+ * @since 0.1.0
+ */
+import { Clock, Context, Duration, Effect, Layer } from "effect"
+import { LRUCache } from "lru-cache"
+import { createHash } from "node:crypto"
+import { InvalidInput, TooManyRequests, Unauthorized } from "../http/Failure.ts"
+import * as Ed25519 from "./Ed25519.ts"
+
+/**
+ * What a client sends, all in base64.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Credentials {
+  readonly publicKey: string
+  readonly challenge: string
+  readonly signature: string
+  readonly contentPublicKey?: string | undefined
+  readonly contentPublicKeySig?: string | undefined
+}
+
+/**
+ * The key that the client has proven to hold.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ProvenKey {
+  readonly publicKey: Uint8Array
+  readonly content: { readonly publicKey: Uint8Array; readonly signature: Uint8Array } | undefined
+}
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class Login extends Context.Tag("light-server/Login")<
+  Login,
+  {
+    readonly prove: (
+      credentials: Credentials
+    ) => Effect.Effect<ProvenKey, Unauthorized | InvalidInput | TooManyRequests>
+  }
+>() {}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** Signatures checked at once. */
+  readonly concurrency?: number
+  /** Logins that may wait for their check; one more fails with `TooManyRequests`. */
+  readonly capacity?: number
+  /** A triple that comes again within this time is a retry of the same client. */
+  readonly retryWindow?: Duration.DurationInput
+  /** A triple that comes again within this time, and is no retry, is refused. */
+  readonly replayWindow?: Duration.DurationInput
+  /** Triples remembered; the oldest are forgotten first. */
+  readonly replayCapacity?: number
+}
+
+const bytesOf = (base64: string): Uint8Array => Buffer.from(base64, "base64")
+
+/** What the content key's signature covers in front of the key. */
+const contentKeyPrefix = Buffer.from("Happy content key v1\0", "ascii")
+
+const decodeContent = (credentials: Credentials): Effect.Effect<ProvenKey["content"], InvalidInput> => {
+  const { contentPublicKey, contentPublicKeySig } = credentials
+  if (contentPublicKey === undefined && contentPublicKeySig === undefined) return Effect.succeed(undefined)
+  if (contentPublicKey === undefined || contentPublicKeySig === undefined) {
+    return new InvalidInput({ error: "contentPublicKey and contentPublicKeySig go together" })
+  }
+  const content = { publicKey: bytesOf(contentPublicKey), signature: bytesOf(contentPublicKeySig) }
+  return content.publicKey.length === 32
+    ? Effect.succeed(content)
+    : new InvalidInput({ error: "Invalid contentPublicKey" })
+}
+
+const fingerprint = (publicKey: Uint8Array, challenge: Uint8Array) =>
+  createHash("sha256").update(publicKey).update(challenge).digest("base64")
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: Options = {}): Effect.Effect<Login["Type"]> =>
+  Effect.gen(function* () {
+    const retryMillis = Duration.toMillis(options.retryWindow ?? "30 seconds")
+    const replayMillis = Duration.toMillis(options.replayWindow ?? "24 hours")
+    const capacity = options.capacity ?? 256
+    const seen = new LRUCache<string, number>({ max: options.replayCapacity ?? 20_000 })
+    const places = yield* Effect.makeSemaphore(options.concurrency ?? 4)
+    let waiterCount = 0
+
+    /** Counts who waits, so that a storm of logins is refused instead of queued. */
+    const inPlace = <A, E>(self: Effect.Effect<A, E>): Effect.Effect<A, E | TooManyRequests> =>
+      Effect.suspend((): Effect.Effect<A, E | TooManyRequests> =>
+        waiterCount >= capacity
+          ? new TooManyRequests({ retryAfterMillis: 1000 })
+          : Effect.acquireUseRelease(
+              Effect.sync(() => waiterCount++),
+              () => places.withPermits(1)(self),
+              () => Effect.sync(() => waiterCount--)
+            )
+      )
+
+    /** The first time counts; a retry does not prolong its window. */
+    const isReplay = (key: string, now: number) => {
+      const since = seen.get(key)
+      if (since === undefined || now - since > replayMillis || now < since) {
+        seen.set(key, now)
+        return false
+      }
+      return now - since > retryMillis
+    }
+
+    return Login.of({
+      prove: (credentials) =>
+        Effect.gen(function* () {
+          const publicKey = bytesOf(credentials.publicKey)
+          if (publicKey.length !== 32) return yield* new Unauthorized({ error: "Invalid public key" })
+          const content = yield* decodeContent(credentials)
+          const challenge = bytesOf(credentials.challenge)
+          const signature = bytesOf(credentials.signature)
+          const isProven = yield* inPlace(Ed25519.verify({ publicKey, message: challenge, signature }))
+          if (!isProven) return yield* new Unauthorized({ error: "Invalid signature" })
+          if (content !== undefined) {
+            const message = Buffer.concat([contentKeyPrefix, content.publicKey])
+            const isSigned = yield* inPlace(Ed25519.verify({ publicKey, message, signature: content.signature }))
+            if (!isSigned) return yield* new InvalidInput({ error: "Invalid contentPublicKeySig" })
+          }
+          if (isReplay(fingerprint(publicKey, challenge), yield* Clock.currentTimeMillis)) {
+            return yield* new Unauthorized({ error: "Invalid signature" })
+          }
+          return { publicKey, content }
+        })
+    })
+  })
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options = {}): Layer.Layer<Login> => Layer.effect(Login, make(options))

@@ -1,0 +1,136 @@
+/**
+ * Tokens: signed statements about an account, which only this server reads.
+ *
+ * @since 0.1.0
+ */
+import { Clock, Context, Duration, Effect, Layer, Option, Redacted, Schema } from "effect"
+import { jwtVerify, SignJWT } from "jose"
+import { LRUCache } from "lru-cache"
+import { createHash, createPublicKey, hkdfSync } from "node:crypto"
+import { DataDirectory } from "../database/DataDirectory.ts"
+import { DatabaseReader } from "../database/DatabaseReader.ts"
+import { Authenticator } from "../http/Authenticator.ts"
+import { Unauthorized } from "../http/Failure.ts"
+import * as Ed25519 from "./Ed25519.ts"
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class Tokens extends Context.Tag("light-server/Tokens")<
+  Tokens,
+  {
+    /** A token that speaks for the account. It does not expire. */
+    readonly issue: (accountId: string) => Effect.Effect<string>
+  }
+>() {}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** Verified tokens remembered; the least used are forgotten first. */
+  readonly cacheCapacity?: number
+  /** How long a verified token, and that its account exists, is believed without a look. */
+  readonly cacheTime?: Duration.DurationInput
+  /** How far the clock may have stepped back since a token was made. */
+  readonly clockTolerance?: Duration.DurationInput
+}
+
+const algorithm = "EdDSA"
+const issuer = "happier-light"
+const audience = "happier-client"
+
+/** Changing it makes every token that is out there invalid. */
+const purpose = "light-server token signing key v1"
+
+/** Longer ones are none of ours, and not worth a hash. */
+const tokenLengthMax = 2048
+
+const keysOf = (masterSecret: Redacted.Redacted) => {
+  const seed = hkdfSync("sha256", Redacted.value(masterSecret), "", purpose, 32)
+  const privateKey = Ed25519.privateKeyOf(new Uint8Array(seed))
+  return { privateKey, publicKey: createPublicKey(privateKey) }
+}
+
+const invalid = new Unauthorized({ error: "Invalid token" })
+
+const digest = (token: string) => createHash("sha256").update(token).digest("base64")
+
+const make = (options: Options) =>
+  Effect.gen(function* () {
+    const { masterSecret } = yield* DataDirectory
+    const reader = yield* DatabaseReader
+    const { privateKey, publicKey } = keysOf(masterSecret)
+    const cacheMillis = Duration.toMillis(options.cacheTime ?? "30 seconds")
+    const clockTolerance = Duration.toSeconds(options.clockTolerance ?? "1 day")
+    // The digest is the key: a dump of the process holds no token.
+    const verified = new LRUCache<string, { readonly accountId: string; readonly untilMillis: number }>({
+      max: options.cacheCapacity ?? 10_000
+    })
+
+    const issue = (accountId: string) =>
+      Effect.gen(function* () {
+        const now = Math.floor((yield* Clock.currentTimeMillis) / 1000)
+        return yield* Effect.promise(() =>
+          new SignJWT()
+            .setProtectedHeader({ alg: algorithm, typ: "JWT" })
+            .setSubject(accountId)
+            .setIssuer(issuer)
+            .setAudience(audience)
+            .setIssuedAt(now)
+            .setNotBefore(now)
+            .sign(privateKey)
+        )
+      })
+
+    const subjectOf = (token: string, nowMillis: number) =>
+      Effect.tryPromise({
+        try: () =>
+          jwtVerify(token, publicKey, {
+            algorithms: [algorithm],
+            issuer,
+            audience,
+            clockTolerance,
+            currentDate: new Date(nowMillis),
+            requiredClaims: ["sub", "iat"]
+          }),
+        catch: () => invalid
+      }).pipe(Effect.flatMap(({ payload }) => (payload.sub === undefined ? invalid : Effect.succeed(payload.sub))))
+
+    const verify = (token: string) =>
+      Effect.gen(function* () {
+        if (token.length > tokenLengthMax) return yield* invalid
+        const now = yield* Clock.currentTimeMillis
+        const key = digest(token)
+        const known = verified.get(key)
+        // A clock that stepped back must not keep an entry alive for longer than its time.
+        if (known !== undefined && now < known.untilMillis && now >= known.untilMillis - cacheMillis) {
+          return known.accountId
+        }
+        const accountId = yield* subjectOf(token, now)
+        const account = yield* reader.first(Schema.Struct({ id: Schema.String }), "SELECT id FROM Account WHERE id = ?", [
+          accountId
+        ])
+        if (Option.isNone(account)) {
+          verified.delete(key)
+          return yield* invalid
+        }
+        verified.set(key, { accountId, untilMillis: now + cacheMillis })
+        return accountId
+      })
+
+    return Context.make(Tokens, Tokens.of({ issue })).pipe(Context.add(Authenticator, Authenticator.of({ verify })))
+  })
+
+/**
+ * Tokens signed with Ed25519 by a key derived from the master secret.
+ * Algorithm, issuer and audience are pinned, and the account must still exist.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  options: Options = {}
+): Layer.Layer<Tokens | Authenticator, never, DataDirectory | DatabaseReader> => Layer.effectContext(make(options))

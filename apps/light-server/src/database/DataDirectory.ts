@@ -1,0 +1,143 @@
+/**
+ * The directory of the server, and the secret in it.
+ *
+ * @since 0.1.0
+ */
+import { Context, Effect, Layer, Redacted, Schema } from "effect"
+import { randomBytes } from "node:crypto"
+import fs from "node:fs/promises"
+import path from "node:path"
+
+/**
+ * The directory or the secret cannot be used. The message says what to do.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class DataDirectoryUnusable extends Schema.TaggedError<DataDirectoryUnusable>(
+  "light-server/DataDirectoryUnusable"
+)("DataDirectoryUnusable", { path: Schema.String, reason: Schema.String }) {
+  /** @since 0.1.0 */
+  override get message(): string {
+    return `${this.path}: ${this.reason}`
+  }
+}
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class DataDirectory extends Context.Tag("light-server/DataDirectory")<
+  DataDirectory,
+  {
+    readonly path: string
+    /** Seed of the tokens. It leaves this service only as keys derived from it. */
+    readonly masterSecret: Redacted.Redacted
+  }
+>() {}
+
+/**
+ * Name of the secret's file in the directory.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const secretFile = "handy-master-secret.txt"
+
+const codeOf = (cause: unknown) => (cause instanceof Error && "code" in cause ? String(cause.code) : "UNKNOWN")
+
+const attempt = <A>(path: string, doing: string, run: () => Promise<A>) =>
+  Effect.tryPromise({
+    try: run,
+    catch: (cause) => new DataDirectoryUnusable({ path, reason: `cannot ${doing} (${codeOf(cause)})` })
+  })
+
+/** Written aside and linked into place: a crash leaves no half secret, and of two first starts one wins. */
+const createSecret = (directory: string, file: string) =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => path.join(directory, `.${secretFile}.${process.pid}.${randomBytes(4).toString("hex")}`)),
+    (aside) =>
+      attempt(file, "create the secret", async () => {
+        const handle = await fs.open(aside, "wx", 0o600)
+        try {
+          await handle.writeFile(`${randomBytes(32).toString("base64url")}\n`)
+          await handle.sync()
+        } finally {
+          await handle.close()
+        }
+        await fs.link(aside, file).catch((cause: unknown) => {
+          if (codeOf(cause) !== "EEXIST") throw cause
+        })
+      }),
+    (aside) => Effect.promise(() => fs.rm(aside, { force: true }))
+  )
+
+const exists = (file: string) =>
+  attempt(file, "look for the secret", () =>
+    fs.lstat(file).then(
+      () => true,
+      (cause: unknown) => {
+        if (codeOf(cause) === "ENOENT") return false
+        throw cause
+      }
+    )
+  )
+
+const readSecret = (file: string) =>
+  Effect.gen(function* () {
+    // Mode and text come from one open file: nothing can take its place in between.
+    const { mode, text } = yield* attempt(file, "read the secret", async () => {
+      const handle = await fs.open(file, "r")
+      try {
+        return { mode: (await handle.stat()).mode, text: await handle.readFile("utf8") }
+      } finally {
+        await handle.close()
+      }
+    })
+    if ((mode & 0o077) !== 0) {
+      const octal = (mode & 0o777).toString(8).padStart(4, "0")
+      return yield* new DataDirectoryUnusable({
+        path: file,
+        reason: `others may read or write the secret (mode ${octal}); run: chmod 600 ${file}`
+      })
+    }
+    const secret = text.trim()
+    if (secret.length < 16) {
+      return yield* new DataDirectoryUnusable({
+        path: file,
+        reason: "the secret is shorter than 16 characters; restore it, or remove the file to get a new one and log in again"
+      })
+    }
+    return Redacted.make(secret)
+  })
+
+/**
+ * Makes what is missing: the directory with mode 0700, the secret with 0600.
+ * With a `masterSecret` of the environment no file is read or made.
+ *
+ * **Errors**: `DataDirectoryUnusable`, also for a secret that its group or
+ * others may read.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: {
+  readonly path: string
+  readonly masterSecret?: Redacted.Redacted | undefined
+}): Effect.Effect<DataDirectory["Type"], DataDirectoryUnusable> =>
+  Effect.gen(function* () {
+    yield* attempt(options.path, "create the directory", () => fs.mkdir(options.path, { recursive: true, mode: 0o700 }))
+    if (options.masterSecret !== undefined) return { path: options.path, masterSecret: options.masterSecret }
+    const file = path.join(options.path, secretFile)
+    if (!(yield* exists(file))) yield* createSecret(options.path, file)
+    return { path: options.path, masterSecret: yield* readSecret(file) }
+  })
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: {
+  readonly path: string
+  readonly masterSecret?: Redacted.Redacted | undefined
+}): Layer.Layer<DataDirectory, DataDirectoryUnusable> => Layer.effect(DataDirectory, make(options))

@@ -1,0 +1,118 @@
+/**
+ * Reads of the database: one read-only connection that never waits.
+ *
+ * Reads take no permit of the writer. The database is in WAL mode, so a reader
+ * neither waits for a writer nor delays one, and each call is one statement, so
+ * that no snapshot stays open while JavaScript does something else.
+ *
+ * @since 0.1.0
+ */
+import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
+import { Context, Effect, Layer, Option, Schema } from "effect"
+import type { SqlValue } from "presence-effect/Write"
+
+/**
+ * A read did not answer, or its rows do not fit their schema. Nothing written.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ReadFailed extends Schema.TaggedError<ReadFailed>("light-server/ReadFailed")("ReadFailed", {
+  /** SQLite's extended result code, or `UNDECODABLE`. */
+  code: Schema.String,
+  detail: Schema.String
+}) {
+  /** @since 0.1.0 */
+  readonly isRetryable = true
+  /** @since 0.1.0 */
+  readonly written = "nothing" as const
+  /** @since 0.1.0 */
+  override get message(): string {
+    return `the database could not be read (${this.code}): ${this.detail}`
+  }
+}
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class DatabaseReader extends Context.Tag("light-server/DatabaseReader")<
+  DatabaseReader,
+  {
+    /** All rows of one statement, each decoded by `schema`. Bound lists with a `LIMIT`. */
+    readonly rows: <A, I>(
+      schema: Schema.Schema<A, I>,
+      sql: string,
+      params?: ReadonlyArray<SqlValue>
+    ) => Effect.Effect<ReadonlyArray<A>, ReadFailed>
+    /** The first row, if there is one. */
+    readonly first: <A, I>(
+      schema: Schema.Schema<A, I>,
+      sql: string,
+      params?: ReadonlyArray<SqlValue>
+    ) => Effect.Effect<Option.Option<A>, ReadFailed>
+  }
+>() {}
+
+const codeOf = (cause: unknown): string =>
+  typeof cause === "object" && cause !== null && "code" in cause && typeof cause.code === "string"
+    ? cause.code
+    : "SQLITE_ERROR"
+
+const detailOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
+
+/**
+ * The query that runs one statement, undecoded. What `fromQuery` builds on, so
+ * that tests bring rows of their own.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Query = (sql: string, params: ReadonlyArray<SqlValue>) => Effect.Effect<ReadonlyArray<unknown>, ReadFailed>
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromQuery = (query: Query): DatabaseReader["Type"] => {
+  const rows = <A, I>(schema: Schema.Schema<A, I>, sql: string, params: ReadonlyArray<SqlValue> = []) =>
+    query(sql, params).pipe(
+      Effect.flatMap((found) =>
+        Schema.decodeUnknown(Schema.Array(schema))(found).pipe(
+          Effect.mapError(({ message }) => new ReadFailed({ code: "UNDECODABLE", detail: message }))
+        )
+      )
+    )
+  return DatabaseReader.of({
+    rows,
+    first: (schema, sql, params) => Effect.map(rows(schema, sql, params), (found) => Option.fromNullable(found[0]))
+  })
+}
+
+const readFailed = (cause: unknown) => new ReadFailed({ code: codeOf(cause), detail: detailOf(cause) })
+
+const open = (filename: string) =>
+  Effect.gen(function* () {
+    // `readonly` cannot switch the journal mode; the writer has done that before this layer is built.
+    const context = yield* Layer.build(SqliteClient.layer({ filename, readonly: true, disableWAL: true }))
+    const client = Context.get(context, SqliteClient.SqliteClient)
+    // The driver waits for locks inside the call, 5 s by default, and the event loop with it.
+    yield* client.unsafe("PRAGMA busy_timeout = 0")
+    return fromQuery((sql, params) =>
+      client.unsafe(sql, params).pipe(Effect.mapError(({ cause, message }) => readFailed(cause ?? message)))
+    )
+  }).pipe(
+    Effect.mapError((error) => readFailed("cause" in error ? (error.cause ?? error) : error)),
+    // The client opens the file with a plain constructor, whose exception is a defect.
+    Effect.catchAllDefect((defect) => Effect.fail(readFailed(defect)))
+  )
+
+/**
+ * Opens `filename` for reading. The file must exist and be in WAL mode: build
+ * this after the migration and the writer.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: { readonly filename: string }): Layer.Layer<DatabaseReader, ReadFailed> =>
+  Layer.scoped(DatabaseReader, open(options.filename))

@@ -1,0 +1,77 @@
+/**
+ * The migrations of this build, as Prisma lays them out: `<name>/migration.sql`, in the order of their names.
+ *
+ * @since 0.1.0
+ */
+import * as Crypto from "node:crypto"
+import * as FileSystem from "node:fs"
+import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
+import * as Effect from "effect/Effect"
+import { MigrationFolderInvalid } from "./MigrationError.ts"
+
+/**
+ * One migration: its text, and the checksum by which a changed text is noticed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Migration {
+  readonly name: string
+  readonly sql: string
+  /** SHA-256 of the file's bytes, in hexadecimal, as Prisma records it. */
+  readonly checksum: string
+}
+
+/**
+ * Migrations in the order they are taken; there is at least one.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Migrations = readonly [Migration, ...Array<Migration>]
+
+/**
+ * Where the migrations of this repository are, seen from the sources and from the build alike.
+ *
+ * @category paths
+ * @since 0.1.0
+ */
+export const bundledDir: string = fileURLToPath(new URL("../../../../prisma/migrations", import.meta.url))
+
+const commentsAndLiterals = /--[^\n]*|\/\*[^]*?\*\/|'(?:[^']|'')*'|"(?:[^"]|"")*"/g
+const transactionControl = /(?:^|;)\s*(BEGIN|COMMIT|END\s+TRANSACTION|ROLLBACK|SAVEPOINT|RELEASE)\b/i
+
+const readMigration = (migrationsDir: string, name: string): Migration => {
+  const bytes = FileSystem.readFileSync(Path.join(migrationsDir, name, "migration.sql"))
+  const sql = bytes.toString("utf8")
+  const control = transactionControl.exec(sql.replace(commentsAndLiterals, " "))
+  if (control !== null) {
+    throw new Error(`${name} contains ${control[1]}, but a migration is one transaction already`)
+  }
+  return { name, sql, checksum: Crypto.createHash("sha256").update(bytes).digest("hex") }
+}
+
+/**
+ * Reads every migration of a folder, oldest first.
+ *
+ * Fails with `MigrationFolderInvalid` when the folder or a `migration.sql` cannot be read, when there is none, and when
+ * one would end the transaction it runs in. Nothing is written.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const read = (migrationsDir: string): Effect.Effect<Migrations, MigrationFolderInvalid> =>
+  Effect.try({
+    try: () => {
+      const [first, ...rest] = FileSystem.readdirSync(migrationsDir, { withFileTypes: true })
+        .filter((entry) => entry.isDirectory())
+        .map((entry) => entry.name)
+        .toSorted()
+        .map((name) => readMigration(migrationsDir, name))
+      if (first === undefined) throw new Error("there is none")
+      return [first, ...rest] as const
+    },
+    catch: (cause) =>
+      new MigrationFolderInvalid({ migrationsDir, reason: cause instanceof Error ? cause.message : String(cause) })
+  })

@@ -1,0 +1,52 @@
+/**
+ * A time column of the database, read as epoch milliseconds.
+ *
+ * Some files store integers (milliseconds), others ISO text, and a column
+ * default of `CURRENT_TIMESTAMP` stores text without a zone, in UTC. All three
+ * are read; integers are written.
+ *
+ * @since 0.1.0
+ */
+import { Option, ParseResult, Schema } from "effect"
+
+/** `2026-02-01 12:00:00`, with `T`, fraction and zone optional. Without a zone SQLite means UTC. */
+const isoText = /^(\d{4}-\d{2}-\d{2})(?:[ T](\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?))?\s*(Z|[+-]\d{2}:?\d{2})?$/i
+
+const parseText = (text: string): Option.Option<number> => {
+  const digits = /^\d{1,16}$/.test(text) ? Number(text) : undefined
+  if (digits !== undefined) return Option.some(digits)
+  const match = isoText.exec(text.trim())
+  if (match === null) return Option.none()
+  const millis = Date.parse(`${match[1]}T${match[2] ?? "00:00:00"}${(match[3] ?? "Z").toUpperCase()}`)
+  return Number.isFinite(millis) ? Option.some(Math.trunc(millis)) : Option.none()
+}
+
+/**
+ * Epoch milliseconds, stored as an integer or as ISO text.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const StoredTime: Schema.Schema<number, number | string> = Schema.transformOrFail(
+  Schema.Union(Schema.Number, Schema.String),
+  Schema.Int,
+  {
+    strict: true,
+    decode: (stored, _, ast) =>
+      typeof stored === "number"
+        ? ParseResult.succeed(Math.trunc(stored))
+        : Option.match(parseText(stored), {
+            onNone: () => ParseResult.fail(new ParseResult.Type(ast, stored, "a time is an integer or ISO text")),
+            onSome: ParseResult.succeed
+          }),
+    encode: ParseResult.succeed
+  }
+)
+
+/**
+ * A time column that may be empty.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const StoredTimeOrNull: Schema.Schema<number | null, number | string | null> = Schema.NullOr(StoredTime)

@@ -1,0 +1,112 @@
+/**
+ * What a server must be able to do to be called ready: pure judgement of facts
+ * that are in memory.
+ *
+ * @since 0.1.0
+ */
+import type { WriterStatus } from "presence-effect/SqliteWriter"
+import type { PresenceStatus } from "presence-effect/Presence"
+import type { ResolvedPolicy } from "presence-effect/WriterPolicy"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Facts {
+  readonly nowMillis: number
+  readonly writer: WriterStatus
+  readonly policy: ResolvedPolicy
+  readonly presence: PresenceStatus
+  readonly flushIntervalMillis: number
+  /** Device and inode of the database at the start, and now; `undefined`: no file, or it could not be asked. */
+  readonly identity: { readonly first: string | undefined; readonly now: string | undefined }
+  /** `undefined`: not known. */
+  readonly diskFreeBytes: number | undefined
+  readonly isDraining: boolean
+}
+
+/**
+ * One line of the report. `code` names the problem, or is `OK`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Check {
+  readonly name: string
+  readonly ok: boolean
+  readonly code: string
+  readonly detail: string
+}
+
+/**
+ * Room that must be left on the disk: a checkpoint and some hours of growth.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const diskReserveBytes = 32 * 1024 * 1024
+
+const check = (name: string, problem: { readonly code: string; readonly detail: string } | undefined): Check => ({
+  name,
+  ok: problem === undefined,
+  code: problem?.code ?? "OK",
+  detail: problem?.detail ?? ""
+})
+
+const writerProblem = ({ writer, policy, nowMillis }: Facts) => {
+  if (writer.state !== "open") return { code: "WriterClosed", detail: `the writer is ${writer.state}` }
+  if (writer.holder === undefined) return undefined
+  const { lane, sinceMillis } = writer.holder
+  const limit = policy.lanes.find((terms) => terms.lane === lane)?.holdLimitMillis ?? 0
+  const held = nowMillis - sinceMillis
+  return held > limit
+    ? { code: "WriterStuck", detail: `lane ${lane} has held the writer for ${held} ms, its limit is ${limit} ms` }
+    : undefined
+}
+
+const commitProblem = ({ writer, nowMillis, flushIntervalMillis }: Facts) => {
+  if (writer.lastFailure !== undefined) {
+    const age = nowMillis - writer.lastFailure.atMillis
+    return { code: writer.lastFailure.tag, detail: `no write was committed since a failure ${age} ms ago` }
+  }
+  const age = writer.lastCommitMillis === undefined ? 0 : nowMillis - writer.lastCommitMillis
+  // A heartbeat commits once per interval when nothing else does.
+  const limit = Math.max(3 * flushIntervalMillis, 15_000)
+  return age > limit ? { code: "CommitAge", detail: `the last commit is ${age} ms old, the limit is ${limit} ms` } : undefined
+}
+
+const laneProblem = ({ writer }: Facts) => {
+  const first = writer.lanes[0]
+  return first !== undefined && first.waiterCount >= first.capacity * 0.8
+    ? { code: "LaneOverflow", detail: `${first.waiterCount} of ${first.capacity} places of lane ${first.lane} are taken` }
+    : undefined
+}
+
+const flushProblem = ({ presence }: Facts) =>
+  presence.consecutiveFlushFailures >= 2
+    ? { code: "FlushFailing", detail: `${presence.consecutiveFlushFailures} flushes failed in a row` }
+    : undefined
+
+const identityProblem = ({ identity }: Facts) =>
+  identity.first !== undefined && identity.now !== identity.first
+    ? { code: "DatabaseMoved", detail: "the file at the path of the database is another one than the open one" }
+    : undefined
+
+const diskProblem = ({ diskFreeBytes }: Facts) =>
+  diskFreeBytes !== undefined && diskFreeBytes < diskReserveBytes
+    ? { code: "DiskFull", detail: `${diskFreeBytes} bytes are free, the reserve is ${diskReserveBytes}` }
+    : undefined
+
+/**
+ * @category combinators
+ * @since 0.1.0
+ */
+export const judge = (facts: Facts): ReadonlyArray<Check> => [
+  check("writer", writerProblem(facts)),
+  check("commit", commitProblem(facts)),
+  check("control-lane", laneProblem(facts)),
+  check("flush", flushProblem(facts)),
+  check("file", identityProblem(facts)),
+  check("disk", diskProblem(facts)),
+  check("draining", facts.isDraining ? { code: "Draining", detail: "the server is shutting down" } : undefined)
+]

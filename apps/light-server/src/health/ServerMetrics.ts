@@ -1,0 +1,62 @@
+/**
+ * What the process itself measures.
+ *
+ * @since 0.1.0
+ */
+import { Metric } from "effect"
+
+/**
+ * `event_loop_delay_seconds{quantile}`: how late timers ran since the last
+ * scrape.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const eventLoopDelaySeconds = (quantile: string): Metric.Metric.Gauge<number> =>
+  Metric.gauge("event_loop_delay_seconds", { description: "How late timers ran since the last scrape" }).pipe(
+    Metric.tagged("quantile", quantile)
+  )
+
+/**
+ * `disk_free_bytes`: room left where the database is.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const diskFreeBytes: Metric.Metric.Gauge<number> = Metric.gauge("disk_free_bytes", {
+  description: "Room left on the disk of the database"
+})
+
+/**
+ * `server_ready`: 1 while the readiness check passes.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const ready: Metric.Metric.Gauge<number> = Metric.gauge("server_ready", {
+  description: "1 while the readiness check passes, else 0"
+})
+
+/**
+ * `build_info{version,node}`: always 1.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const buildInfo = (version: string, node: string): Metric.Metric.Gauge<number> =>
+  Metric.gauge("build_info", { description: "Always 1; the labels say what runs" }).pipe(
+    Metric.tagged("version", version),
+    Metric.tagged("node", node)
+  )
+
+/**
+ * `log_lines_suppressed_total`: repeated lines that were counted instead of
+ * written.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const logLinesSuppressed: Metric.Metric.Counter<number> = Metric.counter("log_lines_suppressed_total", {
+  description: "Repeated log lines that were counted instead of written",
+  incremental: true
+})

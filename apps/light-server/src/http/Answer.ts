@@ -1,0 +1,106 @@
+/**
+ * From an effect to the answer of a request: the border between both worlds.
+ *
+ * @since 0.1.0
+ */
+import { Effect, Either, Exit, Random, Runtime } from "effect"
+import type { IncomingMessage, ServerResponse } from "node:http"
+import { AnswerTimeout, type Failure, toHttp } from "./Failure.ts"
+
+/**
+ * What is used of a request, whatever its route declares.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface AnyRequest {
+  readonly id: string
+  readonly raw: IncomingMessage
+}
+
+/**
+ * What is used of a reply, whatever its route declares.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface AnyReply {
+  readonly raw: ServerResponse
+  readonly sent: boolean
+  code(status: number): unknown
+  header(name: string, value: string): unknown
+  send(payload?: unknown): unknown
+}
+
+/**
+ * Body of an answer that says nothing about what went wrong inside.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const internalError = {
+  error: "Internal Server Error",
+  message: "An unexpected error occurred",
+  statusCode: 500
+} as const
+
+/**
+ * Sends a failure as its status, `Retry-After` and body.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const refuse = (reply: AnyReply, failure: Failure, jitter: number): void => {
+  const { status, body, retryAfterMillis } = toHttp(failure, jitter)
+  reply.code(status)
+  if (retryAfterMillis !== undefined) reply.header("retry-after", String(Math.ceil(retryAfterMillis / 1000)))
+  reply.send(body)
+}
+
+/**
+ * Runs effects for requests.
+ *
+ * **Details**
+ *
+ * - A client that hangs up interrupts its effect, which then leaves its lane.
+ *   `close` of the response before it is finished tells; `request.signal` also
+ *   aborts for bodies that have arrived completely.
+ * - `limitMillis` holds even for an effect that is stuck in something
+ *   uninterruptible: it is disconnected, and answered with `AnswerTimeout`.
+ * - A failure becomes its line of `toHttp`, a defect is logged and becomes a
+ *   bare 500.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make =
+  (runtime: Runtime.Runtime<never>, limitMillis: number) =>
+  <A>(request: AnyRequest, reply: AnyReply, effect: Effect.Effect<A, Failure>): Promise<A | undefined> =>
+    new Promise<A | undefined>((resolve) => {
+      const bounded = Effect.disconnect(effect).pipe(
+        Effect.timeoutFail({ duration: limitMillis, onTimeout: () => new AnswerTimeout({ limitMillis }) }),
+        Effect.either,
+        Effect.zip(Random.next),
+        Effect.tapDefect((cause) => Effect.logError("A request died", cause, { code: "REQUEST_DEFECT" })),
+        Effect.annotateLogs("requestId", request.id)
+      )
+      const fiber = Runtime.runFork(runtime)(bounded)
+      const hangUp = () => {
+        if (!reply.raw.writableFinished) fiber.unsafeInterruptAsFork(fiber.id())
+      }
+      reply.raw.once("close", hangUp)
+      fiber.addObserver((exit) => {
+        reply.raw.off("close", hangUp)
+        if (reply.sent || reply.raw.destroyed) return resolve(undefined)
+        if (Exit.isFailure(exit)) {
+          reply.code(500)
+          reply.send(internalError)
+          return resolve(undefined)
+        }
+        const [outcome, jitter] = exit.value
+        if (Either.isRight(outcome)) return resolve(outcome.right)
+        refuse(reply, outcome.left, jitter)
+        resolve(undefined)
+      })
+    })
+

@@ -1,0 +1,218 @@
+/**
+ * The Fastify instance: limits, error bodies, authentication.
+ *
+ * Routes are layers that `register` a plugin. Listening is a layer of its own
+ * (`HttpListener`), built last, so that no request meets a half-built server.
+ *
+ * @since 0.1.0
+ */
+import cors from "@fastify/cors"
+import helmet from "@fastify/helmet"
+import { Context, Duration, Effect, Layer, Metric, Runtime } from "effect"
+import Fastify, { type FastifyBaseLogger, type FastifyError, type FastifyInstance, type RawServerDefault } from "fastify"
+import type { IncomingMessage, ServerResponse } from "node:http"
+import * as Answer from "./Answer.ts"
+import { Authenticator } from "./Authenticator.ts"
+import { Draining, type Failure, Unauthorized } from "./Failure.ts"
+import * as HttpMetrics from "./HttpMetrics.ts"
+import * as SchemaCompiler from "./SchemaCompiler.ts"
+
+declare module "fastify" {
+  interface FastifyRequest {
+    /** The account of the token, after `authenticate`; empty before. */
+    accountId: string
+  }
+  interface FastifyContextConfig {
+    /** For routes about the server itself, which somebody may ask while it ends. */
+    answersWhileDraining?: boolean
+  }
+}
+
+/**
+ * A Fastify instance whose routes are typed by Effect schemas.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type HttpRoutes = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  SchemaCompiler.EffectTypes
+>
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class HttpApp extends Context.Tag("light-server/HttpApp")<
+  HttpApp,
+  {
+    readonly fastify: FastifyInstance
+    /** Adds routes, encapsulated. Their paths are whole: `/v1/machines`. */
+    readonly register: (plugin: (app: HttpRoutes) => void) => Effect.Effect<void>
+    /** Runs `effect` for a request; a failure is answered here, so the handler returns what this returns. */
+    readonly answer: <A>(
+      request: Answer.AnyRequest,
+      reply: Answer.AnyReply,
+      effect: Effect.Effect<A, Failure>
+    ) => Promise<A | undefined>
+    /** As `preHandler` of a route: sets `request.accountId` or answers 401. */
+    readonly authenticate: (request: AuthRequest, reply: Answer.AnyReply) => Promise<void>
+    /** True once the server has begun to close. */
+    readonly isDraining: () => boolean
+  }
+>() {}
+
+interface AuthRequest extends Answer.AnyRequest {
+  readonly headers: { readonly authorization?: string | undefined }
+  accountId: string
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** Largest body of a request. A route may raise it for itself. */
+  readonly bodyLimitBytes?: number
+  /** Origins that browsers may call from; `*` is everybody. None: no CORS headers. */
+  readonly corsOrigins?: ReadonlyArray<string>
+  /** Last limit for an answer. Above every deadline of the writer, below the 10 s of a daemon. */
+  readonly answerLimit?: Duration.DurationInput
+}
+
+const welcome = "Welcome to Happier Server!"
+
+const create = (options: Options): FastifyInstance =>
+  Fastify({
+    logger: false,
+    bodyLimit: options.bodyLimitBytes ?? 1_048_576,
+    // A slow client holds a socket, not a place in a lane.
+    requestTimeout: 30_000,
+    http: { headersTimeout: 10_000 },
+    // Above the 25 s that a long poll of socket.io stays open.
+    connectionTimeout: 60_000,
+    keepAliveTimeout: 72_000,
+    // The refusal of this server carries Retry-After and its body.
+    return503OnClosing: false,
+    routerOptions: { maxParamLength: 200 }
+  })
+
+const addErrorBodies = (fastify: FastifyInstance, runtime: Runtime.Runtime<never>) => {
+  fastify.setNotFoundHandler((request, reply) =>
+    reply.code(404).send({ error: "Not found", path: request.url, method: request.method })
+  )
+  fastify.setErrorHandler((error: FastifyError, request, reply) => {
+    const status = error.statusCode ?? 500
+    if (status >= 400 && status < 500) {
+      return reply.code(status).send({ error: "Error", message: error.message, statusCode: status })
+    }
+    Runtime.runFork(runtime)(
+      Effect.logError("A request failed", error).pipe(
+        Effect.annotateLogs({ code: "REQUEST_DEFECT", requestId: request.id, route: request.routeOptions.url ?? "none" })
+      )
+    )
+    return reply.code(500).send(Answer.internalError)
+  })
+}
+
+const report = (method: string, route: string, status: number, seconds: number) => {
+  const level = status >= 500 ? Effect.logWarning : status >= 400 ? Effect.logInfo : Effect.logDebug
+  return HttpMetrics.requestSeconds.pipe(
+    Metric.tagged("method", method),
+    Metric.tagged("route", route),
+    Metric.tagged("status", String(status)),
+    Metric.update(seconds),
+    Effect.zipRight(
+      level("Request answered").pipe(Effect.annotateLogs({ code: "HTTP_REQUEST", method, route, status, seconds }))
+    )
+  )
+}
+
+const addObservation = (fastify: FastifyInstance, runtime: Runtime.Runtime<never>) => {
+  fastify.addHook("onResponse", (request, reply, done) => {
+    // The pattern, never the path: paths hold ids, and a label must not grow with traffic.
+    const route = request.routeOptions.url ?? "none"
+    Runtime.runFork(runtime)(report(request.method, route, reply.statusCode, reply.elapsedTime / 1000))
+    done()
+  })
+}
+
+/** From `preClose` on: no new work, and each connection ends with the answer it waits for. */
+const addDraining = (fastify: FastifyInstance): (() => boolean) => {
+  let isDraining = false
+  fastify.addHook("preClose", (done) => {
+    isDraining = true
+    done()
+  })
+  fastify.addHook("onRequest", (request, reply, done) => {
+    if (!isDraining || request.routeOptions.config.answersWhileDraining === true) return done()
+    Answer.refuse(reply, new Draining(), Math.random())
+  })
+  fastify.addHook("onSend", (_, reply, payload, done) => {
+    // `close` waits for keep-alive sockets, so they must not outlive their answer.
+    if (isDraining) reply.header("connection", "close")
+    done(null, payload)
+  })
+  return () => isDraining
+}
+
+const bearer = /^Bearer +(\S+)$/i
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: Options = {}) =>
+  Effect.gen(function* () {
+    const authenticator = yield* Authenticator
+    const runtime = yield* Effect.runtime<never>()
+    const fastify = create(options)
+    // For a server that never listened; after `HttpListener` there is nothing left to wait for.
+    yield* Effect.addFinalizer(() =>
+      Effect.promise(() => fastify.close()).pipe(Effect.interruptible, Effect.timeoutOption("1 second"))
+    )
+
+    fastify.decorateRequest("accountId", "")
+    fastify.setValidatorCompiler(SchemaCompiler.compile)
+    addErrorBodies(fastify, runtime)
+    addObservation(fastify, runtime)
+    const isDraining = addDraining(fastify)
+    fastify.register(helmet)
+    const origins = options.corsOrigins ?? []
+    if (origins.length > 0) fastify.register(cors, { origin: origins.includes("*") ? "*" : [...origins] })
+    fastify.get("/", (_, reply) => reply.type("text/plain; charset=utf-8").send(welcome))
+
+    const answer = Answer.make(runtime, Duration.toMillis(options.answerLimit ?? "9 seconds"))
+    const identify = (request: AuthRequest) => {
+      const token = bearer.exec(request.headers.authorization ?? "")?.[1]
+      return token === undefined
+        ? Effect.fail(new Unauthorized({ error: "Missing authorization header" }))
+        : authenticator.verify(token)
+    }
+    return HttpApp.of({
+      fastify,
+      register: (plugin) =>
+        Effect.sync(() => {
+          fastify.register((app, _, done) => {
+            plugin(app.withTypeProvider<SchemaCompiler.EffectTypes>())
+            done()
+          })
+        }),
+      answer,
+      authenticate: async (request, reply) => {
+        const accountId = await answer(request, reply, identify(request))
+        if (accountId !== undefined) request.accountId = accountId
+      },
+      isDraining
+    })
+  })
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options = {}): Layer.Layer<HttpApp, never, Authenticator> =>
+  Layer.scoped(HttpApp, make(options))

@@ -1,0 +1,85 @@
+/**
+ * Opens the port, after everything else is built, and closes it before
+ * anything else ends.
+ *
+ * @since 0.1.0
+ */
+import { Context, Duration, Effect, Layer, Schema } from "effect"
+import type { AddressInfo } from "node:net"
+import { HttpApp } from "./HttpApp.ts"
+
+/**
+ * The port could not be opened.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ListenFailed extends Schema.TaggedError<ListenFailed>("light-server/ListenFailed")("ListenFailed", {
+  code: Schema.String,
+  detail: Schema.String
+}) {
+  /** @since 0.1.0 */
+  override get message(): string {
+    return `cannot listen (${this.code}): ${this.detail}`
+  }
+}
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class HttpListener extends Context.Tag("light-server/HttpListener")<
+  HttpListener,
+  {
+    /** The port that was opened: the system chose it when 0 was asked for. */
+    readonly port: number
+    readonly url: string
+  }
+>() {}
+
+/**
+ * Listens until its scope closes, then waits for requests under way, at most
+ * `closeTimeout`; what is still open after that is cut off.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: {
+  readonly host: string
+  readonly port: number
+  readonly closeTimeout: Duration.DurationInput
+}): Layer.Layer<HttpListener, ListenFailed, HttpApp> =>
+  Layer.scoped(
+    HttpListener,
+    Effect.gen(function* () {
+      const { fastify } = yield* HttpApp
+      // Finalizers are uninterruptible; without `interruptible` the timeout would wait for `close`.
+      const close = Effect.promise(() => fastify.close()).pipe(
+        Effect.interruptible,
+        Effect.timeoutTo({
+          duration: options.closeTimeout,
+          onSuccess: () => Effect.void,
+          onTimeout: () =>
+            Effect.logWarning("Requests were still under way, their connections are cut").pipe(
+              Effect.annotateLogs("code", "CLOSE_TIMEOUT"),
+              Effect.zipRight(Effect.sync(() => fastify.server.closeAllConnections()))
+            )
+        }),
+        Effect.flatten
+      )
+      yield* Effect.acquireRelease(
+        Effect.tryPromise({
+          try: () => fastify.listen({ host: options.host, port: options.port, backlog: 511 }),
+          catch: (cause) =>
+            new ListenFailed({
+              code: cause instanceof Error && "code" in cause ? String(cause.code) : "LISTEN",
+              detail: `${options.host}:${options.port}: ${cause instanceof Error ? cause.message : String(cause)}`
+            })
+        }),
+        () => close
+      )
+      const { port } = fastify.server.address() as AddressInfo
+      const host = options.host.includes(":") ? `[${options.host}]` : options.host
+      return HttpListener.of({ port, url: `http://${host}:${port}` })
+    })
+  )

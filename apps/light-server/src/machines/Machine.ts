@@ -1,0 +1,135 @@
+/**
+ * A machine: its row, and what clients see of it.
+ *
+ * @since 0.1.0
+ */
+import { Schema } from "effect"
+import type * as Liveness from "../realtime/Liveness.ts"
+import { StoredTime } from "../database/StoredTime.ts"
+
+/**
+ * Schema of a row.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Machine = Schema.Struct({
+  id: Schema.String,
+  accountId: Schema.String,
+  metadata: Schema.String,
+  metadataVersion: Schema.Int,
+  daemonState: Schema.NullOr(Schema.String),
+  daemonStateVersion: Schema.Int,
+  dataEncryptionKey: Schema.NullOr(Schema.Uint8ArrayFromSelf),
+  seq: Schema.Int,
+  active: Schema.transform(Schema.Number, Schema.Boolean, {
+    decode: (stored) => stored !== 0,
+    encode: (active) => (active ? 1 : 0)
+  }),
+  lastActiveAt: StoredTime,
+  createdAt: StoredTime,
+  updatedAt: StoredTime
+})
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Machine = typeof Machine.Type
+
+/**
+ * Id of a machine. The client made it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const MachineId = Schema.String.pipe(Schema.minLength(1), Schema.maxLength(128))
+
+/**
+ * Body of a registration. Texts are encrypted by the client.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Registration = Schema.Struct({
+  id: MachineId,
+  metadata: Schema.String,
+  daemonState: Schema.optional(Schema.NullOr(Schema.String)),
+  dataEncryptionKey: Schema.optional(Schema.NullOr(Schema.Uint8ArrayFromBase64))
+})
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Registration = typeof Registration.Type
+
+/**
+ * A new machine. It is offline until its daemon connects.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (accountId: string, registration: Registration, nowMillis: number): Machine => ({
+  id: registration.id,
+  accountId,
+  metadata: registration.metadata,
+  metadataVersion: 1,
+  daemonState: registration.daemonState ?? null,
+  daemonStateVersion: typeof registration.daemonState === "string" ? 1 : 0,
+  dataEncryptionKey: registration.dataEncryptionKey ?? null,
+  seq: 0,
+  active: false,
+  lastActiveAt: nowMillis,
+  createdAt: nowMillis,
+  updatedAt: nowMillis
+})
+
+/**
+ * A machine as clients see it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MachineView {
+  readonly id: string
+  readonly metadata: string
+  readonly metadataVersion: number
+  readonly daemonState: string | null
+  readonly daemonStateVersion: number
+  readonly dataEncryptionKey: string | null
+  readonly active: boolean
+  readonly activeAt: number
+  readonly createdAt: number
+  readonly updatedAt: number
+}
+
+const base64 = (bytes: Uint8Array | null) => (bytes === null ? null : Buffer.from(bytes).toString("base64"))
+
+/**
+ * @category conversions
+ * @since 0.1.0
+ */
+export const view = (machine: Machine, { active, activeAt }: Liveness.Liveness): MachineView => ({
+  id: machine.id,
+  metadata: machine.metadata,
+  metadataVersion: machine.metadataVersion,
+  daemonState: machine.daemonState,
+  daemonStateVersion: machine.daemonStateVersion,
+  dataEncryptionKey: base64(machine.dataEncryptionKey),
+  active,
+  activeAt,
+  createdAt: machine.createdAt,
+  updatedAt: machine.updatedAt
+})
+
+/**
+ * Body of the update `new-machine`.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const newMachine = (machine: Machine, liveness: Liveness.Liveness) => {
+  const { id: machineId, ...shown } = view(machine, liveness)
+  return { t: "new-machine", machineId, seq: machine.seq, ...shown }
+}

@@ -1,0 +1,91 @@
+/**
+ * What daemons say over their sockets.
+ *
+ * @since 0.1.0
+ */
+import { Effect, Layer, Schema } from "effect"
+import { Presence } from "presence-effect/Presence"
+import * as PresenceKey from "presence-effect/PresenceKey"
+import { Emitter } from "../realtime/Emitter.ts"
+import { EventRegistry, type Refusal } from "../realtime/EventRegistry.ts"
+import * as Heartbeat from "../realtime/Heartbeat.ts"
+import { Ownership } from "../realtime/Ownership.ts"
+import { MachineId } from "./Machine.ts"
+import { MachineRegistry, type Replaced } from "./MachineRegistry.ts"
+import type { MachineText } from "./MachineStore.ts"
+
+const Version = Schema.NonNegativeInt
+
+const MetadataUpdate = Schema.Struct({ machineId: MachineId, metadata: Schema.String, expectedVersion: Version })
+
+const StateUpdate = Schema.Struct({ machineId: MachineId, daemonState: Schema.String, expectedVersion: Version })
+
+const messages: { readonly [reason in Refusal]: string } = {
+  invalid: "Invalid parameters",
+  limited: "Too many events",
+  failed: "Internal error"
+}
+
+const refusal = (reason: Refusal) => ({ result: "error", message: messages[reason] })
+
+const ackOf = (text: MachineText, replaced: Replaced) => ({
+  result: replaced._tag === "Replaced" ? "success" : "version-mismatch",
+  version: replaced.version,
+  [text]: replaced.value
+})
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<never, never, EventRegistry | MachineRegistry | Presence | Ownership | Emitter> =
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const events = yield* EventRegistry
+      const machines = yield* MachineRegistry
+      const heartbeats = {
+        presence: yield* Presence,
+        ownership: yield* Ownership,
+        emitter: yield* Emitter
+      }
+
+      yield* events.onPlain("machine-alive", (connection, payload) => {
+        const id = Heartbeat.idIn(payload, "machineId")
+        const time = Heartbeat.timeIn(payload)
+        if (id === undefined || time === undefined) return "invalid"
+        return Heartbeat.accept(heartbeats, PresenceKey.machine(connection.accountId, id), time, (activeAt) => ({
+          type: "machine-activity",
+          id,
+          active: true,
+          activeAt
+        }))
+      })
+
+      const replace = (accountId: string, id: string, text: MachineText, value: string, expectedVersion: number) =>
+        machines.replace({ accountId, id, text, value, expectedVersion }).pipe(
+          Effect.map((replaced) => ackOf(text, replaced)),
+          Effect.catchTag("NotFound", () => Effect.succeed({ result: "error", message: "Machine not found" })),
+          Effect.catchAll((failure) =>
+            Effect.logWarning("A machine could not be updated", failure).pipe(
+              Effect.annotateLogs("code", failure._tag),
+              Effect.as(refusal("failed"))
+            )
+          )
+        )
+
+      yield* events.on({
+        event: "machine-update-metadata",
+        payload: MetadataUpdate,
+        refusal,
+        answer: ({ accountId }, { machineId, metadata, expectedVersion }) =>
+          replace(accountId, machineId, "metadata", metadata, expectedVersion)
+      })
+      yield* events.on({
+        event: "machine-update-state",
+        payload: StateUpdate,
+        refusal,
+        answer: ({ accountId }, { machineId, daemonState, expectedVersion }) =>
+          replace(accountId, machineId, "daemonState", daemonState, expectedVersion)
+      })
+    })
+  )

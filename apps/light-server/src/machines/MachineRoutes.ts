@@ -1,0 +1,39 @@
+/**
+ * `/v1/machines`: the write that must never wait behind presence, and the
+ * reads.
+ *
+ * @since 0.1.0
+ */
+import { Effect, Layer, Schema } from "effect"
+import { HttpApp } from "../http/HttpApp.ts"
+import { Registration } from "./Machine.ts"
+import { MachineRegistry } from "./MachineRegistry.ts"
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<never, never, HttpApp | MachineRegistry> = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const http = yield* HttpApp
+    const machines = yield* MachineRegistry
+    yield* http.register((app) => {
+      app.addHook("preHandler", http.authenticate)
+      app.post("/v1/machines", { schema: { body: Registration } }, (request, reply) =>
+        http.answer(
+          request,
+          reply,
+          Effect.map(machines.register(request.accountId, request.body), (machine) => ({ machine }))
+        )
+      )
+      app.get("/v1/machines", (request, reply) => http.answer(request, reply, machines.list(request.accountId)))
+      app.get("/v1/machines/:id", { schema: { params: Schema.Struct({ id: Schema.String }) } }, (request, reply) =>
+        http.answer(
+          request,
+          reply,
+          Effect.map(machines.find(request.accountId, request.params.id), (machine) => ({ machine }))
+        )
+      )
+    })
+  })
+)

@@ -1,0 +1,142 @@
+/**
+ * Machines in the database.
+ *
+ * @since 0.1.0
+ */
+import { Context, Effect, Layer, type Option } from "effect"
+import * as Lane from "presence-effect/Lane"
+import { SqliteWriter } from "presence-effect/SqliteWriter"
+import * as Write from "presence-effect/Write"
+import type { WriterError } from "presence-effect/WriterError"
+import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
+import * as AccountCursor from "../realtime/AccountCursor.ts"
+import { Machine } from "./Machine.ts"
+
+/**
+ * The two texts of a machine that change under compare-and-set.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type MachineText = "metadata" | "daemonState"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Replacement {
+  readonly accountId: string
+  readonly id: string
+  readonly text: MachineText
+  readonly value: string
+  readonly expectedVersion: number
+}
+
+/**
+ * A write returns the cursor of the account that numbers it. It fails with
+ * `WriteConflict` of statement 0 when the account does not exist, and of
+ * statement 1 when the row is not as expected.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class MachineStore extends Context.Tag("light-server/MachineStore")<
+  MachineStore,
+  {
+    /** Whoever owns it: the id of a machine is global. */
+    readonly find: (id: string) => Effect.Effect<Option.Option<Machine>, ReadFailed>
+    /** At most 1000, the last active first. */
+    readonly list: (accountId: string) => Effect.Effect<ReadonlyArray<Machine>, ReadFailed>
+    /** Conflicts when the id is taken, by whomever. */
+    readonly insert: (machine: Machine) => Effect.Effect<number, WriterError>
+    /** Conflicts when the machine is missing, foreign, or at another version. */
+    readonly replace: (replacement: Replacement) => Effect.Effect<number, WriterError>
+  }
+>() {}
+
+const columns = `"id", "accountId", "metadata", "metadataVersion", "daemonState", "daemonStateVersion",
+  "dataEncryptionKey", "seq", "active", "lastActiveAt", "createdAt", "updatedAt"`
+
+const selectById = `SELECT ${columns} FROM "Machine" WHERE "id" = ?`
+
+const selectByAccount = `SELECT ${columns} FROM "Machine" WHERE "accountId" = ? ORDER BY "lastActiveAt" DESC LIMIT 1000`
+
+const insertNew = `INSERT INTO "Machine" (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT ("id") DO NOTHING`
+
+const replaceText: { readonly [text in MachineText]: string } = {
+  metadata: `UPDATE "Machine" SET "metadata" = ?, "metadataVersion" = "metadataVersion" + 1, "updatedAt" = ?
+    WHERE "id" = ? AND "accountId" = ? AND "metadataVersion" = ?`,
+  daemonState: `UPDATE "Machine" SET "daemonState" = ?, "daemonStateVersion" = "daemonStateVersion" + 1, "updatedAt" = ?
+    WHERE "id" = ? AND "accountId" = ? AND "daemonStateVersion" = ?`
+}
+
+/**
+ * The write of a new machine.
+ *
+ * @category writes
+ * @since 0.1.0
+ */
+export const insertWrite = (machine: Machine): Write.Write<number> =>
+  AccountCursor.raise(machine.accountId).pipe(
+    Write.zip(
+      Write.statement(
+        insertNew,
+        [
+          machine.id,
+          machine.accountId,
+          machine.metadata,
+          machine.metadataVersion,
+          machine.daemonState,
+          machine.daemonStateVersion,
+          machine.dataEncryptionKey,
+          machine.seq,
+          machine.active ? 1 : 0,
+          machine.lastActiveAt,
+          machine.createdAt,
+          machine.updatedAt
+        ],
+        { changes: 1 }
+      )
+    ),
+    Write.map(([cursor]) => cursor)
+  )
+
+/**
+ * The write of a compare-and-set.
+ *
+ * @category writes
+ * @since 0.1.0
+ */
+export const replaceWrite = (replacement: Replacement, nowMillis: number): Write.Write<number> =>
+  AccountCursor.raise(replacement.accountId).pipe(
+    Write.zip(
+      Write.statement(
+        replaceText[replacement.text],
+        [replacement.value, nowMillis, replacement.id, replacement.accountId, replacement.expectedVersion],
+        { changes: 1 }
+      )
+    ),
+    Write.map(([cursor]) => cursor)
+  )
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make: Effect.Effect<MachineStore["Type"], never, DatabaseReader | SqliteWriter> = Effect.gen(function* () {
+  const reader = yield* DatabaseReader
+  const writer = yield* SqliteWriter
+  return MachineStore.of({
+    find: (id) => reader.first(Machine, selectById, [id]),
+    list: (accountId) => reader.rows(Machine, selectByAccount, [accountId]),
+    insert: (machine) => writer.write(Lane.control, insertWrite(machine)),
+    replace: (replacement) =>
+      Effect.suspend(() => writer.write(Lane.data, replaceWrite(replacement, Date.now())))
+  })
+})
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<MachineStore, never, DatabaseReader | SqliteWriter> = Layer.effect(MachineStore, make)

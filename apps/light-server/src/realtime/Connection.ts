@@ -1,0 +1,63 @@
+/**
+ * A verified connection: whose it is and what it speaks for.
+ *
+ * @since 0.1.0
+ */
+import { session, machine, type PresenceKey } from "presence-effect/PresenceKey"
+
+/**
+ * What a connection speaks for: a whole account (an app), one session (an
+ * agent) or one machine (a daemon).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ConnectionScope =
+  | { readonly _tag: "User" }
+  | { readonly _tag: "Session"; readonly sessionId: string }
+  | { readonly _tag: "Machine"; readonly machineId: string }
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Connection {
+  /** Id of the socket. */
+  readonly id: string
+  readonly accountId: string
+  readonly scope: ConnectionScope
+}
+
+/**
+ * The row whose life the connection proves. `undefined` for an app.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const presenceKey = (accountId: string, scope: ConnectionScope): PresenceKey | undefined => {
+  switch (scope._tag) {
+    case "User":
+      return undefined
+    case "Session":
+      return session(accountId, scope.sessionId)
+    case "Machine":
+      return machine(accountId, scope.machineId)
+  }
+}
+
+/**
+ * The word clients and metrics use for the scope.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const clientType = (scope: ConnectionScope): "user-scoped" | "session-scoped" | "machine-scoped" => {
+  switch (scope._tag) {
+    case "User":
+      return "user-scoped"
+    case "Session":
+      return "session-scoped"
+    case "Machine":
+      return "machine-scoped"
+  }
+}

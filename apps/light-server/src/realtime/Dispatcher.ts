@@ -1,0 +1,126 @@
+/**
+ * From an event of a socket to its handler, within the limits of the socket.
+ *
+ * @since 0.1.0
+ */
+import { Effect } from "effect"
+import type { Connection } from "./Connection.ts"
+import * as EventBudget from "./EventBudget.ts"
+import type { EventRegistry, Refusal } from "./EventRegistry.ts"
+import { countEvent } from "./RealtimeMetrics.ts"
+import type { RealtimeOptions } from "./RealtimeOptions.ts"
+
+/**
+ * Takes every event of one socket.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Dispatcher = (event: string, args: ReadonlyArray<unknown>) => void
+
+type Reply = (value: unknown) => void
+
+/** The last argument is a function exactly when the client waits for an ack. */
+const replyIn = (args: ReadonlyArray<unknown>): Reply | undefined => {
+  const last = args.at(-1)
+  return typeof last === "function" ? (value) => void last(value) : undefined
+}
+
+/**
+ * Makes the dispatcher of one socket.
+ *
+ * **Details**
+ *
+ * - More events than the budget, or more running handlers than the limit: the
+ *   event is refused, never queued.
+ * - A handler that fails or dies is logged, refused and counted; it takes
+ *   nothing else with it.
+ * - A socket that closes does not interrupt its handlers: an agent says that
+ *   its session ends, and leaves.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  registry: Pick<EventRegistry["Type"], "find">,
+  connection: Connection,
+  options: Pick<RealtimeOptions, "eventsPerSecond" | "eventBurst" | "inFlightLimit">,
+  run: (effect: Effect.Effect<void>) => void
+): Dispatcher => {
+  const budget = EventBudget.make({ perSecond: options.eventsPerSecond, burst: options.eventBurst }, Date.now())
+  let inFlight = 0
+
+  const fork = (event: string, effect: Effect.Effect<void>, onFailure: () => void) => {
+    inFlight += 1
+    run(
+      effect.pipe(
+        Effect.catchAllCause((cause) =>
+          Effect.logError("An event handler died", cause).pipe(
+            Effect.annotateLogs({ code: "EVENT_DEFECT", event }),
+            Effect.zipRight(
+              Effect.sync(() => {
+                countEvent(event, "failed")
+                onFailure()
+              })
+            )
+          )
+        ),
+        Effect.ensuring(
+          Effect.sync(() => {
+            inFlight -= 1
+          })
+        )
+      )
+    )
+  }
+
+  const dispatch = (event: string, args: ReadonlyArray<unknown>): void => {
+    const reply = replyIn(args)
+    const payload = typeof args[0] === "function" ? undefined : args[0]
+    const isWithinBudget = budget.take(Date.now())
+    if (event === "ping") {
+      countEvent(event, isWithinBudget ? "accepted" : "limited")
+      if (isWithinBudget) reply?.({})
+      return
+    }
+    const registration = registry.find(event)
+    if (registration === undefined) return countEvent("other", "unknown")
+
+    if (registration._tag === "Plain") {
+      if (!isWithinBudget) return countEvent(event, "limited")
+      const outcome = registration.listen(connection, payload)
+      if (typeof outcome === "string") return countEvent(event, outcome)
+      if (inFlight >= options.inFlightLimit) return countEvent(event, "limited")
+      fork(event, Effect.map(outcome, (known) => countEvent(event, known)), () => {})
+      return
+    }
+
+    const refuse = (reason: Refusal) => {
+      const refusal = registration.refusal(reason)
+      if (refusal !== undefined) reply?.(refusal)
+    }
+    if (!isWithinBudget || inFlight >= options.inFlightLimit) {
+      countEvent(event, "limited")
+      return refuse("limited")
+    }
+    const answer = registration.answer(connection, payload)
+    if (answer === undefined) {
+      countEvent(event, "invalid")
+      return refuse("invalid")
+    }
+    countEvent(event, "accepted")
+    fork(event, Effect.map(answer, (value) => reply?.(value)), () => refuse("failed"))
+  }
+
+  return (event, args) => {
+    try {
+      dispatch(event, args)
+    } catch (defect) {
+      // A plain listener threw. Nothing above this callback would catch it.
+      countEvent(registry.find(event) === undefined ? "other" : event, "failed")
+      run(
+        Effect.logError("An event listener threw", defect).pipe(Effect.annotateLogs({ code: "EVENT_DEFECT", event }))
+      )
+    }
+  }
+}

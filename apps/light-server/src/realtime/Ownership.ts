@@ -1,0 +1,95 @@
+/**
+ * Which account a session or a machine belongs to, remembered for a short while.
+ *
+ * @since 0.1.0
+ */
+import { Context, Duration, Effect, Layer, Option, Schema } from "effect"
+import { LRUCache } from "lru-cache"
+import type { PresenceKey, PresenceKind } from "presence-effect/PresenceKey"
+import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
+import type { RealtimeOptions } from "./RealtimeOptions.ts"
+
+/**
+ * `foreign`: the row belongs to another account. `missing`: there is no such row.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Validity = "owned" | "foreign" | "missing"
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class Ownership extends Context.Tag("light-server/Ownership")<
+  Ownership,
+  {
+    /** What is remembered. A plain function, for hot callbacks. */
+    readonly remembered: (key: PresenceKey) => Validity | undefined
+    /** What is remembered, or else what the database says. */
+    readonly check: (key: PresenceKey) => Effect.Effect<Validity, ReadFailed>
+    /** The row was just created for this account. */
+    readonly learn: (key: PresenceKey) => void
+    /** The row was just deleted. */
+    readonly forget: (key: PresenceKey) => void
+  }
+>() {}
+
+const Owner = Schema.Struct({ accountId: Schema.String })
+
+const ownerOf: { readonly [kind in PresenceKind]: string } = {
+  session: `SELECT "accountId" FROM "Session" WHERE "id" = ?`,
+  machine: `SELECT "accountId" FROM "Machine" WHERE "id" = ?`
+}
+
+/** The id comes last: it is the one part that a client chooses. */
+const textOf = (key: PresenceKey) => `${key.kind}:${key.accountId}:${key.id}`
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  options: Pick<RealtimeOptions, "validityTtl" | "validityCapacity">
+): Effect.Effect<Ownership["Type"], never, DatabaseReader> =>
+  Effect.gen(function* () {
+    const reader = yield* DatabaseReader
+    const verdicts = new LRUCache<string, Validity>({
+      max: options.validityCapacity,
+      ttl: Duration.toMillis(options.validityTtl)
+    })
+    const remembered = (key: PresenceKey) => verdicts.get(textOf(key))
+    return Ownership.of({
+      remembered,
+      check: (key) =>
+        Effect.suspend(() => {
+          const known = remembered(key)
+          if (known !== undefined) return Effect.succeed(known)
+          return reader.first(Owner, ownerOf[key.kind], [key.id]).pipe(
+            Effect.map(
+              Option.match({
+                onNone: (): Validity => "missing",
+                onSome: ({ accountId }): Validity => (accountId === key.accountId ? "owned" : "foreign")
+              })
+            ),
+            // A row that was created while the statement ran is known by now, and better.
+            Effect.map((found) => remembered(key) ?? found),
+            Effect.tap((validity) => Effect.sync(() => verdicts.set(textOf(key), validity)))
+          )
+        }),
+      learn: (key) => {
+        verdicts.set(textOf(key), "owned")
+      },
+      forget: (key) => {
+        verdicts.set(textOf(key), "missing")
+      }
+    })
+  })
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  options: Pick<RealtimeOptions, "validityTtl" | "validityCapacity">
+): Layer.Layer<Ownership, never, DatabaseReader> => Layer.effect(Ownership, make(options))

@@ -1,0 +1,73 @@
+/**
+ * Every knob of the socket server.
+ *
+ * @since 0.1.0
+ */
+import type { Duration } from "effect"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface RealtimeOptions {
+  /** Where clients connect. */
+  readonly path: string
+  /** Web origins that may poll. None: no CORS headers. Websockets know no CORS; the token decides. */
+  readonly origins: ReadonlyArray<string>
+  readonly pingInterval: Duration.DurationInput
+  /** Silence after a ping that ends a connection. */
+  readonly pingTimeout: Duration.DurationInput
+  /** From the open transport to the handshake; a transport without one is closed. */
+  readonly connectTimeout: Duration.DurationInput
+  /** Longest verification of a handshake; later the transport is closed and the client comes back. */
+  readonly handshakeTimeout: Duration.DurationInput
+  /** Handshakes verified at once; the transport of one more is closed. */
+  readonly handshakeLimit: number
+  /** Sockets connected at once; the transport of one more is closed. */
+  readonly socketLimit: number
+  /** Largest message a client may send, in bytes. */
+  readonly payloadBytesMax: number
+  /** Events of one socket per second in the long run. */
+  readonly eventsPerSecond: number
+  /** Events of one socket at once, after silence. */
+  readonly eventBurst: number
+  /** Events of one socket whose effect has not ended. */
+  readonly inFlightLimit: number
+  /** Bytes that wait for one socket before it misses repeated signs of life. */
+  readonly outgoingBytesLagging: number
+  /** Bytes that wait for one socket before its transport is closed. */
+  readonly outgoingBytesMax: number
+  /** How long it is remembered that a row belongs to an account. */
+  readonly validityTtl: Duration.DurationInput
+  /** Rows remembered at once; the least recently used one goes first. */
+  readonly validityCapacity: number
+  /** Longest wait for running handlers when the server stops. */
+  readonly drainTimeout: Duration.DurationInput
+}
+
+/**
+ * Defaults for one box with tens to thousands of sockets. A session sends an
+ * event every two seconds when it is busy, so the limits stop loops, not people.
+ *
+ * @category presets
+ * @since 0.1.0
+ */
+export const defaults: RealtimeOptions = {
+  path: "/v1/updates",
+  origins: [],
+  pingInterval: "15 seconds",
+  pingTimeout: "45 seconds",
+  connectTimeout: "10 seconds",
+  handshakeTimeout: "5 seconds",
+  handshakeLimit: 256,
+  socketLimit: 10_000,
+  payloadBytesMax: 1_000_000,
+  eventsPerSecond: 100,
+  eventBurst: 500,
+  inFlightLimit: 64,
+  outgoingBytesLagging: 256 * 1024,
+  outgoingBytesMax: 8 * 1024 * 1024,
+  validityTtl: "30 seconds",
+  validityCapacity: 20_000,
+  drainTimeout: "2 seconds"
+}

@@ -1,0 +1,132 @@
+/**
+ * A session: its row, and what clients see of it.
+ *
+ * @since 0.1.0
+ */
+import { Schema } from "effect"
+import { StoredTime } from "../database/StoredTime.ts"
+import type * as Liveness from "../realtime/Liveness.ts"
+
+/**
+ * Schema of a row.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Session = Schema.Struct({
+  id: Schema.String,
+  tag: Schema.String,
+  accountId: Schema.String,
+  metadata: Schema.String,
+  metadataVersion: Schema.Int,
+  agentState: Schema.NullOr(Schema.String),
+  agentStateVersion: Schema.Int,
+  dataEncryptionKey: Schema.NullOr(Schema.Uint8ArrayFromSelf),
+  seq: Schema.Int,
+  active: Schema.transform(Schema.Number, Schema.Boolean, {
+    decode: (stored) => stored !== 0,
+    encode: (active) => (active ? 1 : 0)
+  }),
+  lastActiveAt: StoredTime,
+  createdAt: StoredTime,
+  updatedAt: StoredTime
+})
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Session = typeof Session.Type
+
+/**
+ * Body of a request for a session. Texts are encrypted by the client.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Opening = Schema.Struct({
+  tag: Schema.String.pipe(Schema.minLength(1), Schema.maxLength(1024)),
+  metadata: Schema.String,
+  agentState: Schema.optional(Schema.NullOr(Schema.String)),
+  dataEncryptionKey: Schema.optional(Schema.NullOr(Schema.Uint8ArrayFromBase64))
+})
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Opening = typeof Opening.Type
+
+/**
+ * A new session, active at once.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (accountId: string, id: string, opening: Opening, nowMillis: number): Session => ({
+  id,
+  tag: opening.tag,
+  accountId,
+  metadata: opening.metadata,
+  metadataVersion: 0,
+  agentState: opening.agentState ?? null,
+  agentStateVersion: 0,
+  dataEncryptionKey: opening.dataEncryptionKey ?? null,
+  seq: 0,
+  active: true,
+  lastActiveAt: nowMillis,
+  createdAt: nowMillis,
+  updatedAt: nowMillis
+})
+
+/**
+ * A session as clients see it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SessionView {
+  readonly id: string
+  readonly seq: number
+  readonly metadata: string
+  readonly metadataVersion: number
+  readonly agentState: string | null
+  readonly agentStateVersion: number
+  readonly dataEncryptionKey: string | null
+  readonly active: boolean
+  readonly activeAt: number
+  readonly createdAt: number
+  readonly updatedAt: number
+}
+
+const base64 = (bytes: Uint8Array | null) => (bytes === null ? null : Buffer.from(bytes).toString("base64"))
+
+/**
+ * @category conversions
+ * @since 0.1.0
+ */
+export const view = (session: Session, { active, activeAt }: Liveness.Liveness): SessionView => ({
+  id: session.id,
+  seq: session.seq,
+  metadata: session.metadata,
+  metadataVersion: session.metadataVersion,
+  agentState: session.agentState,
+  agentStateVersion: session.agentStateVersion,
+  dataEncryptionKey: base64(session.dataEncryptionKey),
+  active,
+  activeAt,
+  createdAt: session.createdAt,
+  updatedAt: session.updatedAt
+})
+
+/**
+ * Body of the update `new-session`.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const newSession = (session: Session, liveness: Liveness.Liveness) => ({
+  t: "new-session",
+  sid: session.id,
+  ...view(session, liveness)
+})

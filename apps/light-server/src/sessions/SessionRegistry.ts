@@ -1,0 +1,168 @@
+/**
+ * Opening, listing and ending sessions.
+ *
+ * @since 0.1.0
+ */
+import { Context, Effect, Layer, Option } from "effect"
+import { Presence } from "presence-effect/Presence"
+import * as PresenceKey from "presence-effect/PresenceKey"
+import type { WriterError } from "presence-effect/WriterError"
+import type { ReadFailed } from "../database/DatabaseReader.ts"
+import { cuid } from "../database/Ids.ts"
+import { InvalidInput, NotFound, type Unauthorized } from "../http/Failure.ts"
+import * as AccountCursor from "../realtime/AccountCursor.ts"
+import { Emitter } from "../realtime/Emitter.ts"
+import * as Liveness from "../realtime/Liveness.ts"
+import { Ownership } from "../realtime/Ownership.ts"
+import * as Room from "../realtime/Room.ts"
+import * as Session from "./Session.ts"
+import { SessionStore } from "./SessionStore.ts"
+
+/**
+ * Some sessions, and where the next ones begin.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SessionPage {
+  readonly sessions: ReadonlyArray<Session.SessionView>
+  readonly nextCursor: string | null
+  readonly hasNext: boolean
+}
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class SessionRegistry extends Context.Tag("light-server/SessionRegistry")<
+  SessionRegistry,
+  {
+    /** Creates a session, or answers with the one that has the tag. That one needs no write. */
+    readonly open: (
+      accountId: string,
+      opening: Session.Opening
+    ) => Effect.Effect<Session.SessionView, Unauthorized | WriterError | ReadFailed>
+    /** The last updated first, at most 150. */
+    readonly list: (accountId: string) => Effect.Effect<ReadonlyArray<Session.SessionView>, ReadFailed>
+    /** Seen within 15 minutes and not ended, the last seen first. */
+    readonly listActive: (
+      accountId: string,
+      limit: number
+    ) => Effect.Effect<ReadonlyArray<Session.SessionView>, ReadFailed>
+    /** The newest first. */
+    readonly page: (
+      accountId: string,
+      cursor: string | undefined,
+      limit: number
+    ) => Effect.Effect<SessionPage, InvalidInput | ReadFailed>
+    readonly find: (accountId: string, id: string) => Effect.Effect<Session.SessionView, NotFound | ReadFailed>
+    /** Ends a session of the account and tells its apps. Any other id has no effect. */
+    readonly end: (accountId: string, id: string, claimedMillis: number) => Effect.Effect<void, ReadFailed>
+  }
+>() {}
+
+const listLimit = 150
+
+const activeWindowMillis = 15 * 60 * 1000
+
+const cursorPrefix = "cursor_v1_"
+
+/** Ids are short words; anything else was not made by `cursorAfter`. */
+const cursorPattern = /^cursor_v1_([A-Za-z0-9_-]{1,128})$/
+
+const cursorAfter = (session: Session.SessionView) => `${cursorPrefix}${session.id}`
+
+const idOf = (cursor: string): Effect.Effect<string, InvalidInput> =>
+  Effect.fromNullable(cursorPattern.exec(cursor)?.[1]).pipe(
+    Effect.mapError(() => new InvalidInput({ error: "Invalid cursor format" }))
+  )
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.gen(function* () {
+  const store = yield* SessionStore
+  const presence = yield* Presence
+  const ownership = yield* Ownership
+  const emitter = yield* Emitter
+
+  const livenessOf = (session: Session.Session) =>
+    Liveness.of(presence, PresenceKey.session(session.accountId, session.id), session)
+  const viewOf = (session: Session.Session) => Session.view(session, livenessOf(session))
+
+  const create = (session: Session.Session) =>
+    Effect.map(store.insert(session), (cursor) => {
+      ownership.learn(PresenceKey.session(session.accountId, session.id))
+      emitter.update(Room.toApps(session.accountId), {
+        seq: cursor,
+        body: Session.newSession(session, livenessOf(session))
+      })
+      return session
+    })
+
+  const findOrCreate = (accountId: string, opening: Session.Opening) =>
+    Effect.gen(function* () {
+      const known = yield* store.findByTag(accountId, opening.tag)
+      if (Option.isSome(known)) return known.value
+      return yield* create(Session.make(accountId, cuid(), opening, Date.now())).pipe(
+        Effect.catchTag("WriteConflict", (conflict) =>
+          Effect.gen(function* () {
+            yield* AccountCursor.requireAccount(conflict)
+            // Somebody else was faster: the winner's row is the answer.
+            const winner = yield* store.findByTag(accountId, opening.tag)
+            return Option.isSome(winner) ? winner.value : yield* conflict
+          })
+        )
+      )
+    })
+
+  return SessionRegistry.of({
+    open: (accountId, opening) => Effect.map(findOrCreate(accountId, opening), viewOf),
+    list: (accountId) => Effect.map(store.listUpdated(accountId, listLimit), (sessions) => sessions.map(viewOf)),
+    listActive: (accountId, limit) =>
+      Effect.gen(function* () {
+        const stored = yield* store.listActive(accountId, Date.now() - activeWindowMillis, limit)
+        // Who left a moment ago may still be active in the database.
+        return stored.map(viewOf).filter(({ active }) => active)
+      }),
+    page: (accountId, cursor, limit) =>
+      Effect.gen(function* () {
+        const beforeId = cursor === undefined ? undefined : yield* idOf(cursor)
+        const found = yield* store.page(accountId, beforeId, limit + 1)
+        const sessions = found.slice(0, limit).map(viewOf)
+        const last = sessions.at(-1)
+        const hasNext = found.length > limit
+        return { sessions, nextCursor: hasNext && last !== undefined ? cursorAfter(last) : null, hasNext }
+      }),
+    find: (accountId, id) =>
+      Effect.gen(function* () {
+        const found = yield* store.findById(accountId, id)
+        return Option.isSome(found) ? viewOf(found.value) : yield* new NotFound({ what: "Session" })
+      }),
+    end: (accountId, id, claimedMillis) =>
+      Effect.gen(function* () {
+        const key = PresenceKey.session(accountId, id)
+        if ((yield* ownership.check(key)) !== "owned") return
+        // A clock ahead of ours must not deafen the session for the future.
+        const endedAt = Math.min(claimedMillis, Date.now())
+        yield* presence.end(key, endedAt)
+        emitter.ephemeral(Room.toApps(accountId), {
+          type: "activity",
+          id,
+          active: false,
+          activeAt: presence.lastSeen(key)?.lastSeenMillis ?? endedAt,
+          thinking: false
+        })
+      })
+  })
+})
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<SessionRegistry, never, SessionStore | Presence | Ownership | Emitter> = Layer.effect(
+  SessionRegistry,
+  make
+)

@@ -1,0 +1,49 @@
+/**
+ * The event `usage-report`.
+ *
+ * @since 0.1.0
+ */
+import { Effect, Layer, Schema } from "effect"
+import { EventRegistry, type Refusal } from "../realtime/EventRegistry.ts"
+import { UsageLog } from "./UsageLog.ts"
+import * as UsageReport from "./UsageReport.ts"
+
+const failed = (error: string) => ({ success: false, error })
+
+const errors: { readonly [reason in Refusal]: string } = {
+  invalid: "Invalid key",
+  limited: "Failed to save usage report",
+  failed: "Internal error"
+}
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<never, never, EventRegistry | UsageLog> = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const events = yield* EventRegistry
+    const usage = yield* UsageLog
+    yield* events.on({
+      event: "usage-report",
+      // The answer names the field that does not fit, so the report is read there.
+      payload: Schema.Unknown,
+      refusal: (reason) => failed(errors[reason]),
+      answer: ({ accountId }, payload) =>
+        Effect.gen(function* () {
+          const report = yield* UsageReport.decode(payload)
+          const receipt = yield* usage.report(accountId, report)
+          return { success: true, ...receipt }
+        }).pipe(
+          Effect.catchAll((failure) => {
+            if (typeof failure === "string") return Effect.succeed(failed(failure))
+            if (failure._tag === "NotFound") return Effect.succeed(failed("Session not found"))
+            return Effect.logWarning("A usage report was not stored", failure).pipe(
+              Effect.annotateLogs("code", failure._tag),
+              Effect.as(failed("Failed to save usage report"))
+            )
+          })
+        )
+    })
+  })
+)

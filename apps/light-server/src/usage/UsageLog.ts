@@ -1,0 +1,73 @@
+/**
+ * Takes usage reports and tells apps about them.
+ *
+ * @since 0.1.0
+ */
+import { Context, Effect, Layer } from "effect"
+import * as PresenceKey from "presence-effect/PresenceKey"
+import type { WriterError } from "presence-effect/WriterError"
+import type { ReadFailed } from "../database/DatabaseReader.ts"
+import { NotFound } from "../http/Failure.ts"
+import { Emitter } from "../realtime/Emitter.ts"
+import { Ownership } from "../realtime/Ownership.ts"
+import * as Room from "../realtime/Room.ts"
+import type { Receipt, UsageReport } from "./UsageReport.ts"
+import { UsageStore } from "./UsageStore.ts"
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class UsageLog extends Context.Tag("light-server/UsageLog")<
+  UsageLog,
+  {
+    /** Stores a report. Apps hear of it when it is about a session. */
+    readonly report: (
+      accountId: string,
+      report: UsageReport
+    ) => Effect.Effect<Receipt, NotFound | WriterError | ReadFailed>
+  }
+>() {}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.gen(function* () {
+  const store = yield* UsageStore
+  const ownership = yield* Ownership
+  const emitter = yield* Emitter
+  const sessionNotFound = new NotFound({ what: "Session" })
+
+  const storeOfSession = (accountId: string, sessionId: string, report: UsageReport) =>
+    Effect.gen(function* () {
+      const validity = yield* ownership.check(PresenceKey.session(accountId, sessionId))
+      if (validity !== "owned") return yield* sessionNotFound
+      const receipt = yield* store.replace(accountId, report)
+      emitter.ephemeral(Room.toApps(accountId), {
+        type: "usage",
+        id: sessionId,
+        key: report.key,
+        tokens: report.tokens,
+        cost: report.cost,
+        timestamp: receipt.updatedAt
+      })
+      return receipt
+    }).pipe(
+      // Deleted since it was looked up.
+      Effect.catchTag("WriteConflict", () => Effect.fail(sessionNotFound))
+    )
+
+  return UsageLog.of({
+    report: (accountId, report) =>
+      report.sessionId === undefined
+        ? store.replace(accountId, report)
+        : storeOfSession(accountId, report.sessionId, report)
+  })
+})
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<UsageLog, never, UsageStore | Ownership | Emitter> = Layer.effect(UsageLog, make)

@@ -1,0 +1,93 @@
+/**
+ * What an agent used: tokens and cost.
+ *
+ * @since 0.1.0
+ */
+import { Either, Schema } from "effect"
+
+/**
+ * Numbers by name, one of them `total`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Amounts {
+  readonly [name: string]: number
+  readonly total: number
+}
+
+/**
+ * A report of an account. The next one with the same key and session replaces
+ * it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface UsageReport {
+  readonly key: string
+  readonly sessionId: string | undefined
+  readonly tokens: Amounts
+  readonly cost: Amounts
+}
+
+/**
+ * What clients read when a report does not fit.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Mismatch =
+  | "Invalid key"
+  | "Invalid tokens object - must include total"
+  | "Invalid cost object - must include total"
+  | "Invalid sessionId"
+
+const keyLengthMax = 256
+const idLengthMax = 128
+const nameCountMax = 64
+
+const isShortText = (value: unknown, lengthMax: number): value is string =>
+  typeof value === "string" && value.length > 0 && value.length <= lengthMax
+
+const isAmounts = (value: unknown): value is Amounts =>
+  typeof value === "object" &&
+  value !== null &&
+  !Array.isArray(value) &&
+  Object.hasOwn(value, "total") &&
+  Object.keys(value).length <= nameCountMax &&
+  Object.entries(value).every(([name, amount]) => name.length <= idLengthMax && Number.isFinite(amount))
+
+/**
+ * Reads a report, and names the first field that does not fit.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const decode = (input: unknown): Either.Either<UsageReport, Mismatch> => {
+  const { key, sessionId, tokens, cost }: { readonly [field: string]: unknown } =
+    typeof input === "object" && input !== null ? { ...input } : {}
+  if (!isShortText(key, keyLengthMax)) return Either.left("Invalid key")
+  if (!isAmounts(tokens)) return Either.left("Invalid tokens object - must include total")
+  if (!isAmounts(cost)) return Either.left("Invalid cost object - must include total")
+  if (sessionId === undefined || sessionId === null) return Either.right({ key, sessionId: undefined, tokens, cost })
+  if (!isShortText(sessionId, idLengthMax)) return Either.left("Invalid sessionId")
+  return Either.right({ key, sessionId, tokens, cost })
+}
+
+/**
+ * What clients are told about a stored report.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Receipt = Schema.Struct({
+  reportId: Schema.String,
+  createdAt: Schema.Number,
+  updatedAt: Schema.Number
+})
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Receipt = typeof Receipt.Type

@@ -1,0 +1,276 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { Presence } from "presence-effect/Presence"
+import * as PresenceKey from "presence-effect/PresenceKey"
+import { DatabaseBusy, WriteUnconfirmed } from "presence-effect/WriterError"
+import * as Lane from "presence-effect/Lane"
+import { ReadFailed } from "../../src/database/DatabaseReader.ts"
+import { TestDatabase } from "../support/TestDatabase.ts"
+import { app, authorized, daemon, layerWith, TestServer } from "../support/TestServer.ts"
+
+const register = (accountId: string, payload: object) =>
+  Effect.flatMap(TestServer, ({ inject }) =>
+    inject({ method: "POST", url: "/v1/machines", headers: authorized(accountId), payload })
+  )
+
+const get = (accountId: string, url: string) =>
+  Effect.flatMap(TestServer, ({ inject }) => inject({ method: "GET", url, headers: authorized(accountId) }))
+
+const twoAccounts = Effect.tap(TestDatabase, (database) => {
+  database.addAccount("a1")
+  database.addAccount("a2")
+})
+
+const m1 = { id: "m1", metadata: "sealed", daemonState: "state", dataEncryptionKey: "a2V5" }
+
+describe("MachineRoutes", () => {
+  describe("POST /v1/machines", () => {
+    it.scoped("creates an offline machine and answers 200 with its exact shape", () =>
+      Effect.gen(function* () {
+        const database = yield* twoAccounts
+        const before = Date.now()
+        const response = yield* register("a1", m1)
+        assert.strictEqual(response.statusCode, 200)
+        const { machine } = response.json<{ machine: Record<string, unknown> }>()
+        assert.isAtLeast(Number(machine["activeAt"]), before)
+        assert.deepStrictEqual(machine, {
+          id: "m1",
+          metadata: "sealed",
+          metadataVersion: 1,
+          daemonState: "state",
+          daemonStateVersion: 1,
+          dataEncryptionKey: "a2V5",
+          active: false,
+          activeAt: machine["activeAt"],
+          createdAt: machine["activeAt"],
+          updatedAt: machine["activeAt"]
+        })
+        assert.deepStrictEqual(database.query(`SELECT "seq" FROM "Account" WHERE "id" = ?`, "a1"), [{ seq: 1 }])
+        assert.deepStrictEqual(database.writes, [Lane.control])
+      }).pipe(Effect.provide(layerWith()))
+    )
+
+    it.scoped("begins with state version 0 when no state is given", () =>
+      Effect.gen(function* () {
+        yield* twoAccounts
+        const response = yield* register("a1", { id: "m1", metadata: "sealed", dataEncryptionKey: null })
+        const { machine } = response.json<{ machine: Record<string, unknown> }>()
+        assert.strictEqual(machine["daemonState"], null)
+        assert.strictEqual(machine["daemonStateVersion"], 0)
+        assert.strictEqual(machine["dataEncryptionKey"], null)
+      }).pipe(Effect.provide(layerWith()))
+    )
+
+    it.scoped("answers a known machine unchanged, without any write", () =>
+      Effect.gen(function* () {
+        const database = yield* twoAccounts
+        const first = yield* register("a1", m1)
+        const second = yield* register("a1", { ...m1, metadata: "other" })
+        assert.strictEqual(second.statusCode, 200)
+        assert.deepStrictEqual(second.json(), first.json())
+        assert.strictEqual(database.writes.length, 1)
+      }).pipe(Effect.provide(layerWith()))
+    )
+
+    it.scoped("answers 409 for the machine of another account, and changes nothing", () =>
+      Effect.gen(function* () {
+        const database = yield* twoAccounts
+        yield* register("a1", m1)
+        const response = yield* register("a2", m1)
+        assert.strictEqual(response.statusCode, 409)
+        assert.strictEqual(response.json<{ error: string }>().error, "machine_id_conflict")
+        assert.isString(response.json<{ message: string }>().message)
+        assert.deepStrictEqual(database.query(`SELECT "seq" FROM "Account" WHERE "id" = ?`, "a2"), [{ seq: 0 }])
+        assert.strictEqual(database.writes.length, 1)
+      }).pipe(Effect.provide(layerWith()))
+    )
+
+    const insertRival = (database: TestDatabase["Type"], accountId: string) => () => {
+      database.sqlite
+        .prepare(
+          `INSERT INTO "Machine" ("id", "accountId", "metadata", "metadataVersion", "lastActiveAt", "createdAt", "updatedAt")
+           VALUES ('m1', ?, 'winner', 1, 5, 5, 5)`
+        )
+        .run(accountId)
+    }
+
+    it.scoped("answers 200 with the winner's row when it loses the race of two inserts", () =>
+      Effect.gen(function* () {
+        const database = yield* twoAccounts
+        database.nextWrite = { _tag: "Before", run: insertRival(database, "a1") }
+        const response = yield* register("a1", m1)
+        assert.strictEqual(response.statusCode, 200)
+        assert.strictEqual(response.json<{ machine: { metadata: string } }>().machine.metadata, "winner")
+        assert.deepStrictEqual(database.query(`SELECT "seq" FROM "Account" WHERE "id" = ?`, "a1"), [{ seq: 0 }])
+      }).pipe(Effect.provide(layerWith()))
+    )
+
+    it.scoped("answers 409 when another account wins the race", () =>
+      Effect.gen(function* () {
+        const database = yield* twoAccounts
+        database.nextWrite = { _tag: "Before", run: insertRival(database, "a2") }
+        assert.strictEqual((yield* register("a1", m1)).statusCode, 409)
+      }).pipe(Effect.provide(layerWith()))
+    )
+
+    it.scoped("answers 401 when the account of the token is gone", () =>
+      Effect.gen(function* () {
+        const response = yield* register("nobody", m1)
+        assert.strictEqual(response.statusCode, 401)
+        assert.deepStrictEqual(response.json(), { error: "Invalid token" })
+      }).pipe(Effect.provide(layerWith()))
+    )
+
+    for (const error of [
+      new DatabaseBusy({ lane: Lane.control, code: "SQLITE_BUSY", attempts: 3 }),
+      new WriteUnconfirmed({ lane: Lane.control, reason: "deadline", heldMillis: 500 })
+    ]) {
+      it.scoped(`answers 503 with Retry-After, and never a stale row, on ${error._tag}`, () =>
+        Effect.gen(function* () {
+          const database = yield* twoAccounts
+          database.nextWrite = { _tag: "Fail", error }
+          const response = yield* register("a1", m1)
+          assert.strictEqual(response.statusCode, 503)
+          assert.isDefined(response.headers["retry-after"])
+          const body = response.json<Record<string, unknown>>()
+          assert.isString(body["error"])
+          assert.strictEqual(body["code"], error._tag)
+          assert.strictEqual(body["retryable"], true)
+          assert.isNumber(body["retryAfterMs"])
+        }).pipe(Effect.provide(layerWith()))
+      )
+    }
+
+    it.scoped("answers 503 when the read side fails", () =>
+      Effect.gen(function* () {
+        const database = yield* twoAccounts
+        database.nextReadFailure = new ReadFailed({ code: "SQLITE_BUSY", detail: "test" })
+        assert.strictEqual((yield* register("a1", m1)).statusCode, 503)
+      }).pipe(Effect.provide(layerWith()))
+    )
+
+    for (const [what, payload] of [
+      ["no id", { metadata: "sealed" }],
+      ["an empty id", { id: "", metadata: "sealed" }],
+      ["an endless id", { id: "m".repeat(129), metadata: "sealed" }],
+      ["no metadata", { id: "m1" }],
+      ["metadata that is no text", { id: "m1", metadata: { host: "h" } }],
+      ["a state that is no text", { id: "m1", metadata: "sealed", daemonState: 1 }],
+      ["a key that is no base64", { id: "m1", metadata: "sealed", dataEncryptionKey: "%%%" }],
+      ["a list", ["m1"]]
+    ] as const) {
+      it.scoped(`answers 400 for ${what}`, () =>
+        Effect.gen(function* () {
+          const database = yield* twoAccounts
+          const response = yield* register("a1", payload)
+          assert.strictEqual(response.statusCode, 400)
+          assert.strictEqual(response.json<{ error: string }>().error, "Error")
+          assert.match(response.json<{ message: string }>().message, /^body/)
+          assert.deepStrictEqual(database.writes, [])
+        }).pipe(Effect.provide(layerWith()))
+      )
+    }
+
+    it.scoped("announces a new machine once, both updates with the cursor of the account", () =>
+      Effect.gen(function* () {
+        yield* twoAccounts
+        const server = yield* TestServer
+        const mine = yield* server.connect(app("a1"))
+        const foreign = yield* server.connect(app("a2"))
+        yield* register("a1", m1)
+        yield* register("a1", m1)
+        const created = (yield* mine.next("update")) as Record<string, unknown>
+        const metadata = (yield* mine.next("update")) as Record<string, unknown>
+        assert.deepStrictEqual(Object.keys(created).toSorted(), ["body", "createdAt", "id", "seq"])
+        assert.match(String(created["id"]), /^[A-Za-z0-9]{12}$/)
+        assert.strictEqual(created["seq"], 1)
+        const body = created["body"] as Record<string, unknown>
+        assert.deepStrictEqual(body, {
+          t: "new-machine",
+          machineId: "m1",
+          seq: 0,
+          metadata: "sealed",
+          metadataVersion: 1,
+          daemonState: "state",
+          daemonStateVersion: 1,
+          dataEncryptionKey: "a2V5",
+          active: false,
+          activeAt: body["activeAt"],
+          createdAt: body["createdAt"],
+          updatedAt: body["updatedAt"]
+        })
+        assert.strictEqual(metadata["seq"], 1)
+        assert.deepStrictEqual(metadata["body"], {
+          t: "update-machine",
+          machineId: "m1",
+          metadata: { value: "sealed", version: 1 }
+        })
+        assert.deepStrictEqual(yield* mine.rest("update"), [])
+        assert.deepStrictEqual(yield* foreign.rest("update"), [])
+      }).pipe(Effect.provide(layerWith()))
+    )
+  })
+
+  describe("GET", () => {
+    it.scoped("lists the machines of the account, the last active first, online as memory knows it", () =>
+      Effect.gen(function* () {
+        yield* twoAccounts
+        const presence = yield* Presence
+        yield* register("a1", { id: "m1", metadata: "one" })
+        yield* register("a1", { id: "m2", metadata: "two" })
+        yield* register("a2", { id: "m3", metadata: "three" })
+        const later = Date.now() + 60_000
+        presence.beat(PresenceKey.machine("a1", "m1"), later)
+        const response = yield* get("a1", "/v1/machines")
+        assert.strictEqual(response.statusCode, 200)
+        const machines = response.json<ReadonlyArray<Record<string, unknown>>>()
+        assert.deepStrictEqual(
+          machines.map(({ id, active, seq }) => ({ id, active, seq })),
+          [
+            { id: "m1", active: true, seq: 0 },
+            { id: "m2", active: false, seq: 0 }
+          ]
+        )
+        assert.strictEqual(machines[0]?.["activeAt"], later)
+      }).pipe(Effect.provide(layerWith()))
+    )
+
+    it.scoped("answers one machine with seq, and 404 for a missing or foreign one", () =>
+      Effect.gen(function* () {
+        yield* twoAccounts
+        yield* register("a1", m1)
+        const found = yield* get("a1", "/v1/machines/m1")
+        assert.strictEqual(found.statusCode, 200)
+        assert.strictEqual(found.json<{ machine: { seq: number } }>().machine.seq, 0)
+        for (const missing of [yield* get("a1", "/v1/machines/m2"), yield* get("a2", "/v1/machines/m1")]) {
+          assert.strictEqual(missing.statusCode, 404)
+          assert.deepStrictEqual(missing.json(), { error: "Machine not found" })
+        }
+      }).pipe(Effect.provide(layerWith()))
+    )
+
+    it.scoped("answers 401 without a token and with a wrong one", () =>
+      Effect.gen(function* () {
+        const { inject } = yield* TestServer
+        for (const url of ["/v1/machines", "/v1/machines/m1"]) {
+          const none = yield* inject({ method: "GET", url })
+          assert.deepStrictEqual([none.statusCode, none.json()], [401, { error: "Missing authorization header" }])
+          const wrong = yield* inject({ method: "GET", url, headers: { authorization: "Bearer junk" } })
+          assert.deepStrictEqual([wrong.statusCode, wrong.json()], [401, { error: "Invalid token" }])
+        }
+      }).pipe(Effect.provide(layerWith()))
+    )
+  })
+
+  it.scoped("lets a daemon connect right after its registration", () =>
+    Effect.gen(function* () {
+      yield* twoAccounts
+      const server = yield* TestServer
+      const early = yield* server.client(daemon("a1", "m1"))
+      early.socket.connect()
+      yield* early.next("connect_error").pipe(Effect.race(Effect.promise(() => new Promise((resolve) => early.socket.io.once("close", resolve)))))
+      yield* register("a1", m1)
+      yield* early.next("connect")
+    }).pipe(Effect.provide(layerWith()))
+  )
+})

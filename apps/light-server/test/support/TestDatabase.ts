@@ -1,0 +1,140 @@
+/**
+ * A database in memory with the tables of the migrations, and stand-ins for the
+ * services that read and write it.
+ */
+import Sqlite from "better-sqlite3"
+import { Context, Effect, Either, Layer } from "effect"
+import fs from "node:fs"
+import path from "node:path"
+import { SqliteWriter } from "presence-effect/SqliteWriter"
+import type { SqlValue, Write } from "presence-effect/Write"
+import { WriteConflict, type WriterError, WriteRejected } from "presence-effect/WriterError"
+import * as Lane from "presence-effect/Lane"
+import * as DatabaseReader from "../../src/database/DatabaseReader.ts"
+
+const migrations = path.resolve(import.meta.dirname, "../../../../prisma/migrations")
+
+const migrationTexts = () =>
+  fs
+    .readdirSync(migrations, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+    .toSorted()
+    .map((name) => fs.readFileSync(path.join(migrations, name, "migration.sql"), "utf8"))
+
+export class TestDatabase extends Context.Tag("test/TestDatabase")<
+  TestDatabase,
+  {
+    readonly sqlite: Sqlite.Database
+    readonly query: (sql: string, ...params: ReadonlyArray<SqlValue>) => ReadonlyArray<Record<string, unknown>>
+    /** Lanes of the writes that were asked for, in order. */
+    readonly writes: Array<Lane.Lane>
+    /** What the next write meets. Cleared by it. */
+    nextWrite: { readonly _tag: "Fail"; readonly error: WriterError } | { readonly _tag: "Before"; readonly run: () => void } | undefined
+    /** What the next read fails with. Cleared by it. */
+    nextReadFailure: DatabaseReader.ReadFailed | undefined
+    readCount: number
+    readonly addAccount: (id: string) => void
+  }
+>() {}
+
+const open = Effect.acquireRelease(
+  Effect.sync(() => {
+    const sqlite = new Sqlite(":memory:")
+    sqlite.pragma("foreign_keys = ON")
+    for (const text of migrationTexts()) sqlite.exec(text)
+    return TestDatabase.of({
+      sqlite,
+      query: (sql, ...params) => sqlite.prepare(sql).all(...params) as ReadonlyArray<Record<string, unknown>>,
+      writes: [],
+      nextWrite: undefined,
+      nextReadFailure: undefined,
+      readCount: 0,
+      addAccount: (id) => {
+        sqlite
+          .prepare(`INSERT INTO "Account" ("id", "publicKey", "createdAt", "updatedAt") VALUES (?, ?, 1, 1)`)
+          .run(id, `key of ${id}`)
+      }
+    })
+  }),
+  ({ sqlite }) => Effect.sync(() => sqlite.close())
+)
+
+class Conflict extends Error {
+  readonly statement: number
+  readonly changed: number
+  constructor(statement: number, changed: number) {
+    super("conflict")
+    this.statement = statement
+    this.changed = changed
+  }
+}
+
+const commit = <A>(sqlite: Sqlite.Database, lane: Lane.Lane, write: Write<A>): Effect.Effect<A, WriterError> =>
+  Effect.suspend((): Effect.Effect<A, WriterError> => {
+    try {
+      const results = sqlite
+        .transaction(() =>
+          write.statements.map(({ sql, params, changes }, index) => {
+            const statement = sqlite.prepare(sql)
+            const rows = statement.reader ? statement.all(...params) : []
+            const changed = statement.reader
+              ? Number(sqlite.prepare("SELECT changes() AS changed").pluck().get())
+              : statement.run(...params).changes
+            if (typeof changes === "number" && changed !== changes) throw new Conflict(index, changed)
+            return { rows: rows as Array<Record<string, SqlValue>>, changes: changed }
+          })
+        )
+        .immediate()
+      return Effect.succeed(Either.getOrThrow(write.decode(results)))
+    } catch (cause) {
+      if (cause instanceof Conflict) {
+        return Effect.fail(
+          new WriteConflict({ lane, statement: cause.statement, expected: 1, changed: cause.changed })
+        )
+      }
+      const code = cause instanceof Error && "code" in cause ? String(cause.code) : "UNKNOWN"
+      return Effect.fail(new WriteRejected({ lane, code, detail: String(cause) }))
+    }
+  })
+
+const makeWriter = Effect.map(TestDatabase, (database): SqliteWriter["Type"] => {
+  const write = <A>(lane: Lane.Lane, write: Write<A>) =>
+    Effect.suspend(() => {
+      database.writes.push(lane)
+      const next = database.nextWrite
+      database.nextWrite = undefined
+      if (next?._tag === "Fail") return Effect.fail(next.error)
+      if (next?._tag === "Before") next.run()
+      return commit(database.sqlite, lane, write)
+    })
+  const unused = () => Effect.dieMessage("not used by the server")
+  return {
+    policy: { lanes: [], bypassLimit: 1 },
+    write,
+    writeMeasured: unused,
+    withPermit: () => unused,
+    checkpoint: unused,
+    status: Effect.dieMessage("not used by the server")
+  }
+})
+
+const makeReader = Effect.map(TestDatabase, (database) =>
+  DatabaseReader.fromQuery((sql, params) =>
+    Effect.suspend(() => {
+      database.readCount += 1
+      const failure = database.nextReadFailure
+      database.nextReadFailure = undefined
+      if (failure !== undefined) return Effect.fail(failure)
+      return Effect.try({
+        try: () => database.sqlite.prepare(sql).all(...params),
+        catch: (cause) => new DatabaseReader.ReadFailed({ code: "SQLITE_ERROR", detail: String(cause) })
+      })
+    })
+  )
+)
+
+export const layer: Layer.Layer<TestDatabase | SqliteWriter | DatabaseReader.DatabaseReader> = Layer.mergeAll(
+  Layer.effect(SqliteWriter, makeWriter),
+  Layer.effect(DatabaseReader.DatabaseReader, makeReader)
+).pipe(Layer.provideMerge(Layer.scoped(TestDatabase, open)))

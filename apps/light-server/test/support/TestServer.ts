@@ -1,0 +1,189 @@
+/**
+ * The realtime part of the server on a free port of the loopback, and clients
+ * of it. Only its edges are replaced: the database, presence and tokens.
+ */
+import { Context, Effect, Layer, Mailbox, type Scope } from "effect"
+import type { InjectOptions, LightMyRequestResponse } from "fastify"
+import type { AddressInfo } from "node:net"
+import { io, type Socket } from "socket.io-client"
+import { Authenticator } from "../../src/http/Authenticator.ts"
+import { Unauthorized } from "../../src/http/Failure.ts"
+import * as HttpApp from "../../src/http/HttpApp.ts"
+import * as MachineEvents from "../../src/machines/MachineEvents.ts"
+import * as MachineRoutes from "../../src/machines/MachineRoutes.ts"
+import * as MachineRegistry from "../../src/machines/MachineRegistry.ts"
+import * as MachineStore from "../../src/machines/MachineStore.ts"
+import * as Emitter from "../../src/realtime/Emitter.ts"
+import * as EventRegistry from "../../src/realtime/EventRegistry.ts"
+import * as Ownership from "../../src/realtime/Ownership.ts"
+import * as RealtimeApp from "../../src/realtime/RealtimeApp.ts"
+import * as RealtimeOptions from "../../src/realtime/RealtimeOptions.ts"
+import * as SocketServer from "../../src/realtime/SocketServer.ts"
+import * as SessionEvents from "../../src/sessions/SessionEvents.ts"
+import * as SessionRoutes from "../../src/sessions/SessionRoutes.ts"
+import * as SessionRegistry from "../../src/sessions/SessionRegistry.ts"
+import * as SessionStore from "../../src/sessions/SessionStore.ts"
+import * as UsageEvents from "../../src/usage/UsageEvents.ts"
+import * as UsageLog from "../../src/usage/UsageLog.ts"
+import * as UsageRoutes from "../../src/usage/UsageRoutes.ts"
+import * as UsageStore from "../../src/usage/UsageStore.ts"
+import * as PresenceProbe from "./PresenceProbe.ts"
+import * as TestDatabase from "./TestDatabase.ts"
+
+/** The token of account `a1` is `token of a1`. */
+export const tokenOf = (accountId: string) => `token-of-${accountId}`
+
+const authenticator = Layer.succeed(Authenticator, {
+  verify: (token) =>
+    token.startsWith("token-of-")
+      ? Effect.succeed(token.slice("token-of-".length))
+      : Effect.fail(new Unauthorized({ error: "Invalid token" }))
+})
+
+/** Extra events of a test are registered before sockets are accepted. */
+export const layerWith = (
+  options: Partial<RealtimeOptions.RealtimeOptions> = {},
+  extra: Layer.Layer<never, never, EventRegistry.EventRegistry> = Layer.empty
+) => {
+  const knobs = { ...RealtimeOptions.defaults, ...options }
+  const features = Layer.mergeAll(
+    MachineRoutes.layer,
+    MachineEvents.layer,
+    SessionRoutes.layer,
+    SessionEvents.layer,
+    UsageRoutes.layer,
+    UsageEvents.layer,
+    extra
+  ).pipe(
+    Layer.provide(Layer.mergeAll(MachineRegistry.layer, SessionRegistry.layer, UsageLog.layer)),
+    Layer.provide(Layer.mergeAll(MachineStore.layer, SessionStore.layer, UsageStore.layer))
+  )
+  const base = Layer.mergeAll(Emitter.layer, EventRegistry.layer, Ownership.layer(knobs)).pipe(
+    Layer.provideMerge(SocketServer.layer(knobs)),
+    Layer.provideMerge(HttpApp.layer({})),
+    Layer.provideMerge(Layer.mergeAll(TestDatabase.layer, PresenceProbe.layer, authenticator))
+  )
+  return listening.pipe(
+    Layer.provideMerge(RealtimeApp.layer(knobs)),
+    Layer.provideMerge(features),
+    Layer.provideMerge(base)
+  )
+}
+
+export class TestServer extends Context.Tag("test/TestServer")<
+  TestServer,
+  {
+    readonly url: string
+    readonly inject: (request: InjectOptions) => Effect.Effect<LightMyRequestResponse>
+    /** A client that is not connected yet. */
+    readonly client: (auth: Record<string, unknown>, options?: object) => Effect.Effect<Client, never, Scope.Scope>
+    /** A client that is connected, and whose connection the server has handled. */
+    readonly connect: (auth: Record<string, unknown>) => Effect.Effect<Client, never, Scope.Scope>
+  }
+>() {}
+
+export interface Client {
+  readonly socket: Socket
+  /** The next event of that name, in order. Waits for it. */
+  readonly next: (event: string) => Effect.Effect<unknown>
+  /** Events of that name that nobody has asked for yet, once the server has answered everything before. */
+  readonly rest: (event: string) => Effect.Effect<ReadonlyArray<unknown>>
+  /** Resolves when the server has answered everything sent before. */
+  readonly flush: Effect.Effect<void>
+  readonly emit: (event: string, ...args: ReadonlyArray<unknown>) => void
+  readonly ask: (event: string, ...args: ReadonlyArray<unknown>) => Effect.Effect<unknown>
+}
+
+const makeClient = (url: string, auth: Record<string, unknown>, options: object) =>
+  Effect.gen(function* () {
+    const mailboxes = new Map<string, Mailbox.Mailbox<unknown>>()
+    const mailbox = (event: string) => {
+      const found = mailboxes.get(event)
+      if (found !== undefined) return found
+      const made = Effect.runSync(Mailbox.make<unknown>())
+      mailboxes.set(event, made)
+      return made
+    }
+    const socket = yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        io(url, {
+          path: "/v1/updates",
+          transports: ["websocket"],
+          auth,
+          forceNew: true,
+          autoConnect: false,
+          reconnectionDelay: 10,
+          reconnectionDelayMax: 20,
+          ...options
+        })
+      ),
+      (socket) => Effect.sync(() => socket.disconnect())
+    )
+    socket.onAny((event: string, payload: unknown) => mailbox(event).unsafeOffer(payload))
+    for (const event of ["connect", "disconnect", "connect_error"] as const) {
+      socket.on(event, (detail?: unknown) => mailbox(event).unsafeOffer(detail))
+    }
+    const ask = (event: string, ...args: ReadonlyArray<unknown>) =>
+      Effect.async<unknown>((resume) => {
+        socket.emit(event, ...args, (answer: unknown) => resume(Effect.succeed(answer)))
+      })
+    const flush = Effect.asVoid(ask("ping"))
+    return {
+      socket,
+      ask,
+      flush,
+      emit: (event: string, ...args: ReadonlyArray<unknown>) => void socket.emit(event, ...args),
+      next: (event: string) => Effect.orDie(mailbox(event).take),
+      rest: (event: string) =>
+        flush.pipe(
+          Effect.zipRight(mailbox(event).clear),
+          Effect.orDie,
+          Effect.map((chunk) => Array.from(chunk))
+        )
+    } satisfies Client
+  })
+
+const listening: Layer.Layer<TestServer, never, HttpApp.HttpApp> = Layer.scoped(
+  TestServer,
+  Effect.gen(function* () {
+    const { fastify } = yield* HttpApp.HttpApp
+    yield* Effect.acquireRelease(
+      Effect.promise(() => fastify.listen({ host: "127.0.0.1", port: 0 })),
+      () => Effect.promise(() => fastify.close())
+    )
+    const url = `http://127.0.0.1:${(fastify.server.address() as AddressInfo).port}`
+    const client: TestServer["Type"]["client"] = (auth, options = {}) => makeClient(url, auth, options)
+    return TestServer.of({
+      url,
+      client,
+      inject: (request) => Effect.promise(() => fastify.inject(request)),
+      connect: (auth) =>
+        Effect.gen(function* () {
+          const connected = yield* client(auth)
+          connected.socket.connect()
+          yield* connected.next("connect")
+          yield* connected.flush
+          return connected
+        })
+    })
+  })
+)
+
+/** An app of the account. */
+export const app = (accountId: string) => ({ token: tokenOf(accountId), clientType: "user-scoped" })
+
+/** An agent of the account. */
+export const agent = (accountId: string, sessionId: string) => ({
+  token: tokenOf(accountId),
+  clientType: "session-scoped",
+  sessionId
+})
+
+/** A daemon of the account. */
+export const daemon = (accountId: string, machineId: string) => ({
+  token: tokenOf(accountId),
+  clientType: "machine-scoped",
+  machineId
+})
+
+export const authorized = (accountId: string) => ({ authorization: `Bearer ${tokenOf(accountId)}` })

@@ -1,0 +1,109 @@
+/**
+ * What one tick took: one entry per row, split to fit the hold budget.
+ *
+ * @since 0.1.0
+ */
+import type { PresenceKey } from "./PresenceKey.ts"
+
+/**
+ * What a flush says about a row.
+ *
+ * - `alive`: active, unless the database knows something newer.
+ * - `ended`: inactive, whatever the database says. The time is the fence.
+ * - `offline`: inactive, unless the database knows a sign of life newer than the
+ *   one that was judged.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type FlushState = "alive" | "ended" | "offline"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface FlushEntry extends PresenceKey {
+  /** Epoch ms of the newest sign of life, or of the end. Never lowers what is stored. */
+  readonly seenAtMillis: number
+  readonly state: FlushState
+}
+
+/**
+ * An entry as a store left it.
+ *
+ * - `written`: the database says what the entry says, or something newer of the same kind.
+ * - `overtaken`: the row exists, but the database knows better: an end that is not older than the sign of life, or a
+ *   sign of life newer than the one that was judged.
+ * - `missing`: no such row in this account.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface FlushResult {
+  readonly written: ReadonlyArray<FlushEntry>
+  readonly overtaken: ReadonlyArray<FlushEntry>
+  readonly missing: ReadonlyArray<FlushEntry>
+}
+
+/**
+ * At most one entry per row.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface FlushBatch {
+  readonly entries: ReadonlyArray<FlushEntry>
+}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (entries: ReadonlyArray<FlushEntry>): FlushBatch => ({ entries })
+
+/**
+ * The batch with nothing in it.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const empty: FlushBatch = make([])
+
+/**
+ * At most `rowCount` entries from position `from` on, over both kinds.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const slice = (self: FlushBatch, from: number, rowCount: number): FlushBatch =>
+  make(self.entries.slice(from, from + rowCount))
+
+/**
+ * Splits a batch into chunks of at most `rowLimit` entries, over both kinds.
+ * No entries, no chunk.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const chunksOf = (self: FlushBatch, rowLimit: number): ReadonlyArray<FlushBatch> => {
+  const limit = Math.max(1, Math.trunc(rowLimit))
+  const chunks: Array<FlushBatch> = []
+  for (let from = 0; from < self.entries.length; from += limit) {
+    chunks.push(slice(self, from, limit))
+  }
+  return chunks
+}
+
+/**
+ * Entries per kind.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const countByKind = (
+  entries: ReadonlyArray<PresenceKey>
+): { readonly session: number; readonly machine: number } => {
+  let session = 0
+  for (const { kind } of entries) if (kind === "session") session++
+  return { session, machine: entries.length - session }
+}

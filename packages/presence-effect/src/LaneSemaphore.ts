@@ -1,0 +1,177 @@
+/**
+ * One permit, several lanes, direct hand-over.
+ *
+ * A real Effect `Semaphore` of width one guards the body. It is never a queue:
+ * it is neither fair nor ordered, and each release wakes every waiter. A lane
+ * queue in plain state decides who is next, and whoever gives the permit back
+ * passes it on in the same step, so at most one fiber ever stands at the
+ * semaphore and the permit is never free while somebody waits.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as LaneQueue from "./internal/laneQueue.ts"
+import type { Lane } from "./Lane.ts"
+import { LaneOverflow, WriterClosed } from "./WriterError.ts"
+
+/**
+ * Somebody who waits for the permit without a fiber of their own.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Waiter {
+  readonly lane: Lane
+  /** May share the turn of another waiter of the lane, see `takeCompanions`. */
+  readonly isCompanion: boolean
+  /**
+   * Called once, inside the step that passes the permit on. From here on the
+   * waiter owns the permit and must run `hold`. It must not throw.
+   */
+  readonly granted: () => void
+  /** Called instead of `granted` when the semaphore closes. */
+  readonly closed: () => void
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface LaneSemaphore {
+  /**
+   * Runs `self` while holding the permit. Waiting is interruptible; giving back
+   * is certain. Sets no time limit: callers do.
+   *
+   * **Errors**: `LaneOverflow` at once when the lane is full, `WriterClosed`
+   * after `close`. Any failure of `self`, unchanged.
+   */
+  readonly withPermit: (
+    lane: Lane
+  ) => <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | LaneOverflow | WriterClosed, R>
+  /**
+   * Waits for the permit, interruptibly, and then runs `use`, uninterruptibly.
+   * `use` owns the permit and must run `hold`, itself or in another fiber.
+   */
+  readonly whenGranted: (
+    lane: Lane
+  ) => <A, E, R>(use: Effect.Effect<A, E, R>) => Effect.Effect<A, E | LaneOverflow | WriterClosed, R>
+  /**
+   * Queues a waiter, or grants at once when the permit is free. Plain function:
+   * returns the refusal instead of failing.
+   */
+  readonly enter: (waiter: Waiter) => LaneOverflow | WriterClosed | undefined
+  /** Takes a waiter out of its queue. `false`: it was granted, taken or closed before. */
+  readonly leave: (waiter: Waiter) => boolean
+  /** Takes waiters from the head of the lane to share the turn of its holder, at most `limit`. */
+  readonly takeCompanions: (lane: Lane, limit: number) => ReadonlyArray<Waiter>
+  /** Runs `self` under the guard and passes the permit on. Only for whoever was granted. */
+  readonly hold: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  readonly waiterCount: (lane: Lane) => number
+  readonly isHeld: () => boolean
+  /** Refuses newcomers from now on and sends the waiters away. The holder stays. */
+  readonly close: Effect.Effect<void>
+}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (policy: {
+  /** In serving order. */
+  readonly lanes: ReadonlyArray<{ readonly lane: Lane; readonly capacity: number }>
+  /** Grants that may pass over a waiting lane before it gets one turn. */
+  readonly bypassLimit: number
+}): Effect.Effect<LaneSemaphore> =>
+  Effect.map(Effect.makeSemaphore(1), (semaphore): LaneSemaphore => {
+    const queue = LaneQueue.make<Waiter>(policy.lanes, policy.bypassLimit)
+    let isHeld = false
+    let isClosed = false
+
+    const handOver = (): void => {
+      const next = queue.next()
+      isHeld = next !== undefined
+      next?.granted()
+    }
+
+    const enter: LaneSemaphore["enter"] = (waiter) => {
+      if (isClosed) return new WriterClosed({ lane: waiter.lane })
+      if (!isHeld) {
+        isHeld = true
+        waiter.granted()
+        return undefined
+      }
+      if (queue.enter(waiter.lane, waiter)) return undefined
+      return new LaneOverflow({
+        lane: waiter.lane,
+        waiterCount: queue.waiterCount(waiter.lane),
+        capacity: queue.capacity(waiter.lane)
+      })
+    }
+
+    // The take inside cannot wait (nobody else stands here) and is not interruptible where `hold` runs:
+    // in 3.22 an interruption between the take and its bookkeeping loses the permit of a plain semaphore.
+    const hold: LaneSemaphore["hold"] = (self) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.ensuring(semaphore.withPermits(1)(restore(self)), Effect.sync(handOver))
+      )
+
+    const whenGranted: LaneSemaphore["whenGranted"] =
+      (lane) =>
+      <A, E, R>(use: Effect.Effect<A, E, R>) =>
+        Effect.uninterruptibleMask((restore) =>
+          Effect.suspend((): Effect.Effect<A, E | LaneOverflow | WriterClosed, R> => {
+            const fiber = fiberWaiter(lane)
+            const refusal = enter(fiber.waiter)
+            if (refusal !== undefined) return Effect.fail(refusal)
+            if (fiber.isGranted()) return use
+            return Effect.matchCauseEffect(restore(fiber.wait), {
+              onFailure: (cause) =>
+                Effect.suspend(() => {
+                  // Granted in the very turn that ended the wait: the permit is ours without a body to run.
+                  if (!queue.leave(lane, fiber.waiter) && fiber.isGranted()) handOver()
+                  return Effect.failCause(cause)
+                }),
+              onSuccess: () => use
+            })
+          })
+        )
+
+    return {
+      withPermit: (lane) => (self) => Effect.uninterruptibleMask((restore) => whenGranted(lane)(hold(restore(self)))),
+      whenGranted,
+      enter,
+      leave: (waiter) => queue.leave(waiter.lane, waiter),
+      takeCompanions: (lane, limit) => queue.takeWhile(lane, limit, ({ isCompanion }) => isCompanion),
+      hold,
+      waiterCount: queue.waiterCount,
+      isHeld: () => isHeld,
+      close: Effect.sync(() => {
+        isClosed = true
+        for (const waiter of queue.takeAll()) waiter.closed()
+      })
+    }
+  })
+
+/** A waiter that wakes the fiber it stands for. */
+const fiberWaiter = (lane: Lane) => {
+  let outcome: Effect.Effect<void, WriterClosed> | undefined
+  let resume: ((effect: Effect.Effect<void, WriterClosed>) => void) | undefined
+  const settle = (effect: Effect.Effect<void, WriterClosed>) => {
+    outcome = effect
+    resume?.(effect)
+  }
+  const waiter: Waiter = {
+    lane,
+    isCompanion: false,
+    granted: () => settle(Effect.void),
+    closed: () => settle(Effect.fail(new WriterClosed({ lane })))
+  }
+  return {
+    waiter,
+    isGranted: () => outcome === Effect.void,
+    wait: Effect.async<void, WriterClosed>((wake) => {
+      if (outcome === undefined) resume = wake
+      else wake(outcome)
+    })
+  }
+}

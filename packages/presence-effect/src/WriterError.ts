@@ -1,0 +1,366 @@
+/**
+ * The closed set of failures of a write.
+ *
+ * Each error answers two questions. `written`: what is in the file now.
+ * `isRetryable`: may the writer itself try again, because nothing was written
+ * and the same write can succeed a moment later.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import { Lane } from "./Lane.ts"
+
+/**
+ * What a failed write left in the file: nothing, everything, or nobody knows.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Written = Schema.Literal("nothing", "unknown", "everything")
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Written = typeof Written.Type
+
+const Millis = Schema.NonNegative
+const Count = Schema.NonNegativeInt
+
+/**
+ * The lane already holds as many waiters as its policy allows. Raised at once,
+ * before any waiting: shedding is cheaper than queueing past the deadline.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class LaneOverflow extends Schema.TaggedError<LaneOverflow>("presence-effect/LaneOverflow")("LaneOverflow", {
+  lane: Lane,
+  waiterCount: Count,
+  capacity: Count
+}) {
+  /** @since 0.1.0 */
+  readonly isRetryable = false
+  /** @since 0.1.0 */
+  readonly written: Written = "nothing"
+  /** @since 0.1.0 */
+  override get message(): string {
+    return `lane ${this.lane} is full: ${this.waiterCount} waiters, capacity ${this.capacity}`
+  }
+}
+
+/**
+ * No permit within the lane's `acquireTimeout`, or within what was left of its
+ * `deadline`. Nothing was handed to the engine.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class PermitTimeout extends Schema.TaggedError<PermitTimeout>("presence-effect/PermitTimeout")("PermitTimeout", {
+  lane: Lane,
+  waitedMillis: Millis
+}) {
+  /** @since 0.1.0 */
+  readonly isRetryable = false
+  /** @since 0.1.0 */
+  readonly written: Written = "nothing"
+  /** @since 0.1.0 */
+  override get message(): string {
+    return `no permit for lane ${this.lane} after ${this.waitedMillis} ms`
+  }
+}
+
+/**
+ * Another connection holds the write lock of the file, and went on holding it
+ * for as long as the lane tries again. Nothing written.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class DatabaseBusy extends Schema.TaggedError<DatabaseBusy>("presence-effect/DatabaseBusy")("DatabaseBusy", {
+  lane: Lane,
+  code: Schema.String,
+  attempts: Count
+}) {
+  /** @since 0.1.0 */
+  readonly isRetryable = true
+  /** @since 0.1.0 */
+  readonly written: Written = "nothing"
+  /** @since 0.1.0 */
+  override get message(): string {
+    return `another connection holds the write lock (${this.code}, lane ${this.lane}, attempts ${this.attempts})`
+  }
+}
+
+/**
+ * The write was handed to the engine and its caller had to leave before the
+ * answer: it may or may not be in the file. Repeat it only when it is idempotent.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class WriteUnconfirmed extends Schema.TaggedError<WriteUnconfirmed>("presence-effect/WriteUnconfirmed")(
+  "WriteUnconfirmed",
+  {
+    lane: Lane,
+    /** Which promise ran out, or that the engine's thread died. */
+    reason: Schema.Literal("hold-limit", "deadline", "connection-lost", "closed"),
+    heldMillis: Millis
+  }
+) {
+  /** @since 0.1.0 */
+  readonly isRetryable = false
+  /** @since 0.1.0 */
+  readonly written: Written = "unknown"
+  /** @since 0.1.0 */
+  override get message(): string {
+    return `no answer from the engine (${this.reason}, lane ${this.lane}, ${this.heldMillis} ms): outcome unknown`
+  }
+}
+
+/**
+ * A statement changed another number of rows than its write demands, so the
+ * whole write was rolled back. Nothing written.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class WriteConflict extends Schema.TaggedError<WriteConflict>("presence-effect/WriteConflict")("WriteConflict", {
+  lane: Lane,
+  /** Position of the statement in the write, from 0. */
+  statement: Count,
+  expected: Schema.Union(Schema.Literal("some"), Count),
+  changed: Count
+}) {
+  /** @since 0.1.0 */
+  readonly isRetryable = false
+  /** @since 0.1.0 */
+  readonly written: Written = "nothing"
+  /** @since 0.1.0 */
+  override get message(): string {
+    return `statement ${this.statement} changed ${this.changed} rows, expected ${this.expected}: rolled back`
+  }
+}
+
+/**
+ * SQLite refused the statement itself: a constraint, wrong SQL, a parameter
+ * that does not fit. The same write fails again. Nothing written.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class WriteRejected extends Schema.TaggedError<WriteRejected>("presence-effect/WriteRejected")("WriteRejected", {
+  lane: Lane,
+  /** SQLite's extended result code, `SQLITE_CONSTRAINT_UNIQUE` for example. */
+  code: Schema.String,
+  detail: Schema.String
+}) {
+  /** @since 0.1.0 */
+  readonly isRetryable = false
+  /** @since 0.1.0 */
+  readonly written: Written = "nothing"
+  /** @since 0.1.0 */
+  override get message(): string {
+    return `${this.code}: ${this.detail}`
+  }
+}
+
+/**
+ * The write is committed, but the rows it returned do not fit its decoder.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class WriteUndecodable extends Schema.TaggedError<WriteUndecodable>("presence-effect/WriteUndecodable")(
+  "WriteUndecodable",
+  { lane: Lane, detail: Schema.String }
+) {
+  /** @since 0.1.0 */
+  readonly isRetryable = false
+  /** @since 0.1.0 */
+  readonly written: Written = "everything"
+  /** @since 0.1.0 */
+  override get message(): string {
+    return `committed, but the returned rows do not fit: ${this.detail}`
+  }
+}
+
+/**
+ * The connection was gone before the write reached it; a new one is being
+ * opened. Nothing written.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ConnectionLost extends Schema.TaggedError<ConnectionLost>("presence-effect/ConnectionLost")(
+  "ConnectionLost",
+  { lane: Lane, detail: Schema.String }
+) {
+  /** @since 0.1.0 */
+  readonly isRetryable = true
+  /** @since 0.1.0 */
+  readonly written: Written = "nothing"
+  /** @since 0.1.0 */
+  override get message(): string {
+    return `no connection to the database: ${this.detail}`
+  }
+}
+
+const engineFields = { lane: Lane, code: Schema.String, detail: Schema.String }
+
+/**
+ * The disk, the quota or the page limit of the file is used up. Reads go on.
+ * Nothing written.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class DatabaseFull extends Schema.TaggedError<DatabaseFull>("presence-effect/DatabaseFull")(
+  "DatabaseFull",
+  engineFields
+) {
+  /** @since 0.1.0 */
+  readonly isRetryable = false
+  /** @since 0.1.0 */
+  readonly written: Written = "nothing"
+  /** @since 0.1.0 */
+  override get message(): string {
+    return `no space left for the database (${this.code}): ${this.detail}`
+  }
+}
+
+/**
+ * The file or its directory cannot be written or opened by this process.
+ * Nothing written.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class DatabaseReadonly extends Schema.TaggedError<DatabaseReadonly>("presence-effect/DatabaseReadonly")(
+  "DatabaseReadonly",
+  engineFields
+) {
+  /** @since 0.1.0 */
+  readonly isRetryable = false
+  /** @since 0.1.0 */
+  readonly written: Written = "nothing"
+  /** @since 0.1.0 */
+  override get message(): string {
+    return `the database cannot be written (${this.code}): ${this.detail}`
+  }
+}
+
+/**
+ * The operating system reported an input/output error. Before the commit
+ * nothing is written; when the commit itself failed, nobody knows.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class DatabaseIo extends Schema.TaggedError<DatabaseIo>("presence-effect/DatabaseIo")("DatabaseIo", {
+  ...engineFields,
+  written: Written
+}) {
+  /** @since 0.1.0 */
+  readonly isRetryable = false
+  /** @since 0.1.0 */
+  override get message(): string {
+    return `input/output error (${this.code}, written: ${this.written}): ${this.detail}`
+  }
+}
+
+/**
+ * The file is damaged or is no SQLite database. Stop writing and restore a
+ * backup. Nothing written.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class DatabaseCorrupt extends Schema.TaggedError<DatabaseCorrupt>("presence-effect/DatabaseCorrupt")(
+  "DatabaseCorrupt",
+  engineFields
+) {
+  /** @since 0.1.0 */
+  readonly isRetryable = false
+  /** @since 0.1.0 */
+  readonly written: Written = "nothing"
+  /** @since 0.1.0 */
+  override get message(): string {
+    return `the database is damaged (${this.code}): ${this.detail}`
+  }
+}
+
+/**
+ * The file at the path is no longer the file that is open: it was deleted or
+ * replaced. Writing on would succeed and be lost. Nothing written.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class DatabaseMoved extends Schema.TaggedError<DatabaseMoved>("presence-effect/DatabaseMoved")("DatabaseMoved", {
+  lane: Lane,
+  detail: Schema.String
+}) {
+  /** @since 0.1.0 */
+  readonly isRetryable = false
+  /** @since 0.1.0 */
+  readonly written: Written = "nothing"
+  /** @since 0.1.0 */
+  override get message(): string {
+    return `the database file was moved or replaced: ${this.detail}`
+  }
+}
+
+/**
+ * The writer is shutting down and takes no new writes. Nothing written.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class WriterClosed extends Schema.TaggedError<WriterClosed>("presence-effect/WriterClosed")("WriterClosed", {
+  lane: Lane
+}) {
+  /** @since 0.1.0 */
+  readonly isRetryable = false
+  /** @since 0.1.0 */
+  readonly written: Written = "nothing"
+  /** @since 0.1.0 */
+  override get message(): string {
+    return `the writer is closed (lane ${this.lane})`
+  }
+}
+
+/**
+ * Schema of every failure of a write.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const WriterError = Schema.Union(
+  LaneOverflow,
+  PermitTimeout,
+  DatabaseBusy,
+  WriteUnconfirmed,
+  WriteConflict,
+  WriteRejected,
+  WriteUndecodable,
+  ConnectionLost,
+  DatabaseFull,
+  DatabaseReadonly,
+  DatabaseIo,
+  DatabaseCorrupt,
+  DatabaseMoved,
+  WriterClosed
+)
+
+/**
+ * @category errors
+ * @since 0.1.0
+ */
+export type WriterError = typeof WriterError.Type
+
+/**
+ * @category guards
+ * @since 0.1.0
+ */
+export const isWriterError: (u: unknown) => u is WriterError = Schema.is(WriterError)

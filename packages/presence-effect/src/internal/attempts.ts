@@ -1,0 +1,185 @@
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type { LaneSemaphore, Waiter } from "../LaneSemaphore.ts"
+import type { EngineFault, SqliteConnection, WriteAnswer } from "../SqliteConnection.ts"
+import type { Durability, StatementResult, Write } from "../Write.ts"
+import { stricter } from "../Write.ts"
+import type { WriterError } from "../WriterError.ts"
+import { PermitTimeout, WriterClosed, WriteUnconfirmed } from "../WriterError.ts"
+import type { ResolvedLane } from "../WriterPolicy.ts"
+import type { Deadlines } from "./deadlines.ts"
+import { toWriterError } from "./sqliteFault.ts"
+import type { WriterJournal } from "./writerJournal.ts"
+
+/** What the engine did for one write, and how long it took. */
+export interface Answered {
+  readonly results: ReadonlyArray<StatementResult>
+  /** Monotonic milliseconds of the grant. */
+  readonly grantedAt: number
+  readonly holdMillis: number
+  readonly groupSize: number
+}
+
+type Settle = (outcome: Effect.Effect<Answered, WriterError>) => void
+
+/** One try of one write: waits in its lane, is run, alone or with companions, and settles once. */
+class Attempt implements Waiter {
+  readonly isCompanion: boolean
+  readonly enteredAt: number
+  grantedAt = 0
+  isSettled = false
+
+  constructor(
+    readonly terms: ResolvedLane,
+    readonly write: Write<unknown>,
+    readonly attempts: number,
+    private readonly resume: Settle,
+    private readonly onGrant: (attempt: Attempt) => void,
+    now: number
+  ) {
+    this.isCompanion = terms.groupLimit > 1
+    this.enteredAt = now
+  }
+
+  get lane() {
+    return this.terms.lane
+  }
+  granted(): void {
+    this.onGrant(this)
+  }
+  closed(): void {
+    this.settle(Effect.fail(new WriterClosed({ lane: this.lane })))
+  }
+  settle(outcome: Effect.Effect<Answered, WriterError>): void {
+    if (this.isSettled) return
+    this.isSettled = true
+    this.resume(outcome)
+  }
+}
+
+export interface Attempts {
+  /** Interruptible while it waits and while it runs: the caller leaves, the engine's work goes on. */
+  readonly run: (
+    terms: ResolvedLane,
+    write: Write<unknown>,
+    acquireMillis: number,
+    attempts: number
+  ) => Effect.Effect<Answered, WriterError>
+  /** Lets the callers of a write go whose answer nobody will wait for any longer. */
+  readonly abandonRunning: () => void
+}
+
+export const make = (house: {
+  readonly lanes: LaneSemaphore
+  readonly connection: SqliteConnection["Type"]
+  readonly deadlines: Deadlines
+  readonly journal: WriterJournal
+  /** Starts a fiber that outlives the caller's. */
+  readonly fork: (effect: Effect.Effect<void>) => void
+}): Attempts => {
+  const { connection, deadlines, journal, lanes } = house
+  let running: ReadonlyArray<Attempt> = []
+
+  const unconfirmed = (attempt: Attempt, reason: WriteUnconfirmed["reason"]) =>
+    attempt.settle(
+      Effect.fail(
+        new WriteUnconfirmed({ lane: attempt.lane, reason, heldMillis: deadlines.now() - attempt.grantedAt })
+      )
+    )
+
+  const failWith = (attempt: Attempt, fault: EngineFault, heldMillis: number) => {
+    const error = toWriterError(fault, { lane: attempt.lane, attempts: attempt.attempts, heldMillis })
+    journal.failed(error)
+    attempt.settle(Effect.fail(error))
+  }
+
+  const answer = (attempt: Attempt, answered: WriteAnswer | undefined, holdMillis: number, groupSize: number) => {
+    if (answered === undefined) return unconfirmed(attempt, "connection-lost")
+    if (answered._tag === "Failed") return failWith(attempt, answered.fault, holdMillis)
+    journal.committed(attempt.lane)
+    const { grantedAt } = attempt
+    return attempt.settle(Effect.succeed({ results: answered.results, grantedAt, holdMillis, groupSize }))
+  }
+
+  const settleGroup = (
+    group: ReadonlyArray<Attempt>,
+    exit: Exit.Exit<ReadonlyArray<WriteAnswer>, EngineFault>,
+    holdMillis: number
+  ) =>
+    group.forEach((attempt, index) => {
+      if (exit._tag === "Success") return answer(attempt, exit.value[index], holdMillis, group.length)
+      const failure = Cause.failureOption(exit.cause)
+      if (failure._tag === "Some") return failWith(attempt, failure.value, holdMillis)
+      return attempt.settle(Effect.failCause(exit.cause as Cause.Cause<never>))
+    })
+
+  const durabilityOf = (group: ReadonlyArray<Attempt>): Durability =>
+    group.reduce<Durability | undefined>(
+      (strictest, { terms, write }) => stricter(strictest, write.durability ?? terms.durability),
+      undefined
+    ) ?? "power-loss"
+
+  /** The turn of `leader`: it and the companions that wait behind it share one commit. */
+  const turn = (leader: Attempt) =>
+    Effect.suspend(() => {
+      const companions = lanes
+        .takeCompanions(leader.lane, leader.terms.groupLimit - 1)
+        .filter((waiter): waiter is Attempt => waiter instanceof Attempt)
+      // Whoever settled while the grant was on its way was promised that nothing is written.
+      const group = [leader, ...companions].filter(({ isSettled }) => !isSettled)
+      const grantedAt = deadlines.now()
+      for (const attempt of group) {
+        attempt.grantedAt = grantedAt
+        journal.waited(attempt.lane, grantedAt - attempt.enteredAt)
+      }
+      if (group.length === 0) return Effect.void
+      running = group
+      journal.holding(leader.lane)
+      deadlines.add(leader.terms.holdLimitMillis, () => {
+        for (const attempt of group) unconfirmed(attempt, "hold-limit")
+      })
+      return connection
+        .run(
+          group.map(({ write }) => write.statements),
+          durabilityOf(group)
+        )
+        .pipe(
+          Effect.exit,
+          Effect.map((exit) => {
+            const holdMillis = deadlines.now() - grantedAt
+            running = []
+            journal.held(leader.lane, holdMillis)
+            settleGroup(group, exit, holdMillis)
+          })
+        )
+    })
+
+  return {
+    run: (terms, write, acquireMillis, attempts) =>
+      Effect.async<Answered, WriterError>((resume) => {
+        const onGrant = (granted: Attempt) => house.fork(lanes.hold(turn(granted)))
+        const attempt = new Attempt(terms, write, attempts, resume, onGrant, deadlines.now())
+        const refusal = lanes.enter(attempt)
+        if (refusal !== undefined) {
+          journal.failed(refusal)
+          return attempt.settle(Effect.fail(refusal))
+        }
+        journal.queued(terms.lane)
+        deadlines.add(acquireMillis, () => {
+          if (!lanes.leave(attempt)) return
+          const error = new PermitTimeout({ lane: terms.lane, waitedMillis: deadlines.now() - attempt.enteredAt })
+          journal.failed(error)
+          attempt.settle(Effect.fail(error))
+        })
+        return Effect.sync(() => {
+          attempt.isSettled = true
+          lanes.leave(attempt)
+          journal.queued(terms.lane)
+        })
+      }),
+    abandonRunning: () => {
+      for (const attempt of running) unconfirmed(attempt, "closed")
+    }
+  }
+}

@@ -1,0 +1,38 @@
+/**
+ * Which file is under a path, and how large it is.
+ *
+ * SQLite in WAL mode goes on writing into a database file that was deleted or
+ * replaced, and reports success. Device and inode tell.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs/promises"
+import { EngineFault, type FileIdentity } from "../SqliteConnection.ts"
+
+const statOf = (path: string) =>
+  Effect.tryPromise(() => fs.stat(path)).pipe(
+    Effect.map(({ dev, ino, size }) => ({ identity: `${dev}:${ino}`, bytes: size })),
+    Effect.catchAll(({ error }) =>
+      error instanceof Error && "code" in error && error.code === "ENOENT"
+        ? Effect.succeed({ identity: undefined, bytes: 0 })
+        : Effect.fail(new EngineFault({ code: "STAT", detail: `${path}: ${String(error)}`, phase: "queued" }))
+    )
+  )
+
+/**
+ * Reads the identity of a database file and of its log.
+ *
+ * **Errors**: `EngineFault` with code `STAT` when the path cannot be looked at.
+ * A file that is not there is no error.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const read = (filename: string): Effect.Effect<FileIdentity, EngineFault> =>
+  Effect.map(Effect.all([statOf(filename), statOf(`${filename}-wal`)]), ([database, log]) => ({
+    database: database.identity,
+    log: log.identity,
+    databaseBytes: database.bytes,
+    logBytes: log.bytes
+  }))

@@ -1,0 +1,185 @@
+/**
+ * The write connection in a thread of its own: the default.
+ *
+ * better-sqlite3 is synchronous. A slow disk or a large statement stops the
+ * thread it runs in, and this keeps that thread from being the event loop. A
+ * second thread with a second connection copies the log, so that neither the
+ * event loop nor the writer pays for the disk there.
+ *
+ * @since 0.1.0
+ */
+import * as NodeWorker from "@effect/platform-node/NodeWorker"
+import * as Worker from "@effect/platform/Worker"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import * as WorkerThreads from "node:worker_threads"
+import { EngineFault, SqliteConnection } from "../SqliteConnection.ts"
+import * as FileIdentity from "./FileIdentity.ts"
+import * as Engine from "./sqliteEngine.ts"
+import type { SqliteOptions } from "./SqliteOptions.ts"
+import { engineOptions } from "./SqliteOptions.ts"
+import type { Reply, Request } from "./sqliteThreadProtocol.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface SqliteThreadOptions extends SqliteOptions {
+  /** Delay before a dead thread is started again. Doubles with each death in a row, up to `restartDelayMax`. Default 50 ms. */
+  readonly restartDelay?: Duration.DurationInput
+  /** Default 5 s. */
+  readonly restartDelayMax?: Duration.DurationInput
+  /** Sees each thread as it starts, for tests that kill it. */
+  readonly onSpawn?: (thread: WorkerThreads.Worker) => void
+}
+
+// Node 20 runs no TypeScript in a thread: seen from the sources, the entry is the built one.
+const entry = new URL(
+  import.meta.url.endsWith(".ts") ? "../../dist/node/sqliteThreadEntry.js" : "./sqliteThreadEntry.js",
+  import.meta.url
+)
+
+const lost = (detail: string, phase: EngineFault["phase"]) => new EngineFault({ code: "LOST", detail, phase })
+
+/** One thread that is started anew whenever it dies, until the scope closes. */
+interface Thread {
+  /** Fails with `LOST` in phase `queued` while there is no thread, in a later phase when it died meanwhile. */
+  readonly call: (request: Request) => Effect.Effect<Exclude<Reply, Engine.Fault>, EngineFault>
+}
+
+type Live = Worker.Worker<Request, Reply>
+
+const makeThread = (name: string, options: SqliteThreadOptions): Effect.Effect<Thread, EngineFault, Scope.Scope> =>
+  Effect.gen(function* () {
+    let current: Live | undefined
+    const restartDelayMillis = Duration.toMillis(options.restartDelay ?? "50 millis")
+    const restartDelayMaxMillis = Duration.toMillis(options.restartDelayMax ?? "5 seconds")
+
+    const ask = (thread: Live, request: Request) =>
+      thread.executeEffect(request).pipe(
+        // The thread died with the request in it. How far it came, nobody knows.
+        Effect.catchAllCause(() => Effect.fail(lost(`the ${name} thread died`, "commit"))),
+        Effect.flatMap((reply) =>
+          typeof reply === "object" && Engine.isFault(reply)
+            ? Effect.fail(new EngineFault(reply))
+            : Effect.succeed(reply as Exclude<Reply, Engine.Fault>)
+        )
+      )
+
+    /** Starts a thread in the scope around it; succeeds with a deferred that is done when the thread is. */
+    const start = Effect.gen(function* () {
+      const died = yield* Deferred.make<string>()
+      const spawn = () => {
+        const thread = new WorkerThreads.Worker(entry, { name })
+        const end = (reason: string) => {
+          // At once, before anybody can send into a thread that is gone.
+          current = undefined
+          Deferred.unsafeDone(died, Effect.succeed(reason))
+        }
+        thread.once("error", (error) => end(String(error)))
+        thread.once("exit", (code) => end(`exit code ${code}`))
+        options.onSpawn?.(thread)
+        return thread
+      }
+      const opening = Effect.gen(function* () {
+        const manager = yield* Worker.WorkerManager
+        const thread = yield* manager.spawn<Request, Reply, never>({})
+        yield* ask(thread, { _tag: "Open", options: engineOptions(options) })
+        current = thread
+      }).pipe(
+        Effect.catchTag("WorkerError", (error) => Effect.fail(lost(`the ${name} thread: ${error.message}`, "queued"))),
+        Effect.provide(NodeWorker.layer(spawn))
+      )
+      yield* Effect.raceFirst(
+        opening,
+        Effect.flatMap(Deferred.await(died), (reason) => Effect.fail(lost(`the ${name} thread: ${reason}`, "queued")))
+      )
+      return died
+    })
+
+    const lifetime = yield* Effect.scope
+    const firstScope = yield* Scope.fork(lifetime, ExecutionStrategy.sequential)
+    let died = yield* Scope.extend(start, firstScope)
+    let scope = firstScope
+
+    const supervise = Effect.gen(function* () {
+      let deaths = 0
+      while (true) {
+        const reason = yield* Deferred.await(died)
+        yield* Scope.close(scope, Exit.void)
+        let isUp = false
+        while (!isUp) {
+          const delay = Math.min(restartDelayMillis * 2 ** deaths++, restartDelayMaxMillis)
+          yield* Effect.logWarning(`the ${name} thread ended (${reason}), starting another in ${delay} ms`)
+          yield* Effect.sleep(delay)
+          scope = yield* Scope.fork(lifetime, ExecutionStrategy.sequential)
+          const started = yield* Effect.either(Scope.extend(start, scope))
+          if (started._tag === "Right") {
+            died = started.right
+            isUp = true
+          } else {
+            yield* Scope.close(scope, Exit.void)
+            yield* Effect.logError(`the ${name} thread cannot open the database: ${started.left.detail}`)
+          }
+        }
+        // A thread that lives for a while has earned a quick restart again.
+        const end = yield* Effect.timeoutOption(Deferred.await(died), restartDelayMaxMillis)
+        if (Option.isNone(end)) deaths = 0
+      }
+    })
+    yield* Effect.forkScoped(Effect.interruptible(supervise))
+
+    return {
+      call: (request) =>
+        Effect.suspend(() =>
+          current === undefined
+            ? Effect.fail(lost(`the ${name} thread is being started again`, "queued"))
+            : ask(current, request)
+        )
+    }
+  })
+
+/**
+ * **Errors**: `EngineFault` when the file cannot be opened or brought into WAL
+ * mode, or when no thread can be started. Nothing written. A thread that dies
+ * later is replaced; what was in it fails with `LOST`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  options: SqliteThreadOptions
+): Effect.Effect<SqliteConnection["Type"], EngineFault, Scope.Scope> =>
+  Effect.gen(function* () {
+    const [writer, copier] = yield* Effect.all(
+      [
+        makeThread("sqlite-writer", options),
+        makeThread("sqlite-log-copier", { ...options, onSpawn: () => undefined })
+      ],
+      { concurrency: 2 }
+    )
+    return SqliteConnection.of({
+      run: (group, durability) =>
+        Effect.map(writer.call({ _tag: "Run", group, durability }), (reply) =>
+          (reply as ReadonlyArray<Engine.Answer>).map((answer) =>
+            answer._tag === "Done" ? answer : { _tag: "Failed", fault: new EngineFault(answer.fault) }
+          )
+        ),
+      checkpoint: (mode) => Effect.map(writer.call({ _tag: "Checkpoint", mode }), (reply) => reply as never),
+      copyLog: Effect.map(copier.call({ _tag: "Checkpoint", mode: "passive" }), (reply) => reply as never),
+      identity: FileIdentity.read(options.filename)
+    })
+  })
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: SqliteThreadOptions): Layer.Layer<SqliteConnection, EngineFault> =>
+  Layer.scoped(SqliteConnection, make(options))

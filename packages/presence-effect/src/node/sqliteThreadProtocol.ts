@@ -1,0 +1,15 @@
+/** What crosses the border between the event loop and the thread of a connection: plain data only. */
+import type { CheckpointMode, CheckpointResult } from "../SqliteConnection.ts"
+import type { Durability, Statement } from "../Write.ts"
+import type { Answer, EngineOptions, Fault } from "./sqliteEngine.ts"
+
+export type Request =
+  | { readonly _tag: "Open"; readonly options: EngineOptions }
+  | {
+      readonly _tag: "Run"
+      readonly group: ReadonlyArray<ReadonlyArray<Statement>>
+      readonly durability: Durability
+    }
+  | { readonly _tag: "Checkpoint"; readonly mode: CheckpointMode }
+
+export type Reply = "opened" | ReadonlyArray<Answer> | CheckpointResult | Fault

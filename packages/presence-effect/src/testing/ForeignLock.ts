@@ -1,0 +1,59 @@
+/**
+ * Takes the write lock of a database file from outside, for real.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as ChildProcess from "node:child_process"
+import { createRequire } from "node:module"
+
+/**
+ * The other process could not take the lock.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ForeignLockFailed extends Data.TaggedError("ForeignLockFailed")<{ readonly detail: string }> {}
+
+// Its own process, as a backup tool or a stray shell would be: nothing here shares a thread with it.
+const program = `
+  const Database = require(process.argv[1])
+  const database = new Database(process.argv[2], { timeout: 5000 })
+  database.exec("BEGIN IMMEDIATE")
+  process.stdout.write("locked")
+  process.stdin.resume()
+  process.stdin.on("end", () => { database.exec("ROLLBACK"); database.close(); process.exit(0) })
+`
+
+/**
+ * Holds the write lock of `filename` in another process until the scope closes.
+ * Succeeds once the lock is held. Nothing is written.
+ *
+ * **Errors**: `ForeignLockFailed` when the lock could not be had within 5 s.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const hold = (filename: string): Effect.Effect<void, ForeignLockFailed, Scope.Scope> =>
+  Effect.asVoid(
+    Effect.acquireRelease(
+      Effect.async<ChildProcess.ChildProcess, ForeignLockFailed>((resume) => {
+        const driver = createRequire(import.meta.url).resolve("better-sqlite3")
+        const child = ChildProcess.spawn(process.execPath, ["-e", program, driver, filename], {
+          stdio: ["pipe", "pipe", "pipe"]
+        })
+        let detail = ""
+        child.stderr.on("data", (chunk) => (detail += String(chunk)))
+        child.stdout.once("data", () => resume(Effect.succeed(child)))
+        child.once("exit", () => resume(Effect.fail(new ForeignLockFailed({ detail }))))
+      }),
+      (child) =>
+        Effect.async<void>((resume) => {
+          if (child.exitCode !== null) return resume(Effect.void)
+          child.once("exit", () => resume(Effect.void))
+          child.stdin?.end()
+        })
+    )
+  )

@@ -1,0 +1,166 @@
+/**
+ * A connection without a database: latency on virtual time, scripted faults.
+ *
+ * For tests of anything that stands on `SqliteWriter`. It takes as long as it is
+ * told, fails as it is told, and dies when two calls overlap, because the writer
+ * promises one at a time.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import * as Layer from "effect/Layer"
+import { EngineFault, SqliteConnection, type WriteAnswer } from "../SqliteConnection.ts"
+import type { Durability, Statement, StatementResult } from "../Write.ts"
+
+/**
+ * One group the simulated engine has committed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Committed {
+  readonly atMillis: number
+  readonly durability: Durability
+  /** Only the writes of the group that were done. */
+  readonly writes: ReadonlyArray<ReadonlyArray<Statement>>
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface SimulatedConnection {
+  readonly connection: SqliteConnection["Type"]
+  readonly layer: Layer.Layer<SqliteConnection>
+  /** Everything committed so far, oldest first. */
+  readonly committed: ReadonlyArray<Committed>
+  /** Calls that reached the engine, failed ones included. */
+  readonly callCount: () => number
+  /** Time each call takes from now on. */
+  readonly setLatency: (latency: Duration.DurationInput) => void
+  /** Another connection takes the write lock: every call answers `SQLITE_BUSY` until `unlock`. */
+  readonly lock: () => void
+  readonly unlock: () => void
+  /** The engine stops answering, in the middle of a call if one runs, until `resume`. */
+  readonly stall: () => void
+  readonly resume: () => void
+  /** The next call fails as a whole with this fault; more of them queue up. */
+  readonly failNext: (fault: ConstructorParameters<typeof EngineFault>[0]) => void
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface SimulatedOptions {
+  /** Time of a call. Default zero. */
+  readonly latency?: Duration.DurationInput
+  /** Time of each statement, for an engine with round trips. Default zero. */
+  readonly statementLatency?: Duration.DurationInput
+  /** What a statement does. Default: it changes what it must, one row where any number will do. */
+  readonly evaluate?: (statement: Statement) => StatementResult | EngineFault
+}
+
+const obedient = ({ changes }: Statement): StatementResult => ({
+  rows: [],
+  changes: typeof changes === "number" ? changes : 1
+})
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: SimulatedOptions = {}): Effect.Effect<SimulatedConnection> =>
+  Effect.map(Effect.clock, (clock): SimulatedConnection => {
+    const committed: Array<Committed> = []
+    const faults: Array<EngineFault> = []
+    const evaluate = options.evaluate ?? obedient
+    let latency = Duration.decode(options.latency ?? 0)
+    const statementLatency = Duration.toMillis(options.statementLatency ?? 0)
+    let stalled: Deferred.Deferred<void> | undefined
+    let isLocked = false
+    let callCount = 0
+    let isInside = false
+
+    const answer = (statements: ReadonlyArray<Statement>): WriteAnswer => {
+      const results: Array<StatementResult> = []
+      for (const statement of statements) {
+        const result = evaluate(statement)
+        if ("_tag" in result) return { _tag: "Failed", fault: result }
+        results.push(result)
+      }
+      return { _tag: "Done", results }
+    }
+
+    const once = <A>(body: Effect.Effect<A, EngineFault>) =>
+      Effect.suspend(() => {
+        if (isInside) return Effect.dieMessage("two calls overlap in the write connection")
+        isInside = true
+        callCount++
+        return Effect.ensuring(
+          body,
+          Effect.sync(() => {
+            isInside = false
+          })
+        )
+      })
+
+    const unstalled: Effect.Effect<void> = Effect.suspend(() =>
+      stalled === undefined ? Effect.void : Effect.zipRight(Deferred.await(stalled), unstalled)
+    )
+
+    const refusal = (): EngineFault | undefined =>
+      isLocked
+        ? new EngineFault({ code: "SQLITE_BUSY", detail: "database is locked", phase: "begin" })
+        : faults.shift()
+
+    const connection = SqliteConnection.of({
+      run: (group, durability) =>
+        once(
+          Effect.gen(function* () {
+            const early = refusal()
+            if (early !== undefined) return yield* early
+            const millis = Duration.toMillis(latency) + statementLatency * group.flat().length
+            if (millis > 0) yield* Clock.sleep(millis)
+            yield* unstalled
+            const answers = group.map(answer)
+            const writes = group.filter((_, index) => answers[index]?._tag === "Done")
+            if (writes.length > 0) committed.push({ atMillis: clock.unsafeCurrentTimeMillis(), durability, writes })
+            return answers
+          })
+        ),
+      checkpoint: () => once(Effect.succeed({ isBusy: false, logFrames: 0, checkpointedFrames: 0 })),
+      copyLog: Effect.succeed({ isBusy: false, logFrames: 0, checkpointedFrames: 0 }),
+      identity: Effect.succeed({ database: "simulated", log: "simulated-wal", databaseBytes: 4_096, logBytes: 0 })
+    })
+
+    return {
+      connection,
+      layer: Layer.succeed(SqliteConnection, connection),
+      committed,
+      callCount: () => callCount,
+      setLatency: (next) => {
+        latency = Duration.decode(next)
+      },
+      lock: () => {
+        isLocked = true
+      },
+      unlock: () => {
+        isLocked = false
+      },
+      stall: () => {
+        stalled ??= Deferred.unsafeMake<void>(FiberId.none)
+      },
+      resume: () => {
+        if (stalled !== undefined) Deferred.unsafeDone(stalled, Effect.void)
+        stalled = undefined
+      },
+      failNext: (fault) => {
+        faults.push(new EngineFault(fault))
+      }
+    }
+  })

@@ -1,0 +1,97 @@
+/**
+ * Watches a writer: who called, who was answered, in which order.
+ *
+ * Lets a test wait for a state ("two writes wait in the data lane") instead of
+ * for a time.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import type * as Lane from "../Lane.ts"
+import { SqliteWriter } from "../SqliteWriter.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface ProbeEvent {
+  readonly event: "called" | "answered" | "failed" | "interrupted"
+  readonly lane: Lane.Lane
+  readonly atMillis: number
+  /** Statements of the write; none for an opaque effect. */
+  readonly statements: ReadonlyArray<string>
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface WriterProbe {
+  /** Oldest first. */
+  readonly events: ReadonlyArray<ProbeEvent>
+  /** Writer that reports to this probe, in the place of the one it needs. */
+  readonly layer: Layer.Layer<SqliteWriter, never, SqliteWriter>
+}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make: Effect.Effect<WriterProbe> = Effect.sync(() => {
+  const events: Array<ProbeEvent> = []
+  const note = (event: ProbeEvent["event"], lane: Lane.Lane, statements: ReadonlyArray<string>) =>
+    Effect.map(Clock.currentTimeMillis, (atMillis) => {
+      events.push({ event, lane, atMillis, statements })
+    })
+  const watch = <A, E, R>(lane: Lane.Lane, statements: ReadonlyArray<string>, self: Effect.Effect<A, E, R>) =>
+    Effect.zipRight(
+      note("called", lane, statements),
+      Effect.onExit(self, (exit) =>
+        note(
+          Exit.isSuccess(exit) ? "answered" : Exit.isInterrupted(exit) ? "interrupted" : "failed",
+          lane,
+          statements
+        )
+      )
+    )
+  return {
+    events,
+    layer: Layer.effect(
+      SqliteWriter,
+      Effect.map(SqliteWriter, (writer) =>
+        SqliteWriter.of({
+          ...writer,
+          write: (lane, write) =>
+            watch(
+              lane,
+              write.statements.map(({ sql }) => sql),
+              writer.write(lane, write)
+            ),
+          writeMeasured: (lane, write) =>
+            watch(
+              lane,
+              write.statements.map(({ sql }) => sql),
+              writer.writeMeasured(lane, write)
+            ),
+          withPermit: (lane) => (self) => watch(lane, [], writer.withPermit(lane)(self))
+        })
+      )
+    )
+  }
+})
+
+/**
+ * Lets other fibers run until `count` writes wait in `lane`. Moves no clock.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const awaitWaiting = (lane: Lane.Lane, count: number): Effect.Effect<void, never, SqliteWriter> =>
+  Effect.flatMap(SqliteWriter, (writer) =>
+    Effect.repeat(Effect.zipRight(Effect.yieldNow(), writer.status), {
+      until: ({ lanes }) => lanes.some((one) => one.lane === lane && one.waiterCount >= count)
+    })
+  )

@@ -1,0 +1,242 @@
+import { assert, it } from "@effect/vitest"
+import Database from "better-sqlite3"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import type { EngineFault, SqliteConnection, WriteAnswer } from "../../src/SqliteConnection.ts"
+import type { Changes, SqlValue, Statement } from "../../src/Write.ts"
+import { readRows, temporaryDatabase, temporaryDirectory } from "../support/temporaryFile.ts"
+
+const schema = `
+  CREATE TABLE Parent (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+  CREATE TABLE Child (id INTEGER PRIMARY KEY, parentId INTEGER NOT NULL REFERENCES Parent(id));
+  CREATE TABLE Late (id INTEGER PRIMARY KEY, parentId INTEGER REFERENCES Parent(id) DEFERRABLE INITIALLY DEFERRED);
+`
+
+const statement = (sql: string, params: ReadonlyArray<SqlValue> = [], changes: Changes = "any"): Statement => ({
+  sql,
+  params,
+  changes
+})
+const insert = (id: number, name = `name ${id}`) => statement("INSERT INTO Parent VALUES (?, ?)", [id, name], 1)
+const tags = (answers: ReadonlyArray<WriteAnswer>) =>
+  answers.map((answer) => (answer._tag === "Done" ? "Done" : answer.fault.code))
+const ids = (filename: string) => readRows(filename, "SELECT id FROM Parent ORDER BY id").map(({ id }) => id)
+
+/** What every adapter of `SqliteConnection` on a real file must do. */
+export const suite = (
+  make: (filename: string) => Effect.Effect<SqliteConnection["Type"], EngineFault, Scope.Scope>
+): void => {
+  const open = Effect.gen(function* () {
+    const filename = yield* temporaryDatabase(schema)
+    return { filename, connection: yield* make(filename) }
+  })
+
+  it.scopedLive("commits the statements of a write together and returns rows and changes", () =>
+    Effect.gen(function* () {
+      const { connection, filename } = yield* open
+      const answers = yield* connection.run(
+        [[insert(1), statement("UPDATE Parent SET name = 'b' RETURNING id, name")]],
+        "power-loss"
+      )
+      assert.deepStrictEqual(answers, [
+        {
+          _tag: "Done",
+          results: [
+            { rows: [], changes: 1 },
+            { rows: [{ id: 1, name: "b" }], changes: 1 }
+          ]
+        }
+      ])
+      assert.deepStrictEqual(ids(filename), [1])
+    })
+  )
+
+  it.scopedLive("rolls the whole write back when a statement changes another number of rows than demanded", () =>
+    Effect.gen(function* () {
+      const { connection, filename } = yield* open
+      const [answer] = yield* connection.run(
+        [[insert(1), statement("UPDATE Parent SET name = 'x' WHERE id = 9", [], "some")]],
+        "power-loss"
+      )
+      assert.deepInclude(answer?._tag === "Failed" ? answer.fault.conflict : {}, {
+        statement: 1,
+        expected: "some",
+        changed: 0
+      })
+      assert.deepStrictEqual(ids(filename), [])
+    })
+  )
+
+  it.scopedLive("puts a group into one commit and lets one that fails take no other with it", () =>
+    Effect.gen(function* () {
+      const { connection, filename } = yield* open
+      const answers = yield* connection.run(
+        [
+          [insert(1)],
+          [insert(2), insert(3, "name 1")],
+          [statement("INSERT INTO Nowhere VALUES (1)")],
+          [insert(4), statement("DELETE FROM Parent WHERE id = 77", [], 1)],
+          [insert(5)]
+        ],
+        "power-loss"
+      )
+      assert.deepStrictEqual(tags(answers), [
+        "Done",
+        "SQLITE_CONSTRAINT_UNIQUE",
+        "SQLITE_ERROR",
+        "CONFLICT",
+        "Done"
+      ])
+      assert.deepStrictEqual(ids(filename), [1, 5])
+    })
+  )
+
+  it.scopedLive("enforces foreign keys", () =>
+    Effect.gen(function* () {
+      const { connection } = yield* open
+      const answers = yield* connection.run([[statement("INSERT INTO Child VALUES (1, 99)")]], "power-loss")
+      assert.deepStrictEqual(tags(answers), ["SQLITE_CONSTRAINT_FOREIGNKEY"])
+    })
+  )
+
+  it.scopedLive("lets a constraint that is only checked at the commit fail the write that broke it, and no other", () =>
+    Effect.gen(function* () {
+      const { connection, filename } = yield* open
+      const orphan = statement("INSERT INTO Late VALUES (1, 99)", [], 1)
+      const answers = yield* connection.run([[insert(8)], [orphan], [insert(9)]], "power-loss")
+      assert.deepStrictEqual(tags(answers), ["Done", "SQLITE_CONSTRAINT_FOREIGNKEY", "Done"])
+      assert.deepStrictEqual(ids(filename), [8, 9])
+    })
+  )
+
+  it.scopedLive("refuses a write that steers the transaction or the connection", () =>
+    Effect.gen(function* () {
+      const { connection, filename } = yield* open
+      for (const sql of ["COMMIT", " rollback", "PRAGMA foreign_keys = OFF", "ATTACH ':memory:' AS other"]) {
+        assert.deepStrictEqual(tags(yield* connection.run([[insert(1), statement(sql)]], "power-loss")), [
+          "SQLITE_MISUSE"
+        ])
+      }
+      assert.deepStrictEqual(ids(filename), [])
+    })
+  )
+
+  it.scopedLive("answers busy at once while another connection writes, and works again after", () =>
+    Effect.gen(function* () {
+      const { connection, filename } = yield* open
+      const foreign = new Database(filename)
+      foreign.exec("BEGIN IMMEDIATE")
+      const fault = yield* Effect.flip(connection.run([[insert(1)], [insert(2)]], "power-loss"))
+      assert.deepInclude(fault, { code: "SQLITE_BUSY", phase: "begin" })
+      foreign.exec("ROLLBACK")
+      foreign.close()
+      assert.deepStrictEqual(tags(yield* connection.run([[insert(1)]], "power-loss")), ["Done"])
+    })
+  )
+
+  it.scopedLive("works on after a statement that could not be prepared, once its table exists", () =>
+    Effect.gen(function* () {
+      const { connection, filename } = yield* open
+      const late = statement("INSERT INTO Missing VALUES (1)")
+      assert.deepStrictEqual(tags(yield* connection.run([[late]], "power-loss")), ["SQLITE_ERROR"])
+      const foreign = new Database(filename)
+      foreign.exec("CREATE TABLE Missing (id)")
+      foreign.close()
+      assert.deepStrictEqual(tags(yield* connection.run([[late]], "power-loss")), ["Done"])
+    })
+  )
+
+  it.scopedLive("leaves nothing of a write that meets the page limit of the file", () =>
+    Effect.gen(function* () {
+      const { connection, filename } = yield* open
+      yield* connection.run([[statement("CREATE TABLE Blobs (b BLOB)")]], "power-loss")
+      const huge = statement("INSERT INTO Blobs VALUES (zeroblob(2000000000))")
+      const answers = yield* connection.run([[insert(1)], [insert(2), huge], [insert(3)]], "process-crash")
+      assert.strictEqual(answers[0]?._tag, "Done")
+      assert.strictEqual(answers[1]?._tag, "Failed")
+      assert.strictEqual(answers[2]?._tag, "Done")
+      assert.deepStrictEqual(ids(filename), [1, 3])
+    })
+  )
+
+  it.scopedLive("does not checkpoint in the commit, and copies and empties the log when told to", () =>
+    Effect.gen(function* () {
+      const { connection, filename } = yield* open
+      for (let id = 1; id <= 1_200; id++) yield* connection.run([[insert(id)]], "process-crash")
+      const before = yield* connection.identity
+      assert.isAbove(before.logBytes, 1_100 * 4_096)
+      const copied = yield* connection.copyLog
+      assert.isFalse(copied.isBusy)
+      assert.strictEqual(copied.checkpointedFrames, copied.logFrames)
+      yield* connection.checkpoint("passive")
+      assert.isFalse((yield* connection.checkpoint("truncate")).isBusy)
+      assert.strictEqual((yield* connection.identity).logBytes, 0)
+      assert.strictEqual(ids(filename).length, 1_200)
+    })
+  )
+
+  it.scopedLive("reports a pinned reader instead of waiting for it", () =>
+    Effect.gen(function* () {
+      const { connection, filename } = yield* open
+      yield* connection.run([[insert(1)]], "process-crash")
+      const reader = new Database(filename, { readonly: true })
+      reader.exec("BEGIN")
+      reader.prepare("SELECT count(*) FROM Parent").get()
+      yield* connection.run([[insert(2)]], "process-crash")
+      assert.isTrue((yield* connection.checkpoint("truncate")).isBusy)
+      reader.close()
+      assert.isFalse((yield* connection.checkpoint("truncate")).isBusy)
+    })
+  )
+
+  it.scopedLive("tells a database file that was replaced from the one that is open", () =>
+    Effect.gen(function* () {
+      const { connection, filename } = yield* open
+      const before = yield* connection.identity
+      assert.isDefined(before.database)
+      fs.copyFileSync(filename, `${filename}.copy`)
+      fs.renameSync(`${filename}.copy`, filename)
+      assert.notStrictEqual((yield* connection.identity).database, before.database)
+      fs.unlinkSync(filename)
+      assert.isUndefined((yield* connection.identity).database)
+    })
+  )
+
+  it.scopedLive("fails to open with SQLite's own code, and leaves the file as it was", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const missing = yield* Effect.flip(Effect.scoped(make(path.join(directory, "no", "such", "file.sqlite"))))
+      assert.strictEqual(missing._tag, "EngineFault")
+      const noDatabase = path.join(directory, "text.sqlite")
+      fs.writeFileSync(noDatabase, "this is no database, but it is long enough to be read as a header of one. ".repeat(30))
+      const fault = yield* Effect.flip(Effect.scoped(make(noDatabase)))
+      assert.strictEqual(fault.code, "SQLITE_NOTADB")
+      assert.include(fs.readFileSync(noDatabase, "utf8"), "this is no database")
+    })
+  )
+
+  it.scopedLive("never shows a reader half a write", () =>
+    Effect.gen(function* () {
+      const { connection, filename } = yield* open
+      const writing = yield* Effect.fork(
+        Effect.forEach(
+          Array.from({ length: 100 }, (_, index) => index * 2),
+          (id) => connection.run([[insert(id), insert(id + 1)]], "process-crash"),
+          { discard: true }
+        )
+      )
+      const reader = new Database(filename, { readonly: true })
+      const count = reader.prepare("SELECT count(*) FROM Parent").pluck()
+      while (writing.unsafePoll() === null) {
+        assert.strictEqual(Number(count.get()) % 2, 0)
+        yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      }
+      reader.close()
+      yield* Fiber.join(writing)
+      assert.strictEqual(ids(filename).length, 200)
+    })
+  )
+}

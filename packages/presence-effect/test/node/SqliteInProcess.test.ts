@@ -1,0 +1,7 @@
+import { describe } from "@effect/vitest"
+import * as SqliteInProcess from "../../src/node/SqliteInProcess.ts"
+import * as Contract from "../contract/SqliteConnectionContract.ts"
+
+describe("SqliteInProcess", () => {
+  Contract.suite((filename) => SqliteInProcess.make({ filename }))
+})

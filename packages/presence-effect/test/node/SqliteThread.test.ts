@@ -1,0 +1,66 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
+import * as Schedule from "effect/Schedule"
+import type { Worker } from "node:worker_threads"
+import * as SqliteThread from "../../src/node/SqliteThread.ts"
+import * as Contract from "../contract/SqliteConnectionContract.ts"
+import { readRows, temporaryDatabase } from "../support/temporaryFile.ts"
+
+const quiet = Logger.remove(Logger.defaultLogger)
+const insert = (id: number) => [{ sql: "INSERT INTO T VALUES (?)", params: [id], changes: 1 as const }]
+
+/** Every death leaves the connection usable again without anybody's help. */
+const untilUp = Effect.retry({ schedule: Schedule.spaced("5 millis"), times: 2_000 })
+
+describe("SqliteThread", () => {
+  Contract.suite((filename) => SqliteThread.make({ filename }))
+
+  it.scopedLive("fails what is in a thread that dies, as lost, and starts another one", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryDatabase("CREATE TABLE T (id INTEGER PRIMARY KEY)")
+      const threads: Array<Worker> = []
+      const connection = yield* SqliteThread.make({
+        filename,
+        restartDelay: "10 millis",
+        onSpawn: (thread) => threads.push(thread)
+      })
+      yield* connection.run([insert(1)], "power-loss")
+      const slow = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000000)
+        INSERT INTO T SELECT 1000 + max(i) FROM n`
+      const exited = yield* Deferred.make<void>()
+      threads[0]?.once("exit", () => Deferred.unsafeDone(exited, Effect.void))
+      const inFlight = yield* Effect.fork(
+        Effect.flip(connection.run([[{ sql: slow, params: [], changes: "any" }]], "power-loss"))
+      )
+      yield* Effect.yieldNow()
+      yield* Effect.promise(() => threads[0]?.terminate() ?? Promise.resolve(0))
+      const fault = yield* inFlight
+      assert.deepInclude(fault, { code: "LOST", phase: "commit" })
+      yield* Deferred.await(exited)
+      const whileDown = yield* Effect.either(connection.run([insert(2)], "power-loss"))
+      if (whileDown._tag === "Left") assert.deepInclude(whileDown.left, { code: "LOST", phase: "queued" })
+      yield* untilUp(connection.run([insert(3)], "power-loss"))
+      assert.isAtLeast(threads.length, 2)
+      assert.includeMembers(
+        readRows(filename, "SELECT id FROM T").map(({ id }) => id),
+        [1, 3]
+      )
+    }).pipe(Effect.provide(quiet))
+  )
+
+  it.scopedLive("keeps the event loop free while a statement runs for long", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryDatabase("CREATE TABLE T (id INTEGER PRIMARY KEY)")
+      const connection = yield* SqliteThread.make({ filename })
+      const sql = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000)
+        INSERT INTO T SELECT max(i) FROM n`
+      let turns = 0
+      const ticking = setInterval(() => turns++, 1)
+      yield* connection.run([[{ sql, params: [], changes: 1 }]], "power-loss")
+      clearInterval(ticking)
+      assert.isAbove(turns, 5)
+    })
+  )
+})

@@ -1,0 +1,192 @@
+/**
+ * Goal: what the rules of CONTRIBUTING.md say and no linter can check.
+ * Method: read the files on disk; a violation is reported as `file:line reason`.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as path from "node:path"
+import { exists, filesBelow, isCode, read } from "./sources.ts"
+
+const library = "packages/presence-effect/src"
+
+const everything = filesBelow("")
+const code = everything.filter(isCode)
+const documents = everything.filter((file) => file.endsWith(".md"))
+const manifests = everything.filter((file) => path.basename(file) === "package.json")
+
+/** `file:line reason` for every line that breaks a rule. */
+const offences = (
+  files: ReadonlyArray<string>,
+  reasonFor: (line: string) => string | undefined
+): ReadonlyArray<string> =>
+  files.flatMap((file) =>
+    read(file)
+      .split("\n")
+      .flatMap((line, index) => {
+        const reason = reasonFor(line)
+        return reason === undefined ? [] : [`${file}:${index + 1} ${reason}`]
+      })
+  )
+
+describe("tidy source", () => {
+  it("keeps source files at 400 lines or fewer", () => {
+    const long = code
+      .map((file) => ({ file, lineCount: read(file).trimEnd().split("\n").length }))
+      .filter(({ file, lineCount }) => /\/src\/|^scripts\//.test(file) && lineCount > 400)
+      .map(({ file, lineCount }) => `${file} has ${lineCount} lines`)
+    assert.deepStrictEqual(long, [])
+  })
+
+  it("keeps lines at 120 columns or fewer", () => {
+    assert.deepStrictEqual(
+      offences(code, (line) => (line.length > 120 ? `has ${line.length} columns` : undefined)),
+      []
+    )
+  })
+
+  it("wants a reason with every note about work that is left", () => {
+    // Put together here, so that this file passes its own test.
+    const words = ["to|do", "fix|me", "xx|x", "ha|ck"].map((word) => word.replace("|", "").toUpperCase())
+    const note = new RegExp(`\\b(${words.join("|")})\\b(.*)`)
+    const isReason = (rest: string): boolean => /^: (\S+ +){3,}\S+/.test(rest)
+    assert.deepStrictEqual(
+      offences(code, (line) => {
+        const found = note.exec(line)
+        return found === null || isReason(found[2] ?? "") ? undefined : `${found[1]} without a reason`
+      }),
+      []
+    )
+  })
+
+  it("has no hidden defects and no orphaned fibers in the library", () => {
+    const shipped = code.filter((file) => file.startsWith(library))
+    assert.deepStrictEqual(
+      offences(shipped, (line) => /\b(Effect|Layer)\.orDie\w*|\bforkDaemon\b/.exec(line)?.[0]),
+      []
+    )
+  })
+})
+
+describe("tidy names", () => {
+  const anywhere = new Set(
+    "manager helper helpers util utils utility utilities processor info common core misc new old".split(" ")
+  )
+  const atTheEnd = new Set("service handler data base live impl layer".split(" "))
+
+  const wordsOf = (name: string): ReadonlyArray<string> =>
+    name
+      .replace(/([a-z0-9])([A-Z])/g, "$1 $2")
+      .toLowerCase()
+      .split(/[^a-z0-9]+/)
+      .filter((word) => word !== "")
+
+  const vagueWord = (name: string): string | undefined => {
+    const words = wordsOf(name)
+    const last = words.at(-1) ?? ""
+    return words.find((word) => anywhere.has(word)) ?? (atTheEnd.has(last) ? last : undefined)
+  }
+
+  it("says what a file or a folder is about", () => {
+    const named = code.filter((file) => /^(packages|apps|scripts|test)\//.test(file))
+    const vague = named.flatMap((file) => {
+      const [, ...parts] = file.split("/")
+      const names = parts.map((part) => part.replace(/(\.(test|bench))?\.\w+$/, ""))
+      const word = names.map(vagueWord).find((found) => found !== undefined)
+      const isHttpHandler = word === "handler" && file.includes("/http/")
+      return word === undefined || isHttpHandler ? [] : [`${file} says "${word}"`]
+    })
+    assert.deepStrictEqual(vague, [])
+  })
+
+  it("tests every public module of presence-effect in a file of its name", () => {
+    const untested = code
+      .filter((file) => path.posix.dirname(file) === library)
+      .map((file) => file.replace("/src/", "/test/").replace(/\.ts$/, ".test.ts"))
+      .filter((file) => !exists(file))
+    assert.deepStrictEqual(untested, [])
+  })
+})
+
+describe("tidy documents", () => {
+  /** The text without code: what looks like a title or a link in there is none. */
+  const prose = (document: string): string => read(document).replace(/^```[\s\S]*?^```/gm, "")
+
+  const headings = (document: string): ReadonlyArray<string> => prose(document).match(/^#{1,6} .+$/gm) ?? []
+
+  /** The name that a heading gets on the usual forges. */
+  const anchorOf = (heading: string): string =>
+    heading
+      .replace(/^#+ /, "")
+      .trim()
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, "")
+      .replace(/\s/g, "-")
+
+  it("gives every document one title", () => {
+    const titleless = documents.flatMap((document) => {
+      const titleCount = headings(document).filter((heading) => heading.startsWith("# ")).length
+      return titleCount === 1 ? [] : [`${document} has ${titleCount} titles`]
+    })
+    assert.deepStrictEqual(titleless, [])
+  })
+
+  it("links to files and headings that exist", () => {
+    const broken = documents.flatMap((document) =>
+      [...prose(document).matchAll(/\]\(([^)\s]+)\)/g)].flatMap(([, link = ""]) => {
+        if (/^[a-z]+:/.test(link)) return []
+        const [target = "", anchor] = link.split("#")
+        const file = target === "" ? document : path.posix.join(path.posix.dirname(document), target)
+        const isFound =
+          exists(file) &&
+          (anchor === undefined || !file.endsWith(".md") || headings(file).map(anchorOf).includes(anchor))
+        return isFound ? [] : [`${document} links to ${link}`]
+      })
+    )
+    assert.deepStrictEqual(broken, [])
+  })
+
+  it("names scripts that exist", () => {
+    const scriptsOf = (manifest: string): ReadonlyArray<string> => Object.keys(JSON.parse(read(manifest)).scripts ?? {})
+    const known = new Set(manifests.flatMap(scriptsOf))
+    const unknown = documents.flatMap((document) =>
+      [...read(document).matchAll(/\bnpm (?:run ([\w:-]+)|(start|test)\b)/g)].flatMap(([, named, short]) => {
+        const script = named ?? short ?? ""
+        return known.has(script) ? [] : [`${document} names the script ${script}`]
+      })
+    )
+    assert.deepStrictEqual(unknown, [])
+  })
+})
+
+describe("tidy dependencies", () => {
+  it("keeps registry addresses out of the lock file", () => {
+    assert.deepStrictEqual(
+      offences(["package-lock.json"], (line) => /"resolved": "(https?:[^"]*)"/.exec(line)?.[1]),
+      []
+    )
+  })
+
+  it("has an entry for everything the lock file asks for, other platforms included", () => {
+    const { packages } = JSON.parse(read("package-lock.json"))
+    const isFound = (folder: string, name: string): boolean => {
+      if (packages[path.posix.join(folder, "node_modules", name)] !== undefined) return true
+      return folder !== "" && isFound(folder.slice(0, Math.max(0, folder.lastIndexOf("/node_modules/"))), name)
+    }
+    const missing = Object.entries<Record<string, Record<string, string>>>(packages).flatMap(
+      ([folder, { dependencies, optionalDependencies }]) =>
+        Object.keys({ ...dependencies, ...optionalDependencies })
+          .filter((name) => !isFound(folder, name))
+          .map((name) => `${folder} asks for ${name}`)
+    )
+    assert.deepStrictEqual(missing, [], "npm ci refuses a lock file like this")
+  })
+
+  it("pins every version exactly", () => {
+    const loose = manifests.flatMap((manifest) => {
+      const { dependencies, devDependencies, optionalDependencies, overrides } = JSON.parse(read(manifest))
+      return Object.entries<string>({ ...dependencies, ...devDependencies, ...optionalDependencies, ...overrides })
+        .filter(([, version]) => !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version))
+        .map(([name, version]) => `${manifest} asks for ${name} ${version}`)
+    })
+    assert.deepStrictEqual(loose, [])
+  })
+})
