@@ -11,7 +11,7 @@ const server = "apps/light-server/src"
 
 /** Bottom first. A module imports from lower floors only; its own floor is off limits too. */
 const floors: ReadonlyArray<ReadonlyArray<string>> = [
-  ["Lane", "PresenceKey"],
+  ["Lane", "PresenceKey", "Durability"],
   ["WriterError", "Heartbeat", "PresenceMetrics"],
   ["WriterPolicy", "Write", "FlushBatch"],
   ["SqliteConnection", "LaneSemaphore", "PresenceRegistry"],

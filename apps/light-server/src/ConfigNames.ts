@@ -185,7 +185,7 @@ export const knobs = {
     meaning: "Time to come back after a start or a long pause of the process, before anybody is offline."
   }),
   drainTimeoutMillis: Knob.integer("HAPPIER_PRESENCE_DRAIN_TIMEOUT_MS", {
-    fallback: "5000",
+    fallback: "3000",
     min: 100,
     max: 120_000,
     meaning: "Longest wait for the last flush at shutdown."

@@ -117,15 +117,26 @@ const problemsOf = (error: ConfigError.ConfigError): ReadonlyArray<string> =>
   })
 
 const crossProblems = (values: Values): ReadonlyArray<string> => {
-  const named = (knob: Knob<unknown>, millis: number) => `${knob.name} (${millis} ms)`
-  const below = (low: keyof Values & `${string}Millis`, high: keyof Values & `${string}Millis`, reason: string) =>
-    Number(values[low]) < Number(values[high])
+  type MillisKnob = Exclude<keyof Values & `${string}Millis`, "busyTimeoutMillis">
+  const named = (key: MillisKnob) => `${knobs[key].name} (${values[key]} ms)`
+  const below = (lows: ReadonlyArray<MillisKnob>, high: MillisKnob, reason: string) =>
+    lows.reduce((sum, key) => sum + values[key], 0) < values[high]
       ? []
-      : [`${named(knobs[low], Number(values[low]))} must be below ${named(knobs[high], Number(values[high]))}: ${reason}`]
+      : [`${lows.map(named).join(" plus ")} must be below ${named(high)}: ${reason}`]
   return [
-    ...below("flushIntervalMillis", "offlineTimeoutMillis", "a row must be written before it counts as silent"),
-    ...below("persistThresholdMillis", "offlineTimeoutMillis", "a row must be written again before it counts as silent"),
-    ...below("drainTimeoutMillis", "shutdownTimeoutMillis", "the last flush must end before the process does")
+    ...below(
+      ["persistThresholdMillis", "flushIntervalMillis"],
+      "offlineTimeoutMillis",
+      "what is stored of a living row is older than it by both"
+    ),
+    ...below(["disconnectGraceMillis"], "offlineTimeoutMillis", "who left is offline before who is silent"),
+    ...(values.startGraceMillis < values.disconnectGraceMillis
+      ? [
+          `${named("startGraceMillis")} must not be below ${named("disconnectGraceMillis")}: ` +
+            "after a restart everybody needs the time that one has after a disconnect"
+        ]
+      : []),
+    ...below(["drainTimeoutMillis"], "shutdownTimeoutMillis", "the last flush must end before the process does")
   ]
 }
 

@@ -3,39 +3,41 @@
  *
  * @since 0.1.0
  */
+import type * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import type { BeatOutcome } from "./Heartbeat.ts"
+import * as Lane from "./Lane.ts"
+import * as OfflineSweeper from "./OfflineSweeper.ts"
+import type { ConfigInvalid, PresenceConfig } from "./PresenceConfig.ts"
+import { resolve } from "./PresenceConfig.ts"
+import * as PresenceFlusher from "./PresenceFlusher.ts"
 import type { PresenceKey } from "./PresenceKey.ts"
+import type { Transition } from "./PresenceRegistry.ts"
+import * as PresenceRegistry from "./PresenceRegistry.ts"
+import type { MemoryRows } from "./PresenceStorage.ts"
+import * as PresenceStorage from "./PresenceStorage.ts"
+import * as SqlitePresenceStorage from "./SqlitePresenceStorage.ts"
+import type { SqliteWriter } from "./SqliteWriter.ts"
 
-/**
- * What became of a heartbeat.
- *
- * - `online`: accepted, and the row was not online before.
- * - `alive`: accepted; the row was online already.
- * - `invalid`: the time is no finite, non-negative number. Ignored.
- * - `ancient`: older than the acceptance window. Ignored.
- * - `ended`: not newer than the end of the row. Ignored: nothing rises from the dead.
- * - `foreign`: the id is tracked for another account. Ignored.
- * - `full`: a new row, and the registry holds as many as it may. Ignored.
- *
- * @category models
- * @since 0.1.0
- */
-export type BeatOutcome = "online" | "alive" | "invalid" | "ancient" | "ended" | "foreign" | "full"
+export type {
+  /**
+   * @category models
+   * @since 0.1.0
+   */
+  BeatOutcome
+} from "./Heartbeat.ts"
 
-/**
- * A row became offline in the database: silent for too long, disconnected for
- * longer than the grace, or ended.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Transition {
-  readonly key: PresenceKey
-  readonly lastSeenMillis: number
-  readonly reason: "silent" | "disconnected" | "ended"
-}
+export type {
+  /**
+   * @category models
+   * @since 0.1.0
+   */
+  Transition
+} from "./PresenceRegistry.ts"
 
 /**
  * @category models
@@ -78,11 +80,169 @@ export class Presence extends Context.Tag("presence-effect/Presence")<
     /** Forgets a row that was deleted. */
     readonly forget: (key: PresenceKey) => void
     /** `undefined`: not tracked, ask the database. */
-    readonly lastSeen: (
-      key: PresenceKey
-    ) => { readonly isOnline: boolean; readonly lastSeenMillis: number } | undefined
+    readonly lastSeen: (key: PresenceKey) => { readonly isOnline: boolean; readonly lastSeenMillis: number } | undefined
     /** Calls `listener` for each transition, after its commit, until the scope closes. */
     readonly onTransition: (listener: (transition: Transition) => void) => Effect.Effect<void, never, Scope.Scope>
     readonly status: Effect.Effect<PresenceStatus>
   }
 >() {}
+
+/**
+ * Starts the flusher and the sweeper in the scope; closing it flushes for the
+ * last time.
+ *
+ * **Details**
+ *
+ * - Durations are decoded once, here.
+ * - A listener that throws is logged and keeps nobody else from hearing.
+ *
+ * **Errors**: `ConfigInvalid` names every knob that does not fit.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  options?: Partial<PresenceConfig>
+): Effect.Effect<Presence["Type"], ConfigInvalid, PresenceStorage.PresenceStorage | Scope.Scope> =>
+  Effect.gen(function* () {
+    const config = yield* resolve(options)
+    const clock = yield* Effect.clock
+    const storage = yield* PresenceStorage.PresenceStorage
+    const registry = PresenceRegistry.make(config)
+    const listeners = new Set<(transition: Transition) => void>()
+    const now = () => clock.unsafeCurrentTimeMillis()
+
+    const onTransitions = (transitions: ReadonlyArray<Transition>): Effect.Effect<void> =>
+      Effect.forEach(
+        transitions,
+        (transition) =>
+          Effect.forEach(
+            listeners,
+            (listener) =>
+              Effect.catchAllDefect(
+                Effect.sync(() => listener(transition)),
+                (defect) =>
+                  Effect.logError("a listener of presence transitions failed", defect).pipe(
+                    Effect.annotateLogs("code", "PresenceListenerFailed")
+                  )
+              ),
+            { discard: true }
+          ),
+        { discard: true }
+      )
+
+    const services = Context.make(PresenceRegistry.PresenceRegistry, registry).pipe(
+      Context.add(PresenceStorage.PresenceStorage, storage),
+      Context.add(Scope.Scope, yield* Effect.scope)
+    )
+    const flusher = yield* Effect.provide(PresenceFlusher.make({ ...config, onTransitions }), services)
+    yield* Effect.provide(OfflineSweeper.make({ ...config, onTransitions }), services)
+
+    return Presence.of({
+      beat: (key, claimedMillis) => registry.beat(key, claimedMillis, now()),
+      connected: (key) => registry.connected(key, now()),
+      disconnected: (key) => registry.disconnected(key, now()),
+      end: (key, claimedMillis) =>
+        Effect.suspend(() => {
+          const nowMillis = now()
+          const outcome = registry.end(key, claimedMillis, nowMillis)
+          if (outcome === "ended") return flusher.flushKey(key, Lane.control)
+          if (outcome === "foreign") return Effect.void
+          // No room to remember it, so it is written or lost. The row is not tracked, so nobody else says otherwise.
+          const entry = { ...key, seenAtMillis: endOf(claimedMillis, nowMillis), state: "ended" as const }
+          return storage
+            .flush({ entries: [entry] }, Lane.control)
+            .pipe(
+              Effect.catchAll((failure) =>
+                Effect.logWarning("an end is lost: presence is full and the write failed", failure).pipe(
+                  Effect.annotateLogs("code", "PresenceFull")
+                )
+              )
+            )
+        }),
+      forget: (key) => registry.forget(key),
+      lastSeen: (key) => registry.find(key),
+      onTransition: (listener) =>
+        Effect.acquireRelease(
+          Effect.sync(() => {
+            // A wrapper of its own, so that a listener given twice is called twice and removed once.
+            const own = (transition: Transition) => listener(transition)
+            listeners.add(own)
+            return own
+          }),
+          (own) => Effect.sync(() => listeners.delete(own))
+        ).pipe(Effect.asVoid),
+      status: Effect.map(flusher.status, (status): PresenceStatus => ({
+        trackedCount: registry.trackedCount(),
+        capacity: registry.capacity,
+        pendingCount: registry.pendingCount(),
+        oldestPendingMillis: registry.oldestPendingMillis(),
+        lastFlushMillis: status.lastFlushMillis,
+        consecutiveFlushFailures: status.consecutiveFailures
+      }))
+    })
+  })
+
+const endOf = (claimedMillis: number, nowMillis: number): number =>
+  Number.isFinite(claimedMillis) && claimedMillis >= 0 ? Math.trunc(Math.min(claimedMillis, nowMillis)) : nowMillis
+
+/**
+ * Presence over any storage.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  options?: Partial<PresenceConfig>
+): Layer.Layer<Presence, ConfigInvalid, PresenceStorage.PresenceStorage> => Layer.scoped(Presence, make(options))
+
+/**
+ * The same with the knobs of a `Config`, `PresenceConfig.config` for example.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (
+  config: Config.Config<Partial<PresenceConfig>>
+): Layer.Layer<Presence, ConfigInvalid | ConfigError, PresenceStorage.PresenceStorage> =>
+  Layer.unwrapEffect(Effect.map(config, layer))
+
+/**
+ * Presence in SQLite. The knobs `chunkRows` and `chunkHold` reach the storage.
+ *
+ * **Errors**
+ *
+ * - `ConfigInvalid`, `StorageInvalid`: a knob or a name does not fit.
+ * - `StorageUnreadable`: the tables could not be read.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerSqlite = (
+  options?: Partial<PresenceConfig>,
+  tables?: Partial<Pick<SqlitePresenceStorage.Options, "session" | "machine">>
+): Layer.Layer<
+  Presence,
+  ConfigInvalid | SqlitePresenceStorage.StorageInvalid | PresenceStorage.StorageUnreadable,
+  SqliteWriter | SqlitePresenceStorage.PresenceReader
+> =>
+  Layer.unwrapEffect(
+    Effect.map(resolve(options), (config) =>
+      Layer.provide(
+        layer(config),
+        SqlitePresenceStorage.layer({ ...tables, chunkRows: config.chunkRows, chunkHold: config.chunkHold })
+      )
+    )
+  )
+
+/**
+ * Presence over a store in memory, for tests of code that uses presence. Give it
+ * `rows` to say which rows exist and to see what was written.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerMemory = (
+  options?: Partial<PresenceConfig>,
+  rows?: MemoryRows
+): Layer.Layer<Presence, ConfigInvalid> => Layer.provide(layer(options), PresenceStorage.layerMemory(rows))

@@ -95,7 +95,8 @@ export const flushRows: Metric.Metric.Histogram<number> = Metric.histogram(
  * @category metrics
  * @since 0.1.0
  */
-export const flushFailures = (code: string): Metric.Metric.Counter<number> => Metric.tagged(failureCounter, "code", code)
+export const flushFailures = (code: string): Metric.Metric.Counter<number> =>
+  Metric.tagged(failureCounter, "code", code)
 
 /**
  * `presence_coalesced_total`: heartbeats that needed no write of their own.

@@ -106,9 +106,7 @@ export class PresenceRegistry extends Context.Tag("presence-effect/PresenceRegis
     readonly end: (key: PresenceKey, claimedMillis: number, nowMillis: number) => "ended" | "foreign" | "full"
     /** Drops a row that was deleted. */
     readonly forget: (key: PresenceKey) => void
-    readonly find: (
-      key: PresenceKey
-    ) => { readonly isOnline: boolean; readonly lastSeenMillis: number } | undefined
+    readonly find: (key: PresenceKey) => { readonly isOnline: boolean; readonly lastSeenMillis: number } | undefined
     /** The row is online, or a change of it waits to be written: nobody else may judge it. */
     readonly isHeld: (key: PresenceKey) => boolean
     /** Somebody cleared `active` of a row in the database. When the row is online, it is written with the next tick. */

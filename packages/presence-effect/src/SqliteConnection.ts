@@ -10,7 +10,8 @@
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
-import type { Durability, Statement, StatementResult } from "./Write.ts"
+import type { Durability } from "./Durability.ts"
+import type { Statement, StatementResult } from "./Write.ts"
 
 /**
  * What the engine answered when it did not do what it was told.
@@ -42,15 +43,15 @@ export type WriteAnswer =
   | { readonly _tag: "Failed"; readonly fault: EngineFault }
 
 /**
- * `passive` copies what it can and waits for nobody; `truncate` also empties
- * the log, if nobody uses it. Neither ever waits: busy timeout 0.
+ * `noop` only looks; `passive` copies what it can; `truncate` also empties the
+ * log, if nobody uses it. None ever waits: busy timeout 0.
  *
  * **Source**: https://sqlite.org/pragma.html#pragma_wal_checkpoint
  *
  * @category models
  * @since 0.1.0
  */
-export type CheckpointMode = "passive" | "truncate"
+export type CheckpointMode = "noop" | "passive" | "truncate"
 
 /**
  * @category models
@@ -63,6 +64,8 @@ export interface CheckpointResult {
   readonly logFrames: number
   /** Frames that are copied into the database file. */
   readonly checkpointedFrames: number
+  /** Bytes of a frame in the log, page and header. */
+  readonly frameBytes: number
 }
 
 /**
@@ -100,7 +103,9 @@ export class SqliteConnection extends Context.Tag("presence-effect/SqliteConnect
     ) => Effect.Effect<ReadonlyArray<WriteAnswer>, EngineFault>
     /** Checkpoint by the writing connection itself, so that the next write starts the log anew. */
     readonly checkpoint: (mode: CheckpointMode) => Effect.Effect<CheckpointResult, EngineFault>
-    /** Copies the log from another connection and thread. Needs no permit. */
+    /** How far the log is, without copying anything. Needs no permit. */
+    readonly logState: Effect.Effect<CheckpointResult, EngineFault>
+    /** Copies the log from another connection and thread, waiting for nobody. Needs no permit. */
     readonly copyLog: Effect.Effect<CheckpointResult, EngineFault>
     /** Identity of the files under the path now. Needs no permit. */
     readonly identity: Effect.Effect<FileIdentity, EngineFault>

@@ -15,6 +15,7 @@ import type { ParseError } from "effect/ParseResult"
 import type { Pipeable } from "effect/Pipeable"
 import { pipeArguments } from "effect/Pipeable"
 import * as Schema from "effect/Schema"
+import { type Durability, stricter } from "./Durability.ts"
 
 /**
  * What SQLite stores. Times are integer milliseconds; `Date` and `boolean`
@@ -33,17 +34,6 @@ export type SqlValue = string | number | bigint | null | Uint8Array
  * @since 0.1.0
  */
 export type Changes = "any" | "some" | number
-
-/**
- * What a commit survives: `power-loss` waits for the disk
- * (`synchronous=FULL`), `process-crash` does not (`synchronous=NORMAL`).
- *
- * **Source**: https://sqlite.org/pragma.html#pragma_synchronous
- *
- * @category models
- * @since 0.1.0
- */
-export type Durability = "power-loss" | "process-crash"
 
 /**
  * @category models
@@ -204,10 +194,15 @@ export const andThen: {
  * @category combinators
  * @since 0.1.0
  */
-export const all = <A>(writes: ReadonlyArray<Write<A>>): Write<ReadonlyArray<A>> => {
-  const none: Write<ReadonlyArray<A>> = map(empty, () => [])
-  return writes.reduce((joined, next) => map(zip(joined, next), ([before, last]) => [...before, last]), none)
-}
+export const all = <A>(writes: ReadonlyArray<Write<A>>): Write<ReadonlyArray<A>> =>
+  make(
+    writes.flatMap(({ statements }) => statements),
+    writes.reduce<Durability | undefined>((strictest, { durability }) => stricter(strictest, durability), undefined),
+    (results) => {
+      let from = 0
+      return Either.all(writes.map((write) => write.decode(results.slice(from, (from += write.statements.length)))))
+    }
+  )
 
 /**
  * Asks for another durability than the one of the lane.
@@ -219,13 +214,3 @@ export const withDurability: {
   (durability: Durability): <A>(self: Write<A>) => Write<A>
   <A>(self: Write<A>, durability: Durability): Write<A>
 } = dual(2, <A>(self: Write<A>, durability: Durability): Write<A> => make(self.statements, durability, self.decode))
-
-/**
- * The durability that keeps both promises. `undefined` promises nothing by
- * itself.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const stricter = (self: Durability | undefined, that: Durability | undefined): Durability | undefined =>
-  self === "power-loss" || that === "power-loss" ? "power-loss" : (self ?? that)

@@ -14,7 +14,7 @@ import { dual } from "effect/Function"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Lane from "./Lane.ts"
-import type { Durability } from "./Write.ts"
+import type { Durability } from "./Durability.ts"
 import type { WriterError } from "./WriterError.ts"
 
 /**

@@ -43,7 +43,12 @@ describe("LaneSemaphore", () => {
       const lanes = yield* LaneSemaphore.make(policy())
       const served: Array<string> = []
       const row = (n: number) =>
-        lanes.withPermit(Lane.presence)(Effect.zipRight(Effect.yieldNow(), Effect.sync(() => served.push(`row ${n}`))))
+        lanes.withPermit(Lane.presence)(
+          Effect.zipRight(
+            Effect.yieldNow(),
+            Effect.sync(() => served.push(`row ${n}`))
+          )
+        )
       const loop = yield* Effect.fork(Effect.forEach([1, 2, 3, 4, 5, 6, 7, 8, 9], row, { discard: true }))
       yield* Effect.yieldNow()
       yield* lanes.withPermit(Lane.control)(Effect.sync(() => served.push("control")))
@@ -110,7 +115,10 @@ describe("LaneSemaphore", () => {
       yield* Fiber.join(high)
       const turns = served.flatMap((lane, index) => (lane === Lane.control ? [] : [index]))
       assert.deepStrictEqual(turns, [4, 6, 11])
-      assert.deepStrictEqual(turns.map((index) => served[index]), [Lane.maintenance, Lane.presence, Lane.presence])
+      assert.deepStrictEqual(
+        turns.map((index) => served[index]),
+        [Lane.maintenance, Lane.presence, Lane.presence]
+      )
     })
   )
 
@@ -196,7 +204,11 @@ describe("LaneSemaphore", () => {
                         () =>
                           Effect.repeatN(Effect.yieldNow(), job.work).pipe(
                             Effect.zipRight(
-                              job.ending === "fail" ? Effect.fail("no") : job.ending === "die" ? Effect.die("no") : Effect.void
+                              job.ending === "fail"
+                                ? Effect.fail("no")
+                                : job.ending === "die"
+                                  ? Effect.die("no")
+                                  : Effect.void
                             )
                           ),
                         () => Effect.sync(() => inside--)

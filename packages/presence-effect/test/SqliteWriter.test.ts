@@ -82,9 +82,7 @@ describe("SqliteWriter", () => {
       Effect.gen(function* () {
         const first = yield* Effect.fork(writer.write(Lane.data, one("first")))
         yield* settle
-        const rest = yield* Effect.forkAll(
-          ["a", "b", "c"].map((name) => writer.writeMeasured(Lane.data, one(name)))
-        )
+        const rest = yield* Effect.forkAll(["a", "b", "c"].map((name) => writer.writeMeasured(Lane.data, one(name))))
         yield* WriterProbe.awaitWaiting(Lane.data, 3)
         yield* TestClock.adjust("20 millis")
         yield* Fiber.join(first)
@@ -455,32 +453,34 @@ describe("SqliteWriter", () => {
     )
   })
 
-  it.effect("never loses the permit and never leaves a caller without an answer, wherever callers are interrupted", () =>
-    withWriter({}, (writer, engine) =>
-      Effect.gen(function* () {
-        for (let budget = 10; budget <= 64; budget += 2) {
-          for (let turns = 0; turns <= 8; turns++) {
-            engine.stall()
-            const holder = yield* Effect.fork(writer.write(Lane.presence, one("holder")))
-            yield* settle
-            const write = yield* writer
-              .write(Lane.control, one("write"))
-              .pipe(Effect.withMaxOpsBeforeYield(budget), Effect.fork)
-            const opaque = yield* writer
-              .withPermit(Lane.data)(Effect.void)
-              .pipe(Effect.withMaxOpsBeforeYield(budget), Effect.fork)
-            yield* settle
-            engine.resume()
-            yield* Effect.repeatN(Effect.yieldNow(), turns)
-            yield* Fiber.interruptAll([write, opaque])
-            yield* Fiber.join(holder)
-            const next = yield* Effect.fork(writer.write(Lane.maintenance, one("next")))
-            yield* settle
-            assert.isNotNull(next.unsafePoll(), `permit lost: budget ${budget}, turns ${turns}`)
-            assert.isUndefined((yield* writer.status).holder)
+  it.effect(
+    "never loses the permit and never leaves a caller without an answer, wherever callers are interrupted",
+    () =>
+      withWriter({}, (writer, engine) =>
+        Effect.gen(function* () {
+          for (let budget = 10; budget <= 64; budget += 2) {
+            for (let turns = 0; turns <= 8; turns++) {
+              engine.stall()
+              const holder = yield* Effect.fork(writer.write(Lane.presence, one("holder")))
+              yield* settle
+              const write = yield* writer
+                .write(Lane.control, one("write"))
+                .pipe(Effect.withMaxOpsBeforeYield(budget), Effect.fork)
+              const opaque = yield* writer
+                .withPermit(Lane.data)(Effect.void)
+                .pipe(Effect.withMaxOpsBeforeYield(budget), Effect.fork)
+              yield* settle
+              engine.resume()
+              yield* Effect.repeatN(Effect.yieldNow(), turns)
+              yield* Fiber.interruptAll([write, opaque])
+              yield* Fiber.join(holder)
+              const next = yield* Effect.fork(writer.write(Lane.maintenance, one("next")))
+              yield* settle
+              assert.isNotNull(next.unsafePoll(), `permit lost: budget ${budget}, turns ${turns}`)
+              assert.isUndefined((yield* writer.status).holder)
+            }
           }
-        }
-      })
-    )
+        })
+      )
   )
 })

@@ -61,7 +61,8 @@ const selectById = `SELECT ${columns} FROM "Machine" WHERE "id" = ?`
 
 const selectByAccount = `SELECT ${columns} FROM "Machine" WHERE "accountId" = ? ORDER BY "lastActiveAt" DESC LIMIT 1000`
 
-const insertNew = `INSERT INTO "Machine" (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT ("id") DO NOTHING`
+const insertNew = `INSERT INTO "Machine" (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  ON CONFLICT ("id") DO NOTHING`
 
 const replaceText: { readonly [text in MachineText]: string } = {
   metadata: `UPDATE "Machine" SET "metadata" = ?, "metadataVersion" = "metadataVersion" + 1, "updatedAt" = ?
@@ -130,8 +131,7 @@ export const make: Effect.Effect<MachineStore["Type"], never, DatabaseReader | S
     find: (id) => reader.first(Machine, selectById, [id]),
     list: (accountId) => reader.rows(Machine, selectByAccount, [accountId]),
     insert: (machine) => writer.write(Lane.control, insertWrite(machine)),
-    replace: (replacement) =>
-      Effect.suspend(() => writer.write(Lane.data, replaceWrite(replacement, Date.now())))
+    replace: (replacement) => Effect.suspend(() => writer.write(Lane.data, replaceWrite(replacement, Date.now())))
   })
 })
 

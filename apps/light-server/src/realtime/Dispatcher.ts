@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Effect } from "effect"
+import { Cause, Effect } from "effect"
 import type { Connection } from "./Connection.ts"
 import * as EventBudget from "./EventBudget.ts"
 import type { EventRegistry, Refusal } from "./EventRegistry.ts"
@@ -91,7 +91,11 @@ export const make = (
       const outcome = registration.listen(connection, payload)
       if (typeof outcome === "string") return countEvent(event, outcome)
       if (inFlight >= options.inFlightLimit) return countEvent(event, "limited")
-      fork(event, Effect.map(outcome, (known) => countEvent(event, known)), () => {})
+      fork(
+        event,
+        Effect.map(outcome, (known) => countEvent(event, known)),
+        () => {}
+      )
       return
     }
 
@@ -109,7 +113,11 @@ export const make = (
       return refuse("invalid")
     }
     countEvent(event, "accepted")
-    fork(event, Effect.map(answer, (value) => reply?.(value)), () => refuse("failed"))
+    fork(
+      event,
+      Effect.map(answer, (value) => reply?.(value)),
+      () => refuse("failed")
+    )
   }
 
   return (event, args) => {
@@ -119,7 +127,9 @@ export const make = (
       // A plain listener threw. Nothing above this callback would catch it.
       countEvent(registry.find(event) === undefined ? "other" : event, "failed")
       run(
-        Effect.logError("An event listener threw", defect).pipe(Effect.annotateLogs({ code: "EVENT_DEFECT", event }))
+        Effect.logError("An event listener threw", Cause.die(defect)).pipe(
+          Effect.annotateLogs({ code: "EVENT_DEFECT", event })
+        )
       )
     }
   }

@@ -52,11 +52,7 @@ export class Emitter extends Context.Tag("light-server/Emitter")<
   Emitter,
   {
     /** Sends an update, after its commit. `exceptSocket`: the sender, when it has its answer already. */
-    readonly update: (
-      recipients: Room.Recipients,
-      update: Update,
-      options?: { readonly exceptSocket?: string }
-    ) => void
+    readonly update: (recipients: Room.Recipients, update: Update, options?: { readonly exceptSocket?: string }) => void
     /** Sends a change of presence, or a report. */
     readonly ephemeral: (recipients: Room.Recipients, ephemeral: Ephemeral) => void
     /** Repeats what recipients know. Sockets that read too slowly miss it. */

@@ -20,10 +20,7 @@ export interface EventBudget {
  * @category constructors
  * @since 0.1.0
  */
-export const make = (
-  terms: { readonly perSecond: number; readonly burst: number },
-  nowMillis: number
-): EventBudget => {
+export const make = (terms: { readonly perSecond: number; readonly burst: number }, nowMillis: number): EventBudget => {
   let tokens = terms.burst
   let filledAt = nowMillis
   return {

@@ -104,7 +104,7 @@ export const make: Effect.Effect<EventRegistry["Type"]> = Effect.sync(() => {
         answer: (connection, payload) =>
           Either.match(decode(payload), {
             onLeft: () => undefined,
-            onRight: (decoded) => spec.answer(connection, decoded)
+            onRight: (decoded) => Effect.suspend(() => spec.answer(connection, decoded))
           })
       })
     },

@@ -32,14 +32,21 @@ const sendAway = (socket: Socket, reason: "overload" | "draining" | "unverified"
 }
 
 /** Verifies each handshake before `connection`, so that no listener is registered late. */
-const verifyHandshakes = (options: RealtimeOptions, run: (effect: Effect.Effect<void, never, Authenticator | Ownership>) => void) =>
+const verifyHandshakes = (
+  options: RealtimeOptions,
+  run: (effect: Effect.Effect<void, never, Authenticator | Ownership>) => void
+) =>
   Effect.map(SocketServer, ({ io, isDraining }) => {
     let running = 0
     // One transport may ask for one connection at a time, whatever it sends.
     const verifying = new WeakSet<object>()
     io.use((socket, next) => {
       if (isDraining()) return sendAway(socket, "draining")
-      if (running >= options.handshakeLimit || io.sockets.sockets.size >= options.socketLimit || verifying.has(socket.conn)) {
+      if (
+        running >= options.handshakeLimit ||
+        io.sockets.sockets.size >= options.socketLimit ||
+        verifying.has(socket.conn)
+      ) {
         return sendAway(socket, "overload")
       }
       running += 1

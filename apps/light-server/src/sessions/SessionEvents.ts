@@ -10,11 +10,30 @@ import { Emitter } from "../realtime/Emitter.ts"
 import { EventRegistry } from "../realtime/EventRegistry.ts"
 import * as Heartbeat from "../realtime/Heartbeat.ts"
 import { Ownership } from "../realtime/Ownership.ts"
-import { SessionRegistry } from "./SessionRegistry.ts"
+import { type Replaced, SessionRegistry } from "./SessionRegistry.ts"
+import type { Replacement, SessionText } from "./SessionStore.ts"
 
-const SessionEnd = Schema.Struct({
-  sid: Schema.String.pipe(Schema.minLength(1), Schema.maxLength(128)),
-  time: Schema.NonNegative.pipe(Schema.finite())
+const SessionId = Schema.String.pipe(Schema.minLength(1), Schema.maxLength(128))
+
+const SessionEnd = Schema.Struct({ sid: SessionId, time: Schema.NonNegative.pipe(Schema.finite()) })
+
+const Version = Schema.NonNegativeInt
+
+const MetadataUpdate = Schema.Struct({ sid: SessionId, metadata: Schema.String, expectedVersion: Version })
+
+const StateUpdate = Schema.Struct({
+  sid: SessionId,
+  agentState: Schema.NullOr(Schema.String),
+  expectedVersion: Version
+})
+
+/** Clients accept no other keys. */
+const refusal = () => ({ result: "error" })
+
+const ackOf = (text: SessionText, replaced: Replaced) => ({
+  result: replaced._tag === "Replaced" ? "success" : "version-mismatch",
+  version: replaced.version,
+  [text]: replaced.value
 })
 
 /**
@@ -43,6 +62,33 @@ export const layer: Layer.Layer<never, never, EventRegistry | SessionRegistry | 
           activeAt,
           thinking: Heartbeat.isThinkingIn(payload)
         }))
+      })
+
+      const replace = (replacement: Replacement, sender: string) =>
+        sessions.replace(replacement, sender).pipe(
+          Effect.map((replaced) => ackOf(replacement.text, replaced)),
+          Effect.catchTag("Forbidden", () => Effect.succeed({ result: "forbidden" })),
+          Effect.catchAll((failure) =>
+            Effect.logWarning("A session could not be updated", failure).pipe(
+              Effect.annotateLogs("code", failure._tag),
+              Effect.as(refusal())
+            )
+          )
+        )
+
+      yield* events.on({
+        event: "update-metadata",
+        payload: MetadataUpdate,
+        refusal,
+        answer: ({ accountId, id: sender }, { sid: id, metadata: value, expectedVersion }) =>
+          replace({ accountId, id, text: "metadata", value, expectedVersion }, sender)
+      })
+      yield* events.on({
+        event: "update-state",
+        payload: StateUpdate,
+        refusal,
+        answer: ({ accountId, id: sender }, { sid: id, agentState: value, expectedVersion }) =>
+          replace({ accountId, id, text: "agentState", value, expectedVersion }, sender)
       })
 
       yield* events.on({

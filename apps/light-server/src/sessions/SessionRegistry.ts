@@ -9,14 +9,14 @@ import * as PresenceKey from "presence-effect/PresenceKey"
 import type { WriterError } from "presence-effect/WriterError"
 import type { ReadFailed } from "../database/DatabaseReader.ts"
 import { cuid } from "../database/Ids.ts"
-import { InvalidInput, NotFound, type Unauthorized } from "../http/Failure.ts"
+import { Forbidden, InvalidInput, NotFound, type Unauthorized } from "../http/Failure.ts"
 import * as AccountCursor from "../realtime/AccountCursor.ts"
 import { Emitter } from "../realtime/Emitter.ts"
 import * as Liveness from "../realtime/Liveness.ts"
 import { Ownership } from "../realtime/Ownership.ts"
 import * as Room from "../realtime/Room.ts"
 import * as Session from "./Session.ts"
-import { SessionStore } from "./SessionStore.ts"
+import { type Replacement, SessionStore } from "./SessionStore.ts"
 
 /**
  * Some sessions, and where the next ones begin.
@@ -28,6 +28,18 @@ export interface SessionPage {
   readonly sessions: ReadonlyArray<Session.SessionView>
   readonly nextCursor: string | null
   readonly hasNext: boolean
+}
+
+/**
+ * What became of a compare-and-set. `value` and `version` are the current ones.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Replaced {
+  readonly _tag: "Replaced" | "VersionMismatch"
+  readonly version: number
+  readonly value: string | null
 }
 
 /**
@@ -56,6 +68,11 @@ export class SessionRegistry extends Context.Tag("light-server/SessionRegistry")
       limit: number
     ) => Effect.Effect<SessionPage, InvalidInput | ReadFailed>
     readonly find: (accountId: string, id: string) => Effect.Effect<Session.SessionView, NotFound | ReadFailed>
+    /** Replaces one text if it is at the expected version. Everybody interested hears of it but `sender`. */
+    readonly replace: (
+      replacement: Replacement,
+      sender: string
+    ) => Effect.Effect<Replaced, Forbidden | Unauthorized | WriterError | ReadFailed>
     /** Ends a session of the account and tells its apps. Any other id has no effect. */
     readonly end: (accountId: string, id: string, claimedMillis: number) => Effect.Effect<void, ReadFailed>
   }
@@ -117,14 +134,26 @@ export const make = Effect.gen(function* () {
       )
     })
 
+  const notYours = new Forbidden({ error: "Session is not yours" })
+
+  const current = ({ accountId, id, text }: Replacement) =>
+    Effect.gen(function* () {
+      const found = yield* store.findById(accountId, id)
+      if (Option.isNone(found)) return yield* notYours
+      const version = text === "metadata" ? found.value.metadataVersion : found.value.agentStateVersion
+      return { _tag: "VersionMismatch", version, value: found.value[text] } as const
+    })
+
   return SessionRegistry.of({
     open: (accountId, opening) => Effect.map(findOrCreate(accountId, opening), viewOf),
     list: (accountId) => Effect.map(store.listUpdated(accountId, listLimit), (sessions) => sessions.map(viewOf)),
     listActive: (accountId, limit) =>
       Effect.gen(function* () {
-        const stored = yield* store.listActive(accountId, Date.now() - activeWindowMillis, limit)
-        // Who left a moment ago may still be active in the database.
-        return stored.map(viewOf).filter(({ active }) => active)
+        const sinceMillis = Date.now() - activeWindowMillis
+        const stored = yield* store.listActive(accountId, sinceMillis, limit)
+        // Who left a moment ago may still be active in the database, and a time stored as text is later
+        // than every number there.
+        return stored.map(viewOf).filter(({ active, activeAt }) => active && activeAt > sinceMillis)
       }),
     page: (accountId, cursor, limit) =>
       Effect.gen(function* () {
@@ -140,6 +169,23 @@ export const make = Effect.gen(function* () {
         const found = yield* store.findById(accountId, id)
         return Option.isSome(found) ? viewOf(found.value) : yield* new NotFound({ what: "Session" })
       }),
+    replace: (replacement, sender) =>
+      Effect.gen(function* () {
+        const { accountId, id, text, value, expectedVersion } = replacement
+        if ((yield* ownership.check(PresenceKey.session(accountId, id))) !== "owned") return yield* notYours
+        const cursor = yield* store.replace(replacement)
+        const version = expectedVersion + 1
+        emitter.update(
+          Room.toSession(accountId, id),
+          { seq: cursor, body: { t: "update-session", id, sid: id, [text]: { value, version } } },
+          { exceptSocket: sender }
+        )
+        return { _tag: "Replaced", version, value } as const
+      }).pipe(
+        Effect.catchTag("WriteConflict", (conflict) =>
+          Effect.zipRight(AccountCursor.requireAccount(conflict), current(replacement))
+        )
+      ),
     end: (accountId, id, claimedMillis) =>
       Effect.gen(function* () {
         const key = PresenceKey.session(accountId, id)

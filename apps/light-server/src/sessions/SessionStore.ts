@@ -16,6 +16,27 @@ type Sessions = Effect.Effect<ReadonlyArray<Session>, ReadFailed>
 type MaybeSession = Effect.Effect<Option.Option<Session>, ReadFailed>
 
 /**
+ * The two texts of a session that change under compare-and-set.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type SessionText = "metadata" | "agentState"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Replacement {
+  readonly accountId: string
+  readonly id: string
+  readonly text: SessionText
+  /** Only the state may be `null`. */
+  readonly value: string | null
+  readonly expectedVersion: number
+}
+
+/**
  * @category services
  * @since 0.1.0
  */
@@ -36,6 +57,8 @@ export class SessionStore extends Context.Tag("light-server/SessionStore")<
      * 1 when the tag is taken.
      */
     readonly insert: (session: Session) => Effect.Effect<number, WriterError>
+    /** The same for a text: statement 1 conflicts when the session is missing, foreign, or at another version. */
+    readonly replace: (replacement: Replacement) => Effect.Effect<number, WriterError>
   }
 >() {}
 
@@ -46,6 +69,13 @@ const select = `SELECT ${columns} FROM "Session" WHERE "accountId" = ?`
 
 const insertNew = `INSERT INTO "Session" (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
   ON CONFLICT ("accountId", "tag") DO NOTHING`
+
+const replaceText: { readonly [text in SessionText]: string } = {
+  metadata: `UPDATE "Session" SET "metadata" = ?, "metadataVersion" = "metadataVersion" + 1, "updatedAt" = ?
+    WHERE "id" = ? AND "accountId" = ? AND "metadataVersion" = ?`,
+  agentState: `UPDATE "Session" SET "agentState" = ?, "agentStateVersion" = "agentStateVersion" + 1, "updatedAt" = ?
+    WHERE "id" = ? AND "accountId" = ? AND "agentStateVersion" = ?`
+}
 
 /**
  * The write of a new session.
@@ -80,6 +110,24 @@ export const insertWrite = (session: Session): Write.Write<number> =>
   )
 
 /**
+ * The write of a compare-and-set.
+ *
+ * @category writes
+ * @since 0.1.0
+ */
+export const replaceWrite = (replacement: Replacement, nowMillis: number): Write.Write<number> =>
+  AccountCursor.raise(replacement.accountId).pipe(
+    Write.zip(
+      Write.statement(
+        replaceText[replacement.text],
+        [replacement.value, nowMillis, replacement.id, replacement.accountId, replacement.expectedVersion],
+        { changes: 1 }
+      )
+    ),
+    Write.map(([cursor]) => cursor)
+  )
+
+/**
  * @category constructors
  * @since 0.1.0
  */
@@ -101,7 +149,8 @@ export const make: Effect.Effect<SessionStore["Type"], never, DatabaseReader | S
       beforeId === undefined
         ? reader.rows(Session, `${select} ORDER BY "id" DESC LIMIT ?`, [accountId, limit])
         : reader.rows(Session, `${select} AND "id" < ? ORDER BY "id" DESC LIMIT ?`, [accountId, beforeId, limit]),
-    insert: (session) => writer.write(Lane.control, insertWrite(session))
+    insert: (session) => writer.write(Lane.control, insertWrite(session)),
+    replace: (replacement) => Effect.suspend(() => writer.write(Lane.data, replaceWrite(replacement, Date.now())))
   })
 })
 

@@ -88,7 +88,8 @@ describe("MachineRoutes", () => {
     const insertRival = (database: TestDatabase["Type"], accountId: string) => () => {
       database.sqlite
         .prepare(
-          `INSERT INTO "Machine" ("id", "accountId", "metadata", "metadataVersion", "lastActiveAt", "createdAt", "updatedAt")
+          `INSERT INTO "Machine"
+             ("id", "accountId", "metadata", "metadataVersion", "lastActiveAt", "createdAt", "updatedAt")
            VALUES ('m1', ?, 'winner', 1, 5, 5, 5)`
         )
         .run(accountId)
@@ -268,7 +269,7 @@ describe("MachineRoutes", () => {
       const server = yield* TestServer
       const early = yield* server.client(daemon("a1", "m1"))
       early.socket.connect()
-      yield* early.next("connect_error").pipe(Effect.race(Effect.promise(() => new Promise((resolve) => early.socket.io.once("close", resolve)))))
+      yield* early.next("transport")
       yield* register("a1", m1)
       yield* early.next("connect")
     }).pipe(Effect.provide(layerWith()))

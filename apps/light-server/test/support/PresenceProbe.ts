@@ -20,7 +20,7 @@ export class PresenceProbe extends Context.Tag("test/PresenceProbe")<
 
 const textOf = ({ kind, id }: PresenceKey) => `${kind} ${id}`
 
-const make = Effect.gen(function* () {
+const make = Effect.sync(() => {
   const seen = new Map<string, { readonly isOnline: boolean; readonly lastSeenMillis: number }>()
   const listeners = new Set<(transition: Transition) => void>()
   let noteDisconnect: (row: string) => void = () => {}

@@ -9,7 +9,7 @@ import path from "node:path"
 import { SqliteWriter } from "presence-effect/SqliteWriter"
 import type { SqlValue, Write } from "presence-effect/Write"
 import { WriteConflict, type WriterError, WriteRejected } from "presence-effect/WriterError"
-import * as Lane from "presence-effect/Lane"
+import type * as Lane from "presence-effect/Lane"
 import * as DatabaseReader from "../../src/database/DatabaseReader.ts"
 
 const migrations = path.resolve(import.meta.dirname, "../../../../prisma/migrations")
@@ -30,7 +30,10 @@ export class TestDatabase extends Context.Tag("test/TestDatabase")<
     /** Lanes of the writes that were asked for, in order. */
     readonly writes: Array<Lane.Lane>
     /** What the next write meets. Cleared by it. */
-    nextWrite: { readonly _tag: "Fail"; readonly error: WriterError } | { readonly _tag: "Before"; readonly run: () => void } | undefined
+    nextWrite:
+      | { readonly _tag: "Fail"; readonly error: WriterError }
+      | { readonly _tag: "Before"; readonly run: () => void }
+      | undefined
     /** What the next read fails with. Cleared by it. */
     nextReadFailure: DatabaseReader.ReadFailed | undefined
     readCount: number
@@ -89,9 +92,7 @@ const commit = <A>(sqlite: Sqlite.Database, lane: Lane.Lane, write: Write<A>): E
       return Effect.succeed(Either.getOrThrow(write.decode(results)))
     } catch (cause) {
       if (cause instanceof Conflict) {
-        return Effect.fail(
-          new WriteConflict({ lane, statement: cause.statement, expected: 1, changed: cause.changed })
-        )
+        return Effect.fail(new WriteConflict({ lane, statement: cause.statement, expected: 1, changed: cause.changed }))
       }
       const code = cause instanceof Error && "code" in cause ? String(cause.code) : "UNKNOWN"
       return Effect.fail(new WriteRejected({ lane, code, detail: String(cause) }))

@@ -123,6 +123,8 @@ const makeClient = (url: string, auth: Record<string, unknown>, options: object)
     for (const event of ["connect", "disconnect", "connect_error"] as const) {
       socket.on(event, (detail?: unknown) => mailbox(event).unsafeOffer(detail))
     }
+    // The reason why a transport closed, whether the client stays away or comes back.
+    socket.io.on("close", (reason) => void mailbox("transport").unsafeOffer(reason))
     const ask = (event: string, ...args: ReadonlyArray<unknown>) =>
       Effect.async<unknown>((resume) => {
         socket.emit(event, ...args, (answer: unknown) => resume(Effect.succeed(answer)))

@@ -51,6 +51,7 @@ export const make = (
             )
         ),
       checkpoint: (mode) => Effect.suspend(() => orFault(engine.checkpoint(mode))),
+      logState: Effect.suspend(() => orFault(copier.checkpoint("noop"))),
       copyLog: Effect.suspend(() => orFault(copier.checkpoint("passive"))),
       identity: FileIdentity.read(options.filename)
     })

@@ -172,6 +172,7 @@ export const make = (
           )
         ),
       checkpoint: (mode) => Effect.map(writer.call({ _tag: "Checkpoint", mode }), (reply) => reply as never),
+      logState: Effect.map(copier.call({ _tag: "Checkpoint", mode: "noop" }), (reply) => reply as never),
       copyLog: Effect.map(copier.call({ _tag: "Checkpoint", mode: "passive" }), (reply) => reply as never),
       identity: FileIdentity.read(options.filename)
     })

@@ -14,7 +14,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { CheckpointMode, CheckpointResult } from "../SqliteConnection.ts"
-import type { Durability, Row, Statement, StatementResult } from "../Write.ts"
+import type { Durability } from "../Durability.ts"
+import type { Row, Statement, StatementResult } from "../Write.ts"
 
 /** An `EngineFault` as plain data. */
 export interface Fault {
@@ -277,6 +278,8 @@ const prepare = (connection: Connection, options: EngineOptions): Omit<OpenConne
   pragma(`journal_size_limit = ${options.journalSizeLimitBytes}`)
   demand("synchronous = FULL", "synchronous", 2)
   let safety = 2
+  // A frame is one page and a header of 24 bytes: https://sqlite.org/walformat.html
+  const frameBytes = Number(pragma("page_size")[0]?.["page_size"]) + 24
 
   return {
     execute: (sql, params) => {
@@ -295,7 +298,8 @@ const prepare = (connection: Connection, options: EngineOptions): Omit<OpenConne
       return {
         isBusy: row?.["busy"] === 1,
         logFrames: Number(row?.["log"] ?? -1),
-        checkpointedFrames: Number(row?.["checkpointed"] ?? -1)
+        checkpointedFrames: Number(row?.["checkpointed"] ?? -1),
+        frameBytes
       }
     }
   }

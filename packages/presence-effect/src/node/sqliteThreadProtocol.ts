@@ -1,6 +1,7 @@
 /** What crosses the border between the event loop and the thread of a connection: plain data only. */
 import type { CheckpointMode, CheckpointResult } from "../SqliteConnection.ts"
-import type { Durability, Statement } from "../Write.ts"
+import type { Durability } from "../Durability.ts"
+import type { Statement } from "../Write.ts"
 import type { Answer, EngineOptions, Fault } from "./sqliteEngine.ts"
 
 export type Request =

@@ -13,8 +13,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
-import { EngineFault, SqliteConnection, type WriteAnswer } from "../SqliteConnection.ts"
-import type { Durability, Statement, StatementResult } from "../Write.ts"
+import { type CheckpointResult, EngineFault, SqliteConnection, type WriteAnswer } from "../SqliteConnection.ts"
+import type { Durability } from "../Durability.ts"
+import type { Statement, StatementResult } from "../Write.ts"
 
 /**
  * One group the simulated engine has committed.
@@ -48,6 +49,9 @@ export interface SimulatedConnection {
   /** The engine stops answering, in the middle of a call if one runs, until `resume`. */
   readonly stall: () => void
   readonly resume: () => void
+  /** A reader keeps an old state of the database: the log cannot be copied nor emptied until `releaseReader`. */
+  readonly pinReader: () => void
+  readonly releaseReader: () => void
   /** The next call fails as a whole with this fault; more of them queue up. */
   readonly failNext: (fault: ConstructorParameters<typeof EngineFault>[0]) => void
 }
@@ -61,6 +65,8 @@ export interface SimulatedOptions {
   readonly latency?: Duration.DurationInput
   /** Time of each statement, for an engine with round trips. Default zero. */
   readonly statementLatency?: Duration.DurationInput
+  /** Pages a statement writes into the log. Default 1. */
+  readonly framesPerStatement?: number
   /** What a statement does. Default: it changes what it must, one row where any number will do. */
   readonly evaluate?: (statement: Statement) => StatementResult | EngineFault
 }
@@ -85,6 +91,8 @@ export const make = (options: SimulatedOptions = {}): Effect.Effect<SimulatedCon
     let isLocked = false
     let callCount = 0
     let isInside = false
+
+    const log = simulateLog()
 
     const answer = (statements: ReadonlyArray<Statement>): WriteAnswer => {
       const results: Array<StatementResult> = []
@@ -129,13 +137,30 @@ export const make = (options: SimulatedOptions = {}): Effect.Effect<SimulatedCon
             yield* unstalled
             const answers = group.map(answer)
             const writes = group.filter((_, index) => answers[index]?._tag === "Done")
+            log.write(group.flat().length * (options.framesPerStatement ?? 1))
             if (writes.length > 0) committed.push({ atMillis: clock.unsafeCurrentTimeMillis(), durability, writes })
             return answers
           })
         ),
-      checkpoint: () => once(Effect.succeed({ isBusy: false, logFrames: 0, checkpointedFrames: 0 })),
-      copyLog: Effect.succeed({ isBusy: false, logFrames: 0, checkpointedFrames: 0 }),
-      identity: Effect.succeed({ database: "simulated", log: "simulated-wal", databaseBytes: 4_096, logBytes: 0 })
+      checkpoint: (mode) =>
+        once(
+          Effect.sync(() => {
+            if (mode !== "noop") log.copy()
+            if (mode === "truncate" && !log.isPinned) log.empty()
+            return { ...log.state(), isBusy: mode === "truncate" && log.isPinned }
+          })
+        ),
+      logState: Effect.sync(log.state),
+      copyLog: Effect.sync(() => {
+        log.copy()
+        return log.state()
+      }),
+      identity: Effect.sync(() => ({
+        database: "simulated",
+        log: "simulated-wal",
+        databaseBytes: frameBytes,
+        logBytes: log.fileFrames() * frameBytes
+      }))
     })
 
     return {
@@ -161,6 +186,37 @@ export const make = (options: SimulatedOptions = {}): Effect.Effect<SimulatedCon
       },
       failNext: (fault) => {
         faults.push(new EngineFault(fault))
+      },
+      pinReader: () => {
+        log.isPinned = true
+      },
+      releaseReader: () => {
+        log.isPinned = false
       }
     }
   })
+
+const frameBytes = 4_096 + 24
+
+/** A log that is written from its start again once all of it is copied, as SQLite's is. */
+const simulateLog = () => {
+  let frames = 0
+  let copied = 0
+  let fileFrames = 0
+  return {
+    isPinned: false,
+    write(count: number) {
+      if (copied === frames && !this.isPinned) frames = copied = 0
+      frames += count
+      fileFrames = Math.max(fileFrames, frames)
+    },
+    copy() {
+      if (!this.isPinned) copied = frames
+    },
+    empty() {
+      frames = copied = fileFrames = 0
+    },
+    fileFrames: () => fileFrames,
+    state: (): CheckpointResult => ({ isBusy: false, logFrames: frames, checkpointedFrames: copied, frameBytes })
+  }
+}

@@ -83,13 +83,7 @@ export const suite = (
         ],
         "power-loss"
       )
-      assert.deepStrictEqual(tags(answers), [
-        "Done",
-        "SQLITE_CONSTRAINT_UNIQUE",
-        "SQLITE_ERROR",
-        "CONFLICT",
-        "Done"
-      ])
+      assert.deepStrictEqual(tags(answers), ["Done", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_ERROR", "CONFLICT", "Done"])
       assert.deepStrictEqual(ids(filename), [1, 5])
     })
   )
@@ -211,7 +205,10 @@ export const suite = (
       const missing = yield* Effect.flip(Effect.scoped(make(path.join(directory, "no", "such", "file.sqlite"))))
       assert.strictEqual(missing._tag, "EngineFault")
       const noDatabase = path.join(directory, "text.sqlite")
-      fs.writeFileSync(noDatabase, "this is no database, but it is long enough to be read as a header of one. ".repeat(30))
+      fs.writeFileSync(
+        noDatabase,
+        "this is no database, but it is long enough to be read as a header of one. ".repeat(30)
+      )
       const fault = yield* Effect.flip(Effect.scoped(make(noDatabase)))
       assert.strictEqual(fault.code, "SQLITE_NOTADB")
       assert.include(fs.readFileSync(noDatabase, "utf8"), "this is no database")

@@ -1,0 +1,91 @@
+/**
+ * How the process ends, for whoever started it.
+ *
+ * @since 0.1.0
+ */
+import { Match } from "effect"
+import type { DatabaseReplaced } from "./health/Readiness.ts"
+import type { StartFailure } from "./LightServer.ts"
+import type { ConfigInvalid } from "./ServerConfig.ts"
+
+/**
+ * Ended by a signal, everything written.
+ *
+ * @category codes
+ * @since 0.1.0
+ */
+export const ok = 0
+
+/**
+ * Failed in a way that has no code of its own.
+ *
+ * @category codes
+ * @since 0.1.0
+ */
+export const failure = 1
+
+/**
+ * Unknown arguments.
+ *
+ * @category codes
+ * @since 0.1.0
+ */
+export const usage = 2
+
+const config = 3
+const storage = 4
+const migration = 5
+
+/** A supervisor may try again. */
+const temporary = 75
+
+/**
+ * Everything that ends the server by itself.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type EndFailure = StartFailure | ConfigInvalid | DatabaseReplaced
+
+/**
+ * Code of a failure. A new failure does not compile until it has one.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const of: (failure: EndFailure) => number = Match.type<EndFailure>().pipe(
+  Match.tagsExhaustive({
+    ConfigInvalid: () => config,
+    PolicyInvalid: () => config,
+    StorageInvalid: () => config,
+    ListenFailed: ({ code }) => (code === "EADDRINUSE" ? temporary : config),
+    DataDirectoryUnusable: () => storage,
+    EngineFault: ({ code }) => (code.startsWith("SQLITE_BUSY") ? temporary : storage),
+    ReadFailed: () => storage,
+    StorageUnreadable: () => storage,
+    DatabaseReplaced: () => storage,
+    DatabaseInvalid: () => storage,
+    DatabaseUnwritable: () => storage,
+    DatabaseUnreachable: () => storage,
+    BackupFailed: () => storage,
+    MigrationBusy: () => temporary,
+    MigrationsMissing: () => migration,
+    MigrationFolderInvalid: () => migration,
+    MigrationFailed: () => migration,
+    ForeignKeyBroken: () => migration,
+    MigrationUnknown: () => migration,
+    MigrationEdited: () => migration,
+    MigrationUnfinished: () => migration,
+    MigrationSkipped: () => migration,
+    MigrationHistoryAbsent: () => migration
+  })
+)
+
+/**
+ * What went wrong, in one text.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const describe = (failure: EndFailure): string =>
+  failure._tag === "EngineFault" ? `the database cannot be opened (${failure.code}): ${failure.detail}` : failure.message

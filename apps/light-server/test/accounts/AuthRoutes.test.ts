@@ -1,0 +1,80 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Redacted } from "effect"
+import * as Lane from "presence-effect/Lane"
+import { DatabaseFull } from "presence-effect/WriterError"
+import { AccountStore } from "../../src/accounts/AccountStore.ts"
+import * as AuthRoutes from "../../src/accounts/AuthRoutes.ts"
+import * as Login from "../../src/accounts/Login.ts"
+import * as Tokens from "../../src/accounts/Tokens.ts"
+import { DataDirectory } from "../../src/database/DataDirectory.ts"
+import { DatabaseReader, fromQuery } from "../../src/database/DatabaseReader.ts"
+import * as HttpApp from "../../src/http/HttpApp.ts"
+import * as Client from "./Client.ts"
+
+/** Everybody has an account, with the hex text of the key as id. */
+const Everybody = Layer.succeed(AccountStore, {
+  signIn: ({ publicKey }) => Effect.succeed(Buffer.from(publicKey).toString("hex"))
+})
+
+const FullDisk = Layer.succeed(AccountStore, {
+  signIn: () => Effect.fail(new DatabaseFull({ lane: Lane.control, code: "SQLITE_FULL", detail: "canary" }))
+})
+
+const layer = (accounts: Layer.Layer<AccountStore>) =>
+  AuthRoutes.layer.pipe(
+    Layer.provideMerge(HttpApp.layer()),
+    Layer.provideMerge(Tokens.layer()),
+    Layer.provide(Login.layer()),
+    Layer.provide(accounts),
+    Layer.provide(Layer.succeed(DatabaseReader, fromQuery((_, [id]) => Effect.succeed([{ id }])))),
+    Layer.provide(Layer.succeed(DataDirectory, { path: "/nowhere", masterSecret: Redacted.make("master-secret-of-tests") }))
+  )
+
+const post = (payload: object) =>
+  Effect.flatMap(HttpApp.HttpApp, ({ fastify }) =>
+    Effect.promise(() => fastify.inject({ method: "POST", url: "/v1/auth", payload }))
+  )
+
+describe("POST /v1/auth", () => {
+  it.scoped("answers a signed challenge with a token that opens the other routes", () =>
+    Effect.gen(function* () {
+      const client = Client.make()
+      const response = yield* post(client.withContent())
+      assert.strictEqual(response.statusCode, 200)
+      const { success, token } = response.json<{ readonly success: boolean; readonly token: string }>()
+      assert.isTrue(success)
+
+      const http = yield* HttpApp.HttpApp
+      const request = { id: "1", headers: { authorization: `Bearer ${token}` }, accountId: "" }
+      const reply = { raw: { once: () => {}, off: () => {} }, sent: false }
+      yield* Effect.promise(() => http.authenticate(request as never, reply as never))
+      assert.strictEqual(request.accountId, client.publicKeyHex)
+    }).pipe(Effect.provide(layer(Everybody)))
+  )
+
+  for (const [name, change, status, error] of [
+    ["a public key of another length", { publicKey: "AAAA" }, 401, "Invalid public key"],
+    ["a signature of another length", { signature: "AAAA" }, 401, "Invalid signature"],
+    ["a signature that does not fit", { signature: Buffer.alloc(64).toString("base64") }, 401, "Invalid signature"],
+    ["half a content key", { contentPublicKey: undefined }, 400, "contentPublicKey and contentPublicKeySig go together"],
+    ["a content key of another length", { contentPublicKey: "AAAA" }, 400, "Invalid contentPublicKey"],
+    ["no challenge", { challenge: undefined }, 400, "Error"]
+  ] as const) {
+    it.scoped(`answers ${status} to ${name}`, () =>
+      Effect.gen(function* () {
+        const response = yield* post({ ...Client.make().withContent(), ...change })
+        assert.strictEqual(response.statusCode, status)
+        assert.strictEqual(response.json<{ readonly error: string }>().error, error)
+      }).pipe(Effect.provide(layer(Everybody)))
+    )
+  }
+
+  it.scoped("answers 503 when the account cannot be stored", () =>
+    Effect.gen(function* () {
+      const response = yield* post(Client.make().challenge())
+      assert.strictEqual(response.statusCode, 503)
+      assert.isAtLeast(Number(response.headers["retry-after"]), 60)
+      assert.notInclude(response.body, "canary")
+    }).pipe(Effect.provide(layer(FullDisk)))
+  )
+})

@@ -1,0 +1,84 @@
+import { assert, describe, it } from "@effect/vitest"
+import Sqlite from "better-sqlite3"
+import { Effect, Option, Schema } from "effect"
+import path from "node:path"
+import * as DatabaseReader from "../../src/database/DatabaseReader.ts"
+import { StoredTime } from "../../src/database/StoredTime.ts"
+import * as TemporaryDirectory from "../TemporaryDirectory.ts"
+
+const Beat = Schema.Struct({ id: Schema.String, at: StoredTime })
+
+const database = Effect.gen(function* () {
+  const filename = path.join(yield* TemporaryDirectory.make, "test.sqlite")
+  const writer = yield* Effect.acquireRelease(
+    Effect.sync(() => new Sqlite(filename, { timeout: 0 })),
+    (writer) => Effect.sync(() => writer.close())
+  )
+  writer.pragma("journal_mode = WAL")
+  writer.exec("CREATE TABLE Beat (id TEXT PRIMARY KEY, at DATETIME); INSERT INTO Beat VALUES ('a', 5), ('b', '1970-01-01T00:00:00.006Z')")
+  return { filename, writer }
+})
+
+const read = <A>(filename: string, body: (reader: DatabaseReader.DatabaseReader["Type"]) => Effect.Effect<A, DatabaseReader.ReadFailed>) =>
+  Effect.flatMap(DatabaseReader.DatabaseReader, body).pipe(Effect.provide(DatabaseReader.layer({ filename })))
+
+describe("DatabaseReader", () => {
+  it.scoped("decodes rows, with times stored either way", () =>
+    Effect.gen(function* () {
+      const { filename } = yield* database
+      const rows = yield* read(filename, (reader) => reader.rows(Beat, "SELECT * FROM Beat ORDER BY id"))
+      assert.deepStrictEqual(rows, [
+        { id: "a", at: 5 },
+        { id: "b", at: 6 }
+      ])
+    })
+  )
+
+  it.scoped("says with an Option whether there is a first row", () =>
+    Effect.gen(function* () {
+      const { filename } = yield* database
+      const find = (id: string) => read(filename, (reader) => reader.first(Beat, "SELECT * FROM Beat WHERE id = ?", [id]))
+      assert.deepStrictEqual(yield* find("a"), Option.some({ id: "a", at: 5 }))
+      assert.deepStrictEqual(yield* find("z"), Option.none())
+    })
+  )
+
+  it.scoped("reads while somebody else holds the write lock, and sees the commit after it", () =>
+    Effect.gen(function* () {
+      const { filename, writer } = yield* database
+      const Count = Schema.Struct({ count: Schema.Number })
+      const counts = yield* read(filename, (reader) =>
+        Effect.gen(function* () {
+          const count = Effect.map(reader.first(Count, "SELECT count(*) AS count FROM Beat"), Option.getOrThrow)
+          writer.exec("BEGIN IMMEDIATE; INSERT INTO Beat VALUES ('c', 7)")
+          const before = yield* count
+          writer.exec("COMMIT")
+          return [before.count, (yield* count).count]
+        })
+      )
+      assert.deepStrictEqual(counts, [2, 3])
+    })
+  )
+
+  it.scoped("cannot write", () =>
+    Effect.gen(function* () {
+      const { filename } = yield* database
+      const error = yield* Effect.flip(read(filename, (reader) => reader.rows(Schema.Unknown, "DELETE FROM Beat")))
+      assert.strictEqual(error.code, "SQLITE_READONLY")
+    })
+  )
+
+  it.scoped("fails typed on a row that does not fit, wrong SQL, and a file that does not exist", () =>
+    Effect.gen(function* () {
+      const { filename } = yield* database
+      const codeOf = (file: string, sql: string) =>
+        read(file, (reader) => reader.rows(Schema.Struct({ id: Schema.Number }), sql)).pipe(
+          Effect.flip,
+          Effect.map(({ code }) => code)
+        )
+      assert.strictEqual(yield* codeOf(filename, "SELECT id FROM Beat"), "UNDECODABLE")
+      assert.strictEqual(yield* codeOf(filename, "SELECT nothing"), "SQLITE_ERROR")
+      assert.strictEqual(yield* codeOf(`${filename}.none`, "SELECT 1"), "SQLITE_CANTOPEN")
+    })
+  )
+})

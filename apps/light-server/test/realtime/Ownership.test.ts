@@ -1,0 +1,66 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as PresenceKey from "presence-effect/PresenceKey"
+import { ReadFailed } from "../../src/database/DatabaseReader.ts"
+import * as Ownership from "../../src/realtime/Ownership.ts"
+import * as TestDatabase from "../support/TestDatabase.ts"
+
+const make = (options: { readonly validityCapacity: number }) =>
+  Effect.gen(function* () {
+    const database = yield* TestDatabase.TestDatabase
+    database.addAccount("a1")
+    database.sqlite.exec(
+      `INSERT INTO "Session" ("id", "tag", "accountId", "metadata", "lastActiveAt", "createdAt", "updatedAt")
+       VALUES ('s1', 't', 'a1', 'sealed', 5, 5, 5)`
+    )
+    return { database, ownership: yield* Ownership.make({ validityTtl: "30 seconds", ...options }) }
+  })
+
+describe("Ownership", () => {
+  it.effect("tells owned, foreign and missing rows apart, and remembers", () =>
+    Effect.gen(function* () {
+      const { database, ownership } = yield* make({ validityCapacity: 10 })
+      const own = PresenceKey.session("a1", "s1")
+      assert.isUndefined(ownership.remembered(own))
+      assert.strictEqual(yield* ownership.check(own), "owned")
+      assert.strictEqual(yield* ownership.check(PresenceKey.session("a2", "s1")), "foreign")
+      assert.strictEqual(yield* ownership.check(PresenceKey.session("a1", "s2")), "missing")
+      assert.strictEqual(yield* ownership.check(PresenceKey.machine("a1", "s1")), "missing")
+      assert.strictEqual(database.readCount, 4)
+      assert.strictEqual(yield* ownership.check(own), "owned")
+      assert.strictEqual(ownership.remembered(own), "owned")
+      assert.strictEqual(database.readCount, 4)
+    }).pipe(Effect.provide(TestDatabase.layer))
+  )
+
+  it.effect("believes who created a row at once, and who deleted it", () =>
+    Effect.gen(function* () {
+      const { ownership } = yield* make({ validityCapacity: 10 })
+      const key = PresenceKey.session("a1", "s2")
+      assert.strictEqual(yield* ownership.check(key), "missing")
+      ownership.learn(key)
+      assert.strictEqual(yield* ownership.check(key), "owned")
+      ownership.forget(key)
+      assert.strictEqual(yield* ownership.check(key), "missing")
+    }).pipe(Effect.provide(TestDatabase.layer))
+  )
+
+  it.effect("remembers no more rows than its capacity", () =>
+    Effect.gen(function* () {
+      const { ownership } = yield* make({ validityCapacity: 2 })
+      for (const id of ["s1", "s2", "s3"]) yield* ownership.check(PresenceKey.session("a1", id))
+      assert.isUndefined(ownership.remembered(PresenceKey.session("a1", "s1")))
+      assert.strictEqual(ownership.remembered(PresenceKey.session("a1", "s3")), "missing")
+    }).pipe(Effect.provide(TestDatabase.layer))
+  )
+
+  it.effect("remembers nothing of a read that failed", () =>
+    Effect.gen(function* () {
+      const { database, ownership } = yield* make({ validityCapacity: 2 })
+      database.nextReadFailure = new ReadFailed({ code: "SQLITE_BUSY", detail: "test" })
+      const key = PresenceKey.session("a1", "s1")
+      assert.strictEqual((yield* Effect.flip(ownership.check(key)))._tag, "ReadFailed")
+      assert.strictEqual(yield* ownership.check(key), "owned")
+    }).pipe(Effect.provide(TestDatabase.layer))
+  )
+})

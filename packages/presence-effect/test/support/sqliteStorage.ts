@@ -1,0 +1,119 @@
+/** SQLite for tests of the storage: the two tables, and a writer without lanes on the same connection. */
+import Database from "better-sqlite3"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import { PresenceReader } from "../../src/SqlitePresenceStorage.ts"
+import { SqliteWriter } from "../../src/SqliteWriter.ts"
+import * as Write from "../../src/Write.ts"
+import { WriteRejected, WriteUndecodable } from "../../src/WriterError.ts"
+import * as WriterPolicy from "../../src/WriterPolicy.ts"
+
+export type Engine = InstanceType<typeof Database>
+
+const tableDdl = (table: string): string => `
+CREATE TABLE "${table}" (
+  "id" TEXT NOT NULL PRIMARY KEY,
+  "accountId" TEXT NOT NULL,
+  "metadata" TEXT NOT NULL DEFAULT '{}',
+  "active" BOOLEAN NOT NULL DEFAULT true,
+  "lastActiveAt" DATETIME NOT NULL,
+  "updatedAt" DATETIME NOT NULL
+);
+CREATE INDEX "${table}_accountId_updatedAt_idx" ON "${table}"("accountId", "updatedAt");
+CREATE INDEX "${table}_active_lastActiveAt_idx" ON "${table}"("active", "lastActiveAt");
+CREATE UNIQUE INDEX "${table}_accountId_id_key" ON "${table}"("accountId", "id");`
+
+export const ddl = tableDdl("Session") + tableDdl("Machine")
+
+export const open = (): Engine => {
+  const engine = new Database(":memory:")
+  engine.exec(ddl)
+  return engine
+}
+
+/** Insert a row with a time in any form. */
+export const insert = (
+  engine: Engine,
+  table: "Session" | "Machine",
+  row: { readonly id: string; readonly accountId: string; readonly active: boolean; readonly at: number | string }
+): void => {
+  engine
+    .prepare(`INSERT INTO "${table}" (id, accountId, active, lastActiveAt, updatedAt) VALUES (?, ?, ?, ?, 7)`)
+    .run(row.id, row.accountId, row.active ? 1 : 0, row.at)
+}
+
+/** What the stand-in ran, for assertions about chunks. */
+export interface WriterLog {
+  readonly lanes: Array<string>
+  readonly rowCounts: Array<number>
+  /** How long the next writes pretend to hold, by the number of statements rows. */
+  hold: (rowCount: number) => number
+  /** Runs before each write, to fail it or to change the file meanwhile. */
+  before: () => void
+}
+
+export const makeLog = (): WriterLog => ({ lanes: [], rowCounts: [], hold: () => 10, before: () => undefined })
+
+const runWrite = <A>(engine: Engine, write: Write.Write<A>): ReadonlyArray<Write.StatementResult> => {
+  engine.exec("BEGIN IMMEDIATE")
+  try {
+    const results = write.statements.map(({ params, sql }): Write.StatementResult => {
+      const prepared = engine.prepare(sql)
+      return prepared.reader
+        ? { rows: prepared.all(...params) as Array<Write.Row>, changes: 0 }
+        : { rows: [], changes: prepared.run(...params).changes }
+    })
+    engine.exec("COMMIT")
+    return results
+  } catch (error) {
+    engine.exec("ROLLBACK")
+    throw error
+  }
+}
+
+export const layerWriter = (engine: Engine, log: WriterLog): Layer.Layer<SqliteWriter> =>
+  Layer.sync(SqliteWriter, () => {
+    const writeMeasured: SqliteWriter["Type"]["writeMeasured"] = (lane, write) =>
+      Effect.suspend(() => {
+        const rowCount = write.statements.reduce((sum, { params }) => sum + jsonLength(params), 0)
+        log.lanes.push(lane)
+        log.rowCounts.push(rowCount)
+        return Effect.try({
+          try: () => {
+            log.before()
+            return runWrite(engine, write)
+          },
+          catch: (error) => new WriteRejected({ lane, code: "SQLITE_ERROR", detail: String(error) })
+        }).pipe(
+          Effect.flatMap((results) =>
+            Either.mapLeft(write.decode(results), (error) => new WriteUndecodable({ lane, detail: error.message }))
+          ),
+          Effect.map((value) => ({
+            value,
+            waitMillis: 0,
+            holdMillis: log.hold(rowCount),
+            attempts: 1,
+            groupSize: 1
+          }))
+        )
+      })
+    return SqliteWriter.of({
+      policy: Either.getOrThrow(WriterPolicy.resolve(WriterPolicy.defaults)),
+      writeMeasured,
+      write: (lane, write) => Effect.map(writeMeasured(lane, write), ({ value }) => value),
+      withPermit: () => (self) => self,
+      checkpoint: () => Effect.dieMessage("not here"),
+      status: Effect.dieMessage("not here")
+    })
+  })
+
+const jsonLength = (params: ReadonlyArray<Write.SqlValue>): number => {
+  const json = params.find((param) => typeof param === "string")
+  return json === undefined ? 0 : (JSON.parse(json) as Array<unknown>).length
+}
+
+export const layerReader = (engine: Engine): Layer.Layer<PresenceReader> =>
+  Layer.succeed(PresenceReader, {
+    query: (sql, params) => Effect.try(() => engine.prepare(sql).all(...params))
+  })
