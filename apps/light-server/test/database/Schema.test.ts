@@ -8,7 +8,17 @@ import * as MigrationBox from "./MigrationBox.ts"
 /** A box whose file has every migration of this repository. */
 const migrated = Effect.tap(MigrationBox.make, (box) => box.migrate({ migrationsDir: MigrationFolder.bundledDir }))
 
-const tables = ["Account", "Machine", "Session", "UsageReport"]
+const tables = [
+  "Account",
+  "AccountAuthRequest",
+  "AccountChange",
+  "Machine",
+  "Session",
+  "SessionMessage",
+  "TerminalAuthRequest",
+  "TokenRevocation",
+  "UsageReport"
+]
 
 const columns = {
   Account: [
@@ -28,6 +38,24 @@ const columns = {
     "lastName TEXT?",
     "username TEXT?",
     "avatar JSONB?"
+  ],
+  AccountAuthRequest: [
+    "id TEXT key",
+    "publicKey TEXT",
+    "response TEXT?",
+    "responseAccountId TEXT?",
+    "createdAt DATETIME",
+    "updatedAt DATETIME"
+  ],
+  AccountChange: [
+    "accountId TEXT key",
+    "kind TEXT key",
+    "entityId TEXT key",
+    "cursor INTEGER",
+    "changedAt DATETIME",
+    "hint JSONB?",
+    "sessionId TEXT?",
+    "machineId TEXT?"
   ],
   Machine: [
     "id TEXT key",
@@ -58,6 +86,25 @@ const columns = {
     "createdAt DATETIME",
     "updatedAt DATETIME"
   ],
+  SessionMessage: [
+    "id TEXT key",
+    "sessionId TEXT",
+    "localId TEXT?",
+    "seq INTEGER",
+    "content JSONB",
+    "createdAt DATETIME",
+    "updatedAt DATETIME"
+  ],
+  TerminalAuthRequest: [
+    "id TEXT key",
+    "publicKey TEXT",
+    "supportsV2 BOOLEAN = false",
+    "response TEXT?",
+    "responseAccountId TEXT?",
+    "createdAt DATETIME",
+    "updatedAt DATETIME"
+  ],
+  TokenRevocation: ["accountId TEXT key", "epoch INTEGER", "revokedAt DATETIME"],
   UsageReport: [
     "id TEXT key",
     "key TEXT",
@@ -71,15 +118,29 @@ const columns = {
 
 const indexes = {
   Account: ["unique githubUserId", "unique publicKey", "unique username"],
+  AccountAuthRequest: ["unique publicKey", "updatedAt"],
+  AccountChange: ["accountId, cursor", "machineId", "sessionId"],
   Machine: ["accountId", "active, lastActiveAt", "unique accountId, id"],
   Session: ["accountId, updatedAt", "active, lastActiveAt", "unique accountId, tag"],
+  SessionMessage: ["sessionId, seq", "unique sessionId, localId"],
+  TerminalAuthRequest: ["unique publicKey", "updatedAt"],
+  TokenRevocation: [],
   UsageReport: ["accountId", "sessionId", "unique accountId, key WHERE", "unique accountId, sessionId, key"]
 }
 
 const foreignKeys = {
   Account: [],
+  AccountAuthRequest: ["responseAccountId -> Account.id SET NULL"],
+  AccountChange: [
+    "accountId -> Account.id RESTRICT",
+    "machineId -> Machine.id SET NULL",
+    "sessionId -> Session.id SET NULL"
+  ],
   Machine: ["accountId -> Account.id RESTRICT"],
   Session: ["accountId -> Account.id RESTRICT"],
+  SessionMessage: ["sessionId -> Session.id RESTRICT"],
+  TerminalAuthRequest: ["responseAccountId -> Account.id SET NULL"],
+  TokenRevocation: ["accountId -> Account.id CASCADE"],
   UsageReport: ["accountId -> Account.id RESTRICT", "sessionId -> Session.id SET NULL"]
 }
 
@@ -135,6 +196,7 @@ const parseSchema = () => {
       .filter((field) => field !== null)
       .map(([, field = "", type = "", optional = "", attributes = ""]) => ({ field, type, optional, attributes }))
     const scalars = fields.filter(({ type }) => type in sqlTypes)
+    const together = /^\s*@@id\(\[([^\]]+)\]\)/m.exec(body)?.[1]?.split(", ") ?? []
     return {
       name,
       columns: scalars.map(({ attributes, field, optional, type }) => {
@@ -142,7 +204,7 @@ const parseSchema = () => {
         return [
           `${field} ${sqlTypes[type]}${optional}`,
           ...(initial === undefined ? [] : [`= ${initial}`]),
-          ...(/@id\b/.test(attributes) ? ["key"] : [])
+          ...(/@id\b/.test(attributes) || together.includes(field) ? ["key"] : [])
         ].join(" ")
       }),
       indexes: [
@@ -157,7 +219,7 @@ const parseSchema = () => {
           const relation = /@relation\(fields: \[(\w+)\], references: \[(\w+)\], onDelete: (\w+)\)/.exec(attributes)
           return (
             relation &&
-            `${relation[1]} -> ${type}.${relation[2]} ${relation[3] === "SetNull" ? "SET NULL" : "RESTRICT"}`
+            `${relation[1]} -> ${type}.${relation[2]} ${relation[3]?.replace(/\B[A-Z]/, " $&").toUpperCase()}`
           )
         })
         .filter((foreignKey) => foreignKey !== null)
