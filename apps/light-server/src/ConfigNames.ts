@@ -24,7 +24,9 @@ const parseOrigins = (text: string): Either.Either<ReadonlyArray<string>, string
     .split(",")
     .map((origin) => origin.trim())
     .filter((origin) => origin !== "")
-  const wrong = origins.filter((origin) => origin !== "*" && (!URL.canParse(origin) || new URL(origin).origin !== origin))
+  const wrong = origins.filter(
+    (origin) => origin !== "*" && (!URL.canParse(origin) || new URL(origin).origin !== origin)
+  )
   if (wrong.length > 0) return Either.left(`${wrong.join(", ")}: an origin is scheme, host and port, without a path`)
   return origins.includes("*") && origins.length > 1 ? Either.left("* stands alone") : Either.right(origins)
 }
@@ -84,7 +86,8 @@ export const knobs = {
     {
       allowed: "16 characters or more",
       isSecret: true,
-      meaning: "The seed of the tokens. Unset: `handy-master-secret.txt` in the data directory, made at the first start."
+      meaning:
+        "The seed of the tokens. Unset: `handy-master-secret.txt` in the data directory, made at the first start."
     },
     parseSecret
   ),
@@ -99,13 +102,25 @@ export const knobs = {
   }),
   host: Knob.make(
     "HOST",
-    { fallback: "127.0.0.1", allowed: "an address", meaning: "The address to listen on. `0.0.0.0` opens the server to the network." },
+    {
+      fallback: "127.0.0.1",
+      allowed: "an address",
+      meaning: "The address to listen on. `0.0.0.0` opens the server to the network."
+    },
     Either.right<string>
   ),
-  port: Knob.integer("PORT", { fallback: "3005", min: 0, max: 65_535, meaning: "The port to listen on; 0: any free one." }),
+  port: Knob.integer("PORT", {
+    fallback: "3005",
+    min: 0,
+    max: 65_535,
+    meaning: "The port to listen on; 0: any free one."
+  }),
   publicUrl: Knob.make(
     "PUBLIC_URL",
-    { allowed: "an http or https URL", meaning: "The address clients use, shown at the start. Unset: where the server listens." },
+    {
+      allowed: "an http or https URL",
+      meaning: "The address clients use, shown at the start. Unset: where the server listens."
+    },
     parseUrl
   ),
   metricsEnabled: Knob.flag("METRICS_ENABLED", { fallback: "1", meaning: "Serve `/metrics`, on the same port." }),
@@ -127,7 +142,11 @@ export const knobs = {
       const word = text.toUpperCase()
       if (word === "") return Either.right(undefined)
       if (word === "OFF") return Either.left("OFF can leave a damaged file behind")
-      return word === "NORMAL" ? Either.right("NORMAL") : word === "FULL" || word === "EXTRA" ? Either.right("FULL") : Either.left("")
+      return word === "NORMAL"
+        ? Either.right("NORMAL")
+        : word === "FULL" || word === "EXTRA"
+          ? Either.right("FULL")
+          : Either.left("")
     }
   ),
   busyTimeoutMillis: Knob.optionalInteger("HAPPIER_SQLITE_BUSY_TIMEOUT_MS", {

@@ -88,4 +88,6 @@ export const of: (failure: EndFailure) => number = Match.type<EndFailure>().pipe
  * @since 0.1.0
  */
 export const describe = (failure: EndFailure): string =>
-  failure._tag === "EngineFault" ? `the database cannot be opened (${failure.code}): ${failure.detail}` : failure.message
+  failure._tag === "EngineFault"
+    ? `the database cannot be opened (${failure.code}): ${failure.detail}`
+    : failure.message

@@ -75,12 +75,7 @@ const migrate = (config: ServerConfig) => {
     filename: config.databaseFile,
     migrationsDir: config.migrationsDirectory ?? MigrationFolder.bundledDir
   }
-  if (!config.autoMigrate) return MigrationGate.demandNone(options)
-  return Effect.flatMap(PrismaMigrator.migrate(options), ({ applied }) =>
-    applied.length === 0
-      ? Effect.void
-      : Effect.logInfo(`Migrations applied: ${applied.join(", ")}`).pipe(Effect.annotateLogs("code", "MIGRATED"))
-  )
+  return config.autoMigrate ? Effect.asVoid(PrismaMigrator.migrate(options)) : MigrationGate.demandNone(options)
 }
 
 /** The directory, then the schema, then the one connection that writes, then those that read. */
@@ -184,7 +179,7 @@ const listener = (config: ServerConfig) =>
  */
 export const layer = (
   config: ServerConfig
-): Layer.Layer<HttpListener.HttpListener | Readiness.Readiness, StartFailure> =>
+): Layer.Layer<HttpListener.HttpListener | Readiness.Readiness | Presence.Presence, StartFailure> =>
   listener(config).pipe(
     Layer.provideMerge(Layer.mergeAll(realtime(config), health(config))),
     Layer.provideMerge(http(config)),

@@ -7,10 +7,12 @@ import { Array as Arr, Cause, Effect, HashMap, Layer, Logger, LogLevel, Metric, 
 import pino from "pino"
 import * as ServerMetrics from "./health/ServerMetrics.ts"
 import type { LogLevelName } from "./LogLevels.ts"
+import * as LogLimit from "./LogLimit.ts"
 import * as LogRollup from "./LogRollup.ts"
 
 /** Fields that hold a key, a token or what somebody wrote. */
-const secretFields = /token|secret|authorization|password|signature|challenge|publickey|encryptionkey|credential|^body$|metadata|ciphertext/i
+const secretFields =
+  /token|secret|authorization|password|signature|challenge|publickey|encryptionkey|credential|^body$|metadata|ciphertext/i
 
 /** What a token looks like, wherever it turns up. */
 const tokenText = /\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g
@@ -28,7 +30,11 @@ const cleanValue = (name: string, value: unknown): unknown => {
   if (value instanceof Error) return cleanText(value.stack ?? value.message)
   // Whatever else: its text, with the names inside it looked at too.
   return cleanText(
-    String(JSON.stringify(value, (inner, part: unknown) => (secretFields.test(inner) ? "[redacted]" : typeof part === "bigint" ? String(part) : part)))
+    String(
+      JSON.stringify(value, (inner, part: unknown) =>
+        secretFields.test(inner) ? "[redacted]" : typeof part === "bigint" ? String(part) : part
+      )
+    )
   )
 }
 
@@ -55,7 +61,12 @@ const levels: { readonly [Name in LogLevelName]: LogLevel.LogLevel } = {
 const codeOf = (fields: { readonly [name: string]: unknown }, cause: Cause.Cause<unknown>): string => {
   if (typeof fields["code"] === "string") return fields["code"]
   const failure = Cause.failureOption(cause)
-  if (failure._tag === "Some" && typeof failure.value === "object" && failure.value !== null && "_tag" in failure.value) {
+  if (
+    failure._tag === "Some" &&
+    typeof failure.value === "object" &&
+    failure.value !== null &&
+    "_tag" in failure.value
+  ) {
     return String(failure.value._tag)
   }
   return Cause.isEmpty(cause) ? "LOG" : "DEFECT"
@@ -87,6 +98,14 @@ export interface Options {
   readonly write?: (line: string) => void
   /** Lines of one kind within this time are told in one. */
   readonly rollupMillis?: number
+  /** Lines beyond are dropped and counted. */
+  readonly bytesPerMinute?: number
+}
+
+/** Survives a reader that went away. */
+const standardOutput = () => {
+  const stream = pino.destination({ fd: 1, sync: true })
+  return (line: string) => void stream.write(line)
 }
 
 /**
@@ -100,16 +119,27 @@ export interface Options {
 export const layer = (options: Options): Layer.Layer<never> =>
   Layer.unwrapScoped(
     Effect.gen(function* () {
-      const write = options.write
-      const destination = write === undefined ? pino.destination({ fd: 1, sync: true }) : { write }
-      const out = pino({ level: options.level, base: null, messageKey: "message" }, destination)
+      const clock = yield* Effect.clock
+      const suppressed = () => ServerMetrics.logLinesSuppressed.unsafeUpdate(1, [])
+      const output = options.write ?? standardOutput()
+      const destination = {
+        write: LogLimit.make({
+          windowMillis: 60_000,
+          bytesMax: options.bytesPerMinute ?? 1_048_576,
+          now: () => clock.unsafeCurrentTimeMillis(),
+          write: output,
+          dropped: suppressed
+        })
+      }
+      const formatters = { level: (level: string) => ({ level }) }
+      const out = pino({ level: options.level, base: null, messageKey: "message", formatters }, destination)
       const emit = ({ fields, level, message }: LogRollup.Line) =>
         out[level as Exclude<LogLevelName, "silent">](fields, message)
       const rollup = LogRollup.make({
         windowMillis: options.rollupMillis ?? 60_000,
         capacity: 500,
         write: emit,
-        suppressed: () => ServerMetrics.logLinesSuppressed.unsafeUpdate(1, [])
+        suppressed
       })
       const logger = Logger.make<unknown, void>((entry) => {
         const line = lineOf(entry)

@@ -3,7 +3,17 @@
  *
  * @since 0.1.0
  */
-import { Array as Arr, Config, ConfigError, ConfigProvider, Effect, Either, Option, type Redacted, Schema } from "effect"
+import {
+  Array as Arr,
+  Config,
+  ConfigError,
+  ConfigProvider,
+  Effect,
+  Either,
+  Option,
+  type Redacted,
+  Schema
+} from "effect"
 import leven from "leven"
 import os from "node:os"
 import path from "node:path"
@@ -87,13 +97,23 @@ export interface Environment {
 
 /** An empty variable is an unset one: that is what unit files and compose files leave behind. */
 const textOf = (name: string) =>
-  Config.string(name).pipe(Config.option, Config.map(Option.map((text) => text.trim())), Config.map(Option.filter((text) => text !== "")))
+  Config.string(name).pipe(
+    Config.option,
+    Config.map(Option.map((text) => text.trim())),
+    Config.map(Option.filter((text) => text !== ""))
+  )
 
 const configOf = <A>(knob: Knob<A>): Config.Config<A> =>
-  Config.all([textOf(knob.name), knob.alias === undefined ? Config.succeed(Option.none<string>()) : textOf(knob.alias)]).pipe(
+  Config.all([
+    textOf(knob.name),
+    knob.alias === undefined ? Config.succeed(Option.none<string>()) : textOf(knob.alias)
+  ]).pipe(
     Config.mapOrFail(([named, aliased]) => {
       const name = Option.isNone(named) && Option.isSome(aliased) ? (knob.alias ?? knob.name) : knob.name
-      const text = named.pipe(Option.orElse(() => aliased), Option.getOrElse(() => knob.fallback))
+      const text = named.pipe(
+        Option.orElse(() => aliased),
+        Option.getOrElse(() => knob.fallback)
+      )
       return Either.mapLeft(knob.parse(text), (reason) =>
         ConfigError.InvalidData([name], problemOf(knob, name, text, reason))
       )
@@ -190,7 +210,9 @@ const writerPolicyOf = (values: Values) => {
 
 /** Typing errors are rare in defaults, so only names of our own families are looked at. */
 const nameWarnings = (environment: Environment): ReadonlyArray<string> => {
-  const known = Object.values<Knob<unknown>>(knobs).flatMap(({ name, alias }) => (alias === undefined ? [name] : [name, alias]))
+  const known = Object.values<Knob<unknown>>(knobs).flatMap(({ name, alias }) =>
+    alias === undefined ? [name] : [name, alias]
+  )
   return Object.entries(environment).flatMap(([name, value]) => {
     if (value === undefined || value.trim() === "" || known.includes(name)) return []
     const reason = withoutEffect[name]
@@ -198,7 +220,7 @@ const nameWarnings = (environment: Environment): ReadonlyArray<string> => {
     if (!name.startsWith("HAPPIER_") || ofClients.some((pattern) => pattern.test(name))) return []
     const [closest] = known
       .map((candidate) => ({ candidate, distance: leven(name, candidate) }))
-      .sort((a, b) => a.distance - b.distance)
+      .toSorted((a, b) => a.distance - b.distance)
     return closest !== undefined && closest.distance <= Math.max(2, name.length / 5)
       ? [`${name} is not known, did you mean ${closest.candidate}?`]
       : [`${name} is not known and has no effect`]
@@ -261,4 +283,6 @@ export const load = (environment: Environment): Effect.Effect<Loaded, ConfigInva
   })
 
 const invalid = (problems: ReadonlyArray<string>): ConfigInvalid =>
-  new ConfigInvalid({ problems: Arr.isNonEmptyReadonlyArray(problems) ? problems : ["the configuration cannot be read"] })
+  new ConfigInvalid({
+    problems: Arr.isNonEmptyReadonlyArray(problems) ? problems : ["the configuration cannot be read"]
+  })

@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import { Cause, Context, Effect, Exit, Fiber, Layer, Option } from "effect"
+import { Presence } from "presence-effect/Presence"
 import { version } from "./health/HealthRoutes.ts"
 import { type DatabaseReplaced, Readiness } from "./health/Readiness.ts"
 import * as ExitCode from "./ExitCode.ts"
@@ -25,16 +26,41 @@ Everything else is set by variables of the environment; docs/operations.md lists
 /** Until the configuration is read. */
 let shutdownTimeoutMillis = 10_000
 
+/** Rows whose newest state could not be written before the end. */
+let lostCount = 0
+let presence: Presence["Type"] | undefined
+
+const countLost = Effect.suspend(() => presence?.status ?? Effect.succeed({ pendingCount: 0 })).pipe(
+  Effect.flatMap(({ pendingCount }) => {
+    lostCount = pendingCount
+    return pendingCount === 0
+      ? Effect.void
+      : Effect.logError("Presence could not be written before the end").pipe(
+          Effect.annotateLogs({ code: "PRESENCE_LOST", pendingCount })
+        )
+  })
+)
+
 const complain = (text: string) => process.stderr.write(`light-server: ${text}\n`)
 
-const serve = ({ config, warnings }: ServerConfig.Loaded): Effect.Effect<never, LightServer.StartFailure | DatabaseReplaced> =>
+const serve = ({
+  config,
+  warnings
+}: ServerConfig.Loaded): Effect.Effect<never, LightServer.StartFailure | DatabaseReplaced> =>
   Effect.gen(function* () {
     for (const warning of warnings) yield* Effect.logWarning(warning).pipe(Effect.annotateLogs("code", "CONFIG"))
     const server = yield* Layer.build(LightServer.layer(config))
     const { url } = Context.get(server, HttpListener)
-    process.stdout.write(`light-server is ready at ${config.publicUrl ?? url}, data in ${config.dataDirectory}\n`)
+    const { publicUrl } = config
+    const address = publicUrl === undefined ? url : `${url} (for clients: ${publicUrl})`
+    process.stdout.write(`light-server is ready at ${address}, data in ${config.dataDirectory}\n`)
+    presence = Context.get(server, Presence)
     return yield* Context.get(server, Readiness).untilReplaced
-  }).pipe(Effect.scoped, Effect.provide(Logging.layer({ level: config.logLevel })))
+  }).pipe(
+    Effect.scoped,
+    Effect.onExit(() => countLost),
+    Effect.provide(Logging.layer({ level: config.logLevel }))
+  )
 
 const program = Effect.gen(function* () {
   const loaded = yield* ServerConfig.load(process.env)
@@ -63,7 +89,9 @@ const run = () => {
   process.on("SIGTERM", end).on("SIGINT", end)
 
   fiber.addObserver((exit) => {
-    if (Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause)) process.exit(ExitCode.ok)
+    if (Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause)) {
+      process.exit(lostCount === 0 ? ExitCode.ok : ExitCode.failure)
+    }
     const failure = Cause.failureOption(exit.cause)
     complain(Option.match(failure, { onNone: () => Cause.pretty(exit.cause), onSome: ExitCode.describe }))
     process.exit(Option.match(failure, { onNone: () => ExitCode.failure, onSome: ExitCode.of }))

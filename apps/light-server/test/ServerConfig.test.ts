@@ -50,13 +50,13 @@ describe("ServerConfig", () => {
         METRICS_ENABLED: "perhaps"
       })
       assert.deepStrictEqual(
-        [...problems].sort(),
+        problems.toSorted(),
         [
           `HAPPIER_LOG_LEVEL is "loud"; allowed: trace, debug, info, warn, error, fatal, silent`,
           `HAPPIER_PRESENCE_FLUSH_INTERVAL_MS is "5s"; allowed: 100 to 3600000`,
           `METRICS_ENABLED is "perhaps"; allowed: 1, true, yes, on; 0, false, no, off`,
           `PORT is "70000"; allowed: 0 to 65535`
-        ].sort()
+        ].toSorted()
       )
     })
   )
@@ -82,7 +82,10 @@ describe("ServerConfig", () => {
 
   it.effect("never shows a secret or an address with a password", () =>
     Effect.gen(function* () {
-      const problems = yield* problemsOf({ HANDY_MASTER_SECRET: "short-canary", DATABASE_URL: "postgres://u:canary@h/d" })
+      const problems = yield* problemsOf({
+        HANDY_MASTER_SECRET: "short-canary",
+        DATABASE_URL: "postgres://u:canary@h/d"
+      })
       assert.strictEqual(problems.length, 2)
       assert.notInclude(problems.join(), "canary")
     })
@@ -128,10 +131,23 @@ describe("ServerConfig", () => {
   )
 
   for (const [environment, ...parts] of [
-    [{ HAPPIER_PRESENCE_DRAIN_TIMEOUT_MS: "10000" }, "HAPPIER_PRESENCE_DRAIN_TIMEOUT_MS (10000 ms)", "HAPPIER_SHUTDOWN_TIMEOUT_MS (10000 ms)"],
-    [{ HAPPIER_PRESENCE_OFFLINE_TIMEOUT_MS: "35000" }, "HAPPIER_PRESENCE_PERSIST_THRESHOLD_MS (30000 ms) plus HAPPIER_PRESENCE_FLUSH_INTERVAL_MS (5000 ms)"],
-    [{ HAPPIER_PRESENCE_DISCONNECT_GRACE_MS: "600000", HAPPIER_PRESENCE_START_GRACE_MS: "600000" }, "HAPPIER_PRESENCE_OFFLINE_TIMEOUT_MS (600000 ms)"],
-    [{ HAPPIER_PRESENCE_START_GRACE_MS: "0" }, "HAPPIER_PRESENCE_START_GRACE_MS (0 ms) must not be below HAPPIER_PRESENCE_DISCONNECT_GRACE_MS (15000 ms)"]
+    [
+      { HAPPIER_PRESENCE_DRAIN_TIMEOUT_MS: "10000" },
+      "HAPPIER_PRESENCE_DRAIN_TIMEOUT_MS (10000 ms)",
+      "HAPPIER_SHUTDOWN_TIMEOUT_MS (10000 ms)"
+    ],
+    [
+      { HAPPIER_PRESENCE_OFFLINE_TIMEOUT_MS: "35000" },
+      "HAPPIER_PRESENCE_PERSIST_THRESHOLD_MS (30000 ms) plus HAPPIER_PRESENCE_FLUSH_INTERVAL_MS (5000 ms)"
+    ],
+    [
+      { HAPPIER_PRESENCE_DISCONNECT_GRACE_MS: "600000", HAPPIER_PRESENCE_START_GRACE_MS: "600000" },
+      "HAPPIER_PRESENCE_OFFLINE_TIMEOUT_MS (600000 ms)"
+    ],
+    [
+      { HAPPIER_PRESENCE_START_GRACE_MS: "0" },
+      "HAPPIER_PRESENCE_START_GRACE_MS (0 ms) must not be below HAPPIER_PRESENCE_DISCONNECT_GRACE_MS (15000 ms)"
+    ]
   ] as const) {
     it.effect(`names the variables that contradict each other in ${JSON.stringify(environment)}`, () =>
       Effect.gen(function* () {
@@ -171,7 +187,10 @@ describe("ServerConfig", () => {
       Effect.gen(function* () {
         const { config, warnings } = yield* load({ HAPPIER_SQLITE_BUSY_TIMEOUT_MS: "30000" })
         assert.strictEqual(warnings.length, 2)
-        assert.include(warnings[0], "lane control answers within its deadline of 2000 ms, so it keeps trying for 960 ms")
+        assert.include(
+          warnings[0],
+          "lane control answers within its deadline of 2000 ms, so it keeps trying for 960 ms"
+        )
         const resolved = Either.getOrThrow(WriterPolicy.resolve(config.writerPolicy))
         for (const lane of resolved.lanes) assert.isAtMost(WriterPolicy.worstCaseMillis(lane), lane.deadlineMillis)
       })

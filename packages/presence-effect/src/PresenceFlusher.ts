@@ -96,6 +96,131 @@ const summaryOf = (batch: FlushBatch.FlushBatch, report: FlushReport | undefined
   return `Flushed ${[...part("session"), ...part("machine")].join(", ")}`
 }
 
+/** What is known about the flushes so far, and what the log says about the next. */
+const makeJournal = () => {
+  let status: FlusherStatus = { lastFlushMillis: undefined, consecutiveFailures: 0, lastFailure: undefined }
+  let warnedAtMillis = Number.NEGATIVE_INFINITY
+  const done = (nowMillis: number): void => {
+    status = { lastFlushMillis: nowMillis, consecutiveFailures: 0, lastFailure: undefined }
+    warnedAtMillis = Number.NEGATIVE_INFINITY
+  }
+  return {
+    status: Effect.sync(() => status),
+    done,
+    succeeded: (batch: FlushBatch.FlushBatch, report: FlushReport, nowMillis: number) =>
+      Effect.gen(function* () {
+        const failures = status.consecutiveFailures
+        done(nowMillis)
+        const { chunkCount: chunks, missing, overtaken } = report
+        yield* Effect.logDebug(summaryOf(batch, report)).pipe(
+          Effect.annotateLogs({
+            code: "PresenceFlushed",
+            chunks,
+            missing: missing.length,
+            overtaken: overtaken.length
+          })
+        )
+        if (failures === 0) return
+        yield* Effect.logInfo(`presence is written again after ${failures} failed flushes`).pipe(
+          Effect.annotateLogs("code", "PresenceFlushRecovered")
+        )
+      }),
+    failed: (batch: FlushBatch.FlushBatch, failure: FlushFailed | undefined, nowMillis: number) =>
+      Effect.suspend(() => {
+        const consecutiveFailures = status.consecutiveFailures + 1
+        status = { ...status, consecutiveFailures, lastFailure: failure?.cause._tag }
+        if (nowMillis - warnedAtMillis < warnEveryMillis) return Effect.void
+        warnedAtMillis = nowMillis
+        const repeated = consecutiveFailures > 1 ? ` (failed ${consecutiveFailures} times in a row)` : ""
+        const why = failure?.cause.message ?? "unexpected defect"
+        return Effect.logWarning(`${summaryOf(batch, failure?.report)}${repeated}: ${why}`).pipe(
+          Effect.annotateLogs("code", failure?.cause._tag ?? "Defect")
+        )
+      })
+  }
+}
+
+type Journal = ReturnType<typeof makeJournal>
+
+const failureOf = (exit: Exit.Exit<FlushReport, FlushFailed>): FlushFailed | undefined =>
+  Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Cause.failureOption(exit.cause))
+
+/** Runs a flush, and tells the journal and the metrics how it went. */
+const observed = (
+  journal: Journal,
+  batch: FlushBatch.FlushBatch,
+  self: Effect.Effect<FlushReport, FlushFailed>
+): Effect.Effect<FlushReport, FlushFailed> =>
+  Effect.gen(function* () {
+    const startedAt = yield* Clock.currentTimeMillis
+    const exit = yield* Effect.exit(self)
+    const now = yield* Clock.currentTimeMillis
+    yield* Metric.update(PresenceMetrics.flushSeconds, (now - startedAt) / 1000)
+    yield* Metric.update(PresenceMetrics.flushRows, batch.entries.length)
+    if (Exit.isSuccess(exit)) {
+      yield* journal.succeeded(batch, exit.value, now)
+    } else {
+      const failure = failureOf(exit)
+      yield* Metric.increment(PresenceMetrics.flushFailures(failure?.cause._tag ?? "Defect"))
+      yield* journal.failed(batch, failure, now)
+    }
+    return yield* exit
+  }).pipe(
+    Effect.onInterrupt(() => Metric.increment(PresenceMetrics.flushFailures("Interrupted"))),
+    Effect.withSpan("presence.flush", { attributes: { rows: batch.entries.length } })
+  )
+
+/** What was counted plainly since the last tick becomes metrics now. */
+const publish = (registry: PresenceRegistry["Type"]): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    const counts = registry.takeCounts()
+    const oldest = registry.oldestPendingMillis()
+    for (const kind of ["session", "machine"] as const) {
+      yield* Metric.set(PresenceMetrics.tracked(kind), registry.trackedCount(kind))
+      yield* Metric.set(PresenceMetrics.pending(kind), registry.pendingCount(kind))
+    }
+    yield* Metric.set(PresenceMetrics.oldestPendingSeconds, oldest === undefined ? 0 : Math.max(0, now - oldest) / 1000)
+    if (counts.coalesced > 0) yield* Metric.incrementBy(PresenceMetrics.coalesced, counts.coalesced)
+    for (const reason of rejections) {
+      const count = counts.rejected[reason]
+      if (count > 0) yield* Metric.incrementBy(PresenceMetrics.rejected(reason), count)
+    }
+  })
+
+/** Takes, writes, and confirms or gives back: whatever happens in between, nothing is lost. */
+const makeFlush = (
+  registry: PresenceRegistry["Type"],
+  storage: PresenceStorage["Type"],
+  journal: Journal,
+  onTransitions: FlusherOptions["onTransitions"]
+) => {
+  const settle = (report: FlushReport): Effect.Effect<void> => {
+    const transitions = registry.confirm(report)
+    return transitions.length === 0 || onTransitions === undefined ? Effect.void : onTransitions(transitions)
+  }
+  const release = (batch: FlushBatch.FlushBatch, exit: Exit.Exit<FlushReport, FlushFailed>) =>
+    Effect.suspend(() => {
+      if (Exit.isSuccess(exit)) return settle(exit.value)
+      const failure = failureOf(exit)
+      if (failure === undefined) {
+        registry.giveBack(batch)
+        return Effect.void
+      }
+      const told = settle(failure.report)
+      registry.giveBack(unaccounted(batch, failure.report))
+      return told
+    })
+  // An interruption between taking and writing would lose the batch, so taking is promised back in the same step.
+  return (take: () => FlushBatch.FlushBatch, lane?: Lane.Lane): Effect.Effect<FlushReport, FlushFailed> =>
+    Effect.acquireUseRelease(
+      Effect.sync(take),
+      (batch) =>
+        batch.entries.length === 0 ? Effect.succeed(emptyReport) : observed(journal, batch, storage.flush(batch, lane)),
+      release
+    )
+}
+
 /**
  * Starts the fiber in the scope. The first tick runs one interval after the
  * start, the last one when the scope closes.
@@ -117,144 +242,41 @@ export const make = (
     const storage = yield* PresenceStorage
     const interval = Duration.decode(options.interval)
     const drainTimeout = Duration.decode(options.drainTimeout)
+    const journal = makeJournal()
+    const flush = makeFlush(registry, storage, journal, options.onTransitions)
     const gate = yield* Effect.makeSemaphore(1)
-    let status: FlusherStatus = { lastFlushMillis: undefined, consecutiveFailures: 0, lastFailure: undefined }
-    let warnedAtMillis = Number.NEGATIVE_INFINITY
     let isClosing = false
-
-    const settle = (report: FlushReport): Effect.Effect<void> => {
-      const transitions = registry.confirm(report)
-      return transitions.length === 0 || options.onTransitions === undefined
-        ? Effect.void
-        : options.onTransitions(transitions)
-    }
-
-    const release = (batch: FlushBatch.FlushBatch, exit: Exit.Exit<FlushReport, FlushFailed>): Effect.Effect<void> => {
-      if (Exit.isSuccess(exit)) return settle(exit.value)
-      const failure = Option.getOrUndefined(Cause.failureOption(exit.cause))
-      if (failure === undefined) return Effect.sync(() => registry.giveBack(batch))
-      const rest = unaccounted(batch, failure.report)
-      return Effect.zipRight(
-        settle(failure.report),
-        Effect.sync(() => registry.giveBack(rest))
-      )
-    }
-
-    /** An interruption between taking and writing would lose the batch, so taking is promised back in one step. */
-    const flush = (take: () => FlushBatch.FlushBatch, lane?: Lane.Lane) =>
-      Effect.acquireUseRelease(
-        Effect.sync(take),
-        (batch) =>
-          batch.entries.length === 0 ? Effect.succeed(undefined) : measured(batch, storage.flush(batch, lane)),
-        (batch, exit) =>
-          batch.entries.length === 0
-            ? Effect.void
-            : release(
-                batch,
-                Exit.map(exit, (report) => report ?? emptyReport)
-              )
-      )
-
-    const measured = (batch: FlushBatch.FlushBatch, self: Effect.Effect<FlushReport, FlushFailed>) =>
-      Effect.gen(function* () {
-        const startedAt = yield* Clock.currentTimeMillis
-        const exit = yield* Effect.exit(self)
-        const now = yield* Clock.currentTimeMillis
-        const seconds = (now - startedAt) / 1000
-        yield* Metric.update(PresenceMetrics.flushSeconds, seconds)
-        yield* Metric.update(PresenceMetrics.flushRows, batch.entries.length)
-        if (Exit.isSuccess(exit)) {
-          yield* succeeded(batch, exit.value, now, seconds)
-          return exit.value
-        }
-        const failure = Option.getOrUndefined(Cause.failureOption(exit.cause))
-        const code = failure?.cause._tag ?? "Defect"
-        yield* Metric.increment(PresenceMetrics.flushFailures(code))
-        yield* failed(batch, failure, now)
-        return yield* exit
-      }).pipe(
-        Effect.onInterrupt(() => Metric.increment(PresenceMetrics.flushFailures("Interrupted"))),
-        Effect.withSpan("presence.flush", { attributes: { rows: batch.entries.length } })
-      )
-
-    const succeeded = (batch: FlushBatch.FlushBatch, report: FlushReport, now: number, seconds: number) => {
-      const failures = status.consecutiveFailures
-      status = { lastFlushMillis: now, consecutiveFailures: 0, lastFailure: undefined }
-      warnedAtMillis = Number.NEGATIVE_INFINITY
-      const line = Effect.logDebug(summaryOf(batch, report)).pipe(
-        Effect.annotateLogs({
-          code: "PresenceFlushed",
-          chunks: report.chunkCount,
-          missing: report.missing.length,
-          overtaken: report.overtaken.length,
-          seconds
-        })
-      )
-      return failures === 0
-        ? line
-        : Effect.zipRight(
-            line,
-            Effect.logInfo(`presence is written again after ${failures} failed flushes`).pipe(
-              Effect.annotateLogs("code", "PresenceFlushRecovered")
-            )
-          )
-    }
-
-    const failed = (batch: FlushBatch.FlushBatch, failure: FlushFailed | undefined, now: number) =>
-      Effect.suspend(() => {
-        const consecutiveFailures = status.consecutiveFailures + 1
-        status = { ...status, consecutiveFailures, lastFailure: failure?.cause._tag }
-        if (now - warnedAtMillis < warnEveryMillis) return Effect.void
-        warnedAtMillis = now
-        const repeated = consecutiveFailures > 1 ? ` (failed ${consecutiveFailures} times in a row)` : ""
-        return Effect.logWarning(
-          `${summaryOf(batch, failure?.report)}${repeated}: ${failure?.cause.message ?? "unexpected defect"}`
-        ).pipe(Effect.annotateLogs("code", failure?.cause._tag ?? "Defect"))
-      })
-
-    const publish = Effect.gen(function* () {
-      const now = yield* Clock.currentTimeMillis
-      const counts = registry.takeCounts()
-      const oldest = registry.oldestPendingMillis()
-      for (const kind of ["session", "machine"] as const) {
-        yield* Metric.set(PresenceMetrics.tracked(kind), registry.trackedCount(kind))
-        yield* Metric.set(PresenceMetrics.pending(kind), registry.pendingCount(kind))
-      }
-      yield* Metric.set(
-        PresenceMetrics.oldestPendingSeconds,
-        oldest === undefined ? 0 : Math.max(0, now - oldest) / 1000
-      )
-      if (counts.coalesced > 0) yield* Metric.incrementBy(PresenceMetrics.coalesced, counts.coalesced)
-      for (const reason of rejections) {
-        const count = counts.rejected[reason]
-        if (count > 0) yield* Metric.incrementBy(PresenceMetrics.rejected(reason), count)
-      }
-    })
 
     const flushAll = Effect.gen(function* () {
       const report = yield* flush(() => registry.takeDirty())
-      if (report === undefined) {
-        status = { lastFlushMillis: yield* Clock.currentTimeMillis, consecutiveFailures: 0, lastFailure: undefined }
-      }
-    })
+      if (report === emptyReport) journal.done(yield* Clock.currentTimeMillis)
+    }).pipe(gate.withPermits(1))
 
-    /** Defects too: a broken store must not end the fiber that repairs it. */
-    const tick = gate.withPermits(1)(
-      flushAll.pipe(
-        Effect.catchAllCause(() => Effect.void),
-        Effect.zipRight(publish)
-      )
+    // Defects too: a broken store must not end the fiber that repairs what it left.
+    const tick = flushAll.pipe(
+      Effect.catchAllCause(() => Effect.void),
+      Effect.zipRight(publish(registry))
     )
 
-    const lastFlush = gate
-      .withPermits(1)(flushAll)
-      .pipe(
-        Effect.retry({
-          schedule: Schedule.spaced("50 millis"),
-          while: (error) => !hopeless.has(error.cause._tag)
-        }),
-        Effect.catchAllCause(() => Effect.void)
+    const lastFlush = flushAll.pipe(
+      Effect.retry({
+        schedule: Schedule.spaced("50 millis"),
+        while: (error) => !hopeless.has(error.cause._tag)
+      }),
+      Effect.catchAllCause(() => Effect.void)
+    )
+
+    const drain = Effect.gen(function* () {
+      isClosing = true
+      // Finalizers are uninterruptible; without the last step the timeout would wait for the flush.
+      yield* lastFlush.pipe(Effect.timeoutOption(drainTimeout), Effect.interruptible)
+      yield* publish(registry)
+      const pending = registry.pendingCount()
+      if (pending === 0) return
+      yield* Effect.logWarning(`${pending} presence rows stayed pending at shutdown`).pipe(
+        Effect.annotateLogs({ code: "PresenceUndrained", pending })
       )
+    })
 
     yield* Effect.forkScoped(
       Effect.schedule(
@@ -263,29 +285,12 @@ export const make = (
       )
     )
     // Registered after the fiber, so it runs before the fiber is stopped: a tick under way may end.
-    yield* Effect.addFinalizer(() =>
-      Effect.suspend(() => {
-        isClosing = true
-        // Finalizers are uninterruptible; without the last step the timeout would wait for the flush.
-        return lastFlush.pipe(Effect.timeoutOption(drainTimeout), Effect.interruptible)
-      }).pipe(
-        Effect.zipRight(
-          Effect.suspend(() => {
-            const count = registry.pendingCount()
-            return count === 0
-              ? Effect.void
-              : Effect.logWarning(`${count} presence rows stayed pending at shutdown`).pipe(
-                  Effect.annotateLogs({ code: "PresenceUndrained", pending: count })
-                )
-          })
-        )
-      )
-    )
+    yield* Effect.addFinalizer(() => drain)
 
     return PresenceFlusher.of({
       tick,
       flushKey: (key, lane) => flush(() => registry.takeKey(key), lane).pipe(Effect.catchAllCause(() => Effect.void)),
-      status: Effect.sync(() => status)
+      status: journal.status
     })
   })
 

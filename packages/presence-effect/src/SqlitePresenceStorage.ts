@@ -13,7 +13,7 @@ import * as Schema from "effect/Schema"
 import * as FlushBatch from "./FlushBatch.ts"
 import * as caseUpdate from "./internal/caseUpdate.ts"
 import * as Lane from "./Lane.ts"
-import type { PresenceKey, PresenceKind } from "./PresenceKey.ts"
+import type { PresenceKey } from "./PresenceKey.ts"
 import type { StaleCursor, StaleRow } from "./PresenceStorage.ts"
 import { FlushFailed, PresenceStorage, StorageUnreadable } from "./PresenceStorage.ts"
 import { SqliteWriter } from "./SqliteWriter.ts"
@@ -165,6 +165,86 @@ const problemsOf = (options: Options): ReadonlyArray<string> => {
   return problems
 }
 
+type Reader = PresenceReader["Type"]
+
+const read = <A, I>(
+  reader: Reader,
+  what: string,
+  row: Schema.Schema<A, I>,
+  sql: string,
+  params: ReadonlyArray<string | number>
+): Effect.Effect<ReadonlyArray<A>, StorageUnreadable> =>
+  reader.query(sql, params).pipe(
+    Effect.flatMap(Schema.decodeUnknown(Schema.Array(row))),
+    Effect.mapError((cause) => new StorageUnreadable({ what, cause }))
+  )
+
+/** The constant texts of one table. */
+interface Statements {
+  readonly flush: string
+  readonly offline: string
+  readonly staleNumber: string
+  readonly staleText: string
+}
+
+const statementsOf = (reader: Reader, names: TableOptions): Effect.Effect<Statements, StorageUnreadable> =>
+  Effect.gen(function* () {
+    const [sample] = yield* read(reader, names.table, SampleRecord, caseUpdate.sampleSql(names), [])
+    const [index] = yield* read(reader, names.table, IndexRecord, caseUpdate.primaryIndexSql, [names.table])
+    const detected = sample !== undefined && sample.texts > sample.numbers ? "iso" : "integer"
+    const timeForm = names.timeForm === "detect" ? detected : names.timeForm
+    const shape: caseUpdate.TableShape = { ...names, timeForm, primaryIndex: index?.name }
+    return {
+      flush: caseUpdate.flushSql(shape),
+      offline: caseUpdate.offlineSql(shape),
+      staleNumber: caseUpdate.staleNumberSql(names),
+      staleText: caseUpdate.staleTextSql(names)
+    }
+  })
+
+/** No statement when there are no entries. */
+const flushWrite = (sql: string, entries: ReadonlyArray<FlushBatch.FlushEntry>, nowMillis: number) =>
+  entries.length === 0
+    ? Write.map(Write.empty, () => emptyResult)
+    : Write.statement(sql, [nowMillis, caseUpdate.flushJson(entries)]).pipe(
+        Write.decodeRows(FlushedRow),
+        Write.map((rows) => resultOf(entries, rows))
+      )
+
+const offlineWrite = (sql: string, keys: ReadonlyArray<PresenceKey>, cutoffMillis: number) => {
+  if (keys.length === 0) return Write.map(Write.empty, (): ReadonlyArray<StaleRow> => [])
+  const byId = new Map(keys.map((key) => [key.id, key]))
+  return Write.statement(sql, [caseUpdate.keysJson(keys), cutoffMillis]).pipe(
+    Write.decodeRows(OfflineRow),
+    Write.map((rows) =>
+      rows.flatMap(({ id, millis }): ReadonlyArray<StaleRow> => {
+        const key = byId.get(id)
+        return key === undefined ? [] : [{ key, lastSeenMillis: millis }]
+      })
+    )
+  )
+}
+
+/** Numbers sort before text, so a page takes what is left of them and goes on with the other form. */
+const findStalePage = (
+  reader: Reader,
+  table: string,
+  { staleNumber, staleText }: Statements,
+  cutoffMillis: number,
+  limit: number,
+  after: StaleCursor | undefined
+) => {
+  const page = (sql: string, cursor: StaleCursor, count: number) =>
+    read(reader, table, StaleRecord, sql, [cutoffMillis, cursor.stored, cursor.id, cutoffMillis, count])
+  return Effect.gen(function* () {
+    const isText = after !== undefined && typeof after.stored === "string"
+    const numbers = isText ? [] : yield* page(staleNumber, after ?? { stored: Number.MIN_SAFE_INTEGER, id: "" }, limit)
+    const left = limit - numbers.length
+    const texts = left <= 0 ? [] : yield* page(staleText, isText ? after : { stored: "", id: "" }, left)
+    return [...numbers, ...texts]
+  })
+}
+
 /**
  * **Details**
  *
@@ -188,114 +268,79 @@ export const make = (
     if (problem !== undefined) return yield* new StorageInvalid({ problems: [problem, ...others] })
     const writer = yield* SqliteWriter
     const reader = yield* PresenceReader
-    const targetMillis = Duration.toMillis(options.chunkHold)
-    let chunkRows = options.chunkRows
-
-    const read = <A, I>(what: string, row: Schema.Schema<A, I>, sql: string, params: ReadonlyArray<string | number>) =>
-      reader.query(sql, params).pipe(
-        Effect.flatMap(Schema.decodeUnknown(Schema.Array(row))),
-        Effect.mapError((cause) => new StorageUnreadable({ what, cause }))
-      )
-
-    const statementsOf = (names: TableOptions) =>
-      Effect.gen(function* () {
-        const [sample] = yield* read(names.table, SampleRecord, caseUpdate.sampleSql(names), [])
-        const [index] = yield* read(names.table, IndexRecord, caseUpdate.primaryIndexSql, [names.table])
-        const detected = sample !== undefined && sample.texts > sample.numbers ? "iso" : "integer"
-        const timeForm = names.timeForm === "detect" ? detected : names.timeForm
-        const shape: caseUpdate.TableShape = { ...names, timeForm, primaryIndex: index?.name }
-        return {
-          flush: caseUpdate.flushSql(shape),
-          offline: caseUpdate.offlineSql(shape),
-          staleNumber: caseUpdate.staleNumberSql(names),
-          staleText: caseUpdate.staleTextSql(names)
-        }
-      })
-    const statements = {
-      session: yield* statementsOf(options.session),
-      machine: yield* statementsOf(options.machine)
-    }
-
-    /** No statement for a kind without entries. */
-    const flushWrite = (kind: PresenceKind, entries: ReadonlyArray<FlushBatch.FlushEntry>, now: number) => {
-      const mine = entries.filter((entry) => entry.kind === kind)
-      if (mine.length === 0) return Write.map(Write.empty, () => emptyResult)
-      return Write.statement(statements[kind].flush, [now, caseUpdate.flushJson(mine)]).pipe(
-        Write.decodeRows(FlushedRow),
-        Write.map((rows) => resultOf(mine, rows))
-      )
-    }
+    const session = yield* statementsOf(reader, options.session)
+    const machine = yield* statementsOf(reader, options.machine)
 
     return PresenceStorage.of({
-      flush: (batch, lane = Lane.presence) =>
-        Effect.gen(function* () {
-          const written: Array<FlushBatch.FlushEntry> = []
-          const overtaken: Array<FlushBatch.FlushEntry> = []
-          const missing: Array<FlushBatch.FlushEntry> = []
-          let chunkCount = 0
-          for (let from = 0; from < batch.entries.length;) {
-            const { entries } = FlushBatch.slice(batch, from, chunkRows)
-            const now = yield* Clock.currentTimeMillis
-            const write = Write.zip(flushWrite("session", entries, now), flushWrite("machine", entries, now))
-            const { holdMillis, value } = yield* writer
-              .writeMeasured(lane, write)
-              .pipe(
-                Effect.mapError(
-                  (cause) => new FlushFailed({ report: { written, overtaken, missing, chunkCount }, cause })
-                )
-              )
-            for (const result of value) {
-              for (const entry of result.written) written.push(entry)
-              for (const entry of result.overtaken) overtaken.push(entry)
-              for (const entry of result.missing) missing.push(entry)
+      flush: makeFlush(writer, session.flush, machine.flush, options),
+      findStale: (kind, cutoffMillis, limit, after) => {
+        const statements = kind === "session" ? session : machine
+        return findStalePage(reader, options[kind].table, statements, cutoffMillis, limit, after).pipe(
+          Effect.map((records) => {
+            const last = records.at(-1)
+            return {
+              rows: records.map(({ accountId, id, millis }): StaleRow => ({
+                key: { kind, accountId, id },
+                lastSeenMillis: millis
+              })),
+              next: records.length < limit || last === undefined ? undefined : { stored: last.stored, id: last.id }
             }
-            chunkCount++
-            from += entries.length
-            chunkRows = nextChunkRows(chunkRows, entries.length, holdMillis, targetMillis)
-          }
-          return { written, overtaken, missing, chunkCount }
-        }),
-      findStale: (kind, cutoffMillis, limit, after) =>
-        Effect.gen(function* () {
-          const { staleNumber, staleText } = statements[kind]
-          const page = (sql: string, cursor: StaleCursor, count: number) =>
-            read(options[kind].table, StaleRecord, sql, [cutoffMillis, cursor.stored, cursor.id, cutoffMillis, count])
-          const isText = after !== undefined && typeof after.stored === "string"
-          const numbers = isText
-            ? []
-            : yield* page(staleNumber, after ?? { stored: Number.MIN_SAFE_INTEGER, id: "" }, limit)
-          const left = limit - numbers.length
-          const texts = left <= 0 ? [] : yield* page(staleText, isText ? after : { stored: "", id: "" }, left)
-          const records = [...numbers, ...texts]
-          const last = records.at(-1)
-          return {
-            rows: records.map(({ accountId, id, millis }): StaleRow => ({
-              key: { kind, accountId, id },
-              lastSeenMillis: millis
-            })),
-            next: records.length < limit || last === undefined ? undefined : { stored: last.stored, id: last.id }
-          }
-        }),
+          })
+        )
+      },
       markOffline: (keys, cutoffMillis) => {
-        const offlineWrite = (kind: PresenceKind) => {
-          const mine = new Map(keys.filter((key) => key.kind === kind).map((key) => [key.id, key]))
-          if (mine.size === 0) return Write.map(Write.empty, (): ReadonlyArray<StaleRow> => [])
-          const json = caseUpdate.keysJson(Array.from(mine.values()))
-          return Write.statement(statements[kind].offline, [json, cutoffMillis]).pipe(
-            Write.decodeRows(OfflineRow),
-            Write.map((rows) => rows.flatMap((row) => staleRow(mine.get(row.id), row.millis)))
-          )
-        }
         if (keys.length === 0) return Effect.succeed([])
-        return writer
-          .write(Lane.presence, Write.zip(offlineWrite("session"), offlineWrite("machine")))
-          .pipe(Effect.map(([sessions, machines]) => [...sessions, ...machines]))
+        const [sessions, machines] = partition(keys)
+        const write = Write.zip(
+          offlineWrite(session.offline, sessions, cutoffMillis),
+          offlineWrite(machine.offline, machines, cutoffMillis)
+        )
+        return Effect.map(writer.write(Lane.presence, write), ([first, second]) => [...first, ...second])
       }
     })
   })
 
-const staleRow = (key: PresenceKey | undefined, lastSeenMillis: number): ReadonlyArray<StaleRow> =>
-  key === undefined ? [] : [{ key, lastSeenMillis }]
+/** Chunk by chunk, each a write of its own that queues anew. */
+const makeFlush = (
+  writer: SqliteWriter["Type"],
+  sessionSql: string,
+  machineSql: string,
+  options: Options
+): PresenceStorage["Type"]["flush"] => {
+  const targetMillis = Duration.toMillis(options.chunkHold)
+  let chunkRows = options.chunkRows
+  return (batch, lane = Lane.presence) =>
+    Effect.gen(function* () {
+      const written: Array<FlushBatch.FlushEntry> = []
+      const overtaken: Array<FlushBatch.FlushEntry> = []
+      const missing: Array<FlushBatch.FlushEntry> = []
+      let chunkCount = 0
+      for (let from = 0; from < batch.entries.length;) {
+        const { entries } = FlushBatch.slice(batch, from, chunkRows)
+        const [sessions, machines] = partition(entries)
+        const now = yield* Clock.currentTimeMillis
+        const write = Write.zip(flushWrite(sessionSql, sessions, now), flushWrite(machineSql, machines, now))
+        const { holdMillis, value } = yield* Effect.mapError(
+          writer.writeMeasured(lane, write),
+          (cause) => new FlushFailed({ report: { written, overtaken, missing, chunkCount }, cause })
+        )
+        for (const result of value) {
+          for (const entry of result.written) written.push(entry)
+          for (const entry of result.overtaken) overtaken.push(entry)
+          for (const entry of result.missing) missing.push(entry)
+        }
+        chunkCount++
+        from += entries.length
+        chunkRows = nextChunkRows(chunkRows, entries.length, holdMillis, targetMillis)
+      }
+      return { written, overtaken, missing, chunkCount }
+    })
+}
+
+const partition = <K extends PresenceKey>(keys: ReadonlyArray<K>): readonly [ReadonlyArray<K>, ReadonlyArray<K>] => [
+  keys.filter(({ kind }) => kind === "session"),
+  keys.filter(({ kind }) => kind === "machine")
+]
 
 const emptyResult: FlushBatch.FlushResult = { written: [], overtaken: [], missing: [] }
 

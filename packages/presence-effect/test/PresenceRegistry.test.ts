@@ -10,15 +10,15 @@ const second = 1_000
 const minute = 60_000
 const key = PresenceKey.session("a", "s")
 
-const make = (options?: Partial<PresenceRegistry.RegistryOptions>) =>
-  PresenceRegistry.make({
-    acceptanceWindow: "10 minutes",
-    persistThreshold: "30 seconds",
-    offlineTimeout: "10 minutes",
-    disconnectGrace: "15 seconds",
-    capacity: 100,
-    ...options
-  })
+const defaults: PresenceRegistry.RegistryOptions = {
+  acceptanceWindow: "10 minutes",
+  persistThreshold: "30 seconds",
+  offlineTimeout: "10 minutes",
+  disconnectGrace: "15 seconds",
+  capacity: 100
+}
+
+const make = (options?: Partial<PresenceRegistry.RegistryOptions>) => PresenceRegistry.make({ ...defaults, ...options })
 
 type Registry = ReturnType<typeof make>
 
@@ -97,17 +97,9 @@ describe("beat", () => {
       assert.strictEqual(yield* PresenceRegistry.beatOrFail(key, start), "online")
       const failure = yield* Effect.flip(PresenceRegistry.beatOrFail(PresenceKey.machine("a", "m"), start))
       assert.deepInclude(failure, { _tag: "PresenceFull", kind: "machine", capacity: 1 })
-    }).pipe(Effect.provide(PresenceRegistry.layer({ ...optionsOf, capacity: 1 })))
+    }).pipe(Effect.provide(PresenceRegistry.layer({ ...defaults, capacity: 1 })))
   )
 })
-
-const optionsOf: PresenceRegistry.RegistryOptions = {
-  acceptanceWindow: "10 minutes",
-  persistThreshold: "30 seconds",
-  offlineTimeout: "10 minutes",
-  disconnectGrace: "15 seconds",
-  capacity: 100
-}
 
 describe("end", () => {
   it("ignores what is not newer than the end, and revives with what is", () => {
@@ -253,6 +245,18 @@ describe("a batch", () => {
     registry.giveBack(batch)
     assert.strictEqual(registry.oldestPendingMillis(), start)
     assert.deepStrictEqual(states(registry.takeDirty()), [["alive", second]])
+  })
+
+  it("that nobody confirmed may have been written: what came back meanwhile is written again", () => {
+    const registry = make()
+    registry.connected(key, start)
+    flush(registry)
+    registry.disconnected(key, start)
+    registry.dueOffline(start + 15 * second)
+    const batch = registry.takeDirty()
+    registry.connected(key, start + 16 * second)
+    registry.giveBack(batch)
+    assert.deepStrictEqual(states(registry.takeDirty()), [["alive", 16 * second]])
   })
 
   it("confirms the written value, not a newer one", () => {

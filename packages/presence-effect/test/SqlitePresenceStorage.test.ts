@@ -260,11 +260,8 @@ describe("SqlitePresenceStorage", () => {
         Effect.gen(function* () {
           const engine = yield* makeEngine
           const fill = engine.prepare(
-            `INSERT INTO "Session" (id, accountId, lastActiveAt, updatedAt)
-             SELECT 's' || value, 'a', 1, 7 FROM generate_series(?, ?)`.replace(
-              "generate_series(?, ?)",
-              "(WITH RECURSIVE n(value) AS (SELECT ? UNION ALL SELECT value + 1 FROM n WHERE value < ?) SELECT value FROM n)"
-            )
+            `WITH RECURSIVE n(value) AS (SELECT ? UNION ALL SELECT value + 1 FROM n WHERE value < ?)
+             INSERT INTO "Session" (id, accountId, lastActiveAt, updatedAt) SELECT 's' || value, 'a', 1, 7 FROM n`
           )
           if (analyzedRows > 0) fill.run(1, analyzedRows)
           engine.exec("ANALYZE")

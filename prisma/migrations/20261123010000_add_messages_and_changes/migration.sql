@@ -59,6 +59,9 @@ CREATE TABLE "TokenRevocation" (
 );
 
 -- CreateIndex
+CREATE INDEX "Session_accountId_id_idx" ON "Session"("accountId", "id");
+
+-- CreateIndex
 CREATE INDEX "SessionMessage_sessionId_seq_idx" ON "SessionMessage"("sessionId", "seq");
 
 -- CreateIndex

@@ -8,7 +8,7 @@ import * as Lane from "presence-effect/Lane"
 import { SqliteWriter } from "presence-effect/SqliteWriter"
 import * as Write from "presence-effect/Write"
 import type { WriterError } from "presence-effect/WriterError"
-import { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
+import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as Ids from "../database/Ids.ts"
 import type { ProvenKey } from "./Login.ts"
 

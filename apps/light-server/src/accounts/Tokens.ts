@@ -110,9 +110,11 @@ const make = (options: Options) =>
           return known.accountId
         }
         const accountId = yield* subjectOf(token, now)
-        const account = yield* reader.first(Schema.Struct({ id: Schema.String }), "SELECT id FROM Account WHERE id = ?", [
-          accountId
-        ])
+        const account = yield* reader.first(
+          Schema.Struct({ id: Schema.String }),
+          "SELECT id FROM Account WHERE id = ?",
+          [accountId]
+        )
         if (Option.isNone(account)) {
           verified.delete(key)
           return yield* invalid

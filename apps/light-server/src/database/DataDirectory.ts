@@ -105,7 +105,8 @@ const readSecret = (file: string) =>
     if (secret.length < 16) {
       return yield* new DataDirectoryUnusable({
         path: file,
-        reason: "the secret is shorter than 16 characters; restore it, or remove the file to get a new one and log in again"
+        reason:
+          "the secret is shorter than 16 characters; restore it, or remove the file to get a new one and log in again"
       })
     }
     return Redacted.make(secret)

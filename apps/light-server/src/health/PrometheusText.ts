@@ -50,7 +50,8 @@ const familiesOf = (pairs: ReadonlyArray<MetricPair.MetricPair.Untyped>): Readon
   for (const pair of pairs) {
     const name = pair.metricKey.name
     const samples = samplesOf(name, labelsOf(pair), pair.metricState)
-    if (samples === undefined || !/^[a-z][a-z0-9_]*$/.test(name)) continue
+    // What Effect counts about its own fibers is no promise of this server.
+    if (samples === undefined || name.startsWith("effect_") || !/^[a-z][a-z0-9_]*$/.test(name)) continue
     const family = families.get(name)
     if (family === undefined) {
       const help = pair.metricKey.description
@@ -59,7 +60,7 @@ const familiesOf = (pairs: ReadonlyArray<MetricPair.MetricPair.Untyped>): Readon
       family.values.push(...samples.values)
     }
   }
-  return [...families.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+  return [...families.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1))
 }
 
 /**

@@ -81,7 +81,8 @@ export interface Options {
   readonly tick?: Duration.DurationInput
 }
 
-const beatRow = "INSERT INTO ServerHeartbeat (id, beatAt) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET beatAt = excluded.beatAt"
+const beatRow =
+  "INSERT INTO ServerHeartbeat (id, beatAt) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET beatAt = excluded.beatAt"
 
 /** Takes and gives back the write lock. Commits nothing, so a full disk goes unseen. */
 const lockProbe = "UPDATE Account SET seq = seq WHERE id = ''"
@@ -95,7 +96,10 @@ const makeHeartbeat = (idleMillis: number) =>
     const reader = yield* DatabaseReader
     const writer = yield* SqliteWriter
     const table = yield* reader
-      .first(Schema.Struct({ name: Schema.String }), "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'ServerHeartbeat'")
+      .first(
+        Schema.Struct({ name: Schema.String }),
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'ServerHeartbeat'"
+      )
       .pipe(Effect.orElseSucceed(() => Option.none()))
     return Effect.gen(function* () {
       const { lastCommitMillis, lastFailure } = yield* writer.status
@@ -161,7 +165,10 @@ const make = (options: Options) =>
       if (diskFreeBytes !== undefined) yield* Metric.set(ServerMetrics.diskFreeBytes, diskFreeBytes)
       const { isReady, checks } = yield* report
       yield* Metric.set(ServerMetrics.ready, isReady ? 1 : 0)
-      return checks.filter(({ ok }) => !ok).map(({ code }) => code).join(" ")
+      return checks
+        .filter(({ ok }) => !ok)
+        .map(({ code }) => code)
+        .join(" ")
     })
 
     let lastCodes = ""

@@ -72,13 +72,18 @@ const commitProblem = ({ writer, nowMillis, flushIntervalMillis }: Facts) => {
   const age = writer.lastCommitMillis === undefined ? 0 : nowMillis - writer.lastCommitMillis
   // A heartbeat commits once per interval when nothing else does.
   const limit = Math.max(3 * flushIntervalMillis, 15_000)
-  return age > limit ? { code: "CommitAge", detail: `the last commit is ${age} ms old, the limit is ${limit} ms` } : undefined
+  return age > limit
+    ? { code: "CommitAge", detail: `the last commit is ${age} ms old, the limit is ${limit} ms` }
+    : undefined
 }
 
 const laneProblem = ({ writer }: Facts) => {
   const first = writer.lanes[0]
   return first !== undefined && first.waiterCount >= first.capacity * 0.8
-    ? { code: "LaneOverflow", detail: `${first.waiterCount} of ${first.capacity} places of lane ${first.lane} are taken` }
+    ? {
+        code: "LaneOverflow",
+        detail: `${first.waiterCount} of ${first.capacity} places of lane ${first.lane} are taken`
+      }
     : undefined
 }
 

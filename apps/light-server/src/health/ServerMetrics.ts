@@ -50,13 +50,13 @@ export const buildInfo = (version: string, node: string): Metric.Metric.Gauge<nu
   )
 
 /**
- * `log_lines_suppressed_total`: repeated lines that were counted instead of
- * written.
+ * `log_lines_suppressed_total`: lines that were counted instead of written,
+ * because they repeated others or came beyond the limit per minute.
  *
  * @category metrics
  * @since 0.1.0
  */
 export const logLinesSuppressed: Metric.Metric.Counter<number> = Metric.counter("log_lines_suppressed_total", {
-  description: "Repeated log lines that were counted instead of written",
+  description: "Log lines that were counted instead of written",
   incremental: true
 })

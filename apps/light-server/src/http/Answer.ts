@@ -57,6 +57,16 @@ export const refuse = (reply: AnyReply, failure: Failure, jitter: number): void 
   reply.send(body)
 }
 
+/** What the client is not told. One text for all, so that a storm of them is rolled up into one line. */
+const report = (failure: Failure): Effect.Effect<void> => {
+  const { status } = toHttp(failure)
+  if (status < 500) return Effect.void
+  const log = status === 500 ? Effect.logError : Effect.logWarning
+  return log("A request could not be done").pipe(
+    Effect.annotateLogs({ code: failure._tag, status, reason: failure.message })
+  )
+}
+
 /**
  * Runs effects for requests.
  *
@@ -79,6 +89,7 @@ export const make =
     new Promise<A | undefined>((resolve) => {
       const bounded = Effect.disconnect(effect).pipe(
         Effect.timeoutFail({ duration: limitMillis, onTimeout: () => new AnswerTimeout({ limitMillis }) }),
+        Effect.tapError(report),
         Effect.either,
         Effect.zip(Random.next),
         Effect.tapDefect((cause) => Effect.logError("A request died", cause, { code: "REQUEST_DEFECT" })),
@@ -103,4 +114,3 @@ export const make =
         resolve(undefined)
       })
     })
-

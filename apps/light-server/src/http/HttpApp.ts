@@ -9,7 +9,12 @@
 import cors from "@fastify/cors"
 import helmet from "@fastify/helmet"
 import { Context, Duration, Effect, Layer, Metric, Runtime } from "effect"
-import Fastify, { type FastifyBaseLogger, type FastifyError, type FastifyInstance, type RawServerDefault } from "fastify"
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyError,
+  type FastifyInstance,
+  type RawServerDefault
+} from "fastify"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import * as Answer from "./Answer.ts"
 import { Authenticator } from "./Authenticator.ts"
@@ -111,7 +116,11 @@ const addErrorBodies = (fastify: FastifyInstance, runtime: Runtime.Runtime<never
     }
     Runtime.runFork(runtime)(
       Effect.logError("A request failed", error).pipe(
-        Effect.annotateLogs({ code: "REQUEST_DEFECT", requestId: request.id, route: request.routeOptions.url ?? "none" })
+        Effect.annotateLogs({
+          code: "REQUEST_DEFECT",
+          requestId: request.id,
+          route: request.routeOptions.url ?? "none"
+        })
       )
     )
     return reply.code(500).send(Answer.internalError)

@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import { Context, Duration, Effect, Layer, Schema } from "effect"
+import { Context, type Duration, Effect, Layer, Schema } from "effect"
 import type { AddressInfo } from "node:net"
 import { HttpApp } from "./HttpApp.ts"
 

@@ -38,6 +38,8 @@ const verifyHandshakes = (
 ) =>
   Effect.map(SocketServer, ({ io, isDraining }) => {
     let running = 0
+    const isCrowded = (accountId: string) =>
+      (io.of("/").adapter.rooms.get(Room.ofAccount(accountId))?.size ?? 0) >= options.accountSocketLimit
     // One transport may ask for one connection at a time, whatever it sends.
     const verifying = new WeakSet<object>()
     io.use((socket, next) => {
@@ -64,6 +66,7 @@ const verifyHandshakes = (
             onFailure: () => sendAway(socket, "unverified"),
             onSuccess: (verdict) => {
               if (verdict._tag === "NotYet") return sendAway(socket, "unverified")
+              if (verdict._tag === "Accepted" && isCrowded(verdict.accountId)) return sendAway(socket, "overload")
               socket.data.verdict = verdict
               next()
             }
@@ -114,8 +117,6 @@ const acceptConnections = (options: RealtimeOptions, run: (effect: Effect.Effect
 
     // Everything in here is synchronous: an event that follows the handshake at once must meet its listener.
     io.on("connection", (socket) => {
-      // Without a listener a malformed packet is printed, and an event named `error` would throw.
-      socket.on("error", () => {})
       const verdict = socket.data.verdict
       if (verdict?._tag !== "Accepted") return refuse(socket, verdict?.message ?? "Invalid authentication token")
       const { accountId, scope } = verdict

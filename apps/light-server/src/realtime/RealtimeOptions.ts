@@ -25,6 +25,8 @@ export interface RealtimeOptions {
   readonly handshakeLimit: number
   /** Sockets connected at once; the transport of one more is closed. */
   readonly socketLimit: number
+  /** The same for the sockets of one account. */
+  readonly accountSocketLimit: number
   /** Largest message a client may send, in bytes. */
   readonly payloadBytesMax: number
   /** Events of one socket per second in the long run. */
@@ -61,10 +63,11 @@ export const defaults: RealtimeOptions = {
   handshakeTimeout: "5 seconds",
   handshakeLimit: 256,
   socketLimit: 10_000,
+  accountSocketLimit: 2000,
   payloadBytesMax: 1_000_000,
   eventsPerSecond: 100,
   eventBurst: 500,
-  inFlightLimit: 64,
+  inFlightLimit: 128,
   outgoingBytesLagging: 256 * 1024,
   outgoingBytesMax: 8 * 1024 * 1024,
   validityTtl: "30 seconds",

@@ -13,11 +13,18 @@ import type { ConnectionScope } from "./Connection.ts"
  */
 export type Recipients = ReadonlyArray<string>
 
-const user = (accountId: string) => `user:${accountId}`
 const userScoped = (accountId: string) => `user-scoped:${accountId}`
 const session = (sessionId: string) => `session:${sessionId}`
 const sessionOf = (accountId: string, sessionId: string) => `session:${sessionId}:${accountId}`
 const machineOf = (accountId: string, machineId: string) => `machine:${machineId}:${accountId}`
+
+/**
+ * All sockets of an account.
+ *
+ * @category rooms
+ * @since 0.1.0
+ */
+export const ofAccount = (accountId: string): string => `user:${accountId}`
 
 /**
  * The sockets that miss repeated signs of life until they have caught up.
@@ -36,11 +43,11 @@ export const lagging = "lagging"
 export const roomsOf = (accountId: string, scope: ConnectionScope): ReadonlyArray<string> => {
   switch (scope._tag) {
     case "User":
-      return [user(accountId), userScoped(accountId)]
+      return [ofAccount(accountId), userScoped(accountId)]
     case "Session":
-      return [user(accountId), session(scope.sessionId), sessionOf(accountId, scope.sessionId)]
+      return [ofAccount(accountId), session(scope.sessionId), sessionOf(accountId, scope.sessionId)]
     case "Machine":
-      return [user(accountId), machineOf(accountId, scope.machineId)]
+      return [ofAccount(accountId), machineOf(accountId, scope.machineId)]
   }
 }
 

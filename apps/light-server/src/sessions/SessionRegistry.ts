@@ -82,6 +82,9 @@ const listLimit = 150
 
 const activeWindowMillis = 15 * 60 * 1000
 
+/** Who left a moment ago is active in the database until the next flush: so many are read in addition. */
+const leaverCount = 50
+
 const cursorPrefix = "cursor_v1_"
 
 /** Ids are short words; anything else was not made by `cursorAfter`. */
@@ -150,10 +153,13 @@ export const make = Effect.gen(function* () {
     listActive: (accountId, limit) =>
       Effect.gen(function* () {
         const sinceMillis = Date.now() - activeWindowMillis
-        const stored = yield* store.listActive(accountId, sinceMillis, limit)
-        // Who left a moment ago may still be active in the database, and a time stored as text is later
-        // than every number there.
-        return stored.map(viewOf).filter(({ active, activeAt }) => active && activeAt > sinceMillis)
+        const stored = yield* store.listActive(accountId, sinceMillis, limit + leaverCount)
+        // A time stored as text is later than every number in the database, so it is compared here again.
+        return stored
+          .map(viewOf)
+          .filter(({ active, activeAt }) => active && activeAt > sinceMillis)
+          .toSorted((a, b) => b.activeAt - a.activeAt)
+          .slice(0, limit)
       }),
     page: (accountId, cursor, limit) =>
       Effect.gen(function* () {

@@ -26,8 +26,15 @@ const layer = (accounts: Layer.Layer<AccountStore>) =>
     Layer.provideMerge(Tokens.layer()),
     Layer.provide(Login.layer()),
     Layer.provide(accounts),
-    Layer.provide(Layer.succeed(DatabaseReader, fromQuery((_, [id]) => Effect.succeed([{ id }])))),
-    Layer.provide(Layer.succeed(DataDirectory, { path: "/nowhere", masterSecret: Redacted.make("master-secret-of-tests") }))
+    Layer.provide(
+      Layer.succeed(
+        DatabaseReader,
+        fromQuery((_, [id]) => Effect.succeed([{ id }]))
+      )
+    ),
+    Layer.provide(
+      Layer.succeed(DataDirectory, { path: "/nowhere", masterSecret: Redacted.make("master-secret-of-tests") })
+    )
   )
 
 const post = (payload: object) =>
@@ -56,7 +63,12 @@ describe("POST /v1/auth", () => {
     ["a public key of another length", { publicKey: "AAAA" }, 401, "Invalid public key"],
     ["a signature of another length", { signature: "AAAA" }, 401, "Invalid signature"],
     ["a signature that does not fit", { signature: Buffer.alloc(64).toString("base64") }, 401, "Invalid signature"],
-    ["half a content key", { contentPublicKey: undefined }, 400, "contentPublicKey and contentPublicKeySig go together"],
+    [
+      "half a content key",
+      { contentPublicKey: undefined },
+      400,
+      "contentPublicKey and contentPublicKeySig go together"
+    ],
     ["a content key of another length", { contentPublicKey: "AAAA" }, 400, "Invalid contentPublicKey"],
     ["no challenge", { challenge: undefined }, 400, "Error"]
   ] as const) {

@@ -38,7 +38,12 @@ const signed = fc.record({ seed: bytes(32), message: fc.uint8Array({ maxLength: 
 })
 
 const check = <A>(arbitrary: fc.Arbitrary<A>, body: (value: A) => Effect.Effect<void>, numRuns = 25) =>
-  Effect.promise(() => fc.assert(fc.asyncProperty(arbitrary, (value) => Effect.runPromise(body(value))), { numRuns }))
+  Effect.promise(() =>
+    fc.assert(
+      fc.asyncProperty(arbitrary, (value) => Effect.runPromise(body(value))),
+      { numRuns }
+    )
+  )
 
 describe("Ed25519", () => {
   it.effect("accepts what clients sign", () =>

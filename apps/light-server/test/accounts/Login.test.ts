@@ -29,8 +29,16 @@ describe("Login", () => {
     ["a public key of another length", { publicKey: short }, "Unauthorized: Invalid public key"],
     ["a signature of another length", { signature: short }, "Unauthorized: Invalid signature"],
     ["a signature that does not fit", { signature: wrong }, "Unauthorized: Invalid signature"],
-    ["half a content key", { contentPublicKeySig: undefined }, "InvalidInput: contentPublicKey and contentPublicKeySig go together"],
-    ["the other half", { contentPublicKey: undefined }, "InvalidInput: contentPublicKey and contentPublicKeySig go together"],
+    [
+      "half a content key",
+      { contentPublicKeySig: undefined },
+      "InvalidInput: contentPublicKey and contentPublicKeySig go together"
+    ],
+    [
+      "the other half",
+      { contentPublicKey: undefined },
+      "InvalidInput: contentPublicKey and contentPublicKeySig go together"
+    ],
     ["a content key of another length", { contentPublicKey: short }, "InvalidInput: Invalid contentPublicKey"],
     ["a content key somebody else signed", { contentPublicKeySig: wrong }, "InvalidInput: Invalid contentPublicKeySig"]
   ] as const) {
@@ -100,7 +108,12 @@ describe("Login", () => {
         Array.from({ length: 8 }, () => outcome(login, client.challenge())),
         { concurrency: "unbounded" }
       )
-      assert.deepStrictEqual(outcomes.toSorted(), [...Array<string>(5).fill("TooManyRequests"), "proven", "proven", "proven"])
+      assert.deepStrictEqual(outcomes.toSorted(), [
+        ...Array<string>(5).fill("TooManyRequests"),
+        "proven",
+        "proven",
+        "proven"
+      ])
       assert.strictEqual(yield* outcome(login, client.challenge()), "proven")
     })
   )

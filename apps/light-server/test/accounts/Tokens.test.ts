@@ -34,7 +34,8 @@ const layer = (reader: Layer.Layer<DatabaseReader>, masterSecret = secret, optio
 
 const issue = (accountId: string) => Effect.flatMap(Tokens.Tokens, (tokens) => tokens.issue(accountId))
 const verify = (token: string) => Effect.flatMap(Authenticator, (authenticator) => authenticator.verify(token))
-const refusal = (token: string) => Effect.map(Effect.flip(verify(token)), (failure) => ("error" in failure ? failure.error : failure._tag))
+const refusal = (token: string) =>
+  Effect.map(Effect.flip(verify(token)), (failure) => ("error" in failure ? failure.error : failure._tag))
 
 /** The key that the layer derives, for tokens that are wrong in one point only. */
 const signingKey = Ed25519.privateKeyOf(
@@ -71,7 +72,10 @@ describe("Tokens", () => {
       const accounts = yield* makeAccounts("ada")
       const token = yield* issue("ada").pipe(Effect.provide(layer(accounts.layer)))
       assert.strictEqual(yield* verify(token).pipe(Effect.provide(layer(accounts.layer))), "ada")
-      assert.strictEqual(yield* refusal(token).pipe(Effect.provide(layer(accounts.layer, `${secret}!`))), "Invalid token")
+      assert.strictEqual(
+        yield* refusal(token).pipe(Effect.provide(layer(accounts.layer, `${secret}!`))),
+        "Invalid token"
+      )
     })
   )
 
@@ -110,7 +114,11 @@ describe("Tokens", () => {
           truncated: token.slice(0, -4),
           "without signature": `${header}.${payload}.`,
           "with another payload": `${header}.${Buffer.from(`{"sub":"eve"}`).toString("base64url")}.${signature}`,
-          unsecured: new UnsecuredJWT().setSubject("ada").setIssuer("happier-light").setAudience("happier-client").encode(),
+          unsecured: new UnsecuredJWT()
+            .setSubject("ada")
+            .setIssuer("happier-light")
+            .setAudience("happier-client")
+            .encode(),
           "signed with a shared secret": yield* sign("HS256", new TextEncoder().encode(secret.repeat(2))),
           "signed with another key": yield* sign("EdDSA", privateKey),
           "of another issuer": yield* forged((token) => token.setIssuer("handy")),
@@ -118,7 +126,8 @@ describe("Tokens", () => {
           expired: yield* forged((token) => token.setExpirationTime(-10 * 86_400)),
           "too long": `${token}${"a".repeat(4000)}`
         }
-        for (const [name, token] of Object.entries(wrong)) assert.strictEqual(yield* refusal(token), "Invalid token", name)
+        for (const [name, token] of Object.entries(wrong))
+          assert.strictEqual(yield* refusal(token), "Invalid token", name)
         assert.strictEqual(yield* verify(yield* forged((token) => token)), "ada")
       }).pipe(Effect.provide(layer(accounts.layer)))
     })

@@ -15,12 +15,16 @@ const database = Effect.gen(function* () {
     (writer) => Effect.sync(() => writer.close())
   )
   writer.pragma("journal_mode = WAL")
-  writer.exec("CREATE TABLE Beat (id TEXT PRIMARY KEY, at DATETIME); INSERT INTO Beat VALUES ('a', 5), ('b', '1970-01-01T00:00:00.006Z')")
+  writer.exec(
+    "CREATE TABLE Beat (id TEXT PRIMARY KEY, at DATETIME); INSERT INTO Beat VALUES ('a', 5), ('b', '1970-01-01T00:00:00.006Z')"
+  )
   return { filename, writer }
 })
 
-const read = <A>(filename: string, body: (reader: DatabaseReader.DatabaseReader["Type"]) => Effect.Effect<A, DatabaseReader.ReadFailed>) =>
-  Effect.flatMap(DatabaseReader.DatabaseReader, body).pipe(Effect.provide(DatabaseReader.layer({ filename })))
+const read = <A>(
+  filename: string,
+  body: (reader: DatabaseReader.DatabaseReader["Type"]) => Effect.Effect<A, DatabaseReader.ReadFailed>
+) => Effect.flatMap(DatabaseReader.DatabaseReader, body).pipe(Effect.provide(DatabaseReader.layer({ filename })))
 
 describe("DatabaseReader", () => {
   it.scoped("decodes rows, with times stored either way", () =>
@@ -37,7 +41,8 @@ describe("DatabaseReader", () => {
   it.scoped("says with an Option whether there is a first row", () =>
     Effect.gen(function* () {
       const { filename } = yield* database
-      const find = (id: string) => read(filename, (reader) => reader.first(Beat, "SELECT * FROM Beat WHERE id = ?", [id]))
+      const find = (id: string) =>
+        read(filename, (reader) => reader.first(Beat, "SELECT * FROM Beat WHERE id = ?", [id]))
       assert.deepStrictEqual(yield* find("a"), Option.some({ id: "a", at: 5 }))
       assert.deepStrictEqual(yield* find("z"), Option.none())
     })

@@ -121,7 +121,7 @@ const indexes = {
   AccountAuthRequest: ["unique publicKey", "updatedAt"],
   AccountChange: ["accountId, cursor", "machineId", "sessionId"],
   Machine: ["accountId", "active, lastActiveAt", "unique accountId, id"],
-  Session: ["accountId, updatedAt", "active, lastActiveAt", "unique accountId, tag"],
+  Session: ["accountId, id", "accountId, updatedAt", "active, lastActiveAt", "unique accountId, tag"],
   SessionMessage: ["sessionId, seq", "unique sessionId, localId"],
   TerminalAuthRequest: ["unique publicKey", "updatedAt"],
   TokenRevocation: [],

@@ -119,7 +119,11 @@ describe("HttpApp", () => {
           yield* bodyRoute
           const response = yield* inject({ method: "POST", url: "/named", ...(payload && { payload }) })
           assert.strictEqual(response.statusCode, 400)
-          const body = response.json<{ readonly error: string; readonly message: string; readonly statusCode: number }>()
+          const body = response.json<{
+            readonly error: string
+            readonly message: string
+            readonly statusCode: number
+          }>()
           assert.strictEqual(body.error, "Error")
           assert.strictEqual(body.statusCode, 400)
           assert.include(body.message, message)
@@ -155,7 +159,13 @@ describe("HttpApp", () => {
     const guarded = Effect.flatMap(HttpApp.HttpApp, (http) =>
       http.register((app) => {
         app.addHook("preHandler", http.authenticate)
-        app.get("/me", (request, reply) => http.answer(request, reply, Effect.sync(() => ({ id: request.accountId }))))
+        app.get("/me", (request, reply) =>
+          http.answer(
+            request,
+            reply,
+            Effect.sync(() => ({ id: request.accountId }))
+          )
+        )
       })
     )
 

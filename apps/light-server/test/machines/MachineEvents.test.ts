@@ -69,7 +69,7 @@ describe("MachineEvents", () => {
         const mine = yield* server.connect(app("a1"))
         const foreign = yield* server.connect(app("a2"))
         const time = Date.now()
-        for (const payload of [
+        const payloads = [
           { machineId: "m2", time },
           { machineId: "m9", time },
           { machineId: "m1" },
@@ -81,8 +81,11 @@ describe("MachineEvents", () => {
           "m1",
           [],
           undefined
-        ]) {
-          mine.emit("machine-alive", payload)
+        ]
+        // At first the database is asked whose they are, then memory.
+        for (let round = 0; round < 2; round++) {
+          for (const payload of payloads) mine.emit("machine-alive", payload)
+          yield* mine.flush
         }
         mine.emit("machine-alive")
         yield* mine.flush

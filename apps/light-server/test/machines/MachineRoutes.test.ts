@@ -272,6 +272,7 @@ describe("MachineRoutes", () => {
       yield* early.next("transport")
       yield* register("a1", m1)
       yield* early.next("connect")
+      assert.deepStrictEqual(yield* early.rest("error"), [])
     }).pipe(Effect.provide(layerWith()))
   )
 })

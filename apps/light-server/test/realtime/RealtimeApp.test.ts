@@ -100,6 +100,18 @@ describe("handshake", () => {
     }).pipe(Effect.provide(layerWith({ socketLimit: 1 })))
   )
 
+  it.scoped("closes the transport of one socket too many of an account, and of no other account", () =>
+    Effect.gen(function* () {
+      yield* twoAccounts
+      const server = yield* TestServer
+      yield* server.connect(app("a1"))
+      const second = yield* server.client(app("a1"))
+      second.socket.connect()
+      assert.strictEqual(yield* second.next("transport"), "transport close")
+      yield* server.connect(app("a2"))
+    }).pipe(Effect.provide(layerWith({ accountSocketLimit: 1 })))
+  )
+
   it.scoped("closes a transport that asks for two connections at once", () =>
     Effect.gen(function* () {
       yield* twoAccounts

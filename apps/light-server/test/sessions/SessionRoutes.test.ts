@@ -187,7 +187,7 @@ describe("SessionRoutes", () => {
         const now = Date.now()
         addSession(database, { id: "ended", active: 0 })
         addSession(database, { id: "silent", at: now - 16 * 60_000 })
-        addSession(database, { id: "left" })
+        addSession(database, { id: "left", at: now + 1 })
         addSession(database, { id: "older", at: now - 60_000 })
         addSession(database, { id: "newer", at: now })
         yield* presence.end(PresenceKey.session("a1", "left"), now)

@@ -5,7 +5,10 @@
 import { Context, Effect, Layer, Mailbox, type Scope } from "effect"
 import type { InjectOptions, LightMyRequestResponse } from "fastify"
 import type { AddressInfo } from "node:net"
+import type { Presence } from "presence-effect/Presence"
+import type { SqliteWriter } from "presence-effect/SqliteWriter"
 import { io, type Socket } from "socket.io-client"
+import type { DatabaseReader } from "../../src/database/DatabaseReader.ts"
 import { Authenticator } from "../../src/http/Authenticator.ts"
 import { Unauthorized } from "../../src/http/Failure.ts"
 import * as HttpApp from "../../src/http/HttpApp.ts"
@@ -40,8 +43,9 @@ const authenticator = Layer.succeed(Authenticator, {
       : Effect.fail(new Unauthorized({ error: "Invalid token" }))
 })
 
-/** Extra events of a test are registered before sockets are accepted. */
-export const layerWith = (
+/** The server over edges of the test's own. Extra events are registered before sockets are accepted. */
+export const layerOver = <A, E>(
+  edges: Layer.Layer<A | DatabaseReader | SqliteWriter | Presence, E>,
   options: Partial<RealtimeOptions.RealtimeOptions> = {},
   extra: Layer.Layer<never, never, EventRegistry.EventRegistry> = Layer.empty
 ) => {
@@ -61,7 +65,7 @@ export const layerWith = (
   const base = Layer.mergeAll(Emitter.layer, EventRegistry.layer, Ownership.layer(knobs)).pipe(
     Layer.provideMerge(SocketServer.layer(knobs)),
     Layer.provideMerge(HttpApp.layer({})),
-    Layer.provideMerge(Layer.mergeAll(TestDatabase.layer, PresenceProbe.layer, authenticator))
+    Layer.provideMerge(Layer.merge(edges, authenticator))
   )
   return listening.pipe(
     Layer.provideMerge(RealtimeApp.layer(knobs)),
@@ -69,6 +73,12 @@ export const layerWith = (
     Layer.provideMerge(base)
   )
 }
+
+/** The server over a database and a presence in memory. */
+export const layerWith = (
+  options?: Partial<RealtimeOptions.RealtimeOptions>,
+  extra?: Layer.Layer<never, never, EventRegistry.EventRegistry>
+) => layerOver(Layer.merge(TestDatabase.layer, PresenceProbe.layer), options, extra)
 
 export class TestServer extends Context.Tag("test/TestServer")<
   TestServer,

@@ -5,7 +5,7 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import { PresenceReader } from "../../src/SqlitePresenceStorage.ts"
 import { SqliteWriter } from "../../src/SqliteWriter.ts"
-import * as Write from "../../src/Write.ts"
+import type * as Write from "../../src/Write.ts"
 import { WriteRejected, WriteUndecodable } from "../../src/WriterError.ts"
 import * as WriterPolicy from "../../src/WriterPolicy.ts"
 
@@ -47,7 +47,7 @@ export const insert = (
 export interface WriterLog {
   readonly lanes: Array<string>
   readonly rowCounts: Array<number>
-  /** How long the next writes pretend to hold, by the number of statements rows. */
+  /** How long the next writes pretend to hold, by the number of entries. */
   hold: (rowCount: number) => number
   /** Runs before each write, to fail it or to change the file meanwhile. */
   before: () => void

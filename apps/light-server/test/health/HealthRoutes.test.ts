@@ -1,0 +1,147 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Metric, Ref } from "effect"
+import * as Lane from "presence-effect/Lane"
+import * as PresenceMetrics from "presence-effect/PresenceMetrics"
+import * as HealthRoutes from "../../src/health/HealthRoutes.ts"
+import { Readiness, type Report } from "../../src/health/Readiness.ts"
+import * as ServerMetrics from "../../src/health/ServerMetrics.ts"
+import { Authenticator } from "../../src/http/Authenticator.ts"
+import * as HttpApp from "../../src/http/HttpApp.ts"
+import * as HttpMetrics from "../../src/http/HttpMetrics.ts"
+import * as RealtimeMetrics from "../../src/realtime/RealtimeMetrics.ts"
+import { codes, table } from "../Document.ts"
+
+const report = (isReady: boolean): Report => ({
+  isReady,
+  checks: [{ name: "commit", ok: isReady, code: isReady ? "OK" : "DatabaseFull", detail: "", since: 0 }]
+})
+
+const layer = (current: Ref.Ref<Report>, metrics = true) =>
+  HealthRoutes.layer({ metrics }).pipe(
+    Layer.provideMerge(HttpApp.layer()),
+    Layer.provide(Layer.succeed(Readiness, { report: Ref.get(current), untilReplaced: Effect.never })),
+    Layer.provide(Layer.succeed(Authenticator, { verify: () => Effect.dieMessage("health asks for no token") }))
+  )
+
+const get = (url: string) =>
+  Effect.flatMap(HttpApp.HttpApp, ({ fastify }) => Effect.promise(() => fastify.inject({ url })))
+
+const post = (url: string, payload: object) =>
+  Effect.flatMap(HttpApp.HttpApp, ({ fastify }) =>
+    Effect.promise(() => fastify.inject({ method: "POST", url, payload }))
+  )
+
+const withServer = <A, E>(isReady: boolean, body: Effect.Effect<A, E, HttpApp.HttpApp>, metrics = true) =>
+  Effect.flatMap(Ref.make(report(isReady)), (current) => Effect.provide(body, layer(current, metrics)))
+
+/** Touches every metric there is, so that the registry knows it. */
+const touchAll = Effect.gen(function* () {
+  for (const metric of Object.values(PresenceMetrics)) {
+    // A metric is a function too; what is none makes one from its labels.
+    const made: unknown = Metric.MetricTypeId in metric ? metric : metric(Lane.control as never, "x")
+    yield* Metric.value(made as Metric.Metric.Counter<number>)
+  }
+  yield* Metric.value(
+    HttpMetrics.requestSeconds.pipe(
+      Metric.tagged("method", "GET"),
+      Metric.tagged("route", "/"),
+      Metric.tagged("status", "200")
+    )
+  )
+  RealtimeMetrics.countEvent("x", "accepted")
+  RealtimeMetrics.setSockets("x", 0)
+  RealtimeMetrics.countRefusal("refused")
+  for (const metric of [ServerMetrics.diskFreeBytes, ServerMetrics.ready]) yield* Metric.value(metric)
+  yield* Metric.value(ServerMetrics.logLinesSuppressed)
+})
+
+describe("HealthRoutes", () => {
+  it.scoped("answers in its three forms when the server is ready", () =>
+    withServer(
+      true,
+      Effect.gen(function* () {
+        for (const url of ["/readyz", "/healthz"]) {
+          const ready = yield* get(url)
+          assert.strictEqual(ready.statusCode, 200)
+          assert.deepStrictEqual(ready.json(), {
+            status: "ready",
+            checks: [{ name: "commit", ok: true, code: "OK", detail: "", since: "1970-01-01T00:00:00.000Z" }]
+          })
+        }
+        const health = yield* get("/health")
+        assert.strictEqual(health.statusCode, 200)
+        const { timestamp, ...body } = health.json<{ readonly timestamp: string }>()
+        assert.deepStrictEqual<unknown>(body, { status: "ok", service: "happier-server" })
+        assert.strictEqual(new Date(timestamp).toISOString(), timestamp)
+      })
+    )
+  )
+
+  it.scoped("answers 503 with the reason when it is not, and stays alive", () =>
+    withServer(
+      false,
+      Effect.gen(function* () {
+        const ready = yield* get("/readyz")
+        assert.strictEqual(ready.statusCode, 503)
+        assert.isDefined(ready.headers["retry-after"])
+        assert.strictEqual(ready.json<{ checks: ReadonlyArray<{ code: string }> }>().checks[0]?.code, "DatabaseFull")
+        const health = yield* get("/health")
+        assert.strictEqual(health.statusCode, 503)
+        assert.include(health.json<object>(), {
+          status: "error",
+          error: "Database connectivity failed",
+          service: "happier-server"
+        })
+        assert.strictEqual((yield* get("/livez")).statusCode, 200)
+        assert.strictEqual((yield* get("/v2/health")).statusCode, 200)
+      })
+    )
+  )
+
+  it.scoped("tells its version, and clients that there is no update", () =>
+    withServer(
+      true,
+      Effect.gen(function* () {
+        assert.strictEqual((yield* get("/version")).json<{ version: string }>().version, HealthRoutes.version)
+        const answer = yield* post("/v1/version", { platform: "ios", version: "1", app_id: "x" })
+        assert.deepStrictEqual(answer.json(), { updateUrl: null })
+      })
+    )
+  )
+
+  it.scoped("serves metrics where asked for, and no route otherwise", () =>
+    Effect.gen(function* () {
+      const on = yield* withServer(true, get("/metrics"))
+      assert.include(on.headers["content-type"], "text/plain")
+      assert.match(on.body, /^build_info\{version=".+",node="v.+"\} 1$/m)
+      assert.match(on.body, /^event_loop_delay_seconds\{quantile="0.99"\} [\d.e-]+$/m)
+      const off = yield* withServer(true, get("/metrics"), false)
+      assert.strictEqual(off.statusCode, 404)
+    })
+  )
+
+  it.scoped("documents every metric it serves, with its labels and its kind", () =>
+    withServer(
+      true,
+      Effect.gen(function* () {
+        yield* touchAll
+        const { body } = yield* get("/metrics")
+        const served = new Map<string, { kind: string; labels: ReadonlyArray<string> }>()
+        for (const [, name = "", kind = ""] of body.matchAll(/^# TYPE (\S+) (\S+)$/gm)) {
+          const sample = new RegExp(`^${name}(?:_count)?\\{(.*)\\} `, "m").exec(body)?.[1] ?? ""
+          served.set(name, { kind, labels: Array.from(sample.matchAll(/(\w+)="/g), (match) => match[1] ?? "") })
+        }
+        const documented = table("telemetry.md", "Metric").map(([name, labels, kind]) => ({
+          name: codes(name)[0] ?? "",
+          kind,
+          labels: codes(labels)
+        }))
+        assert.deepStrictEqual(documented.map(({ name }) => name).toSorted(), [...served.keys()].toSorted())
+        for (const { kind, labels, name } of documented) {
+          assert.strictEqual(served.get(name)?.kind, kind, name)
+          assert.deepStrictEqual(served.get(name)?.labels.toSorted(), labels.toSorted(), name)
+        }
+      })
+    )
+  )
+})

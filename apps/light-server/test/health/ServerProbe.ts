@@ -1,0 +1,88 @@
+import { Effect, Layer, Ref } from "effect"
+import * as Lane from "presence-effect/Lane"
+import { Presence } from "presence-effect/Presence"
+import { SqliteConnection } from "presence-effect/SqliteConnection"
+import { SqliteWriter, type WriterStatus } from "presence-effect/SqliteWriter"
+import { WriteRejected } from "presence-effect/WriterError"
+import * as WriterPolicy from "presence-effect/WriterPolicy"
+import { DatabaseReader, fromQuery } from "../../src/database/DatabaseReader.ts"
+import { Authenticator } from "../../src/http/Authenticator.ts"
+import { Unauthorized } from "../../src/http/Failure.ts"
+
+const refused = Effect.dieMessage("not asked in these tests")
+
+/** What the readiness check looks at, each part changed by the test. */
+export const make = (options: { readonly heartbeatTable: boolean }) =>
+  Effect.gen(function* () {
+    const status = yield* Ref.make<WriterStatus>({
+      state: "open",
+      holder: undefined,
+      lanes: [{ lane: Lane.control, waiterCount: 0, capacity: 10 }],
+      lastCommitMillis: 0,
+      lastFailure: undefined
+    })
+    const identity = yield* Ref.make("1:2")
+    const written = yield* Ref.make<ReadonlyArray<string>>([])
+    /** Whether a write succeeds; one that does clears the last failure. */
+    const accepts = yield* Ref.make(true)
+
+    const policy = yield* WriterPolicy.resolve(WriterPolicy.defaults)
+    const writer: SqliteWriter["Type"] = {
+      policy,
+      status: Ref.get(status),
+      write: (lane, write) =>
+        Effect.gen(function* () {
+          const now = yield* Effect.clockWith((clock) => clock.currentTimeMillis)
+          yield* Ref.update(written, (before) => [...before, `${lane}: ${write.statements[0]?.sql.split(" ")[0]}`])
+          if (yield* Ref.get(accepts)) {
+            yield* Ref.update(status, (before) => ({ ...before, lastCommitMillis: now, lastFailure: undefined }))
+            return undefined as never
+          }
+          const lastFailure = { tag: "DatabaseFull", atMillis: now } as const
+          yield* Ref.update(status, (before) => ({ ...before, lastFailure }))
+          return yield* new WriteRejected({ lane, code: "SQLITE_FULL", detail: "" })
+        }),
+      writeMeasured: () => refused,
+      withPermit: () => () => refused,
+      checkpoint: () => refused
+    }
+    const connection = {
+      run: () => refused,
+      checkpoint: () => refused,
+      copyLog: refused,
+      logState: refused,
+      identity: Effect.map(Ref.get(identity), (database) => ({
+        database,
+        log: undefined,
+        databaseBytes: 0,
+        logBytes: 0
+      }))
+    }
+    const reader = fromQuery(() => Effect.succeed(options.heartbeatTable ? [{ name: "ServerHeartbeat" }] : []))
+    const layer = Layer.mergeAll(
+      Layer.succeed(SqliteWriter, writer),
+      Layer.succeed(SqliteConnection, connection),
+      Layer.succeed(DatabaseReader, reader),
+      Layer.succeed(Authenticator, { verify: () => Effect.fail(new Unauthorized({ error: "Invalid token" })) }),
+      AlivePresence
+    )
+    return { status, identity, written, accepts, layer }
+  })
+
+const AlivePresence = Layer.succeed(Presence, {
+  beat: () => "alive",
+  connected: () => "alive",
+  disconnected: () => {},
+  end: () => Effect.void,
+  forget: () => {},
+  lastSeen: () => undefined,
+  onTransition: () => Effect.void,
+  status: Effect.succeed({
+    trackedCount: 0,
+    capacity: 1,
+    pendingCount: 0,
+    oldestPendingMillis: undefined,
+    lastFlushMillis: 0,
+    consecutiveFlushFailures: 0
+  })
+})

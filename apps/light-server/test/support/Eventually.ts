@@ -1,0 +1,24 @@
+/**
+ * Waiting for something that nobody announces: a row in a file, a status.
+ */
+import { Duration, Effect, Schedule } from "effect"
+
+/** Asks again until the answer is the meant one, and says how long that took. Dies when it takes longer than `within`. */
+export const until = <A, E>(
+  ask: Effect.Effect<A, E>,
+  isMeant: (answer: A) => boolean,
+  within: Duration.DurationInput = "10 seconds"
+): Effect.Effect<{ readonly answer: A; readonly millis: number }, E> => {
+  let last: A | undefined
+  return ask.pipe(
+    Effect.tap((answer) => Effect.sync(() => (last = answer))),
+    Effect.repeat({ until: isMeant, schedule: Schedule.spaced("25 millis") }),
+    Effect.map(() => last as A),
+    Effect.timed,
+    Effect.map(([duration, answer]) => ({ answer, millis: Math.round(Duration.toMillis(duration)) })),
+    Effect.timeoutOrElse({
+      duration: within,
+      onTimeout: () => Effect.dieMessage(`not within ${Duration.format(within)}, but ${JSON.stringify(last)}`)
+    })
+  )
+}

@@ -1,0 +1,39 @@
+/** Plain Node code without Effect: functions and promises. */
+import * as PresenceHost from "presence-effect/host/PresenceHost"
+import * as Lane from "presence-effect/Lane"
+import * as PresenceKey from "presence-effect/PresenceKey"
+import * as Write from "presence-effect/Write"
+import * as WriterError from "presence-effect/WriterError"
+import { createTables } from "./minimal-server.ts"
+
+// #region host
+/** What an HTTP handler would do with a registration: answer, or say when to come again. */
+const register = async (host: PresenceHost.PresenceHost, id: string): Promise<number> => {
+  try {
+    await host.write(Lane.control, Write.statement("INSERT INTO Machine (id, accountId) VALUES (?, 'account-1')", [id]))
+    return 201
+  } catch (error) {
+    if (!WriterError.isWriterError(error)) throw error
+    return error._tag === "WriteRejected" ? 409 : 503
+  }
+}
+
+export const serve = async (filename: string): Promise<ReadonlyArray<number>> => {
+  const host = await PresenceHost.start({ filename, onLog: ({ level, message }) => console[level](message) })
+  try {
+    const first = await register(host, "machine-1")
+    const again = await register(host, "machine-1")
+    // In the callbacks of a socket: no promise, no database.
+    host.connected(PresenceKey.machine("account-1", "machine-1"))
+    host.beat(PresenceKey.machine("account-1", "machine-1"), Date.now())
+    return [first, again, host.status().presence.trackedCount]
+  } finally {
+    await host.close()
+  }
+}
+// #endregion
+
+export const run = (filename: string): Promise<ReadonlyArray<number>> => {
+  createTables(filename)
+  return serve(filename)
+}

@@ -1,0 +1,207 @@
+/**
+ * Presence and the writer for programs without Effect: plain functions and
+ * promises around one SQLite file.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as HashMap from "effect/HashMap"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Runtime from "effect/Runtime"
+import * as Scope from "effect/Scope"
+import type { Lane } from "../Lane.ts"
+import * as SqliteReader from "../node/SqliteReader.ts"
+import * as SqliteThread from "../node/SqliteThread.ts"
+import * as Presence from "../Presence.ts"
+import type { PresenceConfig } from "../PresenceConfig.ts"
+import type { PresenceKey } from "../PresenceKey.ts"
+import type { Options as StorageOptions } from "../SqlitePresenceStorage.ts"
+import * as SqliteWriter from "../SqliteWriter.ts"
+import * as WalKeeper from "../WalKeeper.ts"
+import type { Write } from "../Write.ts"
+import type { WriterPolicy } from "../WriterPolicy.ts"
+
+/**
+ * One line of the library's log.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LogLine {
+  readonly level: "debug" | "info" | "warn" | "error"
+  readonly message: string
+  /** What belongs to the line: its `code`, counts, and the cause of a failure. */
+  readonly fields: { readonly [name: string]: unknown }
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface HostOptions {
+  /** Path of the database file. It must exist with its schema: migrate before starting. */
+  readonly filename: string
+  /** Default: `WriterPolicy.defaults`. */
+  readonly policy?: WriterPolicy
+  readonly presence?: Partial<PresenceConfig>
+  /** Names of tables and columns. Default: `Session` and `Machine`. */
+  readonly tables?: Partial<Pick<StorageOptions, "session" | "machine">>
+  readonly wal?: Partial<WalKeeper.WalKeeperOptions>
+  /** Takes the log lines. Default: Effect's logger, to the console. It must not throw. */
+  readonly onLog?: (line: LogLine) => void
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface HostStatus {
+  readonly writer: SqliteWriter.WriterStatus
+  readonly presence: Presence.PresenceStatus
+  readonly wal: WalKeeper.WalStatus
+}
+
+/**
+ * What a program holds between `start` and `close`. Every member may be called
+ * at any time and from any callback.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PresenceHost {
+  /**
+   * Reports a sign of life, stamped by the client in epoch ms. Answers at once:
+   * no promise, no database. The caller has verified that the row belongs to the
+   * account.
+   */
+  readonly beat: (key: PresenceKey, claimedMillis: number) => Presence.BeatOutcome
+  /** A connection of the row opened. Counts as a sign of life now. */
+  readonly connected: (key: PresenceKey) => Presence.BeatOutcome
+  /** A connection closed. After the last one, the grace begins. */
+  readonly disconnected: (key: PresenceKey) => void
+  /** Ends the row. Never rejects: what could not be written now goes with the next tick. */
+  readonly end: (key: PresenceKey, claimedMillis: number) => Promise<void>
+  /** Forgets a row that was deleted. */
+  readonly forget: (key: PresenceKey) => void
+  /** `undefined`: not tracked, ask the database. */
+  readonly lastSeen: (key: PresenceKey) => { readonly isOnline: boolean; readonly lastSeenMillis: number } | undefined
+  /** Calls `listener` for each transition, after its commit. Returns the function that ends this. */
+  readonly onTransition: (listener: (transition: Presence.Transition) => void) => () => void
+  /** Commits `write` on the terms of `lane`. Rejects with a `WriterError`. */
+  readonly write: <A>(lane: Lane, write: Write<A>) => Promise<A>
+  /**
+   * Runs `body` under the permit, for a database client of your own. A busy
+   * database is tried again on the terms of `lane`, so `body` may run more than
+   * once; it must be one transaction, and its client must not wait by itself.
+   *
+   * Rejects with the rejection of `body`, unchanged, or with `LaneOverflow`,
+   * `PermitTimeout`, `WriteUnconfirmed` or `WriterClosed`. After
+   * `WriteUnconfirmed` the body goes on and keeps the permit until it settles.
+   * `signal` aborts when the host closes and can wait no longer.
+   */
+  readonly withPermit: <A>(lane: Lane, body: (signal: AbortSignal) => Promise<A>) => Promise<A>
+  readonly status: () => HostStatus
+  /**
+   * Ends everything in order: a last flush, the writer's running write, the log
+   * file. Never rejects because of what stayed unwritten; the log says so. May be
+   * called again and gives the same promise.
+   */
+  readonly close: () => Promise<void>
+}
+
+type Services = Presence.Presence | SqliteWriter.SqliteWriter | WalKeeper.WalKeeper
+
+const levels: { readonly [label: string]: LogLine["level"] } = {
+  TRACE: "debug",
+  DEBUG: "debug",
+  INFO: "info",
+  WARN: "warn",
+  ERROR: "error",
+  FATAL: "error"
+}
+
+const textOf = (part: unknown): string => (part instanceof Error ? part.message : String(part))
+
+const loggerOf = (onLog: (line: LogLine) => void): Layer.Layer<never> =>
+  Logger.replace(
+    Logger.defaultLogger,
+    Logger.make(({ annotations, cause, logLevel, message }) => {
+      const parts: ReadonlyArray<unknown> = Array.isArray(message) ? message : [message]
+      onLog({
+        level: levels[logLevel.label] ?? "info",
+        message: parts.map(textOf).join(" "),
+        fields: {
+          ...Object.fromEntries(HashMap.entries(annotations)),
+          ...(Cause.isEmpty(cause) ? {} : { cause: Cause.pretty(cause) })
+        }
+      })
+    })
+  )
+
+/** From the bottom up, and closed from the top down: flush, log file, writer, connection. */
+const houseOf = (options: HostOptions) => {
+  const { filename } = options
+  const house = Presence.layerSqlite(options.presence, options.tables).pipe(
+    Layer.provide(SqliteReader.layer({ filename })),
+    Layer.provideMerge(WalKeeper.layer(options.wal)),
+    Layer.provideMerge(SqliteWriter.layer(options.policy)),
+    Layer.provide(SqliteThread.layer({ filename }))
+  )
+  return options.onLog === undefined ? house : Layer.provideMerge(house, loggerOf(options.onLog))
+}
+
+/** The value, or the failure itself thrown: a caller without Effect knows no `Exit`. */
+const unwrap = <A, E>(exit: Exit.Exit<A, E>): A => {
+  if (Exit.isSuccess(exit)) return exit.value
+  throw Cause.squash(exit.cause)
+}
+
+/**
+ * Opens the file and starts writer and presence.
+ *
+ * **Errors**: rejects with `EngineFault` when the file cannot be opened, with
+ * `PolicyInvalid`, `ConfigInvalid` or `StorageInvalid` naming every option that
+ * does not fit, and with `StorageUnreadable` when the tables are not there.
+ * Nothing stays open then.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const start = async (options: HostOptions): Promise<PresenceHost> => {
+  const managed = ManagedRuntime.make(houseOf(options))
+  const built = await managed.runPromiseExit(Effect.runtime<Services>())
+  if (Exit.isFailure(built)) await managed.dispose()
+  const runtime = unwrap(built)
+  const inform = Runtime.runSync(runtime)
+  const presence = inform(Presence.Presence)
+  const writer = inform(SqliteWriter.SqliteWriter)
+  const keeper = inform(WalKeeper.WalKeeper)
+  // On the runtime itself, not on its manager: after `close` the writer answers `WriterClosed`, typed as ever.
+  const promise = async <A, E>(self: Effect.Effect<A, E>): Promise<A> =>
+    unwrap(await Runtime.runPromiseExit(runtime)(self))
+  const status = Effect.all({ writer: writer.status, presence: presence.status, wal: keeper.status })
+  let closing: Promise<void> | undefined
+
+  return {
+    beat: presence.beat,
+    connected: presence.connected,
+    disconnected: presence.disconnected,
+    end: (key, claimedMillis) => promise(presence.end(key, claimedMillis)),
+    forget: presence.forget,
+    lastSeen: presence.lastSeen,
+    onTransition: (listener) => {
+      const scope = inform(Scope.make())
+      inform(Scope.extend(presence.onTransition(listener), scope))
+      return () => inform(Scope.close(scope, Exit.void))
+    },
+    write: (lane, write) => promise(writer.write(lane, write)),
+    withPermit: (lane, body) =>
+      promise(writer.withPermit(lane)(Effect.tryPromise({ try: (signal) => body(signal), catch: (reason) => reason }))),
+    status: () => inform(status),
+    close: () => (closing ??= managed.dispose())
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * The read side of presence on a file: one read-only connection in the calling
+ * thread.
+ *
+ * In WAL mode a reader neither waits for a writer nor delays one. Presence reads
+ * when its layer is built and once per sweep, in pages, so the event loop can
+ * spare the time.
+ *
+ * @since 0.1.0
+ */
+import * as Reactivity from "@effect/experimental/Reactivity"
+import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import { EngineFault } from "../SqliteConnection.ts"
+import { PresenceReader } from "../SqlitePresenceStorage.ts"
+import type { SqliteOptions } from "./SqliteOptions.ts"
+
+const faultOf = (cause: unknown): EngineFault =>
+  new EngineFault({
+    code: cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "SQLITE_ERROR",
+    detail: cause instanceof Error ? cause.message : String(cause),
+    phase: "queued"
+  })
+
+/**
+ * **Errors**: `EngineFault` when the file cannot be opened for reading. It must
+ * exist, with its schema, and be in WAL mode: open the write connection first.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  options: Pick<SqliteOptions, "filename">
+): Effect.Effect<PresenceReader["Type"], EngineFault, Scope.Scope> =>
+  Effect.gen(function* () {
+    const sql = yield* SqliteClient.make({ filename: options.filename, readonly: true, disableWAL: true }).pipe(
+      Effect.provide(Reactivity.layer),
+      // The client throws what it cannot open.
+      Effect.catchAllDefect((defect) => Effect.fail(faultOf(defect)))
+    )
+    // The client opens with better-sqlite3's 5 s, which would stop the event loop. Who reads here asks again later.
+    yield* Effect.mapError(sql.unsafe("PRAGMA busy_timeout = 0"), ({ cause }) => faultOf(cause))
+    return PresenceReader.of({ query: (text, params) => sql.unsafe(text, params) })
+  })
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Pick<SqliteOptions, "filename">): Layer.Layer<PresenceReader, EngineFault> =>
+  Layer.scoped(PresenceReader, make(options))

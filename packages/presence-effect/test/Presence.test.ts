@@ -1,0 +1,230 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as TestClock from "effect/TestClock"
+import * as Presence from "../src/Presence.ts"
+import * as PresenceConfig from "../src/PresenceConfig.ts"
+import * as PresenceKey from "../src/PresenceKey.ts"
+import * as PresenceStorage from "../src/PresenceStorage.ts"
+import * as ScriptedStorage from "./support/scriptedStorage.ts"
+import * as Sqlite from "./support/sqliteStorage.ts"
+
+const start = 1_800_000_000_000
+const key = PresenceKey.session("a", "s")
+const settle = Effect.yieldNow().pipe(Effect.repeatN(32))
+
+const makeWorld = (options?: Partial<PresenceConfig.PresenceConfig>) =>
+  Effect.gen(function* () {
+    yield* TestClock.setTime(start)
+    const scripted = ScriptedStorage.make()
+    scripted.rows.session.set("s", { accountId: "a", active: true, lastActiveMillis: start - 1 })
+    const presence = yield* Presence.make(options).pipe(
+      Effect.provideService(PresenceStorage.PresenceStorage, scripted.storage)
+    )
+    const told: Array<string> = []
+    yield* presence.onTransition(({ key, reason }) => told.push(`${key.id} ${reason}`))
+    return { presence, scripted, told, row: () => scripted.rows.session.get("s") }
+  })
+
+describe("Presence", () => {
+  it.scoped("writes a heartbeat with the next tick", () =>
+    Effect.gen(function* () {
+      const { presence, row } = yield* makeWorld()
+      assert.strictEqual(presence.beat(key, start), "online")
+      assert.deepStrictEqual(presence.lastSeen(key), { isOnline: true, lastSeenMillis: start })
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(row(), { accountId: "a", active: true, lastActiveMillis: start })
+    })
+  )
+
+  it.scoped("ends a row at once in memory and by a control write, and lets nothing older revive it", () =>
+    Effect.gen(function* () {
+      const { presence, row, scripted, told } = yield* makeWorld()
+      presence.beat(key, start)
+      yield* presence.end(key, start)
+      assert.strictEqual(scripted.batches[0]?.lane, "control")
+      assert.deepStrictEqual(row(), { accountId: "a", active: false, lastActiveMillis: start })
+      assert.deepStrictEqual(told, ["s ended"])
+      assert.strictEqual(presence.beat(key, start), "ended")
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual(row()?.active, false)
+    })
+  )
+
+  it.scoped("keeps an end that could not be written for the next tick", () =>
+    Effect.gen(function* () {
+      const { presence, row, scripted } = yield* makeWorld()
+      scripted.script.push(ScriptedStorage.failAfter(scripted, 0))
+      yield* presence.end(key, start)
+      assert.strictEqual(row()?.active, true)
+      assert.isFalse(presence.lastSeen(key)?.isOnline)
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(row()?.active, false)
+    })
+  )
+
+  it.scoped("does not revive an ended row with a batch that was taken before the end", () =>
+    Effect.gen(function* () {
+      const { presence, row, scripted } = yield* makeWorld()
+      const latch = yield* Deferred.make<void>()
+      presence.beat(key, start)
+      scripted.script.push((batch) =>
+        Effect.zipRight(Deferred.await(latch), PresenceStorage.makeMemory(scripted.rows).flush(batch))
+      )
+      yield* TestClock.adjust("5 seconds")
+      yield* presence.end(key, start + 5_000)
+      assert.strictEqual(row()?.active, false)
+      yield* Deferred.succeed(latch, undefined)
+      yield* settle
+      assert.strictEqual(row()?.active, false)
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(row()?.active, false)
+    })
+  )
+
+  it.scoped("writes the end of a row that there is no room to track", () =>
+    Effect.gen(function* () {
+      const { presence, row } = yield* makeWorld({ capacity: 1 })
+      presence.beat(PresenceKey.session("a", "other"), start)
+      assert.strictEqual(presence.connected(key), "full")
+      yield* presence.end(key, start)
+      assert.strictEqual(row()?.active, false)
+      assert.strictEqual((yield* presence.status).trackedCount, 1)
+    })
+  )
+
+  it.scoped("shows a disconnected row offline after the grace and one tick, at most", () =>
+    Effect.gen(function* () {
+      const { presence, row, told } = yield* makeWorld({ startGrace: "15 seconds" })
+      presence.connected(key)
+      yield* TestClock.adjust("20 seconds")
+      presence.disconnected(key)
+      yield* TestClock.adjust("14 seconds")
+      assert.strictEqual(row()?.active, true)
+      yield* TestClock.adjust("7 seconds")
+      assert.strictEqual(row()?.active, false)
+      assert.deepStrictEqual(told, ["s disconnected"])
+      assert.isUndefined(presence.lastSeen(key))
+    })
+  )
+
+  it.scoped("shows a silent row offline after the timeout and tells it once", () =>
+    Effect.gen(function* () {
+      const { presence, row, told } = yield* makeWorld({
+        offlineTimeout: "1 minute",
+        acceptanceWindow: "1 minute",
+        startGrace: "15 seconds"
+      })
+      presence.beat(key, start)
+      yield* TestClock.adjust("60 seconds")
+      assert.strictEqual(row()?.active, true)
+      yield* TestClock.adjust("3 minutes")
+      assert.strictEqual(row()?.active, false)
+      assert.deepStrictEqual(told, ["s silent"])
+    })
+  )
+
+  it.scoped("tells every listener, also after one of them threw, until its scope closes", () =>
+    Effect.gen(function* () {
+      const lines: Array<ScriptedStorage.Line> = []
+      const { presence, told } = yield* makeWorld()
+      yield* presence.onTransition(() => {
+        throw new Error("listener is broken")
+      })
+      const late: Array<string> = []
+      yield* Effect.scoped(presence.onTransition(() => late.push("closed")))
+      yield* presence.onTransition(({ reason }) => late.push(reason))
+      yield* presence.end(key, start).pipe(Effect.provide(ScriptedStorage.layerLog(lines)))
+      assert.deepStrictEqual(told, ["s ended"])
+      assert.deepStrictEqual(late, ["ended"])
+      assert.strictEqual(lines[0]?.code, "PresenceListenerFailed")
+    })
+  )
+
+  it.scoped("reports what it tracks, what waits since when, and how flushes go", () =>
+    Effect.gen(function* () {
+      const { presence, scripted } = yield* makeWorld()
+      presence.beat(key, start)
+      assert.deepStrictEqual(yield* presence.status, {
+        trackedCount: 1,
+        capacity: 1_000_000,
+        pendingCount: 1,
+        oldestPendingMillis: start,
+        lastFlushMillis: undefined,
+        consecutiveFlushFailures: 0
+      })
+      scripted.script.push(ScriptedStorage.failAfter(scripted, 0))
+      yield* TestClock.adjust("5 seconds")
+      assert.deepInclude(yield* presence.status, { pendingCount: 1, consecutiveFlushFailures: 1 })
+      yield* TestClock.adjust("5 seconds")
+      assert.deepInclude(yield* presence.status, {
+        pendingCount: 0,
+        oldestPendingMillis: undefined,
+        lastFlushMillis: start + 10_000
+      })
+    })
+  )
+
+  it.scoped("forgets a row that was deleted", () =>
+    Effect.gen(function* () {
+      const { presence, scripted } = yield* makeWorld()
+      presence.beat(key, start)
+      presence.forget(key)
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(scripted.batches.length, 0)
+    })
+  )
+
+  it.effect("flushes for the last time when its scope closes", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(start)
+      const rows = PresenceStorage.memoryRows()
+      rows.session.set("s", { accountId: "a", active: false, lastActiveMillis: 0 })
+      yield* Effect.map(Presence.Presence, (presence) => presence.beat(key, start)).pipe(
+        Effect.provide(Presence.layerMemory({}, rows))
+      )
+      assert.strictEqual(rows.session.get("s")?.active, true)
+    })
+  )
+
+  it.effect("refuses knobs that contradict each other, by name, from options and from a Config", () =>
+    Effect.gen(function* () {
+      const knobs = { disconnectGrace: "1 hour" } as const
+      const direct = yield* Effect.flip(Layer.launch(Presence.layerMemory(knobs)))
+      assert.strictEqual(direct._tag, "ConfigInvalid")
+      assert.match(direct.message, /disconnectGrace/)
+    })
+  )
+
+  it.scoped("runs over SQLite with the chunk of its configuration", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(start)
+      const engine = yield* Effect.acquireRelease(Effect.sync(Sqlite.open), (open) => Effect.sync(() => open.close()))
+      const log = Sqlite.makeLog()
+      const layer = Presence.layerSqlite({ chunkRows: 60 }).pipe(
+        Layer.provide([Sqlite.layerWriter(engine, log), Sqlite.layerReader(engine)])
+      )
+      const context = yield* Layer.build(layer)
+      yield* Effect.gen(function* () {
+        const presence = yield* Presence.Presence
+        for (let index = 0; index < 61; index++) {
+          Sqlite.insert(engine, "Session", { id: `s${index}`, accountId: "a", active: false, at: 1 })
+          presence.beat(PresenceKey.session("a", `s${index}`), start)
+        }
+        const tick = yield* Effect.fork(TestClock.adjust("5 seconds"))
+        yield* Fiber.join(tick)
+      }).pipe(Effect.provide(context))
+      assert.deepStrictEqual(log.rowCounts, [60, 1])
+      assert.deepStrictEqual(engine.prepare("SELECT count(*) AS n FROM Session WHERE active = 1").get(), { n: 61 })
+    })
+  )
+
+  it.effect("takes its knobs from a Config", () =>
+    Effect.gen(function* () {
+      const presence = yield* Presence.Presence
+      assert.strictEqual((yield* presence.status).capacity, PresenceConfig.defaults.capacity)
+    }).pipe(Effect.provide(Layer.provide(Presence.layerConfig(PresenceConfig.config), PresenceStorage.layerMemory())))
+  )
+})

@@ -1,0 +1,145 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import Fastify from "fastify"
+import * as path from "node:path"
+import * as FastifyPresence from "../../src/host/FastifyPresence.ts"
+import type { HostOptions } from "../../src/host/PresenceHost.ts"
+import * as Lane from "../../src/Lane.ts"
+import * as PresenceKey from "../../src/PresenceKey.ts"
+import * as ForeignLock from "../../src/testing/ForeignLock.ts"
+import * as Write from "../../src/Write.ts"
+import * as WriterError from "../../src/WriterError.ts"
+import { gate } from "../support/gate.ts"
+import { readRows, temporaryDatabase, temporaryDirectory } from "../support/temporaryFile.ts"
+
+const table = (name: string) => `CREATE TABLE ${name} (
+  id TEXT PRIMARY KEY, accountId TEXT NOT NULL,
+  active INTEGER NOT NULL DEFAULT 0, lastActiveAt INTEGER NOT NULL DEFAULT 0);`
+const tables = `${table("Session")} ${table("Machine")}`
+
+/** A server with one route that registers a machine and reports its first sign of life. */
+const house = (options: Partial<HostOptions> = {}) =>
+  Effect.gen(function* () {
+    const filename = options.filename ?? (yield* temporaryDatabase(tables))
+    const lines: Array<string> = []
+    const app = Fastify({ logger: { level: "info", stream: { write: (line: string) => lines.push(line) } } })
+    yield* Effect.addFinalizer(() => Effect.promise(() => app.close()))
+    app.register(FastifyPresence.plugin, { filename, ...options })
+    app.register(async (child) => {
+      child.post<{ readonly Params: { readonly id: string } }>("/machines/:id", async ({ params }, reply) => {
+        try {
+          const { id } = params
+          await child.presence.write(
+            Lane.control,
+            Write.statement("INSERT INTO Machine (id, accountId) VALUES (?, 'a1')", [id])
+          )
+          child.presence.beat(PresenceKey.machine("a1", id), Date.now())
+          return await reply.code(201).send({ id })
+        } catch (error) {
+          if (!WriterError.isWriterError(error)) throw error
+          return reply.code(error.isRetryable ? 503 : 409).send({ code: error._tag, written: error.written })
+        }
+      })
+    })
+    return { app, filename, lines }
+  })
+
+const machines = (filename: string) => readRows(filename, "SELECT id, active FROM Machine ORDER BY id")
+
+describe("FastifyPresence", () => {
+  it.scopedLive("decorates the server and its children, and flushes when the server closes", () =>
+    Effect.gen(function* () {
+      const { app, filename } = yield* house()
+      yield* Effect.promise(async () => app.ready())
+      const created = yield* Effect.promise(() => app.inject({ method: "POST", url: "/machines/m1" }))
+      assert.strictEqual(created.statusCode, 201)
+      const again = yield* Effect.promise(() => app.inject({ method: "POST", url: "/machines/m1" }))
+      assert.deepStrictEqual([again.statusCode, again.json()], [409, { code: "WriteRejected", written: "nothing" }])
+      assert.strictEqual(app.presence.status().presence.trackedCount, 1)
+      assert.deepStrictEqual(machines(filename), [{ id: "m1", active: 0 }])
+      yield* Effect.promise(() => app.close())
+      assert.strictEqual(app.presence.status().writer.state, "closed")
+      assert.deepStrictEqual(machines(filename), [{ id: "m1", active: 1 }])
+    })
+  )
+
+  it.scopedLive("answers a registration under a real foreign lock within the lane's deadline, and after it", () =>
+    Effect.gen(function* () {
+      const { app, filename } = yield* house()
+      yield* Effect.promise(async () => app.ready())
+      const lock = yield* Scope.make()
+      yield* Scope.extend(ForeignLock.hold(filename), lock)
+      const startedAt = Date.now()
+      const refused = yield* Effect.promise(() => app.inject({ method: "POST", url: "/machines/m1" }))
+      assert.deepStrictEqual([refused.statusCode, refused.json()], [503, { code: "DatabaseBusy", written: "nothing" }])
+      assert.isBelow(Date.now() - startedAt, 2_000)
+      yield* Scope.close(lock, Exit.void)
+      const accepted = yield* Effect.promise(() => app.inject({ method: "POST", url: "/machines/m1" }))
+      assert.strictEqual(accepted.statusCode, 201)
+    })
+  )
+
+  it.scopedLive("lets a request in flight write before it closes, over a real socket", () =>
+    Effect.gen(function* () {
+      const { app, filename } = yield* house()
+      const entered = gate()
+      const released = gate()
+      app.get("/slow", async (_, reply) => {
+        entered.open()
+        await released.promise
+        await app.presence.write(
+          Lane.control,
+          Write.statement("INSERT INTO Machine (id, accountId) VALUES ('late', 'a1')")
+        )
+        // A server that closes must not wait for an idle connection of its client.
+        return reply.header("connection", "close").send({ state: app.presence.status().writer.state })
+      })
+      const address = yield* Effect.promise(() => app.listen({ host: "127.0.0.1", port: 0 }))
+      const answer = fetch(`${address}/slow`).then((response) => response.json())
+      yield* Effect.promise(() => entered.promise)
+      const closing = app.close()
+      yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      released.open()
+      assert.deepStrictEqual(yield* Effect.promise(() => answer), { state: "open" })
+      yield* Effect.promise(() => closing)
+      assert.deepStrictEqual(machines(filename), [{ id: "late", active: 0 }])
+    })
+  )
+
+  it.scopedLive("fails ready() when the file or an option is wrong, naming it", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const missing = yield* house({ filename: path.join(directory, "no", "file.sqlite") })
+      const fault = yield* Effect.flip(Effect.tryPromise(async () => missing.app.ready()))
+      assert.deepInclude(fault.error, { _tag: "EngineFault" })
+      const invalid = yield* house({ presence: { interval: 0 } })
+      const error = yield* Effect.flip(Effect.tryPromise(async () => invalid.app.ready()))
+      assert.include(String(error.error), "interval must be a finite duration above zero")
+    })
+  )
+
+  it.scopedLive("leaves nothing open when it is registered twice", () =>
+    Effect.gen(function* () {
+      const { app, filename } = yield* house()
+      app.register(FastifyPresence.plugin, { filename })
+      const error = yield* Effect.flip(Effect.tryPromise(async () => app.ready()))
+      assert.include(String(error.error), "presence")
+      yield* Effect.promise(() => app.close())
+      assert.strictEqual(app.presence.status().writer.state, "closed")
+    })
+  )
+
+  it.scopedLive("logs through the server, with level and code", () =>
+    Effect.gen(function* () {
+      const { app, filename, lines } = yield* house({ presence: { drainTimeout: "50 millis" } })
+      yield* Effect.promise(async () => app.ready())
+      yield* ForeignLock.hold(filename)
+      app.presence.beat(PresenceKey.machine("a1", "m1"), Date.now())
+      yield* Effect.promise(() => app.close())
+      const line = lines.map((line) => JSON.parse(line)).find(({ code }) => code === "PresenceUndrained")
+      assert.deepInclude(line, { level: 40, msg: "1 presence rows stayed pending at shutdown" })
+    })
+  )
+})

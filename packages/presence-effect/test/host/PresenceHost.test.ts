@@ -1,0 +1,272 @@
+import { assert, describe, it } from "@effect/vitest"
+import Database from "better-sqlite3"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import * as path from "node:path"
+import * as PresenceHost from "../../src/host/PresenceHost.ts"
+import * as Lane from "../../src/Lane.ts"
+import * as PresenceKey from "../../src/PresenceKey.ts"
+import * as ForeignLock from "../../src/testing/ForeignLock.ts"
+import * as Write from "../../src/Write.ts"
+import * as WriterError from "../../src/WriterError.ts"
+import * as WriterPolicy from "../../src/WriterPolicy.ts"
+import { gate } from "../support/gate.ts"
+import { readRows, temporaryDatabase, temporaryDirectory } from "../support/temporaryFile.ts"
+
+const table = (name: string) => `CREATE TABLE ${name} (
+  id TEXT PRIMARY KEY, accountId TEXT NOT NULL,
+  active INTEGER NOT NULL DEFAULT 0, lastActiveAt INTEGER NOT NULL DEFAULT 0);`
+const tables = `${table("Session")} ${table("Machine")} INSERT INTO Machine (id, accountId) VALUES ('m1', 'a1')`
+const machine = PresenceKey.machine("a1", "m1")
+const insert = (id: string) =>
+  Write.statement("INSERT INTO Machine (id, accountId) VALUES (?, 'a1')", [id], { changes: 1 })
+
+/** A host on a fresh file, closed with the scope, and what it logged. */
+const house = (options: Partial<PresenceHost.HostOptions> = {}) =>
+  Effect.gen(function* () {
+    const filename = yield* temporaryDatabase(tables)
+    const lines: Array<PresenceHost.LogLine> = []
+    const host = yield* Effect.acquireRelease(
+      Effect.promise(() => PresenceHost.start({ filename, onLog: (line) => lines.push(line), ...options })),
+      (host) => Effect.promise(() => host.close())
+    )
+    return { filename, host, lines }
+  })
+
+/** What a promise rejects with. */
+const rejection = (promise: Promise<unknown>): Effect.Effect<unknown> =>
+  Effect.promise(() =>
+    promise.then(
+      () => assert.fail("the promise was kept"),
+      (reason: unknown) => reason
+    )
+  )
+
+describe("PresenceHost", () => {
+  it.scopedLive("answers a heartbeat at once and has it in the file when it closes", () =>
+    Effect.gen(function* () {
+      const { filename, host } = yield* house()
+      const now = Date.now()
+      assert.strictEqual(host.beat(machine, now), "online")
+      assert.strictEqual(host.beat(machine, now), "alive")
+      assert.deepStrictEqual(host.lastSeen(machine), { isOnline: true, lastSeenMillis: now })
+      assert.deepStrictEqual(readRows(filename, "SELECT active FROM Machine"), [{ active: 0 }])
+      assert.deepInclude(host.status().presence, { trackedCount: 1, pendingCount: 1 })
+      yield* Effect.promise(() => host.close())
+      assert.deepStrictEqual(readRows(filename, "SELECT active, lastActiveAt FROM Machine"), [
+        { active: 1, lastActiveAt: now }
+      ])
+    })
+  )
+
+  it.scopedLive("counts connections, ends a row at once in the file, tells who listens, and forgets", () =>
+    Effect.gen(function* () {
+      const { filename, host } = yield* house()
+      const heard: Array<string> = []
+      const stop = host.onTransition(({ key, reason }) => heard.push(`${key.id} ${reason}`))
+      const deaf = host.onTransition(() => heard.push("never"))
+      deaf()
+      deaf()
+      assert.strictEqual(host.connected(machine), "online")
+      host.disconnected(machine)
+      yield* Effect.promise(() => host.end(machine, Date.now()))
+      assert.deepStrictEqual(readRows(filename, "SELECT active FROM Machine"), [{ active: 0 }])
+      assert.deepStrictEqual(heard, ["m1 ended"])
+      stop()
+      host.forget(machine)
+      assert.isUndefined(host.lastSeen(machine))
+    })
+  )
+
+  it.scopedLive("commits a write and gives back its decoded value", () =>
+    Effect.gen(function* () {
+      const { filename, host } = yield* house()
+      const value = yield* Effect.promise(() =>
+        host.write(
+          Lane.control,
+          Write.map(insert("m2"), ({ changes }) => changes)
+        )
+      )
+      assert.strictEqual(value, 1)
+      assert.deepStrictEqual(readRows(filename, "SELECT count(*) AS count FROM Machine"), [{ count: 2 }])
+      assert.isDefined(host.status().writer.lastCommitMillis)
+    })
+  )
+
+  it.scopedLive("rejects with the typed failure itself", () =>
+    Effect.gen(function* () {
+      const { host } = yield* house()
+      const error = yield* rejection(host.write(Lane.control, insert("m1")))
+      assert.instanceOf(error, WriterError.WriteRejected)
+      assert.isTrue(WriterError.isWriterError(error))
+      assert.deepInclude(error, { _tag: "WriteRejected", code: "SQLITE_CONSTRAINT_PRIMARYKEY", written: "nothing" })
+      const stranger = yield* rejection(host.write(Lane.make("replication"), insert("m3")))
+      assert.include(String(stranger), "no lane replication, only control, data")
+    })
+  )
+
+  it.scopedLive("meets a real foreign lock: refused within the lane's deadline, beats kept, all well after it", () =>
+    Effect.gen(function* () {
+      const { filename, host } = yield* house({ presence: { interval: "20 millis" } })
+      const lock = yield* Scope.make()
+      yield* Scope.extend(ForeignLock.hold(filename), lock)
+      const now = Date.now()
+      assert.strictEqual(host.beat(machine, now), "online")
+      const error = yield* rejection(host.write(Lane.control, insert("m2")))
+      assert.deepInclude(error, { _tag: "DatabaseBusy", lane: Lane.control, written: "nothing" })
+      assert.isBelow(Date.now() - now, 2_000)
+      assert.isAbove(host.status().presence.consecutiveFlushFailures, 0)
+      assert.strictEqual(host.status().presence.pendingCount, 1)
+      yield* Scope.close(lock, Exit.void)
+      yield* Effect.promise(() => host.write(Lane.control, insert("m2")))
+      yield* Effect.promise(() => host.close())
+      assert.deepStrictEqual(readRows(filename, "SELECT id, active FROM Machine ORDER BY id"), [
+        { id: "m1", active: 1 },
+        { id: "m2", active: 0 }
+      ])
+    })
+  )
+
+  describe("withPermit", () => {
+    it.scopedLive("keeps the writer out while a client of the host writes, one body at a time", () =>
+      Effect.gen(function* () {
+        const { filename, host } = yield* house()
+        const own = new Database(filename, { timeout: 0 })
+        let inside = 0
+        const body = async (id: string) => {
+          assert.strictEqual(++inside, 1)
+          own.exec("BEGIN IMMEDIATE")
+          own.prepare("INSERT INTO Machine (id, accountId) VALUES (?, 'a1')").run(id)
+          await new Promise((resolve) => setImmediate(resolve))
+          own.exec("COMMIT")
+          inside--
+          return id
+        }
+        const results = yield* Effect.promise(() =>
+          Promise.all([
+            host.withPermit(Lane.data, () => body("one")),
+            host.write(Lane.control, insert("two")),
+            host.withPermit(Lane.data, () => body("three")),
+            host.withPermit(Lane.control, () => body("four"))
+          ])
+        )
+        own.close()
+        assert.deepStrictEqual([results[0], results[2], results[3]], ["one", "three", "four"])
+        assert.deepStrictEqual(readRows(filename, "SELECT count(*) AS count FROM Machine"), [{ count: 5 }])
+      })
+    )
+
+    it.scopedLive("rejects with what the body rejects with, after trying a busy database again", () =>
+      Effect.gen(function* () {
+        const { host } = yield* house()
+        const mine = new Error("mine")
+        const failing = () => Promise.reject(mine)
+        assert.strictEqual(yield* rejection(host.withPermit(Lane.data, failing)), mine)
+        const throwing = () => {
+          throw mine
+        }
+        assert.strictEqual(yield* rejection(host.withPermit(Lane.data, throwing)), mine)
+        let attempts = 0
+        const busy = Object.assign(new Error("locked"), { code: "SQLITE_BUSY" })
+        const flaky = () => (++attempts < 3 ? Promise.reject(busy) : Promise.resolve(attempts))
+        assert.strictEqual(yield* Effect.promise(() => host.withPermit(Lane.control, flaky)), 3)
+      })
+    )
+
+    it.scopedLive("lets the caller go at the hold limit, keeps the permit, and aborts the body when it closes", () =>
+      Effect.gen(function* () {
+        const policy: WriterPolicy.WriterPolicy = {
+          ...WriterPolicy.defaults,
+          lanes: WriterPolicy.defaults.lanes.map((lane) => ({
+            ...lane,
+            holdLimit: "50 millis",
+            acquireTimeout: "50 millis",
+            deadline: "10 seconds"
+          }))
+        }
+        const { host } = yield* house({ policy, wal: { drainTimeout: "50 millis" } })
+        const forever = gate()
+        let signal: AbortSignal | undefined
+        const stuck = host.withPermit(Lane.data, (given) => {
+          signal = given
+          return forever.promise
+        })
+        assert.deepInclude(yield* rejection(stuck), { _tag: "WriteUnconfirmed", reason: "hold-limit" })
+        assert.deepInclude(host.status().writer.holder, { lane: Lane.data })
+        assert.deepInclude(yield* rejection(host.write(Lane.control, insert("m2"))), { _tag: "PermitTimeout" })
+        assert.isFalse(signal?.aborted)
+        yield* Effect.promise(() => host.close())
+        assert.isTrue(signal?.aborted)
+      })
+    )
+  })
+
+  describe("close", () => {
+    it.scopedLive("may be called twice, and refuses writes from then on, typed", () =>
+      Effect.gen(function* () {
+        const { host } = yield* house()
+        const first = host.close()
+        assert.strictEqual(host.close(), first)
+        yield* Effect.promise(() => first)
+        assert.strictEqual(host.close(), first)
+        assert.strictEqual(host.status().writer.state, "closed")
+        assert.instanceOf(yield* rejection(host.write(Lane.control, insert("m2"))), WriterError.WriterClosed)
+        assert.instanceOf(yield* rejection(host.withPermit(Lane.control, async () => 1)), WriterError.WriterClosed)
+        assert.strictEqual(host.beat(machine, Date.now()), "online")
+        yield* Effect.promise(() => host.end(machine, Date.now()))
+      })
+    )
+
+    it.scopedLive("waits for a body that holds the permit", () =>
+      Effect.gen(function* () {
+        const { host } = yield* house()
+        const hold = gate<string>()
+        const entered = gate()
+        const running = host.withPermit(Lane.maintenance, () => {
+          entered.open()
+          return hold.promise
+        })
+        yield* Effect.promise(() => entered.promise)
+        const closing = host.close().then(() => "closed")
+        const soon = new Promise((resolve) => setTimeout(resolve, 100)).then(() => "still open")
+        assert.strictEqual(yield* Effect.promise(() => Promise.race([closing, soon])), "still open")
+        hold.open("done")
+        assert.strictEqual(yield* Effect.promise(() => running), "done")
+        assert.strictEqual(yield* Effect.promise(() => closing), "closed")
+      })
+    )
+
+    it.scopedLive("closes in time under a foreign lock and says what stayed unwritten", () =>
+      Effect.gen(function* () {
+        const { filename, host, lines } = yield* house({ presence: { drainTimeout: "100 millis" } })
+        yield* ForeignLock.hold(filename)
+        host.beat(machine, Date.now())
+        const startedAt = Date.now()
+        yield* Effect.promise(() => host.close())
+        assert.isBelow(Date.now() - startedAt, 5_000)
+        const line = lines.find(({ fields }) => fields["code"] === "PresenceUndrained")
+        assert.deepInclude(line, { level: "warn", message: "1 presence rows stayed pending at shutdown" })
+      })
+    )
+  })
+
+  describe("start", () => {
+    it.scopedLive("rejects typed when the file, the tables or an option is wrong", () =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        const filename = yield* temporaryDatabase(tables)
+        const empty = yield* temporaryDatabase("CREATE TABLE Other (id)")
+        const tag = (options: PresenceHost.HostOptions) =>
+          Effect.map(
+            rejection(PresenceHost.start({ onLog: () => undefined, ...options })),
+            (error) => (error as { readonly _tag?: unknown })._tag
+          )
+        assert.strictEqual(yield* tag({ filename: path.join(directory, "no", "file.sqlite") }), "EngineFault")
+        assert.strictEqual(yield* tag({ filename: empty }), "StorageUnreadable")
+        assert.strictEqual(yield* tag({ filename, policy: { lanes: [], bypassLimit: 1 } }), "PolicyInvalid")
+        assert.strictEqual(yield* tag({ filename, presence: { capacity: 0 } }), "ConfigInvalid")
+      })
+    )
+  })
+})
