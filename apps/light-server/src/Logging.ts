@@ -83,8 +83,10 @@ const lineOf = ({ annotations, cause, logLevel, message }: Logger.Logger.Options
   if (!Cause.isEmpty(cause)) fields["error"] = cleanText(Cause.pretty(cause))
   const level = levelNames[logLevel.label] ?? "info"
   const text = cleanText(texts.join(" "))
-  // Ids and times differ from line to line; what is left says of which kind it is.
-  const kind = ["route", "status", "lane"].map((name) => String(fields[name] ?? ""))
+  // Ids and times differ from line to line; what is left says of which kind it is. A line without a code of its
+  // own is of the kind that all its fields make.
+  const names = fields["code"] === "LOG" ? Object.keys(fields).toSorted() : ["route", "status", "lane"]
+  const kind = names.map((name) => String(fields[name] ?? ""))
   return { level, key: [level, fields["code"], text, ...kind].join("\u0000"), fields, message: text }
 }
 

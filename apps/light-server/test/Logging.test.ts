@@ -61,6 +61,21 @@ describe("Logging", () => {
     })
   )
 
+  it.effect("keeps lines without a code apart by all they say", () =>
+    Effect.gen(function* () {
+      const applied = (migration: string) => Effect.logInfo("applied").pipe(Effect.annotateLogs({ migration }))
+      const lines = yield* logged(Effect.all([applied("1"), applied("2"), applied("1")], { discard: true }))
+      assert.deepStrictEqual(
+        lines.map(({ migration, repeated }) => [migration, repeated]),
+        [
+          ["1", undefined],
+          ["2", undefined],
+          ["1", 1]
+        ]
+      )
+    })
+  )
+
   it.effect("never writes a token, a key or a body, wherever they are", () =>
     Effect.gen(function* () {
       const token = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJjYW5hcnkifQ.canary-signature"

@@ -7,6 +7,7 @@ import * as SqliteWriter from "presence-effect/SqliteWriter"
 import * as SimulatedConnection from "presence-effect/testing/SimulatedConnection"
 import * as WriterProbe from "presence-effect/testing/WriterProbe"
 import * as Write from "presence-effect/Write"
+import type { WriterError } from "presence-effect/WriterError"
 import * as WriterPolicy from "presence-effect/WriterPolicy"
 
 // #region policy
@@ -36,10 +37,12 @@ export const standby = WriterPolicy.reorder(policy, [replication])
 // #endregion
 
 /** One write per lane, all waiting while the engine is busy with another: in which order are they served? */
-export const servingOrder = (policy: WriterPolicy.WriterPolicy): Effect.Effect<ReadonlyArray<string>> =>
+export const servingOrder = (
+  policy: WriterPolicy.WriterPolicy
+): Effect.Effect<ReadonlyArray<string>, WriterPolicy.PolicyInvalid | WriterError> =>
   Effect.gen(function* () {
     const engine = yield* SimulatedConnection.make()
-    const house = SqliteWriter.layer(policy).pipe(Layer.provide(engine.layer), Layer.orDie)
+    const house = SqliteWriter.layer(policy).pipe(Layer.provide(engine.layer))
     return yield* Effect.gen(function* () {
       const writer = yield* SqliteWriter.SqliteWriter
       engine.stall()
@@ -52,5 +55,5 @@ export const servingOrder = (policy: WriterPolicy.WriterPolicy): Effect.Effect<R
       yield* holder
       yield* waiting
       return engine.committed.flatMap(({ writes }) => writes.flat().map(({ sql }) => sql)).slice(1)
-    }).pipe(Effect.orDie, Effect.provide(house))
+    }).pipe(Effect.provide(house))
   })

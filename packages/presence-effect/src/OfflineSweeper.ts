@@ -88,7 +88,7 @@ export const make = (
 
     const sweepPage = (page: StalePage, cutoffMillis: number) =>
       Effect.uninterruptibleMask((restore) => {
-        const keys = page.rows.map(({ key }) => key)
+        const keys = page.rows.map(({ key }) => key).filter((key) => !registry.isHeld(key))
         if (keys.length === 0) return Effect.void
         // What was committed is told, also when the scope closes now.
         return Effect.flatMap(restore(storage.markOffline(keys, cutoffMillis)), (changed) => {

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
@@ -7,10 +8,17 @@ import * as FlushBatch from "../src/FlushBatch.ts"
 import * as caseUpdate from "../src/internal/caseUpdate.ts"
 import * as Lane from "../src/Lane.ts"
 import type { PresenceKind } from "../src/PresenceKey.ts"
+import * as SqliteInProcess from "../src/node/SqliteInProcess.ts"
+import * as SqliteReader from "../src/node/SqliteReader.ts"
+import * as SqliteThread from "../src/node/SqliteThread.ts"
+import { PresenceStorage } from "../src/PresenceStorage.ts"
 import * as SqlitePresenceStorage from "../src/SqlitePresenceStorage.ts"
+import * as SqliteWriter from "../src/SqliteWriter.ts"
+import * as WriterPolicy from "../src/WriterPolicy.ts"
 import type { World } from "./contract/PresenceStorageContract.ts"
 import { presenceStorageContract } from "./contract/PresenceStorageContract.ts"
 import * as Sqlite from "./support/sqliteStorage.ts"
+import { temporaryDatabase } from "./support/temporaryFile.ts"
 
 const start = 1_800_000_000_000
 const hour = 3_600_000
@@ -59,6 +67,35 @@ presenceStorageContract(
   makeWorld((millis) => millis)
 )
 presenceStorageContract("SQLite, ISO text", makeWorld(iso))
+
+/** The real writer on a file, with the engine of `layerEngine`. */
+const makeFileWorld = (layerEngine: typeof SqliteInProcess.layer) =>
+  Effect.gen(function* () {
+    const filename = yield* temporaryDatabase("")
+    const engine = yield* Effect.acquireRelease(
+      Effect.sync(() => Sqlite.open(filename)),
+      (open) => Effect.sync(() => open.close())
+    )
+    const layer = SqlitePresenceStorage.layer({ chunkRows: 60 }).pipe(
+      Layer.provide(SqliteReader.layer({ filename })),
+      Layer.provide(SqliteWriter.layer(WriterPolicy.defaults)),
+      Layer.provide(layerEngine({ filename }))
+    )
+    const context = yield* Layer.build(layer)
+    return {
+      storage: Context.get(context, PresenceStorage),
+      insert: (kind, id, accountId, row) =>
+        Sqlite.insert(engine, tableOf(kind), { id, accountId, active: row.active, at: row.lastActiveMillis }),
+      read: (kind, id) => {
+        const row = stored(engine, kind, id)
+        return row === undefined ? undefined : { active: row.active === 1, lastActiveMillis: Number(row.lastActiveAt) }
+      },
+      chunkRows: 60
+    } satisfies World
+  })
+
+presenceStorageContract("SQLite, writer in process", makeFileWorld(SqliteInProcess.layer))
+presenceStorageContract("SQLite, writer in a thread", makeFileWorld(SqliteThread.layer))
 
 const entry = (id: string, seenAtMillis: number, state: FlushState = "alive"): FlushEntry => ({
   kind: "session",

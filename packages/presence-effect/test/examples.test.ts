@@ -83,3 +83,30 @@ describe("examples", () => {
     assert.deepStrictEqual(fs.readdirSync(path.join(import.meta.dirname, "../examples")).toSorted(), run)
   })
 })
+
+describe("README", () => {
+  const folder = path.join(import.meta.dirname, "..")
+  const isCode = (line: string) => line !== "" && !/^(\/\/ #(region|endregion)|import .* from "\.\/)/.test(line)
+  /** The code as it reads, whatever its indentation. Left out: marks of regions, what examples import of each other. */
+  const flat = (text: string) =>
+    text
+      .split("\n")
+      .map((line) => line.trim())
+      .filter(isCode)
+      .join("\n")
+  const readme = fs.readFileSync(path.join(folder, "README.md"), "utf8")
+  const blocks = [...readme.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, code = ""]) => flat(code))
+  const examples = fs
+    .readdirSync(path.join(folder, "examples"))
+    .map((file) => flat(fs.readFileSync(path.join(folder, "examples", file), "utf8")))
+
+  it("shows code of every example", () => {
+    const shown = examples.filter((example) => blocks.some((block) => example.includes(block)))
+    assert.lengthOf(shown, examples.length)
+  })
+
+  it("shows no code that is not in an example", () => {
+    const foreign = blocks.filter((block) => !examples.some((example) => example.includes(block)))
+    assert.deepStrictEqual(foreign, [])
+  })
+})

@@ -97,8 +97,11 @@ const needsWriting = (
  *
  * Foreign keys are off meanwhile: Prisma redefines a table by dropping it, and with foreign keys on that deletes the
  * rows of cascading children. The pragma does nothing inside a transaction, so it comes first.
+ *
+ * @category combinators
+ * @since 0.1.0
  */
-const transaction = <A, E>(
+export const transaction = <A, E>(
   connection: DatabaseFile.Connection,
   body: Effect.Effect<A, E>
 ): Effect.Effect<A, E | DatabaseFault> => {

@@ -79,6 +79,8 @@ export interface Options {
   readonly flushInterval: Duration.DurationInput
   /** Time between two looks at the disk and the file, and the shortest time between two heartbeats. */
   readonly tick?: Duration.DurationInput
+  /** Room left on the disk, `undefined` when nobody knows. Asked of the system, unless given. */
+  readonly diskFreeBytes?: Effect.Effect<number | undefined>
 }
 
 const beatRow =
@@ -161,7 +163,7 @@ const make = (options: Options) =>
       if (first !== undefined && now !== first) {
         yield* Deferred.fail(replaced, new DatabaseReplaced({ path: options.databaseFile }))
       }
-      diskFreeBytes = yield* freeBytes(options.databaseFile)
+      diskFreeBytes = yield* options.diskFreeBytes ?? freeBytes(options.databaseFile)
       if (diskFreeBytes !== undefined) yield* Metric.set(ServerMetrics.diskFreeBytes, diskFreeBytes)
       const { isReady, checks } = yield* report
       yield* Metric.set(ServerMetrics.ready, isReady ? 1 : 0)

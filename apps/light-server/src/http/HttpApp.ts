@@ -88,6 +88,15 @@ export interface Options {
   readonly answerLimit?: Duration.DurationInput
 }
 
+/** Pages of this server load from this server only, also over plain HTTP on the loopback. */
+const contentSecurityPolicy = {
+  "default-src": ["'self'"],
+  "base-uri": ["'none'"],
+  "form-action": ["'none'"],
+  "frame-ancestors": ["'none'"],
+  "object-src": ["'none'"]
+}
+
 const welcome = "Welcome to Happier Server!"
 
 const create = (options: Options): FastifyInstance =>
@@ -189,7 +198,11 @@ export const make = (options: Options = {}) =>
     addErrorBodies(fastify, runtime)
     addObservation(fastify, runtime)
     const isDraining = addDraining(fastify)
-    fastify.register(helmet)
+    fastify.register(helmet, {
+      contentSecurityPolicy: { useDefaults: false, directives: contentSecurityPolicy },
+      // TLS ends in front of this server, and who ends it knows whether it will go on doing so.
+      strictTransportSecurity: false
+    })
     const origins = options.corsOrigins ?? []
     if (origins.length > 0) fastify.register(cors, { origin: origins.includes("*") ? "*" : [...origins] })
     fastify.get("/", (_, reply) => reply.type("text/plain; charset=utf-8").send(welcome))

@@ -121,6 +121,7 @@ describe("Tokens", () => {
             .encode(),
           "signed with a shared secret": yield* sign("HS256", new TextEncoder().encode(secret.repeat(2))),
           "signed with another key": yield* sign("EdDSA", privateKey),
+          "under another name of the algorithm": yield* sign("Ed25519", signingKey),
           "of another issuer": yield* forged((token) => token.setIssuer("handy")),
           "for another audience": yield* forged((token) => token.setAudience("others")),
           expired: yield* forged((token) => token.setExpirationTime(-10 * 86_400)),

@@ -52,6 +52,8 @@ describe("HttpApp", () => {
       assert.strictEqual(response.body, "Welcome to Happier Server!")
       assert.include(response.headers["content-type"], "text/plain")
       assert.strictEqual(response.headers["x-content-type-options"], "nosniff")
+      assert.include(response.headers["content-security-policy"], "default-src 'self'")
+      assert.isUndefined(response.headers["strict-transport-security"])
       assert.isUndefined(response.headers["access-control-allow-origin"])
     }).pipe(Effect.provide(App()))
   )

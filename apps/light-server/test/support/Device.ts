@@ -77,6 +77,7 @@ export interface Handshake {
 /** A socket that begins to connect, and comes back by itself as clients do, until the scope closes. */
 export const dial = (url: string, auth: Handshake): Effect.Effect<Line, never, Scope.Scope> =>
   Effect.gen(function* () {
+    const fiberId = yield* Effect.fiberId
     const heard: Array<Heard> = []
     const waiters = new Set<{ readonly isMeant: (heard: Heard) => boolean; readonly found: Deferred.Deferred<Heard> }>()
     const hear = (item: Heard) => {
@@ -111,14 +112,13 @@ export const dial = (url: string, auth: Handshake): Effect.Effect<Line, never, S
       Effect.suspend(() => {
         const known = heard.slice(from).find(isMeant)
         if (known !== undefined) return Effect.succeed(known)
-        const waiter = { isMeant, found: Deferred.unsafeMake<Heard>(waiterFiber) }
+        const waiter = { isMeant, found: Deferred.unsafeMake<Heard>(fiberId) }
         waiters.add(waiter)
         return Effect.ensuring(
           Deferred.await(waiter.found),
           Effect.sync(() => waiters.delete(waiter))
         )
       })
-    const waiterFiber = yield* Effect.fiberId
     const ask: Line["ask"] = (event, ...args) =>
       Effect.async((resume) => void socket.emit(event, ...args, (answer: unknown) => resume(Effect.succeed(answer))))
     return { socket, heard, until, ask, settled: Effect.asVoid(ask("ping")) }

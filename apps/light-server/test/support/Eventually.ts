@@ -1,7 +1,7 @@
 /**
  * Waiting for something that nobody announces: a row in a file, a status.
  */
-import { Duration, Effect, Schedule } from "effect"
+import { Cause, Duration, Effect, Schedule } from "effect"
 
 /** Asks again until the answer is the meant one, and says how long that took. Dies when it takes longer than `within`. */
 export const until = <A, E>(
@@ -16,9 +16,9 @@ export const until = <A, E>(
     Effect.map(() => last as A),
     Effect.timed,
     Effect.map(([duration, answer]) => ({ answer, millis: Math.round(Duration.toMillis(duration)) })),
-    Effect.timeoutOrElse({
+    Effect.timeoutFailCause({
       duration: within,
-      onTimeout: () => Effect.dieMessage(`not within ${Duration.format(within)}, but ${JSON.stringify(last)}`)
+      onTimeout: () => Cause.die(new Error(`not within ${Duration.format(within)}, but ${JSON.stringify(last)}`))
     })
   )
 }

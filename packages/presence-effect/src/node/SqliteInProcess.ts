@@ -14,7 +14,7 @@ import { EngineFault, SqliteConnection } from "../SqliteConnection.ts"
 import * as FileIdentity from "./FileIdentity.ts"
 import * as Engine from "./sqliteEngine.ts"
 import type { SqliteOptions } from "./SqliteOptions.ts"
-import { engineOptions } from "./SqliteOptions.ts"
+import { engineOptions, retryBusyOpen } from "./SqliteOptions.ts"
 
 const openEngine = (options: SqliteOptions): Effect.Effect<Engine.Engine, EngineFault, Scope.Scope> =>
   Effect.acquireRelease(
@@ -23,7 +23,7 @@ const openEngine = (options: SqliteOptions): Effect.Effect<Engine.Engine, Engine
       catch: (fault) => new EngineFault(fault as Engine.Fault)
     }),
     (engine) => Effect.sync(engine.close)
-  )
+  ).pipe(retryBusyOpen(options))
 
 const orFault = <A extends object>(reply: A | Engine.Fault): Effect.Effect<A, EngineFault> =>
   Engine.isFault(reply) ? Effect.fail(new EngineFault(reply)) : Effect.succeed(reply)

@@ -3,6 +3,11 @@
  *
  * @since 0.1.0
  */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import { isBusyCode } from "../internal/sqliteFault.ts"
+import type { EngineFault } from "../SqliteConnection.ts"
 import type { EngineOptions } from "./sqliteEngine.ts"
 
 /**
@@ -14,6 +19,8 @@ export interface SqliteOptions {
   readonly filename: string
   /** Upper bound of the log file after it was emptied, in bytes. Default 64 MiB; -1 for none. */
   readonly journalSizeLimitBytes?: number
+  /** How long opening is tried again while another connection holds the file. Default 5 s. */
+  readonly openTimeout?: Duration.DurationInput
 }
 
 /** @internal */
@@ -21,3 +28,20 @@ export const engineOptions = (options: SqliteOptions): EngineOptions => ({
   filename: options.filename,
   journalSizeLimitBytes: options.journalSizeLimitBytes ?? 64 * 1024 * 1024
 })
+
+/**
+ * Tries to open again while the file is busy: two connections that bring a new
+ * file into WAL mode at once are in each other's way, and so is a backup.
+ *
+ * @internal
+ */
+export const retryBusyOpen =
+  (options: SqliteOptions) =>
+  <A, R>(open: Effect.Effect<A, EngineFault, R>): Effect.Effect<A, EngineFault, R> =>
+    Effect.retry(open, {
+      schedule: Schedule.intersect(
+        Schedule.spaced("10 millis"),
+        Schedule.recurUpTo(Duration.decode(options.openTimeout ?? "5 seconds"))
+      ),
+      while: ({ code }) => isBusyCode(code)
+    })

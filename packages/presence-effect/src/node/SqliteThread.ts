@@ -23,7 +23,7 @@ import { EngineFault, SqliteConnection } from "../SqliteConnection.ts"
 import * as FileIdentity from "./FileIdentity.ts"
 import * as Engine from "./sqliteEngine.ts"
 import type { SqliteOptions } from "./SqliteOptions.ts"
-import { engineOptions } from "./SqliteOptions.ts"
+import { engineOptions, retryBusyOpen } from "./SqliteOptions.ts"
 import type { Reply, Request } from "./sqliteThreadProtocol.ts"
 
 /**
@@ -90,7 +90,7 @@ const makeThread = (name: string, options: SqliteThreadOptions): Effect.Effect<T
       const opening = Effect.gen(function* () {
         const manager = yield* Worker.WorkerManager
         const thread = yield* manager.spawn<Request, Reply, never>({})
-        yield* ask(thread, { _tag: "Open", options: engineOptions(options) })
+        yield* retryBusyOpen(options)(ask(thread, { _tag: "Open", options: engineOptions(options) }))
         current = thread
       }).pipe(
         Effect.catchTag("WorkerError", (error) => Effect.fail(lost(`the ${name} thread: ${error.message}`, "queued"))),

@@ -1,5 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import Database from "better-sqlite3"
+import type { DurationInput } from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
@@ -27,7 +28,10 @@ const ids = (filename: string) => readRows(filename, "SELECT id FROM Parent ORDE
 
 /** What every adapter of `SqliteConnection` on a real file must do. */
 export const suite = (
-  make: (filename: string) => Effect.Effect<SqliteConnection["Type"], EngineFault, Scope.Scope>
+  make: (
+    filename: string,
+    options?: { readonly openTimeout: DurationInput }
+  ) => Effect.Effect<SqliteConnection["Type"], EngineFault, Scope.Scope>
 ): void => {
   const open = Effect.gen(function* () {
     const filename = yield* temporaryDatabase(schema)
@@ -212,6 +216,25 @@ export const suite = (
       const fault = yield* Effect.flip(Effect.scoped(make(noDatabase)))
       assert.strictEqual(fault.code, "SQLITE_NOTADB")
       assert.include(fs.readFileSync(noDatabase, "utf8"), "this is no database")
+    })
+  )
+
+  it.scopedLive("waits for a file that another connection holds for a while, and opens a new one in WAL mode", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const filename = path.join(directory, "new.sqlite")
+      const foreign = new Database(filename)
+      foreign.exec("CREATE TABLE Parent (id INTEGER PRIMARY KEY, name TEXT)")
+      foreign.exec("BEGIN EXCLUSIVE")
+      const opening = yield* Effect.fork(make(filename))
+      const fault = yield* Effect.flip(make(filename, { openTimeout: "50 millis" }))
+      assert.strictEqual(fault.code, "SQLITE_BUSY")
+      assert.isNull(opening.unsafePoll())
+      foreign.exec("COMMIT")
+      foreign.close()
+      const connection = yield* Fiber.join(opening)
+      assert.deepStrictEqual(tags(yield* connection.run([[insert(1)]], "power-loss")), ["Done"])
+      assert.deepStrictEqual(readRows(filename, "PRAGMA journal_mode"), [{ journal_mode: "wal" }])
     })
   )
 

@@ -3,5 +3,5 @@ import * as SqliteInProcess from "../../src/node/SqliteInProcess.ts"
 import * as Contract from "../contract/SqliteConnectionContract.ts"
 
 describe("SqliteInProcess", () => {
-  Contract.suite((filename) => SqliteInProcess.make({ filename }))
+  Contract.suite((filename, options) => SqliteInProcess.make({ filename, ...options }))
 })

@@ -15,7 +15,7 @@ const insert = (id: number) => [{ sql: "INSERT INTO T VALUES (?)", params: [id],
 const untilUp = Effect.retry({ schedule: Schedule.spaced("5 millis"), times: 2_000 })
 
 describe("SqliteThread", () => {
-  Contract.suite((filename) => SqliteThread.make({ filename }))
+  Contract.suite((filename, options) => SqliteThread.make({ filename, ...options }))
 
   it.scopedLive("fails what is in a thread that dies, as lost, and starts another one", () =>
     Effect.gen(function* () {

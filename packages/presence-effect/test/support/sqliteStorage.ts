@@ -26,8 +26,9 @@ CREATE UNIQUE INDEX "${table}_accountId_id_key" ON "${table}"("accountId", "id")
 
 export const ddl = tableDdl("Session") + tableDdl("Machine")
 
-export const open = (): Engine => {
-  const engine = new Database(":memory:")
+export const open = (filename = ":memory:"): Engine => {
+  const engine = new Database(filename)
+  engine.pragma("journal_mode = WAL")
   engine.exec(ddl)
   return engine
 }
