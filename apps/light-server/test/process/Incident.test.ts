@@ -1,5 +1,3 @@
-import { createRequire } from "node:module"
-const require_ = createRequire(import.meta.url)
 /**
  * Goal: heartbeats never keep a registration waiting, and a foreign lock costs
  * a moment and nothing else.
@@ -110,7 +108,7 @@ layer(BuiltServer.layer(environment), { excludeTestServices: true, timeout: "60 
         yield* Effect.forEach([1, 2], () =>
           Effect.forEach(accounts, ({ pulses, watcher }, index) =>
             Effect.zipRight(
-              hasHeardAll(watcher, pulses, marks[index]),
+              hasHeardAll(watcher, pulses, marks[index] ?? 0),
               Effect.sync(() => (marks[index] = watcher.heard.length))
             )
           )
@@ -156,7 +154,6 @@ layer(BuiltServer.layer(environment), { excludeTestServices: true, timeout: "60 
               (registration) => registration,
               { concurrency: "unbounded" }
             )
-            console.log(Date.now(), log.answers.length, (await_ => require_("node:child_process").execSync("cat /proc/locks; ps aux | grep better-sqlite3 | head -3").toString())(0))
             yield* Effect.sleep("3 seconds")
             return from
           })

@@ -22,13 +22,17 @@ export interface AckLog {
 export const make = (): AckLog => {
   const acknowledged = new Set<string>()
   const answers: Array<Answer> = []
-  const register: AckLog["register"] = (device, id = randomUUID()) =>
-    Effect.tap(device.post("/v1/machines", { id, metadata: `metadata of ${id}` }), (answer) =>
-      Effect.sync(() => {
-        answers.push(answer)
-        if (answer.status === 200 && answer.body["machine"]?.id === id) acknowledged.add(id)
-      })
-    )
+  const register: AckLog["register"] = (device, known) =>
+    // Suspended, so that each run of the effect registers a machine of its own.
+    Effect.suspend(() => {
+      const id = known ?? randomUUID()
+      return Effect.tap(device.post("/v1/machines", { id, metadata: `metadata of ${id}` }), (answer) =>
+        Effect.sync(() => {
+          answers.push(answer)
+          if (answer.status === 200 && answer.body["machine"]?.id === id) acknowledged.add(id)
+        })
+      )
+    })
   return {
     acknowledged,
     answers,
