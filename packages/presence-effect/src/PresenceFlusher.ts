@@ -245,7 +245,6 @@ export const make = (
     const journal = makeJournal()
     const flush = makeFlush(registry, storage, journal, options.onTransitions)
     const gate = yield* Effect.makeSemaphore(1)
-    let isClosing = false
 
     const flushAll = Effect.gen(function* () {
       const report = yield* flush(() => registry.takeDirty())
@@ -267,7 +266,6 @@ export const make = (
     )
 
     const drain = Effect.gen(function* () {
-      isClosing = true
       // Finalizers are uninterruptible; without the last step the timeout would wait for the flush.
       yield* lastFlush.pipe(Effect.timeoutOption(drainTimeout), Effect.interruptible)
       yield* publish(registry)
@@ -278,12 +276,7 @@ export const make = (
       )
     })
 
-    yield* Effect.forkScoped(
-      Effect.schedule(
-        Effect.suspend(() => (isClosing ? Effect.void : tick)),
-        Schedule.spaced(interval)
-      )
-    )
+    yield* Effect.forkScoped(Effect.schedule(tick, Schedule.spaced(interval)))
     // Registered after the fiber, so it runs before the fiber is stopped: a tick under way may end.
     yield* Effect.addFinalizer(() => drain)
 

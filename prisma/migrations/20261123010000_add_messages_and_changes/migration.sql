@@ -58,6 +58,12 @@ CREATE TABLE "TokenRevocation" (
     CONSTRAINT "TokenRevocation_accountId_fkey" FOREIGN KEY ("accountId") REFERENCES "Account" ("id") ON DELETE CASCADE ON UPDATE CASCADE
 );
 
+-- CreateTable
+CREATE TABLE "ServerHeartbeat" (
+    "id" INTEGER NOT NULL PRIMARY KEY,
+    "beatAt" DATETIME NOT NULL
+);
+
 -- CreateIndex
 CREATE INDEX "Session_accountId_id_idx" ON "Session"("accountId", "id");
 

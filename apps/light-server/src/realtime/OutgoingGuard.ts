@@ -7,9 +7,17 @@ import type { RealtimeOptions } from "./RealtimeOptions.ts"
 import * as Room from "./Room.ts"
 import type { Socket } from "./SocketServer.ts"
 
+/** About what a packet takes besides its text, so that many small ones are not free. */
+const packetBytes = 256
+
 /** Packets of the engine carry text, or bytes. */
 const bytesOf = (packet: { readonly data?: unknown }): number =>
-  typeof packet.data === "string" ? packet.data.length : packet.data instanceof Uint8Array ? packet.data.byteLength : 0
+  packetBytes +
+  (typeof packet.data === "string"
+    ? packet.data.length
+    : packet.data instanceof Uint8Array
+      ? packet.data.byteLength
+      : 0)
 
 /**
  * Closes the transport under a socket, so that its client comes back, and sends
@@ -26,7 +34,7 @@ export const closeTransport = (socket: Socket): void => {
 /**
  * Watches what waits for `socket`: beyond `outgoingBytesLagging` it joins the
  * room of those who miss repeated signs of life, beyond `outgoingBytesMax` its
- * transport is closed and `onOverflow` is called. The bytes handed to the
+ * transport is closed and `overflow` is called. The bytes handed to the
  * operating system last are not counted, and never more than `outgoingBytesMax`.
  *
  * **Source**: events of a socket, https://socket.io/docs/v4/engine-io-protocol/
@@ -37,7 +45,11 @@ export const closeTransport = (socket: Socket): void => {
 export const watch = (
   socket: Socket,
   options: Pick<RealtimeOptions, "outgoingBytesLagging" | "outgoingBytesMax">,
-  onOverflow: () => void
+  on: {
+    readonly overflow: () => void
+    /** +1: the socket lags; -1: it has caught up, or is gone. */
+    readonly lagging: (change: 1 | -1) => void
+  }
 ): void => {
   let waitingBytes = 0
   let isLagging = false
@@ -46,19 +58,26 @@ export const watch = (
     waitingBytes += bytesOf(packet)
     if (waitingBytes > options.outgoingBytesLagging && !isLagging && !isClosed) {
       isLagging = true
+      on.lagging(1)
       socket.join(Room.lagging)
     }
     if (waitingBytes > options.outgoingBytesMax && !isClosed) {
       isClosed = true
-      onOverflow()
+      on.overflow()
       // Not inside the broadcast that is walking through the rooms.
       queueMicrotask(() => closeTransport(socket))
     }
   })
-  socket.conn.on("flush", () => {
+  const catchUp = () => {
     waitingBytes = 0
     if (!isLagging) return
     isLagging = false
+    on.lagging(-1)
     socket.leave(Room.lagging)
+  }
+  socket.conn.on("flush", catchUp)
+  socket.once("disconnect", () => {
+    isClosed = true
+    catchUp()
   })
 }

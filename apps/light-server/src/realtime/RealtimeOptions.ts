@@ -10,7 +10,7 @@ import type { Duration } from "effect"
  * @since 0.1.0
  */
 export interface RealtimeOptions {
-  /** Where clients connect. */
+  /** Where clients connect. Part of the protocol: no variable changes it. */
   readonly path: string
   /** Web origins that may poll. None: no CORS headers. Websockets know no CORS; the token decides. */
   readonly origins: ReadonlyArray<string>
@@ -21,7 +21,10 @@ export interface RealtimeOptions {
   readonly connectTimeout: Duration.DurationInput
   /** Longest verification of a handshake; later the transport is closed and the client comes back. */
   readonly handshakeTimeout: Duration.DurationInput
-  /** Handshakes verified at once; the transport of one more is closed. */
+  /**
+   * Handshakes verified at once; the transport of one more is closed. So many
+   * transports beyond `socketLimit` may be open, too.
+   */
   readonly handshakeLimit: number
   /** Sockets connected at once; the transport of one more is closed. */
   readonly socketLimit: number
@@ -31,8 +34,15 @@ export interface RealtimeOptions {
   readonly payloadBytesMax: number
   /** Events of one socket per second in the long run. */
   readonly eventsPerSecond: number
-  /** Events of one socket at once, after silence. */
+  /**
+   * Events of one socket at once, after silence. A socket that sends as many
+   * again, and faster than `eventsPerSecond` beyond its budget, is closed.
+   */
   readonly eventBurst: number
+  /** Events of all sockets of one account per second in the long run. */
+  readonly accountEventsPerSecond: number
+  /** Events of all sockets of one account at once, after silence. */
+  readonly accountEventBurst: number
   /** Events of one socket whose effect has not ended. */
   readonly inFlightLimit: number
   /** Bytes that wait for one socket before it misses repeated signs of life. */
@@ -64,9 +74,11 @@ export const defaults: RealtimeOptions = {
   handshakeLimit: 256,
   socketLimit: 10_000,
   accountSocketLimit: 2000,
-  payloadBytesMax: 1_000_000,
+  payloadBytesMax: 1_048_576,
   eventsPerSecond: 100,
   eventBurst: 500,
+  accountEventsPerSecond: 2000,
+  accountEventBurst: 20_000,
   inFlightLimit: 128,
   outgoingBytesLagging: 256 * 1024,
   outgoingBytesMax: 8 * 1024 * 1024,

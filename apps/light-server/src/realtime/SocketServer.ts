@@ -6,7 +6,9 @@
 import { Context, Duration, Effect, Layer } from "effect"
 import { Server, type Socket as AnySocket } from "socket.io"
 import { HttpApp } from "../http/HttpApp.ts"
+import type { Seat } from "./AccountSeats.ts"
 import type { Connection } from "./Connection.ts"
+import { countRefusal } from "./RealtimeMetrics.ts"
 import type { RealtimeOptions } from "./RealtimeOptions.ts"
 
 /**
@@ -28,6 +30,13 @@ export interface ServerEvents {
   readonly error: (refusal: { readonly message: string }) => void
   readonly update: (update: object) => void
   readonly ephemeral: (ephemeral: object) => void
+  readonly "rpc-registered": (registration: { readonly method: string }) => void
+  readonly "rpc-unregistered": (registration: { readonly method: string }) => void
+  readonly "rpc-error": (refusal: { readonly type: "register" | "unregister"; readonly error: string }) => void
+  readonly "rpc-request": (
+    request: { readonly method: string; readonly params: unknown },
+    answer: (result?: unknown) => void
+  ) => void
 }
 
 /**
@@ -41,16 +50,28 @@ export interface ClientEvents {
 }
 
 /**
+ * What is known of a socket between its handshake and its end.
+ *
  * @category models
  * @since 0.1.0
  */
-export type Socket = AnySocket<ClientEvents, ServerEvents, Record<never, never>, { verdict?: Verdict }>
+export interface SocketState {
+  verdict?: Verdict
+  /** Taken with a verdict that accepts. */
+  seat?: Seat
+}
 
 /**
  * @category models
  * @since 0.1.0
  */
-export type Io = Server<ClientEvents, ServerEvents, Record<never, never>, { verdict?: Verdict }>
+export type Socket = AnySocket<ClientEvents, ServerEvents, Record<never, never>, SocketState>
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Io = Server<ClientEvents, ServerEvents, Record<never, never>, SocketState>
 
 /**
  * @category services
@@ -73,6 +94,14 @@ export const make = (options: RealtimeOptions) =>
   Effect.gen(function* () {
     const { fastify } = yield* HttpApp
     let isDraining = false
+    // Before the upgrade: a refused request costs nothing, and clients come back. Transports that have not
+    // said yet who they are count too, or they would be the ones without a limit.
+    const turnedAway = () =>
+      isDraining
+        ? "draining"
+        : io.engine.clientsCount >= options.socketLimit + options.handshakeLimit
+          ? "overload"
+          : undefined
     const io: Io = new Server(fastify.server, {
       path: options.path,
       transports: ["polling", "websocket"],
@@ -83,8 +112,11 @@ export const make = (options: RealtimeOptions) =>
       perMessageDeflate: false,
       httpCompression: false,
       serveClient: false,
-      // Before the upgrade: a refused request costs nothing, and clients come back.
-      allowRequest: (_, decide) => decide(null, !isDraining),
+      allowRequest: (_, decide) => {
+        const reason = turnedAway()
+        if (reason !== undefined) countRefusal(reason)
+        decide(null, reason === undefined)
+      },
       ...(options.origins.length > 0
         ? { cors: { origin: options.origins.includes("*") ? "*" : [...options.origins] } }
         : {})

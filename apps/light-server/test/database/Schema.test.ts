@@ -13,6 +13,7 @@ const tables = [
   "AccountAuthRequest",
   "AccountChange",
   "Machine",
+  "ServerHeartbeat",
   "Session",
   "SessionMessage",
   "TerminalAuthRequest",
@@ -71,6 +72,7 @@ const columns = {
     "createdAt DATETIME",
     "updatedAt DATETIME"
   ],
+  ServerHeartbeat: ["id INTEGER key", "beatAt DATETIME"],
   Session: [
     "id TEXT key",
     "tag TEXT",
@@ -121,6 +123,7 @@ const indexes = {
   AccountAuthRequest: ["unique publicKey", "updatedAt"],
   AccountChange: ["accountId, cursor", "machineId", "sessionId"],
   Machine: ["accountId", "active, lastActiveAt", "unique accountId, id"],
+  ServerHeartbeat: [],
   Session: ["accountId, id", "accountId, updatedAt", "active, lastActiveAt", "unique accountId, tag"],
   SessionMessage: ["sessionId, seq", "unique sessionId, localId"],
   TerminalAuthRequest: ["unique publicKey", "updatedAt"],
@@ -137,6 +140,7 @@ const foreignKeys = {
     "sessionId -> Session.id SET NULL"
   ],
   Machine: ["accountId -> Account.id RESTRICT"],
+  ServerHeartbeat: [],
   Session: ["accountId -> Account.id RESTRICT"],
   SessionMessage: ["sessionId -> Session.id RESTRICT"],
   TerminalAuthRequest: ["responseAccountId -> Account.id SET NULL"],

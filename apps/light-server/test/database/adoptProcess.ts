@@ -3,7 +3,10 @@
  *
  * Arguments: file, how many additions are made before that. Prints the number of additions if it gets through.
  */
-import { Effect, Logger, LogLevel, Option } from "effect"
+import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
+import * as Option from "effect/Option"
 import * as Adoption from "../../src/database/Adoption.ts"
 import * as MigrationFolder from "../../src/database/MigrationFolder.ts"
 

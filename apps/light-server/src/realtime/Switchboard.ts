@@ -1,0 +1,85 @@
+/**
+ * Lines to single sockets, for those who have to reach one and not a room.
+ *
+ * @since 0.1.0
+ */
+import { Context, Effect, Layer } from "effect"
+import { type ServerEvents, SocketServer } from "./SocketServer.ts"
+
+/**
+ * What may be said to one socket.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Saying = "rpc-registered" | "rpc-unregistered" | "rpc-error"
+
+/**
+ * A connected socket.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Line {
+  readonly id: string
+  readonly say: <E extends Saying>(event: E, payload: Parameters<ServerEvents[E]>[0]) => void
+  /**
+   * Asks, and calls `onAnswer` with the first value of the ack, at most once.
+   * After `withinMillis` of the system's clock an ack is forgotten and
+   * `onSilence` is called instead.
+   */
+  readonly ask: (
+    request: Parameters<ServerEvents["rpc-request"]>[0],
+    withinMillis: number,
+    onAnswer: (answer: unknown) => void,
+    onSilence: () => void
+  ) => void
+  /** Calls `listener` once, when the socket is gone. */
+  readonly onClose: (listener: () => void) => void
+}
+
+/**
+ * Plain functions, as for `Emitter`.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Switchboard extends Context.Tag("light-server/Switchboard")<
+  Switchboard,
+  {
+    /** `undefined`: the socket is gone, whatever it sent before. */
+    readonly find: (socketId: string) => Line | undefined
+  }
+>() {}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make: Effect.Effect<Switchboard["Type"], never, SocketServer> = Effect.map(SocketServer, ({ io }) =>
+  Switchboard.of({
+    find: (socketId) => {
+      const socket = io.sockets.sockets.get(socketId)
+      if (socket?.connected !== true) return undefined
+      return {
+        id: socketId,
+        say: (event, ...payload) => void socket.emit(event, ...payload),
+        // With a time limit socket.io also forgets an ack that never comes; without one it would be kept
+        // as long as the socket.
+        ask: (request, withinMillis, onAnswer, onSilence) =>
+          void socket
+            .timeout(withinMillis)
+            .emit("rpc-request", request, (silence: Error | null, answer?: unknown) =>
+              silence === null ? onAnswer(answer) : onSilence()
+            ),
+        onClose: (listener) => void socket.once("disconnect", listener)
+      }
+    }
+  })
+)
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<Switchboard, never, SocketServer> = Layer.effect(Switchboard, make)
