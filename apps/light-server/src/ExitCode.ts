@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { Match } from "effect"
+import type { ImportError } from "./database/DatabaseImport.ts"
 import type { DatabaseReplaced } from "./health/Readiness.ts"
 import type { StartFailure } from "./LightServer.ts"
 import type { ConfigInvalid } from "./ServerConfig.ts"
@@ -40,12 +41,12 @@ const migration = 5
 const temporary = 75
 
 /**
- * Everything that ends the server by itself.
+ * Everything that ends the program by itself.
  *
  * @category models
  * @since 0.1.0
  */
-export type EndFailure = StartFailure | ConfigInvalid | DatabaseReplaced
+export type EndFailure = StartFailure | ConfigInvalid | DatabaseReplaced | ImportError
 
 /**
  * Code of a failure. A new failure does not compile until it has one.
@@ -77,7 +78,12 @@ export const of: (failure: EndFailure) => number = Match.type<EndFailure>().pipe
     MigrationEdited: () => migration,
     MigrationUnfinished: () => migration,
     MigrationSkipped: () => migration,
-    MigrationHistoryAbsent: () => migration
+    MigrationHistoryAbsent: () => migration,
+    AdoptionRefused: () => migration,
+    AdoptionMissing: () => migration,
+    ImportSourceRefused: () => migration,
+    ImportTargetRefused: () => storage,
+    ImportMismatch: () => storage
   })
 )
 

@@ -8,30 +8,41 @@
  *
  * @since 0.1.0
  */
-import { Duration, Effect, Layer, Schema } from "effect"
+import { Duration, Effect, Layer, Option, Schema } from "effect"
 import type * as PresenceConfig from "presence-effect/PresenceConfig"
 import * as SqliteThread from "presence-effect/node/SqliteThread"
 import * as Presence from "presence-effect/Presence"
 import type { StorageUnreadable } from "presence-effect/PresenceStorage"
 import type { EngineFault } from "presence-effect/SqliteConnection"
-import { PresenceReader, type StorageInvalid } from "presence-effect/SqlitePresenceStorage"
+import * as SqlitePresenceStorage from "presence-effect/SqlitePresenceStorage"
 import * as SqliteWriter from "presence-effect/SqliteWriter"
 import * as WalKeeper from "presence-effect/WalKeeper"
 import type { PolicyInvalid } from "presence-effect/WriterPolicy"
+import * as AccountRoutes from "./accounts/AccountRoutes.ts"
+import * as AccountSettings from "./accounts/AccountSettings.ts"
 import * as AccountStore from "./accounts/AccountStore.ts"
 import * as AuthRoutes from "./accounts/AuthRoutes.ts"
 import * as Login from "./accounts/Login.ts"
+import * as Pairing from "./accounts/Pairing.ts"
+import * as PairingRoutes from "./accounts/PairingRoutes.ts"
+import * as PairingStore from "./accounts/PairingStore.ts"
+import * as SettingsStore from "./accounts/SettingsStore.ts"
+import * as TokenRevocation from "./accounts/TokenRevocation.ts"
 import * as Tokens from "./accounts/Tokens.ts"
+import * as Adoption from "./database/Adoption.ts"
+import type { AdoptionMissing, AdoptionRefused } from "./database/AdoptionError.ts"
 import * as DatabaseReader from "./database/DatabaseReader.ts"
 import * as DataDirectory from "./database/DataDirectory.ts"
 import type { MigrationError } from "./database/MigrationError.ts"
 import * as MigrationGate from "./database/MigrationGate.ts"
 import * as MigrationFolder from "./database/MigrationFolder.ts"
 import * as PrismaMigrator from "./database/PrismaMigrator.ts"
+import * as TimeForm from "./database/TimeForm.ts"
 import * as HealthRoutes from "./health/HealthRoutes.ts"
 import * as Readiness from "./health/Readiness.ts"
 import * as HttpApp from "./http/HttpApp.ts"
 import * as HttpListener from "./http/HttpListener.ts"
+import * as RateLimit from "./http/RateLimit.ts"
 import * as MachineEvents from "./machines/MachineEvents.ts"
 import * as MachineRegistry from "./machines/MachineRegistry.ts"
 import * as MachineRoutes from "./machines/MachineRoutes.ts"
@@ -40,8 +51,10 @@ import * as Emitter from "./realtime/Emitter.ts"
 import * as EventRegistry from "./realtime/EventRegistry.ts"
 import * as Ownership from "./realtime/Ownership.ts"
 import * as RealtimeApp from "./realtime/RealtimeApp.ts"
-import * as RealtimeOptions from "./realtime/RealtimeOptions.ts"
 import * as SocketServer from "./realtime/SocketServer.ts"
+import * as Switchboard from "./realtime/Switchboard.ts"
+import * as RpcEvents from "./rpc/RpcEvents.ts"
+import * as RpcRelay from "./rpc/RpcRelay.ts"
 import type { ServerConfig } from "./ServerConfig.ts"
 import * as SessionEvents from "./sessions/SessionEvents.ts"
 import * as SessionRegistry from "./sessions/SessionRegistry.ts"
@@ -62,11 +75,13 @@ export type StartFailure =
   | DataDirectory.DataDirectoryUnusable
   | MigrationError
   | MigrationGate.MigrationsMissing
+  | AdoptionRefused
+  | AdoptionMissing
   | EngineFault
   | DatabaseReader.ReadFailed
   | PolicyInvalid
   | PresenceConfig.ConfigInvalid
-  | StorageInvalid
+  | SqlitePresenceStorage.StorageInvalid
   | StorageUnreadable
   | HttpListener.ListenFailed
 
@@ -75,7 +90,12 @@ const migrate = (config: ServerConfig) => {
     filename: config.databaseFile,
     migrationsDir: config.migrationsDirectory ?? MigrationFolder.bundledDir
   }
-  return config.autoMigrate ? Effect.asVoid(PrismaMigrator.migrate(options)) : MigrationGate.demandNone(options)
+  const own = config.autoMigrate ? Effect.asVoid(PrismaMigrator.migrate(options)) : MigrationGate.demandNone(options)
+  // A file of another happier light server has migrations of its own; it gets what it lacks and keeps those.
+  return Effect.flatMap(
+    Adoption.adoptIfForeign({ ...options, isAllowed: config.autoMigrate }),
+    Option.match({ onNone: () => own, onSome: () => Effect.void })
+  )
 }
 
 /** The directory, then the schema, then the one connection that writes, then those that read. */
@@ -88,7 +108,7 @@ const database = (config: ServerConfig) => {
   // A read-only connection finds the file in the state that the writing one has brought it into.
   const reader = DatabaseReader.layer({ filename: config.databaseFile }).pipe(Layer.provide(connection))
   return SqliteWriter.layer(config.writerPolicy).pipe(
-    Layer.provideMerge(Layer.mergeAll(connection, reader)),
+    Layer.provideMerge(Layer.mergeAll(connection, reader, Layer.provide(TimeForm.layer, reader))),
     Layer.provideMerge(directory)
   )
 }
@@ -103,30 +123,54 @@ const walKeeper = (config: ServerConfig) =>
 
 /** Presence reads through the reader of the server, and so never waits either. */
 const presenceReader = Layer.effect(
-  PresenceReader,
+  SqlitePresenceStorage.PresenceReader,
   Effect.map(DatabaseReader.DatabaseReader, (reader) =>
-    PresenceReader.of({ query: (sql, params) => reader.rows(Schema.Unknown, sql, params) })
+    SqlitePresenceStorage.PresenceReader.of({ query: (sql, params) => reader.rows(Schema.Unknown, sql, params) })
   )
 )
 
+/** Presence writes times in the form of the file, as the stores do. */
+const presenceTables = ({ name }: TimeForm.Form) => ({
+  session: { ...SqlitePresenceStorage.defaults.session, timeForm: name },
+  machine: { ...SqlitePresenceStorage.defaults.machine, timeForm: name }
+})
+
 const presence = ({ presence }: ServerConfig) =>
-  Presence.layerSqlite({
-    interval: presence.flushIntervalMillis,
-    persistThreshold: presence.persistThresholdMillis,
-    acceptanceWindow: Math.min(Duration.toMillis("10 minutes"), 4 * presence.offlineTimeoutMillis),
-    offlineTimeout: presence.offlineTimeoutMillis,
-    sweepInterval: presence.sweepIntervalMillis,
-    disconnectGrace: presence.disconnectGraceMillis,
-    startGrace: presence.startGraceMillis,
-    drainTimeout: presence.drainTimeoutMillis
-  }).pipe(Layer.provide(presenceReader))
+  Effect.map(TimeForm.TimeForm, (form) =>
+    Presence.layerSqlite(
+      {
+        interval: presence.flushIntervalMillis,
+        persistThreshold: presence.persistThresholdMillis,
+        acceptanceWindow: Math.min(Duration.toMillis("10 minutes"), 4 * presence.offlineTimeoutMillis),
+        offlineTimeout: presence.offlineTimeoutMillis,
+        sweepInterval: presence.sweepIntervalMillis,
+        disconnectGrace: presence.disconnectGraceMillis,
+        startGrace: presence.startGraceMillis,
+        drainTimeout: presence.drainTimeoutMillis
+      },
+      presenceTables(form)
+    )
+  ).pipe(Layer.unwrapEffect, Layer.provide(presenceReader))
 
 const http = (config: ServerConfig) =>
-  HttpApp.layer({ bodyLimitBytes: config.bodyLimitBytes, corsOrigins: config.corsOrigins }).pipe(
-    Layer.provideMerge(Tokens.layer())
-  )
+  HttpApp.layer({
+    bodyLimitBytes: config.bodyLimitBytes,
+    corsOrigins: config.corsOrigins,
+    trustedProxies: config.trustedProxies,
+    rateLimits: { ...RateLimit.defaults, ...config.rateLimits }
+  }).pipe(Layer.provideMerge(Tokens.layer()))
 
-const accounts = AuthRoutes.layer.pipe(Layer.provide(Layer.mergeAll(Login.layer(), AccountStore.layer)))
+const accounts = ({ pairing: { capacity, lifetimeMillis } }: ServerConfig) =>
+  Layer.mergeAll(AuthRoutes.layer, PairingRoutes.layer, AccountRoutes.layer).pipe(
+    Layer.provide(Layer.mergeAll(Login.layer(), Pairing.layer, AccountSettings.layer, TokenRevocation.layer())),
+    Layer.provide(
+      Layer.mergeAll(
+        AccountStore.layer,
+        SettingsStore.layer,
+        PairingStore.layer({ lifetime: lifetimeMillis, capacity })
+      )
+    )
+  )
 
 const machines = Layer.mergeAll(MachineRoutes.layer, MachineEvents.layer).pipe(
   Layer.provide(MachineRegistry.layer),
@@ -143,12 +187,16 @@ const usage = Layer.mergeAll(UsageRoutes.layer, UsageEvents.layer).pipe(
   Layer.provide(UsageStore.layer)
 )
 
+const rpc = (config: ServerConfig) => RpcEvents.layer.pipe(Layer.provide(RpcRelay.layer(config.rpc)))
+
 /** Sockets are accepted when every feature has said which events it wants. */
 const realtime = (config: ServerConfig) => {
-  const options = { ...RealtimeOptions.defaults, origins: config.corsOrigins }
+  const options = config.realtime
   return RealtimeApp.layer(options).pipe(
-    Layer.provideMerge(Layer.mergeAll(accounts, machines, sessions, usage)),
-    Layer.provideMerge(Layer.mergeAll(Emitter.layer, EventRegistry.layer, Ownership.layer(options))),
+    Layer.provideMerge(Layer.mergeAll(accounts(config), machines, sessions, usage, rpc(config))),
+    Layer.provideMerge(
+      Layer.mergeAll(Emitter.layer, Switchboard.layer, EventRegistry.layer, Ownership.layer(options))
+    ),
     Layer.provideMerge(SocketServer.layer(options))
   )
 }
@@ -163,9 +211,9 @@ const health = (config: ServerConfig) =>
     )
   )
 
-/** What the later steps of the shutdown need: the last flush, the last copy of the log, and a second to spare. */
-const closeTimeout = (config: ServerConfig) =>
-  Math.max(500, config.shutdownTimeoutMillis - config.presence.drainTimeoutMillis - 4000)
+/** What the later steps of the shutdown need: running events, the last flush, the last copy of the log, a second to spare. */
+const closeTimeout = ({ presence, realtime, shutdownTimeoutMillis }: ServerConfig) =>
+  Math.max(500, shutdownTimeoutMillis - presence.drainTimeoutMillis - Duration.toMillis(realtime.drainTimeout) - 2000)
 
 const listener = (config: ServerConfig) =>
   HttpListener.layer({ host: config.host, port: config.port, closeTimeout: closeTimeout(config) })

@@ -22,6 +22,10 @@ import * as WriterPolicy from "presence-effect/WriterPolicy"
 import { type Knob, problemOf } from "./ConfigKnob.ts"
 import { knobs, ofClients, withoutEffect } from "./ConfigNames.ts"
 import type { LogLevelName } from "./LogLevels.ts"
+import * as RealtimeKnobs from "./realtime/RealtimeKnobs.ts"
+import type { RealtimeOptions } from "./realtime/RealtimeOptions.ts"
+import * as RpcKnobs from "./rpc/RpcKnobs.ts"
+import type { RpcOptions } from "./rpc/RpcOptions.ts"
 
 /**
  * @category models
@@ -56,8 +60,27 @@ export interface ServerConfig {
   readonly logLevel: LogLevelName
   readonly corsOrigins: ReadonlyArray<string>
   readonly bodyLimitBytes: number
+  readonly trustedProxies: ReadonlyArray<string>
+  /** Requests per window; zero: no limit. */
+  readonly rateLimits: {
+    readonly windowMillis: number
+    readonly auth: number
+    readonly control: number
+    readonly reads: number
+  }
+  readonly pairing: { readonly lifetimeMillis: number; readonly capacity: number }
   readonly shutdownTimeoutMillis: number
+  readonly realtime: RealtimeOptions
+  readonly rpc: RpcOptions
 }
+
+/**
+ * Name of the database in the data directory.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const defaultDatabaseName = "happier-server-light.sqlite"
 
 /**
  * The configuration, and what its author should know although it is valid.
@@ -156,7 +179,12 @@ const crossProblems = (values: Values): ReadonlyArray<string> => {
             "after a restart everybody needs the time that one has after a disconnect"
         ]
       : []),
-    ...below(["drainTimeoutMillis"], "shutdownTimeoutMillis", "the last flush must end before the process does")
+    ...below(
+      ["drainTimeoutMillis", "socketDrainTimeoutMillis"],
+      "shutdownTimeoutMillis",
+      "the last flush must end before the process does"
+    ),
+    ...RealtimeKnobs.problemsOf(values, values.bodyLimitBytes)
   ]
 }
 
@@ -253,7 +281,7 @@ export const load = (environment: Environment): Effect.Effect<Loaded, ConfigInva
     const { policy, warnings } = writerPolicyOf(values)
     const config: ServerConfig = {
       dataDirectory,
-      databaseFile: path.resolve(dataDirectory, values.databaseFile ?? "happier-server-light.sqlite"),
+      databaseFile: path.resolve(dataDirectory, values.databaseFile ?? defaultDatabaseName),
       masterSecret: values.masterSecret,
       migrationsDirectory:
         values.migrationsDirectory === undefined ? undefined : path.resolve(values.migrationsDirectory),
@@ -277,7 +305,17 @@ export const load = (environment: Environment): Effect.Effect<Loaded, ConfigInva
       logLevel: values.logLevel,
       corsOrigins: values.corsOrigins,
       bodyLimitBytes: values.bodyLimitBytes,
-      shutdownTimeoutMillis: values.shutdownTimeoutMillis
+      trustedProxies: values.trustedProxies,
+      rateLimits: {
+        windowMillis: values.rateLimitWindowMillis,
+        auth: values.rateLimitAuth,
+        control: values.rateLimitControl,
+        reads: values.rateLimitReads
+      },
+      pairing: { lifetimeMillis: values.pairingLifetimeMillis, capacity: values.pairingCapacity },
+      shutdownTimeoutMillis: values.shutdownTimeoutMillis,
+      realtime: RealtimeKnobs.optionsOf(values, values),
+      rpc: RpcKnobs.optionsOf(values, values)
     }
     return { config, warnings: [...nameWarnings(environment), ...warnings] }
   })

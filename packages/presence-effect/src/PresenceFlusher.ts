@@ -266,8 +266,9 @@ export const make = (
     )
 
     const drain = Effect.gen(function* () {
-      // Finalizers are uninterruptible; without the last step the timeout would wait for the flush.
-      yield* lastFlush.pipe(Effect.timeoutOption(drainTimeout), Effect.interruptible)
+      // Finalizers are uninterruptible; without `interruptible` the timeout would wait for the flush. It stands inside:
+      // outside, a fiber that was interrupted, which is how programs end, would not even begin to flush.
+      yield* lastFlush.pipe(Effect.interruptible, Effect.timeoutOption(drainTimeout))
       yield* publish(registry)
       const pending = registry.pendingCount()
       if (pending === 0) return

@@ -219,8 +219,9 @@ export const make = (
       Effect.gen(function* () {
         state = "draining"
         yield* lanes.close
-        // Finalizers are uninterruptible; without `interruptible` the timeout would wait for the engine.
-        if (lanes.isHeld()) yield* Effect.interruptible(Effect.timeoutOption(Deferred.await(idle), longestHoldMillis))
+        // Finalizers are uninterruptible; without `interruptible` the timeout would wait for the engine. It stands inside:
+        // outside, a fiber that was interrupted, which is how programs end, would not wait at all.
+        if (lanes.isHeld()) yield* Effect.timeoutOption(Effect.interruptible(Deferred.await(idle)), longestHoldMillis)
         attempts.abandonRunning()
         yield* Scope.close(bodies, Exit.void)
         state = "closed"

@@ -170,11 +170,12 @@ export const make = (
     const patient = (self: Effect.Effect<void, EngineFault | WriterError>) =>
       Effect.catchAll(self, (error) => Effect.logDebug("checkpoint left for later", error))
 
-    // Finalizers are uninterruptible; without `interruptible` the timeout would wait for the disk.
+    // Finalizers are uninterruptible; without `interruptible` the timeout would wait for the disk. It stands inside:
+    // outside, a fiber that was interrupted, which is how programs end, would not copy anything.
     yield* Effect.addFinalizer(() =>
       patient(Effect.zipRight(connection.copyLog, truncate)).pipe(
-        Effect.timeoutOption(knobs.drainTimeout),
-        Effect.interruptible
+        Effect.interruptible,
+        Effect.timeoutOption(knobs.drainTimeout)
       )
     )
     const look = patient(lookAround)

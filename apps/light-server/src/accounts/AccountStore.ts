@@ -10,6 +10,7 @@ import * as Write from "presence-effect/Write"
 import type { WriterError } from "presence-effect/WriterError"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as Ids from "../database/Ids.ts"
+import { TimeForm } from "../database/TimeForm.ts"
 import type { ProvenKey } from "./Login.ts"
 
 /**
@@ -58,13 +59,14 @@ export const layer: Layer.Layer<AccountStore, never, DatabaseReader | SqliteWrit
   Effect.gen(function* () {
     const reader = yield* DatabaseReader
     const writer = yield* SqliteWriter
+    const { encode } = yield* TimeForm
     return AccountStore.of({
       signIn: (key) =>
         Effect.gen(function* () {
           const hex = Buffer.from(key.publicKey).toString("hex")
           const stored = yield* reader.first(StoredAccount, find, [hex, hex.toUpperCase()])
           if (Option.isSome(stored) && isSame(stored.value.contentPublicKey, key)) return stored.value.id
-          const now = yield* Clock.currentTimeMillis
+          const now = encode(yield* Clock.currentTimeMillis)
           const publicKey = Option.match(stored, { onNone: () => hex, onSome: ({ publicKey }) => publicKey })
           const write = Write.statement(
             upsert,

@@ -31,7 +31,7 @@ export const layer: Layer.Layer<never, never, HttpApp | Login | AccountStore | T
     const accounts = yield* AccountStore
     const tokens = yield* Tokens
     yield* http.register((app) => {
-      app.post("/v1/auth", { schema: { body: Credentials } }, (request, reply) =>
+      app.post("/v1/auth", { config: { limitedAs: "auth" }, schema: { body: Credentials } }, (request, reply) =>
         http.answer(
           request,
           reply,

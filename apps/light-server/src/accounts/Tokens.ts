@@ -8,7 +8,7 @@ import { jwtVerify, SignJWT } from "jose"
 import { LRUCache } from "lru-cache"
 import { createHash, createPublicKey, hkdfSync } from "node:crypto"
 import { DataDirectory } from "../database/DataDirectory.ts"
-import { DatabaseReader } from "../database/DatabaseReader.ts"
+import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import { Authenticator } from "../http/Authenticator.ts"
 import { Unauthorized } from "../http/Failure.ts"
 import * as Ed25519 from "./Ed25519.ts"
@@ -20,8 +20,10 @@ import * as Ed25519 from "./Ed25519.ts"
 export class Tokens extends Context.Tag("light-server/Tokens")<
   Tokens,
   {
-    /** A token that speaks for the account. It does not expire. */
-    readonly issue: (accountId: string) => Effect.Effect<string>
+    /** A token that speaks for the account until its tokens are revoked. It does not expire. */
+    readonly issue: (accountId: string) => Effect.Effect<string, ReadFailed>
+    /** The tokens of the account were revoked: what is remembered of them is looked up again. */
+    readonly forget: (accountId: string) => void
   }
 >() {}
 
@@ -56,6 +58,14 @@ const keysOf = (masterSecret: Redacted.Redacted) => {
 
 const invalid = new Unauthorized({ error: "Invalid token" })
 
+/** Tokens from before there were epochs carry none, and an account that never revoked has none. */
+const firstEpoch = 0
+
+const Account = Schema.Struct({ id: Schema.String, epoch: Schema.NullOr(Schema.Int) })
+
+const selectAccount = `SELECT "Account"."id", "TokenRevocation"."epoch" FROM "Account"
+  LEFT JOIN "TokenRevocation" ON "TokenRevocation"."accountId" = "Account"."id" WHERE "Account"."id" = ?`
+
 const digest = (token: string) => createHash("sha256").update(token).digest("base64")
 
 const make = (options: Options) =>
@@ -70,11 +80,25 @@ const make = (options: Options) =>
       max: options.cacheCapacity ?? 10_000
     })
 
+    // Counts what was forgotten: an answer that was read before is not remembered after.
+    let forgetCount = 0
+    const forget = (accountId: string) => {
+      forgetCount += 1
+      for (const [key, known] of verified.entries()) if (known.accountId === accountId) verified.delete(key)
+    }
+
+    const find = (accountId: string) => reader.first(Account, selectAccount, [accountId])
+    const epochOf = Option.match({
+      onNone: () => firstEpoch,
+      onSome: ({ epoch }: typeof Account.Type) => epoch ?? firstEpoch
+    })
+
     const issue = (accountId: string) =>
       Effect.gen(function* () {
+        const epoch = epochOf(yield* find(accountId))
         const now = Math.floor((yield* Clock.currentTimeMillis) / 1000)
         return yield* Effect.promise(() =>
-          new SignJWT()
+          new SignJWT({ epoch })
             .setProtectedHeader({ alg: algorithm, typ: "JWT" })
             .setSubject(accountId)
             .setIssuer(issuer)
@@ -85,7 +109,8 @@ const make = (options: Options) =>
         )
       })
 
-    const subjectOf = (token: string, nowMillis: number) =>
+    /** What the signature proves: the account, and the epoch the token was made in. */
+    const claimsOf = (token: string, nowMillis: number) =>
       Effect.tryPromise({
         try: () =>
           jwtVerify(token, publicKey, {
@@ -97,7 +122,13 @@ const make = (options: Options) =>
             requiredClaims: ["sub", "iat"]
           }),
         catch: () => invalid
-      }).pipe(Effect.flatMap(({ payload }) => (payload.sub === undefined ? invalid : Effect.succeed(payload.sub))))
+      }).pipe(
+        Effect.flatMap(({ payload: { sub, epoch = firstEpoch } }) =>
+          sub !== undefined && Number.isSafeInteger(epoch)
+            ? Effect.succeed({ accountId: sub, epoch: Number(epoch) })
+            : invalid
+        )
+      )
 
     const verify = (token: string) =>
       Effect.gen(function* () {
@@ -109,26 +140,24 @@ const make = (options: Options) =>
         if (known !== undefined && now < known.untilMillis && now >= known.untilMillis - cacheMillis) {
           return known.accountId
         }
-        const accountId = yield* subjectOf(token, now)
-        const account = yield* reader.first(
-          Schema.Struct({ id: Schema.String }),
-          "SELECT id FROM Account WHERE id = ?",
-          [accountId]
-        )
-        if (Option.isNone(account)) {
+        const before = forgetCount
+        const { accountId, epoch } = yield* claimsOf(token, now)
+        const account = yield* find(accountId)
+        if (Option.isNone(account) || epoch < epochOf(account)) {
           verified.delete(key)
           return yield* invalid
         }
-        verified.set(key, { accountId, untilMillis: now + cacheMillis })
+        if (before === forgetCount) verified.set(key, { accountId, untilMillis: now + cacheMillis })
         return accountId
       })
 
-    return Context.make(Tokens, Tokens.of({ issue })).pipe(Context.add(Authenticator, Authenticator.of({ verify })))
+    return Context.make(Tokens, Tokens.of({ issue, forget })).pipe(Context.add(Authenticator, Authenticator.of({ verify })))
   })
 
 /**
  * Tokens signed with Ed25519 by a key derived from the master secret.
- * Algorithm, issuer and audience are pinned, and the account must still exist.
+ * Algorithm, issuer and audience are pinned, the account must still exist, and
+ * its tokens must not have been revoked since.
  *
  * @category layers
  * @since 0.1.0

@@ -77,7 +77,8 @@ const selectRecord = `SELECT "schemaVersion" FROM "${recordTable}" ORDER BY "id"
 
 interface Build {
   readonly migrations: MigrationFolder.Migrations
-  readonly schema: ServerSchema.ServerSchema
+  /** Made once, and only for a file that is worth it. */
+  readonly schema: Effect.Effect<ServerSchema.ServerSchema, MigrationFolderInvalid>
 }
 
 /** What a file of another server still needs. */
@@ -109,7 +110,7 @@ const countTimeless = (sqlite: Sqlite.Database, table: string, column: string): 
 /** Reasons that only the rows can give. Messages are not read: they are almost all of a file. */
 const reasonsOfRows = (
   sqlite: Sqlite.Database,
-  { schema }: Build,
+  schema: ServerSchema.ServerSchema,
   file: SchemaShape.SchemaShape,
   uniqueIndexes: ReadonlyArray<SchemaShape.Index>
 ): ReadonlyArray<string> => [
@@ -142,13 +143,13 @@ const refusal = (filename: string, reasons: ReadonlyArray<string>): Effect.Effec
 const inspect = (
   connection: DatabaseFile.Connection,
   build: Build
-): Effect.Effect<Option.Option<Need>, DatabaseFault | AdoptionRefused> =>
+): Effect.Effect<Option.Option<Need>, DatabaseFault | MigrationFolderInvalid | AdoptionRefused> =>
   Effect.gen(function* () {
     const { filename, sqlite } = connection
-    const { schema } = build
     const history = yield* MigrationHistory.read(connection)
     if (!isForeign(history, build)) return Option.none()
 
+    const schema = yield* build.schema
     const unfinished = history.recorded.filter(({ isFinished }) => !isFinished)
     yield* refusal(
       filename,
@@ -174,7 +175,7 @@ const inspect = (
       isRecorded: record === schema.version
     }
     if (!isSatisfied(need)) {
-      const reasons = yield* DatabaseFile.attempt(connection, () => reasonsOfRows(sqlite, build, file, uniqueIndexes))
+      const reasons = yield* DatabaseFile.attempt(connection, () => reasonsOfRows(sqlite, schema, file, uniqueIndexes))
       yield* refusal(filename, reasons)
     }
     return Option.some(need)
@@ -183,7 +184,7 @@ const inspect = (
 const inspectFile = (
   file: DatabaseFile.DatabaseFile,
   build: Build
-): Effect.Effect<Option.Option<Need>, DatabaseFault | AdoptionRefused> =>
+): Effect.Effect<Option.Option<Need>, DatabaseFault | MigrationFolderInvalid | AdoptionRefused> =>
   Effect.gen(function* () {
     const size = yield* DatabaseFile.attempt(
       file,
@@ -229,6 +230,7 @@ const adopt = (
 ): Effect.Effect<AdoptionReport, AdoptionError> =>
   Effect.gen(function* () {
     const { filename, sqlite } = connection
+    const { version } = yield* build.schema
     yield* DatabaseFile.attempt(connection, () => sqlite.pragma("synchronous = FULL"))
     const work = Effect.gen(function* () {
       // Another process may have done it while this one waited for the lock.
@@ -242,7 +244,7 @@ const adopt = (
           DatabaseFile.attempt(connection, () => {
             sqlite.exec(createRecord)
             const statements = JSON.stringify(additions.map(({ sql }) => sql))
-            sqlite.prepare(insertRecord).run(build.schema.version, theirMigration, statements, adoptedAtMillis)
+            sqlite.prepare(insertRecord).run(version, theirMigration, statements, adoptedAtMillis)
           })
         ),
         // Rolled back, the file equals its copy. A server that is restarted again and again must not fill the disk.
@@ -266,7 +268,7 @@ const adopt = (
 const readBuild = (migrationsDir: string): Effect.Effect<Build, MigrationFolderInvalid> =>
   Effect.gen(function* () {
     const migrations = yield* MigrationFolder.read(migrationsDir)
-    return { migrations, schema: yield* ServerSchema.read(migrationsDir, migrations) }
+    return { migrations, schema: yield* Effect.cached(ServerSchema.read(migrationsDir, migrations)) }
   })
 
 /**

@@ -48,6 +48,8 @@ export interface ImportOptions {
 export interface ImportReport {
   readonly databaseFile: string
   readonly tables: ReadonlyArray<ImportedTable.TableReport>
+  /** Tables that this server does not know and that have rows. */
+  readonly ignored: ReadonlyArray<ImportedTable.IgnoredTable>
 }
 
 /**
@@ -136,6 +138,10 @@ const breathe = Effect.async<void>((resume) => {
   return Effect.sync(() => clearImmediate(immediate))
 })
 
+const rethrow = (cause: unknown): never => {
+  throw cause
+}
+
 const copyTable = (
   source: DatabaseFile.Connection,
   shape: SchemaShape.SchemaShape,
@@ -146,7 +152,14 @@ const copyTable = (
     DatabaseFile.attempt(source, () => ImportedTable.copy(source.sqlite, shape, target.sqlite, table)),
     (copy) =>
       Effect.gen(function* () {
-        while (yield* DatabaseFile.attempt(source, () => copy.step(rowsPerStep))) yield* breathe
+        const step = Effect.try({ try: () => copy.step(rowsPerStep), catch: (cause) => cause }).pipe(
+          Effect.catchAll((cause) =>
+            cause instanceof ImportedTable.TargetFault
+              ? DatabaseFile.attempt(target, () => rethrow(cause.cause))
+              : DatabaseFile.attempt(source, () => rethrow(cause))
+          )
+        )
+        while (yield* step) yield* breathe
         const report = copy.report()
         const readBack = yield* DatabaseFile.attempt(target, () =>
           ImportedTable.readBack(shape, target.sqlite, table)
@@ -163,7 +176,7 @@ const copyAll = (
   source: DatabaseFile.Connection,
   target: DatabaseFile.Connection,
   tables: ReadonlyArray<SchemaShape.Table>
-): Effect.Effect<ReadonlyArray<ImportedTable.TableReport>, ImportSourceRefused | ImportMismatch | DatabaseFault> =>
+): Effect.Effect<Omit<ImportReport, "databaseFile">, ImportSourceRefused | ImportMismatch | DatabaseFault> =>
   Effect.gen(function* () {
     // One snapshot for all tables, so that children never know more than their parents.
     yield* DatabaseFile.attempt(source, () => source.sqlite.exec("BEGIN"))
@@ -172,8 +185,9 @@ const copyAll = (
       target.sqlite.exec("PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; BEGIN IMMEDIATE")
     )
     const reports = yield* Effect.forEach(tables, (table) => copyTable(source, shape, target, table))
+    const ignored = yield* DatabaseFile.attempt(source, () => ImportedTable.ignored(source.sqlite, shape, tables))
     yield* DatabaseFile.attempt(target, () => target.sqlite.exec("COMMIT"))
-    return reports
+    return { tables: reports, ignored }
   })
 
 /** A hard link fails when the name is taken, where a rename would replace what has it. */
@@ -213,12 +227,12 @@ export const importFile = (options: ImportOptions): Effect.Effect<ImportReport, 
     yield* claim(directory, partial)
     return yield* Effect.gen(function* () {
       yield* PrismaMigrator.migrate({ filename: partial, migrationsDir })
-      const reports = yield* DatabaseFile.withConnection(sourceFile, "readonly", (from) =>
+      const report = yield* DatabaseFile.withConnection(sourceFile, "readonly", (from) =>
         DatabaseFile.withConnection({ filename: partial, waitLimitMillis }, "writable", (to) =>
           copyAll(from, to, tables)
         )
       )
       yield* targetAttempt(directory, () => name(partial, databaseFile))
-      return { databaseFile, tables: reports }
+      return { databaseFile, ...report }
     }).pipe(Effect.onError(() => Effect.ignore(Effect.try(() => removePartial(partial)))))
   })

@@ -29,6 +29,36 @@ export interface TableReport {
 }
 
 /**
+ * A table that stays behind.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface IgnoredTable {
+  readonly table: string
+  readonly rowCount: number
+}
+
+/**
+ * Tables of the source that have rows and no counterpart here. Throws the driver's error.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const ignored = (
+  source: Sqlite.Database,
+  sourceShape: SchemaShape,
+  tables: ReadonlyArray<Table>
+): ReadonlyArray<IgnoredTable> =>
+  Array.from(sourceShape.tables.keys())
+    .filter((name) => !tables.some((table) => table.name === name))
+    .map((table) => ({
+      table,
+      rowCount: source.prepare<[], number>(`SELECT count(*) FROM ${quoted(table)}`).pluck().get() ?? 0
+    }))
+    .filter(({ rowCount }) => rowCount > 0)
+
+/**
  * Why a source cannot be imported; empty when it can. A table that is missing has no rows, unless no such server is
  * without it. A column that is missing takes its default, unless it has none.
  *
@@ -90,11 +120,33 @@ const normalize = (columns: ReadonlyArray<Column>, row: Array<RowDigest.Value>):
   return undefined
 }
 
+/** The columns that both sides have; all of ours for a table that the source does not have. */
+const sharedColumns = (table: Table, theirs: Table | undefined): ReadonlyArray<Column> =>
+  theirs === undefined
+    ? table.columns
+    : table.columns.filter(({ name }) => theirs.columns.some((column) => column.name === name))
+
 const select = (table: Table, columns: ReadonlyArray<Column>): string =>
   `SELECT ${columns.map(({ name }) => quoted(name)).join(", ")} FROM ${quoted(table.name)}`
 
 const rowsOf = (sqlite: Sqlite.Database, sql: string): IterableIterator<Array<RowDigest.Value>> =>
   sqlite.prepare<[], Array<RowDigest.Value>>(sql).raw().safeIntegers().iterate()
+
+/**
+ * What the driver threw while it wrote. Everything else that is thrown here comes from the source.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TargetFault extends Error {}
+
+const writing = <A>(write: () => A): A => {
+  try {
+    return write()
+  } catch (cause) {
+    throw new TargetFault("the target cannot be written", { cause })
+  }
+}
 
 /**
  * Copies as many rows as it is asked to and answers whether there are more. One row is in memory at a time.
@@ -111,7 +163,7 @@ export interface Copy {
 
 /**
  * Begins the copy of `table`. The target is inside a transaction and enforces foreign keys. Every method throws the
- * driver's error.
+ * driver's error, wrapped in `TargetFault` where it comes from there.
  *
  * @category constructors
  * @since 0.1.0
@@ -123,7 +175,7 @@ export const copy = (
   table: Table
 ): Copy => {
   const theirs = sourceShape.tables.get(table.name)
-  const columns = table.columns.filter(({ name }) => theirs?.columns.some((column) => column.name === name))
+  const columns = sharedColumns(table, theirs)
   const digest = RowDigest.make()
   const skipped = new Map<string, number>()
   let readCount = 0
@@ -152,7 +204,7 @@ export const copy = (
   const take = (row: Array<RowDigest.Value>): void => {
     readCount++
     const reason =
-      normalize(columns, row) ?? orphanOf(row) ?? (insert.run(...row).changes === 0 ? "another row has its key" : undefined)
+      normalize(columns, row) ?? orphanOf(row) ?? (writing(() => insert.run(...row)).changes === 0 ? "another row has its key" : undefined)
     if (reason !== undefined) {
       skipped.set(reason, (skipped.get(reason) ?? 0) + 1)
       return
@@ -183,7 +235,7 @@ export const copy = (
  */
 export const readBack = (sourceShape: SchemaShape, target: Sqlite.Database, table: Table): string => {
   const theirs = sourceShape.tables.get(table.name)
-  const columns = table.columns.filter(({ name }) => theirs?.columns.some((column) => column.name === name))
+  const columns = sharedColumns(table, theirs)
   const digest = RowDigest.make()
   if (theirs !== undefined) for (const row of rowsOf(target, select(table, columns))) digest.add(row)
   return digest.hex()

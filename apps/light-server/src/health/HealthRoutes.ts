@@ -4,24 +4,12 @@
  * @since 0.1.0
  */
 import { Effect, Layer, Metric, Schema } from "effect"
-import { readFileSync } from "node:fs"
 import { monitorEventLoopDelay } from "node:perf_hooks"
 import { HttpApp } from "../http/HttpApp.ts"
+import { version } from "../Version.ts"
 import * as PrometheusText from "./PrometheusText.ts"
 import { Readiness, type Report } from "./Readiness.ts"
 import * as ServerMetrics from "./ServerMetrics.ts"
-
-const Manifest = Schema.parseJson(Schema.Struct({ version: Schema.String }))
-
-/**
- * Version of this program, as its package says.
- *
- * @category constants
- * @since 0.1.0
- */
-export const version: string = Schema.decodeSync(Manifest)(
-  readFileSync(new URL("../../package.json", import.meta.url), "utf8")
-).version
 
 const service = "happier-server"
 

@@ -13,6 +13,7 @@ import Fastify, {
   type FastifyBaseLogger,
   type FastifyError,
   type FastifyInstance,
+  type FastifyRequest,
   type RawServerDefault
 } from "fastify"
 import type { IncomingMessage, ServerResponse } from "node:http"
@@ -20,6 +21,7 @@ import * as Answer from "./Answer.ts"
 import { Authenticator } from "./Authenticator.ts"
 import { Draining, type Failure, Unauthorized } from "./Failure.ts"
 import * as HttpMetrics from "./HttpMetrics.ts"
+import * as RateLimit from "./RateLimit.ts"
 import * as SchemaCompiler from "./SchemaCompiler.ts"
 
 declare module "fastify" {
@@ -63,17 +65,12 @@ export class HttpApp extends Context.Tag("light-server/HttpApp")<
       reply: Answer.AnyReply,
       effect: Effect.Effect<A, Failure>
     ) => Promise<A | undefined>
-    /** As `preHandler` of a route: sets `request.accountId` or answers 401. */
-    readonly authenticate: (request: AuthRequest, reply: Answer.AnyReply) => Promise<void>
+    /** As `preHandler` of a route: sets `request.accountId`, or answers 401 or 429. */
+    readonly authenticate: (request: FastifyRequest, reply: Answer.AnyReply) => Promise<void>
     /** True once the server has begun to close. */
     readonly isDraining: () => boolean
   }
 >() {}
-
-interface AuthRequest extends Answer.AnyRequest {
-  readonly headers: { readonly authorization?: string | undefined }
-  accountId: string
-}
 
 /**
  * @category models
@@ -86,6 +83,9 @@ export interface Options {
   readonly corsOrigins?: ReadonlyArray<string>
   /** Last limit for an answer. Above every deadline of the writer, below the 10 s of a daemon. */
   readonly answerLimit?: Duration.DurationInput
+  readonly rateLimits?: RateLimit.RateLimits
+  /** Addresses and networks whose `X-Forwarded-For` is believed. None: nobody's. */
+  readonly trustedProxies?: ReadonlyArray<string>
 }
 
 /** Pages of this server load from this server only, also over plain HTTP on the loopback. */
@@ -111,6 +111,7 @@ const create = (options: Options): FastifyInstance =>
     keepAliveTimeout: 72_000,
     // The refusal of this server carries Retry-After and its body.
     return503OnClosing: false,
+    trustProxy: options.trustedProxies === undefined || options.trustedProxies.length === 0 ? false : [...options.trustedProxies],
     routerOptions: { maxParamLength: 200 }
   })
 
@@ -177,6 +178,18 @@ const addDraining = (fastify: FastifyInstance): (() => boolean) => {
   return () => isDraining
 }
 
+/** Routes that want no token and ask for a limit are counted by address, before anything else is done for them. */
+const addAddressLimit = (fastify: FastifyInstance, limiter: RateLimit.RateLimiter) => {
+  fastify.addHook("onRequest", async (request, reply) => {
+    if (request.routeOptions.config.limitedAs !== "auth") return
+    const refusal = await limiter.take(request, "auth")
+    if (refusal !== undefined) {
+      Answer.refuse(reply, refusal, Math.random())
+      return reply
+    }
+  })
+}
+
 const bearer = /^Bearer +(\S+)$/i
 
 /**
@@ -198,6 +211,8 @@ export const make = (options: Options = {}) =>
     addErrorBodies(fastify, runtime)
     addObservation(fastify, runtime)
     const isDraining = addDraining(fastify)
+    const limiter = RateLimit.make(fastify, options.rateLimits ?? RateLimit.defaults)
+    addAddressLimit(fastify, limiter)
     fastify.register(helmet, {
       contentSecurityPolicy: { useDefaults: false, directives: contentSecurityPolicy },
       // TLS ends in front of this server, and who ends it knows whether it will go on doing so.
@@ -208,12 +223,24 @@ export const make = (options: Options = {}) =>
     fastify.get("/", (_, reply) => reply.type("text/plain; charset=utf-8").send(welcome))
 
     const answer = Answer.make(runtime, Duration.toMillis(options.answerLimit ?? "9 seconds"))
-    const identify = (request: AuthRequest) => {
+    const identify = (request: FastifyRequest) => {
       const token = bearer.exec(request.headers.authorization ?? "")?.[1]
       return token === undefined
         ? Effect.fail(new Unauthorized({ error: "Missing authorization header" }))
         : authenticator.verify(token)
     }
+    const count = (request: FastifyRequest, group: RateLimit.Group) =>
+      Effect.flatMap(
+        Effect.promise(() => limiter.take(request, group)),
+        (refusal) => refusal ?? Effect.void
+      )
+    /** An account is counted by itself, whatever others at its address do; who has none is counted by address. */
+    const admit = (request: FastifyRequest) =>
+      Effect.gen(function* () {
+        const accountId = yield* Effect.tapErrorTag(identify(request), "Unauthorized", () => count(request, "auth"))
+        request.accountId = accountId
+        yield* count(request, RateLimit.groupOf(request))
+      })
     return HttpApp.of({
       fastify,
       register: (plugin) =>
@@ -225,8 +252,7 @@ export const make = (options: Options = {}) =>
         }),
       answer,
       authenticate: async (request, reply) => {
-        const accountId = await answer(request, reply, identify(request))
-        if (accountId !== undefined) request.accountId = accountId
+        await answer(request, reply, admit(request))
       },
       isDraining
     })

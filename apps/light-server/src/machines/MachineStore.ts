@@ -9,6 +9,7 @@ import { SqliteWriter } from "presence-effect/SqliteWriter"
 import * as Write from "presence-effect/Write"
 import type { WriterError } from "presence-effect/WriterError"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
+import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../realtime/AccountCursor.ts"
 import { Machine } from "./Machine.ts"
 
@@ -77,7 +78,7 @@ const replaceText: { readonly [text in MachineText]: string } = {
  * @category writes
  * @since 0.1.0
  */
-export const insertWrite = (machine: Machine): Write.Write<number> =>
+export const insertWrite = (machine: Machine, { encode }: TimeForm.Form = TimeForm.integer): Write.Write<number> =>
   AccountCursor.raise(machine.accountId).pipe(
     Write.zip(
       Write.statement(
@@ -92,9 +93,9 @@ export const insertWrite = (machine: Machine): Write.Write<number> =>
           machine.dataEncryptionKey,
           machine.seq,
           machine.active ? 1 : 0,
-          machine.lastActiveAt,
-          machine.createdAt,
-          machine.updatedAt
+          encode(machine.lastActiveAt),
+          encode(machine.createdAt),
+          encode(machine.updatedAt)
         ],
         { changes: 1 }
       )
@@ -108,12 +109,16 @@ export const insertWrite = (machine: Machine): Write.Write<number> =>
  * @category writes
  * @since 0.1.0
  */
-export const replaceWrite = (replacement: Replacement, nowMillis: number): Write.Write<number> =>
+export const replaceWrite = (
+  replacement: Replacement,
+  nowMillis: number,
+  { encode }: TimeForm.Form = TimeForm.integer
+): Write.Write<number> =>
   AccountCursor.raise(replacement.accountId).pipe(
     Write.zip(
       Write.statement(
         replaceText[replacement.text],
-        [replacement.value, nowMillis, replacement.id, replacement.accountId, replacement.expectedVersion],
+        [replacement.value, encode(nowMillis), replacement.id, replacement.accountId, replacement.expectedVersion],
         { changes: 1 }
       )
     ),
@@ -127,11 +132,12 @@ export const replaceWrite = (replacement: Replacement, nowMillis: number): Write
 export const make: Effect.Effect<MachineStore["Type"], never, DatabaseReader | SqliteWriter> = Effect.gen(function* () {
   const reader = yield* DatabaseReader
   const writer = yield* SqliteWriter
+  const form = yield* TimeForm.TimeForm
   return MachineStore.of({
     find: (id) => reader.first(Machine, selectById, [id]),
     list: (accountId) => reader.rows(Machine, selectByAccount, [accountId]),
-    insert: (machine) => writer.write(Lane.control, insertWrite(machine)),
-    replace: (replacement) => Effect.suspend(() => writer.write(Lane.data, replaceWrite(replacement, Date.now())))
+    insert: (machine) => writer.write(Lane.control, insertWrite(machine, form)),
+    replace: (replacement) => Effect.suspend(() => writer.write(Lane.data, replaceWrite(replacement, Date.now(), form)))
   })
 })
 

@@ -18,6 +18,20 @@ import type { RealtimeOptions } from "./RealtimeOptions.ts"
  */
 export type Dispatcher = (event: string, args: ReadonlyArray<unknown>) => void
 
+/**
+ * What a dispatcher needs from outside its socket.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Surroundings {
+  readonly run: (effect: Effect.Effect<void>) => void
+  /** The budget that the sockets of the account share. */
+  readonly accountBudget: EventBudget.EventBudget
+  /** The socket goes on sending far beyond its budget. Called once. */
+  readonly onFlood: () => void
+}
+
 type Reply = (value: unknown) => void
 
 /** The last argument is a function exactly when the client waits for an ack. */
@@ -31,8 +45,10 @@ const replyIn = (args: ReadonlyArray<unknown>): Reply | undefined => {
  *
  * **Details**
  *
- * - More events than the budget, or more running handlers than the limit: the
- *   event is refused, never queued.
+ * - More events than the budget of the socket or of its account, or more running
+ *   handlers than the limit: the event is refused, never queued.
+ * - A socket that empties a second budget of the same size with refused events is
+ *   not confused but out of control: refusing it costs more than closing it.
  * - A handler that fails or dies is logged, refused and counted; it takes
  *   nothing else with it.
  * - A socket that closes does not interrupt its handlers: an agent says that
@@ -45,10 +61,24 @@ export const make = (
   registry: Pick<EventRegistry["Type"], "find">,
   connection: Connection,
   options: Pick<RealtimeOptions, "eventsPerSecond" | "eventBurst" | "inFlightLimit">,
-  run: (effect: Effect.Effect<void>) => void
+  { run, accountBudget, onFlood }: Surroundings
 ): Dispatcher => {
-  const budget = EventBudget.make({ perSecond: options.eventsPerSecond, burst: options.eventBurst }, Date.now())
+  const terms = { perSecond: options.eventsPerSecond, burst: options.eventBurst }
+  const budget = EventBudget.make(terms, Date.now())
+  const patience = EventBudget.make(terms, Date.now())
+  let isPatient = true
   let inFlight = 0
+
+  const limitAt = (nowMillis: number): "limited" | "crowded" | undefined => {
+    if (!budget.take(nowMillis)) {
+      if (isPatient && !patience.take(nowMillis)) {
+        isPatient = false
+        onFlood()
+      }
+      return "limited"
+    }
+    return accountBudget.take(nowMillis) ? undefined : "crowded"
+  }
 
   const fork = (event: string, effect: Effect.Effect<void>, onFailure: () => void) => {
     inFlight += 1
@@ -77,17 +107,20 @@ export const make = (
   const dispatch = (event: string, args: ReadonlyArray<unknown>): void => {
     const reply = replyIn(args)
     const payload = typeof args[0] === "function" ? undefined : args[0]
-    const isWithinBudget = budget.take(Date.now())
+    const limit = limitAt(Date.now())
     if (event === "ping") {
-      countEvent(event, isWithinBudget ? "accepted" : "limited")
-      if (isWithinBudget) reply?.({})
+      countEvent(event, limit ?? "accepted")
+      if (limit === undefined) reply?.({})
       return
     }
     const registration = registry.find(event)
     if (registration === undefined) return countEvent("other", "unknown")
 
     if (registration._tag === "Plain") {
-      if (!isWithinBudget) return countEvent(event, "limited")
+      if (limit !== undefined) {
+        countEvent(event, limit)
+        return registration.refuse(connection)
+      }
       const outcome = registration.listen(connection, payload)
       if (typeof outcome === "string") return countEvent(event, outcome)
       if (inFlight >= options.inFlightLimit) return countEvent(event, "limited")
@@ -103,8 +136,8 @@ export const make = (
       const refusal = registration.refusal(reason)
       if (refusal !== undefined) reply?.(refusal)
     }
-    if (!isWithinBudget || inFlight >= options.inFlightLimit) {
-      countEvent(event, "limited")
+    if (limit !== undefined || inFlight >= options.inFlightLimit) {
+      countEvent(event, limit ?? "limited")
       return refuse("limited")
     }
     const answer = registration.answer(connection, payload)

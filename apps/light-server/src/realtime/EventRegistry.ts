@@ -57,7 +57,12 @@ export type PlainOutcome = HeardAs | Effect.Effect<HeardAs>
  * @since 0.1.0
  */
 export type Registration =
-  | { readonly _tag: "Plain"; readonly listen: (connection: Connection, payload: unknown) => PlainOutcome }
+  | {
+      readonly _tag: "Plain"
+      readonly listen: (connection: Connection, payload: unknown) => PlainOutcome
+      /** Says that the event was over a limit, where somebody waits for word. */
+      readonly refuse: (connection: Connection) => void
+    }
   | {
       readonly _tag: "Effect"
       readonly refusal: (reason: Refusal) => unknown
@@ -74,10 +79,14 @@ export class EventRegistry extends Context.Tag("light-server/EventRegistry")<
   {
     /** Registers an event. A name that is taken dies: that is a mistake of the program. */
     readonly on: <A, I>(spec: EventSpec<A, I>) => Effect.Effect<void>
-    /** Registers a callback for an event that comes too often to run an effect each time. */
+    /**
+     * Registers a callback for an event that comes too often to run an effect each time, or whose order
+     * counts. `refuse` is called instead when the event is over a limit; without it nothing is said.
+     */
     readonly onPlain: (
       event: string,
-      listen: (connection: Connection, payload: unknown) => PlainOutcome
+      listen: (connection: Connection, payload: unknown) => PlainOutcome,
+      refuse?: (connection: Connection) => void
     ) => Effect.Effect<void>
     readonly find: (event: string) => Registration | undefined
   }
@@ -108,7 +117,7 @@ export const make: Effect.Effect<EventRegistry["Type"]> = Effect.sync(() => {
           })
       })
     },
-    onPlain: (event, listen) => add(event, { _tag: "Plain", listen }),
+    onPlain: (event, listen, refuse = () => {}) => add(event, { _tag: "Plain", listen, refuse }),
     find: (event) => registrations.get(event)
   })
 })

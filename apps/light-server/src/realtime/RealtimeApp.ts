@@ -7,6 +7,7 @@ import { Effect, FiberSet, Layer } from "effect"
 import { Presence, type Transition } from "presence-effect/Presence"
 import type { PresenceKey } from "presence-effect/PresenceKey"
 import type { Authenticator } from "../http/Authenticator.ts"
+import * as AccountSeats from "./AccountSeats.ts"
 import { clientType, type Connection, presenceKey } from "./Connection.ts"
 import * as Dispatcher from "./Dispatcher.ts"
 import { Emitter, type Ephemeral } from "./Emitter.ts"
@@ -14,10 +15,17 @@ import { EventRegistry } from "./EventRegistry.ts"
 import * as Handshake from "./Handshake.ts"
 import * as OutgoingGuard from "./OutgoingGuard.ts"
 import type { Ownership } from "./Ownership.ts"
-import { countRefusal, setSockets } from "./RealtimeMetrics.ts"
+import {
+  countRefusal,
+  type RefusalReason,
+  setHandshakes,
+  setLagging,
+  setLimits,
+  setSockets
+} from "./RealtimeMetrics.ts"
 import type { RealtimeOptions } from "./RealtimeOptions.ts"
 import * as Room from "./Room.ts"
-import { type Socket, SocketServer } from "./SocketServer.ts"
+import { type Socket, SocketServer, type Verdict } from "./SocketServer.ts"
 
 /** What apps are told when a row comes or goes. */
 const activityOf = (key: PresenceKey, active: boolean, activeAt: number): Ephemeral =>
@@ -26,9 +34,23 @@ const activityOf = (key: PresenceKey, active: boolean, activeAt: number): Epheme
     : { type: "activity", id: key.id, active, activeAt, thinking: false }
 
 /** Closes the transport instead of answering: the client comes back. */
-const sendAway = (socket: Socket, reason: "overload" | "draining" | "unverified") => {
+const sendAway = (socket: Socket, reason: Exclude<RefusalReason, "refused">) => {
   countRefusal(reason)
   socket.conn.close()
+}
+
+/** Lets a verified socket in, if its account has a place for it. */
+const admit = (socket: Socket, seats: AccountSeats.AccountSeats, verdict: Verdict, next: () => void) => {
+  if (verdict._tag === "Accepted") {
+    const seat = seats.take(verdict.accountId, Date.now())
+    if (seat === undefined) return sendAway(socket, "account-overload")
+    // The transport may close before the socket is connected, and a socket may end before its transport.
+    socket.conn.once("close", seat.leave)
+    socket.once("disconnect", seat.leave)
+    socket.data.seat = seat
+  }
+  socket.data.verdict = verdict
+  next()
 }
 
 /** Verifies each handshake before `connection`, so that no listener is registered late. */
@@ -36,23 +58,26 @@ const verifyHandshakes = (
   options: RealtimeOptions,
   run: (effect: Effect.Effect<void, never, Authenticator | Ownership>) => void
 ) =>
-  Effect.map(SocketServer, ({ io, isDraining }) => {
-    let running = 0
-    const isCrowded = (accountId: string) =>
-      (io.of("/").adapter.rooms.get(Room.ofAccount(accountId))?.size ?? 0) >= options.accountSocketLimit
+  Effect.map(SocketServer, ({ dismissals, io, isDraining }) => {
+    const seats = AccountSeats.make(options)
     // One transport may ask for one connection at a time, whatever it sends.
     const verifying = new WeakSet<object>()
+    let running = 0
+    const setRunning = (count: number) => {
+      running = count
+      setHandshakes(count)
+    }
     io.use((socket, next) => {
       if (isDraining()) return sendAway(socket, "draining")
-      if (
-        running >= options.handshakeLimit ||
-        io.sockets.sockets.size >= options.socketLimit ||
-        verifying.has(socket.conn)
-      ) {
-        return sendAway(socket, "overload")
-      }
-      running += 1
+      const isFull = running >= options.handshakeLimit || seats.count() + running >= options.socketLimit
+      if (isFull || verifying.has(socket.conn)) return sendAway(socket, "overload")
+      setRunning(running + 1)
       verifying.add(socket.conn)
+      socket.data.dismissalCount = dismissals.count()
+      const settled = () => {
+        setRunning(running - 1)
+        verifying.delete(socket.conn)
+      }
       run(
         Handshake.verify(socket.handshake.auth).pipe(
           Effect.timeoutOption(options.handshakeTimeout),
@@ -66,17 +91,11 @@ const verifyHandshakes = (
             onFailure: () => sendAway(socket, "unverified"),
             onSuccess: (verdict) => {
               if (verdict._tag === "NotYet") return sendAway(socket, "unverified")
-              if (verdict._tag === "Accepted" && isCrowded(verdict.accountId)) return sendAway(socket, "overload")
-              socket.data.verdict = verdict
-              next()
+              // Who left in the meantime needs no place, and would not give it back.
+              if (socket.conn.readyState === "open") admit(socket, seats, verdict, next)
             }
           }),
-          Effect.ensuring(
-            Effect.sync(() => {
-              running -= 1
-              verifying.delete(socket.conn)
-            })
-          )
+          Effect.ensuring(Effect.sync(settled))
         )
       )
     })
@@ -98,13 +117,21 @@ const makeCensus = () => {
   }
 }
 
+/** An ack to a socket that is gone could meet the next one on the same transport. */
+const whileConnected = (socket: Socket, args: ReadonlyArray<unknown>): ReadonlyArray<unknown> => {
+  const last = args.at(-1)
+  if (typeof last !== "function") return args
+  return [...args.slice(0, -1), (value: unknown) => void (socket.connected && last(value))]
+}
+
 const acceptConnections = (options: RealtimeOptions, run: (effect: Effect.Effect<void>) => void) =>
   Effect.gen(function* () {
-    const { io } = yield* SocketServer
+    const { dismissals, io } = yield* SocketServer
     const registry = yield* EventRegistry
     const presence = yield* Presence
     const emitter = yield* Emitter
     const census = makeCensus()
+    let laggardCount = 0
 
     const arrive = (key: PresenceKey) => {
       const outcome = presence.connected(key)
@@ -117,20 +144,38 @@ const acceptConnections = (options: RealtimeOptions, run: (effect: Effect.Effect
 
     // Everything in here is synchronous: an event that follows the handshake at once must meet its listener.
     io.on("connection", (socket) => {
-      const verdict = socket.data.verdict
-      if (verdict?._tag !== "Accepted") return refuse(socket, verdict?.message ?? "Invalid authentication token")
+      const { seat, verdict } = socket.data
+      if (verdict?._tag === "Refused") return refuse(socket, verdict.message)
+      if (verdict === undefined || seat === undefined) return refuse(socket, "Invalid authentication token")
+      // Tokens were revoked since; whose they were, the next handshake finds out.
+      if (socket.data.dismissalCount !== dismissals.count()) return sendAway(socket, "unverified")
       const { accountId, scope } = verdict
       const connection: Connection = { id: socket.id, accountId, scope }
       const type = clientType(scope)
       const key = presenceKey(accountId, scope)
 
-      const dispatch = Dispatcher.make(registry, connection, options, run)
-      socket.onAny((event, ...args) => dispatch(event, args))
-      OutgoingGuard.watch(socket, options, () => countRefusal("slow-reader"))
+      const dispatch = Dispatcher.make(registry, connection, options, {
+        run,
+        accountBudget: seat.budget,
+        onFlood: () => {
+          countRefusal("flooding")
+          OutgoingGuard.closeTransport(socket)
+        }
+      })
+      socket.onAny((event, ...args) => dispatch(event, whileConnected(socket, args)))
+      OutgoingGuard.watch(socket, options, {
+        overflow: () => countRefusal("slow-reader"),
+        lagging: (change) => {
+          laggardCount += change
+          setLagging(laggardCount)
+        }
+      })
       socket.join([...Room.roomsOf(accountId, scope)])
       census(type, 1)
       socket.once("disconnect", () => {
         census(type, -1)
+        // One transport carries one socket: who leaves the one has no use for the other.
+        socket.conn.close()
         if (key !== undefined) presence.disconnected(key)
       })
       if (key !== undefined) arrive(key)
@@ -166,6 +211,7 @@ export const layer = (
       yield* Effect.addFinalizer(() =>
         FiberSet.awaitEmpty(handlers).pipe(Effect.interruptible, Effect.timeoutOption(options.drainTimeout))
       )
+      yield* Effect.sync(() => setLimits(options))
       yield* announceTransitions
       yield* verifyHandshakes(options, (effect) => void run(effect))
       yield* acceptConnections(options, (effect) => void run(effect))

@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import { Metric } from "effect"
+import type { RealtimeOptions } from "./RealtimeOptions.ts"
 
 /**
  * What became of an event.
@@ -13,13 +14,14 @@ import { Metric } from "effect"
  * - `invalid`: the payload does not fit.
  * - `ignored`: about a row of another account, about none, or too old to count.
  * - `limited`: over the budget of the socket.
+ * - `crowded`: over the budget of its account.
  * - `failed`: the handler failed or died.
  * - `unknown`: nobody listens to the event.
  *
  * @category models
  * @since 0.1.0
  */
-export type EventOutcome = "accepted" | "invalid" | "ignored" | "limited" | "failed" | "unknown"
+export type EventOutcome = "accepted" | "invalid" | "ignored" | "limited" | "crowded" | "failed" | "unknown"
 
 const events = Metric.counter("websocket_events_total", {
   description: "Events from sockets, by event and by what became of them",
@@ -27,6 +29,14 @@ const events = Metric.counter("websocket_events_total", {
 })
 
 const sockets = Metric.gauge("websocket_connections", { description: "Connected sockets, by client type" })
+
+const handshakes = Metric.gauge("websocket_handshakes", { description: "Handshakes that are being verified" })
+
+const lagging = Metric.gauge("websocket_lagging", {
+  description: "Sockets that read too slowly and miss repeated signs of life"
+})
+
+const limits = Metric.gauge("websocket_limit", { description: "How many there may be at once" })
 
 const refusals = Metric.counter("websocket_refusals_total", {
   description: "Connections that were refused or closed, by reason",
@@ -71,12 +81,67 @@ export const countEvent = (event: string, outcome: EventOutcome): void =>
 export const setSockets = (clientType: string, count: number): void => socketGauge(clientType).unsafeUpdate(count, [])
 
 /**
- * Counts a connection that was refused for good (`refused`), sent away to come
- * back (`overload`, `draining`, `unverified`), or closed for reading too slowly
- * (`slow-reader`).
+ * Sets how many handshakes are being verified.
  *
  * @category metrics
  * @since 0.1.0
  */
-export const countRefusal = (reason: "refused" | "overload" | "draining" | "unverified" | "slow-reader"): void =>
-  refusalCounter(reason).unsafeUpdate(1, [])
+export const setHandshakes = (count: number): void => handshakes.unsafeUpdate(count, [])
+
+/**
+ * Sets how many sockets read too slowly.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const setLagging = (count: number): void => lagging.unsafeUpdate(count, [])
+
+/**
+ * Sets the limits that the depths are read against.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const setLimits = (
+  options: Pick<RealtimeOptions, "socketLimit" | "accountSocketLimit" | "handshakeLimit">
+): void => {
+  const known = {
+    sockets: options.socketLimit,
+    account_sockets: options.accountSocketLimit,
+    handshakes: options.handshakeLimit
+  }
+  for (const [limit, count] of Object.entries(known)) {
+    Metric.tagged(limits, "limit", limit).unsafeUpdate(count, [])
+  }
+}
+
+/**
+ * Why a connection was not accepted, or ended by this side.
+ *
+ * - `refused`: for good; the client is told why.
+ * - `overload`: too many sockets or handshakes; the client comes back.
+ * - `account-overload`: too many sockets of its account; the client comes back.
+ * - `draining`: the server stops.
+ * - `unverified`: nobody can say now whether it may connect.
+ * - `slow-reader`: too much waits for it.
+ * - `flooding`: it went on sending far beyond its budget.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type RefusalReason =
+  | "refused"
+  | "overload"
+  | "account-overload"
+  | "draining"
+  | "unverified"
+  | "slow-reader"
+  | "flooding"
+
+/**
+ * Counts a connection that was not accepted, or ended by this side.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const countRefusal = (reason: RefusalReason): void => refusalCounter(reason).unsafeUpdate(1, [])

@@ -8,6 +8,7 @@ import { Server, type Socket as AnySocket } from "socket.io"
 import { HttpApp } from "../http/HttpApp.ts"
 import type { Seat } from "./AccountSeats.ts"
 import type { Connection } from "./Connection.ts"
+import * as Dismissals from "./Dismissals.ts"
 import { countRefusal } from "./RealtimeMetrics.ts"
 import type { RealtimeOptions } from "./RealtimeOptions.ts"
 
@@ -57,6 +58,8 @@ export interface ClientEvents {
  */
 export interface SocketState {
   verdict?: Verdict
+  /** The count of `dismissals` when the verification began. */
+  dismissalCount?: number
   /** Taken with a verdict that accepts. */
   seat?: Seat
 }
@@ -83,6 +86,7 @@ export class SocketServer extends Context.Tag("light-server/SocketServer")<
     readonly io: Io
     /** True from the first moment of the shutdown on. */
     readonly isDraining: () => boolean
+    readonly dismissals: Dismissals.Dismissals
   }
 >() {}
 
@@ -133,7 +137,7 @@ export const make = (options: RealtimeOptions) =>
       done()
     })
     yield* Effect.addFinalizer(() => Effect.sync(close))
-    return SocketServer.of({ io, isDraining: () => isDraining })
+    return SocketServer.of({ io, isDraining: () => isDraining, dismissals: Dismissals.make(io) })
   })
 
 /**

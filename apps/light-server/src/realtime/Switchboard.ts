@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Context, Effect, Layer } from "effect"
-import { type ServerEvents, SocketServer } from "./SocketServer.ts"
+import { SocketServer } from "./SocketServer.ts"
 
 /**
  * What may be said to one socket.
@@ -12,7 +12,12 @@ import { type ServerEvents, SocketServer } from "./SocketServer.ts"
  * @category models
  * @since 0.1.0
  */
-export type Saying = "rpc-registered" | "rpc-unregistered" | "rpc-error"
+export type Saying =
+  | { readonly event: "rpc-registered" | "rpc-unregistered"; readonly payload: { readonly method: string } }
+  | {
+      readonly event: "rpc-error"
+      readonly payload: { readonly type: "register" | "unregister"; readonly error: string }
+    }
 
 /**
  * A connected socket.
@@ -22,14 +27,14 @@ export type Saying = "rpc-registered" | "rpc-unregistered" | "rpc-error"
  */
 export interface Line {
   readonly id: string
-  readonly say: <E extends Saying>(event: E, payload: Parameters<ServerEvents[E]>[0]) => void
+  readonly say: (saying: Saying) => void
   /**
    * Asks, and calls `onAnswer` with the first value of the ack, at most once.
    * After `withinMillis` of the system's clock an ack is forgotten and
    * `onSilence` is called instead.
    */
   readonly ask: (
-    request: Parameters<ServerEvents["rpc-request"]>[0],
+    request: { readonly method: string; readonly params: unknown },
     withinMillis: number,
     onAnswer: (answer: unknown) => void,
     onSilence: () => void
@@ -63,7 +68,10 @@ export const make: Effect.Effect<Switchboard["Type"], never, SocketServer> = Eff
       if (socket?.connected !== true) return undefined
       return {
         id: socketId,
-        say: (event, ...payload) => void socket.emit(event, ...payload),
+        say: (saying) => {
+          if (saying.event === "rpc-error") socket.emit(saying.event, saying.payload)
+          else socket.emit(saying.event, saying.payload)
+        },
         // With a time limit socket.io also forgets an ack that never comes; without one it would be kept
         // as long as the socket.
         ask: (request, withinMillis, onAnswer, onSilence) =>

@@ -9,6 +9,7 @@ import { SqliteWriter } from "presence-effect/SqliteWriter"
 import * as Write from "presence-effect/Write"
 import type { WriterError } from "presence-effect/WriterError"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
+import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../realtime/AccountCursor.ts"
 import { Session } from "./Session.ts"
 
@@ -83,7 +84,7 @@ const replaceText: { readonly [text in SessionText]: string } = {
  * @category writes
  * @since 0.1.0
  */
-export const insertWrite = (session: Session): Write.Write<number> =>
+export const insertWrite = (session: Session, { encode }: TimeForm.Form = TimeForm.integer): Write.Write<number> =>
   AccountCursor.raise(session.accountId).pipe(
     Write.zip(
       Write.statement(
@@ -99,9 +100,9 @@ export const insertWrite = (session: Session): Write.Write<number> =>
           session.dataEncryptionKey,
           session.seq,
           session.active ? 1 : 0,
-          session.lastActiveAt,
-          session.createdAt,
-          session.updatedAt
+          encode(session.lastActiveAt),
+          encode(session.createdAt),
+          encode(session.updatedAt)
         ],
         { changes: 1 }
       )
@@ -115,12 +116,16 @@ export const insertWrite = (session: Session): Write.Write<number> =>
  * @category writes
  * @since 0.1.0
  */
-export const replaceWrite = (replacement: Replacement, nowMillis: number): Write.Write<number> =>
+export const replaceWrite = (
+  replacement: Replacement,
+  nowMillis: number,
+  { encode }: TimeForm.Form = TimeForm.integer
+): Write.Write<number> =>
   AccountCursor.raise(replacement.accountId).pipe(
     Write.zip(
       Write.statement(
         replaceText[replacement.text],
-        [replacement.value, nowMillis, replacement.id, replacement.accountId, replacement.expectedVersion],
+        [replacement.value, encode(nowMillis), replacement.id, replacement.accountId, replacement.expectedVersion],
         { changes: 1 }
       )
     ),
@@ -134,6 +139,7 @@ export const replaceWrite = (replacement: Replacement, nowMillis: number): Write
 export const make: Effect.Effect<SessionStore["Type"], never, DatabaseReader | SqliteWriter> = Effect.gen(function* () {
   const reader = yield* DatabaseReader
   const writer = yield* SqliteWriter
+  const form = yield* TimeForm.TimeForm
   return SessionStore.of({
     findById: (accountId, id) => reader.first(Session, `${select} AND "id" = ?`, [accountId, id]),
     findByTag: (accountId, tag) => reader.first(Session, `${select} AND "tag" = ?`, [accountId, tag]),
@@ -142,15 +148,15 @@ export const make: Effect.Effect<SessionStore["Type"], never, DatabaseReader | S
     listActive: (accountId, sinceMillis, limit) =>
       reader.rows(Session, `${select} AND "active" = 1 AND "lastActiveAt" > ? ORDER BY "lastActiveAt" DESC LIMIT ?`, [
         accountId,
-        sinceMillis,
+        form.encode(sinceMillis),
         limit
       ]),
     page: (accountId, beforeId, limit) =>
       beforeId === undefined
         ? reader.rows(Session, `${select} ORDER BY "id" DESC LIMIT ?`, [accountId, limit])
         : reader.rows(Session, `${select} AND "id" < ? ORDER BY "id" DESC LIMIT ?`, [accountId, beforeId, limit]),
-    insert: (session) => writer.write(Lane.control, insertWrite(session)),
-    replace: (replacement) => Effect.suspend(() => writer.write(Lane.data, replaceWrite(replacement, Date.now())))
+    insert: (session) => writer.write(Lane.control, insertWrite(session, form)),
+    replace: (replacement) => Effect.suspend(() => writer.write(Lane.data, replaceWrite(replacement, Date.now(), form)))
   })
 })
 

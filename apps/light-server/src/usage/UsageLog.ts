@@ -11,6 +11,7 @@ import { NotFound } from "../http/Failure.ts"
 import { Emitter } from "../realtime/Emitter.ts"
 import { Ownership } from "../realtime/Ownership.ts"
 import * as Room from "../realtime/Room.ts"
+import { type Period, periodsOf, type UsageQuery } from "./UsageQuery.ts"
 import type { Receipt, UsageReport } from "./UsageReport.ts"
 import { UsageStore } from "./UsageStore.ts"
 
@@ -26,6 +27,11 @@ export class UsageLog extends Context.Tag("light-server/UsageLog")<
       accountId: string,
       report: UsageReport
     ) => Effect.Effect<Receipt, NotFound | WriterError | ReadFailed>
+    /** What was used, the oldest period first. */
+    readonly periods: (
+      accountId: string,
+      query: UsageQuery
+    ) => Effect.Effect<ReadonlyArray<Period>, NotFound | ReadFailed>
   }
 >() {}
 
@@ -39,10 +45,16 @@ export const make = Effect.gen(function* () {
   const emitter = yield* Emitter
   const sessionNotFound = new NotFound({ what: "Session" })
 
+  const requireSession = (accountId: string, sessionId: string) =>
+    Effect.filterOrFail(
+      ownership.check(PresenceKey.session(accountId, sessionId)),
+      (validity) => validity === "owned",
+      () => sessionNotFound
+    )
+
   const storeOfSession = (accountId: string, sessionId: string, report: UsageReport) =>
     Effect.gen(function* () {
-      const validity = yield* ownership.check(PresenceKey.session(accountId, sessionId))
-      if (validity !== "owned") return yield* sessionNotFound
+      yield* requireSession(accountId, sessionId)
       const receipt = yield* store.replace(accountId, report)
       emitter.ephemeral(Room.toApps(accountId), {
         type: "usage",
@@ -62,7 +74,12 @@ export const make = Effect.gen(function* () {
     report: (accountId, report) =>
       report.sessionId === undefined
         ? store.replace(accountId, report)
-        : storeOfSession(accountId, report.sessionId, report)
+        : storeOfSession(accountId, report.sessionId, report),
+    periods: (accountId, query) =>
+      Effect.gen(function* () {
+        if (query.sessionId !== undefined) yield* requireSession(accountId, query.sessionId)
+        return periodsOf(yield* store.sum(accountId, query))
+      })
   })
 })
 

@@ -1,5 +1,5 @@
 /**
- * `POST /v2/usage-reports`.
+ * `POST /v2/usage-reports` and `POST /v1/usage/query`.
  *
  * @since 0.1.0
  */
@@ -7,6 +7,7 @@ import { Effect, Either, Layer } from "effect"
 import { InvalidInput } from "../http/Failure.ts"
 import { HttpApp } from "../http/HttpApp.ts"
 import { UsageLog } from "./UsageLog.ts"
+import { type Period, UsageQuery } from "./UsageQuery.ts"
 import * as UsageReport from "./UsageReport.ts"
 
 /** Over HTTP a report is always about a session. */
@@ -16,6 +17,8 @@ const decode = (body: unknown): Effect.Effect<UsageReport.UsageReport, InvalidIn
     ? Effect.succeed(decoded.right)
     : Effect.fail(new InvalidInput({ error: "Invalid parameters" }))
 }
+
+const totalOf = (usage: ReadonlyArray<Period>) => usage.reduce((total, { reportCount }) => total + reportCount, 0)
 
 /**
  * @category layers
@@ -36,6 +39,21 @@ export const layer: Layer.Layer<never, never, HttpApp | UsageLog> = Layer.effect
             Effect.map((receipt) => ({ success: true, ...receipt }))
           )
         )
+      )
+      // A query has a body, and changes nothing.
+      app.post(
+        "/v1/usage/query",
+        { config: { limitedAs: "reads" }, schema: { body: UsageQuery } },
+        (request, reply) =>
+          http.answer(
+            request,
+            reply,
+            Effect.map(usage.periods(request.accountId, request.body), (usage) => ({
+              usage,
+              groupBy: request.body.groupBy,
+              totalReports: totalOf(usage)
+            }))
+          )
       )
     })
   })

@@ -8,8 +8,11 @@ import * as Lane from "presence-effect/Lane"
 import { SqliteWriter } from "presence-effect/SqliteWriter"
 import * as Write from "presence-effect/Write"
 import type { WriterError } from "presence-effect/WriterError"
+import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import { cuid } from "../database/Ids.ts"
 import { StoredTime } from "../database/StoredTime.ts"
+import * as TimeForm from "../database/TimeForm.ts"
+import { PeriodAmount, type UsageQuery } from "./UsageQuery.ts"
 import type { Receipt, UsageReport } from "./UsageReport.ts"
 
 /**
@@ -21,6 +24,8 @@ export class UsageStore extends Context.Tag("light-server/UsageStore")<
   {
     /** Stores a report, or replaces the one with its key. Conflicts when the session does not belong to the account. */
     readonly replace: (accountId: string, report: UsageReport) => Effect.Effect<Receipt, WriterError>
+    /** The sums of the newest 10 000 reports that the query means, in one statement. */
+    readonly sum: (accountId: string, query: UsageQuery) => Effect.Effect<ReadonlyArray<PeriodAmount>, ReadFailed>
   }
 >() {}
 
@@ -39,6 +44,35 @@ const withSession = `INSERT INTO "UsageReport" (${columns})
 const withoutSession = `INSERT INTO "UsageReport" (${columns}) VALUES (?, ?, ?, NULL, ?, ?, ?)
   ON CONFLICT ("accountId", "key") WHERE "sessionId" IS NULL ${replaceData}`
 
+const reportLimit = 10_000
+
+const periodSeconds = { hour: 3600, day: 86_400 } as const
+
+/** Damaged rows of other programs are left out; what is no number within a report counts as none. */
+const sumBy = (groupBy: UsageQuery["groupBy"], ofSession: string) => `
+WITH report AS MATERIALIZED (
+  SELECT "createdAt" / ${periodSeconds[groupBy] * 1000} * ${periodSeconds[groupBy]} AS "timestamp", "data"
+  FROM "UsageReport"
+  WHERE "accountId" = ? ${ofSession} AND "createdAt" BETWEEN ? AND ? AND json_valid("data")
+  ORDER BY "createdAt" DESC LIMIT ${reportLimit}
+)
+SELECT "timestamp", 'reports' AS "part", '' AS "name", count(*) AS "amount" FROM report GROUP BY "timestamp"
+UNION ALL
+SELECT "timestamp", part."key", item."key", sum(item."value")
+FROM report, json_each(report."data") AS part, json_each(part."value") AS item
+WHERE part."key" IN ('tokens', 'cost') AND part."type" = 'object' AND item."type" IN ('integer', 'real')
+GROUP BY "timestamp", part."key", item."key"`
+
+const sums = {
+  all: { hour: sumBy("hour", ""), day: sumBy("day", "") },
+  ofSession: { hour: sumBy("hour", `AND "sessionId" = ?`), day: sumBy("day", `AND "sessionId" = ?`) }
+}
+
+const rangeOf = ({ startTime, endTime }: UsageQuery) => [
+  startTime === undefined ? 0 : Math.ceil(startTime * 1000),
+  endTime === undefined ? Number.MAX_SAFE_INTEGER : Math.floor(endTime * 1000)
+]
+
 /**
  * The write of a report.
  *
@@ -49,14 +83,16 @@ export const replaceWrite = (
   accountId: string,
   id: string,
   report: UsageReport,
-  nowMillis: number
+  nowMillis: number,
+  { encode }: TimeForm.Form = TimeForm.integer
 ): Write.Write<Receipt> => {
   const { key, sessionId, tokens, cost } = report
   const data = JSON.stringify({ tokens, cost })
+  const now = encode(nowMillis)
   const statement =
     sessionId === undefined
-      ? Write.statement(withoutSession, [id, key, accountId, data, nowMillis, nowMillis], { changes: 1 })
-      : Write.statement(withSession, [id, key, data, nowMillis, nowMillis, accountId, sessionId], { changes: 1 })
+      ? Write.statement(withoutSession, [id, key, accountId, data, now, now], { changes: 1 })
+      : Write.statement(withSession, [id, key, data, now, now, accountId, sessionId], { changes: 1 })
   return statement.pipe(
     Write.decodeRows(Stored),
     Write.map(([row]) => ({
@@ -73,10 +109,10 @@ export const replaceWrite = (
  */
 export const layer: Layer.Layer<UsageStore, never, SqliteWriter> = Layer.effect(
   UsageStore,
-  Effect.map(SqliteWriter, (writer) =>
+  Effect.zipWith(SqliteWriter, TimeForm.TimeForm, (writer, form) =>
     UsageStore.of({
       replace: (accountId, report) =>
-        Effect.suspend(() => writer.write(Lane.data, replaceWrite(accountId, cuid(), report, Date.now())))
+        Effect.suspend(() => writer.write(Lane.data, replaceWrite(accountId, cuid(), report, Date.now(), form)))
     })
   )
 )

@@ -3,6 +3,7 @@ import { Effect, Layer, Metric, Ref } from "effect"
 import * as Lane from "presence-effect/Lane"
 import * as PresenceMetrics from "presence-effect/PresenceMetrics"
 import * as HealthRoutes from "../../src/health/HealthRoutes.ts"
+import { version } from "../../src/Version.ts"
 import { Readiness, type Report } from "../../src/health/Readiness.ts"
 import * as ServerMetrics from "../../src/health/ServerMetrics.ts"
 import { Authenticator } from "../../src/http/Authenticator.ts"
@@ -102,7 +103,7 @@ describe("HealthRoutes", () => {
     withServer(
       true,
       Effect.gen(function* () {
-        assert.strictEqual((yield* get("/version")).json<{ version: string }>().version, HealthRoutes.version)
+        assert.strictEqual((yield* get("/version")).json<{ version: string }>().version, version)
         const answer = yield* post("/v1/version", { platform: "ios", version: "1", app_id: "x" })
         assert.deepStrictEqual(answer.json(), { updateUrl: null })
       })

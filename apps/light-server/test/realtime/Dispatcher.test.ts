@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Schema } from "effect"
 import type { Connection } from "../../src/realtime/Connection.ts"
 import * as Dispatcher from "../../src/realtime/Dispatcher.ts"
+import * as EventBudget from "../../src/realtime/EventBudget.ts"
 import * as EventRegistry from "../../src/realtime/EventRegistry.ts"
 
 const connection: Connection = { id: "socket", accountId: "a1", scope: { _tag: "User" } }
@@ -9,14 +10,27 @@ const connection: Connection = { id: "socket", accountId: "a1", scope: { _tag: "
 const roomy = { eventsPerSecond: 1, eventBurst: 1000, inFlightLimit: 1000 }
 
 /** A dispatcher, the fibers it started and what it answered. */
-const make = (registry: EventRegistry.EventRegistry["Type"], options: Partial<typeof roomy> = {}) => {
+const make = (
+  registry: EventRegistry.EventRegistry["Type"],
+  options: Partial<typeof roomy> = {},
+  account: { readonly perSecond: number; readonly burst: number } = { perSecond: 1, burst: 1000 }
+) => {
   const fibers: Array<Fiber.RuntimeFiber<void>> = []
-  const dispatch = Dispatcher.make(registry, connection, { ...roomy, ...options }, (effect) => {
-    fibers.push(Effect.runFork(effect))
-  })
+  const floods: Array<string> = []
+  const dispatch = Dispatcher.make(
+    registry,
+    connection,
+    { ...roomy, ...options },
+    {
+      run: (effect) => void fibers.push(Effect.runFork(effect)),
+      accountBudget: EventBudget.make(account, Date.now()),
+      onFlood: () => void floods.push("flood")
+    }
+  )
   const answers: Array<unknown> = []
   return {
     answers,
+    floods,
     ask: (event: string, payload: unknown) =>
       dispatch(event, [payload, (answer: unknown) => void answers.push(answer)]),
     dispatch,
@@ -114,6 +128,45 @@ describe("Dispatcher", () => {
       yield* settled
       assert.strictEqual(heard, 1)
       assert.sameMembers(answers, [2, 4, "limited"])
+    })
+  )
+
+  it.effect("refuses what goes over the budget of the account, without blaming the socket", () =>
+    Effect.gen(function* () {
+      const registry = yield* EventRegistry.make
+      yield* doubling(registry, (n) => Effect.succeed(2 * n))
+      const { answers, ask, floods, settled } = make(registry, { eventBurst: 5 }, { perSecond: 0, burst: 1 })
+      for (const n of [1, 2, 3, 4, 5]) ask("double", n)
+      yield* settled
+      assert.sameMembers(answers, [2, "limited", "limited", "limited", "limited"])
+      assert.deepStrictEqual(floods, [])
+    })
+  )
+
+  it.effect("says once that a socket floods, when it has used up a second budget with refused events", () =>
+    Effect.gen(function* () {
+      const { dispatch, floods } = make(yield* EventRegistry.make, { eventBurst: 3, eventsPerSecond: 0 })
+      for (let index = 0; index < 6; index++) dispatch("ping", [])
+      assert.deepStrictEqual(floods, [])
+      for (let index = 0; index < 6; index++) dispatch("ping", [])
+      assert.deepStrictEqual(floods, ["flood"])
+    })
+  )
+
+  it.effect("lets a plain event say that it is refused", () =>
+    Effect.gen(function* () {
+      const registry = yield* EventRegistry.make
+      const said: Array<string> = []
+      yield* registry.onPlain(
+        "plain",
+        () => "accepted",
+        ({ id }) => void said.push(id)
+      )
+      const { dispatch } = make(registry, { eventBurst: 1, eventsPerSecond: 0 })
+      dispatch("plain", [1])
+      assert.deepStrictEqual(said, [])
+      dispatch("plain", [2])
+      assert.deepStrictEqual(said, ["socket"])
     })
   )
 

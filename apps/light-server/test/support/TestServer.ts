@@ -22,6 +22,7 @@ import * as Ownership from "../../src/realtime/Ownership.ts"
 import * as RealtimeApp from "../../src/realtime/RealtimeApp.ts"
 import * as RealtimeOptions from "../../src/realtime/RealtimeOptions.ts"
 import * as SocketServer from "../../src/realtime/SocketServer.ts"
+import * as Switchboard from "../../src/realtime/Switchboard.ts"
 import * as SessionEvents from "../../src/sessions/SessionEvents.ts"
 import * as SessionRoutes from "../../src/sessions/SessionRoutes.ts"
 import * as SessionRegistry from "../../src/sessions/SessionRegistry.ts"
@@ -47,7 +48,7 @@ const authenticator = Layer.succeed(Authenticator, {
 export const layerOver = <A, E>(
   edges: Layer.Layer<A | DatabaseReader | SqliteWriter | Presence, E>,
   options: Partial<RealtimeOptions.RealtimeOptions> = {},
-  extra: Layer.Layer<never, never, EventRegistry.EventRegistry> = Layer.empty
+  extra: Layer.Layer<never, never, EventRegistry.EventRegistry | Switchboard.Switchboard> = Layer.empty
 ) => {
   const knobs = { ...RealtimeOptions.defaults, ...options }
   const features = Layer.mergeAll(
@@ -62,7 +63,7 @@ export const layerOver = <A, E>(
     Layer.provide(Layer.mergeAll(MachineRegistry.layer, SessionRegistry.layer, UsageLog.layer)),
     Layer.provide(Layer.mergeAll(MachineStore.layer, SessionStore.layer, UsageStore.layer))
   )
-  const base = Layer.mergeAll(Emitter.layer, EventRegistry.layer, Ownership.layer(knobs)).pipe(
+  const base = Layer.mergeAll(Emitter.layer, Switchboard.layer, EventRegistry.layer, Ownership.layer(knobs)).pipe(
     Layer.provideMerge(SocketServer.layer(knobs)),
     Layer.provideMerge(HttpApp.layer({})),
     Layer.provideMerge(Layer.merge(edges, authenticator))
@@ -77,7 +78,7 @@ export const layerOver = <A, E>(
 /** The server over a database and a presence in memory. */
 export const layerWith = (
   options?: Partial<RealtimeOptions.RealtimeOptions>,
-  extra?: Layer.Layer<never, never, EventRegistry.EventRegistry>
+  extra?: Layer.Layer<never, never, EventRegistry.EventRegistry | Switchboard.Switchboard>
 ) => layerOver(Layer.merge(TestDatabase.layer, PresenceProbe.layer), options, extra)
 
 export class TestServer extends Context.Tag("test/TestServer")<

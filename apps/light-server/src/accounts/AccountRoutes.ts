@@ -1,0 +1,73 @@
+/**
+ * Routes about the account of the token: its profile, its settings, the end of
+ * its tokens. And what this server can do, which anybody may ask.
+ *
+ * @since 0.1.0
+ */
+import { Clock, Effect, Layer, Option, Schema } from "effect"
+import { Unauthorized } from "../http/Failure.ts"
+import { HttpApp } from "../http/HttpApp.ts"
+import { AccountSettings, type Replaced } from "./AccountSettings.ts"
+import { SettingsStore } from "./SettingsStore.ts"
+import { TokenRevocation } from "./TokenRevocation.ts"
+
+/** Nobody shares here; the content keys of accounts are checked and kept. */
+const features = { sessionSharing: false, publicSharing: false, contentKeys: true }
+
+const Change = Schema.Struct({ settings: Schema.NullOr(Schema.String), expectedVersion: Schema.NonNegativeInt })
+
+const answerOf = (replaced: Replaced) =>
+  replaced._tag === "Replaced"
+    ? { success: true, version: replaced.version }
+    : {
+        success: false,
+        error: "version-mismatch",
+        currentVersion: replaced.settingsVersion,
+        currentSettings: replaced.settings
+      }
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<never, never, HttpApp | AccountSettings | SettingsStore | TokenRevocation> =
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const http = yield* HttpApp
+      const store = yield* SettingsStore
+      const settings = yield* AccountSettings
+      const revocation = yield* TokenRevocation
+
+      const profileOf = (accountId: string) =>
+        Effect.gen(function* () {
+          const found = yield* store.findProfile(accountId)
+          // The token outlived its account.
+          if (Option.isNone(found)) return yield* new Unauthorized({ error: "Invalid token" })
+          const timestamp = yield* Clock.currentTimeMillis
+          return { ...found.value, timestamp, github: null, connectedServices: [] }
+        })
+
+      yield* http.register((app) => {
+        app.get("/v1/features", () => ({ features }))
+      })
+      yield* http.register((app) => {
+        app.addHook("preHandler", http.authenticate)
+        app.get("/v1/account/profile", (request, reply) =>
+          http.answer(request, reply, profileOf(request.accountId))
+        )
+        app.get("/v1/account/settings", (request, reply) =>
+          http.answer(request, reply, settings.read(request.accountId))
+        )
+        app.post("/v1/account/settings", { schema: { body: Change } }, (request, reply) =>
+          http.answer(
+            request,
+            reply,
+            Effect.map(settings.replace({ accountId: request.accountId, ...request.body }), answerOf)
+          )
+        )
+        app.post("/v1/auth/revoke", (request, reply) =>
+          http.answer(request, reply, Effect.as(revocation.revoke(request.accountId), { success: true }))
+        )
+      })
+    })
+  )

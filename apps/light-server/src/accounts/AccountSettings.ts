@@ -1,0 +1,84 @@
+/**
+ * The settings of an account: one text, encrypted by its clients, replaced
+ * under compare-and-set.
+ *
+ * @since 0.1.0
+ */
+import { Clock, Context, Effect, Layer, Option } from "effect"
+import type { WriterError } from "presence-effect/WriterError"
+import type { ReadFailed } from "../database/DatabaseReader.ts"
+import { Unauthorized } from "../http/Failure.ts"
+import * as AccountCursor from "../realtime/AccountCursor.ts"
+import { Emitter } from "../realtime/Emitter.ts"
+import * as Room from "../realtime/Room.ts"
+import { type Replacement, type Settings, SettingsStore } from "./SettingsStore.ts"
+
+/**
+ * What became of a compare-and-set. The settings are the current ones.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Replaced =
+  | { readonly _tag: "Replaced"; readonly version: number }
+  | ({ readonly _tag: "VersionMismatch" } & Settings)
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class AccountSettings extends Context.Tag("light-server/AccountSettings")<
+  AccountSettings,
+  {
+    readonly read: (accountId: string) => Effect.Effect<Settings, Unauthorized | ReadFailed>
+    /** Replaces the settings if they are at the expected version. The account's apps hear of it. */
+    readonly replace: (replacement: Replacement) => Effect.Effect<Replaced, Unauthorized | WriterError | ReadFailed>
+  }
+>() {}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make: Effect.Effect<AccountSettings["Type"], never, SettingsStore | Emitter> = Effect.gen(function* () {
+  const store = yield* SettingsStore
+  const emitter = yield* Emitter
+
+  const read = (accountId: string) =>
+    Effect.flatMap(
+      store.find(accountId),
+      Option.match({
+        // The token outlived its account.
+        onNone: () => Effect.fail(new Unauthorized({ error: "Invalid token" })),
+        onSome: (settings) => Effect.succeed(settings)
+      })
+    )
+
+  return AccountSettings.of({
+    read,
+    replace: (replacement) =>
+      Effect.gen(function* () {
+        const { accountId, settings, expectedVersion } = replacement
+        const cursor = yield* store.replace(replacement, yield* Clock.currentTimeMillis)
+        const version = expectedVersion + 1
+        emitter.update(Room.toApps(accountId), {
+          seq: cursor,
+          body: { t: "update-account", id: accountId, settings: { value: settings, version } }
+        })
+        return { _tag: "Replaced", version } as const
+      }).pipe(
+        Effect.catchTag("WriteConflict", (conflict) =>
+          Effect.gen(function* () {
+            yield* AccountCursor.requireAccount(conflict)
+            return { _tag: "VersionMismatch", ...(yield* read(replacement.accountId)) } as const
+          })
+        )
+      )
+  })
+})
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<AccountSettings, never, SettingsStore | Emitter> = Layer.effect(AccountSettings, make)

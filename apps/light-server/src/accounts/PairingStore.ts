@@ -1,0 +1,192 @@
+/**
+ * Pairing requests in the database.
+ *
+ * @since 0.1.0
+ */
+import { Context, Duration, Effect, Layer, type Option, Schema } from "effect"
+import * as Lane from "presence-effect/Lane"
+import { SqliteWriter } from "presence-effect/SqliteWriter"
+import * as Write from "presence-effect/Write"
+import type { WriterError } from "presence-effect/WriterError"
+import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
+import * as Ids from "../database/Ids.ts"
+
+/**
+ * Who asks: a terminal that wants to speak for an account, or a new device that
+ * wants the account itself.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type PairingKind = "terminal" | "account"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** How long a request lives, and how long its answer can be fetched. */
+  readonly lifetime?: Duration.DurationInput
+  /** Requests of one kind that are kept; the oldest makes room for one more. */
+  readonly capacity?: number
+}
+
+/**
+ * A request that lives.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const PairingRequest = Schema.Struct({
+  supportsV2: Schema.transform(Schema.Number, Schema.Boolean, {
+    decode: (stored) => stored !== 0,
+    encode: (supportsV2) => (supportsV2 ? 1 : 0)
+  }),
+  response: Schema.NullOr(Schema.String),
+  responseAccountId: Schema.NullOr(Schema.String)
+})
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type PairingRequest = typeof PairingRequest.Type
+
+/**
+ * What somebody who is logged in says to a request.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PairingAnswer {
+  readonly accountId: string
+  /** Encrypted for the key of the request. */
+  readonly response: string
+}
+
+/**
+ * Keys are 32 bytes in lower-case hex. A request older than its lifetime is
+ * none, whether or not its row is gone already.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class PairingStore extends Context.Tag("light-server/PairingStore")<
+  PairingStore,
+  {
+    readonly find: (
+      kind: PairingKind,
+      key: string,
+      nowMillis: number
+    ) => Effect.Effect<Option.Option<PairingRequest>, ReadFailed>
+    /** Stores a request, unless one with this key lives already. */
+    readonly insert: (
+      kind: PairingKind,
+      key: string,
+      supportsV2: boolean,
+      nowMillis: number
+    ) => Effect.Effect<void, WriterError>
+    /** Conflicts when no request with this key lives, or when it is answered already. */
+    readonly answer: (
+      kind: PairingKind,
+      key: string,
+      answer: PairingAnswer,
+      nowMillis: number
+    ) => Effect.Effect<void, WriterError>
+    /** Removes rows that are past their lifetime, at most 1000, in one statement. Writes nothing when there are none. */
+    readonly prune: (kind: PairingKind, nowMillis: number) => Effect.Effect<void, WriterError | ReadFailed>
+  }
+>() {}
+
+const pruneLimit = 1000
+
+/** The statements of one kind. Both letter cases of the hex text are in use, and the index serves both. */
+const statementsOf = (table: string, supportsV2: string | undefined) => ({
+  find: `SELECT ${supportsV2 ?? "0"} AS "supportsV2", "response", "responseAccountId" FROM "${table}"
+    WHERE "publicKey" IN (?, ?) AND "updatedAt" > ? LIMIT 1`,
+  findExpired: `SELECT 1 AS "found" FROM "${table}" WHERE "updatedAt" <= ? LIMIT 1`,
+  removeExpired: `DELETE FROM "${table}" WHERE "id" IN
+    (SELECT "id" FROM "${table}" WHERE "updatedAt" <= ? ORDER BY "updatedAt" LIMIT ${pruneLimit})`,
+  makeRoom: `DELETE FROM "${table}" WHERE "id" IN
+    (SELECT "id" FROM "${table}" ORDER BY "updatedAt" DESC LIMIT -1 OFFSET ?)`,
+  insert:
+    supportsV2 === undefined
+      ? `INSERT INTO "${table}" ("id", "publicKey", "createdAt", "updatedAt") VALUES (?, ?, ?, ?)
+         ON CONFLICT ("publicKey") DO NOTHING`
+      : `INSERT INTO "${table}" ("id", "publicKey", "createdAt", "updatedAt", ${supportsV2}) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT ("publicKey") DO NOTHING`,
+  answer: `UPDATE "${table}" SET "response" = ?, "responseAccountId" = ?, "updatedAt" = ?
+    WHERE "publicKey" IN (?, ?) AND "response" IS NULL AND "updatedAt" > ?`
+})
+
+const statements: { readonly [kind in PairingKind]: ReturnType<typeof statementsOf> } = {
+  terminal: statementsOf("TerminalAuthRequest", `"supportsV2"`),
+  account: statementsOf("AccountAuthRequest", undefined)
+}
+
+/**
+ * The write of a request. Removes what is past its lifetime and the oldest
+ * beyond `capacity` first, so that the table is bounded whatever comes in.
+ *
+ * @category writes
+ * @since 0.1.0
+ */
+export const insertWrite = (
+  kind: PairingKind,
+  request: { readonly key: string; readonly supportsV2: boolean },
+  terms: { readonly nowMillis: number; readonly lifetimeMillis: number; readonly capacity: number }
+): Write.Write<void> => {
+  const { insert, makeRoom, removeExpired } = statements[kind]
+  const row = [Ids.cuid(), request.key, terms.nowMillis, terms.nowMillis]
+  return Write.statement(removeExpired, [terms.nowMillis - terms.lifetimeMillis]).pipe(
+    Write.andThen(Write.statement(makeRoom, [terms.capacity - 1])),
+    Write.andThen(Write.statement(insert, kind === "terminal" ? [...row, request.supportsV2 ? 1 : 0] : row)),
+    Write.map(() => undefined)
+  )
+}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: Options = {}): Effect.Effect<PairingStore["Type"], never, DatabaseReader | SqliteWriter> =>
+  Effect.gen(function* () {
+    const reader = yield* DatabaseReader
+    const writer = yield* SqliteWriter
+    const lifetimeMillis = Duration.toMillis(options.lifetime ?? "15 minutes")
+    const capacity = options.capacity ?? 1000
+    return PairingStore.of({
+      find: (kind, key, nowMillis) =>
+        reader.first(PairingRequest, statements[kind].find, [key, key.toUpperCase(), nowMillis - lifetimeMillis]),
+      insert: (kind, key, supportsV2, nowMillis) =>
+        writer.write(
+          Lane.control,
+          insertWrite(kind, { key, supportsV2 }, { nowMillis, lifetimeMillis, capacity })
+        ),
+      answer: (kind, key, { accountId, response }, nowMillis) =>
+        Effect.asVoid(
+          writer.write(
+            Lane.control,
+            Write.statement(
+              statements[kind].answer,
+              [response, accountId, nowMillis, key, key.toUpperCase(), nowMillis - lifetimeMillis],
+              { changes: 1 }
+            )
+          )
+        ),
+      prune: (kind, nowMillis) =>
+        Effect.gen(function* () {
+          const before = nowMillis - lifetimeMillis
+          const expired = yield* reader.rows(Schema.Unknown, statements[kind].findExpired, [before])
+          if (expired.length === 0) return
+          yield* writer.write(Lane.maintenance, Write.statement(statements[kind].removeExpired, [before]))
+        })
+    })
+  })
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options = {}): Layer.Layer<PairingStore, never, DatabaseReader | SqliteWriter> =>
+  Layer.effect(PairingStore, make(options))

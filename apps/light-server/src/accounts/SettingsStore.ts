@@ -1,0 +1,119 @@
+/**
+ * Settings and profiles of accounts in the database.
+ *
+ * @since 0.1.0
+ */
+import { Context, Effect, Layer, type Option, Schema } from "effect"
+import * as Lane from "presence-effect/Lane"
+import { SqliteWriter } from "presence-effect/SqliteWriter"
+import * as Write from "presence-effect/Write"
+import type { WriterError } from "presence-effect/WriterError"
+import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
+import * as AccountCursor from "../realtime/AccountCursor.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export const Settings = Schema.Struct({ settings: Schema.NullOr(Schema.String), settingsVersion: Schema.Int })
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Settings = typeof Settings.Type
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Replacement {
+  readonly accountId: string
+  readonly settings: string | null
+  readonly expectedVersion: number
+}
+
+/**
+ * What the owner is shown of an account.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Profile = Schema.Struct({
+  id: Schema.String,
+  firstName: Schema.NullOr(Schema.String),
+  lastName: Schema.NullOr(Schema.String),
+  username: Schema.NullOr(Schema.String),
+  avatar: Schema.NullOr(Schema.parseJson())
+})
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Profile = typeof Profile.Type
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class SettingsStore extends Context.Tag("light-server/SettingsStore")<
+  SettingsStore,
+  {
+    readonly find: (accountId: string) => Effect.Effect<Option.Option<Settings>, ReadFailed>
+    readonly findProfile: (accountId: string) => Effect.Effect<Option.Option<Profile>, ReadFailed>
+    /**
+     * Returns the cursor of the account that numbers the change. Fails with
+     * `WriteConflict` of statement 0 when the account does not exist, and of a
+     * later one when its settings are at another version.
+     */
+    readonly replace: (replacement: Replacement, nowMillis: number) => Effect.Effect<number, WriterError>
+  }
+>() {}
+
+const select = `SELECT "settings", "settingsVersion" FROM "Account" WHERE "id" = ?`
+
+const selectProfile = `SELECT "id", "firstName", "lastName", "username", "avatar" FROM "Account" WHERE "id" = ?`
+
+const replaceSettings = `UPDATE "Account"
+  SET "settings" = ?, "settingsVersion" = "settingsVersion" + 1, "updatedAt" = ?
+  WHERE "id" = ? AND "settingsVersion" = ?`
+
+/**
+ * The write of a compare-and-set.
+ *
+ * @category writes
+ * @since 0.1.0
+ */
+export const replaceWrite = (
+  { accountId, settings, expectedVersion }: Replacement,
+  nowMillis: number
+): Write.Write<number> =>
+  AccountCursor.raise(accountId).pipe(
+    Write.zip(
+      Write.statement(replaceSettings, [settings, nowMillis, accountId, expectedVersion], { changes: 1 })
+    ),
+    Write.map(([cursor]) => cursor)
+  )
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make: Effect.Effect<SettingsStore["Type"], never, DatabaseReader | SqliteWriter> = Effect.gen(
+  function* () {
+    const reader = yield* DatabaseReader
+    const writer = yield* SqliteWriter
+    return SettingsStore.of({
+      find: (accountId) => reader.first(Settings, select, [accountId]),
+      findProfile: (accountId) => reader.first(Profile, selectProfile, [accountId]),
+      replace: (replacement, nowMillis) => writer.write(Lane.control, replaceWrite(replacement, nowMillis))
+    })
+  }
+)
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<SettingsStore, never, DatabaseReader | SqliteWriter> = Layer.effect(SettingsStore, make)

@@ -1,0 +1,154 @@
+/**
+ * The end of all tokens of an account.
+ *
+ * Each account has an epoch, and each token carries the one it was made in. A
+ * revocation begins a new epoch, and tokens of earlier ones are refused.
+ *
+ * @since 0.1.0
+ */
+import { Clock, Context, Duration, Effect, Layer, Schedule, Schema } from "effect"
+import { LRUCache } from "lru-cache"
+import * as Lane from "presence-effect/Lane"
+import { SqliteWriter } from "presence-effect/SqliteWriter"
+import * as Write from "presence-effect/Write"
+import type { WriterError } from "presence-effect/WriterError"
+import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
+import { NotFound } from "../http/Failure.ts"
+import { SocketServer } from "../realtime/SocketServer.ts"
+import { Tokens } from "./Tokens.ts"
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class TokenRevocation extends Context.Tag("light-server/TokenRevocation")<
+  TokenRevocation,
+  {
+    /** Ends every token of the account, and every connection made with one. */
+    readonly revoke: (accountId: string) => Effect.Effect<void, NotFound | WriterError>
+  }
+>() {}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** Time between two looks for revocations by other processes. */
+  readonly watchInterval?: Duration.DurationInput
+}
+
+// The second is in the number, so that a database restored from a backup never gives an epoch out again.
+const begin = `INSERT INTO "TokenRevocation" ("accountId", "epoch", "revokedAt")
+  SELECT "id", ?, ? FROM "Account" WHERE "id" = ?
+  ON CONFLICT ("accountId") DO UPDATE SET
+    "epoch" = max("epoch" + 1, excluded."epoch"), "revokedAt" = excluded."revokedAt"
+  RETURNING "epoch"`
+
+/** A token is made for whoever fetches an answer, so answers end with the tokens. */
+const endAnswers = ["TerminalAuthRequest", "AccountAuthRequest"].map(
+  (table) => `DELETE FROM "${table}" WHERE "responseAccountId" = ?`
+)
+
+/**
+ * The write of a revocation: the epoch that begins. Conflicts when the account
+ * does not exist.
+ *
+ * @category writes
+ * @since 0.1.0
+ */
+export const revokeWrite = (accountId: string, nowMillis: number): Write.Write<number> =>
+  Write.statement(begin, [Math.floor(nowMillis / 1000), nowMillis, accountId], { changes: 1 }).pipe(
+    Write.decodeRows(Schema.Struct({ epoch: Schema.Int })),
+    Write.zip(Write.all(endAnswers.map((sql) => Write.statement(sql, [accountId])))),
+    Write.map(([[row]]) => row?.epoch ?? 0)
+  )
+
+/**
+ * Ends every token of an account in the database, and answers with the epoch
+ * that begins. For programs beside the server: a server that runs on the same
+ * file notices within seconds.
+ *
+ * **Errors**: `NotFound` when there is no such account.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const revokeTokens = (accountId: string): Effect.Effect<number, NotFound | WriterError, SqliteWriter> =>
+  Effect.gen(function* () {
+    const writer = yield* SqliteWriter
+    return yield* writer.write(Lane.control, revokeWrite(accountId, yield* Clock.currentTimeMillis))
+  }).pipe(Effect.catchTag("WriteConflict", () => Effect.fail(new NotFound({ what: "Account" }))))
+
+const Revoked = Schema.Struct({ accountId: Schema.String, epoch: Schema.Int })
+
+/** One row per account that ever revoked: a short table, looked at as a whole and bounded all the same. */
+const selectRecent = `SELECT "accountId", "epoch" FROM "TokenRevocation" WHERE "revokedAt" > ?
+  ORDER BY "revokedAt" DESC LIMIT 1000`
+
+/** Longer than a clock is ever set back. */
+const recentMillis = Duration.toMillis("1 day")
+
+/** More than one look returns. */
+const knownMax = 10_000
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: Options = {}) =>
+  Effect.gen(function* () {
+    const writer = yield* SqliteWriter
+    const reader = yield* DatabaseReader
+    const tokens = yield* Tokens
+    const { dismissals } = yield* SocketServer
+    const known = new LRUCache<string, number>({ max: knownMax })
+
+    const recent = Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      reader.rows(Revoked, selectRecent, [now - recentMillis])
+    )
+
+    /** Which sockets are older than a revocation by somebody else is not known here: all are asked for their token again. */
+    const look: Effect.Effect<void, ReadFailed> = Effect.map(recent, (rows) => {
+      for (const { accountId, epoch } of rows) {
+        if ((known.get(accountId) ?? -1) >= epoch) continue
+        known.set(accountId, epoch)
+        tokens.forget(accountId)
+        dismissals.recall(accountId)
+      }
+    })
+
+    const watch = look.pipe(
+      Effect.catchAll((failure) =>
+        Effect.logWarning("Revocations could not be looked for", failure).pipe(Effect.annotateLogs("code", failure._tag))
+      )
+    )
+    // What is there before the first socket concerns none of them.
+    yield* watch
+    yield* Effect.forkScoped(Effect.schedule(watch, Schedule.spaced(options.watchInterval ?? "5 seconds")))
+
+    return TokenRevocation.of({
+      revoke: (accountId) =>
+        revokeTokens(accountId).pipe(
+          Effect.provideService(SqliteWriter, writer),
+          // When the caller leaves in between, the next look does the same.
+          Effect.tap((epoch) =>
+            Effect.sync(() => {
+              known.set(accountId, epoch)
+              tokens.forget(accountId)
+              dismissals.dismiss(accountId, "Invalid authentication token")
+            })
+          ),
+          Effect.asVoid
+        )
+    })
+  })
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  options: Options = {}
+): Layer.Layer<TokenRevocation, never, SqliteWriter | DatabaseReader | Tokens | SocketServer> =>
+  Layer.scoped(TokenRevocation, make(options))

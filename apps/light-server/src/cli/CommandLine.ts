@@ -1,0 +1,91 @@
+/**
+ * The arguments of the program, read into a value.
+ *
+ * Nothing is run here and little is loaded, so that each command loads no more than it needs.
+ *
+ * @since 0.1.0
+ */
+import { Command, CommanderError } from "commander"
+
+/**
+ * What the arguments ask for.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Request =
+  | { readonly _tag: "Serve" }
+  | { readonly _tag: "Import"; readonly from: string; readonly into: string | undefined; readonly isJson: boolean }
+  | { readonly _tag: "Version"; readonly isJson: boolean }
+  | { readonly _tag: "PrintConfig" }
+  /** A text that was asked for. */
+  | { readonly _tag: "Help"; readonly text: string }
+  /** Arguments that mean nothing. */
+  | { readonly _tag: "Misuse"; readonly text: string }
+
+const environmentHint = `
+Everything else is set by variables of the environment; docs/operations.md lists them.
+`
+
+const build = (accept: (request: Request) => void): Command => {
+  const program = new Command("light-server")
+    .description("Machines and sessions online on one SQLite file.")
+    .option("--version", "print the version")
+    .addHelpText("after", environmentHint)
+    .showHelpAfterError()
+    .helpCommand(false)
+    .on("option:version", () => accept({ _tag: "Version", isJson: false }))
+  program
+    .command("serve")
+    .description("serve until a signal comes; what happens without a command")
+    .action(() => accept({ _tag: "Serve" }))
+  program
+    .command("import")
+    .description("copy the database of a happier light server into a new one; the other file is only read")
+    .requiredOption("--from <file>", "the database of the other server")
+    .option("--into <directory>", "a directory that is missing or empty; the data directory unless given")
+    .option("--json", "print the report as JSON")
+    .action((options: { readonly from: string; readonly into?: string; readonly json?: boolean }) =>
+      accept({ _tag: "Import", from: options.from, into: options.into, isJson: options.json === true })
+    )
+  program
+    .command("version")
+    .description("print the version")
+    .option("--json", "with the versions of what it runs on, as JSON")
+    .action((options: { readonly json?: boolean }) => accept({ _tag: "Version", isJson: options.json === true }))
+  program
+    .command("config")
+    .description("look at the configuration")
+    .command("print")
+    .description("print the configuration as it is understood, as JSON, without secrets")
+    .action(() => accept({ _tag: "PrintConfig" }))
+  return program
+}
+
+/** Subcommands take over neither the output nor the way errors end: each is told itself. */
+const everyCommand = (command: Command): ReadonlyArray<Command> => [command, ...command.commands.flatMap(everyCommand)]
+
+/**
+ * Reads the arguments after the name of the program.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const parse = (args: ReadonlyArray<string>): Request => {
+  let request: Request | undefined
+  let text = ""
+  const program = build((accepted) => (request ??= accepted))
+  const write = (part: string) => void (text += part)
+  for (const command of everyCommand(program)) {
+    command.exitOverride().configureOutput({ writeOut: write, writeErr: write }).showHelpAfterError()
+  }
+  try {
+    program.parse(args.length === 0 ? ["serve"] : [...args], { from: "user" })
+  } catch (cause) {
+    if (!(cause instanceof CommanderError)) throw cause
+    // `--version` without a command, which commander misses.
+    if (request?._tag === "Version" && cause.code === "commander.help") return request
+    return cause.exitCode === 0 ? { _tag: "Help", text } : { _tag: "Misuse", text }
+  }
+  return request ?? { _tag: "Misuse", text: program.helpInformation() }
+}

@@ -1,0 +1,57 @@
+/**
+ * `import`: the database of a happier light server, copied into a new one.
+ *
+ * @since 0.1.0
+ */
+import { Effect, Logger, LogLevel } from "effect"
+import path from "node:path"
+import * as DatabaseImport from "../database/DatabaseImport.ts"
+import * as MigrationFolder from "../database/MigrationFolder.ts"
+import * as ExitCode from "../ExitCode.ts"
+import * as ServerConfig from "../ServerConfig.ts"
+import * as ImportReport from "./ImportReport.ts"
+import * as Program from "./Program.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly from: string
+  /** The data directory of the configuration, unless given. */
+  readonly into: string | undefined
+  readonly isJson: boolean
+}
+
+const program = ({ from, into, isJson }: Options) =>
+  Effect.gen(function* () {
+    const { config } = yield* ServerConfig.load(process.env)
+    const report = yield* DatabaseImport.importFile({
+      source: path.resolve(from),
+      directory: into === undefined ? config.dataDirectory : path.resolve(into),
+      databaseName: ServerConfig.defaultDatabaseName,
+      migrationsDir: config.migrationsDirectory ?? MigrationFolder.bundledDir
+    })
+    yield* Effect.promise(
+      () =>
+        new Promise<void>((resolve) => {
+          process.stdout.write(isJson ? ImportReport.toJson(report) : ImportReport.toText(report), () => resolve())
+        })
+    )
+  }).pipe(Logger.withMinimumLogLevel(LogLevel.Warning))
+
+/**
+ * Imports and ends the process. A signal ends it too, and leaves nothing behind.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const run = (options: Options): void =>
+  Program.run(program(options), {
+    shutdownTimeoutMillis: () => 60_000,
+    success: () => ExitCode.ok,
+    interrupted: () => {
+      Program.complain("interrupted, nothing was imported")
+      return ExitCode.failure
+    }
+  })

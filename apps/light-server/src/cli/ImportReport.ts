@@ -1,0 +1,56 @@
+/**
+ * The report of an import, for people and for programs.
+ *
+ * @since 0.1.0
+ */
+import type { ImportReport } from "../database/DatabaseImport.ts"
+
+/** Columns as wide as their widest cell; the ones in `right` end in one line. */
+const aligned = (rows: ReadonlyArray<ReadonlyArray<string>>, right: ReadonlySet<number>): ReadonlyArray<string> => {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
+  return rows.map((row) =>
+    row
+      .map((cell, column) => (right.has(column) ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0)))
+      .join("  ")
+      .trimEnd()
+  )
+}
+
+const sum = (counts: Iterable<number>): number => Array.from(counts).reduce((total, count) => total + count, 0)
+
+/**
+ * A table of counts and checksums, what was skipped and why, and what stays behind.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const toText = ({ databaseFile, ignored, tables }: ImportReport): string => {
+  const rows = tables.map(({ checksum, readCount, skipped, table, writtenCount }) => [
+    table,
+    String(readCount),
+    String(writtenCount),
+    String(sum(skipped.values())),
+    checksum
+  ])
+  const skipped = tables.flatMap(({ skipped, table }) =>
+    Array.from(skipped, ([reason, count]) => `  ${table}: ${count} because ${reason}`)
+  )
+  const left = ignored.map(({ rowCount, table }) => `  ${table}: ${rowCount}`)
+  return [
+    ...aligned([["table", "read", "written", "skipped", "checksum of what was written"], ...rows], new Set([1, 2, 3])),
+    ...(skipped.length === 0 ? [] : ["", "rows skipped", ...skipped]),
+    ...(left.length === 0 ? [] : ["", "rows of tables this server does not have, left behind", ...left]),
+    "",
+    `imported into ${databaseFile}`,
+    ""
+  ].join("\n")
+}
+
+/**
+ * @category conversions
+ * @since 0.1.0
+ */
+export const toJson = ({ databaseFile, ignored, tables }: ImportReport): string => {
+  const plain = tables.map((table) => ({ ...table, skipped: Object.fromEntries(table.skipped) }))
+  return `${JSON.stringify({ databaseFile, tables: plain, ignored }, undefined, 2)}\n`
+}

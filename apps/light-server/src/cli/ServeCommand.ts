@@ -1,0 +1,68 @@
+/**
+ * `serve`: the server as a process.
+ *
+ * @since 0.1.0
+ */
+import { Context, Effect, Layer } from "effect"
+import { Presence } from "presence-effect/Presence"
+import * as ExitCode from "../ExitCode.ts"
+import { type DatabaseReplaced, Readiness } from "../health/Readiness.ts"
+import { HttpListener } from "../http/HttpListener.ts"
+import * as LightServer from "../LightServer.ts"
+import * as Logging from "../Logging.ts"
+import * as ServerConfig from "../ServerConfig.ts"
+import * as Program from "./Program.ts"
+
+/** Until the configuration is read. */
+let shutdownTimeoutMillis = 10_000
+
+/** Rows whose newest state could not be written before the end. */
+let lostCount = 0
+let presence: Presence["Type"] | undefined
+
+const countLost = Effect.suspend(() => presence?.status ?? Effect.succeed({ pendingCount: 0 })).pipe(
+  Effect.flatMap(({ pendingCount }) => {
+    lostCount = pendingCount
+    return pendingCount === 0
+      ? Effect.void
+      : Effect.logError("Presence could not be written before the end").pipe(
+          Effect.annotateLogs({ code: "PRESENCE_LOST", pendingCount })
+        )
+  })
+)
+
+const serve = ({
+  config,
+  warnings
+}: ServerConfig.Loaded): Effect.Effect<never, LightServer.StartFailure | DatabaseReplaced> =>
+  Effect.gen(function* () {
+    for (const warning of warnings) yield* Effect.logWarning(warning).pipe(Effect.annotateLogs("code", "CONFIG"))
+    const server = yield* Layer.build(LightServer.layer(config))
+    const { url } = Context.get(server, HttpListener)
+    const { publicUrl } = config
+    const address = publicUrl === undefined ? url : `${url} (for clients: ${publicUrl})`
+    process.stdout.write(`light-server is ready at ${address}, data in ${config.dataDirectory}\n`)
+    presence = Context.get(server, Presence)
+    return yield* Context.get(server, Readiness).untilReplaced
+  }).pipe(
+    Effect.scoped,
+    Effect.onExit(() => countLost),
+    Effect.provide(Logging.layer({ level: config.logLevel }))
+  )
+
+const program = Effect.gen(function* () {
+  const loaded = yield* ServerConfig.load(process.env)
+  shutdownTimeoutMillis = loaded.config.shutdownTimeoutMillis
+  return yield* serve(loaded)
+})
+
+/**
+ * Serves until a signal comes, and ends the process.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const run = (): void => {
+  const code = () => (lostCount === 0 ? ExitCode.ok : ExitCode.failure)
+  Program.run(program, { shutdownTimeoutMillis: () => shutdownTimeoutMillis, success: code, interrupted: code })
+}

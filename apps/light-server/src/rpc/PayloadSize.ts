@@ -1,0 +1,45 @@
+/**
+ * How large something is that came as JSON or bytes.
+ *
+ * @since 0.1.0
+ */
+
+/** Deeper than anything a client means, and far from where a recursive encoder runs out of stack. */
+const depthMax = 64
+
+/** What is left of `bytes` after `value`; negative when it does not fit, or is too deep. */
+const rest = (value: unknown, bytes: number, depth: number): number => {
+  if (depth > depthMax) return -1
+  if (typeof value === "string") {
+    // No character takes fewer bytes than one, so most long texts are known without being encoded.
+    return value.length > bytes ? -1 : bytes - Buffer.byteLength(value)
+  }
+  if (value instanceof Uint8Array) return bytes - value.byteLength
+  if (typeof value === "number") return bytes - String(value).length
+  if (typeof value !== "object" || value === null) return bytes - 4
+  let left = bytes
+  if (Array.isArray(value)) {
+    for (const item of value as ReadonlyArray<unknown>) {
+      if (left < 0) return left
+      left = rest(item, left, depth + 1)
+    }
+    return left
+  }
+  const fields = value as { readonly [name: string]: unknown }
+  // Not `Object.entries`, which copies everything before the first look.
+  for (const name in fields) {
+    if (left < 0) return left
+    left = rest(fields[name], left - name.length, depth + 1)
+  }
+  return left
+}
+
+/**
+ * Whether `value` takes at most `bytesMax` bytes, and is not nested too deep to be
+ * encoded again. An estimate: texts count as UTF-8, punctuation is left out.
+ * Stops at the limit, so its cost has one too.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isWithin = (value: unknown, bytesMax: number): boolean => rest(value, bytesMax, 0) >= 0

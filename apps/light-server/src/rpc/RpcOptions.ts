@@ -1,0 +1,39 @@
+/**
+ * Every knob of the relay of calls.
+ *
+ * @since 0.1.0
+ */
+import type { Duration } from "effect"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface RpcOptions {
+  /** Longest wait for the answer of a registrant. Counts from the request to it. */
+  readonly callTimeout: Duration.DurationInput
+  /** Methods that one socket may have registered at once. */
+  readonly methodLimit: number
+  /** Calls of one socket that are not answered yet. */
+  readonly callLimit: number
+  /** Requests that one registrant has not answered yet, calls whose caller is gone included. */
+  readonly requestLimit: number
+  /** Largest params, and largest result, in bytes. */
+  readonly payloadBytesMax: number
+}
+
+/**
+ * Defaults for daemons and agents with tens of methods each, and apps that read
+ * many files at once. One message carries the payload, so `payloadBytesMax` is
+ * effective below the largest message of the socket server.
+ *
+ * @category presets
+ * @since 0.1.0
+ */
+export const defaults: RpcOptions = {
+  callTimeout: "30 seconds",
+  methodLimit: 256,
+  callLimit: 64,
+  requestLimit: 128,
+  payloadBytesMax: 1_048_576
+}
