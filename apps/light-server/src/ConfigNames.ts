@@ -6,8 +6,9 @@
  * @since 0.1.0
  */
 import { Either, Redacted } from "effect"
-import { isIP } from "node:net"
 import * as Knob from "./ConfigKnob.ts"
+import * as PairingKnobs from "./accounts/PairingKnobs.ts"
+import * as HttpKnobs from "./http/HttpKnobs.ts"
 import { logLevels } from "./LogLevels.ts"
 import * as RealtimeKnobs from "./realtime/RealtimeKnobs.ts"
 import * as RpcKnobs from "./rpc/RpcKnobs.ts"
@@ -42,23 +43,6 @@ const parseDatabaseUrl = (text: string) => {
   if (isUrl && !withoutQuery.startsWith("///")) return Either.left("A file: URL with a host is not on this machine")
   const file = isUrl ? decodeURIComponent(withoutQuery.slice(2)) : withoutQuery
   return file === "" || file.includes(":memory:") ? Either.left("It must name a file") : Either.right(file)
-}
-
-const networks = new Set(["loopback", "linklocal", "uniquelocal"])
-
-const isNetwork = (text: string) => {
-  const [, address = "", bits] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? []
-  const version = isIP(address)
-  return networks.has(text) || (version !== 0 && Number(bits ?? 0) <= (version === 4 ? 32 : 128))
-}
-
-const parseProxies = (text: string): Either.Either<ReadonlyArray<string>, string> => {
-  const proxies = text
-    .split(",")
-    .map((proxy) => proxy.trim())
-    .filter((proxy) => proxy !== "")
-  const wrong = proxies.filter((proxy) => !isNetwork(proxy))
-  return wrong.length === 0 ? Either.right(proxies) : Either.left(`${wrong.join(", ")}: no address and no network`)
 }
 
 const parseSecret = (text: string) => {
@@ -244,58 +228,14 @@ export const knobs = {
     max: 104_857_600,
     meaning: "Largest body of a request, and largest message over a socket."
   }),
-  trustedProxies: Knob.make(
-    "HAPPIER_TRUSTED_PROXIES",
-    {
-      allowed: "addresses and networks, separated by commas; loopback, linklocal, uniquelocal",
-      meaning:
-        "Proxies in front of the server whose `X-Forwarded-For` is believed. Unset: nobody's, so that behind a proxy all clients have one address."
-    },
-    parseProxies
-  ),
-  rateLimitWindowMillis: Knob.integer("HAPPIER_RATE_LIMIT_WINDOW_MS", {
-    fallback: "60000",
-    min: 1000,
-    max: hour,
-    meaning: "The time in which requests are counted for the three limits below."
-  }),
-  rateLimitAuth: Knob.integer("HAPPIER_RATE_LIMIT_AUTH", {
-    fallback: "600",
-    min: 0,
-    max: 10_000_000,
-    meaning:
-      "Requests without a good token, pairing and login included, per address (IPv6: per /64); 0: no limit. A terminal that pairs asks once per second."
-  }),
-  rateLimitControl: Knob.integer("HAPPIER_RATE_LIMIT_CONTROL", {
-    fallback: "6000",
-    min: 0,
-    max: 10_000_000,
-    meaning: "Requests that may change something, per account; 0: no limit."
-  }),
-  rateLimitReads: Knob.integer("HAPPIER_RATE_LIMIT_READS", {
-    fallback: "12000",
-    min: 0,
-    max: 10_000_000,
-    meaning: "Requests that only read, per account; 0: no limit."
-  }),
-  pairingLifetimeMillis: Knob.integer("HAPPIER_PAIRING_LIFETIME_MS", {
-    fallback: "900000",
-    min: 60_000,
-    max: 24 * hour,
-    meaning: "How long a pairing request waits for its answer, and how long the answer can be fetched."
-  }),
-  pairingCapacity: Knob.integer("HAPPIER_PAIRING_CAPACITY", {
-    fallback: "1000",
-    min: 10,
-    max: 10_000,
-    meaning: "Pairing requests of one kind that are kept; the oldest makes room for one more."
-  }),
   shutdownTimeoutMillis: Knob.integer("HAPPIER_SHUTDOWN_TIMEOUT_MS", {
     fallback: "10000",
     min: 1000,
     max: 120_000,
     meaning: "Longest time from a signal to the end of the process."
   }),
+  ...HttpKnobs.knobs,
+  ...PairingKnobs.knobs,
   ...RealtimeKnobs.knobs,
   ...RpcKnobs.knobs
 } as const

@@ -29,6 +29,8 @@ import * as PairingStore from "./accounts/PairingStore.ts"
 import * as SettingsStore from "./accounts/SettingsStore.ts"
 import * as TokenRevocation from "./accounts/TokenRevocation.ts"
 import * as Tokens from "./accounts/Tokens.ts"
+import * as ChangeFeed from "./changes/ChangeFeed.ts"
+import * as ChangeRoutes from "./changes/ChangeRoutes.ts"
 import * as Adoption from "./database/Adoption.ts"
 import type { AdoptionMissing, AdoptionRefused } from "./database/AdoptionError.ts"
 import * as DatabaseReader from "./database/DatabaseReader.ts"
@@ -42,11 +44,14 @@ import * as HealthRoutes from "./health/HealthRoutes.ts"
 import * as Readiness from "./health/Readiness.ts"
 import * as HttpApp from "./http/HttpApp.ts"
 import * as HttpListener from "./http/HttpListener.ts"
-import * as RateLimit from "./http/RateLimit.ts"
 import * as MachineEvents from "./machines/MachineEvents.ts"
 import * as MachineRegistry from "./machines/MachineRegistry.ts"
 import * as MachineRoutes from "./machines/MachineRoutes.ts"
 import * as MachineStore from "./machines/MachineStore.ts"
+import * as MessageEvents from "./messages/MessageEvents.ts"
+import * as MessageLog from "./messages/MessageLog.ts"
+import * as MessageRoutes from "./messages/MessageRoutes.ts"
+import * as MessageStore from "./messages/MessageStore.ts"
 import * as Emitter from "./realtime/Emitter.ts"
 import * as EventRegistry from "./realtime/EventRegistry.ts"
 import * as Ownership from "./realtime/Ownership.ts"
@@ -157,19 +162,13 @@ const http = (config: ServerConfig) =>
     bodyLimitBytes: config.bodyLimitBytes,
     corsOrigins: config.corsOrigins,
     trustedProxies: config.trustedProxies,
-    rateLimits: { ...RateLimit.defaults, ...config.rateLimits }
+    rateLimits: config.rateLimits
   }).pipe(Layer.provideMerge(Tokens.layer()))
 
-const accounts = ({ pairing: { capacity, lifetimeMillis } }: ServerConfig) =>
+const accounts = ({ pairing }: ServerConfig) =>
   Layer.mergeAll(AuthRoutes.layer, PairingRoutes.layer, AccountRoutes.layer).pipe(
     Layer.provide(Layer.mergeAll(Login.layer(), Pairing.layer, AccountSettings.layer, TokenRevocation.layer())),
-    Layer.provide(
-      Layer.mergeAll(
-        AccountStore.layer,
-        SettingsStore.layer,
-        PairingStore.layer({ lifetime: lifetimeMillis, capacity })
-      )
-    )
+    Layer.provide(Layer.mergeAll(AccountStore.layer, SettingsStore.layer, PairingStore.layer(pairing)))
   )
 
 const machines = Layer.mergeAll(MachineRoutes.layer, MachineEvents.layer).pipe(
@@ -182,6 +181,13 @@ const sessions = Layer.mergeAll(SessionRoutes.layer, SessionEvents.layer).pipe(
   Layer.provide(SessionStore.layer)
 )
 
+const messages = Layer.mergeAll(MessageRoutes.layer, MessageEvents.layer).pipe(
+  Layer.provide(MessageLog.layer),
+  Layer.provide(MessageStore.layer)
+)
+
+const changes = ChangeRoutes.layer.pipe(Layer.provide(ChangeFeed.layer))
+
 const usage = Layer.mergeAll(UsageRoutes.layer, UsageEvents.layer).pipe(
   Layer.provide(UsageLog.layer),
   Layer.provide(UsageStore.layer)
@@ -193,10 +199,8 @@ const rpc = (config: ServerConfig) => RpcEvents.layer.pipe(Layer.provide(RpcRela
 const realtime = (config: ServerConfig) => {
   const options = config.realtime
   return RealtimeApp.layer(options).pipe(
-    Layer.provideMerge(Layer.mergeAll(accounts(config), machines, sessions, usage, rpc(config))),
-    Layer.provideMerge(
-      Layer.mergeAll(Emitter.layer, Switchboard.layer, EventRegistry.layer, Ownership.layer(options))
-    ),
+    Layer.provideMerge(Layer.mergeAll(accounts(config), machines, sessions, messages, changes, usage, rpc(config))),
+    Layer.provideMerge(Layer.mergeAll(Emitter.layer, Switchboard.layer, EventRegistry.layer, Ownership.layer(options))),
     Layer.provideMerge(SocketServer.layer(options))
   )
 }
@@ -211,7 +215,7 @@ const health = (config: ServerConfig) =>
     )
   )
 
-/** What the later steps of the shutdown need: running events, the last flush, the last copy of the log, a second to spare. */
+/** What later steps need: events that are being answered, the last flush, the last copy of the log, a second to spare. */
 const closeTimeout = ({ presence, realtime, shutdownTimeoutMillis }: ServerConfig) =>
   Math.max(500, shutdownTimeoutMillis - presence.drainTimeoutMillis - Duration.toMillis(realtime.drainTimeout) - 2000)
 

@@ -19,8 +19,12 @@ import os from "node:os"
 import path from "node:path"
 import * as Lane from "presence-effect/Lane"
 import * as WriterPolicy from "presence-effect/WriterPolicy"
+import * as PairingKnobs from "./accounts/PairingKnobs.ts"
+import type * as PairingStore from "./accounts/PairingStore.ts"
 import { type Knob, problemOf } from "./ConfigKnob.ts"
 import { knobs, ofClients, withoutEffect } from "./ConfigNames.ts"
+import * as HttpKnobs from "./http/HttpKnobs.ts"
+import type { RateLimits } from "./http/RateLimit.ts"
 import type { LogLevelName } from "./LogLevels.ts"
 import * as RealtimeKnobs from "./realtime/RealtimeKnobs.ts"
 import type { RealtimeOptions } from "./realtime/RealtimeOptions.ts"
@@ -61,14 +65,8 @@ export interface ServerConfig {
   readonly corsOrigins: ReadonlyArray<string>
   readonly bodyLimitBytes: number
   readonly trustedProxies: ReadonlyArray<string>
-  /** Requests per window; zero: no limit. */
-  readonly rateLimits: {
-    readonly windowMillis: number
-    readonly auth: number
-    readonly control: number
-    readonly reads: number
-  }
-  readonly pairing: { readonly lifetimeMillis: number; readonly capacity: number }
+  readonly rateLimits: RateLimits
+  readonly pairing: PairingStore.Options
   readonly shutdownTimeoutMillis: number
   readonly realtime: RealtimeOptions
   readonly rpc: RpcOptions
@@ -306,13 +304,8 @@ export const load = (environment: Environment): Effect.Effect<Loaded, ConfigInva
       corsOrigins: values.corsOrigins,
       bodyLimitBytes: values.bodyLimitBytes,
       trustedProxies: values.trustedProxies,
-      rateLimits: {
-        windowMillis: values.rateLimitWindowMillis,
-        auth: values.rateLimitAuth,
-        control: values.rateLimitControl,
-        reads: values.rateLimitReads
-      },
-      pairing: { lifetimeMillis: values.pairingLifetimeMillis, capacity: values.pairingCapacity },
+      rateLimits: HttpKnobs.rateLimitsOf(values),
+      pairing: PairingKnobs.optionsOf(values),
       shutdownTimeoutMillis: values.shutdownTimeoutMillis,
       realtime: RealtimeKnobs.optionsOf(values, values),
       rpc: RpcKnobs.optionsOf(values, values)

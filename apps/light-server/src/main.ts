@@ -6,9 +6,6 @@
  */
 import * as CommandLine from "./cli/CommandLine.ts"
 
-/** Unknown arguments, as ExitCode.ts has it; that file is more than a wrong argument needs. */
-const misuse = 2
-
 const request = CommandLine.parse(process.argv.slice(2))
 
 switch (request._tag) {
@@ -35,7 +32,9 @@ switch (request._tag) {
   case "Help":
     process.stdout.write(request.text)
     break
-  case "Misuse":
+  case "Misuse": {
+    const { usage } = await import("./ExitCode.ts")
     process.stderr.write(request.text)
-    process.exitCode = misuse
+    process.exitCode = usage
+  }
 }

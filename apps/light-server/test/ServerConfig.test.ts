@@ -5,6 +5,8 @@ import * as Lane from "presence-effect/Lane"
 import * as PresenceConfig from "presence-effect/PresenceConfig"
 import * as WriterPolicy from "presence-effect/WriterPolicy"
 import { knobs } from "../src/ConfigNames.ts"
+import * as RealtimeOptions from "../src/realtime/RealtimeOptions.ts"
+import * as RpcOptions from "../src/rpc/RpcOptions.ts"
 import * as ServerConfig from "../src/ServerConfig.ts"
 import { codes, table } from "./Document.ts"
 
@@ -67,7 +69,9 @@ describe("ServerConfig", () => {
     ["HAPPIER_SQLITE_JOURNAL_MODE", "DELETE", "every reader would stop the writer"],
     ["HAPPIER_SQLITE_SYNCHRONOUS", "OFF", "OFF can leave a damaged file behind"],
     ["HAPPIER_CORS_ORIGINS", "*, https://a.example", "* stands alone"],
-    ["HAPPIER_CORS_ORIGINS", "https://a.example/app", "without a path"]
+    ["HAPPIER_CORS_ORIGINS", "https://a.example/app", "without a path"],
+    ["HAPPIER_TRUSTED_PROXIES", "loopback, 10.0.0.0/40", "10.0.0.0/40: no address and no network"],
+    ["HAPPIER_TRUSTED_PROXIES", "true", "true: no address and no network"]
   ] as const) {
     it.effect(`refuses ${variable}=${value} with a reason`, () =>
       Effect.gen(function* () {
@@ -137,6 +141,18 @@ describe("ServerConfig", () => {
       "HAPPIER_SHUTDOWN_TIMEOUT_MS (10000 ms)"
     ],
     [
+      { HAPPIER_SOCKET_DRAIN_TIMEOUT_MS: "7000" },
+      "HAPPIER_PRESENCE_DRAIN_TIMEOUT_MS (3000 ms) plus HAPPIER_SOCKET_DRAIN_TIMEOUT_MS (7000 ms)"
+    ],
+    [
+      { HAPPIER_SOCKET_OUTGOING_LIMIT_BYTES: "2097152", HAPPIER_SOCKET_LAGGING_BYTES: "2097152" },
+      "HAPPIER_SOCKET_LAGGING_BYTES (2097152 bytes) must be below HAPPIER_SOCKET_OUTGOING_LIMIT_BYTES (2097152 bytes)"
+    ],
+    [
+      { HAPPIER_SOCKET_OUTGOING_LIMIT_BYTES: "2097151" },
+      "HAPPIER_SOCKET_OUTGOING_LIMIT_BYTES (2097151 bytes) must be at least twice HAPPIER_BODY_LIMIT_BYTES (1048576 bytes)"
+    ],
+    [
       { HAPPIER_PRESENCE_OFFLINE_TIMEOUT_MS: "35000" },
       "HAPPIER_PRESENCE_PERSIST_THRESHOLD_MS (30000 ms) plus HAPPIER_PRESENCE_FLUSH_INTERVAL_MS (5000 ms)"
     ],
@@ -170,6 +186,50 @@ describe("ServerConfig", () => {
         startGraceMillis: Duration.toMillis(PresenceConfig.defaults.startGrace),
         drainTimeoutMillis: Duration.toMillis(PresenceConfig.defaults.drainTimeout)
       })
+    })
+  )
+
+  it.effect("has the defaults of the socket server and of the relay of calls", () =>
+    Effect.gen(function* () {
+      const { config } = yield* load({})
+      const plain = (options: object) =>
+        Object.fromEntries(
+          Object.entries(options).map(([name, value]) => [
+            name,
+            typeof value === "string" && name !== "path" ? Duration.toMillis(value as Duration.DurationInput) : value
+          ])
+        )
+      assert.deepStrictEqual(plain(config.realtime), plain(RealtimeOptions.defaults))
+      assert.deepStrictEqual(plain(config.rpc), plain(RpcOptions.defaults))
+    })
+  )
+
+  it.effect("lets every limit of the socket server follow its variable, and messages the body limit", () =>
+    Effect.gen(function* () {
+      const variables = Object.values(knobs)
+        .map(({ name }) => name)
+        .filter((name) => /^HAPPIER_(SOCKET|RPC|OWNERSHIP)_/.test(name))
+      // A value that is no default and lies between all bounds.
+      const set = (name: string) =>
+        /OUTGOING/.test(name) ? "50000001" : /LAGGING|PAYLOAD/.test(name) ? "4321" : /DRAIN/.test(name) ? "1234" : "4321"
+      const { config } = yield* load({
+        ...Object.fromEntries(variables.map((name) => [name, set(name)])),
+        HAPPIER_BODY_LIMIT_BYTES: "20000000",
+        HAPPIER_CORS_ORIGINS: "https://a.example"
+      })
+      for (const [options, defaults] of [
+        [config.realtime, RealtimeOptions.defaults],
+        [config.rpc, RpcOptions.defaults]
+      ] as const) {
+        const unchanged = Object.entries(options).filter(
+          ([name, value]) => value === defaults[name as keyof typeof defaults] && name !== "path"
+        )
+        assert.deepStrictEqual(unchanged, [])
+      }
+      assert.strictEqual(config.realtime.payloadBytesMax, 20_000_000)
+      const { config: large } = yield* load({ HAPPIER_BODY_LIMIT_BYTES: "20000000" })
+      assert.strictEqual(large.realtime.outgoingBytesMax, 80_000_000)
+      assert.strictEqual(large.rpc.payloadBytesMax, 20_000_000)
     })
   )
 

@@ -68,6 +68,8 @@ export interface LaneSemaphore {
   readonly hold: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   readonly waiterCount: (lane: Lane) => number
   readonly isHeld: () => boolean
+  /** Succeeds once nobody holds the permit: at the next such moment, or for good after `close`. */
+  readonly awaitFree: Effect.Effect<void>
   /** Refuses newcomers from now on and sends the waiters away. The holder stays. */
   readonly close: Effect.Effect<void>
 }
@@ -81,16 +83,25 @@ export const make = (policy: {
   readonly lanes: ReadonlyArray<{ readonly lane: Lane; readonly capacity: number }>
   /** Grants that may pass over a waiting lane before it gets one turn. */
   readonly bypassLimit: number
+  /** Told of each change of the number of waiters in a lane. It must not throw. */
+  readonly onQueue?: (lane: Lane, waiterCount: number) => void
 }): Effect.Effect<LaneSemaphore> =>
   Effect.map(Effect.makeSemaphore(1), (semaphore): LaneSemaphore => {
     const queue = LaneQueue.make<Waiter>(policy.lanes, policy.bypassLimit)
     let isHeld = false
     let isClosed = false
+    const awaitingFree = new Set<() => void>()
+
+    const queueChanged = (lane: Lane): void => policy.onQueue?.(lane, queue.waiterCount(lane))
 
     const handOver = (): void => {
       const next = queue.next()
-      isHeld = next !== undefined
-      next?.granted()
+      if (next !== undefined) {
+        queueChanged(next.lane)
+        return next.granted()
+      }
+      isHeld = false
+      for (const wake of awaitingFree) wake()
     }
 
     const enter: LaneSemaphore["enter"] = (waiter) => {
@@ -100,12 +111,21 @@ export const make = (policy: {
         waiter.granted()
         return undefined
       }
-      if (queue.enter(waiter.lane, waiter)) return undefined
+      if (queue.enter(waiter.lane, waiter)) {
+        queueChanged(waiter.lane)
+        return undefined
+      }
       return new LaneOverflow({
         lane: waiter.lane,
         waiterCount: queue.waiterCount(waiter.lane),
         capacity: queue.capacity(waiter.lane)
       })
+    }
+
+    const leave: LaneSemaphore["leave"] = (waiter) => {
+      const hasWaited = queue.leave(waiter.lane, waiter)
+      if (hasWaited) queueChanged(waiter.lane)
+      return hasWaited
     }
 
     // The take inside cannot wait (nobody else stands here) and is not interruptible where `hold` runs:
@@ -115,39 +135,53 @@ export const make = (policy: {
         Effect.ensuring(semaphore.withPermits(1)(restore(self)), Effect.sync(handOver))
       )
 
-    const whenGranted: LaneSemaphore["whenGranted"] =
-      (lane) =>
-      <A, E, R>(use: Effect.Effect<A, E, R>) =>
-        Effect.uninterruptibleMask((restore) =>
-          Effect.suspend((): Effect.Effect<A, E | LaneOverflow | WriterClosed, R> => {
-            const fiber = fiberWaiter(lane)
-            const refusal = enter(fiber.waiter)
-            if (refusal !== undefined) return Effect.fail(refusal)
-            if (fiber.isGranted()) return use
-            return Effect.matchCauseEffect(restore(fiber.wait), {
-              onFailure: (cause) =>
-                Effect.suspend(() => {
-                  // Granted in the very turn that ended the wait: the permit is ours without a body to run.
-                  if (!queue.leave(lane, fiber.waiter) && fiber.isGranted()) handOver()
-                  return Effect.failCause(cause)
-                }),
-              onSuccess: () => use
-            })
-          })
-        )
+    /** Runs in an uninterruptible region; `restore` is what makes the wait as interruptible as its caller. */
+    const onGrant = <A, E, R>(
+      lane: Lane,
+      use: Effect.Effect<A, E, R>,
+      restore: <B, F>(self: Effect.Effect<B, F>) => Effect.Effect<B, F>
+    ) =>
+      Effect.suspend((): Effect.Effect<A, E | LaneOverflow | WriterClosed, R> => {
+        const fiber = fiberWaiter(lane)
+        const refusal = enter(fiber.waiter)
+        if (refusal !== undefined) return Effect.fail(refusal)
+        if (fiber.isGranted()) return use
+        return Effect.matchCauseEffect(restore(fiber.wait), {
+          onFailure: (cause) =>
+            Effect.suspend(() => {
+              // Granted in the very turn that ended the wait: the permit is ours without a body to run.
+              if (!leave(fiber.waiter) && fiber.isGranted()) handOver()
+              return Effect.failCause(cause)
+            }),
+          onSuccess: () => use
+        })
+      })
 
     return {
-      withPermit: (lane) => (self) => Effect.uninterruptibleMask((restore) => whenGranted(lane)(hold(restore(self)))),
-      whenGranted,
+      withPermit: (lane) => (self) =>
+        Effect.uninterruptibleMask((restore) => onGrant(lane, hold(restore(self)), restore)),
+      whenGranted: (lane) => (use) => Effect.uninterruptibleMask((restore) => onGrant(lane, use, restore)),
       enter,
-      leave: (waiter) => queue.leave(waiter.lane, waiter),
-      takeCompanions: (lane, limit) => queue.takeWhile(lane, limit, ({ isCompanion }) => isCompanion),
+      leave,
+      takeCompanions: (lane, limit) => {
+        const companions = queue.takeWhile(lane, limit, ({ isCompanion }) => isCompanion)
+        if (companions.length > 0) queueChanged(lane)
+        return companions
+      },
       hold,
       waiterCount: queue.waiterCount,
       isHeld: () => isHeld,
+      awaitFree: Effect.async((resume) => {
+        if (!isHeld) return resume(Effect.void)
+        const wake = () => resume(Effect.void)
+        awaitingFree.add(wake)
+        return Effect.sync(() => awaitingFree.delete(wake))
+      }),
       close: Effect.sync(() => {
         isClosed = true
-        for (const waiter of queue.takeAll()) waiter.closed()
+        const waiters = queue.takeAll()
+        for (const { lane } of policy.lanes) queueChanged(lane)
+        for (const waiter of waiters) waiter.closed()
       })
     }
   })

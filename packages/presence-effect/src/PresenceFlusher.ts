@@ -82,8 +82,10 @@ const nameOf = (key: PresenceKey): string => `${key.kind}:${key.id}`
 
 /** What the report does not account for: it may not be in the database. */
 const unaccounted = (batch: FlushBatch.FlushBatch, report: FlushReport): FlushBatch.FlushBatch => {
+  const parts = [report.written, report.overtaken, report.missing]
+  if (parts.reduce((count, { length }) => count + length, 0) === batch.entries.length) return FlushBatch.empty
   const accounted = new Set<string>()
-  for (const part of [report.written, report.overtaken, report.missing]) {
+  for (const part of parts) {
     for (const entry of part) accounted.add(nameOf(entry))
   }
   return FlushBatch.make(batch.entries.filter((entry) => !accounted.has(nameOf(entry))))
@@ -129,7 +131,8 @@ const makeJournal = () => {
       Effect.suspend(() => {
         const consecutiveFailures = status.consecutiveFailures + 1
         status = { ...status, consecutiveFailures, lastFailure: failure?.cause._tag }
-        if (nowMillis - warnedAtMillis < warnEveryMillis) return Effect.void
+        // Between two readings of the wall clock: one that was set back must not make it silent.
+        if (Math.abs(nowMillis - warnedAtMillis) < warnEveryMillis) return Effect.void
         warnedAtMillis = nowMillis
         const repeated = consecutiveFailures > 1 ? ` (failed ${consecutiveFailures} times in a row)` : ""
         const why = failure?.cause.message ?? "unexpected defect"
@@ -152,10 +155,9 @@ const observed = (
   self: Effect.Effect<FlushReport, FlushFailed>
 ): Effect.Effect<FlushReport, FlushFailed> =>
   Effect.gen(function* () {
-    const startedAt = yield* Clock.currentTimeMillis
-    const exit = yield* Effect.exit(self)
+    const [duration, exit] = yield* Effect.timed(Effect.exit(self))
     const now = yield* Clock.currentTimeMillis
-    yield* Metric.update(PresenceMetrics.flushSeconds, (now - startedAt) / 1000)
+    yield* Metric.update(PresenceMetrics.flushSeconds, Duration.toSeconds(duration))
     yield* Metric.update(PresenceMetrics.flushRows, batch.entries.length)
     if (Exit.isSuccess(exit)) {
       yield* journal.succeeded(batch, exit.value, now)
@@ -201,14 +203,9 @@ const makeFlush = (
   }
   const release = (batch: FlushBatch.FlushBatch, exit: Exit.Exit<FlushReport, FlushFailed>) =>
     Effect.suspend(() => {
-      if (Exit.isSuccess(exit)) return settle(exit.value)
-      const failure = failureOf(exit)
-      if (failure === undefined) {
-        registry.giveBack(batch)
-        return Effect.void
-      }
-      const told = settle(failure.report)
-      registry.giveBack(unaccounted(batch, failure.report))
+      const report = Exit.isSuccess(exit) ? exit.value : (failureOf(exit)?.report ?? emptyReport)
+      const told = settle(report)
+      registry.giveBack(unaccounted(batch, report))
       return told
     })
   // An interruption between taking and writing would lose the batch, so taking is promised back in the same step.

@@ -9,7 +9,6 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
@@ -103,33 +102,20 @@ export const make = (
 ): Effect.Effect<SqliteWriter["Type"], WriterPolicy.PolicyInvalid, SqliteConnection | Scope.Scope> =>
   Effect.gen(function* () {
     const resolved = yield* WriterPolicy.resolve(policy)
-    const terms = new Map(resolved.lanes.map((lane) => [lane.lane, lane]))
     const connection = yield* SqliteConnection
     const clock = yield* Effect.clock
     const runtime = yield* Effect.runtime<never>()
-    const lanes = yield* LaneSemaphore.make(resolved)
+    const journal = WriterJournal.make(resolved, clock)
+    const lanes = yield* LaneSemaphore.make({ ...resolved, onQueue: journal.queued })
     const deadlines = yield* Deadlines.make(clock)
-    const journal = WriterJournal.make(resolved, clock, lanes.waiterCount)
-    const idle = yield* Deferred.make<void>()
     let state: WriterStatus["state"] = "open"
 
     const bodies = yield* Scope.make()
-    const whenIdle = Effect.sync(() => {
-      if (state !== "open" && !lanes.isHeld()) Deferred.unsafeDone(idle, Effect.void)
-    })
     // Never started inside the step that grants: a thousand grants in a row would be a thousand frames deep.
     const fork = (turn: Effect.Effect<void>) => {
-      Runtime.runFork(runtime)(Effect.uninterruptible(Effect.ensuring(turn, whenIdle)), { immediate: false })
+      Runtime.runFork(runtime)(Effect.uninterruptible(turn), { immediate: false })
     }
     const attempts = Attempts.make({ lanes, connection, deadlines, journal, fork })
-
-    const termsOf = (lane: Lane.Lane): WriterPolicy.ResolvedLane => {
-      const found = terms.get(lane)
-      if (found === undefined) {
-        throw new RangeError(`the policy has no lane ${lane}, only ${[...terms.keys()].join(", ")}`)
-      }
-      return found
-    }
 
     /** Tries again on the terms of the lane. `attempt` is told how long it may wait for the permit. */
     const withRetries = <A, E, R>(
@@ -154,7 +140,7 @@ export const make = (
 
     const writeMeasured = <A>(lane: Lane.Lane, write: Write<A>): Effect.Effect<Measured<A>, WriterError> =>
       Effect.suspend(() => {
-        const laneTerms = termsOf(lane)
+        const laneTerms = WriterPolicy.termsOf(resolved, lane)
         const startedAt = deadlines.now()
         let attemptCount = 1
         return withRetries(laneTerms, WriterPolicy.retrySchedule(laneTerms), (acquireMillis, attempt) => {
@@ -178,7 +164,11 @@ export const make = (
       })
 
     /** One try of an opaque effect, in a fiber of its own: it keeps the permit when its caller leaves. */
-    const holdOpaque = <A, E, R>(lane: WriterPolicy.ResolvedLane, self: Effect.Effect<A, E, R>, acquireMillis: number) =>
+    const holdOpaque = <A, E, R>(
+      lane: WriterPolicy.ResolvedLane,
+      self: Effect.Effect<A, E, R>,
+      acquireMillis: number
+    ) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.gen(function* () {
           const startedAt = deadlines.now()
@@ -191,14 +181,18 @@ export const make = (
             journal.holding(lane.lane)
             // Interruptible for its own timeouts only: nobody but the end of the writer interrupts it.
             const work = lanes.hold(Effect.ensuring(Effect.interruptible(self), held))
-            return Effect.map(Effect.forkIn(Effect.ensuring(work, whenIdle), bodies), (fiber) => {
+            return Effect.map(Effect.forkIn(work, bodies), (fiber) => {
               body = fiber
             })
           })
-          yield* restore(Effect.timeoutOption(lanes.whenGranted(lane.lane)(start), acquireMillis))
+          const refused = (error: LaneOverflow | PermitTimeout | WriterClosed) =>
+            Effect.zipRight(Effect.sync(() => journal.failed(error)), Effect.fail(error))
+          const granted = Effect.catchAll(lanes.whenGranted(lane.lane)(start), refused)
+          yield* restore(Effect.timeoutOption(granted, acquireMillis))
           // Asked of the body, not of the race: a grant in the instant of the timeout has begun.
           if (body === undefined) {
-            return yield* new PermitTimeout({ lane: lane.lane, waitedMillis: deadlines.now() - startedAt })
+            const waitedMillis = deadlines.now() - startedAt
+            return yield* refused(new PermitTimeout({ lane: lane.lane, waitedMillis }))
           }
           const result = yield* restore(Effect.timeoutOption(Fiber.join(body), lane.holdLimitMillis))
           if (Option.isSome(result)) return result.value
@@ -209,7 +203,7 @@ export const make = (
 
     const withPermit: SqliteWriter["Type"]["withPermit"] = (lane) => (self) =>
       Effect.suspend(() => {
-        const laneTerms = termsOf(lane)
+        const laneTerms = WriterPolicy.termsOf(resolved, lane)
         const schedule = Schedule.whileInput(WriterPolicy.retryDelays(laneTerms), isBusyFailure)
         return withRetries(laneTerms, schedule, (acquireMillis) => holdOpaque(laneTerms, self, acquireMillis))
       })
@@ -221,7 +215,7 @@ export const make = (
         yield* lanes.close
         // Finalizers are uninterruptible; without `interruptible` the timeout would wait for the engine. It stands inside:
         // outside, a fiber that was interrupted, which is how programs end, would not wait at all.
-        if (lanes.isHeld()) yield* Effect.timeoutOption(Effect.interruptible(Deferred.await(idle)), longestHoldMillis)
+        yield* Effect.timeoutOption(Effect.interruptible(lanes.awaitFree), longestHoldMillis)
         attempts.abandonRunning()
         yield* Scope.close(bodies, Exit.void)
         state = "closed"

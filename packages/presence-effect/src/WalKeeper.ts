@@ -23,6 +23,7 @@ import * as PresenceMetrics from "./PresenceMetrics.ts"
 import { type CheckpointResult, type EngineFault, SqliteConnection } from "./SqliteConnection.ts"
 import { SqliteWriter } from "./SqliteWriter.ts"
 import type { WriterError } from "./WriterError.ts"
+import * as WriterPolicy from "./WriterPolicy.ts"
 
 /**
  * @category models
@@ -91,9 +92,13 @@ export class WalKeeper extends Context.Tag("presence-effect/WalKeeper")<
 const pendingBytes = ({ checkpointedFrames, frameBytes, logFrames }: CheckpointResult): number =>
   Math.max(0, logFrames - checkpointedFrames) * frameBytes
 
+/** Between two readings of the wall clock. One that was set back must not put anything off for as long as that. */
+const hasPassed = (millis: number, since: number, now: number): boolean => Math.abs(now - since) >= millis
+
 /**
  * Builds the keeper. Its fiber belongs to the scope; when that closes, the log
- * is copied and emptied once more, within `drainTimeout`.
+ * is copied and emptied once more, within `drainTimeout`. Dies when the policy of
+ * the writer has no such lane.
  *
  * @category constructors
  * @since 0.1.0
@@ -107,6 +112,7 @@ export const make = (
     const idleAfterMillis = Duration.toMillis(knobs.idleAfter)
     const connection = yield* SqliteConnection
     const writer = yield* SqliteWriter
+    WriterPolicy.termsOf(writer.policy, knobs.lane)
     let status: WalStatus = {
       logBytes: 0,
       databaseBytes: 0,
@@ -159,16 +165,19 @@ export const make = (
       const now = yield* Clock.currentTimeMillis
       const state = yield* connection.logState
       const pending = pendingBytes(state)
-      if (pending >= knobs.checkpointBytes || (pending > 0 && now - lastRoundMillis >= checkpointIntervalMillis)) {
-        return yield* checkpoint
-      }
-      if (pending > 0 || status.logBytes <= knobs.checkpointBytes) return yield* reportPin(false)
+      const isDue = hasPassed(checkpointIntervalMillis, lastRoundMillis, now)
+      if (pending >= knobs.checkpointBytes || (pending > 0 && isDue)) return yield* checkpoint
+      // What waits may be pinned: the verdict of the last checkpoint stands until the next.
+      if (pending > 0) return
+      yield* reportPin(false)
+      if (status.logBytes <= knobs.checkpointBytes) return
       const { lastCommitMillis } = yield* writer.status
-      if (now - (lastCommitMillis ?? 0) >= idleAfterMillis) yield* truncate
+      if (hasPassed(idleAfterMillis, lastCommitMillis ?? 0, now)) yield* truncate
     })
 
+    // Defects too: they must not end the fiber that keeps the log short.
     const patient = (self: Effect.Effect<void, EngineFault | WriterError>) =>
-      Effect.catchAll(self, (error) => Effect.logDebug("checkpoint left for later", error))
+      Effect.catchAllCause(self, (cause) => Effect.logDebug("checkpoint left for later", cause))
 
     // Finalizers are uninterruptible; without `interruptible` the timeout would wait for the disk. It stands inside:
     // outside, a fiber that was interrupted, which is how programs end, would not copy anything.

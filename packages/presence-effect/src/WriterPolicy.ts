@@ -246,6 +246,21 @@ const resolveLane = (policy: LanePolicy): ResolvedLane => ({
 })
 
 /**
+ * The terms of one lane of the policy.
+ *
+ * **Errors**: throws a `RangeError` that names the lanes the policy has; a lane
+ * is a constant of the program, so that is a mistake of its author.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const termsOf = (policy: ResolvedPolicy, lane: Lane.Lane): ResolvedLane => {
+  const found = policy.lanes.find((terms) => terms.lane === lane)
+  if (found !== undefined) return found
+  throw new RangeError(`the policy has no lane ${lane}, only ${policy.lanes.map((terms) => terms.lane).join(", ")}`)
+}
+
+/**
  * The longest a caller of the lane can wait when every clock runs to its end:
  * the last attempt starts `retryFor` (plus one delay) after the first, waits its
  * whole `acquireTimeout` and holds its whole `holdLimit`.

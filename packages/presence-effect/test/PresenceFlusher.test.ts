@@ -92,6 +92,21 @@ describe("the tick", () => {
     })
   )
 
+  it.effect("takes back what a store's report leaves out, also when the store calls it a success", () =>
+    Effect.gen(function* () {
+      const { beat, close, registry, scripted } = yield* makeWorld()
+      beat(0)
+      beat(1)
+      scripted.script.push((batch) => scripted.storage.flush({ entries: batch.entries.slice(1) }))
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(registry.pendingCount(), 1)
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(registry.pendingCount(), 0)
+      assert.strictEqual(scripted.rows.session.get("s0")?.active, true)
+      yield* close
+    })
+  )
+
   it.effect("keeps everything when the flush fails, and writes the newest value with the next", () =>
     Effect.gen(function* () {
       const { beat, close, flusher, registry, scripted } = yield* makeWorld()
@@ -220,6 +235,17 @@ describe("the drain", () => {
     })
   )
 
+  it.effect("writes what waits also when the program that closes the scope was interrupted", () =>
+    Effect.gen(function* () {
+      const { beat, close, scripted } = yield* makeWorld()
+      beat(0)
+      const program = yield* Effect.fork(Effect.ensuring(Effect.never, close))
+      yield* settle
+      yield* Fiber.interrupt(program)
+      assert.strictEqual(scripted.rows.session.get("s0")?.active, true)
+    })
+  )
+
   it.effect("lets a tick under way end instead of cutting it short", () =>
     Effect.gen(function* () {
       const { beat, close, scripted } = yield* makeWorld()
@@ -295,6 +321,21 @@ describe("logs and metrics", () => {
       assert.isTrue(lines.some(({ level, message }) => level === "DEBUG" && message === "Flushed 9/9 session updates"))
       yield* close
     }).pipe(Effect.provide(ScriptedStorage.layerLog(lines)), Logger.withMinimumLogLevel(LogLevel.Debug))
+  })
+
+  it.effect("do not fall silent after the clock was set back", () => {
+    const lines: Array<ScriptedStorage.Line> = []
+    return Effect.gen(function* () {
+      const { beat, close, flusher, scripted } = yield* makeWorld()
+      beat(0)
+      scripted.always = ScriptedStorage.failAfter(scripted, 0)
+      yield* flusher.tick
+      yield* TestClock.setTime(start - 3_600_000)
+      yield* flusher.tick
+      assert.strictEqual(lines.filter(({ level }) => level === "WARN").length, 2)
+      scripted.always = undefined
+      yield* close
+    }).pipe(Effect.provide(ScriptedStorage.layerLog(lines)))
   })
 
   it.effect("are published at the tick, not at the beat", () =>

@@ -137,6 +137,14 @@ describe("end", () => {
     assert.deepStrictEqual(flush(registry), [])
   })
 
+  it("is told also of a row whose end the database knew before", () => {
+    const registry = make()
+    registry.beat(key, start, start)
+    registry.confirm({ written: [], overtaken: registry.takeDirty().entries, missing: [] })
+    registry.end(key, start, start)
+    assert.deepStrictEqual(flush(registry), [{ key, lastSeenMillis: start, reason: "ended" }])
+  })
+
   it("stays as a fence until no heartbeat can meet it, then it is dropped", () => {
     const registry = make()
     registry.end(key, start, start)
@@ -293,6 +301,31 @@ describe("a batch", () => {
     const transitions = registry.confirm({ written: [], overtaken: registry.takeDirty().entries, missing: [] })
     assert.deepStrictEqual(transitions, [])
     assert.strictEqual(registry.trackedCount(), 0)
+  })
+
+  it("that turns out to be overtaken does not swallow the verdict that came meanwhile", () => {
+    const registry = make()
+    registry.connected(key, start)
+    const batch = registry.takeDirty()
+    registry.disconnected(key, start)
+    registry.dueOffline(start + 15 * second)
+    registry.confirm({ written: [], overtaken: batch.entries, missing: [] })
+    assert.deepStrictEqual(flush(registry), [{ key, lastSeenMillis: start, reason: "disconnected" }])
+    assert.strictEqual(registry.trackedCount(), 0)
+  })
+
+  it("with a verdict keeps what a row showed that came and went again meanwhile", () => {
+    const registry = make()
+    registry.connected(key, start)
+    flush(registry)
+    registry.disconnected(key, start)
+    registry.dueOffline(start + 15 * second)
+    const batch = registry.takeDirty()
+    registry.connected(key, start + 16 * second)
+    registry.disconnected(key, start + 16 * second)
+    registry.dueOffline(start + 31 * second)
+    registry.confirm(all(batch))
+    assert.deepStrictEqual(states(registry.takeDirty()), [["offline", 16 * second]])
   })
 
   it("may hold an old state of a row that ends meanwhile: the end is written last", () => {

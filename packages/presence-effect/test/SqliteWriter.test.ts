@@ -4,10 +4,12 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as Lane from "../src/Lane.ts"
+import * as PresenceMetrics from "../src/PresenceMetrics.ts"
 import { EngineFault } from "../src/SqliteConnection.ts"
 import * as SqliteWriter from "../src/SqliteWriter.ts"
 import * as SimulatedConnection from "../src/testing/SimulatedConnection.ts"
@@ -340,6 +342,23 @@ describe("SqliteWriter", () => {
     })
   )
 
+  it.effect("waits for the engine's answer also when the program that ends it was interrupted", () =>
+    Effect.gen(function* () {
+      const engine = yield* SimulatedConnection.make({ latency: "100 millis" })
+      const scope = yield* Scope.make()
+      const writer = yield* SqliteWriter.make().pipe(Effect.provide(engine.layer), Scope.extend(scope))
+      const running = yield* Effect.fork(writer.write(Lane.control, one("running")))
+      const program = yield* Effect.fork(Effect.ensuring(Effect.never, Scope.close(scope, Exit.void)))
+      yield* settle
+      yield* Fiber.interruptFork(program)
+      yield* settle
+      assert.isNull(program.unsafePoll())
+      yield* TestClock.adjust("100 millis")
+      yield* Fiber.await(program)
+      yield* Fiber.join(running)
+    })
+  )
+
   it.effect("ends within its longest hold when the engine never answers, and says that the outcome is unknown", () =>
     Effect.gen(function* () {
       const engine = yield* SimulatedConnection.make()
@@ -359,6 +378,68 @@ describe("SqliteWriter", () => {
       yield* Fiber.join(closing)
       assert.strictEqual((yield* Fiber.join(running))._tag, "WriteUnconfirmed")
     })
+  )
+
+  it.effect("ends at once when the last grant met a caller that was leaving", () =>
+    Effect.gen(function* () {
+      for (let budget = 10; budget <= 40; budget += 3) {
+        for (let turns = 0; turns <= 8; turns++) {
+          const engine = yield* SimulatedConnection.make()
+          const scope = yield* Scope.make()
+          const writer = yield* SqliteWriter.make().pipe(Effect.provide(engine.layer), Scope.extend(scope))
+          engine.stall()
+          const holder = yield* Effect.fork(writer.write(Lane.presence, one("holder")))
+          yield* settle
+          const leaving = yield* writer
+            .withPermit(Lane.data)(Effect.void)
+            .pipe(Effect.withMaxOpsBeforeYield(budget), Effect.fork)
+          yield* settle
+          yield* Effect.fork(Fiber.interrupt(leaving))
+          engine.resume()
+          if (turns > 0) yield* Effect.repeatN(Effect.yieldNow(), turns - 1)
+          const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+          yield* settle
+          assert.isNotNull(closing.unsafePoll(), `waits for nobody: budget ${budget}, turns ${turns}`)
+          yield* Fiber.join(holder)
+        }
+      }
+    })
+  )
+
+  it.effect("shows in its metrics who waits and who is refused, whatever waits and however it leaves", () =>
+    withWriter(
+      { policy: WriterPolicy.withLane(WriterPolicy.defaults, Lane.data, { capacity: 2 }) },
+      (writer, engine) =>
+        Effect.gen(function* () {
+          const depth = Effect.map(Metric.value(PresenceMetrics.queueDepth(Lane.data)), ({ value }) => value)
+          const count = (outcome: string) =>
+            Effect.map(Metric.value(PresenceMetrics.writes(Lane.data, outcome)), (state) => state.count)
+          const overflows = yield* count("LaneOverflow")
+          const timeouts = yield* count("PermitTimeout")
+          engine.stall()
+          yield* Effect.fork(Effect.ignore(writer.write(Lane.presence, one("holder"))))
+          yield* settle
+          const write = yield* Effect.fork(Effect.flip(writer.write(Lane.data, one("late"))))
+          yield* settle
+          assert.strictEqual(yield* depth, 1)
+          const opaque = yield* Effect.fork(Effect.flip(writer.withPermit(Lane.data)(Effect.void)))
+          yield* settle
+          assert.strictEqual(yield* depth, 2)
+          yield* Effect.flip(writer.withPermit(Lane.data)(Effect.void))
+          yield* Effect.flip(writer.write(Lane.data, one("refused")))
+          assert.strictEqual((yield* count("LaneOverflow")) - overflows, 2)
+          yield* TestClock.adjust("1500 millis")
+          yield* Fiber.join(write)
+          yield* Fiber.join(opaque)
+          assert.strictEqual(yield* depth, 0)
+          assert.strictEqual((yield* count("PermitTimeout")) - timeouts, 2)
+          const gone = yield* Effect.fork(writer.withPermit(Lane.data)(Effect.void))
+          yield* settle
+          assert.strictEqual(yield* depth, 1)
+          yield* Fiber.interrupt(gone)
+          assert.strictEqual(yield* depth, 0)
+        }).pipe(Effect.ensuring(Effect.sync(engine.resume)))
+    )
   )
 
   describe("withPermit", () => {

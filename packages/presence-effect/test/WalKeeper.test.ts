@@ -103,6 +103,49 @@ describe("WalKeeper", () => {
     })
   )
 
+  it.scoped("reports a reader that lets most of a long log be copied once, not each time it looks", () =>
+    Effect.gen(function* () {
+      const { engine, look, status, warnings, write } = yield* house({
+        checkpointBytes: 8 * mebibytes,
+        logBytesMax: 10 * mebibytes
+      })
+      yield* Effect.repeatN(write, 2)
+      yield* look
+      engine.pinReader()
+      yield* write
+      for (let round = 0; round < 3; round++) {
+        yield* TestClock.adjust("1 minute")
+        yield* look
+        yield* look
+        assert.isDefined((yield* status).pinnedSinceMillis)
+      }
+      assert.strictEqual(warnings.length, 1)
+      engine.releaseReader()
+      yield* engine.connection.copyLog
+      yield* look
+      assert.isUndefined((yield* status).pinnedSinceMillis, "somebody else copied the rest")
+    })
+  )
+
+  it.scoped("goes on copying after the clock was set back", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(10 * 3_600_000)
+      const { look, state, write } = yield* house({ checkpointBytes: 100 * mebibytes })
+      yield* TestClock.setTime(3_600_000)
+      yield* write
+      yield* TestClock.adjust("1 minute")
+      yield* look
+      assert.deepInclude(yield* state, { checkpointedFrames: 1_000 })
+    })
+  )
+
+  it.scoped("does not start with a lane the writer does not have", () =>
+    Effect.gen(function* () {
+      const exit = yield* Effect.exit(house({ lane: Lane.make("housekeeping") }))
+      assert.include(String(Exit.isFailure(exit) ? exit.cause : ""), "no lane housekeeping, only control, data")
+    })
+  )
+
   it.scoped("empties a long log only when nothing is committed for a while", () =>
     Effect.gen(function* () {
       const { look, status, write } = yield* house({ idleAfter: "2 minutes" })
@@ -125,6 +168,14 @@ describe("WalKeeper", () => {
       yield* write
       yield* Scope.close(scope, Exit.void)
       assert.deepInclude(yield* state, { logFrames: 0 })
+
+      const endedScope = yield* Scope.make()
+      const ended = yield* Scope.extend(house(), endedScope)
+      yield* ended.write
+      const program = yield* Effect.fork(Effect.ensuring(Effect.never, Scope.close(endedScope, Exit.void)))
+      yield* Effect.repeatN(Effect.yieldNow(), 32)
+      yield* Fiber.interrupt(program)
+      assert.deepInclude(yield* ended.state, { logFrames: 0 }, "also when its program was interrupted")
 
       const stuckScope = yield* Scope.make()
       const stuck = yield* Scope.extend(house({ drainTimeout: "2 seconds" }), stuckScope)

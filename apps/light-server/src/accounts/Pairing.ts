@@ -121,10 +121,12 @@ export const make: Effect.Effect<Pairing["Type"], never, PairingStore | Tokens> 
         if (Option.isNone(known) || known.value.response !== null) {
           return yield* judgeLate(kind, key, answer.accountId)
         }
-        yield* store
-          .answer(kind, key, answer, yield* Clock.currentTimeMillis)
-          // Somebody else was faster, or the request ended meanwhile.
-          .pipe(Effect.catchTag("WriteConflict", () => judgeLate(kind, key, answer.accountId)))
+        yield* (
+          store
+            .answer(kind, key, answer, yield* Clock.currentTimeMillis)
+            // Somebody else was faster, or the request ended meanwhile.
+            .pipe(Effect.catchTag("WriteConflict", () => judgeLate(kind, key, answer.accountId)))
+        )
       })
   })
 })

@@ -54,10 +54,8 @@ export const layer: Layer.Layer<never, never, HttpApp | Pairing> = Layer.effectD
             )
         )
       }
-      app.get(
-        "/v1/auth/request/status",
-        { config: limited, schema: { querystring: StatusQuery } },
-        (request, reply) => http.answer(request, reply, pairing.status("terminal", request.query.publicKey))
+      app.get("/v1/auth/request/status", { config: limited, schema: { querystring: StatusQuery } }, (request, reply) =>
+        http.answer(request, reply, pairing.status("terminal", request.query.publicKey))
       )
     })
   })

@@ -10,6 +10,7 @@ import * as Write from "presence-effect/Write"
 import type { WriterError } from "presence-effect/WriterError"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as Ids from "../database/Ids.ts"
+import * as TimeForm from "../database/TimeForm.ts"
 
 /**
  * Who asks: a terminal that wants to speak for an account, or a new device that
@@ -93,7 +94,7 @@ export class PairingStore extends Context.Tag("light-server/PairingStore")<
       answer: PairingAnswer,
       nowMillis: number
     ) => Effect.Effect<void, WriterError>
-    /** Removes rows that are past their lifetime, at most 1000, in one statement. Writes nothing when there are none. */
+    /** Removes rows past their lifetime, at most 1000, in one statement. Writes nothing when there are none. */
     readonly prune: (kind: PairingKind, nowMillis: number) => Effect.Effect<void, WriterError | ReadFailed>
   }
 >() {}
@@ -134,11 +135,13 @@ const statements: { readonly [kind in PairingKind]: ReturnType<typeof statements
 export const insertWrite = (
   kind: PairingKind,
   request: { readonly key: string; readonly supportsV2: boolean },
-  terms: { readonly nowMillis: number; readonly lifetimeMillis: number; readonly capacity: number }
+  terms: { readonly nowMillis: number; readonly lifetimeMillis: number; readonly capacity: number },
+  { encode }: TimeForm.Form = TimeForm.integer
 ): Write.Write<void> => {
   const { insert, makeRoom, removeExpired } = statements[kind]
-  const row = [Ids.cuid(), request.key, terms.nowMillis, terms.nowMillis]
-  return Write.statement(removeExpired, [terms.nowMillis - terms.lifetimeMillis]).pipe(
+  const now = encode(terms.nowMillis)
+  const row = [Ids.cuid(), request.key, now, now]
+  return Write.statement(removeExpired, [encode(terms.nowMillis - terms.lifetimeMillis)]).pipe(
     Write.andThen(Write.statement(makeRoom, [terms.capacity - 1])),
     Write.andThen(Write.statement(insert, kind === "terminal" ? [...row, request.supportsV2 ? 1 : 0] : row)),
     Write.map(() => undefined)
@@ -149,19 +152,24 @@ export const insertWrite = (
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options: Options = {}): Effect.Effect<PairingStore["Type"], never, DatabaseReader | SqliteWriter> =>
+export const make = (
+  options: Options = {}
+): Effect.Effect<PairingStore["Type"], never, DatabaseReader | SqliteWriter> =>
   Effect.gen(function* () {
     const reader = yield* DatabaseReader
     const writer = yield* SqliteWriter
     const lifetimeMillis = Duration.toMillis(options.lifetime ?? "15 minutes")
     const capacity = options.capacity ?? 1000
+    const form = yield* TimeForm.TimeForm
+    /** What was stored until then is past its lifetime. */
+    const endOf = (nowMillis: number) => form.encode(nowMillis - lifetimeMillis)
     return PairingStore.of({
       find: (kind, key, nowMillis) =>
-        reader.first(PairingRequest, statements[kind].find, [key, key.toUpperCase(), nowMillis - lifetimeMillis]),
+        reader.first(PairingRequest, statements[kind].find, [key, key.toUpperCase(), endOf(nowMillis)]),
       insert: (kind, key, supportsV2, nowMillis) =>
         writer.write(
           Lane.control,
-          insertWrite(kind, { key, supportsV2 }, { nowMillis, lifetimeMillis, capacity })
+          insertWrite(kind, { key, supportsV2 }, { nowMillis, lifetimeMillis, capacity }, form)
         ),
       answer: (kind, key, { accountId, response }, nowMillis) =>
         Effect.asVoid(
@@ -169,14 +177,14 @@ export const make = (options: Options = {}): Effect.Effect<PairingStore["Type"],
             Lane.control,
             Write.statement(
               statements[kind].answer,
-              [response, accountId, nowMillis, key, key.toUpperCase(), nowMillis - lifetimeMillis],
+              [response, accountId, form.encode(nowMillis), key, key.toUpperCase(), endOf(nowMillis)],
               { changes: 1 }
             )
           )
         ),
       prune: (kind, nowMillis) =>
         Effect.gen(function* () {
-          const before = nowMillis - lifetimeMillis
+          const before = endOf(nowMillis)
           const expired = yield* reader.rows(Schema.Unknown, statements[kind].findExpired, [before])
           if (expired.length === 0) return
           yield* writer.write(Lane.maintenance, Write.statement(statements[kind].removeExpired, [before]))

@@ -9,6 +9,7 @@ import { SqliteWriter } from "presence-effect/SqliteWriter"
 import * as Write from "presence-effect/Write"
 import type { WriterError } from "presence-effect/WriterError"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
+import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../realtime/AccountCursor.ts"
 
 /**
@@ -87,12 +88,11 @@ const replaceSettings = `UPDATE "Account"
  */
 export const replaceWrite = (
   { accountId, settings, expectedVersion }: Replacement,
-  nowMillis: number
+  nowMillis: number,
+  { encode }: TimeForm.Form = TimeForm.integer
 ): Write.Write<number> =>
-  AccountCursor.raise(accountId).pipe(
-    Write.zip(
-      Write.statement(replaceSettings, [settings, nowMillis, accountId, expectedVersion], { changes: 1 })
-    ),
+  Write.statement(replaceSettings, [settings, encode(nowMillis), accountId, expectedVersion], { changes: 1 }).pipe(
+    AccountCursor.numbered({ accountId, change: { kind: "account" }, changedAt: encode(nowMillis) }),
     Write.map(([cursor]) => cursor)
   )
 
@@ -104,10 +104,11 @@ export const make: Effect.Effect<SettingsStore["Type"], never, DatabaseReader | 
   function* () {
     const reader = yield* DatabaseReader
     const writer = yield* SqliteWriter
+    const form = yield* TimeForm.TimeForm
     return SettingsStore.of({
       find: (accountId) => reader.first(Settings, select, [accountId]),
       findProfile: (accountId) => reader.first(Profile, selectProfile, [accountId]),
-      replace: (replacement, nowMillis) => writer.write(Lane.control, replaceWrite(replacement, nowMillis))
+      replace: (replacement, nowMillis) => writer.write(Lane.control, replaceWrite(replacement, nowMillis, form))
     })
   }
 )

@@ -13,6 +13,7 @@ import { SqliteWriter } from "presence-effect/SqliteWriter"
 import * as Write from "presence-effect/Write"
 import type { WriterError } from "presence-effect/WriterError"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
+import * as TimeForm from "../database/TimeForm.ts"
 import { NotFound } from "../http/Failure.ts"
 import { SocketServer } from "../realtime/SocketServer.ts"
 import { Tokens } from "./Tokens.ts"
@@ -57,8 +58,14 @@ const endAnswers = ["TerminalAuthRequest", "AccountAuthRequest"].map(
  * @category writes
  * @since 0.1.0
  */
-export const revokeWrite = (accountId: string, nowMillis: number): Write.Write<number> =>
-  Write.statement(begin, [Math.floor(nowMillis / 1000), nowMillis, accountId], { changes: 1 }).pipe(
+export const revokeWrite = (
+  accountId: string,
+  nowMillis: number,
+  { encode }: TimeForm.Form = TimeForm.integer
+): Write.Write<number> =>
+  Write.statement(begin, [Math.max(1, Math.floor(nowMillis / 1000)), encode(nowMillis), accountId], {
+    changes: 1
+  }).pipe(
     Write.decodeRows(Schema.Struct({ epoch: Schema.Int })),
     Write.zip(Write.all(endAnswers.map((sql) => Write.statement(sql, [accountId])))),
     Write.map(([[row]]) => row?.epoch ?? 0)
@@ -77,7 +84,8 @@ export const revokeWrite = (accountId: string, nowMillis: number): Write.Write<n
 export const revokeTokens = (accountId: string): Effect.Effect<number, NotFound | WriterError, SqliteWriter> =>
   Effect.gen(function* () {
     const writer = yield* SqliteWriter
-    return yield* writer.write(Lane.control, revokeWrite(accountId, yield* Clock.currentTimeMillis))
+    const form = yield* TimeForm.TimeForm
+    return yield* writer.write(Lane.control, revokeWrite(accountId, yield* Clock.currentTimeMillis, form))
   }).pipe(Effect.catchTag("WriteConflict", () => Effect.fail(new NotFound({ what: "Account" }))))
 
 const Revoked = Schema.Struct({ accountId: Schema.String, epoch: Schema.Int })
@@ -102,13 +110,14 @@ export const make = (options: Options = {}) =>
     const reader = yield* DatabaseReader
     const tokens = yield* Tokens
     const { dismissals } = yield* SocketServer
+    const form = yield* TimeForm.TimeForm
     const known = new LRUCache<string, number>({ max: knownMax })
 
     const recent = Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      reader.rows(Revoked, selectRecent, [now - recentMillis])
+      reader.rows(Revoked, selectRecent, [form.encode(now - recentMillis)])
     )
 
-    /** Which sockets are older than a revocation by somebody else is not known here: all are asked for their token again. */
+    /** Which sockets are older than the revocation is not known here: all are asked for their token again. */
     const look: Effect.Effect<void, ReadFailed> = Effect.map(recent, (rows) => {
       for (const { accountId, epoch } of rows) {
         if ((known.get(accountId) ?? -1) >= epoch) continue
@@ -120,7 +129,9 @@ export const make = (options: Options = {}) =>
 
     const watch = look.pipe(
       Effect.catchAll((failure) =>
-        Effect.logWarning("Revocations could not be looked for", failure).pipe(Effect.annotateLogs("code", failure._tag))
+        Effect.logWarning("Revocations could not be looked for", failure).pipe(
+          Effect.annotateLogs("code", failure._tag)
+        )
       )
     )
     // What is there before the first socket concerns none of them.
@@ -131,6 +142,7 @@ export const make = (options: Options = {}) =>
       revoke: (accountId) =>
         revokeTokens(accountId).pipe(
           Effect.provideService(SqliteWriter, writer),
+          Effect.provideService(TimeForm.TimeForm, form),
           // When the caller leaves in between, the next look does the same.
           Effect.tap((epoch) =>
             Effect.sync(() => {

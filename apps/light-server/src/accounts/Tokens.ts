@@ -151,7 +151,9 @@ const make = (options: Options) =>
         return accountId
       })
 
-    return Context.make(Tokens, Tokens.of({ issue, forget })).pipe(Context.add(Authenticator, Authenticator.of({ verify })))
+    return Context.make(Tokens, Tokens.of({ issue, forget })).pipe(
+      Context.add(Authenticator, Authenticator.of({ verify }))
+    )
   })
 
 /**

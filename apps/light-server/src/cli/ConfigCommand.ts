@@ -8,17 +8,13 @@ import * as ExitCode from "../ExitCode.ts"
 import * as ServerConfig from "../ServerConfig.ts"
 import * as Program from "./Program.ts"
 
-/** Addresses may carry a password. */
-const withoutPassword = (text: string): string => text.replace(/^(\w+:\/\/)[^/@]*@/, "$1<redacted>@")
-
 /**
  * The configuration as JSON. A secret says `<redacted>`, one that is not set is absent.
  *
  * @category conversions
  * @since 0.1.0
  */
-export const render = ({ config }: ServerConfig.Loaded): string =>
-  `${JSON.stringify(config, (_, value: unknown) => (typeof value === "string" ? withoutPassword(value) : value), 2)}\n`
+export const render = ({ config }: ServerConfig.Loaded): string => `${JSON.stringify(config, undefined, 2)}\n`
 
 const program = Effect.map(ServerConfig.load(process.env), (loaded) => {
   for (const warning of loaded.warnings) Program.complain(warning)

@@ -15,13 +15,17 @@ const sqliteVersion = (): string => {
   }
 }
 
+const surroundings = () => ({
+  version,
+  node: process.versions.node,
+  sqlite: sqliteVersion(),
+  platform: process.platform
+})
+
 /**
  * What the command prints.
  *
  * @category conversions
  * @since 0.1.0
  */
-export const render = (isJson: boolean): string =>
-  isJson
-    ? `${JSON.stringify({ version, node: process.versions.node, sqlite: sqliteVersion(), platform: process.platform })}\n`
-    : `${version}\n`
+export const render = (isJson: boolean): string => (isJson ? `${JSON.stringify(surroundings())}\n` : `${version}\n`)

@@ -115,7 +115,9 @@ const reasonsOfRows = (
   uniqueIndexes: ReadonlyArray<SchemaShape.Index>
 ): ReadonlyArray<string> => [
   ...uniqueIndexes.flatMap((index) => {
-    const hasAll = index.columns.every((name) => file.tables.get(index.table)?.columns.some((column) => column.name === name))
+    const hasAll = index.columns.every((name) =>
+      file.tables.get(index.table)?.columns.some((column) => column.name === name)
+    )
     const count = hasAll ? countTwins(sqlite, index) : 0
     return count === 0
       ? []
@@ -159,7 +161,9 @@ const inspect = (
       ? yield* DatabaseFile.attempt(connection, () => sqlite.prepare<[], string>(selectRecord).pluck().get())
       : undefined
     if (record !== undefined && !build.migrations.some(({ name }) => name === record)) {
-      yield* refusal(filename, [`a build with migration ${record} adopted it; the newest of this one is ${schema.version}`])
+      yield* refusal(filename, [
+        `a build with migration ${record} adopted it; the newest of this one is ${schema.version}`
+      ])
     }
 
     const file = yield* DatabaseFile.attempt(connection, () => SchemaShape.read(sqlite))

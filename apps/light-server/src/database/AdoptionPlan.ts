@@ -112,7 +112,8 @@ const serves = (theirs: Index, ours: Index): boolean =>
   String(theirs.columns) === String(ours.columns) &&
   condition(theirs.where) === condition(ours.where)
 
-const ifNotExists = (sql: string): string => sql.replace(/^CREATE (TABLE|(?:UNIQUE )?INDEX) /i, "CREATE $1 IF NOT EXISTS ")
+const ifNotExists = (sql: string): string =>
+  sql.replace(/^CREATE (TABLE|(?:UNIQUE )?INDEX) /i, "CREATE $1 IF NOT EXISTS ")
 
 const compareIndexes = (schema: ServerSchema, file: SchemaShape) => {
   const additions: Array<Addition> = []
@@ -123,10 +124,13 @@ const compareIndexes = (schema: ServerSchema, file: SchemaShape) => {
     const theirs = file.tables.get(table)
     const isLacking = (column: string) =>
       theirs !== undefined && !isNeeded(table, column) && !theirs.columns.some(({ name }) => name === column)
-    if (sql === undefined || index.columns.some(isLacking) || file.indexes.some((found) => serves(found, index))) continue
+    if (sql === undefined || index.columns.some(isLacking) || file.indexes.some((found) => serves(found, index)))
+      continue
     const namesake = file.indexes.find((found) => found.name === name)
     if (namesake !== undefined) {
-      reasons.push(`index ${name} is over ${namesake.table} (${namesake.columns.join(", ")}), not as this server needs it`)
+      reasons.push(
+        `index ${name} is over ${namesake.table} (${namesake.columns.join(", ")}), not as this server needs it`
+      )
       continue
     }
     additions.push({ adds: `index ${name}`, sql: ifNotExists(sql) })

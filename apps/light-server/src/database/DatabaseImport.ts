@@ -124,7 +124,9 @@ const understand = (
       source.filename,
       isOfAServer
         ? [
-            ...recorded.filter(({ isFinished }) => !isFinished).map(({ name }) => `its migration ${name} is unfinished`),
+            ...recorded
+              .filter(({ isFinished }) => !isFinished)
+              .map(({ name }) => `its migration ${name} is unfinished`),
             ...ImportedTable.obstacles(tables, shape)
           ]
         : [`it has none of the tables ${ServerSchema.essentialTables.join(", ")}`]
@@ -142,35 +144,45 @@ const rethrow = (cause: unknown): never => {
   throw cause
 }
 
+/** Does the work in steps, and ends it when it is interrupted. */
+const finish = <W extends ImportedTable.Work>(
+  source: DatabaseFile.Connection,
+  target: DatabaseFile.Connection,
+  begin: () => W
+): Effect.Effect<W, DatabaseFault> => {
+  const attempt = <A>(run: () => A) =>
+    Effect.catchAll(Effect.try({ try: run, catch: (cause) => cause }), (cause) =>
+      cause instanceof ImportedTable.TargetFault
+        ? DatabaseFile.attempt(target, () => rethrow(cause.cause))
+        : DatabaseFile.attempt(source, () => rethrow(cause))
+    )
+  return Effect.acquireUseRelease(
+    attempt(begin),
+    (work) =>
+      Effect.gen(function* () {
+        while (yield* attempt(() => work.step(rowsPerStep))) yield* breathe
+        return work
+      }),
+    (work) => Effect.ignore(Effect.try(() => work.end()))
+  )
+}
+
 const copyTable = (
   source: DatabaseFile.Connection,
   shape: SchemaShape.SchemaShape,
   target: DatabaseFile.Connection,
   table: SchemaShape.Table
 ): Effect.Effect<ImportedTable.TableReport, ImportMismatch | DatabaseFault> =>
-  Effect.acquireUseRelease(
-    DatabaseFile.attempt(source, () => ImportedTable.copy(source.sqlite, shape, target.sqlite, table)),
-    (copy) =>
-      Effect.gen(function* () {
-        const step = Effect.try({ try: () => copy.step(rowsPerStep), catch: (cause) => cause }).pipe(
-          Effect.catchAll((cause) =>
-            cause instanceof ImportedTable.TargetFault
-              ? DatabaseFile.attempt(target, () => rethrow(cause.cause))
-              : DatabaseFile.attempt(source, () => rethrow(cause))
-          )
-        )
-        while (yield* step) yield* breathe
-        const report = copy.report()
-        const readBack = yield* DatabaseFile.attempt(target, () =>
-          ImportedTable.readBack(shape, target.sqlite, table)
-        )
-        if (readBack !== report.checksum) {
-          return yield* new ImportMismatch({ table: table.name, written: report.checksum, readBack })
-        }
-        return report
-      }),
-    (copy) => Effect.ignore(Effect.try(() => copy.end()))
-  )
+  Effect.gen(function* () {
+    const copy = yield* finish(source, target, () => ImportedTable.copy(source.sqlite, shape, target.sqlite, table))
+    const report = copy.report()
+    const reading = yield* finish(target, target, () => ImportedTable.readBack(shape, target.sqlite, table))
+    const readBack = reading.checksum()
+    if (readBack !== report.checksum) {
+      return yield* new ImportMismatch({ table: table.name, written: report.checksum, readBack })
+    }
+    return report
+  })
 
 const copyAll = (
   source: DatabaseFile.Connection,

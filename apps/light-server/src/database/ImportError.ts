@@ -50,16 +50,20 @@ export class ImportTargetRefused extends Schema.TaggedError<ImportTargetRefused>
  * @category errors
  * @since 0.1.0
  */
-export class ImportMismatch extends Schema.TaggedError<ImportMismatch>("light-server/ImportMismatch")("ImportMismatch", {
-  table: Schema.String,
-  written: Schema.String,
-  readBack: Schema.String
-}) {
+export class ImportMismatch extends Schema.TaggedError<ImportMismatch>("light-server/ImportMismatch")(
+  "ImportMismatch",
+  {
+    table: Schema.String,
+    written: Schema.String,
+    readBack: Schema.String
+  }
+) {
   /** @since 0.1.0 */
   readonly isRetryable = false
 
   /** @since 0.1.0 */
   override get message(): string {
-    return `${this.table} was written with checksum ${this.written} and read back with ${this.readBack}; nothing was kept`
+    const { readBack, table, written } = this
+    return `${table} was written with checksum ${written} and read back with ${readBack}; nothing was kept`
   }
 }

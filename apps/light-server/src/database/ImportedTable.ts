@@ -54,7 +54,11 @@ export const ignored = (
     .filter((name) => !tables.some((table) => table.name === name))
     .map((table) => ({
       table,
-      rowCount: source.prepare<[], number>(`SELECT count(*) FROM ${quoted(table)}`).pluck().get() ?? 0
+      rowCount:
+        source
+          .prepare<[], number>(`SELECT count(*) FROM ${quoted(table)}`)
+          .pluck()
+          .get() ?? 0
     }))
     .filter(({ rowCount }) => rowCount > 0)
 
@@ -149,16 +153,41 @@ const writing = <A>(write: () => A): A => {
 }
 
 /**
- * Copies as many rows as it is asked to and answers whether there are more. One row is in memory at a time.
+ * Work on a table that goes on when it is asked to. One row is in memory at a time.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Copy {
+export interface Work {
+  /** Takes as many rows and answers whether there may be more. */
   readonly step: (rowCount: number) => boolean
-  readonly report: () => TableReport
-  /** Gives up, so that the source can be closed. */
+  /** Gives up, so that the database can be closed. */
   readonly end: () => void
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Copy extends Work {
+  readonly report: () => TableReport
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Reading extends Work {
+  readonly checksum: () => string
+}
+
+const takeSome = <A>(rows: Iterator<A>, rowCount: number, take: (row: A) => void): boolean => {
+  for (let taken = 0; taken < rowCount; taken++) {
+    const next = rows.next()
+    if (next.done === true) return false
+    take(next.value)
+  }
+  return true
 }
 
 /**
@@ -204,7 +233,9 @@ export const copy = (
   const take = (row: Array<RowDigest.Value>): void => {
     readCount++
     const reason =
-      normalize(columns, row) ?? orphanOf(row) ?? (writing(() => insert.run(...row)).changes === 0 ? "another row has its key" : undefined)
+      normalize(columns, row) ??
+      orphanOf(row) ??
+      (writing(() => insert.run(...row)).changes === 0 ? "another row has its key" : undefined)
     if (reason !== undefined) {
       skipped.set(reason, (skipped.get(reason) ?? 0) + 1)
       return
@@ -214,29 +245,25 @@ export const copy = (
   }
 
   return {
-    step: (rowCount) => {
-      for (let taken = 0; taken < rowCount; taken++) {
-        const next = rows.next()
-        if (next.done === true) return false
-        take(next.value)
-      }
-      return true
-    },
+    step: (rowCount) => takeSome(rows, rowCount, take),
     report: () => ({ table: table.name, readCount, writtenCount, skipped, checksum: digest.hex() }),
     end: () => void rows.return?.()
   }
 }
 
 /**
- * Reads back what a copy has written. Of the columns that the source has; the others have their defaults.
+ * Reads back what a copy has written, of the columns that the source has; the others have their defaults.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const readBack = (sourceShape: SchemaShape, target: Sqlite.Database, table: Table): string => {
+export const readBack = (sourceShape: SchemaShape, target: Sqlite.Database, table: Table): Reading => {
   const theirs = sourceShape.tables.get(table.name)
-  const columns = sharedColumns(table, theirs)
   const digest = RowDigest.make()
-  if (theirs !== undefined) for (const row of rowsOf(target, select(table, columns))) digest.add(row)
-  return digest.hex()
+  const rows = rowsOf(target, select(table, sharedColumns(table, theirs)))
+  return {
+    step: (rowCount) => takeSome(rows, rowCount, digest.add),
+    checksum: digest.hex,
+    end: () => void rows.return?.()
+  }
 }

@@ -86,7 +86,8 @@ const selectReferences = `SELECT "from" AS "column", "table", coalesce("to", 'id
   WHERE (SELECT count(*) FROM pragma_foreign_key_list(?) WHERE id = list.id) = 1 ORDER BY id`
 
 const selectIndexes = `SELECT list.name, list."unique" AS isUnique, master.sql
-  FROM pragma_index_list(?) AS list LEFT JOIN sqlite_master AS master ON master.type = 'index' AND master.name = list.name
+  FROM pragma_index_list(?) AS list
+  LEFT JOIN sqlite_master AS master ON master.type = 'index' AND master.name = list.name
   ORDER BY list.seq DESC`
 
 const selectIndexColumns = `SELECT coalesce(name, '') FROM pragma_index_info(?) ORDER BY seqno`

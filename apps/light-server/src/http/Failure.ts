@@ -61,6 +61,18 @@ export class MachineIdConflict extends Schema.TaggedError<MachineIdConflict>("li
 ) {}
 
 /**
+ * The feed of changes cannot be read from this cursor on: the account never was
+ * there, or the feed does not reach back that far. The client starts over from
+ * `currentCursor`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class CursorGone extends Schema.TaggedError<CursorGone>("light-server/CursorGone")("CursorGone", {
+  currentCursor: Schema.Int
+}) {}
+
+/**
  * A limit on how often or how many at once was reached. Nothing was done.
  *
  * @category errors
@@ -104,6 +116,7 @@ export const Failure = Schema.Union(
   NotFound,
   InvalidInput,
   MachineIdConflict,
+  CursorGone,
   TooManyRequests,
   Draining,
   AnswerTimeout
@@ -194,6 +207,7 @@ export const toHttp = (failure: Failure, jitter = 0): HttpFailure => {
       InvalidInput: ({ error }) => protocol(400, error),
       MachineIdConflict: () =>
         protocol(409, "machine_id_conflict", { message: "This machine id belongs to another account" }),
+      CursorGone: ({ currentCursor }) => protocol(410, "cursor-gone", { currentCursor }),
       TooManyRequests: (failure) => later(failure.retryAfterMillis, "Too many requests", 429)(failure),
       Draining: later(2000, "The server is shutting down"),
       AnswerTimeout: later(1000, "The server did not answer in time")

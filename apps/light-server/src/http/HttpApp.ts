@@ -97,6 +97,9 @@ const contentSecurityPolicy = {
   "object-src": ["'none'"]
 }
 
+/** The plugin allows only those that need no permission. */
+const corsMethods = ["GET", "HEAD", "POST", "PATCH", "DELETE"]
+
 const welcome = "Welcome to Happier Server!"
 
 const create = (options: Options): FastifyInstance =>
@@ -111,7 +114,8 @@ const create = (options: Options): FastifyInstance =>
     keepAliveTimeout: 72_000,
     // The refusal of this server carries Retry-After and its body.
     return503OnClosing: false,
-    trustProxy: options.trustedProxies === undefined || options.trustedProxies.length === 0 ? false : [...options.trustedProxies],
+    trustProxy:
+      options.trustedProxies === undefined || options.trustedProxies.length === 0 ? false : [...options.trustedProxies],
     routerOptions: { maxParamLength: 200 }
   })
 
@@ -219,7 +223,9 @@ export const make = (options: Options = {}) =>
       strictTransportSecurity: false
     })
     const origins = options.corsOrigins ?? []
-    if (origins.length > 0) fastify.register(cors, { origin: origins.includes("*") ? "*" : [...origins] })
+    if (origins.length > 0) {
+      fastify.register(cors, { origin: origins.includes("*") ? "*" : [...origins], methods: [...corsMethods] })
+    }
     fastify.get("/", (_, reply) => reply.type("text/plain; charset=utf-8").send(welcome))
 
     const answer = Answer.make(runtime, Duration.toMillis(options.answerLimit ?? "9 seconds"))

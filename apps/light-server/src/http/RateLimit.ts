@@ -57,7 +57,7 @@ export const defaults: RateLimits = {
 
 declare module "fastify" {
   interface FastifyContextConfig {
-    /** `auth`: counted by address, before anything else. Else for requests with a token, where the method says it wrong. */
+    /** `auth`: counted by address, before anything else. Otherwise for methods that say it wrong. */
     limitedAs?: Group
   }
 }
@@ -95,8 +95,7 @@ export const limitedTotal: { readonly [group in Group]: Metric.Metric.Counter<nu
  * @since 0.1.0
  */
 export const groupOf = (request: FastifyRequest): Group =>
-  request.routeOptions.config.limitedAs ??
-  (request.method === "GET" || request.method === "HEAD" ? "reads" : "control")
+  request.routeOptions.config.limitedAs ?? (request.method === "GET" || request.method === "HEAD" ? "reads" : "control")
 
 /**
  * Adds the plugin to the instance. Limits apply once the instance is ready.

@@ -79,27 +79,29 @@ const replaceText: { readonly [text in MachineText]: string } = {
  * @since 0.1.0
  */
 export const insertWrite = (machine: Machine, { encode }: TimeForm.Form = TimeForm.integer): Write.Write<number> =>
-  AccountCursor.raise(machine.accountId).pipe(
-    Write.zip(
-      Write.statement(
-        insertNew,
-        [
-          machine.id,
-          machine.accountId,
-          machine.metadata,
-          machine.metadataVersion,
-          machine.daemonState,
-          machine.daemonStateVersion,
-          machine.dataEncryptionKey,
-          machine.seq,
-          machine.active ? 1 : 0,
-          encode(machine.lastActiveAt),
-          encode(machine.createdAt),
-          encode(machine.updatedAt)
-        ],
-        { changes: 1 }
-      )
-    ),
+  Write.statement(
+    insertNew,
+    [
+      machine.id,
+      machine.accountId,
+      machine.metadata,
+      machine.metadataVersion,
+      machine.daemonState,
+      machine.daemonStateVersion,
+      machine.dataEncryptionKey,
+      machine.seq,
+      machine.active ? 1 : 0,
+      encode(machine.lastActiveAt),
+      encode(machine.createdAt),
+      encode(machine.updatedAt)
+    ],
+    { changes: 1 }
+  ).pipe(
+    AccountCursor.numbered({
+      accountId: machine.accountId,
+      change: { kind: "machine", id: machine.id },
+      changedAt: encode(machine.createdAt)
+    }),
     Write.map(([cursor]) => cursor)
   )
 
@@ -110,18 +112,12 @@ export const insertWrite = (machine: Machine, { encode }: TimeForm.Form = TimeFo
  * @since 0.1.0
  */
 export const replaceWrite = (
-  replacement: Replacement,
+  { accountId, id, text, value, expectedVersion }: Replacement,
   nowMillis: number,
   { encode }: TimeForm.Form = TimeForm.integer
 ): Write.Write<number> =>
-  AccountCursor.raise(replacement.accountId).pipe(
-    Write.zip(
-      Write.statement(
-        replaceText[replacement.text],
-        [replacement.value, encode(nowMillis), replacement.id, replacement.accountId, replacement.expectedVersion],
-        { changes: 1 }
-      )
-    ),
+  Write.statement(replaceText[text], [value, encode(nowMillis), id, accountId, expectedVersion], { changes: 1 }).pipe(
+    AccountCursor.numbered({ accountId, change: { kind: "machine", id }, changedAt: encode(nowMillis) }),
     Write.map(([cursor]) => cursor)
   )
 

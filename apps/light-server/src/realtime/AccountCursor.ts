@@ -1,5 +1,10 @@
 /**
- * The number of an account's newest change.
+ * The number of an account's newest change, and the row of the feed that says
+ * what it was.
+ *
+ * Both are part of the write whose change they number, so nobody ever sees a
+ * number before its data, and whoever reads the feed from a number on misses
+ * nothing.
  *
  * @since 0.1.0
  */
@@ -9,14 +14,29 @@ import type { WriteConflict } from "presence-effect/WriterError"
 import { Unauthorized } from "../http/Failure.ts"
 
 /**
- * Raises the cursor of an account and returns it. Part of the write whose
- * change it numbers. Put it first: `WriteConflict` of statement 0 then says that the
- * account does not exist.
+ * What a write changes. A message is a change of its session, and the feed hints
+ * at the newest one. A session that is gone keeps its line in the feed.
  *
- * @category constructors
+ * @category models
  * @since 0.1.0
  */
-export const raise = (accountId: string): Write.Write<number> =>
+export type Change =
+  | { readonly kind: "account" }
+  | { readonly kind: "machine"; readonly id: string }
+  | { readonly kind: "session"; readonly id: string; readonly messageId?: string; readonly isGone?: boolean }
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Numbering {
+  readonly accountId: string
+  readonly change: Change
+  /** In the form of the database. */
+  readonly changedAt: number | string
+}
+
+const raise = (accountId: string): Write.Write<number> =>
   Write.statement(`UPDATE "Account" SET "seq" = "seq" + 1 WHERE "id" = ? RETURNING "seq"`, [accountId], {
     changes: 1
   }).pipe(
@@ -24,10 +44,54 @@ export const raise = (accountId: string): Write.Write<number> =>
     Write.map(([row]) => row?.seq ?? 0)
   )
 
+// A hint outlives later changes of its session: who missed both still hears of the message.
+const recordChange = `INSERT INTO "AccountChange"
+    ("accountId", "kind", "entityId", "cursor", "changedAt", "hint", "sessionId", "machineId")
+  SELECT "id", ?, ?, "seq", ?, (
+    SELECT json_object('lastMessageSeq', "seq", 'lastMessageId', "id") FROM "SessionMessage" WHERE "id" = ?
+  ), ?, ? FROM "Account" WHERE "id" = ?
+  ON CONFLICT ("accountId", "kind", "entityId") DO UPDATE SET
+    "cursor" = excluded."cursor", "changedAt" = excluded."changedAt",
+    "hint" = CASE WHEN excluded."sessionId" IS NULL THEN NULL ELSE coalesce(excluded."hint", "hint") END,
+    "sessionId" = excluded."sessionId", "machineId" = excluded."machineId"`
+
+const record = ({ accountId, change, changedAt }: Numbering) => {
+  const entityId = change.kind === "account" ? "self" : change.id
+  const messageId = change.kind === "session" ? (change.messageId ?? null) : null
+  const sessionId = change.kind === "session" && change.isGone !== true ? change.id : null
+  const machineId = change.kind === "machine" ? change.id : null
+  return Write.statement(recordChange, [change.kind, entityId, changedAt, messageId, sessionId, machineId, accountId], {
+    changes: 1
+  })
+}
+
 /**
- * Tells the two conflicts of a write that begins with `raise` apart: fails with
- * `Unauthorized` when the token outlived its account, and succeeds when a row was
- * not as expected.
+ * Makes a write one that changes the account: it takes the next number, stands
+ * in the feed under it, and returns it.
+ *
+ * **Details**
+ *
+ * - The number is taken first. `WriteConflict` of statement 0 says that the
+ *   account does not exist; the statements of `write` count from 1.
+ * - The feed is written last, because its line refers to a row that `write` may
+ *   create.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const numbered =
+  (numbering: Numbering) =>
+  <A>(write: Write.Write<A>): Write.Write<readonly [cursor: number, result: A]> =>
+    raise(numbering.accountId).pipe(
+      Write.zip(write),
+      Write.zip(record(numbering)),
+      Write.map(([result]) => result)
+    )
+
+/**
+ * Tells the two conflicts of a numbered write apart: fails with `Unauthorized`
+ * when the token outlived its account, and succeeds when a row was not as
+ * expected.
  *
  * @category combinators
  * @since 0.1.0

@@ -28,7 +28,9 @@ export const make = (io: Io): Dismissals => {
   let count = 0
   const each = (accountId: string, send: (socket: Socket) => void) => {
     count += 1
-    for (const id of [...(io.of("/").adapter.rooms.get(Room.ofAccount(accountId)) ?? [])]) {
+    // Whoever is sent leaves the room.
+    const ids = Array.from(io.of("/").adapter.rooms.get(Room.ofAccount(accountId)) ?? [])
+    for (const id of ids) {
       const socket = io.of("/").sockets.get(id)
       if (socket !== undefined) send(socket)
     }

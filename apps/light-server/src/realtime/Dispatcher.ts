@@ -6,6 +6,7 @@
 import { Cause, Effect } from "effect"
 import type { Connection } from "./Connection.ts"
 import * as EventBudget from "./EventBudget.ts"
+import * as EventQueue from "./EventQueue.ts"
 import type { EventRegistry, Refusal } from "./EventRegistry.ts"
 import { countEvent } from "./RealtimeMetrics.ts"
 import type { RealtimeOptions } from "./RealtimeOptions.ts"
@@ -47,6 +48,8 @@ const replyIn = (args: ReadonlyArray<unknown>): Reply | undefined => {
  *
  * - More events than the budget of the socket or of its account, or more running
  *   handlers than the limit: the event is refused, never queued.
+ * - An event that asks for it waits for its predecessors of the same name; it
+ *   counts as running while it does.
  * - A socket that empties a second budget of the same size with refused events is
  *   not confused but out of control: refusing it costs more than closing it.
  * - A handler that fails or dies is logged, refused and counted; it takes
@@ -66,6 +69,7 @@ export const make = (
   const terms = { perSecond: options.eventsPerSecond, burst: options.eventBurst }
   const budget = EventBudget.make(terms, Date.now())
   const patience = EventBudget.make(terms, Date.now())
+  const queues = new Map<string, EventQueue.EventQueue>()
   let isPatient = true
   let inFlight = 0
 
@@ -102,6 +106,13 @@ export const make = (
         )
       )
     )
+  }
+
+  const inTurn = (event: string, limit: number | undefined, handler: Effect.Effect<void>) => {
+    if (limit === undefined) return handler
+    const queue = queues.get(event) ?? EventQueue.make(limit)
+    queues.set(event, queue)
+    return queue.enter(handler)
   }
 
   const dispatch = (event: string, args: ReadonlyArray<unknown>): void => {
@@ -145,12 +156,17 @@ export const make = (
       countEvent(event, "invalid")
       return refuse("invalid")
     }
-    countEvent(event, "accepted")
-    fork(
+    const handler = inTurn(
       event,
-      Effect.map(answer, (value) => reply?.(value)),
-      () => refuse("failed")
+      registration.queueLimit,
+      Effect.map(answer, (value) => reply?.(value))
     )
+    if (handler === undefined) {
+      countEvent(event, "limited")
+      return refuse("limited")
+    }
+    countEvent(event, "accepted")
+    fork(event, handler, () => refuse("failed"))
   }
 
   return (event, args) => {

@@ -27,6 +27,11 @@ export type Refusal = "invalid" | "limited" | "failed"
 export interface EventSpec<A, I> {
   readonly event: string
   readonly payload: Schema.Schema<A, I>
+  /**
+   * Those of one socket are handled one at a time and in order, and so many of
+   * them may wait. Without it each begins when it comes.
+   */
+  readonly queueLimit?: number
   /** The ack of an event that is not handled. `undefined`: none is sent. */
   readonly refusal: (reason: Refusal) => unknown
   /** The success is the ack, if the client asked for one. */
@@ -65,6 +70,7 @@ export type Registration =
     }
   | {
       readonly _tag: "Effect"
+      readonly queueLimit: number | undefined
       readonly refusal: (reason: Refusal) => unknown
       /** `undefined`: the payload does not fit. */
       readonly answer: (connection: Connection, payload: unknown) => Effect.Effect<unknown> | undefined
@@ -109,6 +115,7 @@ export const make: Effect.Effect<EventRegistry["Type"]> = Effect.sync(() => {
       const decode = Schema.decodeUnknownEither(spec.payload)
       return add(spec.event, {
         _tag: "Effect",
+        queueLimit: spec.queueLimit,
         refusal: spec.refusal,
         answer: (connection, payload) =>
           Either.match(decode(payload), {

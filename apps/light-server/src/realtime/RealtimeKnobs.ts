@@ -118,9 +118,9 @@ export const knobs = {
   ownershipTtlMillis: millis(
     "HAPPIER_OWNERSHIP_TTL_MS",
     defaults.validityTtl,
-    0,
+    1,
     3_600_000,
-    "How long it is remembered whose a session or machine is; 0: until the place is needed."
+    "How long it is remembered whose a session or machine is."
   ),
   ownershipCapacity: count(
     "HAPPIER_OWNERSHIP_CAPACITY",
@@ -131,6 +131,10 @@ export const knobs = {
 } as const
 
 type Values = { readonly [K in keyof typeof knobs]: (typeof knobs)[K] extends Knob.Knob<infer A> ? A : never }
+
+/** A few of the largest messages fit, whatever the largest is. */
+const outgoingBytesMax = (values: Values, bodyLimitBytes: number) =>
+  values.socketOutgoingLimitBytes ?? Math.max(defaults.outgoingBytesMax, 4 * bodyLimitBytes)
 
 /**
  * The options that the variables and the rest of the configuration make.
@@ -158,8 +162,7 @@ export const optionsOf = (
   accountEventBurst: values.socketAccountEventBurst,
   inFlightLimit: values.socketInFlightLimit,
   outgoingBytesLagging: values.socketLaggingBytes,
-  outgoingBytesMax:
-    values.socketOutgoingLimitBytes ?? Math.max(defaults.outgoingBytesMax, 4 * server.bodyLimitBytes),
+  outgoingBytesMax: outgoingBytesMax(values, server.bodyLimitBytes),
   validityTtl: values.ownershipTtlMillis,
   validityCapacity: values.ownershipCapacity,
   drainTimeout: values.socketDrainTimeoutMillis
@@ -172,17 +175,17 @@ export const optionsOf = (
  * @since 0.1.0
  */
 export const problemsOf = (values: Values, bodyLimitBytes: number): ReadonlyArray<string> => {
-  const { socketLaggingBytes: lagging, socketOutgoingLimitBytes: limit } = values
-  const named = (knob: Knob.Knob<unknown>, bytes: number) => `${knob.name} (${bytes} bytes)`
-  const outgoing = limit === undefined ? undefined : named(knobs.socketOutgoingLimitBytes, limit)
+  const lagging = values.socketLaggingBytes
+  const limit = outgoingBytesMax(values, bodyLimitBytes)
+  const outgoing = `${knobs.socketOutgoingLimitBytes.name} (${limit} bytes)`
   return [
-    ...(limit !== undefined && lagging >= limit
+    ...(lagging >= limit
       ? [
-          `${named(knobs.socketLaggingBytes, lagging)} must be below ${outgoing}: ` +
+          `${knobs.socketLaggingBytes.name} (${lagging} bytes) must be below ${outgoing}: ` +
             "what can be repeated is left out before the socket is closed"
         ]
       : []),
-    ...(limit !== undefined && limit < 2 * bodyLimitBytes
+    ...(limit < 2 * bodyLimitBytes
       ? [
           `${outgoing} must be at least twice HAPPIER_BODY_LIMIT_BYTES (${bodyLimitBytes} bytes): ` +
             "one large message must not close the sockets that get it"

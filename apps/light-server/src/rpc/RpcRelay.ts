@@ -95,6 +95,8 @@ export const make = (options: RpcOptions): Effect.Effect<RpcRelay["Type"], never
     const peerOf = makePeers(switchboard, directory, noteMethods)
     let inFlight = 0
     setLimits(options)
+    setInFlight(inFlight)
+    noteMethods()
 
     const refuse = (refusal: RpcAnswer.RpcRefusal) => {
       countCall(refusal)

@@ -6,12 +6,13 @@
 import { Effect, Layer, Schema } from "effect"
 import { Presence } from "presence-effect/Presence"
 import * as PresenceKey from "presence-effect/PresenceKey"
+import type { Connection } from "../realtime/Connection.ts"
 import { Emitter } from "../realtime/Emitter.ts"
 import { EventRegistry } from "../realtime/EventRegistry.ts"
 import * as Heartbeat from "../realtime/Heartbeat.ts"
 import { Ownership } from "../realtime/Ownership.ts"
 import { type Replaced, SessionRegistry } from "./SessionRegistry.ts"
-import type { Replacement, SessionText } from "./SessionStore.ts"
+import type { TextChange } from "./SessionStore.ts"
 
 const SessionId = Schema.String.pipe(Schema.minLength(1), Schema.maxLength(128))
 
@@ -30,11 +31,14 @@ const StateUpdate = Schema.Struct({
 /** Clients accept no other keys. */
 const refusal = () => ({ result: "error" })
 
-const ackOf = (text: SessionText, replaced: Replaced) => ({
-  result: replaced._tag === "Replaced" ? "success" : "version-mismatch",
-  version: replaced.version,
-  [text]: replaced.value
-})
+const ackOf = ({ _tag, texts: [current] }: Replaced) =>
+  current === undefined
+    ? refusal()
+    : {
+        result: _tag === "Replaced" ? "success" : "version-mismatch",
+        version: current.version,
+        [current.text]: current.value
+      }
 
 /**
  * @category layers
@@ -64,10 +68,10 @@ export const layer: Layer.Layer<never, never, EventRegistry | SessionRegistry | 
         }))
       })
 
-      const replace = (replacement: Replacement, sender: string) =>
-        sessions.replace(replacement, sender).pipe(
-          Effect.map((replaced) => ackOf(replacement.text, replaced)),
-          Effect.catchTag("Forbidden", () => Effect.succeed({ result: "forbidden" })),
+      const replace = ({ accountId, id: sender }: Connection, id: string, change: TextChange) =>
+        sessions.replace({ accountId, id, changes: [change] }, sender).pipe(
+          Effect.map(ackOf),
+          Effect.catchTag("NotFound", () => Effect.succeed({ result: "forbidden" })),
           Effect.catchAll((failure) =>
             Effect.logWarning("A session could not be updated", failure).pipe(
               Effect.annotateLogs("code", failure._tag),
@@ -80,15 +84,15 @@ export const layer: Layer.Layer<never, never, EventRegistry | SessionRegistry | 
         event: "update-metadata",
         payload: MetadataUpdate,
         refusal,
-        answer: ({ accountId, id: sender }, { sid: id, metadata: value, expectedVersion }) =>
-          replace({ accountId, id, text: "metadata", value, expectedVersion }, sender)
+        answer: (connection, { sid, metadata: value, expectedVersion }) =>
+          replace(connection, sid, { text: "metadata", value, expectedVersion })
       })
       yield* events.on({
         event: "update-state",
         payload: StateUpdate,
         refusal,
-        answer: ({ accountId, id: sender }, { sid: id, agentState: value, expectedVersion }) =>
-          replace({ accountId, id, text: "agentState", value, expectedVersion }, sender)
+        answer: (connection, { sid, agentState: value, expectedVersion }) =>
+          replace(connection, sid, { text: "agentState", value, expectedVersion })
       })
 
       yield* events.on({

@@ -1,5 +1,5 @@
 /**
- * Opening, listing and ending sessions.
+ * Opening, listing, changing, ending and deleting sessions.
  *
  * @since 0.1.0
  */
@@ -9,14 +9,14 @@ import * as PresenceKey from "presence-effect/PresenceKey"
 import type { WriterError } from "presence-effect/WriterError"
 import type { ReadFailed } from "../database/DatabaseReader.ts"
 import { cuid } from "../database/Ids.ts"
-import { Forbidden, InvalidInput, NotFound, type Unauthorized } from "../http/Failure.ts"
+import { InvalidInput, NotFound, type Unauthorized } from "../http/Failure.ts"
 import * as AccountCursor from "../realtime/AccountCursor.ts"
 import { Emitter } from "../realtime/Emitter.ts"
 import * as Liveness from "../realtime/Liveness.ts"
 import { Ownership } from "../realtime/Ownership.ts"
 import * as Room from "../realtime/Room.ts"
 import * as Session from "./Session.ts"
-import { type Replacement, SessionStore } from "./SessionStore.ts"
+import { type Replacement, SessionStore, type SessionText } from "./SessionStore.ts"
 
 /**
  * Some sessions, and where the next ones begin.
@@ -31,15 +31,27 @@ export interface SessionPage {
 }
 
 /**
- * What became of a compare-and-set. `value` and `version` are the current ones.
+ * A text as it is stored.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CurrentText {
+  readonly text: SessionText
+  readonly version: number
+  readonly value: string | null
+}
+
+/**
+ * What became of a compare-and-set. The texts are the current ones, all that it
+ * was about.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Replaced {
   readonly _tag: "Replaced" | "VersionMismatch"
-  readonly version: number
-  readonly value: string | null
+  readonly texts: ReadonlyArray<CurrentText>
 }
 
 /**
@@ -68,13 +80,18 @@ export class SessionRegistry extends Context.Tag("light-server/SessionRegistry")
       limit: number
     ) => Effect.Effect<SessionPage, InvalidInput | ReadFailed>
     readonly find: (accountId: string, id: string) => Effect.Effect<Session.SessionView, NotFound | ReadFailed>
-    /** Replaces one text if it is at the expected version. Everybody interested hears of it but `sender`. */
+    /** Replaces texts if all are at the expected versions. Everybody interested hears of it but `sender`. */
     readonly replace: (
       replacement: Replacement,
-      sender: string
-    ) => Effect.Effect<Replaced, Forbidden | Unauthorized | WriterError | ReadFailed>
+      sender?: string
+    ) => Effect.Effect<Replaced, NotFound | Unauthorized | WriterError | ReadFailed>
     /** Ends a session of the account and tells its apps. Any other id has no effect. */
     readonly end: (accountId: string, id: string, claimedMillis: number) => Effect.Effect<void, ReadFailed>
+    /** Deletes a session with all that belongs to it, and tells the apps of the account. */
+    readonly remove: (
+      accountId: string,
+      id: string
+    ) => Effect.Effect<void, NotFound | Unauthorized | WriterError | ReadFailed>
   }
 >() {}
 
@@ -137,15 +154,37 @@ export const make = Effect.gen(function* () {
       )
     })
 
-  const notYours = new Forbidden({ error: "Session is not yours" })
+  const notFound = new NotFound({ what: "Session" })
 
-  const current = ({ accountId, id, text }: Replacement) =>
+  const requireOwn = (accountId: string, id: string) =>
+    Effect.filterOrFail(
+      ownership.check(PresenceKey.session(accountId, id)),
+      (validity) => validity === "owned",
+      () => notFound
+    )
+
+  const currentTexts = ({ accountId, id, changes }: Replacement) =>
     Effect.gen(function* () {
       const found = yield* store.findById(accountId, id)
-      if (Option.isNone(found)) return yield* notYours
-      const version = text === "metadata" ? found.value.metadataVersion : found.value.agentStateVersion
-      return { _tag: "VersionMismatch", version, value: found.value[text] } as const
+      if (Option.isNone(found)) return yield* notFound
+      const session = found.value
+      const texts = changes.map(({ text }) => ({ text, version: session[`${text}Version`], value: session[text] }))
+      return { _tag: "VersionMismatch", texts } as const
     })
+
+  const announceTexts = (
+    { accountId, id }: Replacement,
+    texts: ReadonlyArray<CurrentText>,
+    cursor: number,
+    sender?: string
+  ) => {
+    const replaced = Object.fromEntries(texts.map(({ text, value, version }) => [text, { value, version }]))
+    emitter.update(
+      Room.toSession(accountId, id),
+      { seq: cursor, body: { t: "update-session", id, sid: id, ...replaced } },
+      sender === undefined ? {} : { exceptSocket: sender }
+    )
+  }
 
   return SessionRegistry.of({
     open: (accountId, opening) => Effect.map(findOrCreate(accountId, opening), viewOf),
@@ -177,19 +216,20 @@ export const make = Effect.gen(function* () {
       }),
     replace: (replacement, sender) =>
       Effect.gen(function* () {
-        const { accountId, id, text, value, expectedVersion } = replacement
-        if ((yield* ownership.check(PresenceKey.session(accountId, id))) !== "owned") return yield* notYours
+        yield* requireOwn(replacement.accountId, replacement.id)
         const cursor = yield* store.replace(replacement)
-        const version = expectedVersion + 1
-        emitter.update(
-          Room.toSession(accountId, id),
-          { seq: cursor, body: { t: "update-session", id, sid: id, [text]: { value, version } } },
-          { exceptSocket: sender }
-        )
-        return { _tag: "Replaced", version, value } as const
+        const texts = replacement.changes.map(({ text, value, expectedVersion }) => ({
+          text,
+          version: expectedVersion + 1,
+          value
+        }))
+        announceTexts(replacement, texts, cursor, sender)
+        return { _tag: "Replaced", texts } as const
       }).pipe(
+        // Who hangs up takes back neither the write nor the word about it.
+        Effect.uninterruptible,
         Effect.catchTag("WriteConflict", (conflict) =>
-          Effect.zipRight(AccountCursor.requireAccount(conflict), current(replacement))
+          Effect.zipRight(AccountCursor.requireAccount(conflict), currentTexts(replacement))
         )
       ),
     end: (accountId, id, claimedMillis) =>
@@ -206,7 +246,21 @@ export const make = Effect.gen(function* () {
           activeAt: presence.lastSeen(key)?.lastSeenMillis ?? endedAt,
           thinking: false
         })
-      })
+      }),
+    remove: (accountId, id) =>
+      Effect.gen(function* () {
+        yield* requireOwn(accountId, id)
+        const cursor = yield* store.remove(accountId, id)
+        const key = PresenceKey.session(accountId, id)
+        ownership.forget(key)
+        presence.forget(key)
+        emitter.update(Room.toApps(accountId), { seq: cursor, body: { t: "delete-session", id, sid: id } })
+      }).pipe(
+        Effect.uninterruptible,
+        Effect.catchTag("WriteConflict", (conflict) =>
+          Effect.zipRight(AccountCursor.requireAccount(conflict), notFound)
+        )
+      )
   })
 })
 

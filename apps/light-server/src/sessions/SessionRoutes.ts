@@ -4,18 +4,45 @@
  * @since 0.1.0
  */
 import { Effect, Layer, Schema } from "effect"
+import { InvalidInput } from "../http/Failure.ts"
 import { HttpApp } from "../http/HttpApp.ts"
+import * as Query from "../http/Query.ts"
 import { Opening, type SessionView } from "./Session.ts"
-import { SessionRegistry } from "./SessionRegistry.ts"
+import { type Replaced, SessionRegistry } from "./SessionRegistry.ts"
+import type { TextChange } from "./SessionStore.ts"
 
-const Limit = (max: number, normal: number) =>
-  Schema.optionalWith(Schema.NumberFromString.pipe(Schema.int(), Schema.between(1, max)), { default: () => normal })
+const ActiveQuery = Schema.Struct({ limit: Query.limit(500, 150) })
 
-const ActiveQuery = Schema.Struct({ limit: Limit(500, 150) })
+const PageQuery = Schema.Struct({ cursor: Schema.optional(Schema.String), limit: Query.limit(200, 50) })
 
-const PageQuery = Schema.Struct({ cursor: Schema.optional(Schema.String), limit: Limit(200, 50) })
+const patchable = ["metadata", "agentState"] as const
 
 const SessionParams = Schema.Struct({ id: Schema.String })
+
+const Version = Schema.NonNegativeInt
+
+const Patch = Schema.Struct({
+  metadata: Schema.optional(Schema.Struct({ ciphertext: Schema.String, expectedVersion: Version })),
+  agentState: Schema.optional(Schema.Struct({ ciphertext: Schema.NullOr(Schema.String), expectedVersion: Version }))
+})
+
+/** What a patch replaces, unless it is nothing. */
+const changesOf = (patch: typeof Patch.Type): Effect.Effect<ReadonlyArray<TextChange>, InvalidInput> => {
+  const changes = patchable.flatMap((text) => {
+    const change = patch[text]
+    return change === undefined ? [] : [{ text, value: change.ciphertext, expectedVersion: change.expectedVersion }]
+  })
+  return changes.length > 0 ? Effect.succeed(changes) : Effect.fail(new InvalidInput({ error: "Invalid parameters" }))
+}
+
+const patched = ({ _tag, texts }: Replaced) =>
+  _tag === "Replaced"
+    ? { success: true, ...Object.fromEntries(texts.map(({ text, version }) => [text, { version }])) }
+    : {
+        success: false,
+        error: "version-mismatch",
+        ...Object.fromEntries(texts.map(({ text, version, value }) => [text, { version, value }]))
+      }
 
 /** Messages are not part of a list. */
 const withoutMessages = (session: SessionView) => ({ ...session, lastMessage: null })
@@ -72,6 +99,21 @@ export const layer: Layer.Layer<never, never, HttpApp | SessionRegistry> = Layer
           reply,
           Effect.map(registry.find(request.accountId, request.params.id), (session) => ({ session: unshared(session) }))
         )
+      )
+      app.patch("/v2/sessions/:id", { schema: { params: SessionParams, body: Patch } }, (request, reply) =>
+        http.answer(
+          request,
+          reply,
+          changesOf(request.body).pipe(
+            Effect.flatMap((changes) =>
+              registry.replace({ accountId: request.accountId, id: request.params.id, changes })
+            ),
+            Effect.map(patched)
+          )
+        )
+      )
+      app.delete("/v1/sessions/:id", { schema: { params: SessionParams } }, (request, reply) =>
+        http.answer(request, reply, Effect.as(registry.remove(request.accountId, request.params.id), { success: true }))
       )
     })
   })

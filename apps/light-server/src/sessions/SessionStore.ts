@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Context, Effect, Layer, type Option } from "effect"
+import { Context, Effect, Layer, Option, Schema } from "effect"
 import * as Lane from "presence-effect/Lane"
 import { SqliteWriter } from "presence-effect/SqliteWriter"
 import * as Write from "presence-effect/Write"
@@ -25,16 +25,28 @@ type MaybeSession = Effect.Effect<Option.Option<Session>, ReadFailed>
 export type SessionText = "metadata" | "agentState"
 
 /**
+ * One text of a compare-and-set.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TextChange {
+  readonly text: SessionText
+  /** Only the state may be `null`. */
+  readonly value: string | null
+  readonly expectedVersion: number
+}
+
+/**
+ * Texts that are replaced together or not at all, each at most once.
+ *
  * @category models
  * @since 0.1.0
  */
 export interface Replacement {
   readonly accountId: string
   readonly id: string
-  readonly text: SessionText
-  /** Only the state may be `null`. */
-  readonly value: string | null
-  readonly expectedVersion: number
+  readonly changes: ReadonlyArray<TextChange>
 }
 
 /**
@@ -58,8 +70,10 @@ export class SessionStore extends Context.Tag("light-server/SessionStore")<
      * 1 when the tag is taken.
      */
     readonly insert: (session: Session) => Effect.Effect<number, WriterError>
-    /** The same for a text: statement 1 conflicts when the session is missing, foreign, or at another version. */
+    /** The same for texts: a later statement conflicts when the session is missing, foreign, or at another version. */
     readonly replace: (replacement: Replacement) => Effect.Effect<number, WriterError>
+    /** Deletes a session with its messages and reports. A later statement conflicts when it is missing or foreign. */
+    readonly remove: (accountId: string, id: string) => Effect.Effect<number, WriterError | ReadFailed>
   }
 >() {}
 
@@ -72,11 +86,25 @@ const insertNew = `INSERT INTO "Session" (${columns}) VALUES (?, ?, ?, ?, ?, ?, 
   ON CONFLICT ("accountId", "tag") DO NOTHING`
 
 const replaceText: { readonly [text in SessionText]: string } = {
-  metadata: `UPDATE "Session" SET "metadata" = ?, "metadataVersion" = "metadataVersion" + 1, "updatedAt" = ?
-    WHERE "id" = ? AND "accountId" = ? AND "metadataVersion" = ?`,
-  agentState: `UPDATE "Session" SET "agentState" = ?, "agentStateVersion" = "agentStateVersion" + 1, "updatedAt" = ?
-    WHERE "id" = ? AND "accountId" = ? AND "agentStateVersion" = ?`
+  metadata: `"metadata" = ?, "metadataVersion" = "metadataVersion" + 1`,
+  agentState: `"agentState" = ?, "agentStateVersion" = "agentStateVersion" + 1`
 }
+
+const atVersion: { readonly [text in SessionText]: string } = {
+  metadata: `AND "metadataVersion" = ?`,
+  agentState: `AND "agentStateVersion" = ?`
+}
+
+/** More are deleted in several writes, so that nobody waits for one long one. */
+const messagesPerWrite = 1000
+
+const hasMoreMessages = `SELECT 1 AS "more" FROM "SessionMessage" WHERE "sessionId" = ? LIMIT 1 OFFSET ${messagesPerWrite}`
+
+const ownSession = `SELECT "id" FROM "Session" WHERE "id" = ? AND "accountId" = ?`
+
+const removeOldestMessages = `DELETE FROM "SessionMessage" WHERE "id" IN (
+    SELECT "id" FROM "SessionMessage" WHERE "sessionId" IN (${ownSession}) ORDER BY "seq" LIMIT ${messagesPerWrite}
+  )`
 
 /**
  * The write of a new session.
@@ -85,28 +113,30 @@ const replaceText: { readonly [text in SessionText]: string } = {
  * @since 0.1.0
  */
 export const insertWrite = (session: Session, { encode }: TimeForm.Form = TimeForm.integer): Write.Write<number> =>
-  AccountCursor.raise(session.accountId).pipe(
-    Write.zip(
-      Write.statement(
-        insertNew,
-        [
-          session.id,
-          session.tag,
-          session.accountId,
-          session.metadata,
-          session.metadataVersion,
-          session.agentState,
-          session.agentStateVersion,
-          session.dataEncryptionKey,
-          session.seq,
-          session.active ? 1 : 0,
-          encode(session.lastActiveAt),
-          encode(session.createdAt),
-          encode(session.updatedAt)
-        ],
-        { changes: 1 }
-      )
-    ),
+  Write.statement(
+    insertNew,
+    [
+      session.id,
+      session.tag,
+      session.accountId,
+      session.metadata,
+      session.metadataVersion,
+      session.agentState,
+      session.agentStateVersion,
+      session.dataEncryptionKey,
+      session.seq,
+      session.active ? 1 : 0,
+      encode(session.lastActiveAt),
+      encode(session.createdAt),
+      encode(session.updatedAt)
+    ],
+    { changes: 1 }
+  ).pipe(
+    AccountCursor.numbered({
+      accountId: session.accountId,
+      change: { kind: "session", id: session.id },
+      changedAt: encode(session.createdAt)
+    }),
     Write.map(([cursor]) => cursor)
   )
 
@@ -117,18 +147,45 @@ export const insertWrite = (session: Session, { encode }: TimeForm.Form = TimeFo
  * @since 0.1.0
  */
 export const replaceWrite = (
-  replacement: Replacement,
+  { accountId, id, changes }: Replacement,
   nowMillis: number,
   { encode }: TimeForm.Form = TimeForm.integer
 ): Write.Write<number> =>
-  AccountCursor.raise(replacement.accountId).pipe(
+  Write.statement(
+    `UPDATE "Session" SET ${changes.map(({ text }) => replaceText[text]).join(", ")}, "updatedAt" = ?
+      WHERE "id" = ? AND "accountId" = ? ${changes.map(({ text }) => atVersion[text]).join(" ")}`,
+    [
+      ...changes.map(({ value }) => value),
+      encode(nowMillis),
+      id,
+      accountId,
+      ...changes.map(({ expectedVersion }) => expectedVersion)
+    ],
+    { changes: 1 }
+  ).pipe(
+    AccountCursor.numbered({ accountId, change: { kind: "session", id }, changedAt: encode(nowMillis) }),
+    Write.map(([cursor]) => cursor)
+  )
+
+/**
+ * The write that deletes a session, the reports about it and its messages. Its
+ * line in the feed stays, so that whoever was away hears of it.
+ *
+ * @category writes
+ * @since 0.1.0
+ */
+export const removeWrite = (
+  accountId: string,
+  id: string,
+  nowMillis: number,
+  { encode }: TimeForm.Form = TimeForm.integer
+): Write.Write<number> =>
+  Write.statement(`DELETE FROM "UsageReport" WHERE "sessionId" IN (${ownSession})`, [id, accountId]).pipe(
+    Write.zip(Write.statement(`DELETE FROM "SessionMessage" WHERE "sessionId" IN (${ownSession})`, [id, accountId])),
     Write.zip(
-      Write.statement(
-        replaceText[replacement.text],
-        [replacement.value, encode(nowMillis), replacement.id, replacement.accountId, replacement.expectedVersion],
-        { changes: 1 }
-      )
+      Write.statement(`DELETE FROM "Session" WHERE "id" = ? AND "accountId" = ?`, [id, accountId], { changes: 1 })
     ),
+    AccountCursor.numbered({ accountId, change: { kind: "session", id, isGone: true }, changedAt: encode(nowMillis) }),
     Write.map(([cursor]) => cursor)
   )
 
@@ -140,6 +197,20 @@ export const make: Effect.Effect<SessionStore["Type"], never, DatabaseReader | S
   const reader = yield* DatabaseReader
   const writer = yield* SqliteWriter
   const form = yield* TimeForm.TimeForm
+
+  /** Leaves no more messages of a session than one write deletes. The oldest go first. */
+  const removeSurplus = (accountId: string, id: string) =>
+    writer
+      .write(
+        Lane.data,
+        Write.statement(removeOldestMessages, [id, accountId]).pipe(Write.withDurability("process-crash"))
+      )
+      .pipe(
+        Effect.whenEffect(Effect.map(reader.first(Schema.Unknown, hasMoreMessages, [id]), Option.isSome)),
+        Effect.repeat({ while: (removed) => Option.isSome(removed) && removed.value.changes > 0 }),
+        Effect.asVoid
+      )
+
   return SessionStore.of({
     findById: (accountId, id) => reader.first(Session, `${select} AND "id" = ?`, [accountId, id]),
     findByTag: (accountId, tag) => reader.first(Session, `${select} AND "tag" = ?`, [accountId, tag]),
@@ -156,7 +227,13 @@ export const make: Effect.Effect<SessionStore["Type"], never, DatabaseReader | S
         ? reader.rows(Session, `${select} ORDER BY "id" DESC LIMIT ?`, [accountId, limit])
         : reader.rows(Session, `${select} AND "id" < ? ORDER BY "id" DESC LIMIT ?`, [accountId, beforeId, limit]),
     insert: (session) => writer.write(Lane.control, insertWrite(session, form)),
-    replace: (replacement) => Effect.suspend(() => writer.write(Lane.data, replaceWrite(replacement, Date.now(), form)))
+    replace: (replacement) =>
+      Effect.suspend(() => writer.write(Lane.data, replaceWrite(replacement, Date.now(), form))),
+    remove: (accountId, id) =>
+      Effect.zipRight(
+        removeSurplus(accountId, id),
+        Effect.suspend(() => writer.write(Lane.control, removeWrite(accountId, id, Date.now(), form)))
+      )
   })
 })
 

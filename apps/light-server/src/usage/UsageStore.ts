@@ -48,18 +48,22 @@ const reportLimit = 10_000
 
 const periodSeconds = { hour: 3600, day: 86_400 } as const
 
+/** Files of any age hold integers or texts, whatever is written now. */
+const millisOfColumn = `CASE typeof("createdAt") WHEN 'text' THEN unixepoch("createdAt") * 1000 ELSE "createdAt" END`
+
 /** Damaged rows of other programs are left out; what is no number within a report counts as none. */
 const sumBy = (groupBy: UsageQuery["groupBy"], ofSession: string) => `
 WITH report AS MATERIALIZED (
-  SELECT "createdAt" / ${periodSeconds[groupBy] * 1000} * ${periodSeconds[groupBy]} AS "timestamp", "data"
-  FROM "UsageReport"
-  WHERE "accountId" = ? ${ofSession} AND "createdAt" BETWEEN ? AND ? AND json_valid("data")
-  ORDER BY "createdAt" DESC LIMIT ${reportLimit}
+  SELECT ${millisOfColumn} AS "millis", "data" FROM "UsageReport"
+  WHERE "accountId" = ? ${ofSession} AND "millis" BETWEEN ? AND ? AND json_valid("data")
+  ORDER BY "millis" DESC LIMIT ${reportLimit}
+), dated AS (
+  SELECT "millis" / ${periodSeconds[groupBy] * 1000} * ${periodSeconds[groupBy]} AS "timestamp", "data" FROM report
 )
-SELECT "timestamp", 'reports' AS "part", '' AS "name", count(*) AS "amount" FROM report GROUP BY "timestamp"
+SELECT "timestamp", 'reports' AS "part", '' AS "name", count(*) AS "amount" FROM dated GROUP BY "timestamp"
 UNION ALL
 SELECT "timestamp", part."key", item."key", sum(item."value")
-FROM report, json_each(report."data") AS part, json_each(part."value") AS item
+FROM dated, json_each(dated."data") AS part, json_each(part."value") AS item
 WHERE part."key" IN ('tokens', 'cost') AND part."type" = 'object' AND item."type" IN ('integer', 'real')
 GROUP BY "timestamp", part."key", item."key"`
 
@@ -107,12 +111,19 @@ export const replaceWrite = (
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<UsageStore, never, SqliteWriter> = Layer.effect(
+export const layer: Layer.Layer<UsageStore, never, DatabaseReader | SqliteWriter> = Layer.effect(
   UsageStore,
-  Effect.zipWith(SqliteWriter, TimeForm.TimeForm, (writer, form) =>
-    UsageStore.of({
+  Effect.gen(function* () {
+    const reader = yield* DatabaseReader
+    const writer = yield* SqliteWriter
+    const form = yield* TimeForm.TimeForm
+    return UsageStore.of({
       replace: (accountId, report) =>
-        Effect.suspend(() => writer.write(Lane.data, replaceWrite(accountId, cuid(), report, Date.now(), form)))
+        Effect.suspend(() => writer.write(Lane.data, replaceWrite(accountId, cuid(), report, Date.now(), form))),
+      sum: (accountId, query) =>
+        query.sessionId === undefined
+          ? reader.rows(PeriodAmount, sums.all[query.groupBy], [accountId, ...rangeOf(query)])
+          : reader.rows(PeriodAmount, sums.ofSession[query.groupBy], [accountId, query.sessionId, ...rangeOf(query)])
     })
-  )
+  })
 )

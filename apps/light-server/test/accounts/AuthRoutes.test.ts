@@ -21,7 +21,7 @@ const FullDisk = Layer.succeed(AccountStore, {
 })
 
 const layer = (accounts: Layer.Layer<AccountStore>) =>
-  AuthRoutes.layer.pipe(
+  Layer.merge(AuthRoutes.layer, who).pipe(
     Layer.provideMerge(HttpApp.layer()),
     Layer.provideMerge(Tokens.layer()),
     Layer.provide(Login.layer()),
@@ -29,13 +29,22 @@ const layer = (accounts: Layer.Layer<AccountStore>) =>
     Layer.provide(
       Layer.succeed(
         DatabaseReader,
-        fromQuery((_, [id]) => Effect.succeed([{ id }]))
+        fromQuery((_, [id]) => Effect.succeed([{ id, epoch: null }]))
       )
     ),
     Layer.provide(
       Layer.succeed(DataDirectory, { path: "/nowhere", masterSecret: Redacted.make("master-secret-of-tests") })
     )
   )
+
+/** Says whose token it is. */
+const who = Layer.effectDiscard(
+  Effect.flatMap(HttpApp.HttpApp, (http) =>
+    http.register((app) => {
+      app.get("/who", { preHandler: http.authenticate }, ({ accountId }) => ({ accountId }))
+    })
+  )
+)
 
 const post = (payload: object) =>
   Effect.flatMap(HttpApp.HttpApp, ({ fastify }) =>
@@ -51,11 +60,10 @@ describe("POST /v1/auth", () => {
       const { success, token } = response.json<{ readonly success: boolean; readonly token: string }>()
       assert.isTrue(success)
 
-      const http = yield* HttpApp.HttpApp
-      const request = { id: "1", headers: { authorization: `Bearer ${token}` }, accountId: "" }
-      const reply = { raw: { once: () => {}, off: () => {} }, sent: false }
-      yield* Effect.promise(() => http.authenticate(request as never, reply as never))
-      assert.strictEqual(request.accountId, client.publicKeyHex)
+      const who = yield* Effect.flatMap(HttpApp.HttpApp, ({ fastify }) =>
+        Effect.promise(() => fastify.inject({ url: "/who", headers: { authorization: `Bearer ${token}` } }))
+      )
+      assert.deepStrictEqual(who.json(), { accountId: client.publicKeyHex })
     }).pipe(Effect.provide(layer(Everybody)))
   )
 

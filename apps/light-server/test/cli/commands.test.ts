@@ -101,7 +101,7 @@ describe("config print", () => {
       const config = JSON.parse(stdout)
       assert.strictEqual(config.port, 4000)
       assert.strictEqual(config.masterSecret, "<redacted>")
-      assert.strictEqual(config.publicUrl, "https://<redacted>@example.com/")
+      assert.strictEqual(config.publicUrl, "https://example.com")
       assert.notInclude(stdout, "very secret")
       assert.notInclude(stdout, "hidden")
     })

@@ -41,8 +41,10 @@ const pick = (content: Record<string, unknown>) => Object.fromEntries(theirTable
 
 const theirColumns = (file: string) =>
   FixtureBox.withSqlite(file, (sqlite) => [
-    sqlite.prepare("SELECT id, archivedAt, encryptionMode, pendingCount FROM Session WHERE id < 't' ORDER BY id").all(),
-    sqlite.prepare("SELECT id, revokedAt, replacedByMachineId FROM Machine WHERE id < 'n' ORDER BY id").all(),
+    sqlite
+      .prepare("SELECT id, archivedAt, encryptionMode, pendingCount FROM Session WHERE length(id) = 2 ORDER BY id")
+      .all(),
+    sqlite.prepare("SELECT id, revokedAt, replacedByMachineId FROM Machine WHERE length(id) = 2 ORDER BY id").all(),
     sqlite.prepare("SELECT id, rowRevision FROM SessionMessage ORDER BY id").all()
   ])
 
@@ -79,7 +81,8 @@ describe("a server on the database of another happier light server", () => {
         const forms = FixtureBox.withSqlite(file, (sqlite) =>
           sqlite
             .prepare(
-              `SELECT lastActiveAt LIKE '____-__-__T__:__:__.___+00:00' AND createdAt LIKE '____-__-__T__:__:__.___+00:00'
+              `SELECT lastActiveAt LIKE '____-__-__T__:__:__.___+00:00'
+                 AND createdAt LIKE '____-__-__T__:__:__.___+00:00'
                  AND updatedAt LIKE '____-__-__T__:__:__.___+00:00' FROM (
                  SELECT lastActiveAt, createdAt, updatedAt FROM Machine UNION ALL
                  SELECT lastActiveAt, createdAt, updatedAt FROM Session)`
@@ -111,7 +114,10 @@ describe("a server on the database of another happier light server", () => {
       const bytes = fs.readFileSync(file)
       const server = yield* ServerProcess.start({ directory })
       assert.strictEqual(yield* server.exitCode, 5)
-      assert.include(server.output().stderr, "- Session.lastActiveAt is missing\n- Machine.metadata is declared INTEGER")
+      assert.include(
+        server.output().stderr,
+        "- Session.lastActiveAt is missing\n- Machine.metadata is declared INTEGER"
+      )
       assert.isTrue(bytes.equals(fs.readFileSync(file)))
     })
   )

@@ -88,7 +88,9 @@ describe("Adoption", () => {
         box.exec("DROP TABLE AccountChange; DROP TABLE UsageReport; DROP TABLE _prisma_migrations")
         yield* reportOf(box)
         assert.deepStrictEqual(
-          box.all("SELECT (SELECT count(*) FROM UsageReport) AS reports, (SELECT count(*) FROM AccountChange) AS changes"),
+          box.all(
+            "SELECT (SELECT count(*) FROM UsageReport) AS reports, (SELECT count(*) FROM AccountChange) AS changes"
+          ),
           [{ reports: 0, changes: 0 }]
         )
       })
@@ -226,7 +228,8 @@ describe("Adoption", () => {
       ],
       [
         "rows that a unique index would not bear",
-        "INSERT INTO UsageReport SELECT 'u3', key, accountId, sessionId, data, createdAt, updatedAt FROM UsageReport WHERE id = 'u2'",
+        `INSERT INTO UsageReport SELECT 'u3', key, accountId, sessionId, data, createdAt, updatedAt
+         FROM UsageReport WHERE id = 'u2'`,
         "UsageReport has 1 groups of rows with the same (accountId, key), which must be unique"
       ],
       [
@@ -262,9 +265,13 @@ describe("Adoption", () => {
     const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href
 
     const run = (box: FixtureBox.FixtureBox, additionCount: number) =>
-      spawnSync(process.execPath, ["--conditions=source", "--import", tsx, script, box.filename, String(additionCount)], {
-        encoding: "utf8"
-      })
+      spawnSync(
+        process.execPath,
+        ["--conditions=source", "--import", tsx, script, box.filename, String(additionCount)],
+        {
+          encoding: "utf8"
+        }
+      )
 
     const additionCount = Effect.map(
       Effect.flatMap(FixtureBox.make("integers"), reportOf),

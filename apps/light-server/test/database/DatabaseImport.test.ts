@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import Sqlite from "better-sqlite3"
-import { Effect, Fiber } from "effect"
+import { Deferred, Effect, Fiber } from "effect"
 import { spawn } from "node:child_process"
 import fs from "node:fs"
 import { createRequire } from "node:module"
@@ -114,7 +114,9 @@ describe("DatabaseImport", () => {
         assert.deepStrictEqual(texts?.checksums, integers?.checksums)
         const accounts = FixtureBox.withSqlite(String(texts?.file), (sqlite) =>
           sqlite
-            .prepare("SELECT id, seq, CAST(feedSeq AS TEXT) AS feedSeq, createdAt, typeof(createdAt) AS form FROM Account")
+            .prepare(
+              "SELECT id, seq, CAST(feedSeq AS TEXT) AS feedSeq, createdAt, typeof(createdAt) AS form FROM Account"
+            )
             .all()
         )
         assert.deepStrictEqual(accounts, [
@@ -174,7 +176,9 @@ describe("DatabaseImport", () => {
         const script = fileURLToPath(new URL("openElsewhere.ts", import.meta.url))
         const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href
         const child = yield* Effect.acquireRelease(
-          Effect.sync(() => spawn(process.execPath, ["--import", tsx, script, box.filename], { stdio: ["pipe", "pipe", "inherit"] })),
+          Effect.sync(() =>
+            spawn(process.execPath, ["--import", tsx, script, box.filename], { stdio: ["pipe", "pipe", "inherit"] })
+          ),
           (child) => Effect.sync(() => child.kill("SIGKILL"))
         )
         yield* Effect.async<void>((resume) => void child.stdout.once("data", () => resume(Effect.void)))
@@ -227,7 +231,8 @@ describe("DatabaseImport", () => {
       Effect.gen(function* () {
         const box = yield* FixtureBox.make("integers")
         const root = Number(
-          (box.all("SELECT rootpage FROM sqlite_master WHERE name = 'SessionMessage'")[0] as { rootpage: number }).rootpage
+          (box.all("SELECT rootpage FROM sqlite_master WHERE name = 'SessionMessage'")[0] as { rootpage: number })
+            .rootpage
         )
         const bytes = fs.readFileSync(box.filename)
         fs.writeFileSync(box.filename, bytes.fill(0xff, (root - 1) * 1024, root * 1024))
@@ -254,14 +259,16 @@ describe("DatabaseImport", () => {
         const box = yield* FixtureBox.make("integers")
         box.exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
           INSERT INTO SessionMessage SELECT 'x' || i, 's1', NULL, i, '{}', 1, 1 FROM n`)
-        const directory = yield* target
+        const directory = yield* TemporaryDirectory.make
+        const begun = yield* Deferred.make<void>()
+        // Told at the first pause of the import, which is among the messages.
+        yield* Effect.acquireRelease(
+          Effect.sync(() => fs.watch(directory, () => Deferred.unsafeDone(begun, Effect.void))),
+          (watcher) => Effect.sync(() => watcher.close())
+        )
         const fiber = yield* Effect.fork(importInto(directory, box))
-        // The database appears under its working name when the first rows are on their way.
-        const partial = path.join(directory, `${databaseName}.importing-journal`)
-        yield* Effect.iterate(0, {
-          while: () => !fs.existsSync(partial),
-          body: () => Effect.async<number>((resume) => void setImmediate(() => resume(Effect.succeed(0))))
-        })
+        yield* Deferred.await(begun)
+        assert.isTrue(fs.existsSync(path.join(directory, `${databaseName}.importing-journal`)))
         yield* Fiber.interrupt(fiber)
         assert.deepStrictEqual(fs.readdirSync(directory), [])
       })

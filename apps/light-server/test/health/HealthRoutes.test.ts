@@ -9,7 +9,9 @@ import * as ServerMetrics from "../../src/health/ServerMetrics.ts"
 import { Authenticator } from "../../src/http/Authenticator.ts"
 import * as HttpApp from "../../src/http/HttpApp.ts"
 import * as HttpMetrics from "../../src/http/HttpMetrics.ts"
+import * as RateLimit from "../../src/http/RateLimit.ts"
 import * as RealtimeMetrics from "../../src/realtime/RealtimeMetrics.ts"
+import * as RpcMetrics from "../../src/rpc/RpcMetrics.ts"
 import { codes, table } from "../Document.ts"
 
 const report = (isReady: boolean): Report => ({
@@ -49,9 +51,18 @@ const touchAll = Effect.gen(function* () {
       Metric.tagged("status", "200")
     )
   )
+  for (const metric of Object.values(RateLimit.limitedTotal)) yield* Metric.value(metric)
   RealtimeMetrics.countEvent("x", "accepted")
   RealtimeMetrics.setSockets("x", 0)
   RealtimeMetrics.countRefusal("refused")
+  RealtimeMetrics.setHandshakes(0)
+  RealtimeMetrics.setLagging(0)
+  RealtimeMetrics.setLimits({ socketLimit: 1, accountSocketLimit: 1, handshakeLimit: 1 })
+  RpcMetrics.setMethods(0)
+  RpcMetrics.setInFlight(0)
+  RpcMetrics.setLimits({ methodLimit: 1, callLimit: 1, requestLimit: 1 })
+  RpcMetrics.countCall("answered", 0)
+  RpcMetrics.countRegistration("registered")
   for (const metric of [ServerMetrics.diskFreeBytes, ServerMetrics.ready]) yield* Metric.value(metric)
   yield* Metric.value(ServerMetrics.logLinesSuppressed)
 })

@@ -30,6 +30,7 @@ const samples: { readonly [Tag in Failure.Failure["_tag"]]: Extract<Failure.Fail
   NotFound: new Failure.NotFound({ what: "Machine" }),
   InvalidInput: new Failure.InvalidInput({ error: "both or none" }),
   MachineIdConflict: new Failure.MachineIdConflict(),
+  CursorGone: new Failure.CursorGone({ currentCursor: 7 }),
   TooManyRequests: new Failure.TooManyRequests({ retryAfterMillis: 1500 }),
   Draining: new Failure.Draining(),
   AnswerTimeout: new Failure.AnswerTimeout({ limitMillis: 9000 })

@@ -15,7 +15,7 @@ import * as Eventually from "../support/Eventually.ts"
 
 const tickMillis = 300
 const thresholdMillis = 300
-const rounds = 4
+const rounds = 3
 
 /** A tick begins late on a busy box, and its commit takes a moment too. */
 const marginMillis = 1000
@@ -23,7 +23,12 @@ const marginMillis = 1000
 const seed = Number(process.env["CRASH_SEED"] ?? Math.floor(Math.random() * 1_000_000))
 
 /** Registrations and heartbeats until the server is killed; answers with the moment and with what was said. */
-const round = (server: BuiltServer.Server, device: Device.Device, sessionIds: ReadonlyArray<string>, log: AckLog.AckLog) =>
+const round = (
+  server: BuiltServer.Server,
+  device: Device.Device,
+  sessionIds: ReadonlyArray<string>,
+  log: AckLog.AckLog
+) =>
   Effect.gen(function* () {
     const acknowledged = log.acknowledged.size
     const pulses = yield* Effect.forEach(
@@ -36,7 +41,10 @@ const round = (server: BuiltServer.Server, device: Device.Device, sessionIds: Re
     )
     yield* Effect.forEach(pulses, (pulse) => Device.beating(pulse, 100))
     const registrations = yield* Effect.forEach([1, 2, 3, 4], () => log.keepRegistering(device, 0))
-    yield* Eventually.until(Effect.sync(() => log.acknowledged.size), (size) => size > acknowledged)
+    yield* Eventually.until(
+      Effect.sync(() => log.acknowledged.size),
+      (size) => size > acknowledged
+    )
     yield* Effect.sleep(yield* Random.nextIntBetween(tickMillis, 5 * tickMillis))
     yield* server.signal("SIGKILL")
     const killedAt = Date.now()
@@ -78,7 +86,10 @@ describe("a crash", () => {
         }
         const { body } = yield* first.get("/v1/machines")
         const listed = new Set(Object.values(body).map(({ id }) => id))
-        assert.deepStrictEqual([...log.acknowledged].filter((id) => !listed.has(id)), [])
+        assert.deepStrictEqual(
+          [...log.acknowledged].filter((id) => !listed.has(id)),
+          []
+        )
         assert.deepStrictEqual(server.rows("PRAGMA integrity_check"), [{ integrity_check: "ok" }])
         yield* Effect.log(
           `${rounds} kills, ${log.acknowledged.size} acknowledged registrations, none lost; ` +

@@ -21,16 +21,19 @@ const crowd = (server: BuiltServer.Server, sessionCount: number, socketsEach: nu
   Effect.gen(function* () {
     const device = yield* Device.login(server.url, Client.make())
     const tags = Array.from({ length: sessionCount }, (_, index) => `tag-${index}`)
-    const pulses = yield* Effect.forEach(tags, (tag) =>
-      Effect.gen(function* () {
-        const sessionId = yield* Device.openSession(device, tag)
-        const lines = yield* Effect.replicateEffect(
-          device.connect({ clientType: "session-scoped", sessionId }),
-          socketsEach,
-          { concurrency: "unbounded" }
-        )
-        return lines.map((line) => ({ line, pulse: Device.pulse(line, "session", sessionId) }))
-      })
+    const pulses = yield* Effect.forEach(
+      tags,
+      (tag) =>
+        Effect.gen(function* () {
+          const sessionId = yield* Device.openSession(device, tag)
+          const lines = yield* Effect.replicateEffect(
+            device.connect({ clientType: "session-scoped", sessionId }),
+            socketsEach,
+            { concurrency: "unbounded" }
+          )
+          return lines.map((line) => ({ line, pulse: Device.pulse(line, "session", sessionId) }))
+        }),
+      { concurrency: 4 }
     )
     const members = pulses.flat()
     for (const { pulse } of members) pulse.beat()
@@ -64,7 +67,10 @@ describe("a shutdown", () => {
         assert.deepStrictEqual(unwritten(server, members), [])
 
         const reasons = yield* Effect.forEach(members, ({ line }) =>
-          Effect.map(line.until(({ event }) => event === "disconnect"), ({ payload }) => String(payload))
+          Effect.map(
+            line.until(({ event }) => event === "disconnect"),
+            ({ payload }) => String(payload)
+          )
         )
         // Clients stay away for good after `io server disconnect`.
         assert.deepStrictEqual(new Set(reasons), new Set(["transport close"]))
@@ -72,7 +78,10 @@ describe("a shutdown", () => {
         const [duration] = yield* Effect.timed(
           Effect.forEach(members, ({ line }) =>
             Effect.zipRight(
-              line.until(({ event }) => event === "connect", line.heard.findIndex(({ event }) => event === "disconnect")),
+              line.until(
+                ({ event }) => event === "connect",
+                line.heard.findIndex(({ event }) => event === "disconnect")
+              ),
               line.settled
             )
           )
@@ -94,10 +103,7 @@ describe("a shutdown", () => {
             yield* ForeignLock.hold(server.databaseFile)
             const ending = yield* Effect.fork(server.end("SIGTERM"))
             // The port is closed first, so from here on the last flush meets the lock.
-            yield* Eventually.until(
-              Effect.isFailure(Device.request(`${server.url}/livez`)),
-              (isClosed) => isClosed
-            )
+            yield* Eventually.until(Effect.isFailure(Device.request(`${server.url}/livez`)), (isClosed) => isClosed)
             return ending
           })
         )
@@ -110,23 +116,10 @@ describe("a shutdown", () => {
   )
 
   it.scopedLive(
-    "ends in time and with code 0 under a lock that stays, when nothing waits to be written",
-    () =>
-      Effect.gen(function* () {
-        const server = yield* BuiltServer.start(environment)
-        yield* ForeignLock.hold(server.databaseFile)
-        const idle = yield* server.end("SIGTERM")
-        assert.strictEqual(idle.code, 0)
-        assert.isBelow(idle.millis, shutdownLimitMillis)
-      }),
-    40_000
-  )
-
-  it.scopedLive(
     "ends at once when a second signal comes while the last flush waits for a lock",
     () =>
       Effect.gen(function* () {
-        const server = yield* BuiltServer.start({ ...environment, HAPPIER_PRESENCE_DRAIN_TIMEOUT_MS: "9000" })
+        const server = yield* BuiltServer.start({ ...environment, HAPPIER_PRESENCE_DRAIN_TIMEOUT_MS: "6000" })
         yield* crowd(server, 2, 1)
         yield* ForeignLock.hold(server.databaseFile)
         yield* server.signal("SIGTERM")

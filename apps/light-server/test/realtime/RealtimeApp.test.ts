@@ -7,6 +7,7 @@ import { Emitter } from "../../src/realtime/Emitter.ts"
 import { EventRegistry } from "../../src/realtime/EventRegistry.ts"
 import * as Room from "../../src/realtime/Room.ts"
 import { SocketServer } from "../../src/realtime/SocketServer.ts"
+import { valueOf } from "../support/Gauges.ts"
 import { PresenceProbe } from "../support/PresenceProbe.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 import { agent, app, daemon, layerWith, TestServer, tokenOf } from "../support/TestServer.ts"
@@ -110,6 +111,56 @@ describe("handshake", () => {
       assert.strictEqual(yield* second.next("transport"), "transport close")
       yield* server.connect(app("a2"))
     }).pipe(Effect.provide(layerWith({ accountSocketLimit: 1 })))
+  )
+
+  it.scoped("lets no two sockets slip past the limit of an account side by side", () =>
+    Effect.gen(function* () {
+      yield* twoAccounts
+      const { io } = yield* SocketServer
+      const server = yield* TestServer
+      const before = yield* valueOf("websocket_refusals_total", { key: "reason", value: "account-overload" })
+      const clients = yield* Effect.forEach(Array.from({ length: 8 }), () =>
+        server.client(daemon("a1", "m1"), { reconnection: false })
+      )
+      for (const { socket } of clients) socket.connect()
+      const outcomes = yield* Effect.forEach(
+        clients,
+        (client) =>
+          Effect.raceFirst(
+            Effect.as(client.next("connect"), "in"),
+            Effect.as(Effect.orDie(client.next("transport")), "out")
+          ),
+        { concurrency: "unbounded" }
+      )
+      assert.sameMembers(outcomes, ["in", "in", ...Array.from({ length: 6 }, () => "out")])
+      assert.strictEqual(io.sockets.sockets.size, 2)
+      const refused = yield* valueOf("websocket_refusals_total", { key: "reason", value: "account-overload" })
+      assert.strictEqual(refused - before, 6)
+    }).pipe(Effect.provide(layerWith({ accountSocketLimit: 2 })))
+  )
+
+  it.scoped("refuses transports beyond all limits before they say who they are", () =>
+    Effect.gen(function* () {
+      yield* twoAccounts
+      const { io } = yield* SocketServer
+      const server = yield* TestServer
+      const open = () => fetch(`${server.url}/v1/updates/?EIO=4&transport=polling`).then(({ status }) => status)
+      const statuses = yield* Effect.promise(() => Promise.all([open(), open(), open()]))
+      assert.deepStrictEqual(statuses.toSorted(), [200, 200, 403])
+      assert.strictEqual(io.engine.clientsCount, 2)
+    }).pipe(Effect.provide(layerWith({ socketLimit: 1, handshakeLimit: 1 })))
+  )
+
+  it.scoped("closes the transport with the socket that used it", () =>
+    Effect.gen(function* () {
+      yield* twoAccounts
+      const server = yield* TestServer
+      const client = yield* server.connect(app("a1"))
+      // Leaves the namespace and keeps the transport.
+      client.socket.io.engine.write("1")
+      client.socket.io.engine.write("41")
+      yield* client.next("transport")
+    }).pipe(Effect.provide(layerWith()))
   )
 
   it.scoped("closes a transport that asks for two connections at once", () =>
@@ -302,6 +353,39 @@ describe("limits", () => {
       assert.strictEqual(yield* client.next("disconnect"), "transport close")
       yield* witness.flush
     }).pipe(Effect.provide(layerWith({ payloadBytesMax: 10_000 })))
+  )
+
+  it.scoped("closes a socket that floods the server, which lets it back in, and no other", () =>
+    Effect.gen(function* () {
+      yield* twoAccounts
+      const server = yield* TestServer
+      const witness = yield* server.connect(app("a1"))
+      const client = yield* server.connect(app("a1"))
+      const before = yield* valueOf("websocket_refusals_total", { key: "reason", value: "flooding" })
+      for (let index = 0; index < 50; index++) client.emit("no-such-event", index)
+      assert.strictEqual(yield* client.next("disconnect"), "transport close")
+      assert.strictEqual(yield* valueOf("websocket_refusals_total", { key: "reason", value: "flooding" }), before + 1)
+      yield* client.next("connect")
+      yield* client.flush
+      yield* witness.flush
+    }).pipe(Effect.provide(layerWith({ eventBurst: 10, eventsPerSecond: 1 })))
+  )
+
+  it.scoped("refuses the sockets of an account what they send beyond its budget, and closes none", () =>
+    Effect.gen(function* () {
+      yield* twoAccounts
+      const server = yield* TestServer
+      const [one, two] = [yield* server.connect(daemon("a1", "m1")), yield* server.connect(daemon("a1", "m1"))]
+      const other = yield* server.connect(daemon("a2", "m2"))
+      const update = (client: typeof one, machineId: string) =>
+        client.ask("machine-update-metadata", { machineId, metadata: "sealed", expectedVersion: 7 })
+      const limited = { result: "error", message: "Too many events" }
+      assert.notDeepEqual(yield* update(one, "m1"), limited)
+      assert.deepStrictEqual(yield* update(two, "m1"), limited)
+      assert.deepStrictEqual(yield* update(one, "m1"), limited)
+      assert.notDeepEqual(yield* update(other, "m2"), limited)
+      assert.isTrue(one.socket.connected && two.socket.connected)
+    }).pipe(Effect.provide(layerWith({ accountEventBurst: 3, accountEventsPerSecond: 0.001 })))
   )
 
   it.scoped("lets a socket that reads too slowly miss repeats, and then closes its transport", () =>

@@ -13,8 +13,11 @@ export interface AckLog {
   readonly answers: ReadonlyArray<Answer>
   /** Registers a machine, a new one unless told otherwise. */
   readonly register: (device: Device, id?: string) => Effect.Effect<Answer, NoAnswer>
-  /** Registers one new machine after the other, until told to stop or the scope closes. What is asked is answered first. */
-  readonly keepRegistering: (device: Device, pauseMillis: number) => Effect.Effect<Effect.Effect<void>, never, Scope.Scope>
+  /** Registers one new machine after the other, until told to stop, which waits for the answer to the last one. */
+  readonly keepRegistering: (
+    device: Device,
+    pauseMillis: number
+  ) => Effect.Effect<Effect.Effect<void>, never, Scope.Scope>
   /** Acknowledged machines that are not in the file. */
   readonly missing: (server: Server) => ReadonlyArray<string>
 }

@@ -103,7 +103,9 @@ export const make = (
       return running
     })
 
-    const current = Effect.suspend(() => (running === undefined ? Effect.dieMessage("not started") : Effect.succeed(running)))
+    const current = Effect.suspend(() =>
+      running === undefined ? Effect.dieMessage("not started") : Effect.succeed(running)
+    )
     const ended = Effect.flatMap(current, (running) => Deferred.await(running.ended))
     const signal = (signal: NodeJS.Signals) => Effect.map(current, ({ child }) => void child.kill(signal))
 

@@ -3,7 +3,7 @@
  */
 import { Cause, Duration, Effect, Schedule } from "effect"
 
-/** Asks again until the answer is the meant one, and says how long that took. Dies when it takes longer than `within`. */
+/** Asks again until the answer is the meant one, and says how long that took. Dies when it is longer than `within`. */
 export const until = <A, E>(
   ask: Effect.Effect<A, E>,
   isMeant: (answer: A) => boolean,

@@ -8,6 +8,8 @@ import type { AddressInfo } from "node:net"
 import type { Presence } from "presence-effect/Presence"
 import type { SqliteWriter } from "presence-effect/SqliteWriter"
 import { io, type Socket } from "socket.io-client"
+import * as ChangeFeed from "../../src/changes/ChangeFeed.ts"
+import * as ChangeRoutes from "../../src/changes/ChangeRoutes.ts"
 import type { DatabaseReader } from "../../src/database/DatabaseReader.ts"
 import { Authenticator } from "../../src/http/Authenticator.ts"
 import { Unauthorized } from "../../src/http/Failure.ts"
@@ -16,6 +18,10 @@ import * as MachineEvents from "../../src/machines/MachineEvents.ts"
 import * as MachineRoutes from "../../src/machines/MachineRoutes.ts"
 import * as MachineRegistry from "../../src/machines/MachineRegistry.ts"
 import * as MachineStore from "../../src/machines/MachineStore.ts"
+import * as MessageEvents from "../../src/messages/MessageEvents.ts"
+import * as MessageLog from "../../src/messages/MessageLog.ts"
+import * as MessageRoutes from "../../src/messages/MessageRoutes.ts"
+import * as MessageStore from "../../src/messages/MessageStore.ts"
 import * as Emitter from "../../src/realtime/Emitter.ts"
 import * as EventRegistry from "../../src/realtime/EventRegistry.ts"
 import * as Ownership from "../../src/realtime/Ownership.ts"
@@ -56,12 +62,15 @@ export const layerOver = <A, E>(
     MachineEvents.layer,
     SessionRoutes.layer,
     SessionEvents.layer,
+    MessageRoutes.layer,
+    MessageEvents.layer,
+    ChangeRoutes.layer,
     UsageRoutes.layer,
     UsageEvents.layer,
     extra
   ).pipe(
-    Layer.provide(Layer.mergeAll(MachineRegistry.layer, SessionRegistry.layer, UsageLog.layer)),
-    Layer.provide(Layer.mergeAll(MachineStore.layer, SessionStore.layer, UsageStore.layer))
+    Layer.provide(Layer.mergeAll(MachineRegistry.layer, SessionRegistry.layer, MessageLog.layer, ChangeFeed.layer, UsageLog.layer)),
+    Layer.provide(Layer.mergeAll(MachineStore.layer, SessionStore.layer, MessageStore.layer, UsageStore.layer))
   )
   const base = Layer.mergeAll(Emitter.layer, Switchboard.layer, EventRegistry.layer, Ownership.layer(knobs)).pipe(
     Layer.provideMerge(SocketServer.layer(knobs)),
@@ -156,7 +165,7 @@ const makeClient = (url: string, auth: Record<string, unknown>, options: object)
     } satisfies Client
   })
 
-const listening: Layer.Layer<TestServer, never, HttpApp.HttpApp> = Layer.scoped(
+export const listening: Layer.Layer<TestServer, never, HttpApp.HttpApp> = Layer.scoped(
   TestServer,
   Effect.gen(function* () {
     const { fastify } = yield* HttpApp.HttpApp

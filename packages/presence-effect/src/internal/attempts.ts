@@ -166,7 +166,6 @@ export const make = (house: {
           journal.failed(refusal)
           return attempt.settle(Effect.fail(refusal))
         }
-        journal.queued(terms.lane)
         deadlines.add(acquireMillis, () => {
           if (!lanes.leave(attempt)) return
           const error = new PermitTimeout({ lane: terms.lane, waitedMillis: deadlines.now() - attempt.enteredAt })
@@ -176,7 +175,6 @@ export const make = (house: {
         return Effect.sync(() => {
           attempt.isSettled = true
           lanes.leave(attempt)
-          journal.queued(terms.lane)
         })
       }),
     abandonRunning: () => {

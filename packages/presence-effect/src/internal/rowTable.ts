@@ -238,7 +238,8 @@ export class RowTable {
     if (row.state === "alive") {
       return row.seen - row.persisted > this.thresholdMillis || (row.stored === inactive && row.seen > row.persisted)
     }
-    return row.stored === active || (row.state === "ended" && row.seen > row.persisted)
+    // A reason is a transition nobody has been told of: telling is what a confirmed write does.
+    return row.reason !== undefined || row.stored === active || row.seen > row.persisted
   }
 
   /** A batch let go of the row. */

@@ -6,7 +6,7 @@ import type { ResolvedPolicy } from "../WriterPolicy.ts"
 
 /** What the writer remembers of its work: for its status, and for the metrics of each lane. */
 export interface WriterJournal {
-  readonly queued: (lane: Lane) => void
+  readonly queued: (lane: Lane, waiterCount: number) => void
   readonly waited: (lane: Lane, millis: number) => void
   readonly holding: (lane: Lane) => void
   readonly held: (lane: Lane, millis: number) => void
@@ -30,11 +30,7 @@ const lazily = <A>(make: (lane: Lane, name: string) => A) => {
   }
 }
 
-export const make = (
-  policy: ResolvedPolicy,
-  clock: Clock.Clock,
-  waiterCount: (lane: Lane) => number
-): WriterJournal => {
+export const make = (policy: ResolvedPolicy, clock: Clock.Clock): WriterJournal => {
   const depth = lazily((lane) => PresenceMetrics.queueDepth(lane))
   const wait = lazily((lane) => PresenceMetrics.waitSeconds(lane))
   const hold = lazily((lane) => PresenceMetrics.holdSeconds(lane))
@@ -51,13 +47,9 @@ export const make = (
     update(depth(lane, ""), 0)
   }
 
-  const queued = (lane: Lane) => update(depth(lane, ""), waiterCount(lane))
   return {
-    queued,
-    waited: (lane, millis) => {
-      queued(lane)
-      update(wait(lane, ""), millis / 1_000)
-    },
+    queued: (lane, waiterCount) => update(depth(lane, ""), waiterCount),
+    waited: (lane, millis) => update(wait(lane, ""), millis / 1_000),
     holding: (lane) => {
       holder = { lane, sinceMillis: clock.unsafeCurrentTimeMillis() }
     },

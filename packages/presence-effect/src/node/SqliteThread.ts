@@ -10,6 +10,8 @@
  */
 import * as NodeWorker from "@effect/platform-node/NodeWorker"
 import * as Worker from "@effect/platform/Worker"
+import type { WorkerError } from "@effect/platform/WorkerError"
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -47,6 +49,13 @@ const entry = new URL(
 
 const lost = (detail: string, phase: EngineFault["phase"]) => new EngineFault({ code: "LOST", detail, phase })
 
+/** A request that cannot be cloned has not left. Whatever else fails died with its thread, and nobody knows how far it came. */
+const unsent = (cause: Cause.Cause<WorkerError>): EngineFault | undefined => {
+  const error = Option.getOrUndefined(Cause.failureOption(cause))
+  if (error?.reason !== "send") return undefined
+  return new EngineFault({ code: "SQLITE_MISUSE", detail: String(error.cause), phase: "queued" })
+}
+
 /** One thread that is started anew whenever it dies, until the scope closes. */
 interface Thread {
   /** Fails with `LOST` in phase `queued` while there is no thread, in a later phase when it died meanwhile. */
@@ -63,8 +72,7 @@ const makeThread = (name: string, options: SqliteThreadOptions): Effect.Effect<T
 
     const ask = (thread: Live, request: Request) =>
       thread.executeEffect(request).pipe(
-        // The thread died with the request in it. How far it came, nobody knows.
-        Effect.catchAllCause(() => Effect.fail(lost(`the ${name} thread died`, "commit"))),
+        Effect.catchAllCause((cause) => Effect.fail(unsent(cause) ?? lost(`the ${name} thread died`, "commit"))),
         Effect.flatMap((reply) =>
           typeof reply === "object" && Engine.isFault(reply)
             ? Effect.fail(new EngineFault(reply))
@@ -75,23 +83,31 @@ const makeThread = (name: string, options: SqliteThreadOptions): Effect.Effect<T
     /** Starts a thread in the scope around it; succeeds with a deferred that is done when the thread is. */
     const start = Effect.gen(function* () {
       const died = yield* Deferred.make<string>()
+      let opened: Live | undefined
+      const end = (reason: string) => {
+        // At once, before anybody can send into a thread that is gone. Its successor may be up by then: a thread that
+        // is stuck in the disk is given up after a while, and ends later.
+        if (current === opened) current = undefined
+        Deferred.unsafeDone(died, Effect.succeed(reason))
+      }
       const spawn = () => {
-        const thread = new WorkerThreads.Worker(entry, { name })
-        const end = (reason: string) => {
-          // At once, before anybody can send into a thread that is gone.
-          current = undefined
-          Deferred.unsafeDone(died, Effect.succeed(reason))
+        try {
+          const thread = new WorkerThreads.Worker(entry, { name })
+          thread.once("error", (error) => end(String(error)))
+          thread.once("exit", (code) => end(`exit code ${code}`))
+          options.onSpawn?.(thread)
+          return thread
+        } catch (cause) {
+          // The platform waits for ever for a thread that was never created.
+          end(String(cause))
+          throw cause
         }
-        thread.once("error", (error) => end(String(error)))
-        thread.once("exit", (code) => end(`exit code ${code}`))
-        options.onSpawn?.(thread)
-        return thread
       }
       const opening = Effect.gen(function* () {
         const manager = yield* Worker.WorkerManager
         const thread = yield* manager.spawn<Request, Reply, never>({})
         yield* retryBusyOpen(options)(ask(thread, { _tag: "Open", options: engineOptions(options) }))
-        current = thread
+        current = opened = thread
       }).pipe(
         Effect.catchTag("WorkerError", (error) => Effect.fail(lost(`the ${name} thread: ${error.message}`, "queued"))),
         Effect.provide(NodeWorker.layer(spawn))

@@ -60,11 +60,11 @@ const codeOf = (cause: unknown): string => {
   return typeof code === "string" ? code : "SQLITE_ERROR"
 }
 
-const faultOf = (cause: unknown, phase: Fault["phase"]): Fault => ({
-  code: codeOf(cause),
-  detail: cause instanceof Error ? cause.message : String(cause),
-  phase
-})
+const faultOf = (cause: unknown, phase: Fault["phase"]): Fault =>
+  // A connection that cannot be opened again throws a fault already.
+  typeof cause === "object" && cause !== null && isFault(cause)
+    ? { ...cause, phase }
+    : { code: codeOf(cause), detail: cause instanceof Error ? cause.message : String(cause), phase }
 
 /** Answers that concern the statement alone. After any other the transaction may be gone. */
 const isStatementsOwn = ({ code }: Fault): boolean =>
@@ -75,8 +75,12 @@ const isStatementsOwn = ({ code }: Fault): boolean =>
 /** Caused by one write of a group, a deferred constraint that fails the commit included. */
 const isOneWrites = (fault: Fault): boolean => fault.phase === "statement" || isStatementsOwn(fault)
 
-/** A write that would end the transaction it runs in, or change the connection for those after it. */
-const steersConnection = /^\s*(BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE|PRAGMA|ATTACH|DETACH|VACUUM)\b/i
+/** A write that would end the transaction it runs in, or change the connection for those after it, comments aside. */
+const steersConnection = new RegExp(
+  /^(?:[\s;]|--[^\n]*\n|\/\*(?:[^*]|\*(?!\/))*\*\/)*/.source +
+    /(?:BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE|PRAGMA|ATTACH|DETACH|VACUUM)\b/.source,
+  "i"
+)
 
 const safetyLevel: Record<Durability, number> = { "process-crash": 1, "power-loss": 2 }
 

@@ -113,7 +113,8 @@ export const suite = (
   it.scopedLive("refuses a write that steers the transaction or the connection", () =>
     Effect.gen(function* () {
       const { connection, filename } = yield* open
-      for (const sql of ["COMMIT", " rollback", "PRAGMA foreign_keys = OFF", "ATTACH ':memory:' AS other"]) {
+      const commented = ["/* so */ COMMIT", "-- so\r\n ROLLBACK", ";;END", "/**/ -- so\n/* a\nb */pragma foreign_keys = OFF"]
+      for (const sql of ["COMMIT", " rollback", "PRAGMA foreign_keys = OFF", "ATTACH ':memory:' AS other", ...commented]) {
         assert.deepStrictEqual(tags(yield* connection.run([[insert(1), statement(sql)]], "power-loss")), [
           "SQLITE_MISUSE"
         ])
@@ -144,6 +145,17 @@ export const suite = (
       foreign.exec("CREATE TABLE Missing (id)")
       foreign.close()
       assert.deepStrictEqual(tags(yield* connection.run([[late]], "power-loss")), ["Done"])
+    })
+  )
+
+  it.scopedLive("says in SQLite's words why it cannot open the file again", () =>
+    Effect.gen(function* () {
+      const { connection, filename } = yield* open
+      yield* connection.run([[statement("INSERT INTO Missing VALUES (1)")]], "power-loss")
+      for (const suffix of ["", "-wal", "-shm"]) fs.rmSync(`${filename}${suffix}`, { force: true })
+      fs.writeFileSync(filename, "no database, long enough for a header of one. ".repeat(30))
+      const fault = yield* Effect.flip(connection.run([[insert(1)]], "power-loss"))
+      assert.deepInclude(fault, { code: "SQLITE_NOTADB", detail: "file is not a database" })
     })
   )
 

@@ -50,6 +50,62 @@ describe("SqliteThread", () => {
     }).pipe(Effect.provide(quiet))
   )
 
+  it.scopedLive("starts another thread when one cannot even be created, and fails to open when it is the first", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryDatabase("CREATE TABLE T (id INTEGER PRIMARY KEY)")
+      const threads: Array<Worker> = []
+      const refuse = (thread: Worker) => {
+        void thread.terminate()
+        throw new Error("no thread to be had")
+      }
+      const first = yield* Effect.flip(Effect.scoped(SqliteThread.make({ filename, onSpawn: refuse })))
+      assert.deepInclude(first, { code: "LOST", phase: "queued" })
+      assert.include(first.detail, "no thread to be had")
+      let refusals = 2
+      const connection = yield* SqliteThread.make({
+        filename,
+        restartDelay: "10 millis",
+        onSpawn: (thread) => (threads.push(thread) > 1 && refusals-- > 0 ? refuse(thread) : undefined)
+      })
+      yield* Effect.promise(() => threads[0]?.terminate() ?? Promise.resolve(0))
+      yield* untilUp(connection.run([insert(1)], "power-loss"))
+      assert.strictEqual(threads.length, 4)
+    }).pipe(Effect.provide(quiet))
+  )
+
+  it.scopedLive("keeps the new thread when the end of the old one is heard late", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryDatabase("CREATE TABLE T (id INTEGER PRIMARY KEY)")
+      const ends: Array<(code: number) => void> = []
+      const threads: Array<Worker> = []
+      const connection = yield* SqliteThread.make({
+        filename,
+        restartDelay: "10 millis",
+        onSpawn: (thread) => {
+          threads.push(thread)
+          ends.push(...(thread.listeners("exit") as typeof ends))
+        }
+      })
+      yield* Effect.promise(() => threads[0]?.terminate() ?? Promise.resolve(0))
+      yield* untilUp(connection.run([insert(1)], "power-loss"))
+      ends[0]?.(1)
+      yield* connection.run([insert(2)], "power-loss")
+    }).pipe(Effect.provide(quiet))
+  )
+
+  it.scopedLive("refuses a parameter that cannot be sent to a thread: nothing written, nothing lost", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryDatabase("CREATE TABLE T (id INTEGER PRIMARY KEY)")
+      const connection = yield* SqliteThread.make({ filename })
+      const params = [(() => 1) as unknown as number]
+      const fault = yield* Effect.flip(
+        connection.run([[{ sql: "INSERT INTO T VALUES (?)", params, changes: 1 }]], "power-loss")
+      )
+      assert.deepInclude(fault, { code: "SQLITE_MISUSE", phase: "queued" })
+      yield* connection.run([insert(1)], "power-loss")
+    })
+  )
+
   it.scopedLive("keeps the event loop free while a statement runs for long", () =>
     Effect.gen(function* () {
       const filename = yield* temporaryDatabase("CREATE TABLE T (id INTEGER PRIMARY KEY)")

@@ -1,0 +1,126 @@
+/**
+ * What changed in an account since a client looked last.
+ *
+ * Each entity has one line, that of its newest change, so a client that was
+ * away for a year reads no more than what there is.
+ *
+ * @since 0.1.0
+ */
+import { Context, Effect, Layer, Schema } from "effect"
+import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
+import { StoredTimeOrNull } from "../database/StoredTime.ts"
+import { CursorGone, Unauthorized } from "../http/Failure.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Change {
+  readonly cursor: number
+  readonly kind: string
+  readonly entityId: string
+  readonly changedAt: number
+  readonly hint: unknown
+}
+
+/**
+ * Some changes, the oldest first, and the cursor from which the next ones are
+ * read.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ChangePage {
+  readonly changes: ReadonlyArray<Change>
+  readonly nextCursor: number
+}
+
+/**
+ * The newest cursor of an account, and the oldest one that the feed can still be
+ * read from.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Bounds = Schema.Struct({ cursor: Schema.Int, changesFloor: Schema.Int })
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Bounds = typeof Bounds.Type
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class ChangeFeed extends Context.Tag("light-server/ChangeFeed")<
+  ChangeFeed,
+  {
+    readonly bounds: (accountId: string) => Effect.Effect<Bounds, Unauthorized | ReadFailed>
+    /** `CursorGone` when the account never was at `after`, or its feed does not reach back to it. */
+    readonly page: (
+      accountId: string,
+      after: number,
+      limit: number
+    ) => Effect.Effect<ChangePage, CursorGone | Unauthorized | ReadFailed>
+  }
+>() {}
+
+const selectBounds = `SELECT "seq" AS "cursor", "changesFloor" FROM "Account" WHERE "id" = ?`
+
+/** One statement, so that the bounds and the changes are of one moment. Without a change it is one row of NULLs. */
+const selectPage = `SELECT a."seq" AS "currentCursor", a."changesFloor",
+    c."cursor", c."kind", c."entityId", c."changedAt", c."hint"
+  FROM "Account" AS a LEFT JOIN "AccountChange" AS c ON c."accountId" = a."id" AND c."cursor" > ?
+  WHERE a."id" = ? ORDER BY c."cursor" LIMIT ?`
+
+const Line = Schema.Struct({
+  currentCursor: Schema.Int,
+  changesFloor: Schema.Int,
+  cursor: Schema.NullOr(Schema.Int),
+  kind: Schema.NullOr(Schema.String),
+  entityId: Schema.NullOr(Schema.String),
+  changedAt: StoredTimeOrNull,
+  hint: Schema.NullOr(Schema.parseJson())
+})
+
+const changesOf = (lines: ReadonlyArray<typeof Line.Type>): ReadonlyArray<Change> =>
+  lines.flatMap(({ cursor, kind, entityId, changedAt, hint }) =>
+    cursor === null || kind === null || entityId === null || changedAt === null
+      ? []
+      : [{ cursor, kind, entityId, changedAt, hint }]
+  )
+
+/** The token outlived its account. */
+const noAccount = Effect.fail(new Unauthorized({ error: "Invalid token" }))
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make: Effect.Effect<ChangeFeed["Type"], never, DatabaseReader> = Effect.gen(function* () {
+  const reader = yield* DatabaseReader
+  return ChangeFeed.of({
+    bounds: (accountId) =>
+      Effect.flatMap(reader.rows(Bounds, selectBounds, [accountId]), ([bounds]) =>
+        bounds === undefined ? noAccount : Effect.succeed(bounds)
+      ),
+    page: (accountId, after, limit) =>
+      Effect.gen(function* () {
+        const lines = yield* reader.rows(Line, selectPage, [after, accountId, limit])
+        const [first] = lines
+        if (first === undefined) return yield* noAccount
+        const { currentCursor, changesFloor } = first
+        if (after > currentCursor || after < changesFloor) return yield* new CursorGone({ currentCursor })
+        const changes = changesOf(lines)
+        return { changes, nextCursor: changes.at(-1)?.cursor ?? after }
+      })
+  })
+})
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<ChangeFeed, never, DatabaseReader> = Layer.effect(ChangeFeed, make)

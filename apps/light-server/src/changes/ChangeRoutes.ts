@@ -1,0 +1,40 @@
+/**
+ * `GET /v2/changes` and `GET /v2/cursor`.
+ *
+ * @since 0.1.0
+ */
+import { Effect, Layer, Schema } from "effect"
+import { HttpApp } from "../http/HttpApp.ts"
+import * as Query from "../http/Query.ts"
+import { ChangeFeed } from "./ChangeFeed.ts"
+import { countRequest } from "./ChangeMetrics.ts"
+
+const PageQuery = Schema.Struct({
+  after: Schema.optionalWith(Query.whole(0), { default: () => 0 }),
+  limit: Query.limit(500, 200)
+})
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<never, never, HttpApp | ChangeFeed> = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const http = yield* HttpApp
+    const feed = yield* ChangeFeed
+    yield* http.register((app) => {
+      app.addHook("preHandler", http.authenticate)
+      app.get("/v2/changes", { schema: { querystring: PageQuery } }, (request, reply) =>
+        http.answer(
+          request,
+          reply,
+          feed.page(request.accountId, request.query.after, request.query.limit).pipe(
+            Effect.tap(({ changes }) => countRequest("ok", changes.length)),
+            Effect.tapErrorTag("CursorGone", () => Effect.sync(() => countRequest("cursor-gone", 0)))
+          )
+        )
+      )
+      app.get("/v2/cursor", (request, reply) => http.answer(request, reply, feed.bounds(request.accountId)))
+    })
+  })
+)

@@ -1,0 +1,104 @@
+/**
+ * A message of a session: its row, and what clients see of it.
+ *
+ * @since 0.1.0
+ */
+import { Schema } from "effect"
+import { StoredTime } from "../database/StoredTime.ts"
+
+/**
+ * Schema of a row, as clients see it. The content is theirs: other servers of a
+ * file may have stored more kinds of it than this one does.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Message = Schema.Struct({
+  id: Schema.String,
+  seq: Schema.Int,
+  content: Schema.parseJson(),
+  localId: Schema.NullOr(Schema.String),
+  createdAt: StoredTime,
+  updatedAt: StoredTime
+})
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Message = typeof Message.Type
+
+/**
+ * A text that its client has encrypted.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Ciphertext = Schema.String.pipe(Schema.minLength(1))
+
+/**
+ * @category constants
+ * @since 0.1.0
+ */
+export const localIdLengthMax = 256
+
+/**
+ * What a client calls a message before it has an id. Whoever sends it twice
+ * means one message. An empty one is none.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const LocalId = Schema.optionalWith(Schema.String.pipe(Schema.maxLength(localIdLengthMax)), {
+  nullable: true,
+  default: () => ""
+})
+
+/**
+ * A message that is not stored yet.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Draft {
+  readonly id: string
+  readonly accountId: string
+  readonly sessionId: string
+  readonly localId: string | null
+  readonly content: { readonly t: "encrypted"; readonly c: string }
+  readonly createdAt: number
+}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const draft = (
+  accountId: string,
+  sessionId: string,
+  sent: { readonly ciphertext: string; readonly localId: string },
+  id: string,
+  nowMillis: number
+): Draft => ({
+  id,
+  accountId,
+  sessionId,
+  localId: sent.localId === "" ? null : sent.localId,
+  content: { t: "encrypted", c: sent.ciphertext },
+  createdAt: nowMillis
+})
+
+/**
+ * The message that a stored draft is.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const stored = ({ id, localId, content, createdAt }: Draft, seq: number): Message => ({
+  id,
+  seq,
+  content,
+  localId,
+  createdAt,
+  updatedAt: createdAt
+})

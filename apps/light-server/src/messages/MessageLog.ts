@@ -1,0 +1,159 @@
+/**
+ * Takes the messages of sessions, tells everybody interested, and reads them
+ * back.
+ *
+ * @since 0.1.0
+ */
+import { Context, Effect, Layer, Option } from "effect"
+import { LRUCache } from "lru-cache"
+import * as PresenceKey from "presence-effect/PresenceKey"
+import type { WriteConflict, WriterError } from "presence-effect/WriterError"
+import type { ReadFailed } from "../database/DatabaseReader.ts"
+import { cuid } from "../database/Ids.ts"
+import { NotFound, type Unauthorized } from "../http/Failure.ts"
+import * as AccountCursor from "../realtime/AccountCursor.ts"
+import { Emitter } from "../realtime/Emitter.ts"
+import { Ownership } from "../realtime/Ownership.ts"
+import * as Room from "../realtime/Room.ts"
+import * as Message from "./Message.ts"
+import { MessageStore, messageStatement, type Range, sessionStatement } from "./MessageStore.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Sent {
+  readonly accountId: string
+  readonly sessionId: string
+  readonly ciphertext: string
+  /** Empty: the message has none. */
+  readonly localId: string
+  /** The socket that needs not hear of its own message. */
+  readonly exceptSocket?: string
+}
+
+/**
+ * Some messages, and where the next ones begin.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MessagePage {
+  readonly messages: ReadonlyArray<Message.Message>
+  readonly hasMore: boolean
+  readonly nextBeforeSeq: number | null
+  readonly nextAfterSeq: number | null
+}
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class MessageLog extends Context.Tag("light-server/MessageLog")<
+  MessageLog,
+  {
+    /**
+     * Stores a message under the next number of its session, and tells everybody
+     * interested. A local id that the session knows answers with the message that
+     * has it: nothing is written, and nobody told.
+     */
+    readonly append: (sent: Sent) => Effect.Effect<Message.Message, NotFound | Unauthorized | WriterError | ReadFailed>
+    readonly page: (
+      accountId: string,
+      sessionId: string,
+      range: Range,
+      limit: number
+    ) => Effect.Effect<MessagePage, NotFound | ReadFailed>
+  }
+>() {}
+
+/** Messages whose write was not confirmed, and which nobody was told about. */
+const doubtfulCount = 10_000
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.gen(function* () {
+  const store = yield* MessageStore
+  const ownership = yield* Ownership
+  const emitter = yield* Emitter
+  const doubtful = new LRUCache<string, true>({ max: doubtfulCount })
+  const sessionNotFound = new NotFound({ what: "Session" })
+
+  const requireOwn = (accountId: string, sessionId: string) =>
+    Effect.filterOrFail(
+      ownership.check(PresenceKey.session(accountId, sessionId)),
+      (validity) => validity === "owned",
+      () => sessionNotFound
+    )
+
+  const announce = ({ accountId, sessionId, exceptSocket }: Sent, message: Message.Message, cursor: number) =>
+    emitter.update(
+      Room.toSession(accountId, sessionId),
+      { seq: cursor, body: { t: "new-message", id: sessionId, sid: sessionId, message } },
+      exceptSocket === undefined ? {} : { exceptSocket }
+    )
+
+  /** The message that has the local id already, from whichever attempt. */
+  const known = (sent: Sent) =>
+    Effect.gen(function* () {
+      if (sent.localId === "") return Option.none()
+      const found = yield* store.findByLocalId(sent.accountId, sent.sessionId, sent.localId)
+      if (Option.isNone(found)) return Option.none()
+      const { cursor, ...message } = found.value
+      // Its write was not confirmed when it was sent first, but it is there.
+      if (doubtful.delete(message.id)) announce(sent, message, cursor)
+      return Option.some(message)
+    })
+
+  const whyConflict = (conflict: WriteConflict): Effect.Effect<never, NotFound | Unauthorized | WriteConflict> =>
+    Effect.zipRight(
+      AccountCursor.requireAccount(conflict),
+      Effect.fail(conflict.statement === sessionStatement ? sessionNotFound : conflict)
+    )
+
+  const write = (sent: Sent, draft: Message.Draft) =>
+    store.append(draft).pipe(
+      Effect.map(({ seq, cursor }) => {
+        const message = Message.stored(draft, seq)
+        announce(sent, message, cursor)
+        return message
+      }),
+      Effect.tapErrorTag("WriteUnconfirmed", () => Effect.sync(() => doubtful.set(draft.id, true))),
+      Effect.catchAll((failure) =>
+        Effect.gen(function* () {
+          if (failure._tag === "WriteConflict" && failure.statement !== messageStatement) {
+            return yield* whyConflict(failure)
+          }
+          // Who sends again what is stored gets its answer, even when nothing can be written now.
+          const found = yield* Effect.orElseSucceed(known(sent), Option.none)
+          return Option.isSome(found) ? found.value : yield* failure
+        })
+      )
+    )
+
+  return MessageLog.of({
+    append: (sent) =>
+      Effect.gen(function* () {
+        const { accountId, sessionId } = sent
+        yield* requireOwn(accountId, sessionId)
+        return yield* write(sent, Message.draft(accountId, sessionId, sent, cuid(), Date.now()))
+        // Who hangs up takes back neither the write nor the word about it.
+      }).pipe(Effect.uninterruptible),
+    page: (accountId, sessionId, range, limit) =>
+      Effect.gen(function* () {
+        yield* requireOwn(accountId, sessionId)
+        const { messages, hasMore } = yield* store.page(accountId, sessionId, range, limit)
+        const last = hasMore ? (messages.at(-1)?.seq ?? null) : null
+        const isOlder = "before" in range
+        return { messages, hasMore, nextBeforeSeq: isOlder ? last : null, nextAfterSeq: isOlder ? null : last }
+      })
+  })
+})
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<MessageLog, never, MessageStore | Ownership | Emitter> = Layer.effect(MessageLog, make)

@@ -1,0 +1,167 @@
+/**
+ * Messages in the database.
+ *
+ * @since 0.1.0
+ */
+import { Context, Effect, Layer, type Option, Schema } from "effect"
+import * as Lane from "presence-effect/Lane"
+import { SqliteWriter } from "presence-effect/SqliteWriter"
+import * as Write from "presence-effect/Write"
+import type { WriterError } from "presence-effect/WriterError"
+import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
+import * as TimeForm from "../database/TimeForm.ts"
+import * as AccountCursor from "../realtime/AccountCursor.ts"
+import { type Draft, Message } from "./Message.ts"
+
+/**
+ * Where a stored message stands: in its session, and in its account.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Place {
+  readonly seq: number
+  readonly cursor: number
+}
+
+/**
+ * Which way to read from a number on: to older messages or to newer ones.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Range = { readonly before: number } | { readonly after: number }
+
+/**
+ * The statement of `append` that conflicts when the session is missing or
+ * foreign.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const sessionStatement = 1
+
+/**
+ * The same for a local id that the session knows already.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const messageStatement = 2
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class MessageStore extends Context.Tag("light-server/MessageStore")<
+  MessageStore,
+  {
+    /** Stores a message under the next number of its session. Conflicts as said above, and writes nothing then. */
+    readonly append: (draft: Draft) => Effect.Effect<Place, WriterError>
+    /** With the cursor of the newest change of its session. */
+    readonly findByLocalId: (
+      accountId: string,
+      sessionId: string,
+      localId: string
+    ) => Effect.Effect<Option.Option<Message & { readonly cursor: number }>, ReadFailed>
+    /** Read newest first before a number, and oldest first after one. At least one, if there is any. */
+    readonly page: (
+      accountId: string,
+      sessionId: string,
+      range: Range,
+      limit: number
+    ) => Effect.Effect<{ readonly messages: ReadonlyArray<Message>; readonly hasMore: boolean }, ReadFailed>
+  }
+>() {}
+
+const columns = `"id", "seq", "content", "localId", "createdAt", "updatedAt"`
+
+const raiseSession = `UPDATE "Session" SET "seq" = "seq" + 1, "updatedAt" = ? WHERE "id" = ? AND "accountId" = ?`
+
+const insertNew = `INSERT INTO "SessionMessage" ("id", "sessionId", "localId", "seq", "content", "createdAt", "updatedAt")
+  SELECT ?, "id", ?, "seq", ?, ?, ? FROM "Session" WHERE "id" = ?
+  ON CONFLICT ("sessionId", "localId") DO NOTHING
+  RETURNING "seq"`
+
+const ownSession = `(SELECT "id" FROM "Session" WHERE "id" = ? AND "accountId" = ?)`
+
+const selectByLocalId = `SELECT ${columns}, (
+    SELECT coalesce(max("cursor"), 0) FROM "AccountChange" WHERE "accountId" = ? AND "kind" = 'session' AND "entityId" = ?
+  ) AS "cursor"
+  FROM "SessionMessage" WHERE "sessionId" = ${ownSession} AND "localId" = ?`
+
+const older = `FROM "SessionMessage" WHERE "sessionId" = ${ownSession} AND "seq" < ? ORDER BY "seq" DESC LIMIT ?`
+
+const newer = `FROM "SessionMessage" WHERE "sessionId" = ${ownSession} AND "seq" > ? ORDER BY "seq" LIMIT ?`
+
+const Size = Schema.Struct({ bytes: Schema.Int })
+
+/** What one page may weigh: it is read, parsed and sent in one piece. */
+const pageBytesMax = 8 * 1024 * 1024
+
+/** The first so many messages that weigh no more than a page may. The first one always may. */
+const fitting = (sizes: ReadonlyArray<{ readonly bytes: number }>): number => {
+  let total = 0
+  const tooMany = sizes.findIndex(({ bytes }, index) => (total += bytes) > pageBytesMax && index > 0)
+  return tooMany < 0 ? sizes.length : tooMany
+}
+
+/**
+ * The write of a message.
+ *
+ * @category writes
+ * @since 0.1.0
+ */
+export const appendWrite = (draft: Draft, { encode }: TimeForm.Form = TimeForm.integer): Write.Write<Place> => {
+  const { id, accountId, sessionId, localId, content } = draft
+  const now = encode(draft.createdAt)
+  return Write.statement(raiseSession, [now, sessionId, accountId], { changes: 1 }).pipe(
+    Write.andThen(
+      Write.statement(insertNew, [id, localId, JSON.stringify(content), now, now, sessionId], { changes: 1 }).pipe(
+        Write.decodeRows(Schema.Struct({ seq: Schema.Int }))
+      )
+    ),
+    AccountCursor.numbered({ accountId, change: { kind: "session", id: sessionId, messageId: id }, changedAt: now }),
+    Write.map(([cursor, [row]]) => ({ cursor, seq: row?.seq ?? 0 }))
+  )
+}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make: Effect.Effect<MessageStore["Type"], never, DatabaseReader | SqliteWriter> = Effect.gen(function* () {
+  const reader = yield* DatabaseReader
+  const writer = yield* SqliteWriter
+  const form = yield* TimeForm.TimeForm
+  return MessageStore.of({
+    append: (draft) => writer.write(Lane.data, appendWrite(draft, form)),
+    findByLocalId: (accountId, sessionId, localId) =>
+      reader.first(Schema.extend(Message, Schema.Struct({ cursor: Schema.Int })), selectByLocalId, [
+        accountId,
+        sessionId,
+        sessionId,
+        accountId,
+        localId
+      ]),
+    page: (accountId, sessionId, range, limit) =>
+      Effect.gen(function* () {
+        const [source, from] = "before" in range ? [older, range.before] : [newer, range.after]
+        const sizes = yield* reader.rows(Size, `SELECT octet_length("content") AS "bytes" ${source}`, [
+          sessionId,
+          accountId,
+          from,
+          limit + 1
+        ])
+        const count = Math.min(limit, fitting(sizes))
+        const messages = yield* reader.rows(Message, `SELECT ${columns} ${source}`, [sessionId, accountId, from, count])
+        return { messages, hasMore: sizes.length > count }
+      })
+  })
+})
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<MessageStore, never, DatabaseReader | SqliteWriter> = Layer.effect(MessageStore, make)

@@ -1,0 +1,99 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Layer, TestClock } from "effect"
+import * as DatabaseReader from "../../src/database/DatabaseReader.ts"
+import { valueOf } from "../support/Gauges.ts"
+import * as PresenceProbe from "../support/PresenceProbe.ts"
+import * as TestDatabase from "../support/TestDatabase.ts"
+import { daemon, layerOver, TestServer } from "../support/TestServer.ts"
+import type * as RealtimeOptions from "../../src/realtime/RealtimeOptions.ts"
+
+/** A database whose reads wait for `gate`; `onRead` is called as each begins. */
+const layer = (
+  gate: Deferred.Deferred<void>,
+  onRead: () => void,
+  options: Partial<RealtimeOptions.RealtimeOptions>
+) => {
+  const reader = Layer.succeed(
+    DatabaseReader.DatabaseReader,
+    DatabaseReader.fromQuery(() =>
+      Effect.suspend(() => {
+        onRead()
+        return Effect.as(Deferred.await(gate), [{ accountId: "a1" }])
+      })
+    )
+  )
+  const database = TestDatabase.layer.pipe(Layer.merge(PresenceProbe.layer))
+  return layerOver(Layer.merge(database, reader), options)
+}
+
+/** Resolves when `count` reads have begun. */
+const makeCounter = (count: number) =>
+  Effect.map(Deferred.make<void>(), (reached) => {
+    let begun = 0
+    return {
+      reached: Deferred.await(reached),
+      onRead: () => {
+        begun += 1
+        if (begun === count) Deferred.unsafeDone(reached, Effect.void)
+      }
+    }
+  })
+
+describe("handshakes", () => {
+  it.scoped("are verified in a limited number at once, and one more comes back until it gets in", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const counter = yield* makeCounter(2)
+      yield* Effect.gen(function* () {
+        const server = yield* TestServer
+        const connecting = (machine: string) =>
+          Effect.tap(server.client(daemon("a1", machine)), ({ socket }) => socket.connect())
+        const first = yield* Effect.forEach(["m1", "m2"], connecting)
+        yield* counter.reached
+        assert.strictEqual(yield* valueOf("websocket_handshakes"), 2)
+        assert.strictEqual(yield* valueOf("websocket_limit", { key: "limit", value: "handshakes" }), 2)
+        const third = yield* connecting("m3")
+        assert.strictEqual(yield* third.next("transport"), "transport close")
+        yield* Deferred.succeed(gate, undefined)
+        for (const client of [...first, third]) yield* client.next("connect")
+        yield* third.flush
+        assert.strictEqual(yield* valueOf("websocket_handshakes"), 0)
+      }).pipe(Effect.provide(layer(gate, counter.onRead, { handshakeLimit: 2 })))
+    })
+  )
+
+  it.scoped("that nobody can verify in time end with the transport, so that the client comes back", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const counter = yield* makeCounter(1)
+      yield* Effect.gen(function* () {
+        const server = yield* TestServer
+        const client = yield* server.client(daemon("a1", "m1"))
+        client.socket.connect()
+        yield* counter.reached
+        yield* TestClock.adjust("5 seconds")
+        assert.strictEqual(yield* client.next("transport"), "transport close")
+        yield* Deferred.succeed(gate, undefined)
+        yield* client.next("connect")
+      }).pipe(Effect.provide(layer(gate, counter.onRead, {})))
+    })
+  )
+
+  it.scoped("that are given up take no place for ever", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const counter = yield* makeCounter(1)
+      yield* Effect.gen(function* () {
+        const server = yield* TestServer
+        const client = yield* server.client(daemon("a1", "m1"), { reconnection: false })
+        client.socket.connect()
+        yield* counter.reached
+        client.socket.disconnect()
+        const next = yield* server.client(daemon("a1", "m1"))
+        yield* Deferred.succeed(gate, undefined)
+        next.socket.connect()
+        yield* next.next("connect")
+      }).pipe(Effect.provide(layer(gate, counter.onRead, { accountSocketLimit: 1, handshakeLimit: 1 })))
+    })
+  )
+})

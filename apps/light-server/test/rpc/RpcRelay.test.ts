@@ -1,0 +1,290 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, TestClock } from "effect"
+import type { Connection } from "../../src/realtime/Connection.ts"
+import { type Line, Switchboard } from "../../src/realtime/Switchboard.ts"
+import { refusals } from "../../src/rpc/RpcAnswer.ts"
+import * as RpcOptions from "../../src/rpc/RpcOptions.ts"
+import * as RpcRelay from "../../src/rpc/RpcRelay.ts"
+import { valueOf } from "../support/Gauges.ts"
+
+interface Asked {
+  readonly request: { readonly method: string; readonly params: unknown }
+  readonly answer: (value: unknown) => void
+  readonly silence: () => void
+}
+
+/** Sockets that a test connects, answers for and disconnects. */
+const makeBoard = () => {
+  const lines = new Map<string, { readonly line: Line; readonly asked: Array<Asked>; readonly close: () => void }>()
+  const connect = (id: string, accountId = "a1") => {
+    const listeners: Array<() => void> = []
+    const asked: Array<Asked> = []
+    const close = () => {
+      lines.delete(id)
+      for (const listener of listeners) listener()
+    }
+    const line: Line = {
+      id,
+      say: () => {},
+      ask: (request, _, answer, silence) => void asked.push({ request, answer, silence }),
+      onClose: (listener) => void listeners.push(listener)
+    }
+    lines.set(id, { line, asked, close })
+    const connection: Connection = { id, accountId, scope: { _tag: "User" } }
+    return { connection, asked, close }
+  }
+  return { connect, board: Switchboard.of({ find: (id) => lines.get(id)?.line }) }
+}
+
+const make = (options: Partial<RpcOptions.RpcOptions> = {}) => {
+  const { connect, board } = makeBoard()
+  return Effect.map(
+    Effect.provideService(RpcRelay.make({ ...RpcOptions.defaults, ...options }), Switchboard, board),
+    (relay) => {
+      const ask = (caller: { readonly connection: Connection }, params: unknown = 1, method = "m1:x") =>
+        Effect.fork(relay.call(caller.connection, { method, params }))
+      const answered = (fiber: Fiber.RuntimeFiber<unknown>) => fiber.unsafePoll() !== null
+      return { relay, connect, ask, answered }
+    }
+  )
+}
+
+const inFlight = valueOf("rpc_calls_in_flight")
+
+/** Lets forked calls reach the registrant. No clock is involved. */
+const settle = Effect.repeatN(Effect.yieldNow(), 8)
+
+describe("RpcRelay", () => {
+  it.effect("passes method and params on, and the result back", () =>
+    Effect.gen(function* () {
+      const { ask, connect, relay } = yield* make()
+      const [caller, daemon] = [connect("caller"), connect("daemon")]
+      relay.register(daemon.connection, "m1:x")
+      const call = yield* ask(caller, { path: "/tmp" })
+      yield* settle
+      assert.deepStrictEqual(daemon.asked[0]?.request, { method: "m1:x", params: { path: "/tmp" } })
+      assert.strictEqual(yield* inFlight, 1)
+      daemon.asked[0]?.answer({ files: [] })
+      assert.deepStrictEqual(yield* Fiber.join(call), { ok: true, result: { files: [] } })
+      assert.strictEqual(yield* inFlight, 0)
+    })
+  )
+
+  it.effect("gives up after 30 s to the millisecond, and hears no answer afterwards", () =>
+    Effect.gen(function* () {
+      const { answered, ask, connect, relay } = yield* make({ requestLimit: 1 })
+      const [caller, daemon] = [connect("caller"), connect("daemon")]
+      relay.register(daemon.connection, "m1:x")
+      const call = yield* ask(caller)
+      yield* settle
+      yield* TestClock.adjust("29999 millis")
+      assert.isFalse(answered(call))
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(yield* Fiber.join(call), refusals.timeout)
+      assert.strictEqual(yield* inFlight, 0)
+      // The place is free again, and the late answer takes no other's.
+      const next = yield* ask(caller)
+      yield* settle
+      daemon.asked[0]?.answer("late")
+      assert.isFalse(answered(next))
+      daemon.asked[1]?.answer("in time")
+      assert.deepStrictEqual(yield* Fiber.join(next), { ok: true, result: "in time" })
+    })
+  )
+
+  it.effect("ends a call at once when the registrant disconnects", () =>
+    Effect.gen(function* () {
+      const { ask, connect, relay } = yield* make()
+      const [caller, daemon] = [connect("caller"), connect("daemon")]
+      relay.register(daemon.connection, "m1:x")
+      const call = yield* ask(caller)
+      yield* settle
+      daemon.close()
+      assert.deepStrictEqual(yield* Fiber.join(call), refusals["registrant-gone"])
+      daemon.asked[0]?.answer("late")
+      assert.strictEqual(yield* inFlight, 0)
+      assert.strictEqual(yield* valueOf("rpc_methods"), 0)
+      assert.deepStrictEqual(yield* Fiber.join(yield* ask(caller)), refusals.unavailable)
+    })
+  )
+
+  it.effect("ends a call at once when the caller disconnects, and counts the registrant as busy until it answers", () =>
+    Effect.gen(function* () {
+      const { ask, connect, relay } = yield* make({ requestLimit: 1 })
+      const [caller, other, daemon] = [connect("caller"), connect("other"), connect("daemon")]
+      relay.register(daemon.connection, "m1:x")
+      const call = yield* ask(caller)
+      yield* settle
+      caller.close()
+      assert.deepStrictEqual(yield* Fiber.join(call), refusals["caller-gone"])
+      assert.strictEqual(yield* inFlight, 0)
+      assert.deepStrictEqual(yield* Fiber.join(yield* ask(other)), refusals["registrant-limit"])
+      daemon.asked[0]?.answer("nobody hears it")
+      const next = yield* ask(other)
+      yield* settle
+      daemon.asked[1]?.answer("heard")
+      assert.deepStrictEqual(yield* Fiber.join(next), { ok: true, result: "heard" })
+      assert.strictEqual(yield* inFlight, 0)
+    })
+  )
+
+  it.effect("frees a registrant that stayed silent about a caller who left", () =>
+    Effect.gen(function* () {
+      const { ask, connect, relay } = yield* make({ requestLimit: 1 })
+      const [caller, other, daemon] = [connect("caller"), connect("other"), connect("daemon")]
+      relay.register(daemon.connection, "m1:x")
+      yield* ask(caller)
+      yield* settle
+      caller.close()
+      daemon.asked[0]?.silence()
+      yield* ask(other)
+      yield* settle
+      assert.strictEqual(daemon.asked.length, 2)
+    })
+  )
+
+  it.effect("lets a replaced registrant finish what it was asked, and asks the new one from then on", () =>
+    Effect.gen(function* () {
+      const { ask, connect, relay } = yield* make()
+      const [caller, old, young] = [connect("caller"), connect("old"), connect("young")]
+      relay.register(old.connection, "m1:x")
+      const first = yield* ask(caller)
+      yield* settle
+      assert.strictEqual(relay.register(young.connection, "m1:x"), "replaced")
+      const second = yield* ask(caller)
+      yield* settle
+      young.asked[0]?.answer("young")
+      old.asked[0]?.answer("old")
+      assert.deepStrictEqual(yield* Fiber.join(first), { ok: true, result: "old" })
+      assert.deepStrictEqual(yield* Fiber.join(second), { ok: true, result: "young" })
+      // A machine that came back is registered before its old socket is found to be dead.
+      old.close()
+      const third = yield* ask(caller)
+      yield* settle
+      young.asked[1]?.answer("still young")
+      assert.deepStrictEqual(yield* Fiber.join(third), { ok: true, result: "still young" })
+    })
+  )
+
+  it.effect("asks nobody when the method is unknown, foreign, unregistered or the caller's own", () =>
+    Effect.gen(function* () {
+      const { ask, connect, relay } = yield* make()
+      const [caller, daemon, foreign] = [connect("caller"), connect("daemon"), connect("foreign", "a2")]
+      relay.register(foreign.connection, "m1:x")
+      assert.deepStrictEqual(yield* Fiber.join(yield* ask(caller)), refusals.unavailable)
+      relay.register(daemon.connection, "m1:x")
+      relay.unregister(daemon.connection, "m1:x")
+      assert.deepStrictEqual(yield* Fiber.join(yield* ask(caller)), refusals.unavailable)
+      relay.register(caller.connection, "m1:x")
+      assert.deepStrictEqual(yield* Fiber.join(yield* ask(caller)), refusals["same-socket"])
+      for (const { asked } of [caller, daemon, foreign]) assert.deepStrictEqual(asked, [])
+    })
+  )
+
+  it.effect("refuses params and results beyond the limit", () =>
+    Effect.gen(function* () {
+      const { ask, connect, relay } = yield* make({ payloadBytesMax: 100 })
+      const [caller, daemon] = [connect("caller"), connect("daemon")]
+      relay.register(daemon.connection, "m1:x")
+      assert.deepStrictEqual(yield* Fiber.join(yield* ask(caller, "p".repeat(101))), refusals["params-too-large"])
+      assert.deepStrictEqual(daemon.asked, [])
+      const call = yield* ask(caller, "p".repeat(100))
+      yield* settle
+      daemon.asked[0]?.answer("r".repeat(101))
+      assert.deepStrictEqual(yield* Fiber.join(call), refusals["result-too-large"])
+      assert.strictEqual(yield* inFlight, 0)
+    })
+  )
+
+  it.effect("refuses one call too many of a caller, and one request too many to a registrant", () =>
+    Effect.gen(function* () {
+      const { ask, connect, relay } = yield* make({ callLimit: 2, requestLimit: 3 })
+      const [first, second, daemon] = [connect("first"), connect("second"), connect("daemon")]
+      relay.register(daemon.connection, "m1:x")
+      for (const caller of [first, first, second]) yield* ask(caller)
+      yield* settle
+      assert.deepStrictEqual(yield* Fiber.join(yield* ask(first)), refusals["caller-limit"])
+      assert.deepStrictEqual(yield* Fiber.join(yield* ask(second)), refusals["registrant-limit"])
+      daemon.asked[0]?.answer("done")
+      yield* settle
+      yield* ask(second)
+      yield* settle
+      assert.strictEqual(daemon.asked.length, 4)
+    })
+  )
+
+  it.effect("knows nothing of a socket that is gone already", () =>
+    Effect.gen(function* () {
+      const { ask, connect, relay } = yield* make()
+      const [caller, ghost] = [connect("caller"), connect("ghost")]
+      ghost.close()
+      assert.strictEqual(relay.register(ghost.connection, "m1:x"), "gone")
+      assert.strictEqual(yield* valueOf("rpc_methods"), 0)
+      assert.deepStrictEqual(yield* Fiber.join(yield* ask(ghost)), refusals["caller-gone"])
+      assert.deepStrictEqual(yield* Fiber.join(yield* ask(caller)), refusals.unavailable)
+    })
+  )
+
+  it.effect("gives every place back, wherever a call is interrupted", () =>
+    Effect.gen(function* () {
+      const { ask, connect, relay } = yield* make({ callLimit: 1, requestLimit: 1 })
+      const [caller, daemon] = [connect("caller"), connect("daemon")]
+      relay.register(daemon.connection, "m1:x")
+      // A fiber that races a clock does not come to an end with a budget below 20.
+      for (let budget = 24; budget <= 64; budget++) {
+        for (let turns = 0; turns <= 6; turns++) {
+          const call = yield* relay
+            .call(caller.connection, { method: "m1:x", params: turns })
+            .pipe(Effect.withMaxOpsBeforeYield(budget), Effect.fork)
+          yield* Effect.repeatN(Effect.yieldNow(), turns)
+          yield* Fiber.interrupt(call)
+          const before = daemon.asked.length
+          const next = yield* ask(caller)
+          yield* settle
+          assert.strictEqual(daemon.asked.length, before + 1, `place lost: budget ${budget}, turns ${turns}`)
+          daemon.asked.at(-1)?.answer("done")
+          yield* Fiber.join(next)
+        }
+      }
+      assert.strictEqual(yield* inFlight, 0)
+    })
+  )
+
+  it.effect("leaves nothing behind after a long disorder of calls, answers, replacements and disconnects", () => {
+    const seed = Number(process.env["RPC_SEED"] ?? 20_261_123)
+    return Effect.gen(function* () {
+      let state = seed >>> 0
+      /** Mulberry32. */
+      const random = (below: number) => {
+        state = (state + 0x6d2b79f5) >>> 0
+        let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+        mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+        return ((mixed ^ (mixed >>> 14)) >>> 0) % below
+      }
+      const { ask, connect, relay } = yield* make({ callLimit: 4, requestLimit: 4, methodLimit: 3 })
+      const calls: Array<Fiber.RuntimeFiber<unknown>> = []
+      const sockets = Array.from({ length: 8 }, (_, index) => connect(`0-${index}`, `a${index % 2}`))
+      for (let step = 1; step <= 3000; step++) {
+        const index = random(sockets.length)
+        const socket = sockets[index]
+        if (socket === undefined) continue
+        const method = `m1:${random(5)}`
+        const action = random(8)
+        if (action < 2) relay.register(socket.connection, method)
+        else if (action === 2) relay.unregister(socket.connection, method)
+        else if (action < 6) calls.push(yield* ask(socket, step, method))
+        else if (action === 6) socket.asked.splice(random(socket.asked.length + 1), 1)[0]?.answer(step)
+        else {
+          socket.close()
+          sockets[index] = connect(`${step}-${index}`, `a${index % 2}`)
+        }
+        if (random(4) === 0) yield* settle
+      }
+      for (const socket of sockets) socket.close()
+      // Every call has ended, without any time having passed.
+      yield* Fiber.joinAll(calls)
+      assert.strictEqual(yield* inFlight, 0, `RPC_SEED=${seed}`)
+      assert.strictEqual(yield* valueOf("rpc_methods"), 0, `RPC_SEED=${seed}`)
+    })
+  })
+})

@@ -1,0 +1,208 @@
+/**
+ * What an account used over time: sums by hour and by day.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { TestDatabase } from "../support/TestDatabase.ts"
+import { authorized, layerWith, TestServer } from "../support/TestServer.ts"
+
+/** 2026-02-01T00:00:00Z */
+const midnight = 1_769_904_000
+const hour = 3600
+
+interface Stored {
+  readonly accountId?: string
+  readonly sessionId?: string | null
+  /** Seconds, or the text that another server stored. */
+  readonly at: number | string
+  readonly data?: unknown
+}
+
+const amounts = (tokens: number, cost: number) => ({ tokens: { total: tokens, input: tokens }, cost: { total: cost } })
+
+const store = (reports: ReadonlyArray<Stored>) =>
+  Effect.map(TestDatabase, (database) => {
+    for (const [accountId, sessionId] of [
+      ["a1", "s1"],
+      ["a1", "s2"],
+      ["a2", "s9"]
+    ] as const) {
+      if (database.query(`SELECT 1 FROM "Account" WHERE "id" = ?`, accountId).length === 0) {
+        database.addAccount(accountId)
+      }
+      database.sqlite
+        .prepare(
+          `INSERT INTO "Session" ("id", "tag", "accountId", "metadata", "lastActiveAt", "createdAt", "updatedAt")
+           VALUES (?, ?, ?, 'sealed', 5, 5, 5)`
+        )
+        .run(sessionId, sessionId, accountId)
+    }
+    const insert = database.sqlite.prepare(`INSERT INTO "UsageReport" VALUES (?, ?, ?, ?, ?, ?, 1)`)
+    database.sqlite.transaction(() => {
+      for (const [index, { accountId = "a1", sessionId = "s1", at, data = amounts(1, 0.5) }] of reports.entries()) {
+        const createdAt = typeof at === "number" ? at * 1000 : at
+        const text = typeof data === "string" ? data : JSON.stringify(data)
+        insert.run(`r${index}`, `key ${index}`, accountId, sessionId, text, createdAt)
+      }
+    })()
+    database.readCount = 0
+    return database
+  })
+
+const query = (payload: object, accountId = "a1") =>
+  Effect.flatMap(TestServer, ({ inject }) =>
+    inject({ method: "POST", url: "/v1/usage/query", headers: authorized(accountId), payload })
+  )
+
+describe("POST /v1/usage/query", () => {
+  const three: ReadonlyArray<Stored> = [
+    { at: midnight + 1, data: amounts(1, 0.5) },
+    { at: midnight + hour + 5, sessionId: "s2", data: amounts(2, 0.25) },
+    { at: midnight + hour + 9, sessionId: null, data: amounts(4, 0.125) },
+    { at: midnight + 24 * hour, data: amounts(8, 1) },
+    { at: midnight, accountId: "a2", sessionId: "s9", data: amounts(1000, 1000) }
+  ]
+
+  it.scoped("sums up by day unless asked otherwise, the oldest first, of the account only", () =>
+    Effect.gen(function* () {
+      const database = yield* store(three)
+      const response = yield* query({})
+      assert.strictEqual(response.statusCode, 200)
+      assert.deepStrictEqual(response.json(), {
+        usage: [
+          { timestamp: midnight, tokens: { total: 7, input: 7 }, cost: { total: 0.875 }, reportCount: 3 },
+          { timestamp: midnight + 24 * hour, tokens: { total: 8, input: 8 }, cost: { total: 1 }, reportCount: 1 }
+        ],
+        groupBy: "day",
+        totalReports: 4
+      })
+      assert.deepStrictEqual([database.writes, database.readCount], [[], 1])
+    }).pipe(Effect.provide(layerWith()))
+  )
+
+  it.scoped("sums up by hour", () =>
+    Effect.gen(function* () {
+      yield* store(three)
+      const body = (yield* query({ groupBy: "hour" })).json<{
+        readonly usage: ReadonlyArray<{ readonly timestamp: number; readonly reportCount: number }>
+      }>()
+      assert.deepStrictEqual(
+        body.usage.map(({ reportCount, timestamp }) => [timestamp, reportCount]),
+        [
+          [midnight, 1],
+          [midnight + hour, 2],
+          [midnight + 24 * hour, 1]
+        ]
+      )
+    }).pipe(Effect.provide(layerWith()))
+  )
+
+  for (const [what, range, count] of [
+    ["from a second on, that second included", { startTime: midnight + hour + 5 }, 3],
+    ["up to a second, that second included", { endTime: midnight + hour + 5 }, 2],
+    ["between two", { startTime: midnight + 2, endTime: midnight + hour + 5 }, 1],
+    ["in no time at all", { startTime: midnight + 10, endTime: midnight + 9 }, 0],
+    ["of one session", { sessionId: "s1" }, 2],
+    ["of one session in a time", { sessionId: "s1", startTime: midnight + hour }, 1],
+    ["at all, when nothing is asked for explicitly", { sessionId: null, startTime: null, endTime: null }, 4]
+  ] as const) {
+    it.scoped(`counts what was reported ${what}`, () =>
+      Effect.gen(function* () {
+        yield* store(three)
+        const response = yield* query(range)
+        assert.strictEqual(response.statusCode, 200)
+        assert.strictEqual(response.json<{ totalReports: number }>().totalReports, count)
+      }).pipe(Effect.provide(layerWith()))
+    )
+  }
+
+  it.scoped("answers an account without reports with none", () =>
+    Effect.gen(function* () {
+      yield* store([])
+      assert.deepStrictEqual((yield* query({})).json(), { usage: [], groupBy: "day", totalReports: 0 })
+    }).pipe(Effect.provide(layerWith()))
+  )
+
+  for (const sessionId of ["s9", "nowhere"]) {
+    it.scoped(`answers 404 about the session ${sessionId}, which is not of the account`, () =>
+      Effect.gen(function* () {
+        yield* store(three)
+        const response = yield* query({ sessionId })
+        assert.strictEqual(response.statusCode, 404)
+        assert.deepStrictEqual(response.json(), { error: "Session not found" })
+      }).pipe(Effect.provide(layerWith()))
+    )
+  }
+
+  for (const payload of [
+    { groupBy: "week" },
+    { startTime: "yesterday" },
+    { endTime: -1 },
+    { startTime: 1e300 },
+    { sessionId: 5 },
+    { sessionId: "s".repeat(200) }
+  ]) {
+    it.scoped(`answers 400 to ${JSON.stringify(payload).slice(0, 40)}`, () =>
+      Effect.gen(function* () {
+        yield* store([])
+        const response = yield* query(payload)
+        assert.strictEqual(response.statusCode, 400)
+        assert.strictEqual(response.json<{ error: string }>().error, "Error")
+      }).pipe(Effect.provide(layerWith()))
+    )
+  }
+
+  it.scoped("wants a token", () =>
+    Effect.gen(function* () {
+      const { inject } = yield* TestServer
+      assert.strictEqual((yield* inject({ method: "POST", url: "/v1/usage/query", payload: {} })).statusCode, 401)
+    }).pipe(Effect.provide(layerWith()))
+  )
+
+  it.scoped("reads times that another server stored as text", () =>
+    Effect.gen(function* () {
+      yield* store([{ at: "2026-02-01T01:00:00.000+00:00" }, { at: "2026-02-01 01:30:00" }, { at: midnight + hour }])
+      const { usage } = (yield* query({ groupBy: "hour", startTime: midnight + hour })).json<{
+        readonly usage: ReadonlyArray<unknown>
+      }>()
+      assert.deepStrictEqual(usage, [
+        { timestamp: midnight + hour, tokens: { total: 3, input: 3 }, cost: { total: 1.5 }, reportCount: 3 }
+      ])
+    }).pipe(Effect.provide(layerWith()))
+  )
+
+  it.scoped("counts what is no number as none, and names that every object has as names", () =>
+    Effect.gen(function* () {
+      yield* store([
+        { at: midnight, data: { tokens: { total: 1, note: "x", deep: { a: 1 } }, cost: null } },
+        {
+          at: midnight,
+          data: `{"tokens":{"total":2,"__proto__":5,"constructor":1},"cost":{"total":3},"else":{"a":1}}`
+        },
+        { at: midnight, data: "damaged {" }
+      ])
+      const response = yield* query({})
+      assert.strictEqual(
+        response.body,
+        `{"usage":[{"timestamp":${midnight},"tokens":{"__proto__":5,"constructor":1,"total":3},` +
+          `"cost":{"total":3},"reportCount":2}],"groupBy":"day","totalReports":2}`
+      )
+    }).pipe(Effect.provide(layerWith()))
+  )
+
+  it.scoped("is one statement over the newest reports, however many there are", () =>
+    Effect.gen(function* () {
+      const database = yield* store(
+        Array.from({ length: 12_000 }, (_, index) => ({ at: midnight + index * 60, sessionId: null }))
+      )
+      const response = yield* query({ groupBy: "hour" })
+      const body = response.json<{
+        readonly totalReports: number
+        readonly usage: ReadonlyArray<{ readonly timestamp: number }>
+      }>()
+      assert.strictEqual(body.totalReports, 10_000)
+      assert.strictEqual(body.usage.at(-1)?.timestamp, midnight + 199 * hour)
+      assert.strictEqual(database.readCount, 1)
+    }).pipe(Effect.provide(layerWith()))
+  )
+})
