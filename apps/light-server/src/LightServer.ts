@@ -231,7 +231,10 @@ const listener = (config: ServerConfig) =>
  */
 export const layer = (
   config: ServerConfig
-): Layer.Layer<HttpListener.HttpListener | Readiness.Readiness | Presence.Presence, StartFailure> =>
+): Layer.Layer<
+  HttpListener.HttpListener | Readiness.Readiness | Presence.Presence | SqliteWriter.SqliteWriter,
+  StartFailure
+> =>
   listener(config).pipe(
     Layer.provideMerge(Layer.mergeAll(realtime(config), health(config))),
     Layer.provideMerge(http(config)),

@@ -91,6 +91,17 @@ describe("beat", () => {
     assert.strictEqual(registry.dueOffline(back + second + 10 * minute + 1), 1)
   })
 
+  it("does not hold a row offline after the clock was set back, while the verdict waits to be written", () => {
+    const registry = make()
+    registry.connected(key, start)
+    registry.disconnected(key, start + 5 * minute)
+    registry.dueOffline(start + 6 * minute)
+    const back = start + 2 * minute
+    registry.beat(key, back, back)
+    registry.beat(key, back + 1, back + 1)
+    assert.isTrue(registry.find(key)?.isOnline)
+  })
+
   it.effect("fails with PresenceFull in its Effect form", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(start)

@@ -24,6 +24,7 @@ export type Request =
   | { readonly _tag: "Misuse"; readonly text: string }
 
 const environmentHint = `
+light-server --help lists the commands, light-server <command> --help what one of them takes.
 Everything else is set by variables of the environment; docs/operations.md lists them.
 `
 

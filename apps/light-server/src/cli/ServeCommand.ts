@@ -5,6 +5,7 @@
  */
 import { Context, Effect, Layer } from "effect"
 import { Presence } from "presence-effect/Presence"
+import { SqliteWriter } from "presence-effect/SqliteWriter"
 import * as ExitCode from "../ExitCode.ts"
 import { type DatabaseReplaced, Readiness } from "../health/Readiness.ts"
 import { HttpListener } from "../http/HttpListener.ts"
@@ -16,20 +17,26 @@ import * as Program from "./Program.ts"
 /** Until the configuration is read. */
 let shutdownTimeoutMillis = 10_000
 
-/** Rows whose newest state could not be written before the end. */
+/** Rows whose newest state could not be written before the end, through a fault of this server's own disk. */
 let lostCount = 0
-let presence: Presence["Type"] | undefined
 
-const countLost = Effect.suspend(() => presence?.status ?? Effect.succeed({ pendingCount: 0 })).pipe(
-  Effect.flatMap(({ pendingCount }) => {
-    lostCount = pendingCount
-    return pendingCount === 0
-      ? Effect.void
-      : Effect.logError("Presence could not be written before the end").pipe(
-          Effect.annotateLogs({ code: "PRESENCE_LOST", pendingCount })
-        )
+/**
+ * Asked after the last flush. A lock that another process keeps is no fault of this server, and what waits behind it
+ * is told anew by each client that comes back: that is logged, and no failure.
+ */
+const countLost = (presence: Presence["Type"], writer: SqliteWriter["Type"]) =>
+  Effect.gen(function* () {
+    const { pendingCount } = yield* presence.status
+    if (pendingCount === 0) return
+    const cause = (yield* writer.status).lastFailure?.tag
+    if (cause !== "DatabaseBusy") lostCount = pendingCount
+    yield* Effect.logError("Presence could not be written before the end").pipe(
+      Effect.annotateLogs({ code: "PRESENCE_LOST", pendingCount, cause })
+    )
   })
-)
+
+/** What remains to be asked of a server that has ended. */
+let served: Effect.Effect<void> = Effect.void
 
 const serve = ({
   config,
@@ -42,11 +49,11 @@ const serve = ({
     const { publicUrl } = config
     const address = publicUrl === undefined ? url : `${url} (for clients: ${publicUrl})`
     process.stdout.write(`light-server is ready at ${address}, data in ${config.dataDirectory}\n`)
-    presence = Context.get(server, Presence)
+    served = countLost(Context.get(server, Presence), Context.get(server, SqliteWriter))
     return yield* Context.get(server, Readiness).untilReplaced
   }).pipe(
     Effect.scoped,
-    Effect.onExit(() => countLost),
+    Effect.onExit(() => Effect.suspend(() => served)),
     Effect.provide(Logging.layer({ level: config.logLevel }))
   )
 

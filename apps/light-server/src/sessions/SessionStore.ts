@@ -107,6 +107,19 @@ const removeOldestMessages = `DELETE FROM "SessionMessage" WHERE "id" IN (
   )`
 
 /**
+ * Rows of a session in a table that this server does not know: those of other
+ * servers of the file, which would keep the session from being deleted.
+ */
+const Belonging = Schema.Struct({ table: Schema.String, column: Schema.String })
+
+const selectBelongings = `SELECT t."name" AS "table", f."from" AS "column"
+  FROM sqlite_schema AS t, pragma_foreign_key_list(t."name") AS f
+  WHERE t."type" = 'table' AND f."table" = 'Session' AND f."on_delete" IN ('RESTRICT', 'NO ACTION')
+    AND t."name" <> 'SessionMessage'`
+
+const quoted = (name: string) => `"${name.replaceAll('"', '""')}"`
+
+/**
  * The write of a new session.
  *
  * @category writes
@@ -168,8 +181,9 @@ export const replaceWrite = (
   )
 
 /**
- * The write that deletes a session, the reports about it and its messages. Its
- * line in the feed stays, so that whoever was away hears of it.
+ * The write that deletes a session, the reports about it, its messages, and what
+ * else belongs to it. Its line in the feed stays, so that whoever was away hears
+ * of it.
  *
  * @category writes
  * @since 0.1.0
@@ -177,11 +191,19 @@ export const replaceWrite = (
 export const removeWrite = (
   accountId: string,
   id: string,
+  belongings: ReadonlyArray<typeof Belonging.Type>,
   nowMillis: number,
   { encode }: TimeForm.Form = TimeForm.integer
 ): Write.Write<number> =>
-  Write.statement(`DELETE FROM "UsageReport" WHERE "sessionId" IN (${ownSession})`, [id, accountId]).pipe(
-    Write.zip(Write.statement(`DELETE FROM "SessionMessage" WHERE "sessionId" IN (${ownSession})`, [id, accountId])),
+  Write.all(
+    [
+      { table: "UsageReport", column: "sessionId" },
+      { table: "SessionMessage", column: "sessionId" },
+      ...belongings
+    ].map(({ table, column }) =>
+      Write.statement(`DELETE FROM ${quoted(table)} WHERE ${quoted(column)} IN (${ownSession})`, [id, accountId])
+    )
+  ).pipe(
     Write.zip(
       Write.statement(`DELETE FROM "Session" WHERE "id" = ? AND "accountId" = ?`, [id, accountId], { changes: 1 })
     ),
@@ -230,10 +252,11 @@ export const make: Effect.Effect<SessionStore["Type"], never, DatabaseReader | S
     replace: (replacement) =>
       Effect.suspend(() => writer.write(Lane.data, replaceWrite(replacement, Date.now(), form))),
     remove: (accountId, id) =>
-      Effect.zipRight(
-        removeSurplus(accountId, id),
-        Effect.suspend(() => writer.write(Lane.control, removeWrite(accountId, id, Date.now(), form)))
-      )
+      Effect.gen(function* () {
+        yield* removeSurplus(accountId, id)
+        const belongings = yield* reader.rows(Belonging, selectBelongings)
+        return yield* writer.write(Lane.control, removeWrite(accountId, id, belongings, Date.now(), form))
+      })
   })
 })
 

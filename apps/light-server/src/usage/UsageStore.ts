@@ -24,7 +24,7 @@ export class UsageStore extends Context.Tag("light-server/UsageStore")<
   {
     /** Stores a report, or replaces the one with its key. Conflicts when the session does not belong to the account. */
     readonly replace: (accountId: string, report: UsageReport) => Effect.Effect<Receipt, WriterError>
-    /** The sums of the newest 10 000 reports that the query means, in one statement. */
+    /** The sums of the newest 5000 reports that the query means, in one statement. */
     readonly sum: (accountId: string, query: UsageQuery) => Effect.Effect<ReadonlyArray<PeriodAmount>, ReadFailed>
   }
 >() {}
@@ -44,28 +44,33 @@ const withSession = `INSERT INTO "UsageReport" (${columns})
 const withoutSession = `INSERT INTO "UsageReport" (${columns}) VALUES (?, ?, ?, NULL, ?, ?, ?)
   ON CONFLICT ("accountId", "key") WHERE "sessionId" IS NULL ${replaceData}`
 
-const reportLimit = 10_000
+const reportLimit = 5000
 
 const periodSeconds = { hour: 3600, day: 86_400 } as const
 
 /** Files of any age hold integers or texts, whatever is written now. */
 const millisOfColumn = `CASE typeof("createdAt") WHEN 'text' THEN unixepoch("createdAt") * 1000 ELSE "createdAt" END`
 
-/** Damaged rows of other programs are left out; what is no number within a report counts as none. */
+const sumOf = (part: "tokens" | "cost") => `
+SELECT "timestamp", '${part}', item."key", sum(item."value") FROM report, json_each("data", '$.${part}') AS item
+WHERE typeof(item."key") = 'text' AND item."type" IN ('integer', 'real') GROUP BY "timestamp", item."key"`
+
+/**
+ * The texts are read for the newest reports only: the reader shares its thread with everything else. Damaged rows of
+ * other programs are left out; what is no number within a report counts as none.
+ */
 const sumBy = (groupBy: UsageQuery["groupBy"], ofSession: string) => `
-WITH report AS MATERIALIZED (
-  SELECT ${millisOfColumn} AS "millis", "data" FROM "UsageReport"
-  WHERE "accountId" = ? ${ofSession} AND "millis" BETWEEN ? AND ? AND json_valid("data")
+WITH recent AS MATERIALIZED (
+  SELECT ${millisOfColumn} AS "millis", rowid AS "place" FROM "UsageReport"
+  WHERE "accountId" = ? ${ofSession} AND "millis" BETWEEN ? AND ?
   ORDER BY "millis" DESC LIMIT ${reportLimit}
-), dated AS (
-  SELECT "millis" / ${periodSeconds[groupBy] * 1000} * ${periodSeconds[groupBy]} AS "timestamp", "data" FROM report
+), report AS MATERIALIZED (
+  SELECT "millis" / ${periodSeconds[groupBy] * 1000} * ${periodSeconds[groupBy]} AS "timestamp", "data"
+  FROM recent JOIN "UsageReport" ON "UsageReport".rowid = "place" WHERE json_valid("data")
 )
-SELECT "timestamp", 'reports' AS "part", '' AS "name", count(*) AS "amount" FROM dated GROUP BY "timestamp"
-UNION ALL
-SELECT "timestamp", part."key", item."key", sum(item."value")
-FROM dated, json_each(dated."data") AS part, json_each(part."value") AS item
-WHERE part."key" IN ('tokens', 'cost') AND part."type" = 'object' AND item."type" IN ('integer', 'real')
-GROUP BY "timestamp", part."key", item."key"`
+SELECT "timestamp", 'reports' AS "part", '' AS "name", count(*) AS "amount" FROM report GROUP BY "timestamp"
+UNION ALL ${sumOf("tokens")}
+UNION ALL ${sumOf("cost")}`
 
 const sums = {
   all: { hour: sumBy("hour", ""), day: sumBy("day", "") },

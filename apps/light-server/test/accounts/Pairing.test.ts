@@ -3,10 +3,11 @@
  * written, and what is not.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, TestClock } from "effect"
+import { Effect, Layer, TestClock } from "effect"
 import { randomBytes } from "node:crypto"
 import * as Lane from "presence-effect/Lane"
 import { DatabaseBusy } from "presence-effect/WriterError"
+import * as TimeForm from "../../src/database/TimeForm.ts"
 import { forgetCounts, get, layer, login, post } from "../support/AccountServer.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
@@ -248,6 +249,24 @@ for (const { path, table, what } of kinds) {
         assert.strictEqual(response.statusCode, 503)
         assert.isDefined(response.headers["retry-after"])
       }).pipe(Effect.provide(layer()))
+    )
+
+    it.scoped("lives as long in a file whose times are text", () =>
+      Effect.gen(function* () {
+        const { token } = yield* login()
+        const [early, late] = [newKey(), newKey()]
+        yield* ask(early)
+        yield* TestClock.adjust(minutes(14))
+        yield* ask(late)
+        assert.deepStrictEqual(
+          (yield* rows).map((row) => typeof row["updatedAt"]),
+          ["string", "string"]
+        )
+        yield* TestClock.adjust(minutes(2))
+        assert.strictEqual((yield* rows).length, 1)
+        assert.strictEqual((yield* answer(early, token)).statusCode, 404)
+        assert.strictEqual((yield* answer(late, token)).statusCode, 200)
+      }).pipe(Effect.provide(layer().pipe(Layer.provide(Layer.succeed(TimeForm.TimeForm, TimeForm.iso)))))
     )
 
     it.scoped("finds a key that another server stored in capital letters", () =>

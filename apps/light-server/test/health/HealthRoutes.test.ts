@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Metric, Ref } from "effect"
 import * as Lane from "presence-effect/Lane"
 import * as PresenceMetrics from "presence-effect/PresenceMetrics"
+import * as ChangeMetrics from "../../src/changes/ChangeMetrics.ts"
 import * as HealthRoutes from "../../src/health/HealthRoutes.ts"
 import { version } from "../../src/Version.ts"
 import { Readiness, type Report } from "../../src/health/Readiness.ts"
@@ -10,6 +11,7 @@ import { Authenticator } from "../../src/http/Authenticator.ts"
 import * as HttpApp from "../../src/http/HttpApp.ts"
 import * as HttpMetrics from "../../src/http/HttpMetrics.ts"
 import * as RateLimit from "../../src/http/RateLimit.ts"
+import * as MessageMetrics from "../../src/messages/MessageMetrics.ts"
 import * as RealtimeMetrics from "../../src/realtime/RealtimeMetrics.ts"
 import * as RpcMetrics from "../../src/rpc/RpcMetrics.ts"
 import { codes, table } from "../Document.ts"
@@ -58,6 +60,9 @@ const touchAll = Effect.gen(function* () {
   RealtimeMetrics.setHandshakes(0)
   RealtimeMetrics.setLagging(0)
   RealtimeMetrics.setLimits({ socketLimit: 1, accountSocketLimit: 1, handshakeLimit: 1 })
+  MessageMetrics.countAck("ok", "none")
+  MessageMetrics.countCatchUp(0)
+  ChangeMetrics.countRequest("ok", 0)
   RpcMetrics.setMethods(0)
   RpcMetrics.setInFlight(0)
   RpcMetrics.setLimits({ methodLimit: 1, callLimit: 1, requestLimit: 1 })

@@ -131,6 +131,29 @@ describe("Dispatcher", () => {
     })
   )
 
+  it.effect("handles events that ask for it in order, and refuses those beyond their queue", () =>
+    Effect.gen(function* () {
+      const registry = yield* EventRegistry.make
+      const gate = yield* Deferred.make<void>()
+      const begun: Array<number> = []
+      yield* registry.on({
+        event: "inTurn",
+        payload: Schema.Number,
+        queueLimit: 2,
+        refusal: (reason) => reason,
+        answer: (_, n) => Effect.as(Effect.zipRight(Effect.sync(() => begun.push(n)), Deferred.await(gate)), n)
+      })
+      const { answers, ask, settled } = make(registry)
+      for (const n of [1, 2, 3, 4]) ask("inTurn", n)
+      yield* Effect.yieldNow()
+      assert.deepStrictEqual(begun, [1])
+      assert.deepStrictEqual(answers, ["limited"])
+      yield* Deferred.succeed(gate, undefined)
+      yield* settled
+      assert.deepStrictEqual(answers, ["limited", 1, 2, 3])
+    })
+  )
+
   it.effect("refuses what goes over the budget of the account, without blaming the socket", () =>
     Effect.gen(function* () {
       const registry = yield* EventRegistry.make

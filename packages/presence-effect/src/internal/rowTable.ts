@@ -71,7 +71,7 @@ export class RowTable {
   }
 
   signOfLife(row: Row, seen: number, now: number): "online" | "dirty" | "clean" | "ended" {
-    if (row.seen > now || row.persisted > now) stepBack(row, now)
+    stepBack(row, now)
     if (row.state === "alive") {
       if (seen > row.seen) row.seen = seen
       if (row.droppedAt !== undefined && seen > row.droppedAt) this.clearDrop(row)
@@ -107,7 +107,7 @@ export class RowTable {
 
   end(key: PresenceKey, known: Row | undefined, claimed: number | undefined, now: number): void {
     const row = known ?? this.track(key, claimed ?? now, now)
-    if (row.seen > now || row.persisted > now) stepBack(row, now)
+    stepBack(row, now)
     if (claimed !== undefined && claimed > row.seen) row.seen = claimed
     // A row that was shown offline before says nothing new by ending.
     if (row.state === "alive" || row.reason !== undefined) row.reason = "ended"
@@ -120,7 +120,7 @@ export class RowTable {
   takeDropped(now: number, graceMillis: number): number {
     let count = 0
     for (const row of this.dropped) {
-      if (row.droppedAt !== undefined && row.droppedAt > now) row.droppedAt = now
+      stepBack(row, now)
       if (row.droppedAt !== undefined && now - row.droppedAt < graceMillis) break
       this.dropped.delete(row)
       this.takeOffline(row, "disconnected", now)
@@ -140,7 +140,7 @@ export class RowTable {
         break
       }
       const row = next.value
-      if (row.seen > now) stepBack(row, now)
+      stepBack(row, now)
       if (row.state === "alive" && now - row.seen > timeoutMillis) {
         this.dropped.delete(row)
         this.takeOffline(row, "silent", now)
@@ -264,4 +264,5 @@ export class RowTable {
 const stepBack = (row: Row, now: number): void => {
   if (row.seen > now) row.seen = now
   if (row.persisted > now) row.persisted = now
+  if (row.droppedAt !== undefined && row.droppedAt > now) row.droppedAt = now
 }
