@@ -111,9 +111,11 @@ const describeModule = (file: string): ApiModule => {
     exports: source.statements.flatMap((statement, index, all) => {
       const comment = commentsBefore(text, statement)
       if (!isExport(statement) || isOverloadBody(statement, index, all) || comment.includes("@internal")) return []
+      // What is exported again says so at each name, where the documentation generator looks.
+      const tags = ts.isExportDeclaration(statement) ? statement.getText(source) : comment
       const { line } = source.getLineAndCharacterOfPosition(statement.getStart(source))
       return [
-        { place: `${file}:${line + 1}`, signature: withoutBodies(source, statement), hasSince: sinceTag.test(comment) }
+        { place: `${file}:${line + 1}`, signature: withoutBodies(source, statement), hasSince: sinceTag.test(tags) }
       ]
     })
   }

@@ -23,7 +23,7 @@ export interface SweeperOptions {
   readonly offlineTimeout: Duration.DurationInput
   /** Time between two sweeps of the database. */
   readonly sweepInterval: Duration.DurationInput
-  /** Time to come back after the last connection closed. Memory is looked at three times as often, at least each second. */
+  /** Time to come back after the last connection closed. Memory is looked at thrice as often, at least each second. */
   readonly disconnectGrace: Duration.DurationInput
   /** Nobody is shown offline so long after the start, and after a pause of the process. */
   readonly startGrace: Duration.DurationInput

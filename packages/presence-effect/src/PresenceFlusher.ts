@@ -56,7 +56,7 @@ export interface FlusherStatus {
 export class PresenceFlusher extends Context.Tag("presence-effect/PresenceFlusher")<
   PresenceFlusher,
   {
-    /** Flushes everything that waits. Never fails, never overlaps itself: what was not written waits for the next tick. */
+    /** Flushes everything that waits. Never fails, never overlaps itself: what was not written waits for the next. */
     readonly tick: Effect.Effect<void>
     /** Flushes one row at once, on the terms of `lane`. Never fails: what was not written waits for the next tick. */
     readonly flushKey: (key: PresenceKey, lane: Lane.Lane) => Effect.Effect<void>

@@ -118,7 +118,7 @@ export class PresenceStorage extends Context.Tag("presence-effect/PresenceStorag
      * **Errors**: `FlushFailed` with what was committed before.
      */
     readonly flush: (batch: FlushBatch, lane?: Lane.Lane) => Effect.Effect<FlushReport, FlushFailed>
-    /** Rows stored as active and last seen before `cutoffMillis`, a page of at most `limit`. A read, without the permit. */
+    /** Rows stored as active and last seen before `cutoffMillis`, a page of at most `limit`. A read: no permit. */
     readonly findStale: (
       kind: PresenceKind,
       cutoffMillis: number,

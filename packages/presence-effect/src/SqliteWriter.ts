@@ -186,7 +186,10 @@ export const make = (
             })
           })
           const refused = (error: LaneOverflow | PermitTimeout | WriterClosed) =>
-            Effect.zipRight(Effect.sync(() => journal.failed(error)), Effect.fail(error))
+            Effect.zipRight(
+              Effect.sync(() => journal.failed(error)),
+              Effect.fail(error)
+            )
           const granted = Effect.catchAll(lanes.whenGranted(lane.lane)(start), refused)
           yield* restore(Effect.timeoutOption(granted, acquireMillis))
           // Asked of the body, not of the race: a grant in the instant of the timeout has begun.
@@ -213,8 +216,8 @@ export const make = (
       Effect.gen(function* () {
         state = "draining"
         yield* lanes.close
-        // Finalizers are uninterruptible; without `interruptible` the timeout would wait for the engine. It stands inside:
-        // outside, a fiber that was interrupted, which is how programs end, would not wait at all.
+        // Finalizers are uninterruptible; without `interruptible` the timeout would wait for the engine. It stands
+        // inside: outside, a fiber that was interrupted, which is how programs end, would not wait at all.
         yield* Effect.timeoutOption(Effect.interruptible(lanes.awaitFree), longestHoldMillis)
         attempts.abandonRunning()
         yield* Scope.close(bodies, Exit.void)

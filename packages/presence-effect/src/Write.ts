@@ -108,7 +108,7 @@ export const empty: Write<void> = make([], undefined, () => Either.void)
  * @example
  * import * as Write from "presence-effect/Write"
  *
- * const rename = Write.statement("UPDATE Machine SET metadata = ? WHERE id = ? AND metadataVersion = ?", ["m", "id", 3], {
+ * const rename = Write.statement("UPDATE Machine SET metadata = ? WHERE id = ? AND version = ?", ["m", "id", 3], {
  *   changes: 1
  * })
  *
@@ -150,10 +150,8 @@ export const decodeRows: {
 export const map: {
   <A, B>(f: (a: A) => B): (self: Write<A>) => Write<B>
   <A, B>(self: Write<A>, f: (a: A) => B): Write<B>
-} = dual(
-  2,
-  <A, B>(self: Write<A>, f: (a: A) => B): Write<B> =>
-    make(self.statements, self.durability, (results) => Either.map(self.decode(results), f))
+} = dual(2, <A, B>(self: Write<A>, f: (a: A) => B): Write<B> =>
+  make(self.statements, self.durability, (results) => Either.map(self.decode(results), f))
 )
 
 /**
@@ -166,15 +164,13 @@ export const map: {
 export const zip: {
   <B>(that: Write<B>): <A>(self: Write<A>) => Write<readonly [A, B]>
   <A, B>(self: Write<A>, that: Write<B>): Write<readonly [A, B]>
-} = dual(
-  2,
-  <A, B>(self: Write<A>, that: Write<B>): Write<readonly [A, B]> =>
-    make([...self.statements, ...that.statements], stricter(self.durability, that.durability), (results) =>
-      Either.all([
-        self.decode(results.slice(0, self.statements.length)),
-        that.decode(results.slice(self.statements.length))
-      ])
-    )
+} = dual(2, <A, B>(self: Write<A>, that: Write<B>): Write<readonly [A, B]> =>
+  make([...self.statements, ...that.statements], stricter(self.durability, that.durability), (results) =>
+    Either.all([
+      self.decode(results.slice(0, self.statements.length)),
+      that.decode(results.slice(self.statements.length))
+    ])
+  )
 )
 
 /**

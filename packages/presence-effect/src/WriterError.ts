@@ -103,8 +103,8 @@ export class WriteUnconfirmed extends Schema.TaggedError<WriteUnconfirmed>("pres
   "WriteUnconfirmed",
   {
     lane: Lane,
-    /** Which promise ran out, or that the engine's thread died. */
-    reason: Schema.Literal("hold-limit", "deadline", "connection-lost", "closed"),
+    /** The hold took too long, the engine's thread died, or the writer closed meanwhile. */
+    reason: Schema.Literal("hold-limit", "connection-lost", "closed"),
     heldMillis: Millis
   }
 ) {

@@ -149,13 +149,10 @@ export type LaneTerms = Partial<Omit<LanePolicy, "lane">>
 export const withLane: {
   (lane: Lane.Lane, terms: LaneTerms): (self: WriterPolicy) => WriterPolicy
   (self: WriterPolicy, lane: Lane.Lane, terms: LaneTerms): WriterPolicy
-} = dual(
-  3,
-  (self: WriterPolicy, lane: Lane.Lane, terms: LaneTerms): WriterPolicy => ({
-    ...self,
-    lanes: self.lanes.map((policy) => (policy.lane === lane ? { ...policy, ...terms } : policy))
-  })
-)
+} = dual(3, (self: WriterPolicy, lane: Lane.Lane, terms: LaneTerms): WriterPolicy => ({
+  ...self,
+  lanes: self.lanes.map((policy) => (policy.lane === lane ? { ...policy, ...terms } : policy))
+}))
 
 /**
  * Adds a lane, served right before the lane `before`, or last.

@@ -407,38 +407,36 @@ describe("SqliteWriter", () => {
   )
 
   it.effect("shows in its metrics who waits and who is refused, whatever waits and however it leaves", () =>
-    withWriter(
-      { policy: WriterPolicy.withLane(WriterPolicy.defaults, Lane.data, { capacity: 2 }) },
-      (writer, engine) =>
-        Effect.gen(function* () {
-          const depth = Effect.map(Metric.value(PresenceMetrics.queueDepth(Lane.data)), ({ value }) => value)
-          const count = (outcome: string) =>
-            Effect.map(Metric.value(PresenceMetrics.writes(Lane.data, outcome)), (state) => state.count)
-          const overflows = yield* count("LaneOverflow")
-          const timeouts = yield* count("PermitTimeout")
-          engine.stall()
-          yield* Effect.fork(Effect.ignore(writer.write(Lane.presence, one("holder"))))
-          yield* settle
-          const write = yield* Effect.fork(Effect.flip(writer.write(Lane.data, one("late"))))
-          yield* settle
-          assert.strictEqual(yield* depth, 1)
-          const opaque = yield* Effect.fork(Effect.flip(writer.withPermit(Lane.data)(Effect.void)))
-          yield* settle
-          assert.strictEqual(yield* depth, 2)
-          yield* Effect.flip(writer.withPermit(Lane.data)(Effect.void))
-          yield* Effect.flip(writer.write(Lane.data, one("refused")))
-          assert.strictEqual((yield* count("LaneOverflow")) - overflows, 2)
-          yield* TestClock.adjust("1500 millis")
-          yield* Fiber.join(write)
-          yield* Fiber.join(opaque)
-          assert.strictEqual(yield* depth, 0)
-          assert.strictEqual((yield* count("PermitTimeout")) - timeouts, 2)
-          const gone = yield* Effect.fork(writer.withPermit(Lane.data)(Effect.void))
-          yield* settle
-          assert.strictEqual(yield* depth, 1)
-          yield* Fiber.interrupt(gone)
-          assert.strictEqual(yield* depth, 0)
-        }).pipe(Effect.ensuring(Effect.sync(engine.resume)))
+    withWriter({ policy: WriterPolicy.withLane(WriterPolicy.defaults, Lane.data, { capacity: 2 }) }, (writer, engine) =>
+      Effect.gen(function* () {
+        const depth = Effect.map(Metric.value(PresenceMetrics.queueDepth(Lane.data)), ({ value }) => value)
+        const count = (outcome: string) =>
+          Effect.map(Metric.value(PresenceMetrics.writes(Lane.data, outcome)), (state) => state.count)
+        const overflows = yield* count("LaneOverflow")
+        const timeouts = yield* count("PermitTimeout")
+        engine.stall()
+        yield* Effect.fork(Effect.ignore(writer.write(Lane.presence, one("holder"))))
+        yield* settle
+        const write = yield* Effect.fork(Effect.flip(writer.write(Lane.data, one("late"))))
+        yield* settle
+        assert.strictEqual(yield* depth, 1)
+        const opaque = yield* Effect.fork(Effect.flip(writer.withPermit(Lane.data)(Effect.void)))
+        yield* settle
+        assert.strictEqual(yield* depth, 2)
+        yield* Effect.flip(writer.withPermit(Lane.data)(Effect.void))
+        yield* Effect.flip(writer.write(Lane.data, one("refused")))
+        assert.strictEqual((yield* count("LaneOverflow")) - overflows, 2)
+        yield* TestClock.adjust("1500 millis")
+        yield* Fiber.join(write)
+        yield* Fiber.join(opaque)
+        assert.strictEqual(yield* depth, 0)
+        assert.strictEqual((yield* count("PermitTimeout")) - timeouts, 2)
+        const gone = yield* Effect.fork(writer.withPermit(Lane.data)(Effect.void))
+        yield* settle
+        assert.strictEqual(yield* depth, 1)
+        yield* Fiber.interrupt(gone)
+        assert.strictEqual(yield* depth, 0)
+      }).pipe(Effect.ensuring(Effect.sync(engine.resume)))
     )
   )
 

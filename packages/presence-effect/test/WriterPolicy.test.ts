@@ -246,3 +246,11 @@ describe("WriterPolicy", () => {
     )
   })
 })
+
+describe("termsOf", () => {
+  it("finds the terms of a lane, and names the lanes that exist when there is no such lane", () => {
+    const resolved = Either.getOrThrow(WriterPolicy.resolve(WriterPolicy.defaults))
+    assert.strictEqual(WriterPolicy.termsOf(resolved, Lane.presence).capacity, 4)
+    assert.throws(() => WriterPolicy.termsOf(resolved, Lane.make("replication")), RangeError, /only control, data/)
+  })
+})

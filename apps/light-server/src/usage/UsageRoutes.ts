@@ -3,20 +3,15 @@
  *
  * @since 0.1.0
  */
-import { Effect, Either, Layer } from "effect"
+import { Effect, Layer } from "effect"
 import { InvalidInput } from "../http/Failure.ts"
 import { HttpApp } from "../http/HttpApp.ts"
 import { UsageLog } from "./UsageLog.ts"
 import { type Period, UsageQuery } from "./UsageQuery.ts"
 import * as UsageReport from "./UsageReport.ts"
 
-/** Over HTTP a report is always about a session. */
-const decode = (body: unknown): Effect.Effect<UsageReport.UsageReport, InvalidInput> => {
-  const decoded = UsageReport.decode(body)
-  return Either.isRight(decoded) && decoded.right.sessionId !== undefined
-    ? Effect.succeed(decoded.right)
-    : Effect.fail(new InvalidInput({ error: "Invalid parameters" }))
-}
+const decode = (body: unknown): Effect.Effect<UsageReport.UsageReport, InvalidInput> =>
+  Effect.mapError(UsageReport.decode(body), () => new InvalidInput({ error: "Invalid parameters" }))
 
 const totalOf = (usage: ReadonlyArray<Period>) => usage.reduce((total, { reportCount }) => total + reportCount, 0)
 

@@ -58,6 +58,13 @@ const whole = {
   AccountAuthRequest: [1, 1, {}]
 }
 
+/** More than one step of an import. */
+const manyMessages = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+  INSERT INTO SessionMessage SELECT 'x' || i, 's1', NULL, i, '{}', 1, 1 FROM n`
+
+const failureOf = (imported: ReturnType<typeof importInto>): Effect.Effect<DatabaseImport.ImportError> =>
+  Effect.flip(Effect.flatMap(imported, () => Effect.dieMessage("imported, although it should not be")))
+
 /** Fails unless the import fails with `tag`, leaves no database, and leaves the source byte for byte. */
 const refuses = (
   box: FixtureBox.FixtureBox,
@@ -69,7 +76,7 @@ const refuses = (
     const directory = yield* target
     const bytes = box.bytes()
     const files = box.files()
-    const error = yield* Effect.flip(importInto(directory, box, options))
+    const error = yield* failureOf(importInto(directory, box, options))
     assert.strictEqual(error._tag, tag, error.message)
     for (const mention of mentions) assert.include(error.message, mention)
     assert.deepStrictEqual(fs.existsSync(directory) ? fs.readdirSync(directory) : [], [])
@@ -191,6 +198,25 @@ describe("DatabaseImport", () => {
         assert.isTrue(log.equals(fs.readFileSync(`${box.filename}-wal`)))
       })
     )
+
+    it.scopedLive("comes over as it was when the import began, although somebody writes to it meanwhile", () =>
+      Effect.gen(function* () {
+        const box = yield* FixtureBox.make("integers")
+        box.exec(`PRAGMA journal_mode = WAL; ${manyMessages}`)
+        const writer = new Sqlite(box.filename)
+        const directory = yield* TemporaryDirectory.make
+        // Told at the first pause of the import, which is among the messages; changes are read after them.
+        yield* Effect.acquireRelease(
+          Effect.sync(() =>
+            fs.watch(directory, () => writer.open && writer.exec("DELETE FROM AccountChange; DELETE FROM RepeatKey"))
+          ),
+          (watcher) => Effect.sync(() => (watcher.close(), writer.close()))
+        )
+        const report = yield* importInto(directory, box)
+        assert.deepStrictEqual(countsOf(report), { ...whole, SessionMessage: [5005, 5005, {}] })
+        assert.deepStrictEqual(box.all("SELECT count(*) AS n FROM AccountChange"), [{ n: 0 }])
+      })
+    )
   })
 
   describe("a source it does not understand", () => {
@@ -257,8 +283,7 @@ describe("DatabaseImport", () => {
     it.scopedLive("leaves nothing when it is interrupted", () =>
       Effect.gen(function* () {
         const box = yield* FixtureBox.make("integers")
-        box.exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
-          INSERT INTO SessionMessage SELECT 'x' || i, 's1', NULL, i, '{}', 1, 1 FROM n`)
+        box.exec(manyMessages)
         const directory = yield* TemporaryDirectory.make
         const begun = yield* Deferred.make<void>()
         // Told at the first pause of the import, which is among the messages.
@@ -293,7 +318,7 @@ describe("DatabaseImport", () => {
         const box = yield* FixtureBox.make("integers")
         const directory = yield* TemporaryDirectory.make
         fs.writeFileSync(path.join(directory, name), "mine")
-        const error = yield* Effect.flip(importInto(directory, box))
+        const error = yield* failureOf(importInto(directory, box))
         assert.strictEqual(error._tag, "ImportTargetRefused")
         assert.include(error.message, name)
         assert.strictEqual(fs.readFileSync(path.join(directory, name), "utf8"), "mine")
@@ -319,7 +344,7 @@ describe("DatabaseImport", () => {
           (sqlite) => Effect.sync(() => sqlite.close())
         )
         holder.exec("CREATE TABLE half (id); BEGIN IMMEDIATE")
-        const error = yield* Effect.flip(importInto(directory, box))
+        const error = yield* failureOf(importInto(directory, box))
         assert.include(error.message, "another import into it is under way")
         assert.deepStrictEqual(holder.prepare("SELECT * FROM half").all(), [])
       })
@@ -328,7 +353,7 @@ describe("DatabaseImport", () => {
     it.scoped("is refused when it is no directory", () =>
       Effect.gen(function* () {
         const box = yield* FixtureBox.make("integers")
-        const error = yield* Effect.flip(importInto(box.filename, box))
+        const error = yield* failureOf(importInto(box.filename, box))
         assert.strictEqual(error._tag, "ImportTargetRefused")
       })
     )

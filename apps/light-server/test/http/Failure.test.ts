@@ -13,7 +13,7 @@ const samples: { readonly [Tag in Failure.Failure["_tag"]]: Extract<Failure.Fail
   LaneOverflow: new WriterError.LaneOverflow({ lane, waiterCount: 1, capacity: 1 }),
   PermitTimeout: new WriterError.PermitTimeout({ lane, waitedMillis: 1 }),
   DatabaseBusy: new WriterError.DatabaseBusy({ lane, code: "SQLITE_BUSY", attempts: 2 }),
-  WriteUnconfirmed: new WriterError.WriteUnconfirmed({ lane, reason: "deadline", heldMillis: 1 }),
+  WriteUnconfirmed: new WriterError.WriteUnconfirmed({ lane, reason: "hold-limit", heldMillis: 1 }),
   WriteConflict: new WriterError.WriteConflict({ lane, statement: 0, expected: 1, changed: 0 }),
   WriteRejected: new WriterError.WriteRejected(engine),
   WriteUndecodable: new WriterError.WriteUndecodable({ lane, detail: "detail" }),

@@ -124,7 +124,7 @@ describe("MachineRoutes", () => {
 
     for (const error of [
       new DatabaseBusy({ lane: Lane.control, code: "SQLITE_BUSY", attempts: 3 }),
-      new WriteUnconfirmed({ lane: Lane.control, reason: "deadline", heldMillis: 500 })
+      new WriteUnconfirmed({ lane: Lane.control, reason: "hold-limit", heldMillis: 500 })
     ]) {
       it.scoped(`answers 503 with Retry-After, and never a stale row, on ${error._tag}`, () =>
         Effect.gen(function* () {

@@ -21,9 +21,9 @@ const draft = (sessionId: string, localId = "", accountId = "a1") =>
 const oneTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1)
 
 describe("MessageStore", () => {
-  it("writes a message with five statements in one write, with a local id and without", () => {
+  it("writes a message with four statements in one write, with a local id and without", () => {
     for (const localId of ["", "l1"]) {
-      assert.strictEqual(MessageStore.appendWrite(draft("s1", localId)).statements.length, 5)
+      assert.strictEqual(MessageStore.appendWrite(draft("s1", localId)).statements.length, 4)
     }
   })
 

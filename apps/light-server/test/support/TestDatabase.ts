@@ -33,6 +33,8 @@ export class TestDatabase extends Context.Tag("test/TestDatabase")<
     nextWrite:
       | { readonly _tag: "Fail"; readonly error: WriterError }
       | { readonly _tag: "Before"; readonly run: () => void }
+      /** It is committed, and the caller does not learn it. */
+      | { readonly _tag: "Lost"; readonly error: WriterError }
       | undefined
     /** What the next read fails with. Cleared by it. */
     nextReadFailure: DatabaseReader.ReadFailed | undefined
@@ -107,7 +109,8 @@ const makeWriter = Effect.map(TestDatabase, (database): SqliteWriter["Type"] => 
       database.nextWrite = undefined
       if (next?._tag === "Fail") return Effect.fail(next.error)
       if (next?._tag === "Before") next.run()
-      return commit(database.sqlite, lane, write)
+      const committed = commit(database.sqlite, lane, write)
+      return next?._tag === "Lost" ? Effect.zipRight(committed, Effect.fail(next.error)) : committed
     })
   const unused = () => Effect.dieMessage("not used by the server")
   return {

@@ -181,8 +181,18 @@ describe("UsageRoutes", () => {
     }).pipe(Effect.provide(layerWith()))
   )
 
+  it.scoped("stores a report without a session, one row per account and key", () =>
+    Effect.gen(function* () {
+      const database = yield* twoSessions
+      for (const total of [1, 2]) {
+        const response = yield* post("a1", { ...report, sessionId: undefined, tokens: { total } })
+        assert.strictEqual(response.statusCode, 200)
+      }
+      assert.strictEqual(reports(database).length, 1)
+    }).pipe(Effect.provide(layerWith()))
+  )
+
   for (const [what, payload, status, error] of [
-    ["no session", { ...report, sessionId: undefined }, 400, "Invalid parameters"],
     ["no key", { ...report, key: undefined }, 400, "Invalid parameters"],
     ["no tokens", { ...report, tokens: undefined }, 400, "Invalid parameters"],
     ["a list", [], 400, "Invalid parameters"],

@@ -84,9 +84,7 @@ export const make = (house: {
 
   const unconfirmed = (attempt: Attempt, reason: WriteUnconfirmed["reason"]) =>
     attempt.settle(
-      Effect.fail(
-        new WriteUnconfirmed({ lane: attempt.lane, reason, heldMillis: deadlines.now() - attempt.grantedAt })
-      )
+      Effect.fail(new WriteUnconfirmed({ lane: attempt.lane, reason, heldMillis: deadlines.now() - attempt.grantedAt }))
     )
 
   const failWith = (attempt: Attempt, fault: EngineFault, heldMillis: number) => {

@@ -35,8 +35,10 @@ export const make = (policy: ResolvedPolicy, clock: Clock.Clock): WriterJournal 
   const wait = lazily((lane) => PresenceMetrics.waitSeconds(lane))
   const hold = lazily((lane) => PresenceMetrics.holdSeconds(lane))
   const outcomes = lazily(PresenceMetrics.writes)
-  const update = (metric: { readonly unsafeUpdate: (value: number, tags: ReadonlyArray<never>) => void }, value: number) =>
-    metric.unsafeUpdate(value, [])
+  const update = (
+    metric: { readonly unsafeUpdate: (value: number, tags: ReadonlyArray<never>) => void },
+    value: number
+  ) => metric.unsafeUpdate(value, [])
 
   let holder: ReturnType<WriterJournal["holder"]>
   let lastCommitMillis: number | undefined

@@ -11,8 +11,9 @@ import * as fs from "node:fs/promises"
 import { EngineFault, type FileIdentity } from "../SqliteConnection.ts"
 
 const statOf = (path: string) =>
-  Effect.tryPromise(() => fs.stat(path)).pipe(
-    Effect.map(({ dev, ino, size }) => ({ identity: `${dev}:${ino}`, bytes: size })),
+  // An inode may be larger than a number holds exactly.
+  Effect.tryPromise(() => fs.stat(path, { bigint: true })).pipe(
+    Effect.map(({ dev, ino, size }) => ({ identity: `${dev}:${ino}`, bytes: Number(size) })),
     Effect.catchAll(({ error }) =>
       error instanceof Error && "code" in error && error.code === "ENOENT"
         ? Effect.succeed({ identity: undefined, bytes: 0 })

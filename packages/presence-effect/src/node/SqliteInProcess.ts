@@ -35,9 +35,7 @@ const orFault = <A extends object>(reply: A | Engine.Fault): Effect.Effect<A, En
  * @category constructors
  * @since 0.1.0
  */
-export const make = (
-  options: SqliteOptions
-): Effect.Effect<SqliteConnection["Type"], EngineFault, Scope.Scope> =>
+export const make = (options: SqliteOptions): Effect.Effect<SqliteConnection["Type"], EngineFault, Scope.Scope> =>
   Effect.gen(function* () {
     const engine = yield* openEngine(options)
     const copier = yield* openEngine(options)

@@ -33,7 +33,7 @@ import type { Reply, Request } from "./sqliteThreadProtocol.ts"
  * @since 0.1.0
  */
 export interface SqliteThreadOptions extends SqliteOptions {
-  /** Delay before a dead thread is started again. Doubles with each death in a row, up to `restartDelayMax`. Default 50 ms. */
+  /** Delay until a dead thread is replaced, doubled by each death in a row up to `restartDelayMax`. Default 50 ms. */
   readonly restartDelay?: Duration.DurationInput
   /** Default 5 s. */
   readonly restartDelayMax?: Duration.DurationInput
@@ -49,12 +49,73 @@ const entry = new URL(
 
 const lost = (detail: string, phase: EngineFault["phase"]) => new EngineFault({ code: "LOST", detail, phase })
 
-/** A request that cannot be cloned has not left. Whatever else fails died with its thread, and nobody knows how far it came. */
+/** What cannot be cloned has not left. Any other failure is the death of the thread: nobody knows how far it came. */
 const unsent = (cause: Cause.Cause<WorkerError>): EngineFault | undefined => {
   const error = Option.getOrUndefined(Cause.failureOption(cause))
   if (error?.reason !== "send") return undefined
   return new EngineFault({ code: "SQLITE_MISUSE", detail: String(error.cause), phase: "queued" })
 }
+
+type Live = Worker.Worker<Request, Reply>
+
+const ask = (name: string, thread: Live, request: Request) =>
+  thread.executeEffect(request).pipe(
+    Effect.catchAllCause((cause) => Effect.fail(unsent(cause) ?? lost(`the ${name} thread died`, "commit"))),
+    Effect.flatMap((reply) =>
+      typeof reply === "object" && Engine.isFault(reply)
+        ? Effect.fail(new EngineFault(reply))
+        : Effect.succeed(reply as Exclude<Reply, Engine.Fault>)
+    )
+  )
+
+/** The thread that can be asked now. */
+interface Current {
+  thread: Live | undefined
+}
+
+/** Starts a thread in the scope around it; succeeds with a deferred that is done when the thread is. */
+const start = (
+  name: string,
+  options: SqliteThreadOptions,
+  current: Current
+): Effect.Effect<Deferred.Deferred<string>, EngineFault, Scope.Scope> =>
+  Effect.gen(function* () {
+    const died = yield* Deferred.make<string>()
+    let opened: Live | undefined
+    const end = (reason: string) => {
+      // At once, before anybody can send into a thread that is gone. Its successor may be up by then: a thread that is
+      // stuck in the disk is given up after a while, and ends later.
+      if (current.thread === opened) current.thread = undefined
+      Deferred.unsafeDone(died, Effect.succeed(reason))
+    }
+    const spawn = () => {
+      try {
+        const thread = new WorkerThreads.Worker(entry, { name })
+        thread.once("error", (error) => end(String(error)))
+        thread.once("exit", (code) => end(`exit code ${code}`))
+        options.onSpawn?.(thread)
+        return thread
+      } catch (cause) {
+        // The platform waits for ever for a thread that was never created.
+        end(String(cause))
+        throw cause
+      }
+    }
+    const opening = Effect.gen(function* () {
+      const manager = yield* Worker.WorkerManager
+      const thread = yield* manager.spawn<Request, Reply, never>({})
+      yield* retryBusyOpen(options)(ask(name, thread, { _tag: "Open", options: engineOptions(options) }))
+      current.thread = opened = thread
+    }).pipe(
+      Effect.catchTag("WorkerError", (error) => Effect.fail(lost(`the ${name} thread: ${error.message}`, "queued"))),
+      Effect.provide(NodeWorker.layer(spawn))
+    )
+    yield* Effect.raceFirst(
+      opening,
+      Effect.flatMap(Deferred.await(died), (reason) => Effect.fail(lost(`the ${name} thread: ${reason}`, "queued")))
+    )
+    return died
+  })
 
 /** One thread that is started anew whenever it dies, until the scope closes. */
 interface Thread {
@@ -62,66 +123,16 @@ interface Thread {
   readonly call: (request: Request) => Effect.Effect<Exclude<Reply, Engine.Fault>, EngineFault>
 }
 
-type Live = Worker.Worker<Request, Reply>
-
 const makeThread = (name: string, options: SqliteThreadOptions): Effect.Effect<Thread, EngineFault, Scope.Scope> =>
   Effect.gen(function* () {
-    let current: Live | undefined
+    const current: Current = { thread: undefined }
     const restartDelayMillis = Duration.toMillis(options.restartDelay ?? "50 millis")
     const restartDelayMaxMillis = Duration.toMillis(options.restartDelayMax ?? "5 seconds")
-
-    const ask = (thread: Live, request: Request) =>
-      thread.executeEffect(request).pipe(
-        Effect.catchAllCause((cause) => Effect.fail(unsent(cause) ?? lost(`the ${name} thread died`, "commit"))),
-        Effect.flatMap((reply) =>
-          typeof reply === "object" && Engine.isFault(reply)
-            ? Effect.fail(new EngineFault(reply))
-            : Effect.succeed(reply as Exclude<Reply, Engine.Fault>)
-        )
-      )
-
-    /** Starts a thread in the scope around it; succeeds with a deferred that is done when the thread is. */
-    const start = Effect.gen(function* () {
-      const died = yield* Deferred.make<string>()
-      let opened: Live | undefined
-      const end = (reason: string) => {
-        // At once, before anybody can send into a thread that is gone. Its successor may be up by then: a thread that
-        // is stuck in the disk is given up after a while, and ends later.
-        if (current === opened) current = undefined
-        Deferred.unsafeDone(died, Effect.succeed(reason))
-      }
-      const spawn = () => {
-        try {
-          const thread = new WorkerThreads.Worker(entry, { name })
-          thread.once("error", (error) => end(String(error)))
-          thread.once("exit", (code) => end(`exit code ${code}`))
-          options.onSpawn?.(thread)
-          return thread
-        } catch (cause) {
-          // The platform waits for ever for a thread that was never created.
-          end(String(cause))
-          throw cause
-        }
-      }
-      const opening = Effect.gen(function* () {
-        const manager = yield* Worker.WorkerManager
-        const thread = yield* manager.spawn<Request, Reply, never>({})
-        yield* retryBusyOpen(options)(ask(thread, { _tag: "Open", options: engineOptions(options) }))
-        current = opened = thread
-      }).pipe(
-        Effect.catchTag("WorkerError", (error) => Effect.fail(lost(`the ${name} thread: ${error.message}`, "queued"))),
-        Effect.provide(NodeWorker.layer(spawn))
-      )
-      yield* Effect.raceFirst(
-        opening,
-        Effect.flatMap(Deferred.await(died), (reason) => Effect.fail(lost(`the ${name} thread: ${reason}`, "queued")))
-      )
-      return died
-    })
+    const startOne = start(name, options, current)
 
     const lifetime = yield* Effect.scope
     const firstScope = yield* Scope.fork(lifetime, ExecutionStrategy.sequential)
-    let died = yield* Scope.extend(start, firstScope)
+    let died = yield* Scope.extend(startOne, firstScope)
     let scope = firstScope
 
     const supervise = Effect.gen(function* () {
@@ -135,7 +146,7 @@ const makeThread = (name: string, options: SqliteThreadOptions): Effect.Effect<T
           yield* Effect.logWarning(`the ${name} thread ended (${reason}), starting another in ${delay} ms`)
           yield* Effect.sleep(delay)
           scope = yield* Scope.fork(lifetime, ExecutionStrategy.sequential)
-          const started = yield* Effect.either(Scope.extend(start, scope))
+          const started = yield* Effect.either(Scope.extend(startOne, scope))
           if (started._tag === "Right") {
             died = started.right
             isUp = true
@@ -154,9 +165,9 @@ const makeThread = (name: string, options: SqliteThreadOptions): Effect.Effect<T
     return {
       call: (request) =>
         Effect.suspend(() =>
-          current === undefined
+          current.thread === undefined
             ? Effect.fail(lost(`the ${name} thread is being started again`, "queued"))
-            : ask(current, request)
+            : ask(name, current.thread, request)
         )
     }
   })
@@ -169,15 +180,10 @@ const makeThread = (name: string, options: SqliteThreadOptions): Effect.Effect<T
  * @category constructors
  * @since 0.1.0
  */
-export const make = (
-  options: SqliteThreadOptions
-): Effect.Effect<SqliteConnection["Type"], EngineFault, Scope.Scope> =>
+export const make = (options: SqliteThreadOptions): Effect.Effect<SqliteConnection["Type"], EngineFault, Scope.Scope> =>
   Effect.gen(function* () {
     const [writer, copier] = yield* Effect.all(
-      [
-        makeThread("sqlite-writer", options),
-        makeThread("sqlite-log-copier", { ...options, onSpawn: () => undefined })
-      ],
+      [makeThread("sqlite-writer", options), makeThread("sqlite-log-copier", { ...options, onSpawn: () => undefined })],
       { concurrency: 2 }
     )
     return SqliteConnection.of({

@@ -68,9 +68,7 @@ const faultOf = (cause: unknown, phase: Fault["phase"]): Fault =>
 
 /** Answers that concern the statement alone. After any other the transaction may be gone. */
 const isStatementsOwn = ({ code }: Fault): boolean =>
-  code === "CONFLICT" ||
-  code === "SQLITE_ERROR" ||
-  /^SQLITE_(CONSTRAINT|MISMATCH|RANGE|TOOBIG|MISUSE|AUTH)/.test(code)
+  code === "CONFLICT" || code === "SQLITE_ERROR" || /^SQLITE_(CONSTRAINT|MISMATCH|RANGE|TOOBIG|MISUSE|AUTH)/.test(code)
 
 /** Caused by one write of a group, a deferred constraint that fails the commit included. */
 const isOneWrites = (fault: Fault): boolean => fault.phase === "statement" || isStatementsOwn(fault)

@@ -26,6 +26,4 @@ const runner = WorkerRunner.layer((request: Request) => Effect.sync(() => answer
 
 const closing = Layer.scopedDiscard(Effect.addFinalizer(() => Effect.sync(() => engine?.close())))
 
-NodeRuntime.runMain(
-  WorkerRunner.launch(Layer.mergeAll(runner, closing).pipe(Layer.provide(NodeWorkerRunner.layer)))
-)
+NodeRuntime.runMain(WorkerRunner.launch(Layer.mergeAll(runner, closing).pipe(Layer.provide(NodeWorkerRunner.layer))))

@@ -47,11 +47,12 @@ export const hold = (filename: string): Effect.Effect<void, ForeignLockFailed, S
         let detail = ""
         child.stderr.on("data", (chunk) => (detail += String(chunk)))
         child.stdout.once("data", () => resume(Effect.succeed(child)))
+        child.once("error", (error) => resume(Effect.fail(new ForeignLockFailed({ detail: String(error) }))))
         child.once("exit", () => resume(Effect.fail(new ForeignLockFailed({ detail }))))
       }),
       (child) =>
         Effect.async<void>((resume) => {
-          if (child.exitCode !== null) return resume(Effect.void)
+          if (child.exitCode !== null || child.signalCode !== null) return resume(Effect.void)
           child.once("exit", () => resume(Effect.void))
           child.stdin?.end()
         })

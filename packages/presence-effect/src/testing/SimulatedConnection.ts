@@ -122,9 +122,7 @@ export const make = (options: SimulatedOptions = {}): Effect.Effect<SimulatedCon
     )
 
     const refusal = (): EngineFault | undefined =>
-      isLocked
-        ? new EngineFault({ code: "SQLITE_BUSY", detail: "database is locked", phase: "begin" })
-        : faults.shift()
+      isLocked ? new EngineFault({ code: "SQLITE_BUSY", detail: "database is locked", phase: "begin" }) : faults.shift()
 
     const connection = SqliteConnection.of({
       run: (group, durability) =>

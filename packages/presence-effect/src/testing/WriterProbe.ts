@@ -50,11 +50,7 @@ export const make: Effect.Effect<WriterProbe> = Effect.sync(() => {
     Effect.zipRight(
       note("called", lane, statements),
       Effect.onExit(self, (exit) =>
-        note(
-          Exit.isSuccess(exit) ? "answered" : Exit.isInterrupted(exit) ? "interrupted" : "failed",
-          lane,
-          statements
-        )
+        note(Exit.isSuccess(exit) ? "answered" : Exit.isInterrupted(exit) ? "interrupted" : "failed", lane, statements)
       )
     )
   return {

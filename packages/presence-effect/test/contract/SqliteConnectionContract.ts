@@ -113,8 +113,19 @@ export const suite = (
   it.scopedLive("refuses a write that steers the transaction or the connection", () =>
     Effect.gen(function* () {
       const { connection, filename } = yield* open
-      const commented = ["/* so */ COMMIT", "-- so\r\n ROLLBACK", ";;END", "/**/ -- so\n/* a\nb */pragma foreign_keys = OFF"]
-      for (const sql of ["COMMIT", " rollback", "PRAGMA foreign_keys = OFF", "ATTACH ':memory:' AS other", ...commented]) {
+      const commented = [
+        "/* so */ COMMIT",
+        "-- so\r\n ROLLBACK",
+        ";;END",
+        "/**/ -- so\n/* a\nb */pragma foreign_keys = OFF"
+      ]
+      for (const sql of [
+        "COMMIT",
+        " rollback",
+        "PRAGMA foreign_keys = OFF",
+        "ATTACH ':memory:' AS other",
+        ...commented
+      ]) {
         assert.deepStrictEqual(tags(yield* connection.run([[insert(1), statement(sql)]], "power-loss")), [
           "SQLITE_MISUSE"
         ])
