@@ -51,7 +51,7 @@ export const layer: Layer.Layer<never, never, HttpApp | AccountSettings | Settin
         app.get("/v1/features", { config: { limitedAs: "auth" } }, () => ({ features }))
       })
       yield* http.register((app) => {
-        app.addHook("preHandler", http.authenticate)
+        app.addHook("onRequest", http.authenticate)
         app.get("/v1/account/profile", (request, reply) => http.answer(request, reply, profileOf(request.accountId)))
         app.get("/v1/account/settings", (request, reply) =>
           http.answer(request, reply, settings.read(request.accountId))

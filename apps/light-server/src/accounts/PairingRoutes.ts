@@ -40,7 +40,7 @@ export const layer: Layer.Layer<never, never, HttpApp | Pairing> = Layer.effectD
         )
         app.post(
           `${paths[kind]}/response`,
-          { preHandler: http.authenticate, schema: { body: Reply } },
+          { onRequest: http.authenticate, schema: { body: Reply } },
           (request, reply) =>
             http.answer(
               request,

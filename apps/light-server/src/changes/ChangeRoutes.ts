@@ -23,7 +23,7 @@ export const layer: Layer.Layer<never, never, HttpApp | ChangeFeed> = Layer.effe
     const http = yield* HttpApp
     const feed = yield* ChangeFeed
     yield* http.register((app) => {
-      app.addHook("preHandler", http.authenticate)
+      app.addHook("onRequest", http.authenticate)
       app.get("/v2/changes", { schema: { querystring: PageQuery } }, (request, reply) =>
         http.answer(
           request,

@@ -65,7 +65,7 @@ export class HttpApp extends Context.Tag("light-server/HttpApp")<
       reply: Answer.AnyReply,
       effect: Effect.Effect<A, Failure>
     ) => Promise<A | undefined>
-    /** As `preHandler` of a route: sets `request.accountId`, or answers 401 or 429. */
+    /** As `onRequest` of a route, before its body is read: sets `request.accountId`, or answers 401 or 429. */
     readonly authenticate: (request: FastifyRequest, reply: Answer.AnyReply) => Promise<void>
     /** True once the server has begun to close. */
     readonly isDraining: () => boolean

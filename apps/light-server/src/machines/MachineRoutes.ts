@@ -18,7 +18,7 @@ export const layer: Layer.Layer<never, never, HttpApp | MachineRegistry> = Layer
     const http = yield* HttpApp
     const machines = yield* MachineRegistry
     yield* http.register((app) => {
-      app.addHook("preHandler", http.authenticate)
+      app.addHook("onRequest", http.authenticate)
       app.post("/v1/machines", { schema: { body: Registration } }, (request, reply) =>
         http.answer(
           request,

@@ -46,7 +46,7 @@ export const layer: Layer.Layer<never, never, HttpApp | MessageLog> = Layer.effe
     const http = yield* HttpApp
     const messages = yield* MessageLog
     yield* http.register((app) => {
-      app.addHook("preHandler", http.authenticate)
+      app.addHook("onRequest", http.authenticate)
       app.post("/v2/sessions/:id/messages", { schema: { params: SessionParams, body: NewMessage } }, (request, reply) =>
         http.answer(
           request,

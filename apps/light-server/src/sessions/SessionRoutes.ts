@@ -59,7 +59,7 @@ export const layer: Layer.Layer<never, never, HttpApp | SessionRegistry> = Layer
     const http = yield* HttpApp
     const registry = yield* SessionRegistry
     yield* http.register((app) => {
-      app.addHook("preHandler", http.authenticate)
+      app.addHook("onRequest", http.authenticate)
       app.post("/v1/sessions", { schema: { body: Opening } }, (request, reply) =>
         http.answer(
           request,

@@ -24,7 +24,7 @@ export const layer: Layer.Layer<never, never, HttpApp | UsageLog> = Layer.effect
     const http = yield* HttpApp
     const usage = yield* UsageLog
     yield* http.register((app) => {
-      app.addHook("preHandler", http.authenticate)
+      app.addHook("onRequest", http.authenticate)
       app.post("/v2/usage-reports", (request, reply) =>
         http.answer(
           request,

@@ -41,7 +41,7 @@ const layer = (accounts: Layer.Layer<AccountStore>) =>
 const who = Layer.effectDiscard(
   Effect.flatMap(HttpApp.HttpApp, (http) =>
     http.register((app) => {
-      app.get("/who", { preHandler: http.authenticate }, ({ accountId }) => ({ accountId }))
+      app.get("/who", { onRequest: http.authenticate }, ({ accountId }) => ({ accountId }))
     })
   )
 )

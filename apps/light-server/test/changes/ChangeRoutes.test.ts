@@ -28,8 +28,7 @@ const changes = (accountId: string, query = "") =>
     return response.json<Page>()
   })
 
-const linesOf = ({ changes }: Page) =>
-  changes.map(({ cursor, kind, entityId, hint }) => [cursor, kind, entityId, hint])
+const linesOf = ({ changes }: Page) => changes.map(({ cursor, kind, entityId, hint }) => [cursor, kind, entityId, hint])
 
 const addChanges = ({ sqlite }: TestDatabase["Type"], count: number) => {
   const insert = sqlite.prepare(

@@ -160,7 +160,7 @@ describe("HttpApp", () => {
   describe("authenticate", () => {
     const guarded = Effect.flatMap(HttpApp.HttpApp, (http) =>
       http.register((app) => {
-        app.addHook("preHandler", http.authenticate)
+        app.addHook("onRequest", http.authenticate)
         app.get("/me", (request, reply) =>
           http.answer(
             request,

@@ -250,6 +250,15 @@ describe("MachineRoutes", () => {
       }).pipe(Effect.provide(layerWith()))
     )
 
+    it.scoped("asks for the token before it reads the body", () =>
+      Effect.gen(function* () {
+        const { inject } = yield* TestServer
+        const headers = { "content-type": "application/json" }
+        const response = yield* inject({ method: "POST", url: "/v1/machines", headers, payload: "{ no JSON" })
+        assert.deepStrictEqual([response.statusCode, response.json()], [401, { error: "Missing authorization header" }])
+      }).pipe(Effect.provide(layerWith()))
+    )
+
     it.scoped("answers 401 without a token and with a wrong one", () =>
       Effect.gen(function* () {
         const { inject } = yield* TestServer

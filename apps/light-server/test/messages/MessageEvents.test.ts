@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Deferred, Effect, Fiber, Layer } from "effect"
 import * as Lane from "presence-effect/Lane"
 import { DatabaseBusy, PermitTimeout, WriteUnconfirmed } from "presence-effect/WriterError"
 import { ReadFailed } from "../../src/database/DatabaseReader.ts"
@@ -195,7 +195,10 @@ describe("MessageEvents", () => {
       const database = yield* twoSessions
       const server = yield* TestServer
       const sender = yield* server.connect(app("a1"))
-      database.nextWrite = { _tag: "Before", run: () => database.sqlite.exec(`DELETE FROM "Session" WHERE "id" = 's1'`) }
+      database.nextWrite = {
+        _tag: "Before",
+        run: () => database.sqlite.exec(`DELETE FROM "Session" WHERE "id" = 's1'`)
+      }
       const ack = yield* sender.ask("message", { sid: "s1", message: "sealed", localId: "l" })
       assert.deepStrictEqual(ack, { ok: false, error: "session-not-found" })
       assert.deepStrictEqual(database.query(`SELECT "seq" FROM "Account" WHERE "id" = 'a1'`), [{ seq: 0 }])
@@ -244,20 +247,48 @@ describe("MessageEvents", () => {
     }).pipe(Effect.provide(layerWith()))
   )
 
-  it.scoped("refuses what comes faster than one socket may queue", () =>
+  it.scoped("writes messages of one socket one at a time, and refuses those beyond its queue", () =>
     Effect.gen(function* () {
       const database = yield* twoSessions
       const server = yield* TestServer
       const sender = yield* server.connect(app("a1"))
-      const acks = (yield* Effect.forEach(
-        oneTo(150),
-        (index) => sender.ask("message", { sid: "s1", message: "sealed", localId: `l${index}` }),
-        { concurrency: "unbounded" }
-      )) as ReadonlyArray<Ack>
-      const accepted = acks.filter(({ ok }) => ok)
-      assert.isAtLeast(accepted.length, 101)
-      for (const ack of acks) if (!ack.ok) assert.deepStrictEqual<unknown>(ack, { ok: false, error: "internal" })
-      assert.strictEqual(stored(database).length, accepted.length)
+      const gate = yield* Deferred.make<void>()
+      database.nextWrite = { _tag: "After", gate: Deferred.await(gate) }
+      const asked = yield* Effect.fork(
+        Effect.forEach(
+          oneTo(110),
+          (index) => sender.ask("message", { sid: "s1", message: "sealed", localId: `l${index}` }),
+          { concurrency: "unbounded" }
+        )
+      )
+      yield* Effect.yieldNow()
+      yield* sender.flush
+      assert.strictEqual(database.writes.length, 1)
+      yield* Deferred.succeed(gate, undefined)
+      const acks = (yield* Fiber.join(asked)) as ReadonlyArray<Ack>
+      assert.deepStrictEqual(
+        acks.slice(0, 101).map(({ ok, seq, localId }) => ({ ok, seq, localId })),
+        oneTo(101).map((seq) => ({ ok: true, seq, localId: `l${seq}` }))
+      )
+      for (const ack of acks.slice(101)) assert.deepStrictEqual<unknown>(ack, { ok: false, error: "internal" })
+      assert.strictEqual(stored(database).length, 101)
+    }).pipe(Effect.provide(layerWith()))
+  )
+
+  it.scoped("lets the messages of another socket pass one that waits", () =>
+    Effect.gen(function* () {
+      const database = yield* twoSessions
+      const server = yield* TestServer
+      const slow = yield* server.connect(app("a1"))
+      const quick = yield* server.connect(app("a1"))
+      const gate = yield* Deferred.make<void>()
+      database.nextWrite = { _tag: "After", gate: Deferred.await(gate) }
+      const waiting = yield* Effect.fork(slow.ask("message", { sid: "s1", message: "sealed" }))
+      yield* Effect.yieldNow()
+      yield* slow.flush
+      assert.deepInclude((yield* quick.ask("message", { sid: "s1", message: "sealed" })) as Ack, { seq: 1 })
+      yield* Deferred.succeed(gate, undefined)
+      assert.deepInclude((yield* Fiber.join(waiting)) as Ack, { seq: 2 })
     }).pipe(Effect.provide(layerWith()))
   )
 

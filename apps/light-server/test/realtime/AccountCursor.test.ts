@@ -56,9 +56,7 @@ describe("AccountCursor", () => {
       yield* change("a1", { kind: "session", id: "s1" })
       assert.deepStrictEqual(yield* feed, [{ kind: "session", entityId: "s1", cursor: 3, hint, sessionId: "s1" }])
       yield* change("a1", { kind: "session", id: "s1", isGone: true })
-      assert.deepStrictEqual(yield* feed, [
-        { kind: "session", entityId: "s1", cursor: 4, hint: null, sessionId: null }
-      ])
+      assert.deepStrictEqual(yield* feed, [{ kind: "session", entityId: "s1", cursor: 4, hint: null, sessionId: null }])
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 

@@ -170,7 +170,7 @@ describe("PATCH /v2/sessions/:id", () => {
         (replace, writer) =>
           Effect.gen(function* () {
             let current: Current = { version: 0, value: "sealed" }
-            for (let count = 0; count < 8; ) {
+            for (let count = 0; count < 8;) {
               const value = `${current.value},${writer}.${count}`
               const outcome = yield* replace(value, current.version)
               if (outcome.isReplaced) count += 1

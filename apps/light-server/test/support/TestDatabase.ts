@@ -33,6 +33,8 @@ export class TestDatabase extends Context.Tag("test/TestDatabase")<
     nextWrite:
       | { readonly _tag: "Fail"; readonly error: WriterError }
       | { readonly _tag: "Before"; readonly run: () => void }
+      /** It begins when the effect has ended. */
+      | { readonly _tag: "After"; readonly gate: Effect.Effect<void> }
       /** It is committed, and the caller does not learn it. */
       | { readonly _tag: "Lost"; readonly error: WriterError }
       | undefined
@@ -110,6 +112,7 @@ const makeWriter = Effect.map(TestDatabase, (database): SqliteWriter["Type"] => 
       if (next?._tag === "Fail") return Effect.fail(next.error)
       if (next?._tag === "Before") next.run()
       const committed = commit(database.sqlite, lane, write)
+      if (next?._tag === "After") return Effect.zipRight(next.gate, committed)
       return next?._tag === "Lost" ? Effect.zipRight(committed, Effect.fail(next.error)) : committed
     })
   const unused = () => Effect.dieMessage("not used by the server")

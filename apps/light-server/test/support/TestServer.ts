@@ -69,7 +69,9 @@ export const layerOver = <A, E>(
     UsageEvents.layer,
     extra
   ).pipe(
-    Layer.provide(Layer.mergeAll(MachineRegistry.layer, SessionRegistry.layer, MessageLog.layer, ChangeFeed.layer, UsageLog.layer)),
+    Layer.provide(
+      Layer.mergeAll(MachineRegistry.layer, SessionRegistry.layer, MessageLog.layer, ChangeFeed.layer, UsageLog.layer)
+    ),
     Layer.provide(Layer.mergeAll(MachineStore.layer, SessionStore.layer, MessageStore.layer, UsageStore.layer))
   )
   const base = Layer.mergeAll(Emitter.layer, Switchboard.layer, EventRegistry.layer, Ownership.layer(knobs)).pipe(
