@@ -151,10 +151,10 @@ const finish = <W extends ImportedTable.Work>(
   begin: () => W
 ): Effect.Effect<W, DatabaseFault> => {
   const attempt = <A>(run: () => A) =>
-    Effect.catchAll(Effect.try({ try: run, catch: (cause) => cause }), (cause) =>
-      cause instanceof ImportedTable.TargetFault
-        ? DatabaseFile.attempt(target, () => rethrow(cause.cause))
-        : DatabaseFile.attempt(source, () => rethrow(cause))
+    Effect.catchAll(Effect.try(run), ({ error }) =>
+      error instanceof ImportedTable.TargetFault
+        ? DatabaseFile.attempt(target, () => rethrow(error.cause))
+        : DatabaseFile.attempt(source, () => rethrow(error))
     )
   return Effect.acquireUseRelease(
     attempt(begin),

@@ -78,7 +78,8 @@ const columns = `"id", "seq", "content", "localId", "createdAt", "updatedAt"`
 
 const raiseSession = `UPDATE "Session" SET "seq" = "seq" + 1, "updatedAt" = ? WHERE "id" = ? AND "accountId" = ?`
 
-const insertNew = `INSERT INTO "SessionMessage" ("id", "sessionId", "localId", "seq", "content", "createdAt", "updatedAt")
+const insertNew = `INSERT INTO "SessionMessage"
+    ("id", "sessionId", "localId", "seq", "content", "createdAt", "updatedAt")
   SELECT ?, "id", ?, "seq", ?, ?, ? FROM "Session" WHERE "id" = ?
   ON CONFLICT ("sessionId", "localId") DO NOTHING
   RETURNING "seq"`
@@ -86,7 +87,8 @@ const insertNew = `INSERT INTO "SessionMessage" ("id", "sessionId", "localId", "
 const ownSession = `(SELECT "id" FROM "Session" WHERE "id" = ? AND "accountId" = ?)`
 
 const selectByLocalId = `SELECT ${columns}, (
-    SELECT coalesce(max("cursor"), 0) FROM "AccountChange" WHERE "accountId" = ? AND "kind" = 'session' AND "entityId" = ?
+    SELECT coalesce(max("cursor"), 0) FROM "AccountChange"
+    WHERE "accountId" = ? AND "kind" = 'session' AND "entityId" = ?
   ) AS "cursor"
   FROM "SessionMessage" WHERE "sessionId" = ${ownSession} AND "localId" = ?`
 

@@ -98,7 +98,8 @@ const atVersion: { readonly [text in SessionText]: string } = {
 /** More are deleted in several writes, so that nobody waits for one long one. */
 const messagesPerWrite = 1000
 
-const hasMoreMessages = `SELECT 1 AS "more" FROM "SessionMessage" WHERE "sessionId" = ? LIMIT 1 OFFSET ${messagesPerWrite}`
+const hasMoreMessages = `SELECT 1 AS "more" FROM "SessionMessage" WHERE "sessionId" = ?
+  LIMIT 1 OFFSET ${messagesPerWrite}`
 
 const ownSession = `SELECT "id" FROM "Session" WHERE "id" = ? AND "accountId" = ?`
 

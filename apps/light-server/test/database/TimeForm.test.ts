@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import * as DatabaseReader from "../../src/database/DatabaseReader.ts"
 import * as TimeForm from "../../src/database/TimeForm.ts"
 import * as FixtureBox from "../fixtures/FixtureBox.ts"
@@ -32,7 +32,7 @@ describe("TimeForm", () => {
   it.scoped.each(fixtures)("of %s is %s", ([fixture, expected]) =>
     Effect.gen(function* () {
       const reader = readerOf(yield* FixtureBox.make(fixture))
-      const { name } = yield* TimeForm.TimeForm.pipe(Effect.provide(TimeForm.layer), Effect.provide(reader))
+      const { name } = yield* Effect.provide(TimeForm.TimeForm, Layer.provide(TimeForm.layer, reader))
       assert.strictEqual(name, expected)
     })
   )

@@ -357,6 +357,15 @@ describe("HttpApp", () => {
     }).pipe(Effect.provide(App()))
   )
 
+  it.scoped("lets browsers change and delete", () =>
+    Effect.gen(function* () {
+      const headers = { origin: "https://a.example", "access-control-request-method": "PATCH" }
+      const response = yield* inject({ method: "OPTIONS", url: "/v2/sessions/s1", headers })
+      const methods = String(response.headers["access-control-allow-methods"]).split(", ")
+      assert.includeMembers(methods, ["PATCH", "DELETE"])
+    }).pipe(Effect.provide(App({ corsOrigins: ["https://a.example"] })))
+  )
+
   it.scoped("lets browsers of the given origins in, and no others", () =>
     Effect.gen(function* () {
       const allowed = (origin: string) =>

@@ -6,6 +6,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { cuid } from "../../src/database/Ids.ts"
+import * as TimeForm from "../../src/database/TimeForm.ts"
 import * as Message from "../../src/messages/Message.ts"
 import * as MessageStore from "../../src/messages/MessageStore.ts"
 import * as FileDatabase from "../support/FileDatabase.ts"
@@ -99,6 +100,22 @@ describe("MessageStore", () => {
       const lines = query(`SELECT "cursor", "hint" ->> 'lastMessageSeq' AS last FROM "AccountChange"`)
       assert.deepStrictEqual(lines, [{ cursor: 21, last: 21 }])
     }).pipe(Effect.provide(layer))
+  )
+
+  it.scopedLive("writes times as text into a file whose times are text, and reads them back", () =>
+    Effect.gen(function* () {
+      const { query } = yield* prepared
+      const store = yield* MessageStore.MessageStore
+      yield* store.append(draft("s1", "l1"))
+      const text = TimeForm.iso.encode(7)
+      assert.deepStrictEqual(query(`SELECT "createdAt", "updatedAt" FROM "SessionMessage"`), [
+        { createdAt: text, updatedAt: text }
+      ])
+      assert.deepStrictEqual(query(`SELECT "updatedAt" FROM "Session" WHERE "id" = 's1'`), [{ updatedAt: text }])
+      assert.deepStrictEqual(query(`SELECT "changedAt" FROM "AccountChange"`), [{ changedAt: text }])
+      const { messages } = yield* store.page("a1", "s1", { after: 0 }, 5)
+      assert.deepInclude(messages[0], { createdAt: 7, updatedAt: 7 })
+    }).pipe(Effect.provide(layer), Effect.provideService(TimeForm.TimeForm, TimeForm.iso))
   )
 
   it.scopedLive("reads no more than 8 MiB at once, and always one message", () =>

@@ -25,7 +25,8 @@ const sealed = (ciphertext: string | null, expectedVersion: number) => ({ cipher
 
 const versions = (database: Pick<TestDatabase["Type"], "query">) =>
   database.query(
-    `SELECT "metadata", "metadataVersion" AS mv, "agentState", "agentStateVersion" AS sv FROM "Session" WHERE "id" = 's1'`
+    `SELECT "metadata", "metadataVersion" AS mv, "agentState", "agentStateVersion" AS sv
+     FROM "Session" WHERE "id" = 's1'`
   )[0]
 
 const countOf = (database: Pick<TestDatabase["Type"], "query">, table: string) =>

@@ -1,0 +1,205 @@
+/**
+ * Goal: many clients at once lose nothing that they were promised while their
+ * server is killed, stopped and started again under them, and none of them has
+ * to wait long.
+ * Method: agents and apps of many accounts talk with the built server for
+ * `STORM_SECONDS`, and send again what was not answered. The file and the feeds
+ * are compared with what they were told. `STORM_SEED` repeats the moments of a
+ * run.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Fiber, Random } from "effect"
+import * as Client from "../accounts/Client.ts"
+import * as AckLog from "../support/AckLog.ts"
+import * as BuiltServer from "../support/BuiltServer.ts"
+import * as Device from "../support/Device.ts"
+import * as StormCheck from "../support/StormCheck.ts"
+import * as Talker from "../support/Talker.ts"
+
+const seed = Number(process.env["STORM_SEED"] ?? Math.floor(Math.random() * 1_000_000))
+const seconds = Number(process.env["STORM_SECONDS"] ?? 9)
+
+const accountCount = 20
+const sessionsEach = 10
+const beatMillis = 1000
+const backWithinMillis = 10_000
+const shutdownLimitMillis = 10_000
+const controlDeadlineMillis = 2000
+
+/** Nobody talks faster than people and their agents do; what is too fast is tested elsewhere. */
+const environment = {
+  HAPPIER_RATE_LIMIT_AUTH: "0",
+  HAPPIER_RATE_LIMIT_CONTROL: "0",
+  HAPPIER_RATE_LIMIT_READS: "0",
+  HAPPIER_SOCKET_EVENTS_PER_SECOND: "10000",
+  HAPPIER_SOCKET_EVENT_BURST: "10000",
+  HAPPIER_SOCKET_ACCOUNT_EVENTS_PER_SECOND: "100000",
+  HAPPIER_SOCKET_ACCOUNT_EVENT_BURST: "100000"
+}
+
+const ids = (count: number) => Array.from({ length: count }, (_, index) => index)
+
+/** An account with its sessions: an app that watches, and an agent in each session that beats. */
+const openAccount = (url: string, name: string) =>
+  Effect.gen(function* () {
+    const keys = Client.make()
+    const app = yield* Device.login(url, keys)
+    const watcher = Talker.make(name, yield* app.connect({ clientType: "user-scoped" }))
+    const agents = yield* Effect.forEach(ids(sessionsEach), (index) =>
+      Effect.gen(function* () {
+        const device = yield* Device.login(url, keys)
+        const sid = yield* Device.openSession(device, `tag-${index}`)
+        const line = yield* device.connect({ clientType: "session-scoped", sessionId: sid })
+        yield* Device.beating(Device.pulse(line, "session", sid), beatMillis)
+        return { sid, talker: Talker.make(`${name}.${index}`, line) }
+      })
+    )
+    const talkers = [watcher, ...agents.map(({ talker }) => talker)]
+    return { app, watcher, talkers, agents, sids: agents.map(({ sid }) => sid) }
+  })
+
+type Account = Effect.Effect.Success<ReturnType<typeof openAccount>>
+
+/** Says a few messages in one of the sessions now and then, and replaces its state sometimes. */
+const talking = (talker: Talker.Talker, sids: ReadonlyArray<string>, isOver: () => boolean) =>
+  Effect.gen(function* () {
+    yield* Effect.sleep(yield* Random.nextIntBetween(300, 1500))
+    const sid = sids[yield* Random.nextIntBetween(0, sids.length)] ?? ""
+    yield* talker.say(sid, yield* Random.nextIntBetween(1, 4))
+    if (yield* Random.nextBoolean) yield* talker.replace(sid)
+  }).pipe(Effect.repeat({ until: isOver }))
+
+/** When the server could be reached, and what became of registrations. */
+const makeDuty = () => {
+  const windows: Array<{ readonly from: number; to: number }> = [{ from: performance.now(), to: Infinity }]
+  const registrations: Array<{ readonly from: number; readonly to: number; readonly said: string }> = []
+  const log = AckLog.make()
+  const isUp = () => windows.at(-1)?.to === Infinity
+  return {
+    log,
+    goesDown: () => windows.forEach((window) => (window.to = Math.min(window.to, performance.now()))),
+    isBack: () => windows.push({ from: performance.now(), to: Infinity }),
+    register: (app: Device.Device) =>
+      Effect.gen(function* () {
+        yield* Effect.sleep(yield* Random.nextIntBetween(100, 400))
+        if (!isUp()) return
+        const from = performance.now()
+        const answer = yield* Effect.either(log.register(app))
+        const said = answer._tag === "Left" ? String(answer.left.cause) : `${answer.right.status} ${answer.right.text}`
+        registrations.push({ from, to: performance.now(), said })
+      }),
+    /** Those that were not answered with a machine, or not in time, although the server was there. */
+    problems: () =>
+      registrations.flatMap(({ from, said, to }) => {
+        const end = windows.findLast((window) => window.from <= from)?.to ?? from
+        const millis = Math.round(Math.min(to, end) - from)
+        const isGood = millis <= controlDeadlineMillis && (to > end || said.startsWith("200 "))
+        return isGood ? [] : [`a registration: after ${millis} ms ${said}`]
+      }),
+    worst: () => AckLog.latencies(log.answers)
+  }
+}
+
+/** Ends the server in the middle of everything, looks at what it left, starts it again and waits for everybody. */
+const restart = (
+  server: BuiltServer.Server,
+  accounts: ReadonlyArray<Account>,
+  duty: ReturnType<typeof makeDuty>,
+  signal: NodeJS.Signals
+) =>
+  Effect.gen(function* () {
+    const lines = accounts.flatMap(({ talkers }) => talkers.map(({ line }) => line))
+    assert.isTrue(lines.every(({ socket }) => socket.connected))
+    const marks = lines.map(({ heard }) => heard.length)
+    duty.goesDown()
+    const { code, millis } = yield* server.end(signal)
+    if (signal === "SIGTERM") {
+      assert.strictEqual(code, 0, server.output())
+      assert.isBelow(millis, shutdownLimitMillis)
+    }
+    const problems = StormCheck.problemsOf(server, accounts)
+    yield* server.start
+    duty.isBack()
+    const [duration] = yield* Effect.timed(
+      Effect.forEach(lines, (line, index) => line.until(({ event }) => event === "connect", marks[index]), {
+        concurrency: "unbounded",
+        discard: true
+      })
+    )
+    return { problems, signal, millis, backMillis: Math.round(Duration.toMillis(duration)) }
+  })
+
+/** Every page of the feed of an account, from the beginning on. */
+const readFeed = (app: Device.Device) =>
+  Effect.gen(function* () {
+    const changes: Array<StormCheck.Change> = []
+    for (let after = 0; ; ) {
+      const { body, status } = yield* Effect.orDie(app.get(`/v2/changes?after=${after}&limit=100`))
+      assert.strictEqual(status, 200)
+      if (body["changes"].length === 0) break
+      changes.push(...body["changes"])
+      after = body["nextCursor"]
+    }
+    const { body } = yield* Effect.orDie(app.get("/v2/cursor"))
+    return { changes, cursor: Number(body["cursor"]) }
+  })
+
+describe("a storm of clients", () => {
+  it.scopedLive(
+    `loses nothing that was promised, over a kill and a stop of the server (seed ${seed})`,
+    () =>
+      Effect.gen(function* () {
+        const server = yield* BuiltServer.start(environment)
+        const accounts = yield* Effect.forEach(ids(accountCount), (index) => openAccount(server.url, `a${index}`), {
+          concurrency: 4
+        })
+        const duty = makeDuty()
+        let isOver = false
+        const work = yield* Effect.forkScoped(
+          Effect.forEach(
+            accounts.flatMap(({ agents, app, sids, watcher }) => [
+              ...agents.map(({ sid, talker }) => talking(talker, [sid], () => isOver)),
+              talking(watcher, sids, () => isOver),
+              Effect.repeat(duty.register(app), { until: () => isOver })
+            ]),
+            (one) => one,
+            { concurrency: "unbounded", discard: true }
+          )
+        )
+        const signals = yield* Random.shuffle(["SIGKILL", "SIGTERM"] as const)
+        const part = (seconds * 1000) / 3
+        const restarts = yield* Effect.forEach(signals, (signal) =>
+          Effect.gen(function* () {
+            yield* Effect.sleep(yield* Random.nextIntBetween(Math.round(part / 2), Math.round(part)))
+            return yield* restart(server, accounts, duty, signal)
+          })
+        )
+        yield* Effect.sleep(part)
+        isOver = true
+        yield* Fiber.join(work)
+
+        const counts = StormCheck.countsOf(accounts)
+        const story = `seed ${seed}, ${JSON.stringify({ ...counts, registrations: duty.worst(), restarts })}`
+        const feeds = yield* Effect.forEach(accounts, ({ app }) => readFeed(app))
+        assert.deepStrictEqual(
+          [
+            ...StormCheck.problemsOf(server, accounts),
+            ...accounts.flatMap(({ talkers }) => talkers.flatMap(({ problems }) => problems)),
+            ...accounts.flatMap(({ sids }, index) => StormCheck.feedProblems(server, sids, feeds[index])),
+            ...restarts.flatMap(({ problems }) => problems),
+            ...duty.problems(),
+            ...duty.log.missing(server).map((id) => `machine ${id} is not there`)
+          ],
+          [],
+          story
+        )
+        assert.strictEqual(counts.acked, counts.sent, story)
+        assert.strictEqual(counts.timeouts, 0, story)
+        assert.isAbove(counts.sent, accountCount * sessionsEach * 2, story)
+        assert.isBelow(Math.max(...restarts.map(({ backMillis }) => backMillis)), backWithinMillis, story)
+        assert.deepStrictEqual(server.rows("PRAGMA integrity_check"), [{ integrity_check: "ok" }])
+        console.log(story)
+      }).pipe(Effect.withRandom(Random.make(seed))),
+    (seconds + 60) * 1000
+  )
+})
