@@ -43,6 +43,6 @@ for (const [folder, { optionalDependencies = {} }] of Object.entries(lock.packag
     addedCount++
   }
 }
-lock.packages = Object.fromEntries(Object.entries(lock.packages).sort(([a], [b]) => a.localeCompare(b, "en")))
+lock.packages = Object.fromEntries(Object.entries(lock.packages).toSorted(([a], [b]) => a.localeCompare(b, "en")))
 fs.writeFileSync(file, `${JSON.stringify(lock, null, 2)}\n`)
 console.log(`${addedCount} entries added to package-lock.json`)

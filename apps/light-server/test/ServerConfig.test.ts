@@ -211,7 +211,13 @@ describe("ServerConfig", () => {
         .filter((name) => /^HAPPIER_(SOCKET|RPC|OWNERSHIP)_/.test(name))
       // A value that is no default and lies between all bounds.
       const set = (name: string) =>
-        /OUTGOING/.test(name) ? "50000001" : /LAGGING|PAYLOAD/.test(name) ? "4321" : /DRAIN/.test(name) ? "1234" : "4321"
+        /OUTGOING/.test(name)
+          ? "50000001"
+          : /LAGGING|PAYLOAD/.test(name)
+            ? "4321"
+            : /DRAIN/.test(name)
+              ? "1234"
+              : "4321"
       const { config } = yield* load({
         ...Object.fromEntries(variables.map((name) => [name, set(name)])),
         HAPPIER_BODY_LIMIT_BYTES: "20000000",

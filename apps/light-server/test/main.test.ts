@@ -128,7 +128,10 @@ describe("main", () => {
       )
       yield* Effect.async<void>((resume) => void socket.emit("ping", () => resume(Effect.void)))
       assert.strictEqual(yield* stopped(server), 0)
-      assert.match(server.output().stdout, /"code":"PRESENCE_LOST".*"pendingCount":1|"pendingCount":1.*"code":"PRESENCE_LOST"/)
+      assert.match(
+        server.output().stdout,
+        /"code":"PRESENCE_LOST".*"pendingCount":1|"pendingCount":1.*"code":"PRESENCE_LOST"/
+      )
     })
   )
 

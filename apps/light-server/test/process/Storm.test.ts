@@ -133,7 +133,7 @@ const restart = (
 const readFeed = (app: Device.Device) =>
   Effect.gen(function* () {
     const changes: Array<StormCheck.Change> = []
-    for (let after = 0; ; ) {
+    for (let after = 0; ;) {
       const { body, status } = yield* Effect.orDie(app.get(`/v2/changes?after=${after}&limit=100`))
       assert.strictEqual(status, 200)
       if (body["changes"].length === 0) break

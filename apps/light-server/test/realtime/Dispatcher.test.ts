@@ -141,7 +141,14 @@ describe("Dispatcher", () => {
         payload: Schema.Number,
         queueLimit: 2,
         refusal: (reason) => reason,
-        answer: (_, n) => Effect.as(Effect.zipRight(Effect.sync(() => begun.push(n)), Deferred.await(gate)), n)
+        answer: (_, n) =>
+          Effect.as(
+            Effect.zipRight(
+              Effect.sync(() => begun.push(n)),
+              Deferred.await(gate)
+            ),
+            n
+          )
       })
       const { answers, ask, settled } = make(registry)
       for (const n of [1, 2, 3, 4]) ask("inTurn", n)

@@ -142,17 +142,23 @@ describe("rooms", () => {
 describe("features", () => {
   type Everybody = Effect.Effect.Success<typeof everybody>
 
-  const post = (url: string, payload: object) => ({ server }: Everybody) =>
-    server.inject({ method: "POST", url, payload, headers: authorized("a1") })
+  const post =
+    (url: string, payload: object) =>
+    ({ server }: Everybody) =>
+      server.inject({ method: "POST", url, payload, headers: authorized("a1") })
 
-  const ask = (sender: Name, event: string, payload: object) => ({ clients }: Everybody) =>
-    clients[sender].ask(event, payload)
+  const ask =
+    (sender: Name, event: string, payload: object) =>
+    ({ clients }: Everybody) =>
+      clients[sender].ask(event, payload)
 
-  const say = (sender: Name, event: string, payload: object) => ({ clients }: Everybody) =>
-    Effect.zipRight(
-      Effect.sync(() => clients[sender].emit(event, payload)),
-      clients[sender].flush
-    )
+  const say =
+    (sender: Name, event: string, payload: object) =>
+    ({ clients }: Everybody) =>
+      Effect.zipRight(
+        Effect.sync(() => clients[sender].emit(event, payload)),
+        clients[sender].flush
+      )
 
   const others = (names: ReadonlyArray<Name>, sender: Name) => names.filter((name) => name !== sender)
 
@@ -192,7 +198,11 @@ describe("features", () => {
       { "update-machine": ofMachine }
     ],
     ["an agent beats", say("agent", "session-alive", { sid: "s1", time: Date.now() }), { activity: apps }],
-    ["a daemon beats", say("daemon", "machine-alive", { machineId: "m1", time: Date.now() }), { "machine-activity": apps }],
+    [
+      "a daemon beats",
+      say("daemon", "machine-alive", { machineId: "m1", time: Date.now() }),
+      { "machine-activity": apps }
+    ],
     [
       "an agent reports its usage",
       ask("agent", "usage-report", { key: "k", sessionId: "s1", tokens: { total: 1 }, cost: { total: 1 } }),

@@ -105,7 +105,13 @@ describe("reconnect storm", () => {
         yield* Deferred.succeed(everybodyIsBack, undefined)
         yield* Fiber.join(registering)
 
-        console.log({ millis, handshakesMax, n: latencies.length, worst: Math.max(...latencies), refused: yield* valueOf("websocket_refusals_total") })
+        console.log({
+          millis,
+          handshakesMax,
+          n: latencies.length,
+          worst: Math.max(...latencies),
+          refused: yield* valueOf("websocket_refusals_total")
+        })
         assert.isBelow(millis, backWithinMillis)
         assert.isAtMost(handshakesMax, handshakeLimit)
         assert.isNotEmpty(latencies)

@@ -17,7 +17,12 @@ describe("PayloadSize", () => {
     assert.isFalse(PayloadSize.isWithin({ a: Buffer.alloc(10) }, 10))
     assert.isTrue(PayloadSize.isWithin({ ab: ["cd", 12, null] }, 10))
     assert.isFalse(PayloadSize.isWithin({ ab: ["cd", 123, null] }, 10))
-    assert.isFalse(PayloadSize.isWithin(Array.from({ length: 11 }, () => 1), 10))
+    assert.isFalse(
+      PayloadSize.isWithin(
+        Array.from({ length: 11 }, () => 1),
+        10
+      )
+    )
   })
 
   it("takes nothing for small", () => {

@@ -10,14 +10,8 @@ import { valueOf } from "../support/Gauges.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 import { agent, app, type Client, daemon, layerWith, TestServer } from "../support/TestServer.ts"
 
-const layer = (
-  options: Partial<RpcOptions.RpcOptions> = {},
-  realtime: Partial<RealtimeOptions.RealtimeOptions> = {}
-) =>
-  layerWith(
-    realtime,
-    RpcEvents.layer.pipe(Layer.provide(RpcRelay.layer({ ...RpcOptions.defaults, ...options })))
-  )
+const layer = (options: Partial<RpcOptions.RpcOptions> = {}, realtime: Partial<RealtimeOptions.RealtimeOptions> = {}) =>
+  layerWith(realtime, RpcEvents.layer.pipe(Layer.provide(RpcRelay.layer({ ...RpcOptions.defaults, ...options }))))
 
 const twoAccounts = Effect.map(TestDatabase, (database) => {
   for (const n of [1, 2]) {

@@ -4,7 +4,10 @@
 import { Effect, Metric, MetricState } from "effect"
 
 /** Sum over all labels, or over those that have one. */
-export const valueOf = (name: string, label?: { readonly key: string; readonly value: string }): Effect.Effect<number> =>
+export const valueOf = (
+  name: string,
+  label?: { readonly key: string; readonly value: string }
+): Effect.Effect<number> =>
   Effect.map(Metric.snapshot, (pairs) =>
     pairs
       .filter(({ metricKey }) => metricKey.name === name)

@@ -130,7 +130,11 @@ const cursorsOf = (server: Server) =>
       )
       .map(({ changes, id, newest, seq }) => [
         String(id),
-        { cursor: Number(seq), isRight: seq === changes && seq === newest, text: JSON.stringify({ changes, newest, seq }) }
+        {
+          cursor: Number(seq),
+          isRight: seq === changes && seq === newest,
+          text: JSON.stringify({ changes, newest, seq })
+        }
       ])
   )
 

@@ -53,9 +53,6 @@ export const make = (): Scripted => {
   return scripted
 }
 
-export const layer = (scripted: Scripted): Layer.Layer<PresenceStorage.PresenceStorage> =>
-  Layer.succeed(PresenceStorage.PresenceStorage, scripted.storage)
-
 export const busy = new DatabaseBusy({ lane: Lane.presence, code: "SQLITE_BUSY", attempts: 3 })
 
 /** Fails after the first `count` entries were committed. */
