@@ -72,7 +72,8 @@ export const knobs = {
       allowed: "file:<path>",
       isSecret: true,
       meaning:
-        "The database file; a relative path starts in the data directory, a query is ignored. Unset: `happier-server-light.sqlite` in the data directory."
+        "The database file; a relative path starts in the data directory, a query is ignored. " +
+        "Unset: `happier-server-light.sqlite` in the data directory."
     },
     parseDatabaseUrl
   ),
@@ -140,7 +141,8 @@ export const knobs = {
     {
       allowed: "NORMAL, FULL, EXTRA",
       meaning:
-        "What a commit survives. Unset: power loss in the lanes control and data, a crash of the process in the others. NORMAL: a crash everywhere. FULL and EXTRA (the same in WAL mode): power loss everywhere."
+        "What a commit survives. Unset: power loss in the lanes control and data, a crash of the process in the " +
+        "others. NORMAL: a crash everywhere. FULL and EXTRA (the same in WAL mode): power loss everywhere."
     },
     (text): Either.Either<"NORMAL" | "FULL" | undefined, string> => {
       const word = text.toUpperCase()
@@ -157,7 +159,8 @@ export const knobs = {
     min: 0,
     max: 600_000,
     meaning:
-      "How long a write of the lanes control and data keeps trying while another process holds the lock, within the deadline of its lane. Unset: 950 and 2400."
+      "How long a write of the lanes control and data keeps trying while another process holds the lock, within the " +
+      "deadline of its lane. Unset: 950 and 2400."
   }),
   checkpointIntervalMillis: Knob.integer("HAPPIER_SQLITE_WAL_CHECKPOINT_INTERVAL_MS", {
     fallback: "60000",

@@ -215,7 +215,7 @@ const health = (config: ServerConfig) =>
     )
   )
 
-/** What later steps need: events that are being answered, the last flush, the last copy of the log, a second to spare. */
+/** Leaves time for what comes after: events being answered, the last flush, the last copy of the log, a second. */
 const closeTimeout = ({ presence, realtime, shutdownTimeoutMillis }: ServerConfig) =>
   Math.max(500, shutdownTimeoutMillis - presence.drainTimeoutMillis - Duration.toMillis(realtime.drainTimeout) - 2000)
 

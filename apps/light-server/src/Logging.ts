@@ -11,8 +11,11 @@ import * as LogLimit from "./LogLimit.ts"
 import * as LogRollup from "./LogRollup.ts"
 
 /** Fields that hold a key, a token or what somebody wrote. */
-const secretFields =
-  /token|secret|authorization|password|signature|challenge|publickey|encryptionkey|credential|^body$|metadata|ciphertext/i
+const secretFields = new RegExp(
+  "token|secret|authorization|password|signature|challenge|publickey|encryptionkey|credential|^body$|metadata" +
+    "|ciphertext",
+  "i"
+)
 
 /** What a token looks like, wherever it turns up. */
 const tokenText = /\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g

@@ -150,7 +150,8 @@ describe("ServerConfig", () => {
     ],
     [
       { HAPPIER_SOCKET_OUTGOING_LIMIT_BYTES: "2097151" },
-      "HAPPIER_SOCKET_OUTGOING_LIMIT_BYTES (2097151 bytes) must be at least twice HAPPIER_BODY_LIMIT_BYTES (1048576 bytes)"
+      "HAPPIER_SOCKET_OUTGOING_LIMIT_BYTES (2097151 bytes) must be at least twice HAPPIER_BODY_LIMIT_BYTES " +
+        "(1048576 bytes)"
     ],
     [
       { HAPPIER_PRESENCE_OFFLINE_TIMEOUT_MS: "35000" },

@@ -16,7 +16,8 @@ const database = Effect.gen(function* () {
   )
   writer.pragma("journal_mode = WAL")
   writer.exec(
-    "CREATE TABLE Beat (id TEXT PRIMARY KEY, at DATETIME); INSERT INTO Beat VALUES ('a', 5), ('b', '1970-01-01T00:00:00.006Z')"
+    `CREATE TABLE Beat (id TEXT PRIMARY KEY, at DATETIME);
+     INSERT INTO Beat VALUES ('a', 5), ('b', '1970-01-01T00:00:00.006Z')`
   )
   return { filename, writer }
 })

@@ -8,7 +8,7 @@ import * as BuiltServer from "../support/BuiltServer.ts"
 
 const root = fileURLToPath(new URL("../../../..", import.meta.url))
 
-/** The commands a reader pastes, in order: those after the start of the server and before the daemon that never ends. */
+/** The commands a reader pastes, in order: after the start of the server, before the daemon that never ends. */
 const session = () => {
   const readme = fs.readFileSync(`${root}README.md`, "utf8")
   const section = readme.slice(readme.indexOf("## A first session"), readme.indexOf("## Layout"))

@@ -37,7 +37,8 @@ interface Session {
 
 const rowsOf = (server: Server) =>
   server.rows(
-    `SELECT "sessionId", "id", "seq", "localId", "content" ->> 'c' AS "text" FROM "SessionMessage" ORDER BY "sessionId", "seq"`
+    `SELECT "sessionId", "id", "seq", "localId", "content" ->> 'c' AS "text" FROM "SessionMessage"
+     ORDER BY "sessionId", "seq"`
   ) as unknown as ReadonlyArray<Row>
 
 const sessionsOf = (server: Server) =>
