@@ -204,8 +204,8 @@ const withBusyTimeout = (policy: WriterPolicy.WriterPolicy, asked: number) => {
               ? warnings
               : [
                   ...warnings,
-                  `${knobs.busyTimeoutMillis.name} is ${asked} ms, but lane ${terms.lane} answers within its deadline ` +
-                    `of ${terms.deadlineMillis} ms, so it keeps trying for ${retryFor} ms`
+                  `${knobs.busyTimeoutMillis.name} is ${asked} ms, but lane ${terms.lane} answers within its ` +
+                    `deadline of ${terms.deadlineMillis} ms, so it keeps trying for ${retryFor} ms`
                 ]
         }
       },

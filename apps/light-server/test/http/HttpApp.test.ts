@@ -171,6 +171,16 @@ describe("HttpApp", () => {
       })
     )
 
+    let note = () => {}
+    const asked = new Promise<void>((resolve) => {
+      note = resolve
+    })
+    /** Never finds out whose token it is, and says that it was asked. */
+    const SlowToken = Layer.succeed(
+      Authenticator,
+      Authenticator.of({ verify: () => Effect.zipRight(Effect.sync(() => note()), Effect.never) })
+    )
+
     for (const [authorization, status, body] of [
       [undefined, 401, { error: "Missing authorization header" }],
       ["Basic good", 401, { error: "Missing authorization header" }],
@@ -187,6 +197,35 @@ describe("HttpApp", () => {
         }).pipe(Effect.provide(App()))
       )
     }
+
+    it.scoped("lets nobody in who hangs up while the token is looked at", () =>
+      Effect.gen(function* () {
+        const http = yield* HttpApp.HttpApp
+        const answered = yield* Deferred.make<string>()
+        const reached: Array<string> = []
+        http.fastify.addHook("onResponse", (request, _, done) => {
+          Effect.runSync(Deferred.succeed(answered, request.url))
+          done()
+        })
+        yield* http.register((app) => {
+          app.addHook("onRequest", http.authenticate)
+          app.delete("/mine", (request) => {
+            reached.push(request.accountId)
+            return {}
+          })
+        })
+        yield* Effect.gen(function* () {
+          const { port } = yield* HttpListener.HttpListener
+          const socket = net.connect(port, "127.0.0.1")
+          socket.write("DELETE /mine HTTP/1.1\r\nhost: x\r\nauthorization: Bearer slow\r\n\r\n")
+          yield* Effect.promise(() => asked)
+          socket.destroy()
+          assert.strictEqual(yield* Deferred.await(answered), "/mine")
+          yield* settle
+          assert.deepStrictEqual(reached, [])
+        }).pipe(Effect.provide(Listening), Effect.scoped)
+      }).pipe(Effect.provide(HttpApp.layer().pipe(Layer.provide(SlowToken))))
+    )
   })
 
   describe("answer", () => {

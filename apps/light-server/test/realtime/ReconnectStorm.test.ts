@@ -35,7 +35,7 @@ const makeServer = Effect.gen(function* () {
     const scope = yield* Scope.make()
     yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))
     yield* Layer.buildWithScope(LightServer.layer(config), scope)
-    return Scope.close(scope, Exit.void)
+    return { stop: Scope.close(scope, Exit.void) }
   })
   return { url: `http://127.0.0.1:${port}`, start }
 })
@@ -48,7 +48,7 @@ describe("reconnect storm", () => {
     () =>
       Effect.gen(function* () {
         const server = yield* makeServer
-        const stop = yield* server.start
+        const { stop } = yield* server.start
         const device = yield* Device.login(server.url, Client.make())
         const register = Effect.suspend(() =>
           Effect.orDie(device.post("/v1/machines", { id: randomUUID(), metadata: "m" }))

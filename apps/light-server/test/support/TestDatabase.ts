@@ -35,6 +35,8 @@ export class TestDatabase extends Context.Tag("test/TestDatabase")<
       | { readonly _tag: "Before"; readonly run: () => void }
       /** It begins when the effect has ended. */
       | { readonly _tag: "After"; readonly gate: Effect.Effect<void> }
+      /** It is committed, and the caller learns it when the effect has ended. */
+      | { readonly _tag: "Slow"; readonly gate: Effect.Effect<void> }
       /** It is committed, and the caller does not learn it. */
       | { readonly _tag: "Lost"; readonly error: WriterError }
       | undefined
@@ -113,6 +115,7 @@ const makeWriter = Effect.map(TestDatabase, (database): SqliteWriter["Type"] => 
       if (next?._tag === "Before") next.run()
       const committed = commit(database.sqlite, lane, write)
       if (next?._tag === "After") return Effect.zipRight(next.gate, committed)
+      if (next?._tag === "Slow") return Effect.zipLeft(committed, next.gate)
       return next?._tag === "Lost" ? Effect.zipRight(committed, Effect.fail(next.error)) : committed
     })
   const unused = () => Effect.dieMessage("not used by the server")
