@@ -110,7 +110,7 @@ describe("architecture of presence-effect", () => {
 })
 
 describe("architecture of the apps", () => {
-  const features = ["accounts", "machines", "sessions", "messages", "changes", "usage", "health", "status-page"]
+  const features = ["accounts", "machines", "sessions", "messages", "changes", "usage", "rpc", "health"]
 
   const appOf = (file: string): string | undefined => /^apps\/([^/]+)\//.exec(file)?.[1]
 

@@ -67,6 +67,8 @@ export const make: Effect.Effect<AccountSettings["Type"], never, SettingsStore |
         })
         return { _tag: "Replaced", version } as const
       }).pipe(
+        // Who hangs up takes back neither the write nor the word about it.
+        Effect.uninterruptible,
         Effect.catchTag("WriteConflict", (conflict) =>
           Effect.gen(function* () {
             yield* AccountCursor.requireAccount(conflict)

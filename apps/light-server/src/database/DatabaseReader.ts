@@ -8,7 +8,7 @@
  * @since 0.1.0
  */
 import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
-import { Context, Effect, Layer, Option, Schema } from "effect"
+import { Context, Effect, Layer, Option, ParseResult, Schema } from "effect"
 import type { SqlValue } from "presence-effect/Write"
 
 /**
@@ -61,6 +61,12 @@ const codeOf = (cause: unknown): string =>
 
 const detailOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 
+/** Which column of which row, and never what it holds: a detail is logged. */
+const misfitOf = (error: ParseResult.ParseError): string => {
+  const path = ParseResult.ArrayFormatter.formatErrorSync(error)[0]?.path ?? []
+  return `what is stored at ${path.map(String).join("/")} (row/column) does not fit`
+}
+
 /**
  * The query that runs one statement, undecoded. What `fromQuery` builds on, so
  * that tests bring rows of their own.
@@ -79,7 +85,7 @@ export const fromQuery = (query: Query): DatabaseReader["Type"] => {
     query(sql, params).pipe(
       Effect.flatMap((found) =>
         Schema.decodeUnknown(Schema.Array(schema))(found).pipe(
-          Effect.mapError(({ message }) => new ReadFailed({ code: "UNDECODABLE", detail: message }))
+          Effect.mapError((error) => new ReadFailed({ code: "UNDECODABLE", detail: misfitOf(error) }))
         )
       )
     )

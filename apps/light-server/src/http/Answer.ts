@@ -30,6 +30,7 @@ export interface AnyReply {
   code(status: number): unknown
   header(name: string, value: string): unknown
   send(payload?: unknown): unknown
+  hijack(): unknown
 }
 
 /**

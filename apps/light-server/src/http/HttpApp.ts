@@ -258,7 +258,9 @@ export const make = (options: Options = {}) =>
         }),
       answer,
       authenticate: async (request, reply) => {
-        await answer(request, reply, admit(request))
+        const isAdmitted = await answer(request, reply, Effect.as(admit(request), true))
+        // Who hung up meanwhile has no answer, and without one the handler would run, for no account.
+        if (isAdmitted === undefined && !reply.sent) reply.hijack()
       },
       isDraining
     })

@@ -41,6 +41,8 @@ const describe = (part: string, error: ParseResult.ParseError): string => {
       return `${place} is required`
     case "Unexpected":
       return `${place} is not known`
+    case "Transformation":
+      return `${place} cannot be read`
     default:
       return `${place} ${issue.message.replace(/,? actual .*$/s, "")}`
   }

@@ -100,7 +100,8 @@ export const make = Effect.gen(function* () {
       ownership.learn(PresenceKey.machine(machine.accountId, machine.id))
       announce(machine, cursor)
       return machine
-    })
+      // Who hangs up takes back neither the write nor the word about it.
+    }).pipe(Effect.uninterruptible)
 
   const findOrCreate = (accountId: string, registration: Machine.Registration) =>
     Effect.gen(function* () {

@@ -136,7 +136,8 @@ export const make = Effect.gen(function* () {
         body: Session.newSession(session, livenessOf(session))
       })
       return session
-    })
+      // Who hangs up takes back neither the write nor the word about it.
+    }).pipe(Effect.uninterruptible)
 
   const findOrCreate = (accountId: string, opening: Session.Opening) =>
     Effect.gen(function* () {

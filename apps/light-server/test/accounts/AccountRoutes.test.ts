@@ -6,6 +6,7 @@ import { Effect } from "effect"
 import * as Lane from "presence-effect/Lane"
 import { DatabaseBusy } from "presence-effect/WriterError"
 import { forgetCounts, get, layer, login, post } from "../support/AccountServer.ts"
+import { hangUpDuring } from "../support/HangUp.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 import { TestServer } from "../support/TestServer.ts"
 
@@ -134,6 +135,21 @@ describe("/v1/account/settings", () => {
       )
       assert.deepStrictEqual(yield* daemon.rest("update"), [])
       assert.deepStrictEqual(yield* foreign.rest("update"), [])
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.scoped("tells the apps of a change whose author hangs up before it learns of the commit", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer
+      const { accountId, token } = yield* login()
+      const app = yield* server.connect({ token })
+      yield* hangUpDuring(server.url, {
+        path: "/v1/account/settings",
+        headers: { authorization: `Bearer ${token}` },
+        payload: { settings: "sealed", expectedVersion: 0 }
+      })
+      const update = (yield* app.next("update")) as { readonly body: object }
+      assert.deepInclude(update.body, { t: "update-account", id: accountId })
     }).pipe(Effect.provide(layer()))
   )
 

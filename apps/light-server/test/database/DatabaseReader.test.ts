@@ -87,4 +87,27 @@ describe("DatabaseReader", () => {
       assert.strictEqual(yield* codeOf(`${filename}.none`, "SELECT 1"), "SQLITE_CANTOPEN")
     })
   )
+
+  it.scoped("names the column that does not fit, and nothing of what it holds", () =>
+    Effect.gen(function* () {
+      const { filename, writer } = yield* database
+      writer.exec("CREATE TABLE Letter (content); INSERT INTO Letter VALUES ('{}'), ('canary'), (x'63616e617279')")
+      const detailOf = <A, I>(content: Schema.Schema<A, I>, place: number) =>
+        read(filename, (reader) =>
+          reader.rows(Schema.Struct({ content }), "SELECT content FROM Letter WHERE rowid IN (1, ?)", [place])
+        ).pipe(
+          Effect.flip,
+          Effect.map(({ detail }) => detail)
+        )
+      const details = [
+        yield* detailOf(Schema.parseJson(), 2),
+        yield* detailOf(Schema.Literal("{}"), 2),
+        yield* detailOf(Schema.String, 3)
+      ]
+      for (const detail of details) {
+        assert.include(detail, "1/content")
+        assert.notInclude(detail, "canary")
+      }
+    })
+  )
 })

@@ -5,6 +5,7 @@ import * as PresenceKey from "presence-effect/PresenceKey"
 import { DatabaseBusy, WriteUnconfirmed } from "presence-effect/WriterError"
 import * as Lane from "presence-effect/Lane"
 import { ReadFailed } from "../../src/database/DatabaseReader.ts"
+import { hangUpDuring } from "../support/HangUp.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 import { app, authorized, daemon, layerWith, TestServer } from "../support/TestServer.ts"
 
@@ -208,6 +209,18 @@ describe("MachineRoutes", () => {
         })
         assert.deepStrictEqual(yield* mine.rest("update"), [])
         assert.deepStrictEqual(yield* foreign.rest("update"), [])
+      }).pipe(Effect.provide(layerWith()))
+    )
+
+    it.scoped("announces a machine whose daemon hangs up before it learns of the commit", () =>
+      Effect.gen(function* () {
+        yield* twoAccounts
+        const server = yield* TestServer
+        const mine = yield* server.connect(app("a1"))
+        yield* hangUpDuring(server.url, { path: "/v1/machines", headers: authorized("a1"), payload: m1 })
+        assert.deepInclude(((yield* mine.next("update")) as { readonly body: object }).body, { t: "new-machine" })
+        const again = yield* register("a1", m1)
+        assert.strictEqual(again.statusCode, 200)
       }).pipe(Effect.provide(layerWith()))
     )
   })

@@ -4,6 +4,7 @@ import * as Lane from "presence-effect/Lane"
 import { Presence } from "presence-effect/Presence"
 import * as PresenceKey from "presence-effect/PresenceKey"
 import { LaneOverflow } from "presence-effect/WriterError"
+import { hangUpDuring } from "../support/HangUp.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 import { app, authorized, layerWith, TestServer } from "../support/TestServer.ts"
 
@@ -124,6 +125,18 @@ describe("SessionRoutes", () => {
         assert.deepStrictEqual(update.body, { t: "new-session", sid: session["id"], ...session })
         assert.deepStrictEqual(yield* mine.rest("update"), [])
         assert.deepStrictEqual(yield* foreign.rest("update"), [])
+      }).pipe(Effect.provide(layerWith()))
+    )
+
+    it.scoped("announces a session whose agent hangs up before it learns of the commit", () =>
+      Effect.gen(function* () {
+        yield* twoAccounts
+        const server = yield* TestServer
+        const mine = yield* server.connect(app("a1"))
+        const payload = { tag: "t", metadata: "sealed" }
+        yield* hangUpDuring(server.url, { path: "/v1/sessions", headers: authorized("a1"), payload })
+        const update = (yield* mine.next("update")) as { readonly body: object }
+        assert.deepInclude(update.body, { t: "new-session", metadata: "sealed" })
       }).pipe(Effect.provide(layerWith()))
     )
 

@@ -48,7 +48,11 @@ const sessionsOf = (server: Server) =>
 
 const grouped = <A extends object>(items: ReadonlyArray<A>, keyOf: (item: A) => string) => {
   const groups = new Map<string, Array<A>>()
-  for (const item of items) groups.set(keyOf(item), [...(groups.get(keyOf(item)) ?? []), item])
+  for (const item of items) {
+    const group = groups.get(keyOf(item))
+    if (group === undefined) groups.set(keyOf(item), [item])
+    else group.push(item)
+  }
   return groups
 }
 
