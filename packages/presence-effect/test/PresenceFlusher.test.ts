@@ -3,6 +3,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Metric from "effect/Metric"
@@ -355,6 +356,58 @@ describe("logs and metrics", () => {
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual((yield* Metric.value(PresenceMetrics.oldestPendingSeconds)).value, 0)
       yield* close
+    })
+  )
+})
+
+describe("a program that is interrupted", () => {
+  /** Runs the layer in a fiber of its own, as a program does that ends by a signal. */
+  const launch = Effect.gen(function* () {
+    yield* TestClock.setTime(start)
+    const scripted = ScriptedStorage.make()
+    scripted.rows.session.set("s0", { accountId: "a", active: false, lastActiveMillis: 0 })
+    const registry = PresenceRegistry.make({
+      acceptanceWindow: "10 minutes",
+      persistThreshold: "30 seconds",
+      offlineTimeout: "10 minutes",
+      disconnectGrace: "15 seconds",
+      capacity: 100
+    })
+    const layer = PresenceFlusher.layer({ interval: "5 seconds", drainTimeout: "3 seconds" }).pipe(
+      Layer.provide(Layer.succeed(PresenceRegistry.PresenceRegistry, registry)),
+      Layer.provide(Layer.succeed(PresenceStorage, scripted.storage))
+    )
+    const program = yield* Effect.fork(Layer.launch(layer))
+    yield* settle
+    registry.beat(key, start, start)
+    return { program, registry, scripted }
+  })
+
+  it.effect("ends when its last flush has ended", () =>
+    Effect.gen(function* () {
+      const { program, registry, scripted } = yield* launch
+      scripted.script.push((batch) => Effect.delay(scripted.storage.flush(batch), "2 seconds"))
+      yield* Fiber.interruptFork(program)
+      yield* TestClock.adjust("1999 millis")
+      assert.isNull(program.unsafePoll())
+      yield* TestClock.adjust("1 millis")
+      assert.isTrue(Exit.isInterrupted(yield* Fiber.await(program)))
+      assert.strictEqual(scripted.rows.session.get("s0")?.active, true)
+      assert.strictEqual(registry.pendingCount(), 0)
+    })
+  )
+
+  it.effect("ends without its last flush when the store is stuck, after the time of the drain", () =>
+    Effect.gen(function* () {
+      const { program, registry, scripted } = yield* launch
+      scripted.always = () => Effect.never
+      yield* Fiber.interruptFork(program)
+      yield* TestClock.adjust("2999 millis")
+      assert.isNull(program.unsafePoll())
+      yield* TestClock.adjust("1 millis")
+      assert.isTrue(Exit.isInterrupted(yield* Fiber.await(program)))
+      assert.strictEqual(scripted.batches.length, 1)
+      assert.strictEqual(registry.pendingCount(), 1)
     })
   )
 })

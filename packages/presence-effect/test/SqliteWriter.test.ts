@@ -563,3 +563,51 @@ describe("SqliteWriter", () => {
       )
   )
 })
+
+describe("a program that is interrupted", () => {
+  /** Runs the layer in a fiber of its own, as a program does that ends by a signal. */
+  const launch = (options: SimulatedConnection.SimulatedOptions = {}) =>
+    Effect.gen(function* () {
+      const engine = yield* SimulatedConnection.make(options)
+      const built = yield* Deferred.make<SqliteWriter.SqliteWriter["Type"]>()
+      const layer = Layer.effectDiscard(
+        Effect.flatMap(SqliteWriter.SqliteWriter, (writer) => Deferred.succeed(built, writer))
+      ).pipe(Layer.provide(SqliteWriter.layer()), Layer.provide(engine.layer))
+      const program = yield* Effect.fork(Layer.launch(layer))
+      return { engine, program, writer: yield* Deferred.await(built) }
+    })
+
+  it.effect("ends when the engine has answered, and so has its caller", () =>
+    Effect.gen(function* () {
+      const { engine, program, writer } = yield* launch({ latency: "100 millis" })
+      const running = yield* Effect.fork(writer.write(Lane.control, one("running")))
+      yield* settle
+      yield* Fiber.interruptFork(program)
+      yield* TestClock.adjust("99 millis")
+      assert.isNull(program.unsafePoll())
+      assert.strictEqual((yield* writer.status).state, "draining")
+      yield* TestClock.adjust("1 millis")
+      assert.isTrue(Exit.isInterrupted(yield* Fiber.await(program)))
+      yield* Fiber.join(running)
+      assert.deepStrictEqual(names(engine), [["running"]])
+      assert.strictEqual((yield* writer.status).state, "closed")
+    })
+  )
+
+  it.effect("ends without an answer when the engine is stuck, after its longest hold", () =>
+    Effect.gen(function* () {
+      const { engine, program, writer } = yield* launch()
+      engine.stall()
+      const running = yield* Effect.fork(Effect.flip(writer.write(Lane.presence, one("stuck"))))
+      yield* settle
+      const longestMillis = Math.max(...writer.policy.lanes.map(({ holdLimitMillis }) => holdLimitMillis))
+      yield* Fiber.interruptFork(program)
+      yield* TestClock.adjust(longestMillis - 1)
+      assert.isNull(program.unsafePoll())
+      yield* TestClock.adjust(1)
+      assert.isTrue(Exit.isInterrupted(yield* Fiber.await(program)))
+      assert.strictEqual((yield* Fiber.join(running))._tag, "WriteUnconfirmed")
+      assert.strictEqual((yield* writer.status).state, "closed")
+    })
+  )
+})

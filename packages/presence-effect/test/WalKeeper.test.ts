@@ -222,3 +222,45 @@ describe("WalKeeper", () => {
     })
   )
 })
+
+describe("a program that is interrupted", () => {
+  /** Runs the layer in a fiber of its own, as a program does that ends by a signal, over an engine whose log holds a write. */
+  const launch = (copyLog: (engine: SimulatedConnection.SimulatedConnection) => SqliteConnection["Type"]["copyLog"]) =>
+    Effect.gen(function* () {
+      const engine = yield* SimulatedConnection.make()
+      yield* engine.connection.run([pages.statements], "process-crash")
+      const connection = { ...engine.connection, copyLog: copyLog(engine) }
+      const layer = WalKeeper.layer({ lookInterval: "1 hour", drainTimeout: "2 seconds" }).pipe(
+        Layer.provide(SqliteWriter.layer()),
+        Layer.provide(Layer.succeed(SqliteConnection, connection))
+      )
+      const program = yield* Effect.fork(Layer.launch(layer))
+      yield* Effect.repeatN(Effect.yieldNow(), 32)
+      assert.deepInclude(yield* engine.connection.logState, { logFrames: 1 })
+      return { engine, program }
+    })
+
+  it.effect("ends when the log is copied and empty", () =>
+    Effect.gen(function* () {
+      const { engine, program } = yield* launch(({ connection }) => Effect.delay(connection.copyLog, "1 second"))
+      yield* Fiber.interruptFork(program)
+      yield* TestClock.adjust("999 millis")
+      assert.isNull(program.unsafePoll())
+      yield* TestClock.adjust("1 millis")
+      assert.isTrue(Exit.isInterrupted(yield* Fiber.await(program)))
+      assert.deepInclude(yield* engine.connection.logState, { logFrames: 0 })
+    })
+  )
+
+  it.effect("ends without copying the log when the disk is stuck, after the time of the drain", () =>
+    Effect.gen(function* () {
+      const { engine, program } = yield* launch(() => Effect.never)
+      yield* Fiber.interruptFork(program)
+      yield* TestClock.adjust("1999 millis")
+      assert.isNull(program.unsafePoll())
+      yield* TestClock.adjust("1 millis")
+      assert.isTrue(Exit.isInterrupted(yield* Fiber.await(program)))
+      assert.deepInclude(yield* engine.connection.logState, { logFrames: 1 })
+    })
+  )
+})

@@ -3,7 +3,7 @@
  *
  * Some files store integers (milliseconds), others ISO text, and a column
  * default of `CURRENT_TIMESTAMP` stores text without a zone, in UTC. All three
- * are read; integers are written.
+ * are read; `TimeForm` says which is written.
  *
  * @since 0.1.0
  */

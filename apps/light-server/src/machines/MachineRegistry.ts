@@ -106,7 +106,11 @@ export const make = Effect.gen(function* () {
   const findOrCreate = (accountId: string, registration: Machine.Registration) =>
     Effect.gen(function* () {
       const known = yield* store.find(registration.id)
-      if (Option.isSome(known)) return known.value
+      if (Option.isSome(known)) {
+        // A write that was not confirmed may have made it, after its id was remembered as one that does not exist.
+        if (known.value.accountId === accountId) ownership.learn(PresenceKey.machine(accountId, registration.id))
+        return known.value
+      }
       return yield* create(Machine.make(accountId, registration, Date.now())).pipe(
         Effect.catchTag("WriteConflict", (conflict) =>
           Effect.gen(function* () {

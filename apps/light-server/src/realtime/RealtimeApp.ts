@@ -117,13 +117,6 @@ const makeCensus = () => {
   }
 }
 
-/** An ack to a socket that is gone could meet the next one on the same transport. */
-const whileConnected = (socket: Socket, args: ReadonlyArray<unknown>): ReadonlyArray<unknown> => {
-  const last = args.at(-1)
-  if (typeof last !== "function") return args
-  return [...args.slice(0, -1), (value: unknown) => void (socket.connected && last(value))]
-}
-
 const acceptConnections = (options: RealtimeOptions, run: (effect: Effect.Effect<void>) => void) =>
   Effect.gen(function* () {
     const { dismissals, io } = yield* SocketServer
@@ -162,7 +155,7 @@ const acceptConnections = (options: RealtimeOptions, run: (effect: Effect.Effect
           OutgoingGuard.closeTransport(socket)
         }
       })
-      socket.onAny((event, ...args) => dispatch(event, whileConnected(socket, args)))
+      socket.onAny((event, ...args) => dispatch(event, args))
       OutgoingGuard.watch(socket, options, {
         overflow: () => countRefusal("slow-reader"),
         lagging: (change) => {
@@ -174,7 +167,8 @@ const acceptConnections = (options: RealtimeOptions, run: (effect: Effect.Effect
       census(type, 1)
       socket.once("disconnect", () => {
         census(type, -1)
-        // One transport carries one socket: who leaves the one has no use for the other.
+        // One transport carries one socket: who leaves the one has no use for the other, and an ack that
+        // comes late must not meet the next socket on it.
         socket.conn.close()
         if (key !== undefined) presence.disconnected(key)
       })

@@ -515,7 +515,8 @@ describe("PrismaMigrator", () => {
         const applied = answers.flatMap((answer) => (JSON.parse(answer) as { applied: Array<string> }).applied)
         assert.deepStrictEqual(applied.toSorted(), names)
         assert.deepStrictEqual(box.recordedNames(), ["1_create_parent", ...names])
-        assert.strictEqual(box.backups().length, 1)
+        // One for each process that got to apply something: they may take turns.
+        assert.include([1, 2], box.backups().length)
       })
     )
   })

@@ -23,7 +23,8 @@ const layer = (
     )
   )
   const database = TestDatabase.layer.pipe(Layer.merge(PresenceProbe.layer))
-  return layerOver(Layer.merge(database, reader), options)
+  // The transport of a client that waits is closed by the limit under test, and by no other.
+  return layerOver(Layer.merge(database, reader), { connectTimeout: "1 hour", ...options })
 }
 
 /** Resolves when `count` reads have begun. */

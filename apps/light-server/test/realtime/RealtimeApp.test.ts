@@ -158,7 +158,6 @@ describe("handshake", () => {
       const client = yield* server.connect(app("a1"))
       // Leaves the namespace and keeps the transport.
       client.socket.io.engine.write("1")
-      client.socket.io.engine.write("41")
       yield* client.next("transport")
     }).pipe(Effect.provide(layerWith()))
   )
