@@ -40,6 +40,9 @@ const environment = {
   HAPPIER_SOCKET_ACCOUNT_EVENT_BURST: "100000"
 }
 
+/** Hundreds that knock many times a second would only slow down the start they wait for. */
+const patience: Device.Patience = { firstMillis: 500, lastMillis: 2000 }
+
 const ids = (count: number) => Array.from({ length: count }, (_, index) => index)
 
 /** An account with its sessions: an app that watches, and an agent in each session that beats. */
@@ -47,12 +50,12 @@ const openAccount = (url: string, name: string) =>
   Effect.gen(function* () {
     const keys = Client.make()
     const app = yield* Device.login(url, keys)
-    const watcher = Talker.make(name, yield* app.connect({ clientType: "user-scoped" }))
+    const watcher = Talker.make(name, yield* app.connect({ clientType: "user-scoped" }, patience))
     const agents = yield* Effect.forEach(ids(sessionsEach), (index) =>
       Effect.gen(function* () {
         const device = yield* Device.login(url, keys)
         const sid = yield* Device.openSession(device, `tag-${index}`)
-        const line = yield* device.connect({ clientType: "session-scoped", sessionId: sid })
+        const line = yield* device.connect({ clientType: "session-scoped", sessionId: sid }, patience)
         yield* Device.beating(Device.pulse(line, "session", sid), beatMillis)
         return { sid, talker: Talker.make(`${name}.${index}`, line) }
       })

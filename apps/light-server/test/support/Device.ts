@@ -74,8 +74,21 @@ export interface Handshake {
   readonly token?: unknown
 }
 
+/** How long a socket waits before it tries to come back, and how long after many attempts. */
+export interface Patience {
+  readonly firstMillis: number
+  readonly lastMillis: number
+}
+
+/** Real ones wait from 1 to 5 s. Here the test waits too. */
+const impatient: Patience = { firstMillis: 50, lastMillis: 200 }
+
 /** A socket that begins to connect, and comes back by itself as clients do, until the scope closes. */
-export const dial = (url: string, auth: Handshake): Effect.Effect<Line, never, Scope.Scope> =>
+export const dial = (
+  url: string,
+  auth: Handshake,
+  { firstMillis, lastMillis }: Patience = impatient
+): Effect.Effect<Line, never, Scope.Scope> =>
   Effect.gen(function* () {
     const fiberId = yield* Effect.fiberId
     const heard: Array<Heard> = []
@@ -96,9 +109,8 @@ export const dial = (url: string, auth: Handshake): Effect.Effect<Line, never, S
           auth: { ...auth },
           forceNew: true,
           autoConnect: false,
-          // Real ones wait from 1 to 5 s. Here the test waits too.
-          reconnectionDelay: 50,
-          reconnectionDelayMax: 200
+          reconnectionDelay: firstMillis,
+          reconnectionDelayMax: lastMillis
         })
       ),
       (socket) => Effect.sync(() => socket.disconnect())
@@ -125,8 +137,8 @@ export const dial = (url: string, auth: Handshake): Effect.Effect<Line, never, S
   })
 
 /** The same once it is connected. */
-export const connect = (url: string, auth: Handshake): Effect.Effect<Line, never, Scope.Scope> =>
-  Effect.tap(dial(url, auth), (line) => line.until(({ event }) => event === "connect"))
+export const connect = (url: string, auth: Handshake, patience?: Patience): Effect.Effect<Line, never, Scope.Scope> =>
+  Effect.tap(dial(url, auth, patience), (line) => line.until(({ event }) => event === "connect"))
 
 /** Somebody who is logged in. */
 export interface Device {
@@ -134,7 +146,7 @@ export interface Device {
   readonly token: string
   readonly post: (path: string, payload: unknown) => Effect.Effect<Answer, NoAnswer>
   readonly get: (path: string) => Effect.Effect<Answer, NoAnswer>
-  readonly connect: (auth: Handshake) => Effect.Effect<Line, never, Scope.Scope>
+  readonly connect: (auth: Handshake, patience?: Patience) => Effect.Effect<Line, never, Scope.Scope>
 }
 
 /** Logs in with a signature of the account's key. */
@@ -149,7 +161,7 @@ export const login = (url: string, account: ReturnType<typeof Client.make>): Eff
       token,
       post: (path, payload) => post(url + path, payload, headers),
       get: (path) => request(url + path, { headers }),
-      connect: (auth) => connect(url, { token, ...auth })
+      connect: (auth, patience) => connect(url, { token, ...auth }, patience)
     }
   })
 
