@@ -224,7 +224,7 @@ describe("WalKeeper", () => {
 })
 
 describe("a program that is interrupted", () => {
-  /** Runs the layer in a fiber of its own, as a program does that ends by a signal, over an engine whose log holds a write. */
+  /** Runs the layer in a fiber of its own, as a program does that ends by a signal; the log holds a write. */
   const launch = (copyLog: (engine: SimulatedConnection.SimulatedConnection) => SqliteConnection["Type"]["copyLog"]) =>
     Effect.gen(function* () {
       const engine = yield* SimulatedConnection.make()
