@@ -4,7 +4,7 @@ import path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as TemporaryDirectory from "./TemporaryDirectory.ts"
 
-const main = fileURLToPath(new URL("../src/main.ts", import.meta.url))
+const main = fileURLToPath(new URL("../dist/main.js", import.meta.url))
 
 export interface ServerProcess {
   readonly directory: string
@@ -32,7 +32,7 @@ export const start = (
     let stderr = ""
     const child = yield* Effect.acquireRelease(
       Effect.sync(() =>
-        spawn(process.execPath, ["--conditions=source", "--import", "tsx", main, ...(options.arguments ?? [])], {
+        spawn(process.execPath, [main, ...(options.arguments ?? [])], {
           env: {
             PATH: process.env["PATH"],
             HOME: directory,

@@ -17,7 +17,7 @@ import * as StormCheck from "../support/StormCheck.ts"
 import * as Talker from "../support/Talker.ts"
 
 const seed = Number(process.env["STORM_SEED"] ?? Math.floor(Math.random() * 1_000_000))
-const seconds = Number(process.env["STORM_SECONDS"] ?? 6)
+const seconds = Number(process.env["STORM_SECONDS"] ?? 4)
 
 const accountCount = 20
 const sessionsEach = 10
@@ -75,26 +75,16 @@ const talking = (talker: Talker.Talker, sids: ReadonlyArray<string>, isOver: () 
     if (yield* Random.nextBoolean) yield* talker.replace(sid)
   }).pipe(Effect.repeat({ until: isOver }))
 
-/** A time in which the server could be reached. */
-interface Watch {
-  readonly from: number
-  /** When all sockets were connected. */
-  full: number
-  to: number
-}
-
 /** Watches the server and what becomes of registrations. */
 const makeDuty = () => {
-  const began = performance.now()
-  let watch: Watch = { from: began, full: began, to: Infinity }
+  let watch = { from: performance.now(), to: Infinity }
   const watches = [watch]
   const registrations: Array<{ readonly from: number; readonly to: number; readonly said: string }> = []
   const log = AckLog.make()
   return {
     log,
     goesDown: () => (watch.to = performance.now()),
-    isUp: () => watches.push((watch = { from: performance.now(), full: Infinity, to: Infinity })),
-    isFull: () => (watch.full = performance.now()),
+    isUp: () => watches.push((watch = { from: performance.now(), to: Infinity })),
     register: (app: Device.Device) =>
       Effect.gen(function* () {
         yield* Effect.sleep(yield* Random.nextIntBetween(500, 1500))
@@ -107,11 +97,10 @@ const makeDuty = () => {
     /** Those that were not answered with a machine, or not in time, although the server was there. */
     problems: () =>
       registrations.flatMap(({ from, said, to }) => {
-        const { full, to: end } = watches.findLast((watch) => watch.from <= from) ?? watch
+        const end = watches.findLast((watch) => watch.from <= from)?.to ?? from
         const millis = Math.round(Math.min(to, end) - from)
-        // A connection that is new waits until those that came before it were let in, one per turn of the loop.
-        const limitMillis = from < full ? backWithinMillis : controlDeadlineMillis + marginMillis
-        const isGood = millis <= limitMillis && (to > end || said.startsWith("200 "))
+        const isInTime = millis <= controlDeadlineMillis + marginMillis
+        const isGood = isInTime && (to > end || said.startsWith("200 "))
         return isGood ? [] : [`a registration: after ${millis} ms ${said}`]
       })
   }
@@ -158,7 +147,6 @@ const restart = (server: BuiltServer.Server, accounts: ReadonlyArray<Account>, d
         return `${away} sockets are not back: ${storyOf(accounts, duty, [])}`
       })
     )
-    duty.isFull()
     return { signal, endMillis, backMillis: Math.round(Duration.toMillis(duration)), problems }
   })
 
