@@ -12,7 +12,7 @@ import { MachineIdConflict, NotFound, type Unauthorized } from "../http/Failure.
 import * as AccountCursor from "../realtime/AccountCursor.ts"
 import { Emitter } from "../realtime/Emitter.ts"
 import * as Liveness from "../realtime/Liveness.ts"
-import { Ownership } from "../realtime/Ownership.ts"
+import { Ownership, requireOwned } from "../realtime/Ownership.ts"
 import * as Room from "../realtime/Room.ts"
 import * as Machine from "./Machine.ts"
 import { MachineStore, type Replacement } from "./MachineStore.ts"
@@ -159,8 +159,7 @@ export const make = Effect.gen(function* () {
     replace: (replacement) =>
       Effect.gen(function* () {
         const { accountId, id, value, expectedVersion } = replacement
-        const validity = yield* ownership.check(PresenceKey.machine(accountId, id))
-        if (validity !== "owned") return yield* new NotFound({ what: "Machine" })
+        yield* requireOwned(ownership, PresenceKey.machine(accountId, id))
         const cursor = yield* store.replace(replacement)
         const version = expectedVersion + 1
         announceText(replacement, version, cursor)

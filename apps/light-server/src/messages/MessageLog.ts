@@ -13,7 +13,7 @@ import { cuid } from "../database/Ids.ts"
 import { NotFound, type Unauthorized } from "../http/Failure.ts"
 import * as AccountCursor from "../realtime/AccountCursor.ts"
 import { Emitter } from "../realtime/Emitter.ts"
-import { Ownership } from "../realtime/Ownership.ts"
+import { Ownership, requireOwned } from "../realtime/Ownership.ts"
 import * as Room from "../realtime/Room.ts"
 import * as Message from "./Message.ts"
 import { MessageStore, messageStatement, type Range, sessionStatement } from "./MessageStore.ts"
@@ -82,11 +82,7 @@ export const make = Effect.gen(function* () {
   const sessionNotFound = new NotFound({ what: "Session" })
 
   const requireOwn = (accountId: string, sessionId: string) =>
-    Effect.filterOrFail(
-      ownership.check(PresenceKey.session(accountId, sessionId)),
-      (validity) => validity === "owned",
-      () => sessionNotFound
-    )
+    requireOwned(ownership, PresenceKey.session(accountId, sessionId))
 
   const announce = ({ accountId, sessionId, exceptSocket }: Sent, message: Message.Message, cursor: number) =>
     emitter.update(

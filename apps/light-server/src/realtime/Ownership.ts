@@ -7,6 +7,7 @@ import { Context, Duration, Effect, Layer, Option, Schema } from "effect"
 import { LRUCache } from "lru-cache"
 import type { PresenceKey, PresenceKind } from "presence-effect/PresenceKey"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
+import { NotFound } from "../http/Failure.ts"
 import type { RealtimeOptions } from "./RealtimeOptions.ts"
 
 /**
@@ -34,6 +35,25 @@ export class Ownership extends Context.Tag("light-server/Ownership")<
     readonly forget: (key: PresenceKey) => void
   }
 >() {}
+
+const names: { readonly [kind in PresenceKind]: string } = { session: "Session", machine: "Machine" }
+
+/**
+ * Fails with `NotFound` unless the row belongs to the account of the key: a
+ * missing row and one of another account answer alike.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const requireOwned = (
+  ownership: Pick<Ownership["Type"], "check">,
+  key: PresenceKey
+): Effect.Effect<Validity, NotFound | ReadFailed> =>
+  Effect.filterOrFail(
+    ownership.check(key),
+    (validity) => validity === "owned",
+    () => new NotFound({ what: names[key.kind] })
+  )
 
 const Owner = Schema.Struct({ accountId: Schema.String })
 

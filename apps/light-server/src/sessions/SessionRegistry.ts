@@ -13,7 +13,7 @@ import { InvalidInput, NotFound, type Unauthorized } from "../http/Failure.ts"
 import * as AccountCursor from "../realtime/AccountCursor.ts"
 import { Emitter } from "../realtime/Emitter.ts"
 import * as Liveness from "../realtime/Liveness.ts"
-import { Ownership } from "../realtime/Ownership.ts"
+import { Ownership, requireOwned } from "../realtime/Ownership.ts"
 import * as Room from "../realtime/Room.ts"
 import * as Session from "./Session.ts"
 import { type Replacement, SessionStore, type SessionText } from "./SessionStore.ts"
@@ -157,12 +157,7 @@ export const make = Effect.gen(function* () {
 
   const notFound = new NotFound({ what: "Session" })
 
-  const requireOwn = (accountId: string, id: string) =>
-    Effect.filterOrFail(
-      ownership.check(PresenceKey.session(accountId, id)),
-      (validity) => validity === "owned",
-      () => notFound
-    )
+  const requireOwn = (accountId: string, id: string) => requireOwned(ownership, PresenceKey.session(accountId, id))
 
   const currentTexts = ({ accountId, id, changes }: Replacement) =>
     Effect.gen(function* () {

@@ -9,7 +9,7 @@ import type { WriterError } from "presence-effect/WriterError"
 import type { ReadFailed } from "../database/DatabaseReader.ts"
 import { NotFound } from "../http/Failure.ts"
 import { Emitter } from "../realtime/Emitter.ts"
-import { Ownership } from "../realtime/Ownership.ts"
+import { Ownership, requireOwned } from "../realtime/Ownership.ts"
 import * as Room from "../realtime/Room.ts"
 import { type Period, periodsOf, type UsageQuery } from "./UsageQuery.ts"
 import type { Receipt, UsageReport } from "./UsageReport.ts"
@@ -46,11 +46,7 @@ export const make = Effect.gen(function* () {
   const sessionNotFound = new NotFound({ what: "Session" })
 
   const requireSession = (accountId: string, sessionId: string) =>
-    Effect.filterOrFail(
-      ownership.check(PresenceKey.session(accountId, sessionId)),
-      (validity) => validity === "owned",
-      () => sessionNotFound
-    )
+    requireOwned(ownership, PresenceKey.session(accountId, sessionId))
 
   const storeOfSession = (accountId: string, sessionId: string, report: UsageReport) =>
     Effect.gen(function* () {
