@@ -10,5 +10,6 @@ const project = (name: string, root: string) => ({
 export default [
   project("presence-effect", "packages/presence-effect"),
   project("light-server", "apps/light-server"),
+  project("contention-lab", "apps/contention-lab"),
   { ...project("repo", "."), test: { name: "repo", include: ["test/*.test.ts"], testTimeout: 60_000 } }
 ]

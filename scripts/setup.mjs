@@ -116,7 +116,7 @@ export const install = async () => {
 }
 
 /** The projects that run: no tests, no examples. */
-export const shipped = ["packages/presence-effect", "apps/light-server"]
+export const shipped = ["packages/presence-effect", "apps/light-server", "apps/contention-lab"]
 
 /** Runs the compiler that the lock file pins. */
 export const compile = (args, options) =>
