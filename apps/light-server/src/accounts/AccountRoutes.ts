@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import { Clock, Effect, Layer, Option, Schema } from "effect"
-import { Unauthorized } from "../http/Failure.ts"
+import { invalidToken } from "../http/Failure.ts"
 import { HttpApp } from "../http/HttpApp.ts"
 import { AccountSettings, type Replaced } from "./AccountSettings.ts"
 import { SettingsStore } from "./SettingsStore.ts"
@@ -41,8 +41,7 @@ export const layer: Layer.Layer<never, never, HttpApp | AccountSettings | Settin
       const profileOf = (accountId: string) =>
         Effect.gen(function* () {
           const found = yield* store.findProfile(accountId)
-          // The token outlived its account.
-          if (Option.isNone(found)) return yield* new Unauthorized({ error: "Invalid token" })
+          if (Option.isNone(found)) return yield* invalidToken
           const timestamp = yield* Clock.currentTimeMillis
           return { ...found.value, timestamp, github: null, connectedServices: [] }
         })
@@ -63,6 +62,12 @@ export const layer: Layer.Layer<never, never, HttpApp | AccountSettings | Settin
             Effect.map(settings.replace({ accountId: request.accountId, ...request.body }), answerOf)
           )
         )
+      })
+      yield* http.register((app) => {
+        app.addHook("onRequest", http.authenticate)
+        // Nothing is asked of the body, and clients that send none label it as they like.
+        app.removeAllContentTypeParsers()
+        app.addContentTypeParser("*", { parseAs: "string" }, (_request, _body, done) => done(null))
         app.post("/v1/auth/revoke", (request, reply) =>
           http.answer(request, reply, Effect.as(revocation.revoke(request.accountId), { success: true }))
         )

@@ -6,9 +6,10 @@
  */
 import { Clock, Context, Effect, Layer, Option } from "effect"
 import type { WriterError } from "presence-effect/WriterError"
-import type { ReadFailed } from "../database/DatabaseReader.ts"
-import { Unauthorized } from "../http/Failure.ts"
+import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
+import { invalidToken, type Unauthorized } from "../http/Failure.ts"
 import * as AccountCursor from "../realtime/AccountCursor.ts"
+import * as Announcer from "../realtime/Announcer.ts"
 import { Emitter } from "../realtime/Emitter.ts"
 import * as Room from "../realtime/Room.ts"
 import { type Replacement, type Settings, SettingsStore } from "./SettingsStore.ts"
@@ -40,47 +41,62 @@ export class AccountSettings extends Context.Tag("light-server/AccountSettings")
  * @category constructors
  * @since 0.1.0
  */
-export const make: Effect.Effect<AccountSettings["Type"], never, SettingsStore | Emitter> = Effect.gen(function* () {
-  const store = yield* SettingsStore
-  const emitter = yield* Emitter
+export const make: Effect.Effect<AccountSettings["Type"], never, SettingsStore | Emitter | DatabaseReader> = Effect.gen(
+  function* () {
+    const store = yield* SettingsStore
+    const emitter = yield* Emitter
+    const announcer = yield* Announcer.make
 
-  const read = (accountId: string) =>
-    Effect.flatMap(
-      store.find(accountId),
-      Option.match({
-        // The token outlived its account.
-        onNone: () => Effect.fail(new Unauthorized({ error: "Invalid token" })),
-        onSome: (settings) => Effect.succeed(settings)
-      })
-    )
-
-  return AccountSettings.of({
-    read,
-    replace: (replacement) =>
-      Effect.gen(function* () {
-        const { accountId, settings, expectedVersion } = replacement
-        const cursor = yield* store.replace(replacement, yield* Clock.currentTimeMillis)
-        const version = expectedVersion + 1
-        emitter.update(Room.toApps(accountId), {
-          seq: cursor,
-          body: { t: "update-account", id: accountId, settings: { value: settings, version } }
+    const read = (accountId: string) =>
+      Effect.flatMap(
+        store.find(accountId),
+        Option.match({
+          onNone: () => Effect.fail(invalidToken),
+          onSome: Effect.succeed
         })
-        return { _tag: "Replaced", version } as const
-      }).pipe(
-        // Who hangs up takes back neither the write nor the word about it.
-        Effect.uninterruptible,
-        Effect.catchTag("WriteConflict", (conflict) =>
-          Effect.gen(function* () {
-            yield* AccountCursor.requireAccount(conflict)
-            return { _tag: "VersionMismatch", ...(yield* read(replacement.accountId)) } as const
-          })
-        )
       )
-  })
-})
+
+    return AccountSettings.of({
+      read,
+      replace: (replacement) =>
+        Effect.gen(function* () {
+          const { accountId, settings, expectedVersion } = replacement
+          const version = expectedVersion + 1
+          yield* announcer.commit(
+            { accountId, change: { kind: "account" }, mark: `settings ${version}` },
+            {
+              write: store.replace(replacement, yield* Clock.currentTimeMillis),
+              isStored: Effect.map(
+                store.find(accountId),
+                Option.exists((found) => found.settings === settings && found.settingsVersion === version)
+              ),
+              send: (cursor) =>
+                emitter.update(Room.toApps(accountId), {
+                  seq: cursor,
+                  body: { t: "update-account", id: accountId, settings: { value: settings, version } }
+                })
+            }
+          )
+          return { _tag: "Replaced", version } as const
+        }).pipe(
+          // Who hangs up takes back neither the write nor the word about it.
+          Effect.uninterruptible,
+          Effect.catchTag("WriteConflict", (conflict) =>
+            Effect.gen(function* () {
+              yield* AccountCursor.requireAccount(conflict)
+              return { _tag: "VersionMismatch", ...(yield* read(replacement.accountId)) } as const
+            })
+          )
+        )
+    })
+  }
+)
 
 /**
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<AccountSettings, never, SettingsStore | Emitter> = Layer.effect(AccountSettings, make)
+export const layer: Layer.Layer<AccountSettings, never, SettingsStore | Emitter | DatabaseReader> = Layer.effect(
+  AccountSettings,
+  make
+)

@@ -21,7 +21,7 @@ export const knobs = {
     fallback: "1000",
     min: 10,
     max: 10_000,
-    meaning: "Pairing requests of one kind that are kept; the oldest makes room for one more."
+    meaning: "Pairing requests of one kind that are kept; the oldest without an answer makes room for one more."
   })
 }
 

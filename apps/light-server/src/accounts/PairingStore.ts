@@ -10,6 +10,7 @@ import * as Write from "presence-effect/Write"
 import type { WriterError } from "presence-effect/WriterError"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as Ids from "../database/Ids.ts"
+import { StoredFlag } from "../database/StoredValue.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 
 /**
@@ -28,7 +29,10 @@ export type PairingKind = "terminal" | "account"
 export interface Options {
   /** How long a request lives, and how long its answer can be fetched. */
   readonly lifetime?: Duration.DurationInput
-  /** Requests of one kind that are kept; the oldest makes room for one more. */
+  /**
+   * Requests of one kind that are kept; the oldest makes room for one more. Those
+   * that are answered go last, as long as they are no more than half.
+   */
   readonly capacity?: number
 }
 
@@ -39,10 +43,7 @@ export interface Options {
  * @since 0.1.0
  */
 export const PairingRequest = Schema.Struct({
-  supportsV2: Schema.transform(Schema.Number, Schema.Boolean, {
-    decode: (stored) => stored !== 0,
-    encode: (supportsV2) => (supportsV2 ? 1 : 0)
-  }),
+  supportsV2: StoredFlag,
   response: Schema.NullOr(Schema.String),
   responseAccountId: Schema.NullOr(Schema.String)
 })
@@ -108,8 +109,15 @@ const statementsOf = (table: string, supportsV2: string | undefined) => ({
   findExpired: `SELECT 1 AS "found" FROM "${table}" WHERE "updatedAt" <= ? LIMIT 1`,
   removeExpired: `DELETE FROM "${table}" WHERE "id" IN
     (SELECT "id" FROM "${table}" WHERE "updatedAt" <= ? ORDER BY "updatedAt" LIMIT ${pruneLimit})`,
-  makeRoom: `DELETE FROM "${table}" WHERE "id" IN
-    (SELECT "id" FROM "${table}" ORDER BY "updatedAt" DESC LIMIT -1 OFFSET ?)`,
+  // Nobody notes that an answer was fetched. More than half of the table are never kept for them: who has an
+  // account could otherwise answer so many requests of its own that nobody else finds room.
+  makeRoom: `DELETE FROM "${table}" WHERE "id" IN (
+      SELECT "id" FROM (
+        SELECT "id", "updatedAt", "response" IS NOT NULL AND "updatedAt" > ?
+          AND row_number() OVER (PARTITION BY "response" IS NULL ORDER BY "updatedAt" DESC) <= ? AS "isKept"
+        FROM "${table}"
+      ) ORDER BY "isKept" DESC, "updatedAt" DESC LIMIT -1 OFFSET ?
+    )`,
   insert:
     supportsV2 === undefined
       ? `INSERT INTO "${table}" ("id", "publicKey", "createdAt", "updatedAt") VALUES (?, ?, ?, ?)
@@ -126,8 +134,8 @@ const statements: { readonly [kind in PairingKind]: ReturnType<typeof statements
 }
 
 /**
- * The write of a request. Removes what is past its lifetime and the oldest
- * beyond `capacity` first, so that the table is bounded whatever comes in.
+ * The write of a request. Removes what is past its lifetime first, and then what
+ * is beyond `capacity`, so that the table is bounded whatever comes in.
  *
  * @category writes
  * @since 0.1.0
@@ -141,8 +149,9 @@ export const insertWrite = (
   const { insert, makeRoom, removeExpired } = statements[kind]
   const now = encode(terms.nowMillis)
   const row = [Ids.cuid(), request.key, now, now]
-  return Write.statement(removeExpired, [encode(terms.nowMillis - terms.lifetimeMillis)]).pipe(
-    Write.andThen(Write.statement(makeRoom, [terms.capacity - 1])),
+  const end = encode(terms.nowMillis - terms.lifetimeMillis)
+  return Write.statement(removeExpired, [end]).pipe(
+    Write.andThen(Write.statement(makeRoom, [end, Math.floor(terms.capacity / 2), terms.capacity - 1])),
     Write.andThen(Write.statement(insert, kind === "terminal" ? [...row, request.supportsV2 ? 1 : 0] : row)),
     Write.map(() => undefined)
   )

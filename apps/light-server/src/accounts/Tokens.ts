@@ -10,7 +10,7 @@ import { createHash, createPublicKey, hkdfSync } from "node:crypto"
 import { DataDirectory } from "../database/DataDirectory.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import { Authenticator } from "../http/Authenticator.ts"
-import { Unauthorized } from "../http/Failure.ts"
+import { invalidToken } from "../http/Failure.ts"
 import * as Ed25519 from "./Ed25519.ts"
 
 /**
@@ -55,8 +55,6 @@ const keysOf = (masterSecret: Redacted.Redacted) => {
   const privateKey = Ed25519.privateKeyOf(new Uint8Array(seed))
   return { privateKey, publicKey: createPublicKey(privateKey) }
 }
-
-const invalid = new Unauthorized({ error: "Invalid token" })
 
 /** Tokens from before there were epochs carry none, and an account that never revoked has none. */
 const firstEpoch = 0
@@ -115,24 +113,25 @@ const make = (options: Options) =>
         try: () =>
           jwtVerify(token, publicKey, {
             algorithms: [algorithm],
+            typ: "JWT",
             issuer,
             audience,
             clockTolerance,
             currentDate: new Date(nowMillis),
             requiredClaims: ["sub", "iat"]
           }),
-        catch: () => invalid
+        catch: () => invalidToken
       }).pipe(
         Effect.flatMap(({ payload: { sub, epoch = firstEpoch } }) =>
           sub !== undefined && Number.isSafeInteger(epoch)
             ? Effect.succeed({ accountId: sub, epoch: Number(epoch) })
-            : invalid
+            : invalidToken
         )
       )
 
     const verify = (token: string) =>
       Effect.gen(function* () {
-        if (token.length > tokenLengthMax) return yield* invalid
+        if (token.length > tokenLengthMax) return yield* invalidToken
         const now = yield* Clock.currentTimeMillis
         const key = digest(token)
         const known = verified.get(key)
@@ -145,7 +144,7 @@ const make = (options: Options) =>
         const account = yield* find(accountId)
         if (Option.isNone(account) || epoch < epochOf(account)) {
           verified.delete(key)
-          return yield* invalid
+          return yield* invalidToken
         }
         if (before === forgetCount) verified.set(key, { accountId, untilMillis: now + cacheMillis })
         return accountId

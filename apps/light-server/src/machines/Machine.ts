@@ -6,6 +6,7 @@
 import { Schema } from "effect"
 import type * as Liveness from "../realtime/Liveness.ts"
 import { StoredTime } from "../database/StoredTime.ts"
+import { base64OrNull, StoredBytesOrNull, StoredFlag } from "../database/StoredValue.ts"
 
 /**
  * Schema of a row.
@@ -20,12 +21,10 @@ export const Machine = Schema.Struct({
   metadataVersion: Schema.Int,
   daemonState: Schema.NullOr(Schema.String),
   daemonStateVersion: Schema.Int,
-  dataEncryptionKey: Schema.NullOr(Schema.Uint8ArrayFromSelf),
+  dataEncryptionKey: StoredBytesOrNull,
   seq: Schema.Int,
-  active: Schema.transform(Schema.Number, Schema.Boolean, {
-    decode: (stored) => stored !== 0,
-    encode: (active) => (active ? 1 : 0)
-  }),
+  active: StoredFlag,
+  isRevoked: StoredFlag,
   lastActiveAt: StoredTime,
   createdAt: StoredTime,
   updatedAt: StoredTime
@@ -80,6 +79,7 @@ export const make = (accountId: string, registration: Registration, nowMillis: n
   dataEncryptionKey: registration.dataEncryptionKey ?? null,
   seq: 0,
   active: false,
+  isRevoked: false,
   lastActiveAt: nowMillis,
   createdAt: nowMillis,
   updatedAt: nowMillis
@@ -104,8 +104,6 @@ export interface MachineView {
   readonly updatedAt: number
 }
 
-const base64 = (bytes: Uint8Array | null) => (bytes === null ? null : Buffer.from(bytes).toString("base64"))
-
 /**
  * @category conversions
  * @since 0.1.0
@@ -116,7 +114,7 @@ export const view = (machine: Machine, { active, activeAt }: Liveness.Liveness):
   metadataVersion: machine.metadataVersion,
   daemonState: machine.daemonState,
   daemonStateVersion: machine.daemonStateVersion,
-  dataEncryptionKey: base64(machine.dataEncryptionKey),
+  dataEncryptionKey: base64OrNull(machine.dataEncryptionKey),
   active,
   activeAt,
   createdAt: machine.createdAt,

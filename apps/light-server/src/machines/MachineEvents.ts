@@ -64,7 +64,10 @@ export const layer: Layer.Layer<never, never, EventRegistry | MachineRegistry | 
       const replace = (accountId: string, id: string, text: MachineText, value: string, expectedVersion: number) =>
         machines.replace({ accountId, id, text, value, expectedVersion }).pipe(
           Effect.map((replaced) => ackOf(text, replaced)),
-          Effect.catchTag("NotFound", () => Effect.succeed({ result: "error", message: "Machine not found" })),
+          Effect.catchTags({
+            NotFound: () => Effect.succeed({ result: "error", message: "Machine not found" }),
+            MachineRevoked: () => Effect.succeed({ result: "error", message: "machine_revoked" })
+          }),
           Effect.catchAll((failure) =>
             Effect.logWarning("A machine could not be updated", failure).pipe(
               Effect.annotateLogs("code", failure._tag),

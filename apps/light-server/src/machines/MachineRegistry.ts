@@ -7,9 +7,11 @@ import { Context, Effect, Layer, Option } from "effect"
 import { Presence } from "presence-effect/Presence"
 import * as PresenceKey from "presence-effect/PresenceKey"
 import type { WriterError } from "presence-effect/WriterError"
-import type { ReadFailed } from "../database/DatabaseReader.ts"
-import { MachineIdConflict, NotFound, type Unauthorized } from "../http/Failure.ts"
+import { reportCut } from "../database/BoundedList.ts"
+import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
+import { MachineIdConflict, MachineRevoked, NotFound, type Unauthorized } from "../http/Failure.ts"
 import * as AccountCursor from "../realtime/AccountCursor.ts"
+import * as Announcer from "../realtime/Announcer.ts"
 import { Emitter } from "../realtime/Emitter.ts"
 import * as Liveness from "../realtime/Liveness.ts"
 import { Ownership, requireOwned } from "../realtime/Ownership.ts"
@@ -28,6 +30,25 @@ export type Replaced =
   | { readonly _tag: "VersionMismatch"; readonly version: number; readonly value: string | null }
 
 /**
+ * A machine where clients also see its number.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ListedMachine = Machine.MachineView & { readonly seq: number }
+
+/**
+ * `isCut`: the rest would weigh too much.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MachineList {
+  readonly machines: ReadonlyArray<ListedMachine>
+  readonly isCut: boolean
+}
+
+/**
  * @category services
  * @since 0.1.0
  */
@@ -36,24 +57,26 @@ export class MachineRegistry extends Context.Tag("light-server/MachineRegistry")
   {
     /**
      * Creates a machine, or answers with the known one. A known machine needs no
-     * write: it is answered while another process holds the write lock.
+     * write: it is answered while another process holds the write lock. One that
+     * was revoked is refused.
      */
     readonly register: (
       accountId: string,
       registration: Machine.Registration
-    ) => Effect.Effect<Machine.MachineView, MachineIdConflict | Unauthorized | WriterError | ReadFailed>
-    /** The last active first. */
-    readonly list: (
-      accountId: string
-    ) => Effect.Effect<ReadonlyArray<Machine.MachineView & { readonly seq: number }>, ReadFailed>
+    ) => Effect.Effect<
+      Machine.MachineView,
+      MachineIdConflict | MachineRevoked | Unauthorized | WriterError | ReadFailed
+    >
+    /** Those that are not revoked, the last active first, no more than one answer can bear. */
+    readonly list: (accountId: string) => Effect.Effect<MachineList, ReadFailed>
     readonly find: (
       accountId: string,
       id: string
-    ) => Effect.Effect<Machine.MachineView & { readonly seq: number }, NotFound | ReadFailed>
+    ) => Effect.Effect<ListedMachine, NotFound | MachineRevoked | ReadFailed>
     /** Replaces one text if it is at the expected version. Apps and the machine hear of it. */
     readonly replace: (
       replacement: Replacement
-    ) => Effect.Effect<Replaced, NotFound | Unauthorized | WriterError | ReadFailed>
+    ) => Effect.Effect<Replaced, NotFound | MachineRevoked | Unauthorized | WriterError | ReadFailed>
   }
 >() {}
 
@@ -66,6 +89,7 @@ export const make = Effect.gen(function* () {
   const presence = yield* Presence
   const ownership = yield* Ownership
   const emitter = yield* Emitter
+  const announcer = yield* Announcer.make
 
   const livenessOf = (machine: Machine.Machine) =>
     Liveness.of(presence, PresenceKey.machine(machine.accountId, machine.id), machine)
@@ -79,11 +103,12 @@ export const make = Effect.gen(function* () {
       if (Option.isNone(found) || found.value.accountId !== accountId) {
         return yield* new NotFound({ what: "Machine" })
       }
-      return found.value
+      return found.value.isRevoked ? yield* new MachineRevoked() : found.value
     })
 
   const announce = (machine: Machine.Machine, cursor: number) => {
     const { accountId, id } = machine
+    ownership.learn(PresenceKey.machine(accountId, id))
     emitter.update(Room.toApps(accountId), { seq: cursor, body: Machine.newMachine(machine, livenessOf(machine)) })
     emitter.update(Room.toMachine(accountId, id), {
       seq: cursor,
@@ -95,29 +120,49 @@ export const make = Effect.gen(function* () {
     })
   }
 
-  const create = (machine: Machine.Machine) =>
-    Effect.map(store.insert(machine), (cursor) => {
-      ownership.learn(PresenceKey.machine(machine.accountId, machine.id))
-      announce(machine, cursor)
-      return machine
-      // Who hangs up takes back neither the write nor the word about it.
-    }).pipe(Effect.uninterruptible)
+  const changeOf = (accountId: string, id: string, mark: string): Announcer.Announced => ({
+    accountId,
+    change: { kind: "machine", id },
+    mark
+  })
+
+  const create = (machine: Machine.Machine) => {
+    const { accountId, id } = machine
+    return announcer
+      .commit(changeOf(accountId, id, "created"), {
+        write: store.insert(machine),
+        isStored: Effect.map(
+          store.find(id),
+          Option.exists((found) => found.accountId === accountId)
+        ),
+        send: (cursor) => announce(machine, cursor)
+      })
+      .pipe(
+        Effect.as(machine),
+        // Who hangs up takes back neither the write nor the word about it.
+        Effect.uninterruptible
+      )
+  }
+
+  /** What a row that is known means to others; it may come from a write that was not confirmed. */
+  const meet = (accountId: string, machine: Machine.Machine) => {
+    if (machine.accountId !== accountId || machine.isRevoked) return Effect.succeed(machine)
+    ownership.learn(PresenceKey.machine(accountId, machine.id))
+    const settled = announcer.settle(changeOf(accountId, machine.id, "created"), (cursor) => announce(machine, cursor))
+    return Effect.as(settled, machine)
+  }
 
   const findOrCreate = (accountId: string, registration: Machine.Registration) =>
     Effect.gen(function* () {
       const known = yield* store.find(registration.id)
-      if (Option.isSome(known)) {
-        // A write that was not confirmed may have made it, after its id was remembered as one that does not exist.
-        if (known.value.accountId === accountId) ownership.learn(PresenceKey.machine(accountId, registration.id))
-        return known.value
-      }
+      if (Option.isSome(known)) return yield* meet(accountId, known.value)
       return yield* create(Machine.make(accountId, registration, Date.now())).pipe(
         Effect.catchTag("WriteConflict", (conflict) =>
           Effect.gen(function* () {
             yield* AccountCursor.requireAccount(conflict)
             // Somebody else was faster: the winner's row is the answer.
             const winner = yield* store.find(registration.id)
-            return Option.isSome(winner) ? winner.value : yield* conflict
+            return Option.isSome(winner) ? yield* meet(accountId, winner.value) : yield* conflict
           })
         )
       )
@@ -125,7 +170,7 @@ export const make = Effect.gen(function* () {
 
   const mismatch = (machine: Machine.Machine, text: Replacement["text"]): Replaced => ({
     _tag: "VersionMismatch",
-    version: text === "metadata" ? machine.metadataVersion : machine.daemonStateVersion,
+    version: machine[`${text}Version`],
     value: machine[text]
   })
 
@@ -149,20 +194,31 @@ export const make = Effect.gen(function* () {
     register: (accountId, registration) =>
       Effect.gen(function* () {
         const machine = yield* findOrCreate(accountId, registration)
-        return machine.accountId === accountId ? viewOf(machine) : yield* new MachineIdConflict()
+        if (machine.accountId !== accountId) return yield* new MachineIdConflict()
+        return machine.isRevoked ? yield* new MachineRevoked() : viewOf(machine)
       }),
     list: (accountId) =>
-      Effect.map(store.list(accountId), (machines) =>
-        machines.map(viewWithSeq).toSorted((a, b) => b.activeAt - a.activeAt)
+      store.list(accountId).pipe(
+        Effect.tap((list) => reportCut("Machine", list)),
+        Effect.map(({ isCut, rows }) => ({
+          machines: rows.map(viewWithSeq).toSorted((a, b) => b.activeAt - a.activeAt),
+          isCut
+        }))
       ),
     find: (accountId, id) => Effect.map(own(accountId, id), viewWithSeq),
     replace: (replacement) =>
       Effect.gen(function* () {
-        const { accountId, id, value, expectedVersion } = replacement
+        const { accountId, id, text, value, expectedVersion } = replacement
         yield* requireOwned(ownership, PresenceKey.machine(accountId, id))
-        const cursor = yield* store.replace(replacement)
         const version = expectedVersion + 1
-        announceText(replacement, version, cursor)
+        yield* announcer.commit(changeOf(accountId, id, `${text} ${version}`), {
+          write: store.replace(replacement),
+          isStored: Effect.map(
+            store.find(id),
+            Option.exists((machine) => machine[text] === value && machine[`${text}Version`] === version)
+          ),
+          send: (cursor) => announceText(replacement, version, cursor)
+        })
         return { _tag: "Replaced", version, value } as const
       }).pipe(
         Effect.catchTag("WriteConflict", (conflict) =>
@@ -180,7 +236,8 @@ export const make = Effect.gen(function* () {
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<MachineRegistry, never, MachineStore | Presence | Ownership | Emitter> = Layer.effect(
+export const layer: Layer.Layer<
   MachineRegistry,
-  make
-)
+  never,
+  MachineStore | Presence | Ownership | Emitter | DatabaseReader
+> = Layer.effect(MachineRegistry, make)

@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import { Effect, Layer, Schema } from "effect"
+import * as CutList from "../http/CutList.ts"
 import { HttpApp } from "../http/HttpApp.ts"
 import { Registration } from "./Machine.ts"
 import { MachineRegistry } from "./MachineRegistry.ts"
@@ -26,7 +27,16 @@ export const layer: Layer.Layer<never, never, HttpApp | MachineRegistry> = Layer
           Effect.map(machines.register(request.accountId, request.body), (machine) => ({ machine }))
         )
       )
-      app.get("/v1/machines", (request, reply) => http.answer(request, reply, machines.list(request.accountId)))
+      app.get("/v1/machines", (request, reply) =>
+        http.answer(
+          request,
+          reply,
+          Effect.map(machines.list(request.accountId), (list) => {
+            CutList.mark(reply, list)
+            return list.machines
+          })
+        )
+      )
       app.get("/v1/machines/:id", { schema: { params: Schema.Struct({ id: Schema.String }) } }, (request, reply) =>
         http.answer(
           request,

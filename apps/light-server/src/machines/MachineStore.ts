@@ -8,7 +8,9 @@ import * as Lane from "presence-effect/Lane"
 import { SqliteWriter } from "presence-effect/SqliteWriter"
 import * as Write from "presence-effect/Write"
 import type { WriterError } from "presence-effect/WriterError"
+import * as BoundedList from "../database/BoundedList.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
+import { millisOf } from "../database/StoredTime.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../realtime/AccountCursor.ts"
 import { Machine } from "./Machine.ts"
@@ -46,11 +48,11 @@ export class MachineStore extends Context.Tag("light-server/MachineStore")<
   {
     /** Whoever owns it: the id of a machine is global. */
     readonly find: (id: string) => Effect.Effect<Option.Option<Machine>, ReadFailed>
-    /** At most 1000, the last active first. */
-    readonly list: (accountId: string) => Effect.Effect<ReadonlyArray<Machine>, ReadFailed>
+    /** Those that are not revoked, the last active first: at most 1000 and 8 MiB. */
+    readonly list: (accountId: string) => Effect.Effect<BoundedList.BoundedList<Machine>, ReadFailed>
     /** Conflicts when the id is taken, by whomever. */
     readonly insert: (machine: Machine) => Effect.Effect<number, WriterError>
-    /** Conflicts when the machine is missing, foreign, or at another version. */
+    /** Conflicts when the machine is missing, foreign, revoked, or at another version. */
     readonly replace: (replacement: Replacement) => Effect.Effect<number, WriterError>
   }
 >() {}
@@ -58,18 +60,30 @@ export class MachineStore extends Context.Tag("light-server/MachineStore")<
 const columns = `"id", "accountId", "metadata", "metadataVersion", "daemonState", "daemonStateVersion",
   "dataEncryptionKey", "seq", "active", "lastActiveAt", "createdAt", "updatedAt"`
 
-const selectById = `SELECT ${columns} FROM "Machine" WHERE "id" = ?`
+/** Another server of the file revokes machines, this one never does: the time is not read. */
+const readColumns = `${columns}, "revokedAt" IS NOT NULL AS "isRevoked"`
 
-const selectByAccount = `SELECT ${columns} FROM "Machine" WHERE "accountId" = ? ORDER BY "lastActiveAt" DESC LIMIT 1000`
+const selectById = `SELECT ${readColumns} FROM "Machine" WHERE "id" = ?`
+
+const listed: BoundedList.Source = {
+  table: "Machine",
+  columns: readColumns,
+  weighty: ["metadata", "daemonState", "dataEncryptionKey"],
+  from: `FROM "Machine" WHERE "accountId" = ? AND "revokedAt" IS NULL`,
+  key: millisOf("lastActiveAt"),
+  direction: "DESC"
+}
+
+const listLimit = 1000
 
 const insertNew = `INSERT INTO "Machine" (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
   ON CONFLICT ("id") DO NOTHING`
 
 const replaceText: { readonly [text in MachineText]: string } = {
   metadata: `UPDATE "Machine" SET "metadata" = ?, "metadataVersion" = "metadataVersion" + 1, "updatedAt" = ?
-    WHERE "id" = ? AND "accountId" = ? AND "metadataVersion" = ?`,
+    WHERE "id" = ? AND "accountId" = ? AND "revokedAt" IS NULL AND "metadataVersion" = ?`,
   daemonState: `UPDATE "Machine" SET "daemonState" = ?, "daemonStateVersion" = "daemonStateVersion" + 1, "updatedAt" = ?
-    WHERE "id" = ? AND "accountId" = ? AND "daemonStateVersion" = ?`
+    WHERE "id" = ? AND "accountId" = ? AND "revokedAt" IS NULL AND "daemonStateVersion" = ?`
 }
 
 /**
@@ -131,7 +145,7 @@ export const make: Effect.Effect<MachineStore["Type"], never, DatabaseReader | S
   const form = yield* TimeForm.TimeForm
   return MachineStore.of({
     find: (id) => reader.first(Machine, selectById, [id]),
-    list: (accountId) => reader.rows(Machine, selectByAccount, [accountId]),
+    list: (accountId) => BoundedList.read(reader, listed, Machine, [accountId], listLimit),
     insert: (machine) => writer.write(Lane.control, insertWrite(machine, form)),
     replace: (replacement) => Effect.suspend(() => writer.write(Lane.data, replaceWrite(replacement, Date.now(), form)))
   })

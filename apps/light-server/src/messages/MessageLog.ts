@@ -5,13 +5,13 @@
  * @since 0.1.0
  */
 import { Context, Effect, Layer, Option } from "effect"
-import { LRUCache } from "lru-cache"
 import * as PresenceKey from "presence-effect/PresenceKey"
 import type { WriteConflict, WriterError } from "presence-effect/WriterError"
-import type { ReadFailed } from "../database/DatabaseReader.ts"
+import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
 import { cuid } from "../database/Ids.ts"
 import { NotFound, type Unauthorized } from "../http/Failure.ts"
 import * as AccountCursor from "../realtime/AccountCursor.ts"
+import * as Announcer from "../realtime/Announcer.ts"
 import { Emitter } from "../realtime/Emitter.ts"
 import { Ownership, requireOwned } from "../realtime/Ownership.ts"
 import * as Room from "../realtime/Room.ts"
@@ -67,9 +67,6 @@ export class MessageLog extends Context.Tag("light-server/MessageLog")<
   }
 >() {}
 
-/** Messages whose write was not confirmed, and which nobody was told about. */
-const doubtfulCount = 10_000
-
 /**
  * @category constructors
  * @since 0.1.0
@@ -78,7 +75,7 @@ export const make = Effect.gen(function* () {
   const store = yield* MessageStore
   const ownership = yield* Ownership
   const emitter = yield* Emitter
-  const doubtful = new LRUCache<string, true>({ max: doubtfulCount })
+  const announcer = yield* Announcer.make
   const sessionNotFound = new NotFound({ what: "Session" })
 
   const requireOwn = (accountId: string, sessionId: string) =>
@@ -91,16 +88,21 @@ export const make = Effect.gen(function* () {
       exceptSocket === undefined ? {} : { exceptSocket }
     )
 
+  const changeOf = (sent: Sent, id: string): Announcer.Announced => ({
+    accountId: sent.accountId,
+    change: { kind: "session", id: sent.sessionId },
+    mark: id
+  })
+
   /** The message that has the local id already, from whichever attempt. */
   const known = (sent: Sent) =>
     Effect.gen(function* () {
       if (sent.localId === "") return Option.none()
       const found = yield* store.findByLocalId(sent.accountId, sent.sessionId, sent.localId)
       if (Option.isNone(found)) return Option.none()
-      const { cursor, ...message } = found.value
-      // Its write was not confirmed when it was sent first, but it is there.
-      if (doubtful.delete(message.id)) announce(sent, message, cursor)
-      return Option.some(message)
+      // Its write may not have been confirmed when it was sent first.
+      yield* announcer.settle(changeOf(sent, found.value.id), (cursor) => announce(sent, found.value, cursor))
+      return found
     })
 
   const whyConflict = (conflict: WriteConflict): Effect.Effect<never, NotFound | Unauthorized | WriteConflict> =>
@@ -110,13 +112,12 @@ export const make = Effect.gen(function* () {
     )
 
   const write = (sent: Sent, draft: Message.Draft) =>
-    store.append(draft).pipe(
+    announcer.doubtful(changeOf(sent, draft.id), store.append(draft)).pipe(
       Effect.map(({ seq, cursor }) => {
         const message = Message.stored(draft, seq)
         announce(sent, message, cursor)
         return message
       }),
-      Effect.tapErrorTag("WriteUnconfirmed", () => Effect.sync(() => doubtful.set(draft.id, true))),
       Effect.catchAll((failure) =>
         Effect.gen(function* () {
           if (failure._tag === "WriteConflict" && failure.statement !== messageStatement) {
@@ -140,10 +141,15 @@ export const make = Effect.gen(function* () {
     page: (accountId, sessionId, range, limit) =>
       Effect.gen(function* () {
         yield* requireOwn(accountId, sessionId)
-        const { messages, hasMore } = yield* store.page(accountId, sessionId, range, limit)
-        const last = hasMore ? (messages.at(-1)?.seq ?? null) : null
+        const { rows, lastKey, hasMore } = yield* store.page(accountId, sessionId, range, limit)
+        const last = hasMore && typeof lastKey === "number" ? lastKey : null
         const isOlder = "before" in range
-        return { messages, hasMore, nextBeforeSeq: isOlder ? last : null, nextAfterSeq: isOlder ? null : last }
+        return {
+          messages: rows,
+          hasMore: last !== null,
+          nextBeforeSeq: isOlder ? last : null,
+          nextAfterSeq: isOlder ? null : last
+        }
       })
   })
 })
@@ -152,4 +158,7 @@ export const make = Effect.gen(function* () {
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<MessageLog, never, MessageStore | Ownership | Emitter> = Layer.effect(MessageLog, make)
+export const layer: Layer.Layer<MessageLog, never, MessageStore | Ownership | Emitter | DatabaseReader> = Layer.effect(
+  MessageLog,
+  make
+)

@@ -3,22 +3,13 @@
  *
  * @since 0.1.0
  */
-import { Metric } from "effect"
+import * as Tally from "../Tally.ts"
 
-const acks = Metric.counter("socket_message_ack_total", {
-  description: "Answers to messages from sockets",
-  incremental: true
-})
+const acks = Tally.counter("socket_message_ack_total", "Answers to messages from sockets", ["result", "error"])
 
-const fetches = Metric.counter("catchup_followup_fetches_total", {
-  description: "Requests for what a client missed",
-  incremental: true
-})
+const fetches = Tally.counter("catchup_followup_fetches_total", "Requests for what a client missed", ["type"])
 
-const returned = Metric.counter("catchup_followup_returned_total", {
-  description: "What such requests were answered with",
-  incremental: true
-})
+const returned = Tally.counter("catchup_followup_returned_total", "What such requests were answered with", ["type"])
 
 const type = "session-messages-afterSeq"
 
@@ -28,8 +19,7 @@ const type = "session-messages-afterSeq"
  * @category metrics
  * @since 0.1.0
  */
-export const countAck = (result: "ok" | "error", error: string): void =>
-  acks.pipe(Metric.tagged("result", result), Metric.tagged("error", error)).unsafeUpdate(1, [])
+export const countAck = (result: "ok" | "error", error: string): void => acks({ result, error })
 
 /**
  * Counts messages that a client asked for because it missed them.
@@ -38,6 +28,6 @@ export const countAck = (result: "ok" | "error", error: string): void =>
  * @since 0.1.0
  */
 export const countCatchUp = (messageCount: number): void => {
-  Metric.tagged(fetches, "type", type).unsafeUpdate(1, [])
-  Metric.tagged(returned, "type", type).unsafeUpdate(messageCount, [])
+  fetches({ type })
+  returned({ type }, messageCount)
 }

@@ -8,6 +8,7 @@ import * as Lane from "presence-effect/Lane"
 import { SqliteWriter } from "presence-effect/SqliteWriter"
 import * as Write from "presence-effect/Write"
 import type { WriterError } from "presence-effect/WriterError"
+import * as BoundedList from "../database/BoundedList.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../realtime/AccountCursor.ts"
@@ -58,19 +59,18 @@ export class MessageStore extends Context.Tag("light-server/MessageStore")<
   {
     /** Stores a message under the next number of its session. Conflicts as said above, and writes nothing then. */
     readonly append: (draft: Draft) => Effect.Effect<Place, WriterError>
-    /** With the cursor of the newest change of its session. */
     readonly findByLocalId: (
       accountId: string,
       sessionId: string,
       localId: string
-    ) => Effect.Effect<Option.Option<Message & { readonly cursor: number }>, ReadFailed>
-    /** Read newest first before a number, and oldest first after one. At least one, if there is any. */
+    ) => Effect.Effect<Option.Option<Message>, ReadFailed>
+    /** Newest first before a number, and oldest first after one. The last key is the number to go on from. */
     readonly page: (
       accountId: string,
       sessionId: string,
       range: Range,
       limit: number
-    ) => Effect.Effect<{ readonly messages: ReadonlyArray<Message>; readonly hasMore: boolean }, ReadFailed>
+    ) => Effect.Effect<BoundedList.BoundedList<Message>, ReadFailed>
   }
 >() {}
 
@@ -86,27 +86,20 @@ const insertNew = `INSERT INTO "SessionMessage"
 
 const ownSession = `(SELECT "id" FROM "Session" WHERE "id" = ? AND "accountId" = ?)`
 
-const selectByLocalId = `SELECT ${columns}, (
-    SELECT coalesce(max("cursor"), 0) FROM "AccountChange"
-    WHERE "accountId" = ? AND "kind" = 'session' AND "entityId" = ?
-  ) AS "cursor"
-  FROM "SessionMessage" WHERE "sessionId" = ${ownSession} AND "localId" = ?`
+const selectByLocalId = `SELECT ${columns} FROM "SessionMessage" WHERE "sessionId" = ${ownSession} AND "localId" = ?`
 
-const older = `FROM "SessionMessage" WHERE "sessionId" = ${ownSession} AND "seq" < ? ORDER BY "seq" DESC LIMIT ?`
+const pageOf = (isAfter: string, direction: BoundedList.Source["direction"]): BoundedList.Source => ({
+  table: "SessionMessage",
+  columns,
+  weighty: ["content"],
+  from: `FROM "SessionMessage" WHERE "sessionId" = ${ownSession} AND ${isAfter}`,
+  key: `"seq"`,
+  direction
+})
 
-const newer = `FROM "SessionMessage" WHERE "sessionId" = ${ownSession} AND "seq" > ? ORDER BY "seq" LIMIT ?`
+const older = pageOf(`"seq" < ?`, "DESC")
 
-const Size = Schema.Struct({ bytes: Schema.Int })
-
-/** What one page may weigh: it is read, parsed and sent in one piece. */
-const pageBytesMax = 8 * 1024 * 1024
-
-/** The first so many messages that weigh no more than a page may. The first one always may. */
-const fitting = (sizes: ReadonlyArray<{ readonly bytes: number }>): number => {
-  let total = 0
-  const tooMany = sizes.findIndex(({ bytes }, index) => (total += bytes) > pageBytesMax && index > 0)
-  return tooMany < 0 ? sizes.length : tooMany
-}
+const newer = pageOf(`"seq" > ?`, "ASC")
 
 /**
  * The write of a message.
@@ -139,26 +132,11 @@ export const make: Effect.Effect<MessageStore["Type"], never, DatabaseReader | S
   return MessageStore.of({
     append: (draft) => writer.write(Lane.data, appendWrite(draft, form)),
     findByLocalId: (accountId, sessionId, localId) =>
-      reader.first(Schema.extend(Message, Schema.Struct({ cursor: Schema.Int })), selectByLocalId, [
-        accountId,
-        sessionId,
-        sessionId,
-        accountId,
-        localId
-      ]),
-    page: (accountId, sessionId, range, limit) =>
-      Effect.gen(function* () {
-        const [source, from] = "before" in range ? [older, range.before] : [newer, range.after]
-        const sizes = yield* reader.rows(Size, `SELECT octet_length("content") AS "bytes" ${source}`, [
-          sessionId,
-          accountId,
-          from,
-          limit + 1
-        ])
-        const count = Math.min(limit, fitting(sizes))
-        const messages = yield* reader.rows(Message, `SELECT ${columns} ${source}`, [sessionId, accountId, from, count])
-        return { messages, hasMore: sizes.length > count }
-      })
+      reader.first(Message, selectByLocalId, [sessionId, accountId, localId]),
+    page: (accountId, sessionId, range, limit) => {
+      const [page, from] = "before" in range ? [older, range.before] : [newer, range.after]
+      return BoundedList.read(reader, page, Message, [sessionId, accountId, from], limit)
+    }
   })
 })
 

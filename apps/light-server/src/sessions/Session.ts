@@ -5,6 +5,7 @@
  */
 import { Schema } from "effect"
 import { StoredTime } from "../database/StoredTime.ts"
+import { base64OrNull, StoredBytesOrNull, StoredFlag } from "../database/StoredValue.ts"
 import type * as Liveness from "../realtime/Liveness.ts"
 
 /**
@@ -21,12 +22,9 @@ export const Session = Schema.Struct({
   metadataVersion: Schema.Int,
   agentState: Schema.NullOr(Schema.String),
   agentStateVersion: Schema.Int,
-  dataEncryptionKey: Schema.NullOr(Schema.Uint8ArrayFromSelf),
+  dataEncryptionKey: StoredBytesOrNull,
   seq: Schema.Int,
-  active: Schema.transform(Schema.Number, Schema.Boolean, {
-    decode: (stored) => stored !== 0,
-    encode: (active) => (active ? 1 : 0)
-  }),
+  active: StoredFlag,
   lastActiveAt: StoredTime,
   createdAt: StoredTime,
   updatedAt: StoredTime
@@ -37,6 +35,15 @@ export const Session = Schema.Struct({
  * @since 0.1.0
  */
 export type Session = typeof Session.Type
+
+/**
+ * The columns of a row, as they stand in a statement.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const columns = `"id", "tag", "accountId", "metadata", "metadataVersion", "agentState", "agentStateVersion",
+  "dataEncryptionKey", "seq", "active", "lastActiveAt", "createdAt", "updatedAt"`
 
 /**
  * Body of a request for a session. Texts are encrypted by the client.
@@ -99,8 +106,6 @@ export interface SessionView {
   readonly updatedAt: number
 }
 
-const base64 = (bytes: Uint8Array | null) => (bytes === null ? null : Buffer.from(bytes).toString("base64"))
-
 /**
  * @category conversions
  * @since 0.1.0
@@ -112,7 +117,7 @@ export const view = (session: Session, { active, activeAt }: Liveness.Liveness):
   metadataVersion: session.metadataVersion,
   agentState: session.agentState,
   agentStateVersion: session.agentStateVersion,
-  dataEncryptionKey: base64(session.dataEncryptionKey),
+  dataEncryptionKey: base64OrNull(session.dataEncryptionKey),
   active,
   activeAt,
   createdAt: session.createdAt,

@@ -7,10 +7,12 @@ import { Context, Effect, Layer, Option } from "effect"
 import { Presence } from "presence-effect/Presence"
 import * as PresenceKey from "presence-effect/PresenceKey"
 import type { WriterError } from "presence-effect/WriterError"
-import type { ReadFailed } from "../database/DatabaseReader.ts"
+import { type BoundedList, reportCut } from "../database/BoundedList.ts"
+import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
 import { cuid } from "../database/Ids.ts"
 import { InvalidInput, NotFound, type Unauthorized } from "../http/Failure.ts"
 import * as AccountCursor from "../realtime/AccountCursor.ts"
+import * as Announcer from "../realtime/Announcer.ts"
 import { Emitter } from "../realtime/Emitter.ts"
 import * as Liveness from "../realtime/Liveness.ts"
 import { Ownership, requireOwned } from "../realtime/Ownership.ts"
@@ -28,6 +30,17 @@ export interface SessionPage {
   readonly sessions: ReadonlyArray<Session.SessionView>
   readonly nextCursor: string | null
   readonly hasNext: boolean
+}
+
+/**
+ * Sessions without a cursor. `isCut`: the rest would weigh too much.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SessionViews {
+  readonly sessions: ReadonlyArray<Session.SessionView>
+  readonly isCut: boolean
 }
 
 /**
@@ -67,12 +80,9 @@ export class SessionRegistry extends Context.Tag("light-server/SessionRegistry")
       opening: Session.Opening
     ) => Effect.Effect<Session.SessionView, Unauthorized | WriterError | ReadFailed>
     /** The last updated first, at most 150. */
-    readonly list: (accountId: string) => Effect.Effect<ReadonlyArray<Session.SessionView>, ReadFailed>
-    /** Seen within 15 minutes and not ended, the last seen first. */
-    readonly listActive: (
-      accountId: string,
-      limit: number
-    ) => Effect.Effect<ReadonlyArray<Session.SessionView>, ReadFailed>
+    readonly list: (accountId: string) => Effect.Effect<SessionViews, ReadFailed>
+    /** Online now and seen within 15 minutes, the last seen first. */
+    readonly listActive: (accountId: string, limit: number) => Effect.Effect<SessionViews, ReadFailed>
     /** The newest first. */
     readonly page: (
       accountId: string,
@@ -99,15 +109,10 @@ const listLimit = 150
 
 const activeWindowMillis = 15 * 60 * 1000
 
-/** Who left a moment ago is active in the database until the next flush: so many are read in addition. */
-const leaverCount = 50
-
 const cursorPrefix = "cursor_v1_"
 
 /** Ids are short words; anything else was not made by `cursorAfter`. */
 const cursorPattern = /^cursor_v1_([A-Za-z0-9_-]{1,128})$/
-
-const cursorAfter = (session: Session.SessionView) => `${cursorPrefix}${session.id}`
 
 const idOf = (cursor: string): Effect.Effect<string, InvalidInput> =>
   Effect.fromNullable(cursorPattern.exec(cursor)?.[1]).pipe(
@@ -123,33 +128,60 @@ export const make = Effect.gen(function* () {
   const presence = yield* Presence
   const ownership = yield* Ownership
   const emitter = yield* Emitter
+  const announcer = yield* Announcer.make
 
   const livenessOf = (session: Session.Session) =>
     Liveness.of(presence, PresenceKey.session(session.accountId, session.id), session)
   const viewOf = (session: Session.Session) => Session.view(session, livenessOf(session))
 
+  const viewsOf = (list: BoundedList<Session.Session>): Effect.Effect<SessionViews> =>
+    Effect.as(reportCut("Session", list), { sessions: list.rows.map(viewOf), isCut: list.isCut })
+
+  const changeOf = (accountId: string, id: string, mark: string): Announcer.Announced => ({
+    accountId,
+    change: { kind: "session", id },
+    mark
+  })
+
+  const announce = (session: Session.Session, cursor: number) => {
+    ownership.learn(PresenceKey.session(session.accountId, session.id))
+    emitter.update(Room.toApps(session.accountId), {
+      seq: cursor,
+      body: Session.newSession(session, livenessOf(session))
+    })
+  }
+
   const create = (session: Session.Session) =>
-    Effect.map(store.insert(session), (cursor) => {
-      ownership.learn(PresenceKey.session(session.accountId, session.id))
-      emitter.update(Room.toApps(session.accountId), {
-        seq: cursor,
-        body: Session.newSession(session, livenessOf(session))
+    announcer
+      .commit(changeOf(session.accountId, session.id, "created"), {
+        write: store.insert(session),
+        isStored: Effect.map(store.findById(session.accountId, session.id), Option.isSome),
+        send: (cursor) => announce(session, cursor)
       })
-      return session
-      // Who hangs up takes back neither the write nor the word about it.
-    }).pipe(Effect.uninterruptible)
+      .pipe(
+        Effect.as(session),
+        // Who hangs up takes back neither the write nor the word about it.
+        Effect.uninterruptible
+      )
+
+  /** A row that is known may come from a write that was not confirmed. */
+  const meet = (session: Session.Session) =>
+    Effect.as(
+      announcer.settle(changeOf(session.accountId, session.id, "created"), (cursor) => announce(session, cursor)),
+      session
+    )
 
   const findOrCreate = (accountId: string, opening: Session.Opening) =>
     Effect.gen(function* () {
       const known = yield* store.findByTag(accountId, opening.tag)
-      if (Option.isSome(known)) return known.value
+      if (Option.isSome(known)) return yield* meet(known.value)
       return yield* create(Session.make(accountId, cuid(), opening, Date.now())).pipe(
         Effect.catchTag("WriteConflict", (conflict) =>
           Effect.gen(function* () {
             yield* AccountCursor.requireAccount(conflict)
             // Somebody else was faster: the winner's row is the answer.
             const winner = yield* store.findByTag(accountId, opening.tag)
-            return Option.isSome(winner) ? winner.value : yield* conflict
+            return Option.isSome(winner) ? yield* meet(winner.value) : yield* conflict
           })
         )
       )
@@ -184,26 +216,21 @@ export const make = Effect.gen(function* () {
 
   return SessionRegistry.of({
     open: (accountId, opening) => Effect.map(findOrCreate(accountId, opening), viewOf),
-    list: (accountId) => Effect.map(store.listUpdated(accountId, listLimit), (sessions) => sessions.map(viewOf)),
+    list: (accountId) => Effect.flatMap(store.listUpdated(accountId, listLimit), viewsOf),
     listActive: (accountId, limit) =>
-      Effect.gen(function* () {
-        const sinceMillis = Date.now() - activeWindowMillis
-        const stored = yield* store.listActive(accountId, sinceMillis, limit + leaverCount)
-        // A time stored as text is later than every number in the database, so it is compared here again.
-        return stored
-          .map(viewOf)
-          .filter(({ active, activeAt }) => active && activeAt > sinceMillis)
-          .toSorted((a, b) => b.activeAt - a.activeAt)
-          .slice(0, limit)
-      }),
+      Effect.suspend(() =>
+        store.listActive(accountId, {
+          sinceMillis: Date.now() - activeWindowMillis,
+          limit,
+          sightingOf: (id) => presence.lastSeen(PresenceKey.session(accountId, id))
+        })
+      ).pipe(Effect.flatMap(viewsOf)),
     page: (accountId, cursor, limit) =>
       Effect.gen(function* () {
         const beforeId = cursor === undefined ? undefined : yield* idOf(cursor)
-        const found = yield* store.page(accountId, beforeId, limit + 1)
-        const sessions = found.slice(0, limit).map(viewOf)
-        const last = sessions.at(-1)
-        const hasNext = found.length > limit
-        return { sessions, nextCursor: hasNext && last !== undefined ? cursorAfter(last) : null, hasNext }
+        const { rows, lastKey, hasMore } = yield* store.page(accountId, beforeId, limit)
+        const nextCursor = hasMore && lastKey !== undefined ? `${cursorPrefix}${lastKey}` : null
+        return { sessions: rows.map(viewOf), nextCursor, hasNext: nextCursor !== null }
       }),
     find: (accountId, id) =>
       Effect.gen(function* () {
@@ -212,14 +239,22 @@ export const make = Effect.gen(function* () {
       }),
     replace: (replacement, sender) =>
       Effect.gen(function* () {
-        yield* requireOwn(replacement.accountId, replacement.id)
-        const cursor = yield* store.replace(replacement)
-        const texts = replacement.changes.map(({ text, value, expectedVersion }) => ({
-          text,
-          version: expectedVersion + 1,
-          value
-        }))
-        announceTexts(replacement, texts, cursor, sender)
+        const { accountId, id, changes } = replacement
+        yield* requireOwn(accountId, id)
+        const texts = changes.map(({ text, value, expectedVersion }) => ({ text, version: expectedVersion + 1, value }))
+        const mark = texts.map(({ text, version }) => `${text} ${version}`).join(", ")
+        yield* announcer.commit(changeOf(accountId, id, mark), {
+          write: store.replace(replacement),
+          isStored: Effect.map(
+            store.findById(accountId, id),
+            Option.exists((session) =>
+              texts.every(
+                ({ text, value, version }) => session[text] === value && session[`${text}Version`] === version
+              )
+            )
+          ),
+          send: (cursor) => announceTexts(replacement, texts, cursor, sender)
+        })
         return { _tag: "Replaced", texts } as const
       }).pipe(
         // Who hangs up takes back neither the write nor the word about it.
@@ -243,20 +278,25 @@ export const make = Effect.gen(function* () {
           thinking: false
         })
       }),
-    remove: (accountId, id) =>
-      Effect.gen(function* () {
-        yield* requireOwn(accountId, id)
-        const cursor = yield* store.remove(accountId, id)
-        const key = PresenceKey.session(accountId, id)
-        ownership.forget(key)
-        presence.forget(key)
-        emitter.update(Room.toApps(accountId), { seq: cursor, body: { t: "delete-session", id, sid: id } })
-      }).pipe(
-        Effect.uninterruptible,
+    remove: (accountId, id) => {
+      const key = PresenceKey.session(accountId, id)
+      const removal = Effect.zipRight(requireOwn(accountId, id), store.remove(accountId, id)).pipe(
         Effect.catchTag("WriteConflict", (conflict) =>
           Effect.zipRight(AccountCursor.requireAccount(conflict), notFound)
         )
       )
+      return announcer
+        .commit(changeOf(accountId, id, "deleted"), {
+          write: removal,
+          isStored: Effect.map(store.findById(accountId, id), Option.isNone),
+          send: (cursor) => {
+            ownership.forget(key)
+            presence.forget(key)
+            emitter.update(Room.toApps(accountId), { seq: cursor, body: { t: "delete-session", id, sid: id } })
+          }
+        })
+        .pipe(Effect.uninterruptible)
+    }
   })
 })
 
@@ -264,7 +304,8 @@ export const make = Effect.gen(function* () {
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<SessionRegistry, never, SessionStore | Presence | Ownership | Emitter> = Layer.effect(
+export const layer: Layer.Layer<
   SessionRegistry,
-  make
-)
+  never,
+  SessionStore | Presence | Ownership | Emitter | DatabaseReader
+> = Layer.effect(SessionRegistry, make)

@@ -5,6 +5,7 @@
  */
 import { Effect, Layer, Schema } from "effect"
 import { InvalidInput } from "../http/Failure.ts"
+import * as CutList from "../http/CutList.ts"
 import { HttpApp } from "../http/HttpApp.ts"
 import * as Query from "../http/Query.ts"
 import { Opening, type SessionView } from "./Session.ts"
@@ -73,14 +74,20 @@ export const layer: Layer.Layer<never, never, HttpApp | SessionRegistry> = Layer
         http.answer(
           request,
           reply,
-          Effect.map(registry.list(request.accountId), (sessions) => ({ sessions: sessions.map(withoutMessages) }))
+          Effect.map(registry.list(request.accountId), (list) => {
+            CutList.mark(reply, list)
+            return { sessions: list.sessions.map(withoutMessages) }
+          })
         )
       )
       app.get("/v2/sessions/active", { schema: { querystring: ActiveQuery } }, (request, reply) =>
         http.answer(
           request,
           reply,
-          Effect.map(registry.listActive(request.accountId, request.query.limit), (sessions) => ({ sessions }))
+          Effect.map(registry.listActive(request.accountId, request.query.limit), (list) => {
+            CutList.mark(reply, list)
+            return { sessions: list.sessions }
+          })
         )
       )
       app.get("/v2/sessions", { schema: { querystring: PageQuery } }, (request, reply) =>

@@ -4,11 +4,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Lane from "presence-effect/Lane"
-import { DatabaseBusy } from "presence-effect/WriterError"
+import { DatabaseBusy, WriteUnconfirmed } from "presence-effect/WriterError"
 import { forgetCounts, get, layer, login, post } from "../support/AccountServer.ts"
 import { hangUpDuring } from "../support/HangUp.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 import { TestServer } from "../support/TestServer.ts"
+
+const unconfirmed = new WriteUnconfirmed({ lane: Lane.control, reason: "hold-limit", heldMillis: 1000 })
 
 const settingsOf = (token: string) =>
   Effect.map(get("/v1/account/settings", token), (response) =>
@@ -69,6 +71,42 @@ describe("/v1/account/settings", () => {
         yield* replace(token, "s".repeat(length), version)
         assert.deepStrictEqual([database.writes, database.readCount], [[Lane.control], 0])
       }
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.scoped("tells the apps of settings whose write was not confirmed, once they are found", () =>
+    Effect.gen(function* () {
+      const database = yield* TestDatabase
+      const server = yield* TestServer
+      const { accountId, token } = yield* login()
+      const watching = yield* server.connect({ token })
+      database.nextWrite = { _tag: "Lost", error: unconfirmed }
+      const response = yield* replace(token, "sealed", 0)
+      assert.deepStrictEqual(response.json(), { success: true, version: 1 })
+      const update = (yield* watching.next("update")) as { readonly seq: number; readonly body: object }
+      const settings = { value: "sealed", version: 1 }
+      assert.deepStrictEqual(update.body, { t: "update-account", id: accountId, settings })
+      assert.strictEqual(update.seq, 1)
+      assert.strictEqual((yield* replace(token, "sealed", 0)).json<{ success: boolean }>().success, false)
+      assert.deepStrictEqual(yield* watching.rest("update"), [])
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.scoped("tells of settings that are committed only after their writer was refused, when they are sent again", () =>
+    Effect.gen(function* () {
+      const database = yield* TestDatabase
+      const server = yield* TestServer
+      const { token } = yield* login()
+      const watching = yield* server.connect({ token })
+      let commit: Effect.Effect<void> = Effect.void
+      database.nextWrite = { _tag: "Late", error: unconfirmed, hold: (effect) => void (commit = effect) }
+      assert.strictEqual((yield* replace(token, "sealed", 0)).statusCode, 503)
+      yield* commit
+      assert.deepStrictEqual(yield* watching.rest("update"), [])
+      const other = yield* replace(token, "another", 0)
+      assert.deepInclude(other.json<object>(), { success: false, currentVersion: 1, currentSettings: "sealed" })
+      assert.deepStrictEqual((yield* replace(token, "sealed", 0)).json(), { success: true, version: 1 })
+      assert.deepInclude((yield* watching.next("update")) as object, { seq: 1 })
     }).pipe(Effect.provide(layer()))
   )
 

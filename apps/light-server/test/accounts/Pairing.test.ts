@@ -238,6 +238,42 @@ for (const { path, table, what } of kinds) {
       }).pipe(Effect.provide(layer({ pairing: { capacity: 10 } })))
     )
 
+    it.scoped("keeps answers that may not be fetched yet for longer than newer requests without one", () =>
+      Effect.gen(function* () {
+        const { token } = yield* login()
+        const answered = newKey()
+        yield* ask(answered)
+        yield* answer(answered, token)
+        const keys = Array.from({ length: 20 }, newKey)
+        for (const key of keys) {
+          yield* TestClock.adjust("1 second")
+          yield* ask(key)
+        }
+        assert.strictEqual((yield* rows).length, 10)
+        assert.strictEqual((yield* ask(answered)).json<{ state: string }>().state, "authorized")
+        assert.strictEqual((yield* answer(keys.at(-9) ?? "", token)).statusCode, 200)
+        assert.strictEqual((yield* answer(keys.at(-10) ?? "", token)).statusCode, 404)
+      }).pipe(Effect.provide(layer({ pairing: { capacity: 10 } })))
+    )
+
+    it.scoped("leaves half of the room to others, however many answers somebody makes", () =>
+      Effect.gen(function* () {
+        const { token } = yield* login()
+        const [mine, later] = [newKey(), newKey()]
+        for (let index = 0; index < 12; index++) {
+          const key = newKey()
+          yield* ask(key)
+          yield* answer(key, token)
+          yield* TestClock.adjust("1 second")
+        }
+        yield* ask(mine)
+        yield* TestClock.adjust("1 second")
+        yield* ask(later)
+        assert.strictEqual((yield* rows).length, 10)
+        assert.strictEqual((yield* answer(mine, token)).statusCode, 200)
+      }).pipe(Effect.provide(layer({ pairing: { capacity: 10 } })))
+    )
+
     it.scoped("answers 503 with Retry-After when the request cannot be stored now", () =>
       Effect.gen(function* () {
         const database = yield* TestDatabase

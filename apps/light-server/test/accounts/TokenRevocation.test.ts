@@ -37,7 +37,10 @@ const signed = (
   alg = "EdDSA",
   key: Parameters<SignJWT["sign"]>[0] = signingKey,
   payload: Record<string, unknown> = {}
-) => Effect.promise(() => change(claims(new SignJWT(payload), accountId).setProtectedHeader({ alg })).sign(key))
+) =>
+  Effect.promise(() =>
+    change(claims(new SignJWT(payload), accountId).setProtectedHeader({ alg, typ: "JWT" })).sign(key)
+  )
 
 describe("a token", () => {
   const wrong: Record<string, (accountId: string, token: string) => Effect.Effect<string>> = {

@@ -46,7 +46,7 @@ const forged = (change: (token: SignJWT) => SignJWT) =>
   Effect.promise(() =>
     change(
       new SignJWT()
-        .setProtectedHeader({ alg: "EdDSA" })
+        .setProtectedHeader({ alg: "EdDSA", typ: "JWT" })
         .setSubject("ada")
         .setIssuer("happier-light")
         .setAudience("happier-client")
@@ -101,7 +101,7 @@ describe("Tokens", () => {
         const sign = (alg: string, key: Parameters<SignJWT["sign"]>[0]) =>
           Effect.promise(() =>
             new SignJWT()
-              .setProtectedHeader({ alg })
+              .setProtectedHeader({ alg, typ: "JWT" })
               .setSubject("ada")
               .setIssuer("happier-light")
               .setAudience("happier-client")

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Lane from "presence-effect/Lane"
-import { PermitTimeout } from "presence-effect/WriterError"
+import { PermitTimeout, WriteUnconfirmed } from "presence-effect/WriterError"
 import { ReadFailed } from "../../src/database/DatabaseReader.ts"
 import { PresenceProbe } from "../support/PresenceProbe.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
@@ -16,6 +16,8 @@ const addMachine = (database: TestDatabase["Type"], accountId: string, id: strin
     )
     .run(id, accountId)
 }
+
+const unconfirmed = new WriteUnconfirmed({ lane: Lane.data, reason: "hold-limit", heldMillis: 500 })
 
 const twoMachines = Effect.tap(TestDatabase, (database) => {
   database.addAccount("a1")
@@ -255,6 +257,39 @@ describe("MachineEvents", () => {
       assert.deepStrictEqual(probe.calls, [])
       yield* mine.ask("machine-update-state", { machineId: "m1", daemonState: "new", expectedVersion: 0 })
       assert.deepStrictEqual(probe.calls, ["beat machine m1"])
+    }).pipe(Effect.provide(layerWith()))
+  )
+
+  it.scoped("announces a text whose write was not confirmed once it is found: at once, or when it is sent again", () =>
+    Effect.gen(function* () {
+      const database = yield* twoMachines
+      const server = yield* TestServer
+      const mine = yield* server.connect(app("a1"))
+      const replaced = { result: "success", version: 2, metadata: "two" }
+      database.nextWrite = { _tag: "Lost", error: unconfirmed }
+      const two = { machineId: "m1", metadata: "two", expectedVersion: 1 }
+      assert.deepStrictEqual(yield* mine.ask("machine-update-metadata", two), replaced)
+      assert.deepInclude((yield* mine.next("update")) as object, { seq: 1 })
+
+      let commit: Effect.Effect<void> = Effect.void
+      database.nextWrite = { _tag: "Late", error: unconfirmed, hold: (effect) => void (commit = effect) }
+      const three = { machineId: "m1", metadata: "three", expectedVersion: 2 }
+      const refused = { result: "error", message: "Internal error" }
+      assert.deepStrictEqual(yield* mine.ask("machine-update-metadata", three), refused)
+      yield* commit
+      assert.deepStrictEqual(yield* mine.rest("update"), [])
+      // Another text at that version was never in doubt.
+      const other = yield* mine.ask("machine-update-metadata", { ...three, metadata: "other" })
+      assert.deepStrictEqual(other, { result: "version-mismatch", version: 3, metadata: "three" })
+      const again = yield* mine.ask("machine-update-metadata", three)
+      assert.deepStrictEqual(again, { result: "success", version: 3, metadata: "three" })
+      const update = (yield* mine.next("update")) as { readonly seq: number; readonly body: object }
+      assert.deepStrictEqual(update.body, {
+        t: "update-machine",
+        machineId: "m1",
+        metadata: { value: "three", version: 3 }
+      })
+      assert.strictEqual(update.seq, 2)
     }).pipe(Effect.provide(layerWith()))
   )
 })

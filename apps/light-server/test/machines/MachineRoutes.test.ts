@@ -22,6 +22,8 @@ const twoAccounts = Effect.tap(TestDatabase, (database) => {
   database.addAccount("a2")
 })
 
+const unconfirmed = new WriteUnconfirmed({ lane: Lane.control, reason: "hold-limit", heldMillis: 500 })
+
 const m1 = { id: "m1", metadata: "sealed", daemonState: "state", dataEncryptionKey: "a2V5" }
 
 describe("MachineRoutes", () => {
@@ -123,10 +125,7 @@ describe("MachineRoutes", () => {
       }).pipe(Effect.provide(layerWith()))
     )
 
-    for (const error of [
-      new DatabaseBusy({ lane: Lane.control, code: "SQLITE_BUSY", attempts: 3 }),
-      new WriteUnconfirmed({ lane: Lane.control, reason: "hold-limit", heldMillis: 500 })
-    ]) {
+    for (const error of [new DatabaseBusy({ lane: Lane.control, code: "SQLITE_BUSY", attempts: 3 }), unconfirmed]) {
       it.scoped(`answers 503 with Retry-After, and never a stale row, on ${error._tag}`, () =>
         Effect.gen(function* () {
           const database = yield* twoAccounts
@@ -142,6 +141,61 @@ describe("MachineRoutes", () => {
         }).pipe(Effect.provide(layerWith()))
       )
     }
+
+    it.scoped("announces a machine whose write was not confirmed, and answers with it, once it is found", () =>
+      Effect.gen(function* () {
+        const database = yield* twoAccounts
+        const server = yield* TestServer
+        const mine = yield* server.connect(app("a1"))
+        database.nextWrite = { _tag: "Lost", error: unconfirmed }
+        assert.strictEqual((yield* register("a1", m1)).statusCode, 200)
+        const created = (yield* mine.next("update")) as { readonly seq: number; readonly body: object }
+        assert.deepInclude(created.body, { t: "new-machine", machineId: "m1" })
+        assert.strictEqual(created.seq, 1)
+        assert.deepInclude((yield* mine.next("update")) as object, { seq: 1 })
+        yield* register("a1", m1)
+        assert.deepStrictEqual(yield* mine.rest("update"), [])
+      }).pipe(Effect.provide(layerWith()))
+    )
+
+    for (const [when, isKnown] of [
+      ["is known by then", true],
+      ["wins the race for the id", false]
+    ] as const) {
+      it.scoped(`announces a machine that is committed late when its daemon asks again, and it ${when}`, () =>
+        Effect.gen(function* () {
+          const database = yield* twoAccounts
+          const server = yield* TestServer
+          const mine = yield* server.connect(app("a1"))
+          let commit: Effect.Effect<void> = Effect.void
+          database.nextWrite = { _tag: "Late", error: unconfirmed, hold: (effect) => void (commit = effect) }
+          assert.strictEqual((yield* register("a1", m1)).statusCode, 503)
+          if (isKnown) yield* commit
+          else database.nextWrite = { _tag: "Before", run: () => Effect.runSync(commit) }
+          assert.deepStrictEqual(yield* mine.rest("update"), [])
+          assert.strictEqual((yield* register("a1", m1)).statusCode, 200)
+          yield* register("a1", m1)
+          const updates = (yield* mine.rest("update")) as ReadonlyArray<{ readonly body: { readonly t: string } }>
+          assert.deepStrictEqual(
+            updates.map(({ body }) => body.t),
+            ["new-machine", "update-machine"]
+          )
+        }).pipe(Effect.provide(layerWith()))
+      )
+    }
+
+    it.scoped("tells nobody of a machine that another account got while a write was not confirmed", () =>
+      Effect.gen(function* () {
+        const database = yield* twoAccounts
+        const server = yield* TestServer
+        const mine = yield* server.connect(app("a1"))
+        database.nextWrite = { _tag: "Fail", error: unconfirmed }
+        assert.strictEqual((yield* register("a1", m1)).statusCode, 503)
+        insertRival(database, "a2")()
+        assert.strictEqual((yield* register("a1", m1)).statusCode, 409)
+        assert.deepStrictEqual(yield* mine.rest("update"), [])
+      }).pipe(Effect.provide(layerWith()))
+    )
 
     it.scoped("answers 503 when the read side fails", () =>
       Effect.gen(function* () {
@@ -249,6 +303,42 @@ describe("MachineRoutes", () => {
       }).pipe(Effect.provide(layerWith()))
     )
 
+    it.scoped("lists the last active up to 8 MiB, and says in a header that there are more", () =>
+      Effect.gen(function* () {
+        const database = yield* twoAccounts
+        for (const id of ["m1", "m2", "m3"]) yield* register("a1", { id, metadata: "sealed" })
+        database.sqlite.exec(`UPDATE "Machine" SET "daemonState" = '${"x".repeat(3 * 1024 * 1024)}',
+          "lastActiveAt" = iif("id" = 'm2', '2026-02-01T12:00:00.000Z', "lastActiveAt" + substr("id", 2))`)
+        const cut = yield* get("a1", "/v1/machines")
+        assert.deepStrictEqual(
+          cut.json<ReadonlyArray<{ id: string }>>().map(({ id }) => id),
+          ["m3", "m1"]
+        )
+        assert.strictEqual(cut.headers["x-list-cut"], "bytes")
+        database.sqlite.exec(`UPDATE "Machine" SET "daemonState" = NULL WHERE "id" = 'm2'`)
+        const whole = yield* get("a1", "/v1/machines")
+        assert.strictEqual(whole.json<ReadonlyArray<object>>().length, 3)
+        assert.isUndefined(whole.headers["x-list-cut"])
+      }).pipe(Effect.provide(layerWith()))
+    )
+
+    it.scoped("lists what can be read beside a row that cannot, and answers 500 for that one", () =>
+      Effect.gen(function* () {
+        const database = yield* twoAccounts
+        for (const id of ["m1", "m2"]) yield* register("a1", { id, metadata: "sealed" })
+        database.sqlite.exec(`UPDATE "Machine" SET "createdAt" = 'once upon a time' WHERE "id" = 'm1'`)
+        const listed = yield* get("a1", "/v1/machines")
+        assert.deepStrictEqual(
+          listed.json<ReadonlyArray<{ id: string }>>().map(({ id }) => id),
+          ["m2"]
+        )
+        for (const response of [yield* get("a1", "/v1/machines/m1"), yield* register("a1", m1)]) {
+          assert.strictEqual(response.statusCode, 500)
+          assert.deepInclude(response.json<object>(), { code: "ReadFailed", retryable: false })
+        }
+      }).pipe(Effect.provide(layerWith()))
+    )
+
     it.scoped("answers one machine with seq, and 404 for a missing or foreign one", () =>
       Effect.gen(function* () {
         yield* twoAccounts
@@ -281,6 +371,68 @@ describe("MachineRoutes", () => {
           const wrong = yield* inject({ method: "GET", url, headers: { authorization: "Bearer junk" } })
           assert.deepStrictEqual([wrong.statusCode, wrong.json()], [401, { error: "Invalid token" }])
         }
+      }).pipe(Effect.provide(layerWith()))
+    )
+  })
+
+  describe("a machine that another server of the file has revoked", () => {
+    const revoked = Effect.gen(function* () {
+      const database = yield* twoAccounts
+      yield* register("a1", m1)
+      yield* register("a1", { id: "m2", metadata: "sealed" })
+      return Effect.sync(
+        () => void database.sqlite.exec(`UPDATE "Machine" SET "revokedAt" = 1769947200000 WHERE "id" = 'm1'`)
+      )
+    })
+
+    it.scoped("is refused with 410 when it registers or is asked for, and is not listed", () =>
+      Effect.gen(function* () {
+        yield* yield* revoked
+        for (const response of [yield* register("a1", m1), yield* get("a1", "/v1/machines/m1")]) {
+          assert.strictEqual(response.statusCode, 410)
+          assert.deepStrictEqual(response.json(), { error: "machine_revoked" })
+        }
+        const listed = (yield* get("a1", "/v1/machines")).json<ReadonlyArray<{ id: string }>>()
+        assert.deepStrictEqual(
+          listed.map(({ id }) => id),
+          ["m2"]
+        )
+      }).pipe(Effect.provide(layerWith()))
+    )
+
+    it.scoped("tells another account no more than before", () =>
+      Effect.gen(function* () {
+        yield* yield* revoked
+        assert.strictEqual((yield* register("a2", m1)).statusCode, 409)
+        assert.strictEqual((yield* get("a2", "/v1/machines/m1")).statusCode, 404)
+      }).pipe(Effect.provide(layerWith()))
+    )
+
+    it.scoped("is refused for good when its daemon connects", () =>
+      Effect.gen(function* () {
+        yield* yield* revoked
+        const server = yield* TestServer
+        const refused = yield* server.client(daemon("a1", "m1"))
+        refused.socket.connect()
+        assert.deepStrictEqual(yield* refused.next("error"), { message: "machine_revoked" })
+        assert.strictEqual(yield* refused.next("disconnect"), "io server disconnect")
+      }).pipe(Effect.provide(layerWith({ validityTtl: "1 millis" })))
+    )
+
+    it.scoped("changes no more, whoever asks", () =>
+      Effect.gen(function* () {
+        const database = yield* TestDatabase
+        const revoke = yield* revoked
+        const server = yield* TestServer
+        const mine = yield* server.connect(app("a1"))
+        const update = { machineId: "m1", metadata: "newer", expectedVersion: 1 }
+        // It is remembered as one of the account.
+        yield* revoke
+        const ack = yield* mine.ask("machine-update-metadata", update)
+        assert.deepStrictEqual(ack, { result: "error", message: "machine_revoked" })
+        assert.deepStrictEqual(database.query(`SELECT "metadataVersion" FROM "Machine" WHERE "id" = 'm1'`), [
+          { metadataVersion: 1 }
+        ])
       }).pipe(Effect.provide(layerWith()))
     )
   })

@@ -177,6 +177,26 @@ describe("MessageEvents", () => {
     }).pipe(Effect.provide(layerWith()))
   )
 
+  it.scoped("tells everybody of a message that is committed late, once it is sent again", () =>
+    Effect.gen(function* () {
+      const database = yield* twoSessions
+      const server = yield* TestServer
+      const watching = yield* server.connect(app("a1"))
+      const sender = yield* server.connect(agent("a1", "s1"))
+      const message = { sid: "s1", message: "sealed", localId: "l1" }
+      const error = new WriteUnconfirmed({ lane: Lane.data, reason: "hold-limit", heldMillis: 1000 })
+      let commit: Effect.Effect<void> = Effect.void
+      database.nextWrite = { _tag: "Late", error, hold: (effect) => void (commit = effect) }
+      assert.deepStrictEqual(yield* sender.ask("message", message), { ok: false, error: "internal" })
+      yield* commit
+      const ack = (yield* sender.ask("message", message)) as Ack
+      assert.deepInclude(ack, { ok: true, seq: 1, localId: "l1" })
+      assert.deepInclude((yield* watching.next("update")) as object, { seq: 1 })
+      assert.deepStrictEqual(yield* sender.ask("message", message), ack)
+      assert.deepStrictEqual(yield* watching.rest("update"), [])
+    }).pipe(Effect.provide(layerWith()))
+  )
+
   it.scoped("answers one error for missing and foreign sessions, and writes nothing", () =>
     Effect.gen(function* () {
       const database = yield* twoSessions

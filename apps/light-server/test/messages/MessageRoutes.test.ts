@@ -138,6 +138,39 @@ describe("MessageRoutes", () => {
   })
 
   describe("GET /v1/sessions/:id/messages", () => {
+    it.scoped("reads a page in one statement", () =>
+      Effect.gen(function* () {
+        const database = yield* twoSessions
+        addMessages(database, "s1", 3)
+        yield* page("?limit=1")
+        database.readCount = 0
+        assert.deepStrictEqual((yield* page("?limit=2")).seqs, [3, 2])
+        assert.strictEqual(database.readCount, 1)
+      }).pipe(Effect.provide(layerWith()))
+    )
+
+    it.scoped("answers what can be read beside messages that cannot, and goes on after them", () =>
+      Effect.gen(function* () {
+        const database = yield* twoSessions
+        addMessages(database, "s1", 6)
+        database.sqlite.exec(`UPDATE "SessionMessage" SET "content" = '{ no JSON' WHERE "seq" IN (2, 4)`)
+        assert.deepStrictEqual(yield* page("?afterSeq=0&limit=2"), {
+          seqs: [1],
+          hasMore: true,
+          nextBeforeSeq: null,
+          nextAfterSeq: 2
+        })
+        assert.deepStrictEqual((yield* page("?afterSeq=2&limit=2")).seqs, [3])
+        assert.deepStrictEqual(yield* page("?beforeSeq=5&limit=1"), {
+          seqs: [],
+          hasMore: true,
+          nextBeforeSeq: 4,
+          nextAfterSeq: null
+        })
+        assert.deepStrictEqual((yield* page("")).seqs, [6, 5, 3, 1])
+      }).pipe(Effect.provide(layerWith()))
+    )
+
     it.scoped("answers messages as they are stored", () =>
       Effect.gen(function* () {
         const database = yield* twoSessions

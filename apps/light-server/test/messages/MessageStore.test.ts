@@ -113,8 +113,8 @@ describe("MessageStore", () => {
       ])
       assert.deepStrictEqual(query(`SELECT "updatedAt" FROM "Session" WHERE "id" = 's1'`), [{ updatedAt: text }])
       assert.deepStrictEqual(query(`SELECT "changedAt" FROM "AccountChange"`), [{ changedAt: text }])
-      const { messages } = yield* store.page("a1", "s1", { after: 0 }, 5)
-      assert.deepInclude(messages[0], { createdAt: 7, updatedAt: 7 })
+      const { rows } = yield* store.page("a1", "s1", { after: 0 }, 5)
+      assert.deepInclude(rows[0], { createdAt: 7, updatedAt: 7 })
     }).pipe(Effect.provide(layer), Effect.provideService(TimeForm.TimeForm, TimeForm.iso))
   )
 
@@ -125,9 +125,9 @@ describe("MessageStore", () => {
       addMessages(database, "s2", 2, 9 * 1024 * 1024)
       const store = yield* MessageStore.MessageStore
       const page = yield* store.page("a1", "s1", { after: 0 }, 5)
-      assert.deepStrictEqual([page.messages.map(({ seq }) => seq), page.hasMore], [[1, 2], true])
+      assert.deepStrictEqual([page.rows.map(({ seq }) => seq), page.hasMore], [[1, 2], true])
       const large = yield* store.page("a2", "s2", { before: 3 }, 5)
-      assert.deepStrictEqual([large.messages.map(({ seq }) => seq), large.hasMore], [[2], true])
+      assert.deepStrictEqual([large.rows.map(({ seq }) => seq), large.hasMore], [[2], true])
     }).pipe(Effect.provide(layer))
   )
 

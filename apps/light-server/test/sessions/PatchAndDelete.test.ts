@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import * as Lane from "presence-effect/Lane"
-import { PermitTimeout } from "presence-effect/WriterError"
+import { PermitTimeout, WriteUnconfirmed } from "presence-effect/WriterError"
 import * as SessionStore from "../../src/sessions/SessionStore.ts"
 import * as FileDatabase from "../support/FileDatabase.ts"
 import * as PresenceProbe from "../support/PresenceProbe.ts"
@@ -10,6 +10,8 @@ import { TestDatabase } from "../support/TestDatabase.ts"
 import { agent, app, authorized, layerOver, layerWith, TestServer } from "../support/TestServer.ts"
 
 const twoSessions = Effect.tap(TestDatabase, addTwoSessions)
+
+const unconfirmed = new WriteUnconfirmed({ lane: Lane.data, reason: "hold-limit", heldMillis: 1000 })
 
 const patch = (accountId: string, id: string, payload: object) =>
   Effect.flatMap(TestServer, ({ inject }) =>
@@ -115,6 +117,35 @@ describe("PATCH /v2/sessions/:id", () => {
       const database = yield* twoSessions
       database.nextWrite = { _tag: "Fail", error: new PermitTimeout({ lane: Lane.data, waitedMillis: 1500 }) }
       assert.strictEqual((yield* patch("a1", "s1", { metadata: sealed("m", 0) })).statusCode, 503)
+    }).pipe(Effect.provide(layerWith()))
+  )
+
+  it.scoped("announces texts whose write was not confirmed once they are found, to all but their sender", () =>
+    Effect.gen(function* () {
+      const database = yield* twoSessions
+      const server = yield* TestServer
+      const watching = yield* server.connect(app("a1"))
+      const working = yield* server.connect(agent("a1", "s1"))
+      database.nextWrite = { _tag: "Lost", error: unconfirmed }
+      const both = { metadata: sealed("m1", 0), agentState: sealed("s1", 0) }
+      const replaced = { success: true, metadata: { version: 1 }, agentState: { version: 1 } }
+      assert.deepStrictEqual((yield* patch("a1", "s1", both)).json(), replaced)
+      assert.deepInclude((yield* watching.next("update")) as object, { seq: 1 })
+      yield* working.next("update")
+
+      let commit: Effect.Effect<void> = Effect.void
+      database.nextWrite = { _tag: "Late", error: unconfirmed, hold: (effect) => void (commit = effect) }
+      const state = { sid: "s1", agentState: "s2", expectedVersion: 1 }
+      assert.deepStrictEqual(yield* working.ask("update-state", state), { result: "error" })
+      yield* commit
+      const success = { result: "success", version: 2, agentState: "s2" }
+      assert.deepStrictEqual(yield* working.ask("update-state", state), success)
+      const update = (yield* watching.next("update")) as { readonly seq: number; readonly body: object }
+      assert.strictEqual(update.seq, 2)
+      assert.deepInclude(update.body, { agentState: { value: "s2", version: 2 } })
+      assert.deepStrictEqual(yield* working.rest("update"), [])
+      const late = yield* working.ask("update-state", state)
+      assert.deepStrictEqual(late, { result: "version-mismatch", version: 2, agentState: "s2" })
     }).pipe(Effect.provide(layerWith()))
   )
 
@@ -273,10 +304,34 @@ describe("DELETE /v1/sessions/:id", () => {
       addMessages(database, "s1", 2500)
       addMessages(database, "s2", 1)
       assert.strictEqual((yield* remove("a1", "s1")).statusCode, 200)
-      assert.deepStrictEqual(database.writes, [Lane.data, Lane.data, Lane.control])
-      assert.strictEqual(countOf(database, "SessionMessage"), 1)
+      assert.deepStrictEqual(database.writes, [Lane.control, Lane.maintenance, Lane.maintenance, Lane.maintenance])
+      assert.deepStrictEqual([countOf(database, "Session"), countOf(database, "SessionMessage")], [1, 1])
     }).pipe(Effect.provide(layerWith()))
   )
+
+  for (const [what, count] of [
+    ["short", 3],
+    ["long", 1001]
+  ] as const) {
+    it.scoped(`tells of a ${what} session whose deletion was not confirmed once it is gone`, () =>
+      Effect.gen(function* () {
+        const database = yield* twoSessions
+        const server = yield* TestServer
+        const watching = yield* server.connect(app("a1"))
+        addMessages(database, "s1", count)
+        let commit: Effect.Effect<void> = Effect.void
+        database.nextWrite = { _tag: "Late", error: unconfirmed, hold: (effect) => void (commit = effect) }
+        assert.strictEqual((yield* remove("a1", "s1")).statusCode, 503)
+        assert.deepStrictEqual(yield* watching.rest("update"), [])
+        yield* commit
+        assert.strictEqual((yield* remove("a1", "s1")).statusCode, 200)
+        const update = (yield* watching.next("update")) as { readonly seq: number; readonly body: object }
+        assert.deepStrictEqual([update.seq, update.body], [1, { t: "delete-session", id: "s1", sid: "s1" }])
+        assert.strictEqual((yield* remove("a1", "s1")).statusCode, 404)
+        assert.deepStrictEqual(yield* watching.rest("update"), [])
+      }).pipe(Effect.provide(layerWith()))
+    )
+  }
 
   it.scoped("deletes what other servers of the file keep about the session", () =>
     Effect.gen(function* () {

@@ -3,10 +3,13 @@ import { Effect } from "effect"
 import * as Lane from "presence-effect/Lane"
 import { Presence } from "presence-effect/Presence"
 import * as PresenceKey from "presence-effect/PresenceKey"
-import { LaneOverflow } from "presence-effect/WriterError"
+import { LaneOverflow, WriteUnconfirmed } from "presence-effect/WriterError"
+import * as TimeForm from "../../src/database/TimeForm.ts"
 import { hangUpDuring } from "../support/HangUp.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 import { app, authorized, layerWith, TestServer } from "../support/TestServer.ts"
+
+const unconfirmed = new WriteUnconfirmed({ lane: Lane.control, reason: "hold-limit", heldMillis: 1000 })
 
 const open = (accountId: string, payload: object) =>
   Effect.flatMap(TestServer, ({ inject }) =>
@@ -28,16 +31,26 @@ const addSession = (
     readonly accountId?: string
     readonly tag?: string
     readonly active?: number
-    readonly at?: number
+    readonly at?: number | string
+    readonly metadata?: string
   }
 ) => {
   const at = session.at ?? Date.now()
   database.sqlite
     .prepare(
       `INSERT INTO "Session" ("id", "tag", "accountId", "metadata", "active", "lastActiveAt", "createdAt", "updatedAt")
-       VALUES (?, ?, ?, 'sealed', ?, ?, ?, ?)`
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
     )
-    .run(session.id, session.tag ?? session.id, session.accountId ?? "a1", session.active ?? 1, at, at, at)
+    .run(
+      session.id,
+      session.tag ?? session.id,
+      session.accountId ?? "a1",
+      session.metadata ?? "sealed",
+      session.active ?? 1,
+      at,
+      at,
+      at
+    )
 }
 
 interface Listed {
@@ -45,6 +58,12 @@ interface Listed {
   readonly nextCursor: string | null
   readonly hasNext: boolean
 }
+
+const mebibyte = 1024 * 1024
+
+/** What no client sent: bytes where a text belongs. */
+const spoil = (database: TestDatabase["Type"], id: string) =>
+  database.sqlite.prepare(`UPDATE "Session" SET "metadata" = x'00' WHERE "id" = ?`).run(id)
 
 const idsOf = ({ sessions }: Listed) => sessions.map(({ id }) => id)
 
@@ -140,6 +159,49 @@ describe("SessionRoutes", () => {
       }).pipe(Effect.provide(layerWith()))
     )
 
+    it.scoped("announces a session whose write was not confirmed, and answers with it, once it is found", () =>
+      Effect.gen(function* () {
+        const database = yield* twoAccounts
+        const server = yield* TestServer
+        const mine = yield* server.connect(app("a1"))
+        database.nextWrite = { _tag: "Lost", error: unconfirmed }
+        const first = yield* open("a1", { tag: "t", metadata: "sealed" })
+        assert.strictEqual(first.statusCode, 200)
+        const { id } = first.json<{ session: { id: string } }>().session
+        const update = (yield* mine.next("update")) as { readonly seq: number; readonly body: object }
+        assert.strictEqual(update.seq, 1)
+        assert.deepInclude(update.body, { t: "new-session", id })
+        assert.deepStrictEqual((yield* open("a1", { tag: "t", metadata: "sealed" })).json(), first.json())
+        assert.deepStrictEqual(yield* mine.rest("update"), [])
+      }).pipe(Effect.provide(layerWith()))
+    )
+
+    for (const [when, isKnown] of [
+      ["is known by then", true],
+      ["wins the race for the tag", false]
+    ] as const) {
+      it.scoped(`announces a session that is committed late when its agent asks again, and it ${when}`, () =>
+        Effect.gen(function* () {
+          const database = yield* twoAccounts
+          const server = yield* TestServer
+          const mine = yield* server.connect(app("a1"))
+          let commit: Effect.Effect<void> = Effect.void
+          database.nextWrite = { _tag: "Late", error: unconfirmed, hold: (effect) => void (commit = effect) }
+          assert.strictEqual((yield* open("a1", { tag: "t", metadata: "sealed" })).statusCode, 503)
+          if (isKnown) yield* commit
+          else database.nextWrite = { _tag: "Before", run: () => Effect.runSync(commit) }
+          assert.deepStrictEqual(yield* mine.rest("update"), [])
+          assert.strictEqual((yield* open("a1", { tag: "t", metadata: "sealed" })).statusCode, 200)
+          yield* open("a1", { tag: "t", metadata: "sealed" })
+          const updates = yield* mine.rest("update")
+          assert.deepStrictEqual(
+            updates.map((update) => (update as { readonly seq: number }).seq),
+            [1]
+          )
+        }).pipe(Effect.provide(layerWith()))
+      )
+    }
+
     it.scoped("answers 503 with Retry-After when the lane is full", () =>
       Effect.gen(function* () {
         const database = yield* twoAccounts
@@ -192,7 +254,95 @@ describe("SessionRoutes", () => {
     }).pipe(Effect.provide(layerWith()))
   )
 
+  it.scoped("lists the last updated up to 8 MiB, and says in a header that there are more", () =>
+    Effect.gen(function* () {
+      const database = yield* twoAccounts
+      for (const at of [1, 2, 3]) addSession(database, { id: `s${at}`, at, metadata: "x".repeat(3 * mebibyte) })
+      const cut = yield* get("a1", "/v1/sessions")
+      assert.deepStrictEqual(idsOf(cut.json<Listed>()), ["s3", "s2"])
+      assert.strictEqual(cut.headers["x-list-cut"], "bytes")
+      assert.deepStrictEqual(Object.keys(cut.json<object>()), ["sessions"])
+      database.sqlite.exec(`UPDATE "Session" SET "metadata" = 'short' WHERE "id" = 's1'`)
+      const whole = yield* get("a1", "/v1/sessions")
+      assert.deepStrictEqual(idsOf(whole.json<Listed>()), ["s3", "s2", "s1"])
+      assert.isUndefined(whole.headers["x-list-cut"])
+    }).pipe(Effect.provide(layerWith()))
+  )
+
+  it.scoped("lists what can be read beside a row that cannot, and answers 500 for that one", () =>
+    Effect.gen(function* () {
+      const database = yield* twoAccounts
+      for (const id of ["s1", "s2", "s3"]) addSession(database, { id })
+      spoil(database, "s2")
+      for (const url of ["/v1/sessions", "/v2/sessions", "/v2/sessions/active"]) {
+        const response = yield* get("a1", url)
+        assert.strictEqual(response.statusCode, 200)
+        assert.sameMembers(idsOf(response.json<Listed>()), ["s1", "s3"], url)
+      }
+      for (const response of [yield* get("a1", "/v2/sessions/s2"), yield* open("a1", { tag: "s2", metadata: "m" })]) {
+        assert.strictEqual(response.statusCode, 500)
+        assert.deepInclude(response.json<object>(), { code: "ReadFailed", retryable: false })
+        assert.isUndefined(response.headers["retry-after"])
+      }
+    }).pipe(Effect.provide(layerWith()))
+  )
+
   describe("GET /v2/sessions/active", () => {
+    it.scoped("shows those that only memory knows to be online, and where memory last saw them", () =>
+      Effect.gen(function* () {
+        const database = yield* twoAccounts
+        const presence = yield* Presence
+        const now = Date.now()
+        const long = now - 60 * 60_000
+        addSession(database, { id: "stored", at: now - 10_000 })
+        addSession(database, { id: "woken", active: 0, at: long })
+        addSession(database, { id: "revived", at: long })
+        addSession(database, { id: "foreign", accountId: "a2", active: 0, at: long })
+        addSession(database, { id: "quiet", active: 0, at: long })
+        presence.beat(PresenceKey.session("a1", "woken"), now)
+        presence.beat(PresenceKey.session("a1", "revived"), now - 5000)
+        presence.beat(PresenceKey.session("a2", "foreign"), now)
+        presence.beat(PresenceKey.session("a1", "quiet"), now - 16 * 60_000)
+        const listed = (yield* get("a1", "/v2/sessions/active")).json<Listed>()
+        assert.deepStrictEqual(idsOf(listed), ["woken", "revived", "stored"])
+        assert.deepInclude(listed.sessions[0], { active: true, activeAt: now })
+        assert.deepStrictEqual(idsOf((yield* get("a1", "/v2/sessions/active?limit=2")).json<Listed>()), [
+          "woken",
+          "revived"
+        ])
+      }).pipe(Effect.provide(layerWith()))
+    )
+
+    for (const form of [TimeForm.integer, TimeForm.iso]) {
+      it.scoped(`shows times of every form in a file whose form is ${form.name}`, () =>
+        Effect.gen(function* () {
+          const database = yield* twoAccounts
+          const ago = (minutes: number) => Date.now() - minutes * 60_000
+          addSession(database, { id: "number", at: ago(3) })
+          addSession(database, { id: "iso", at: TimeForm.iso.encode(ago(2)) })
+          addSession(database, { id: "bare", at: new Date(ago(1)).toISOString().slice(0, 19).replace("T", " ") })
+          addSession(database, { id: "old number", at: ago(16) })
+          addSession(database, { id: "old iso", at: TimeForm.iso.encode(ago(16)) })
+          const listed = (yield* get("a1", "/v2/sessions/active")).json<Listed>()
+          assert.deepStrictEqual(idsOf(listed), ["bare", "iso", "number"])
+          assert.deepStrictEqual(idsOf((yield* get("a1", "/v2/sessions/active?limit=1")).json<Listed>()), ["bare"])
+        }).pipe(Effect.provide(layerWith()), Effect.provideService(TimeForm.TimeForm, form))
+      )
+    }
+
+    it.scoped("is cut at 8 MiB, and says so", () =>
+      Effect.gen(function* () {
+        const database = yield* twoAccounts
+        const now = Date.now()
+        for (const index of [1, 2, 3]) {
+          addSession(database, { id: `s${index}`, at: now - index, metadata: "x".repeat(3 * mebibyte) })
+        }
+        const response = yield* get("a1", "/v2/sessions/active")
+        assert.deepStrictEqual(idsOf(response.json<Listed>()), ["s1", "s2"])
+        assert.strictEqual(response.headers["x-list-cut"], "bytes")
+      }).pipe(Effect.provide(layerWith()))
+    )
+
     it.scoped("leaves out the ended, the long silent, and those who left a moment ago", () =>
       Effect.gen(function* () {
         const database = yield* twoAccounts
@@ -244,6 +394,45 @@ describe("SessionRoutes", () => {
           ]
         )
         assert.isNull(pages[0]?.sessions[0]?.["share"])
+      }).pipe(Effect.provide(layerWith()))
+    )
+
+    it.scoped("ends a page before 8 MiB, and loses nothing: not beside a row that cannot be read either", () =>
+      Effect.gen(function* () {
+        const database = yield* twoAccounts
+        for (const [id, size] of [
+          ["s6", 1],
+          ["s5", 3],
+          ["s4", 3],
+          ["s3", 9],
+          ["s2", 1],
+          ["s1", 1]
+        ] as const) {
+          addSession(database, { id, metadata: "x".repeat(size * mebibyte) })
+        }
+        for (const id of ["s2", "s4"]) spoil(database, id)
+        database.sqlite.exec(`UPDATE "Session" SET "agentState" = '${"x".repeat(5 * mebibyte)}' WHERE "id" = 's4'`)
+        const pages: Array<Listed> = []
+        let cursor: string | null = null
+        do {
+          const query: string = cursor === null ? "" : `&cursor=${cursor}`
+          const response: { json: <A>() => A; headers: object } = yield* get("a1", `/v2/sessions?limit=10${query}`)
+          assert.notProperty(response.headers, "x-list-cut")
+          const page = response.json<Listed>()
+          assert.deepStrictEqual(Object.keys(page).toSorted(), ["hasNext", "nextCursor", "sessions"])
+          pages.push(page)
+          cursor = page.nextCursor
+        } while (cursor !== null)
+        assert.deepStrictEqual(pages.map(idsOf), [["s6", "s5"], [], ["s3"], ["s1"]])
+        assert.deepStrictEqual(
+          pages.map(({ hasNext, nextCursor }) => [hasNext, nextCursor]),
+          [
+            [true, "cursor_v1_s5"],
+            [true, "cursor_v1_s4"],
+            [true, "cursor_v1_s3"],
+            [false, null]
+          ]
+        )
       }).pipe(Effect.provide(layerWith()))
     )
 

@@ -1,0 +1,29 @@
+/**
+ * What is counted about lists that are not whole.
+ *
+ * @since 0.1.0
+ */
+import { Metric } from "effect"
+
+const unreadable = Metric.counter("database_unreadable_rows_total", {
+  description: "Rows that do not fit their schema and were left out of a list",
+  incremental: true
+})
+
+const cut = Metric.counter("database_cut_lists_total", {
+  description: "Lists without a cursor that were cut because they weighed too much",
+  incremental: true
+})
+
+/**
+ * @category metrics
+ * @since 0.1.0
+ */
+export const countUnreadable = (table: string, rowCount: number): void =>
+  Metric.tagged(unreadable, "table", table).unsafeUpdate(rowCount, [])
+
+/**
+ * @category metrics
+ * @since 0.1.0
+ */
+export const countCut = (table: string): void => Metric.tagged(cut, "table", table).unsafeUpdate(1, [])
