@@ -9,7 +9,7 @@
 import { Context, Effect, Layer, Schema } from "effect"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import { StoredTimeOrNull } from "../database/StoredTime.ts"
-import { CursorGone, Unauthorized } from "../http/Failure.ts"
+import { CursorGone, invalidToken, type Unauthorized } from "../http/Failure.ts"
 
 /**
  * @category models
@@ -75,25 +75,26 @@ const selectPage = `SELECT a."seq" AS "currentCursor", a."changesFloor",
   FROM "Account" AS a LEFT JOIN "AccountChange" AS c ON c."accountId" = a."id" AND c."cursor" > ?
   WHERE a."id" = ? ORDER BY c."cursor" LIMIT ?`
 
+/**
+ * What the line is about must be readable. The rest only helps: a client that
+ * never got a line for the sake of its hint would miss the change for ever.
+ */
 const Line = Schema.Struct({
   currentCursor: Schema.Int,
   changesFloor: Schema.Int,
   cursor: Schema.NullOr(Schema.Int),
   kind: Schema.NullOr(Schema.String),
   entityId: Schema.NullOr(Schema.String),
-  changedAt: StoredTimeOrNull,
-  hint: Schema.NullOr(Schema.parseJson())
+  changedAt: StoredTimeOrNull.annotations({ decodingFallback: () => Effect.succeed(null) }),
+  hint: Schema.NullOr(Schema.parseJson()).annotations({ decodingFallback: () => Effect.succeed(null) })
 })
 
 const changesOf = (lines: ReadonlyArray<typeof Line.Type>): ReadonlyArray<Change> =>
   lines.flatMap(({ cursor, kind, entityId, changedAt, hint }) =>
-    cursor === null || kind === null || entityId === null || changedAt === null
+    cursor === null || kind === null || entityId === null
       ? []
-      : [{ cursor, kind, entityId, changedAt, hint }]
+      : [{ cursor, kind, entityId, changedAt: changedAt ?? 0, hint }]
   )
-
-/** The token outlived its account. */
-const noAccount = Effect.fail(new Unauthorized({ error: "Invalid token" }))
 
 /**
  * @category constructors
@@ -104,13 +105,13 @@ export const make: Effect.Effect<ChangeFeed["Type"], never, DatabaseReader> = Ef
   return ChangeFeed.of({
     bounds: (accountId) =>
       Effect.flatMap(reader.rows(Bounds, selectBounds, [accountId]), ([bounds]) =>
-        bounds === undefined ? noAccount : Effect.succeed(bounds)
+        bounds === undefined ? invalidToken : Effect.succeed(bounds)
       ),
     page: (accountId, after, limit) =>
       Effect.gen(function* () {
         const lines = yield* reader.rows(Line, selectPage, [after, accountId, limit])
         const [first] = lines
-        if (first === undefined) return yield* noAccount
+        if (first === undefined) return yield* invalidToken
         const { currentCursor, changesFloor } = first
         if (after > currentCursor || after < changesFloor) return yield* new CursorGone({ currentCursor })
         const changes = changesOf(lines)

@@ -3,23 +3,30 @@
  *
  * @since 0.1.0
  */
-import { Metric } from "effect"
+import * as Tally from "../Tally.ts"
 
-const requests = Metric.counter("changes_requests_total", {
-  description: "Requests for the changes of an account, by outcome",
-  incremental: true
-})
+const requests = Tally.counter("changes_requests_total", "Requests for the changes of an account, by outcome", [
+  "result"
+])
 
-const returned = Metric.counter("changes_returned_changes_total", {
-  description: "Changes that such requests were answered with",
-  incremental: true
-})
+const returned = Tally.counter("changes_returned_changes_total", "Changes that such requests were answered with")
+
+const pruned = Tally.counter(
+  "changes_pruned_changes_total",
+  "Changes that were removed from the feed because they were old or too many"
+)
 
 /**
  * @category metrics
  * @since 0.1.0
  */
 export const countRequest = (result: "ok" | "cursor-gone", changeCount: number): void => {
-  Metric.tagged(requests, "result", result).unsafeUpdate(1, [])
-  returned.unsafeUpdate(changeCount, [])
+  requests({ result })
+  returned({}, changeCount)
 }
+
+/**
+ * @category metrics
+ * @since 0.1.0
+ */
+export const countPruned = (changeCount: number): void => pruned({}, changeCount)

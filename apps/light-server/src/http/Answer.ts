@@ -5,7 +5,7 @@
  */
 import { Effect, Either, Exit, Random, Runtime } from "effect"
 import type { IncomingMessage, ServerResponse } from "node:http"
-import { AnswerTimeout, type Failure, toHttp } from "./Failure.ts"
+import { AnswerTimeout, type Failure, RequestDefect, toHttp } from "./Failure.ts"
 
 /**
  * What is used of a request, whatever its route declares.
@@ -32,18 +32,6 @@ export interface AnyReply {
   send(payload?: unknown): unknown
   hijack(): unknown
 }
-
-/**
- * Body of an answer that says nothing about what went wrong inside.
- *
- * @category constants
- * @since 0.1.0
- */
-export const internalError = {
-  error: "Internal Server Error",
-  message: "An unexpected error occurred",
-  statusCode: 500
-} as const
 
 /**
  * Sends a failure as its status, `Retry-After` and body.
@@ -105,8 +93,7 @@ export const make =
         reply.raw.off("close", hangUp)
         if (reply.sent || reply.raw.destroyed) return resolve(undefined)
         if (Exit.isFailure(exit)) {
-          reply.code(500)
-          reply.send(internalError)
+          refuse(reply, new RequestDefect(), 0)
           return resolve(undefined)
         }
         const [outcome, jitter] = exit.value

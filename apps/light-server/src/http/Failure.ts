@@ -1,6 +1,6 @@
 /**
- * Every failure a request can end with, and the one table that turns it into
- * an answer.
+ * Every failure a request or the opening of a socket can end with, and the one
+ * table that turns it into an answer.
  *
  * @since 0.1.0
  */
@@ -17,6 +17,15 @@ import { ReadFailed } from "../database/DatabaseReader.ts"
 export class Unauthorized extends Schema.TaggedError<Unauthorized>("light-server/Unauthorized")("Unauthorized", {
   error: Schema.String
 }) {}
+
+/**
+ * The answer to a token that does not verify, that was revoked, or whose
+ * account is gone: nobody learns which.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const invalidToken: Unauthorized = new Unauthorized({ error: "Invalid token" })
 
 /**
  * The caller is known and may not do this. `error` is what the client reads.
@@ -61,6 +70,17 @@ export class MachineIdConflict extends Schema.TaggedError<MachineIdConflict>("li
 ) {}
 
 /**
+ * The machine was revoked for good. Its daemon must register another one.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class MachineRevoked extends Schema.TaggedError<MachineRevoked>("light-server/MachineRevoked")(
+  "MachineRevoked",
+  {}
+) {}
+
+/**
  * The feed of changes cannot be read from this cursor on: the account never was
  * there, or the feed does not reach back that far. The client starts over from
  * `currentCursor`.
@@ -73,6 +93,41 @@ export class CursorGone extends Schema.TaggedError<CursorGone>("light-server/Cur
 }) {}
 
 /**
+ * No request of HTTP, or one that does not fit its route: the path cannot be
+ * decoded, the headers or the body are too long, of another type, or not as the
+ * schema says. `message` names what, and never the value.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RequestUnreadable extends Schema.TaggedError<RequestUnreadable>("light-server/RequestUnreadable")(
+  "RequestUnreadable",
+  { status: Schema.Int.pipe(Schema.between(400, 499)), message: Schema.String }
+) {}
+
+/**
+ * No route has this path and method. Clients tell it from `NotFound` by `path`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RouteUnknown extends Schema.TaggedError<RouteUnknown>("light-server/RouteUnknown")("RouteUnknown", {
+  path: Schema.String,
+  method: Schema.String
+}) {}
+
+/**
+ * A defect of the server. Its cause is logged, and told to nobody.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RequestDefect extends Schema.TaggedError<RequestDefect>("light-server/RequestDefect")(
+  "RequestDefect",
+  {}
+) {}
+
+/**
  * A limit on how often or how many at once was reached. Nothing was done.
  *
  * @category errors
@@ -81,6 +136,18 @@ export class CursorGone extends Schema.TaggedError<CursorGone>("light-server/Cur
 export class TooManyRequests extends Schema.TaggedError<TooManyRequests>("light-server/TooManyRequests")(
   "TooManyRequests",
   { retryAfterMillis: Schema.NonNegative }
+) {}
+
+/**
+ * More sockets are there, or connect at once, than the server takes. The
+ * transport is refused before it is opened, so the client waits longer each time.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class SocketOverflow extends Schema.TaggedError<SocketOverflow>("light-server/SocketOverflow")(
+  "SocketOverflow",
+  {}
 ) {}
 
 /**
@@ -116,8 +183,13 @@ export const Failure = Schema.Union(
   NotFound,
   InvalidInput,
   MachineIdConflict,
+  MachineRevoked,
   CursorGone,
+  RequestUnreadable,
+  RouteUnknown,
+  RequestDefect,
   TooManyRequests,
+  SocketOverflow,
   Draining,
   AnswerTimeout
 )
@@ -194,21 +266,32 @@ export const toHttp = (failure: Failure, jitter = 0): HttpFailure => {
       WriteRejected: never("The database refused the write"),
       WriteUndecodable: never("The write is stored, but its result cannot be read"),
       ConnectionLost: later(1000, "The database is being opened again"),
+      ConnectionGone: later(5000, "The database cannot be opened again"),
       DatabaseFull: later(60_000, "The disk of the server is full"),
       DatabaseReadonly: later(60_000, "The database cannot be written"),
       DatabaseIo: later(10_000, "The disk of the server reports errors"),
       DatabaseCorrupt: never("The database is damaged"),
       DatabaseMoved: later(5000, "The database file was moved or replaced"),
       WriterClosed: later(2000, "The server is shutting down"),
-      ReadFailed: later(1000, "The database cannot be read now"),
+      // Another moment helps a read, and never a row that does not fit.
+      ReadFailed: (failure) =>
+        failure.isRetryable
+          ? later(1000, "The database cannot be read now")(failure)
+          : never("What is stored cannot be read")(failure),
       Unauthorized: ({ error }) => protocol(401, error),
       Forbidden: ({ error }) => protocol(403, error),
       NotFound: ({ what }) => protocol(404, `${what} not found`),
       InvalidInput: ({ error }) => protocol(400, error),
       MachineIdConflict: () =>
         protocol(409, "machine_id_conflict", { message: "This machine id belongs to another account" }),
+      MachineRevoked: () => protocol(410, "machine_revoked"),
       CursorGone: ({ currentCursor }) => protocol(410, "cursor-gone", { currentCursor }),
+      RequestUnreadable: ({ message, status }) => protocol(status, "Error", { message, statusCode: status }),
+      RouteUnknown: ({ method, path }) => protocol(404, "Not found", { path, method }),
+      RequestDefect: () =>
+        protocol(500, "Internal Server Error", { message: "An unexpected error occurred", statusCode: 500 }),
       TooManyRequests: (failure) => later(failure.retryAfterMillis, "Too many requests", 429)(failure),
+      SocketOverflow: later(2000, "Too many sockets connect at once"),
       Draining: later(2000, "The server is shutting down"),
       AnswerTimeout: later(1000, "The server did not answer in time")
     })

@@ -8,10 +8,9 @@
  */
 import cors from "@fastify/cors"
 import helmet from "@fastify/helmet"
-import { Context, Duration, Effect, Layer, Metric, Runtime } from "effect"
+import { Context, Duration, Effect, Layer } from "effect"
 import Fastify, {
   type FastifyBaseLogger,
-  type FastifyError,
   type FastifyInstance,
   type FastifyRequest,
   type RawServerDefault
@@ -19,8 +18,12 @@ import Fastify, {
 import type { IncomingMessage, ServerResponse } from "node:http"
 import * as Answer from "./Answer.ts"
 import { Authenticator } from "./Authenticator.ts"
-import { Draining, type Failure, Unauthorized } from "./Failure.ts"
-import * as HttpMetrics from "./HttpMetrics.ts"
+import * as ClientAddress from "./ClientAddress.ts"
+import * as Doorman from "./Doorman.ts"
+import * as Draining from "./Draining.ts"
+import * as ErrorBodies from "./ErrorBodies.ts"
+import { type Failure, Unauthorized } from "./Failure.ts"
+import * as Observation from "./Observation.ts"
 import * as RateLimit from "./RateLimit.ts"
 import * as SchemaCompiler from "./SchemaCompiler.ts"
 
@@ -28,10 +31,6 @@ declare module "fastify" {
   interface FastifyRequest {
     /** The account of the token, after `authenticate`; empty before. */
     accountId: string
-  }
-  interface FastifyContextConfig {
-    /** For routes about the server itself, which somebody may ask while it ends. */
-    answersWhileDraining?: boolean
   }
 }
 
@@ -67,8 +66,15 @@ export class HttpApp extends Context.Tag("light-server/HttpApp")<
     ) => Promise<A | undefined>
     /** As `onRequest` of a route, before its body is read: sets `request.accountId`, or answers 401 or 429. */
     readonly authenticate: (request: FastifyRequest, reply: Answer.AnyReply) => Promise<void>
-    /** True once the server has begun to close. */
+    /** True once the server has begun to end. */
     readonly isDraining: () => boolean
+    /** Adds a step for the time between the end of new work and the closing of the port. It bounds itself. */
+    readonly onDrain: (step: Effect.Effect<void>) => Effect.Effect<void>
+    /** Begins to end: readiness says so, new work is refused, and then the steps run, one after the other. */
+    readonly drain: Effect.Effect<void>
+    /** Where a request comes from, also one that no route ever sees. */
+    readonly addressOf: ClientAddress.ClientAddress["of"]
+    readonly doorman: Doorman.Doorman
   }
 >() {}
 
@@ -102,7 +108,7 @@ const corsMethods = ["GET", "HEAD", "POST", "PATCH", "DELETE"]
 
 const welcome = "Welcome to Happier Server!"
 
-const create = (options: Options): FastifyInstance =>
+const create = (options: Options, isTrusted: (address: string) => boolean): FastifyInstance =>
   Fastify({
     logger: false,
     bodyLimit: options.bodyLimitBytes ?? 1_048_576,
@@ -114,73 +120,11 @@ const create = (options: Options): FastifyInstance =>
     keepAliveTimeout: 72_000,
     // The refusal of this server carries Retry-After and its body.
     return503OnClosing: false,
-    trustProxy:
-      options.trustedProxies === undefined || options.trustedProxies.length === 0 ? false : [...options.trustedProxies],
-    routerOptions: { maxParamLength: 200 }
+    trustProxy: isTrusted,
+    routerOptions: { maxParamLength: 200 },
+    frameworkErrors: (error, request, reply) => ErrorBodies.answerUnroutable(error, request, reply),
+    clientErrorHandler: ErrorBodies.answerUnparsable
   })
-
-const addErrorBodies = (fastify: FastifyInstance, runtime: Runtime.Runtime<never>) => {
-  fastify.setNotFoundHandler((request, reply) =>
-    reply.code(404).send({ error: "Not found", path: request.url, method: request.method })
-  )
-  fastify.setErrorHandler((error: FastifyError, request, reply) => {
-    const status = error.statusCode ?? 500
-    if (status >= 400 && status < 500) {
-      return reply.code(status).send({ error: "Error", message: error.message, statusCode: status })
-    }
-    Runtime.runFork(runtime)(
-      Effect.logError("A request failed", error).pipe(
-        Effect.annotateLogs({
-          code: "REQUEST_DEFECT",
-          requestId: request.id,
-          route: request.routeOptions.url ?? "none"
-        })
-      )
-    )
-    return reply.code(500).send(Answer.internalError)
-  })
-}
-
-const report = (method: string, route: string, status: number, seconds: number) => {
-  const level = status >= 500 ? Effect.logWarning : status >= 400 ? Effect.logInfo : Effect.logDebug
-  return HttpMetrics.requestSeconds.pipe(
-    Metric.tagged("method", method),
-    Metric.tagged("route", route),
-    Metric.tagged("status", String(status)),
-    Metric.update(seconds),
-    Effect.zipRight(
-      level("Request answered").pipe(Effect.annotateLogs({ code: "HTTP_REQUEST", method, route, status, seconds }))
-    )
-  )
-}
-
-const addObservation = (fastify: FastifyInstance, runtime: Runtime.Runtime<never>) => {
-  fastify.addHook("onResponse", (request, reply, done) => {
-    // The pattern, never the path: paths hold ids, and a label must not grow with traffic.
-    const route = request.routeOptions.url ?? "none"
-    Runtime.runFork(runtime)(report(request.method, route, reply.statusCode, reply.elapsedTime / 1000))
-    done()
-  })
-}
-
-/** From `preClose` on: no new work, and each connection ends with the answer it waits for. */
-const addDraining = (fastify: FastifyInstance): (() => boolean) => {
-  let isDraining = false
-  fastify.addHook("preClose", (done) => {
-    isDraining = true
-    done()
-  })
-  fastify.addHook("onRequest", (request, reply, done) => {
-    if (!isDraining || request.routeOptions.config.answersWhileDraining === true) return done()
-    Answer.refuse(reply, new Draining(), Math.random())
-  })
-  fastify.addHook("onSend", (_, reply, payload, done) => {
-    // `close` waits for keep-alive sockets, so they must not outlive their answer.
-    if (isDraining) reply.header("connection", "close")
-    done(null, payload)
-  })
-  return () => isDraining
-}
 
 /** Routes that want no token and ask for a limit are counted by address, before anything else is done for them. */
 const addAddressLimit = (fastify: FastifyInstance, limiter: RateLimit.RateLimiter) => {
@@ -202,20 +146,24 @@ const bearer = /^Bearer +(\S+)$/i
  */
 export const make = (options: Options = {}) =>
   Effect.gen(function* () {
-    const authenticator = yield* Authenticator
     const runtime = yield* Effect.runtime<never>()
-    const fastify = create(options)
-    // For a server that never listened; after `HttpListener` there is nothing left to wait for.
+    const clientAddress = ClientAddress.make(options.trustedProxies ?? [])
+    const limits = options.rateLimits ?? RateLimit.defaults
+    const doorman = Doorman.make(yield* Authenticator, limits)
+    const fastify = create(options, clientAddress.isTrusted)
+    const draining = Draining.add(fastify)
+    // For a server that never listened: `HttpListener` closes what it opened, and waits as long as it may.
     yield* Effect.addFinalizer(() =>
-      Effect.promise(() => fastify.close()).pipe(Effect.interruptible, Effect.timeoutOption("1 second"))
+      draining.isDraining()
+        ? Effect.void
+        : Effect.promise(() => fastify.close()).pipe(Effect.interruptible, Effect.timeoutOption("1 second"))
     )
 
     fastify.decorateRequest("accountId", "")
     fastify.setValidatorCompiler(SchemaCompiler.compile)
-    addErrorBodies(fastify, runtime)
-    addObservation(fastify, runtime)
-    const isDraining = addDraining(fastify)
-    const limiter = RateLimit.make(fastify, options.rateLimits ?? RateLimit.defaults)
+    ErrorBodies.add(fastify, runtime)
+    Observation.add(fastify, runtime)
+    const limiter = RateLimit.make(fastify, limits)
     addAddressLimit(fastify, limiter)
     fastify.register(helmet, {
       contentSecurityPolicy: { useDefaults: false, directives: contentSecurityPolicy },
@@ -233,7 +181,7 @@ export const make = (options: Options = {}) =>
       const token = bearer.exec(request.headers.authorization ?? "")?.[1]
       return token === undefined
         ? Effect.fail(new Unauthorized({ error: "Missing authorization header" }))
-        : authenticator.verify(token)
+        : doorman.verify(request.ip, token)
     }
     const count = (request: FastifyRequest, group: RateLimit.Group) =>
       Effect.flatMap(
@@ -262,7 +210,11 @@ export const make = (options: Options = {}) =>
         // Who hung up meanwhile has no answer, and without one the handler would run, for no account.
         if (isAdmitted === undefined && !reply.sent) reply.hijack()
       },
-      isDraining
+      isDraining: draining.isDraining,
+      onDrain: draining.onDrain,
+      drain: draining.drain,
+      addressOf: clientAddress.of,
+      doorman
     })
   })
 

@@ -46,7 +46,7 @@ export const knobs = {
     fallback: String(defaults.windowMillis),
     min: 1000,
     max: 3_600_000,
-    meaning: "The time in which requests are counted for the three limits below."
+    meaning: "The time in which requests are counted for the five limits below."
   }),
   rateLimitAuth: limit(
     "HAPPIER_RATE_LIMIT_AUTH",
@@ -63,6 +63,17 @@ export const knobs = {
     "HAPPIER_RATE_LIMIT_READS",
     defaults.reads,
     "Requests that only read, per account; 0: no limit."
+  ),
+  rateLimitBadTokens: limit(
+    "HAPPIER_RATE_LIMIT_BAD_TOKENS",
+    defaults.badTokens,
+    "Bad tokens in requests and handshakes, per address; then tokens that were not good lately are refused " +
+      "unverified; 0: no limit."
+  ),
+  rateLimitSockets: limit(
+    "HAPPIER_RATE_LIMIT_SOCKETS",
+    defaults.sockets,
+    "Sockets that are opened, per address; 0: no limit."
   )
 }
 
@@ -75,10 +86,14 @@ export const rateLimitsOf = (values: {
   readonly rateLimitAuth: number
   readonly rateLimitControl: number
   readonly rateLimitReads: number
+  readonly rateLimitBadTokens: number
+  readonly rateLimitSockets: number
 }): RateLimits => ({
   ...defaults,
   windowMillis: values.rateLimitWindowMillis,
   auth: values.rateLimitAuth,
   control: values.rateLimitControl,
-  reads: values.rateLimitReads
+  reads: values.rateLimitReads,
+  badTokens: values.rateLimitBadTokens,
+  sockets: values.rateLimitSockets
 })

@@ -38,8 +38,9 @@ export class HttpListener extends Context.Tag("light-server/HttpListener")<
 >() {}
 
 /**
- * Listens until its scope closes, then waits for requests under way, at most
- * `closeTimeout`; what is still open after that is cut off.
+ * Listens until its scope closes. Then the steps of `HttpApp.drain` run, the port
+ * closes, and requests under way are waited for, at most `closeTimeout`; what is
+ * still open after that is cut off.
  *
  * @category layers
  * @since 0.1.0
@@ -52,7 +53,7 @@ export const layer = (options: {
   Layer.scoped(
     HttpListener,
     Effect.gen(function* () {
-      const { fastify } = yield* HttpApp
+      const { drain, fastify } = yield* HttpApp
       // Finalizers are uninterruptible; without `interruptible` the timeout would wait for `close`.
       const close = Effect.promise(() => fastify.close()).pipe(
         Effect.interruptible,
@@ -76,7 +77,7 @@ export const layer = (options: {
               detail: `${options.host}:${options.port}: ${cause instanceof Error ? cause.message : String(cause)}`
             })
         }),
-        () => close
+        () => Effect.zipRight(drain, close)
       )
       const { port } = fastify.server.address() as AddressInfo
       const host = options.host.includes(":") ? `[${options.host}]` : options.host

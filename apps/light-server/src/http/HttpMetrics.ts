@@ -6,6 +6,15 @@
 import { Metric, MetricBoundaries } from "effect"
 
 /**
+ * Status under which a request is counted whose client hung up before its answer
+ * was complete. It is sent to nobody.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const hungUp = 499
+
+/**
  * Time from the first byte of a request to the last of its answer, by method,
  * route pattern and status.
  *
@@ -17,3 +26,27 @@ export const requestSeconds = Metric.histogram(
   MetricBoundaries.fromIterable([0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10]),
   "Time from request to answer, by method, route and status"
 )
+
+/**
+ * A request that is over. `route` is a pattern, or `none`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Answered {
+  readonly method: string
+  readonly route: string
+  readonly status: number
+  readonly seconds: number
+}
+
+/**
+ * Counts a request that is over.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const countRequest = ({ method, route, seconds, status }: Answered): void =>
+  requestSeconds
+    .pipe(Metric.tagged("method", method), Metric.tagged("route", route), Metric.tagged("status", String(status)))
+    .unsafeUpdate(seconds, [])

@@ -35,14 +35,18 @@ export interface RateLimits {
   readonly auth: number
   readonly control: number
   readonly reads: number
+  /** Bad tokens of one address; then its strangers are refused unverified. Shared by requests and sockets. */
+  readonly badTokens: number
+  /** Sockets that one address opens, whatever becomes of them. */
+  readonly sockets: number
   /** Keys that are remembered, in each group. */
   readonly keyCapacity: number
 }
 
 /**
  * Limits that stop loops, not people: one address may pair ten terminals at
- * once, each of which asks once per second, and one account may bring back
- * thousands of machines within a minute.
+ * once, each of which asks once per second, and one account, behind one address,
+ * may bring back thousands of machines within a minute.
  *
  * @category presets
  * @since 0.1.0
@@ -52,6 +56,8 @@ export const defaults: RateLimits = {
   auth: 600,
   control: 6000,
   reads: 12_000,
+  badTokens: 600,
+  sockets: 6000,
   keyCapacity: 10_000
 }
 
@@ -77,15 +83,18 @@ const limited = Metric.counter("http_rate_limited_total", {
 })
 
 /**
- * `http_rate_limited_total{group}`: requests that were refused.
+ * `http_rate_limited_total{group}`: requests that were refused. The group of
+ * tokens nobody looked at is `tokens`, that of transports is `sockets`.
  *
  * @category metrics
  * @since 0.1.0
  */
-export const limitedTotal: { readonly [group in Group]: Metric.Metric.Counter<number> } = {
+export const limitedTotal: { readonly [group in Group | "tokens" | "sockets"]: Metric.Metric.Counter<number> } = {
   auth: Metric.tagged(limited, "group", "auth"),
   control: Metric.tagged(limited, "group", "control"),
-  reads: Metric.tagged(limited, "group", "reads")
+  reads: Metric.tagged(limited, "group", "reads"),
+  tokens: Metric.tagged(limited, "group", "tokens"),
+  sockets: Metric.tagged(limited, "group", "sockets")
 }
 
 /**

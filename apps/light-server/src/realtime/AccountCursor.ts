@@ -11,7 +11,8 @@
 import { Effect, Schema } from "effect"
 import * as Write from "presence-effect/Write"
 import type { WriteConflict } from "presence-effect/WriterError"
-import { Unauthorized } from "../http/Failure.ts"
+import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
+import { invalidToken, type Unauthorized } from "../http/Failure.ts"
 
 /**
  * What a write changes. A message is a change of its session, and the feed hints
@@ -55,14 +56,17 @@ const recordChange = `INSERT INTO "AccountChange"
     "hint" = CASE WHEN excluded."sessionId" IS NULL THEN NULL ELSE coalesce(excluded."hint", "hint") END,
     "sessionId" = excluded."sessionId", "machineId" = excluded."machineId"`
 
+const entityOf = (change: Change) => (change.kind === "account" ? "self" : change.id)
+
 const record = ({ accountId, change, changedAt }: Numbering) => {
-  const entityId = change.kind === "account" ? "self" : change.id
   const messageId = change.kind === "session" ? (change.messageId ?? null) : null
   const sessionId = change.kind === "session" && change.isGone !== true ? change.id : null
   const machineId = change.kind === "machine" ? change.id : null
-  return Write.statement(recordChange, [change.kind, entityId, changedAt, messageId, sessionId, machineId, accountId], {
-    changes: 1
-  })
+  return Write.statement(
+    recordChange,
+    [change.kind, entityOf(change), changedAt, messageId, sessionId, machineId, accountId],
+    { changes: 1 }
+  )
 }
 
 /**
@@ -97,4 +101,24 @@ export const numbered =
  * @since 0.1.0
  */
 export const requireAccount = (conflict: WriteConflict): Effect.Effect<void, Unauthorized> =>
-  conflict.statement === 0 ? Effect.fail(new Unauthorized({ error: "Invalid token" })) : Effect.void
+  conflict.statement === 0 ? invalidToken : Effect.void
+
+const selectNewest = `SELECT coalesce(
+    (SELECT "cursor" FROM "AccountChange" WHERE "accountId" = "Account"."id" AND "kind" = ? AND "entityId" = ?), "seq"
+  ) AS "cursor" FROM "Account" WHERE "id" = ?`
+
+/**
+ * The cursor of the newest change of an entity; where the feed has none, that of
+ * the account.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const newest = (
+  reader: Pick<DatabaseReader["Type"], "rows">,
+  { accountId, change }: Pick<Numbering, "accountId" | "change">
+): Effect.Effect<number, ReadFailed> =>
+  Effect.map(
+    reader.rows(Schema.Struct({ cursor: Schema.Int }), selectNewest, [change.kind, entityOf(change), accountId]),
+    ([row]) => row?.cursor ?? 0
+  )

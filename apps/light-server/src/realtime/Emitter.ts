@@ -64,8 +64,11 @@ export class Emitter extends Context.Tag("light-server/Emitter")<
  * @category constructors
  * @since 0.1.0
  */
-export const make: Effect.Effect<Emitter["Type"], never, SocketServer> = Effect.map(SocketServer, ({ io }) =>
-  Emitter.of({
+export const make: Effect.Effect<Emitter["Type"], never, SocketServer> = Effect.map(SocketServer, ({ io }) => {
+  const { rooms } = io.of("/").adapter
+  // A packet is encoded before anybody looks whether there is a recipient, and while no app is open there is none.
+  const isHeard = (recipients: Room.Recipients): boolean => recipients.some((room) => rooms.has(room))
+  return Emitter.of({
     update: (recipients, { seq, body }, options) => {
       const target = io.to([...recipients])
       const update = { id: updateId(), seq, body, createdAt: Date.now() }
@@ -78,12 +81,13 @@ export const make: Effect.Effect<Emitter["Type"], never, SocketServer> = Effect.
     // `volatile` of socket.io also loses what follows another packet within the same turn, which a tick
     // with two heartbeats does; lagging sockets are a room instead.
     repeated: (recipients, ephemeral) => {
+      if (!isHeard(recipients)) return
       io.to([...recipients])
         .except(Room.lagging)
         .emit("ephemeral", ephemeral)
     }
   })
-)
+})
 
 /**
  * @category layers

@@ -5,7 +5,7 @@
  */
 import { Effect } from "effect"
 import type { ReadFailed } from "../database/DatabaseReader.ts"
-import { Authenticator } from "../http/Authenticator.ts"
+import type { TooManyRequests, Unauthorized } from "../http/Failure.ts"
 import { type ConnectionScope, presenceKey } from "./Connection.ts"
 import { Ownership } from "./Ownership.ts"
 import type { Verdict } from "./SocketServer.ts"
@@ -21,6 +21,17 @@ export interface NotYet {
   readonly _tag: "NotYet"
 }
 
+/**
+ * Too many bad tokens came from its address, so nobody looked at this one. The
+ * client comes back.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Barred {
+  readonly _tag: "Barred"
+}
+
 const idLengthMax = 128
 
 const textIn = (auth: unknown, field: string): string => {
@@ -31,6 +42,9 @@ const textIn = (auth: unknown, field: string): string => {
 const refused = (message: string): Verdict => ({ _tag: "Refused", message })
 
 const invalidToken = refused("Invalid authentication token")
+
+/** The word that the registration is refused with. */
+const machineRevoked = refused("machine_revoked")
 
 /** A client type that is missing, or that nobody knows, is an app. */
 const scopeOf = (auth: unknown): ConnectionScope | Verdict => {
@@ -53,31 +67,40 @@ const scopeOf = (auth: unknown): ConnectionScope | Verdict => {
 }
 
 /**
- * Verifies the `auth` of a handshake.
+ * Verifies the `auth` of a handshake; `authenticate` says whose a token is.
  *
  * **Details**
  *
  * A session must exist and belong to the account, a machine must not belong to
- * another one. What fails is refused with one of four texts that clients know.
+ * another one nor be revoked. What fails is refused for good, mostly with one of
+ * four texts that clients know.
  *
  * **Errors**: `ReadFailed` when nobody can say; the client should come back.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const verify = (auth: unknown): Effect.Effect<Verdict | NotYet, ReadFailed, Authenticator | Ownership> =>
+export const verify = (
+  auth: unknown,
+  authenticate: (token: string) => Effect.Effect<string, Unauthorized | TooManyRequests | ReadFailed>
+): Effect.Effect<Verdict | NotYet | Barred, ReadFailed, Ownership> =>
   Effect.gen(function* () {
-    const authenticator = yield* Authenticator
     const ownership = yield* Ownership
     const token = textIn(auth, "token")
     if (token === "") return refused("Missing authentication token")
     const scope = scopeOf(auth)
     if (scope._tag === "Refused" || scope._tag === "Accepted") return scope
-    const accountId = yield* authenticator.verify(token)
+    const accountId = yield* authenticate(token)
     const key = presenceKey(accountId, scope)
     if (key === undefined) return { _tag: "Accepted", accountId, scope } as const
     if (key.id.length > idLengthMax) return invalidToken
     const validity = yield* ownership.check(key)
     if (validity === "owned") return { _tag: "Accepted", accountId, scope } as const
+    if (validity === "revoked") return machineRevoked
     return validity === "missing" && key.kind === "machine" ? ({ _tag: "NotYet" } as const) : invalidToken
-  }).pipe(Effect.catchTag("Unauthorized", () => Effect.succeed(invalidToken)))
+  }).pipe(
+    Effect.catchTags({
+      Unauthorized: () => Effect.succeed(invalidToken),
+      TooManyRequests: () => Effect.succeed({ _tag: "Barred" } as const)
+    })
+  )

@@ -95,6 +95,7 @@ export const accept = (
       return beat()
     case "foreign":
     case "missing":
+    case "revoked":
       return "ignored"
     case undefined:
       return ownership.check(key).pipe(

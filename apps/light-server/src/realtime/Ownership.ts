@@ -7,16 +7,18 @@ import { Context, Duration, Effect, Layer, Option, Schema } from "effect"
 import { LRUCache } from "lru-cache"
 import type { PresenceKey, PresenceKind } from "presence-effect/PresenceKey"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
+import { StoredFlag } from "../database/StoredValue.ts"
 import { NotFound } from "../http/Failure.ts"
 import type { RealtimeOptions } from "./RealtimeOptions.ts"
 
 /**
  * `foreign`: the row belongs to another account. `missing`: there is no such row.
+ * `revoked`: a machine of the account that may not come back.
  *
  * @category models
  * @since 0.1.0
  */
-export type Validity = "owned" | "foreign" | "missing"
+export type Validity = "owned" | "foreign" | "missing" | "revoked"
 
 /**
  * @category services
@@ -40,7 +42,8 @@ const names: { readonly [kind in PresenceKind]: string } = { session: "Session",
 
 /**
  * Fails with `NotFound` unless the row belongs to the account of the key: a
- * missing row and one of another account answer alike.
+ * missing row and one of another account answer alike. A machine that was
+ * revoked is not found either.
  *
  * @category combinators
  * @since 0.1.0
@@ -55,11 +58,11 @@ export const requireOwned = (
     () => new NotFound({ what: names[key.kind] })
   )
 
-const Owner = Schema.Struct({ accountId: Schema.String })
+const Owner = Schema.Struct({ accountId: Schema.String, isRevoked: StoredFlag })
 
 const ownerOf: { readonly [kind in PresenceKind]: string } = {
-  session: `SELECT "accountId" FROM "Session" WHERE "id" = ?`,
-  machine: `SELECT "accountId" FROM "Machine" WHERE "id" = ?`
+  session: `SELECT "accountId", 0 AS "isRevoked" FROM "Session" WHERE "id" = ?`,
+  machine: `SELECT "accountId", "revokedAt" IS NOT NULL AS "isRevoked" FROM "Machine" WHERE "id" = ?`
 }
 
 /** The id comes last: it is the one part that a client chooses. */
@@ -89,7 +92,10 @@ export const make = (
             Effect.map(
               Option.match({
                 onNone: (): Validity => "missing",
-                onSome: ({ accountId }): Validity => (accountId === key.accountId ? "owned" : "foreign")
+                onSome: ({ accountId, isRevoked }): Validity => {
+                  if (accountId !== key.accountId) return "foreign"
+                  return isRevoked ? "revoked" : "owned"
+                }
               })
             ),
             // A row that was created while the statement ran is known by now, and better.

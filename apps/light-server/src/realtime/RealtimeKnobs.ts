@@ -46,13 +46,25 @@ export const knobs = {
     defaults.handshakeTimeout,
     100,
     120_000,
-    "Longest verification of a handshake."
+    "Longest wait for a verified handshake, its turn included."
   ),
   socketHandshakeLimit: count(
     "HAPPIER_SOCKET_HANDSHAKE_LIMIT",
     defaults.handshakeLimit,
     100_000,
-    "Handshakes that are verified at once; one more comes back later."
+    "Handshakes that are verified at once; others wait for their turn."
+  ),
+  socketHandshakeQueueLimit: Knob.integer("HAPPIER_SOCKET_HANDSHAKE_QUEUE_LIMIT", {
+    fallback: String(defaults.handshakeQueueLimit),
+    min: 0,
+    max: 100_000,
+    meaning: "Handshakes that wait for their turn; one more comes back later."
+  }),
+  socketHandshakesPerSecond: count(
+    "HAPPIER_SOCKET_HANDSHAKES_PER_SECOND",
+    defaults.handshakesPerSecond,
+    1_000_000,
+    "Sockets that are opened per second in the long run; one more comes back later."
   ),
   socketLimit: count(
     "HAPPIER_SOCKET_LIMIT",
@@ -108,6 +120,13 @@ export const knobs = {
     meaning:
       "What may wait for one socket before its transport is closed. Unset: 8388608, or four bodies if that is more."
   }),
+  socketCloseSpreadMillis: millis(
+    "HAPPIER_SOCKET_CLOSE_SPREAD_MS",
+    defaults.closeSpread,
+    0,
+    60_000,
+    "Time over which sockets are closed at shutdown, so that not all clients come back in one instant."
+  ),
   socketDrainTimeoutMillis: millis(
     "HAPPIER_SOCKET_DRAIN_TIMEOUT_MS",
     defaults.drainTimeout,
@@ -153,6 +172,8 @@ export const optionsOf = (
   connectTimeout: values.socketConnectTimeoutMillis,
   handshakeTimeout: values.socketHandshakeTimeoutMillis,
   handshakeLimit: values.socketHandshakeLimit,
+  handshakeQueueLimit: values.socketHandshakeQueueLimit,
+  handshakesPerSecond: values.socketHandshakesPerSecond,
   socketLimit: values.socketLimit,
   accountSocketLimit: values.socketAccountLimit,
   payloadBytesMax: server.bodyLimitBytes,
@@ -165,6 +186,7 @@ export const optionsOf = (
   outgoingBytesMax: outgoingBytesMax(values, server.bodyLimitBytes),
   validityTtl: values.ownershipTtlMillis,
   validityCapacity: values.ownershipCapacity,
+  closeSpread: values.socketCloseSpreadMillis,
   drainTimeout: values.socketDrainTimeoutMillis
 })
 

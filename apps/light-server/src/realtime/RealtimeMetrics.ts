@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import { Metric } from "effect"
+import * as Tally from "../Tally.ts"
 import type { RealtimeOptions } from "./RealtimeOptions.ts"
 
 /**
@@ -23,45 +23,24 @@ import type { RealtimeOptions } from "./RealtimeOptions.ts"
  */
 export type EventOutcome = "accepted" | "invalid" | "ignored" | "limited" | "crowded" | "failed" | "unknown"
 
-const events = Metric.counter("websocket_events_total", {
-  description: "Events from sockets, by event and by what became of them",
-  incremental: true
-})
+const events = Tally.counter("websocket_events_total", "Events from sockets, by event and by what became of them", [
+  "event_type",
+  "outcome"
+])
 
-const sockets = Metric.gauge("websocket_connections", { description: "Connected sockets, by client type" })
+const sockets = Tally.gauge("websocket_connections", "Connected sockets, by client type", ["type"])
 
-const handshakes = Metric.gauge("websocket_handshakes", { description: "Handshakes that are being verified" })
+const handshakes = Tally.gauge("websocket_handshakes", "Handshakes that are being verified")
 
-const lagging = Metric.gauge("websocket_lagging", {
-  description: "Sockets that read too slowly and miss repeated signs of life"
-})
+const handshakesWaiting = Tally.gauge("websocket_handshakes_waiting", "Handshakes that wait to be verified")
 
-const limits = Metric.gauge("websocket_limit", { description: "How many there may be at once" })
+const lagging = Tally.gauge("websocket_lagging", "Sockets that read too slowly and miss repeated signs of life")
 
-const refusals = Metric.counter("websocket_refusals_total", {
-  description: "Connections that were refused or closed, by reason",
-  incremental: true
-})
+const limits = Tally.gauge("websocket_limit", "How many there may be at once", ["limit"])
 
-const remembered = <A>(make: (name: string) => A): ((name: string) => A) => {
-  const known = new Map<string, A>()
-  return (name) => {
-    const found = known.get(name)
-    if (found !== undefined) return found
-    const made = make(name)
-    known.set(name, made)
-    return made
-  }
-}
-
-const eventCounter = remembered((label) => {
-  const [event = "", outcome = ""] = label.split(" ")
-  return events.pipe(Metric.tagged("event_type", event), Metric.tagged("outcome", outcome))
-})
-
-const socketGauge = remembered((type) => Metric.tagged(sockets, "type", type))
-
-const refusalCounter = remembered((reason) => Metric.tagged(refusals, "reason", reason))
+const refusals = Tally.counter("websocket_refusals_total", "Connections that were refused or closed, by reason", [
+  "reason"
+])
 
 /**
  * Counts an event. `event` is the name of a registered event, or `other`.
@@ -69,8 +48,7 @@ const refusalCounter = remembered((reason) => Metric.tagged(refusals, "reason", 
  * @category metrics
  * @since 0.1.0
  */
-export const countEvent = (event: string, outcome: EventOutcome): void =>
-  eventCounter(`${event} ${outcome}`).unsafeUpdate(1, [])
+export const countEvent = (event: string, outcome: EventOutcome): void => events({ event_type: event, outcome })
 
 /**
  * Sets how many sockets of a client type are connected.
@@ -78,7 +56,7 @@ export const countEvent = (event: string, outcome: EventOutcome): void =>
  * @category metrics
  * @since 0.1.0
  */
-export const setSockets = (clientType: string, count: number): void => socketGauge(clientType).unsafeUpdate(count, [])
+export const setSockets = (clientType: string, count: number): void => sockets({ type: clientType }, count)
 
 /**
  * Sets how many handshakes are being verified.
@@ -86,7 +64,15 @@ export const setSockets = (clientType: string, count: number): void => socketGau
  * @category metrics
  * @since 0.1.0
  */
-export const setHandshakes = (count: number): void => handshakes.unsafeUpdate(count, [])
+export const setHandshakes = (count: number): void => handshakes({}, count)
+
+/**
+ * Sets how many handshakes wait for their turn.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const setHandshakesWaiting = (count: number): void => handshakesWaiting({}, count)
 
 /**
  * Sets how many sockets read too slowly.
@@ -94,7 +80,7 @@ export const setHandshakes = (count: number): void => handshakes.unsafeUpdate(co
  * @category metrics
  * @since 0.1.0
  */
-export const setLagging = (count: number): void => lagging.unsafeUpdate(count, [])
+export const setLagging = (count: number): void => lagging({}, count)
 
 /**
  * Sets the limits that the depths are read against.
@@ -103,15 +89,16 @@ export const setLagging = (count: number): void => lagging.unsafeUpdate(count, [
  * @since 0.1.0
  */
 export const setLimits = (
-  options: Pick<RealtimeOptions, "socketLimit" | "accountSocketLimit" | "handshakeLimit">
+  options: Pick<RealtimeOptions, "socketLimit" | "accountSocketLimit" | "handshakeLimit" | "handshakeQueueLimit">
 ): void => {
   const known = {
     sockets: options.socketLimit,
     account_sockets: options.accountSocketLimit,
-    handshakes: options.handshakeLimit
+    handshakes: options.handshakeLimit,
+    handshakes_waiting: options.handshakeQueueLimit
   }
   for (const [limit, count] of Object.entries(known)) {
-    Metric.tagged(limits, "limit", limit).unsafeUpdate(count, [])
+    limits({ limit }, count)
   }
 }
 
@@ -120,6 +107,8 @@ export const setLimits = (
  *
  * - `refused`: for good; the client is told why.
  * - `overload`: too many sockets or handshakes; the client comes back.
+ * - `address-overload`: its address opened too many; the client comes back.
+ * - `bad-tokens`: its address showed too many bad tokens; the client comes back.
  * - `account-overload`: too many sockets of its account; the client comes back.
  * - `draining`: the server stops.
  * - `unverified`: nobody can say now whether it may connect.
@@ -132,6 +121,8 @@ export const setLimits = (
 export type RefusalReason =
   | "refused"
   | "overload"
+  | "address-overload"
+  | "bad-tokens"
   | "account-overload"
   | "draining"
   | "unverified"
@@ -144,4 +135,4 @@ export type RefusalReason =
  * @category metrics
  * @since 0.1.0
  */
-export const countRefusal = (reason: RefusalReason): void => refusalCounter(reason).unsafeUpdate(1, [])
+export const countRefusal = (reason: RefusalReason): void => refusals({ reason })

@@ -19,13 +19,17 @@ export interface RealtimeOptions {
   readonly pingTimeout: Duration.DurationInput
   /** From the open transport to the handshake; a transport without one is closed. */
   readonly connectTimeout: Duration.DurationInput
-  /** Longest verification of a handshake; later the transport is closed and the client comes back. */
+  /** Longest wait for a verified handshake, its turn included. Later the transport is closed; the client comes back. */
   readonly handshakeTimeout: Duration.DurationInput
-  /**
-   * Handshakes verified at once; the transport of one more is closed. So many
-   * transports beyond `socketLimit` may be open, too.
-   */
+  /** Handshakes verified at once; others wait for their turn. */
   readonly handshakeLimit: number
+  /**
+   * Handshakes that wait for their turn; one more transport is not opened. As
+   * many as this and `handshakeLimit` may be open beyond `socketLimit`.
+   */
+  readonly handshakeQueueLimit: number
+  /** Transports opened per second in the long run, after as many at once as can be verified or wait. */
+  readonly handshakesPerSecond: number
   /** Sockets connected at once; the transport of one more is closed. */
   readonly socketLimit: number
   /** The same for the sockets of one account. */
@@ -53,6 +57,8 @@ export interface RealtimeOptions {
   readonly validityTtl: Duration.DurationInput
   /** Rows remembered at once; the least recently used one goes first. */
   readonly validityCapacity: number
+  /** Time over which the sockets are closed when the server stops, so that not all come back in one instant. */
+  readonly closeSpread: Duration.DurationInput
   /** Longest wait for running handlers when the server stops. */
   readonly drainTimeout: Duration.DurationInput
 }
@@ -71,7 +77,9 @@ export const defaults: RealtimeOptions = {
   pingTimeout: "45 seconds",
   connectTimeout: "10 seconds",
   handshakeTimeout: "5 seconds",
-  handshakeLimit: 256,
+  handshakeLimit: 64,
+  handshakeQueueLimit: 512,
+  handshakesPerSecond: 500,
   socketLimit: 10_000,
   accountSocketLimit: 2000,
   payloadBytesMax: 1_048_576,
@@ -84,5 +92,6 @@ export const defaults: RealtimeOptions = {
   outgoingBytesMax: 8 * 1024 * 1024,
   validityTtl: "30 seconds",
   validityCapacity: 20_000,
+  closeSpread: "1 second",
   drainTimeout: "2 seconds"
 }

@@ -3,14 +3,18 @@
  *
  * @since 0.1.0
  */
-import { Context, Duration, Effect, Layer } from "effect"
+import { Array as Arr, Chunk, Context, Duration, Effect, Layer, Random } from "effect"
+import type { IncomingMessage } from "node:http"
 import { Server, type Socket as AnySocket } from "socket.io"
+import { Draining, type Failure, SocketOverflow } from "../http/Failure.ts"
 import { HttpApp } from "../http/HttpApp.ts"
 import type { Seat } from "./AccountSeats.ts"
 import type { Connection } from "./Connection.ts"
 import * as Dismissals from "./Dismissals.ts"
-import { countRefusal } from "./RealtimeMetrics.ts"
+import * as HandshakeGate from "./HandshakeGate.ts"
+import { countRefusal, type RefusalReason } from "./RealtimeMetrics.ts"
 import type { RealtimeOptions } from "./RealtimeOptions.ts"
+import * as TransportRefusal from "./TransportRefusal.ts"
 
 /**
  * What `io.use` finds out about a socket and `connection` acts on.
@@ -87,8 +91,37 @@ export class SocketServer extends Context.Tag("light-server/SocketServer")<
     /** True from the first moment of the shutdown on. */
     readonly isDraining: () => boolean
     readonly dismissals: Dismissals.Dismissals
-  }
+    readonly gate: HandshakeGate.HandshakeGate
+  } & Pick<HttpApp["Type"], "addressOf" | "doorman">
 >() {}
+
+interface Refusal {
+  readonly reason: Exclude<RefusalReason, "refused">
+  readonly failure: Failure
+}
+
+/** Time between two groups of sockets that are closed, on the average. */
+const closeTurnMillis = 50
+
+/**
+ * Closes the transports a few at a time, in no order: clients come back after a
+ * wait that all begin in the instant of their close.
+ */
+const closeGradually = (io: Io, spreadMillis: number) =>
+  Effect.gen(function* () {
+    const sockets = Chunk.toReadonlyArray(yield* Random.shuffle(io.sockets.sockets.values()))
+    const turnCount = Math.max(1, Math.floor(spreadMillis / closeTurnMillis))
+    const turns = Arr.chunksOf(sockets, Math.ceil(sockets.length / turnCount))
+    for (const [index, turn] of turns.entries()) {
+      for (const socket of turn) {
+        countRefusal("draining")
+        socket.conn.close()
+      }
+      if (index === turns.length - 1) return
+      // At most the time of its turn, so that the sum stays below the spread.
+      yield* Effect.sleep(closeTurnMillis * (yield* Random.nextRange(0.5, 1)))
+    }
+  })
 
 /**
  * @category constructors
@@ -96,16 +129,21 @@ export class SocketServer extends Context.Tag("light-server/SocketServer")<
  */
 export const make = (options: RealtimeOptions) =>
   Effect.gen(function* () {
-    const { fastify } = yield* HttpApp
-    let isDraining = false
-    // Before the upgrade: a refused request costs nothing, and clients come back. Transports that have not
-    // said yet who they are count too, or they would be the ones without a limit.
-    const turnedAway = () =>
-      isDraining
-        ? "draining"
-        : io.engine.clientsCount >= options.socketLimit + options.handshakeLimit
-          ? "overload"
-          : undefined
+    const { addressOf, doorman, fastify, isDraining, onDrain } = yield* HttpApp
+    const gate = HandshakeGate.make(options, Date.now())
+    let isClosed = false
+    // Transports that have not said yet who they are count too, or they would be the ones without a limit.
+    const transportLimit = options.socketLimit + options.handshakeLimit + options.handshakeQueueLimit
+    /** Before the upgrade: what is refused here costs nothing, and its client waits longer each time. */
+    const refusalOf = (request: IncomingMessage): Refusal | undefined => {
+      if (isClosed || isDraining()) return { reason: "draining", failure: new Draining() }
+      const nowMillis = Date.now()
+      const failure = doorman.admitSocket(addressOf(request), nowMillis)
+      if (failure !== undefined) return { reason: "address-overload", failure }
+      return io.engine.clientsCount >= transportLimit || !gate.isOpen(nowMillis)
+        ? { reason: "overload", failure: new SocketOverflow() }
+        : undefined
+    }
     const io: Io = new Server(fastify.server, {
       path: options.path,
       transports: ["polling", "websocket"],
@@ -116,10 +154,11 @@ export const make = (options: RealtimeOptions) =>
       perMessageDeflate: false,
       httpCompression: false,
       serveClient: false,
-      allowRequest: (_, decide) => {
-        const reason = turnedAway()
-        if (reason !== undefined) countRefusal(reason)
-        decide(null, reason === undefined)
+      allowRequest: (request, decide) => {
+        const refusal = refusalOf(request)
+        if (refusal === undefined) return decide(null, true)
+        countRefusal(refusal.reason)
+        TransportRefusal.send(request, refusal.failure, Math.random())
       },
       ...(options.origins.length > 0
         ? { cors: { origin: options.origins.includes("*") ? "*" : [...options.origins] } }
@@ -128,16 +167,24 @@ export const make = (options: RealtimeOptions) =>
     // `io.close` would close the server of Fastify too, and `disconnectSockets` would tell clients to stay
     // away. Closing the transports does neither: they come back, to the next process.
     const close = () => {
-      isDraining = true
+      isClosed = true
       io.engine.close()
     }
+    yield* onDrain(closeGradually(io, Duration.toMillis(options.closeSpread)))
     // An open websocket is a connection that the close of Fastify would wait for.
     fastify.addHook("preClose", (done) => {
       close()
       done()
     })
     yield* Effect.addFinalizer(() => Effect.sync(close))
-    return SocketServer.of({ io, isDraining: () => isDraining, dismissals: Dismissals.make(io) })
+    return SocketServer.of({
+      io,
+      isDraining: () => isClosed || isDraining(),
+      dismissals: Dismissals.make(io),
+      gate,
+      addressOf,
+      doorman
+    })
   })
 
 /**

@@ -4,24 +4,19 @@
  * @since 0.1.0
  */
 import { Metric, MetricBoundaries } from "effect"
+import * as Tally from "../Tally.ts"
 import type { RpcRefusal } from "./RpcAnswer.ts"
 import type { RpcOptions } from "./RpcOptions.ts"
 
-const calls = Metric.counter("rpc_calls_total", {
-  description: "Calls between sockets, by how they ended",
-  incremental: true
-})
+const calls = Tally.counter("rpc_calls_total", "Calls between sockets, by how they ended", ["outcome"])
 
-const registrations = Metric.counter("rpc_registrations_total", {
-  description: "Attempts to register a method, by outcome",
-  incremental: true
-})
+const registrations = Tally.counter("rpc_registrations_total", "Attempts to register a method, by outcome", ["outcome"])
 
-const inFlight = Metric.gauge("rpc_calls_in_flight", { description: "Calls that are not answered yet" })
+const inFlight = Tally.gauge("rpc_calls_in_flight", "Calls that are not answered yet")
 
-const methods = Metric.gauge("rpc_methods", { description: "Registered methods" })
+const methods = Tally.gauge("rpc_methods", "Registered methods")
 
-const limits = Metric.gauge("rpc_limit", { description: "How many one socket may have at once" })
+const limits = Tally.gauge("rpc_limit", "How many one socket may have at once", ["limit"])
 
 const seconds = Metric.histogram(
   "rpc_call_seconds",
@@ -36,7 +31,7 @@ const seconds = Metric.histogram(
  * @since 0.1.0
  */
 export const countCall = (outcome: "answered" | RpcRefusal, callSeconds?: number): void => {
-  Metric.tagged(calls, "outcome", outcome).unsafeUpdate(1, [])
+  calls({ outcome })
   if (callSeconds !== undefined) seconds.unsafeUpdate(callSeconds, [])
 }
 
@@ -45,19 +40,19 @@ export const countCall = (outcome: "answered" | RpcRefusal, callSeconds?: number
  * @since 0.1.0
  */
 export const countRegistration = (outcome: "registered" | "replaced" | "invalid" | "limited"): void =>
-  Metric.tagged(registrations, "outcome", outcome).unsafeUpdate(1, [])
+  registrations({ outcome })
 
 /**
  * @category metrics
  * @since 0.1.0
  */
-export const setInFlight = (count: number): void => inFlight.unsafeUpdate(count, [])
+export const setInFlight = (count: number): void => inFlight({}, count)
 
 /**
  * @category metrics
  * @since 0.1.0
  */
-export const setMethods = (count: number): void => methods.unsafeUpdate(count, [])
+export const setMethods = (count: number): void => methods({}, count)
 
 /**
  * Sets the limits that the depths are read against.
@@ -67,5 +62,5 @@ export const setMethods = (count: number): void => methods.unsafeUpdate(count, [
  */
 export const setLimits = (options: Pick<RpcOptions, "methodLimit" | "callLimit" | "requestLimit">): void => {
   const known = { methods: options.methodLimit, calls: options.callLimit, requests: options.requestLimit }
-  for (const [limit, count] of Object.entries(known)) Metric.tagged(limits, "limit", limit).unsafeUpdate(count, [])
+  for (const [limit, count] of Object.entries(known)) limits({ limit }, count)
 }

@@ -66,6 +66,21 @@ describe("ChangeRoutes", () => {
     }).pipe(Effect.provide(layerWith()))
   )
 
+  it.scoped("tells of a change whose hint or time nobody can read", () =>
+    Effect.gen(function* () {
+      const { sqlite } = yield* twoSessions
+      sqlite.exec(`UPDATE "Account" SET "seq" = 2 WHERE "id" = 'a1'`)
+      sqlite.exec(`INSERT INTO "AccountChange" ("accountId", "kind", "entityId", "cursor", "changedAt", "hint")
+        VALUES ('a1', 'kv', 'k1', 1, 5, '{"cut'), ('a1', 'kv', 'k2', 2, 'yesterday', NULL)`)
+      const { changes: lines, nextCursor } = yield* changes("a1")
+      assert.strictEqual(nextCursor, 2)
+      assert.deepStrictEqual(lines, [
+        { cursor: 1, kind: "kv", entityId: "k1", changedAt: 5, hint: null },
+        { cursor: 2, kind: "kv", entityId: "k2", changedAt: 0, hint: null }
+      ])
+    }).pipe(Effect.provide(layerWith()))
+  )
+
   it.scoped("shows a cursor in an update that the feed has by then", () =>
     Effect.gen(function* () {
       const database = yield* twoSessions

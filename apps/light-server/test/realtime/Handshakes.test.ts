@@ -1,13 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Layer, TestClock } from "effect"
+import { Deferred, Effect, Layer, TestClock, TestServices } from "effect"
 import * as DatabaseReader from "../../src/database/DatabaseReader.ts"
+import * as Eventually from "../support/Eventually.ts"
 import { valueOf } from "../support/Gauges.ts"
 import * as PresenceProbe from "../support/PresenceProbe.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 import { daemon, layerOver, TestServer } from "../support/TestServer.ts"
 import type * as RealtimeOptions from "../../src/realtime/RealtimeOptions.ts"
 
-/** A database whose reads wait for `gate`; `onRead` is called as each begins. */
+/** A database whose reads of owners wait for `gate`; `onRead` is called as each begins. */
 const layer = (
   gate: Deferred.Deferred<void>,
   onRead: () => void,
@@ -15,10 +16,11 @@ const layer = (
 ) => {
   const reader = Layer.succeed(
     DatabaseReader.DatabaseReader,
-    DatabaseReader.fromQuery(() =>
+    DatabaseReader.fromQuery((sql) =>
       Effect.suspend(() => {
+        if (!sql.includes("isRevoked")) return Effect.succeed([])
         onRead()
-        return Effect.as(Deferred.await(gate), [{ accountId: "a1" }])
+        return Effect.as(Deferred.await(gate), [{ accountId: "a1", isRevoked: 0 }])
       })
     )
   )
@@ -33,6 +35,7 @@ const makeCounter = (count: number) =>
     let begun = 0
     return {
       reached: Deferred.await(reached),
+      begun: () => begun,
       onRead: () => {
         begun += 1
         if (begun === count) Deferred.unsafeDone(reached, Effect.void)
@@ -54,12 +57,38 @@ describe("handshakes", () => {
         assert.strictEqual(yield* valueOf("websocket_handshakes"), 2)
         assert.strictEqual(yield* valueOf("websocket_limit", { key: "limit", value: "handshakes" }), 2)
         const third = yield* connecting("m3")
-        assert.strictEqual(yield* third.next("transport"), "transport close")
+        const { message } = (yield* third.next("connect_error")) as { readonly message: string }
+        assert.strictEqual(message, "websocket error")
         yield* Deferred.succeed(gate, undefined)
         for (const client of [...first, third]) yield* client.next("connect")
         yield* third.flush
         assert.strictEqual(yield* valueOf("websocket_handshakes"), 0)
-      }).pipe(Effect.provide(layer(gate, counter.onRead, { handshakeLimit: 2 })))
+      }).pipe(Effect.provide(layer(gate, counter.onRead, { handshakeLimit: 2, handshakeQueueLimit: 0 })))
+    })
+  )
+
+  it.scoped("beyond that wait for their turn, and are counted while they do", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const counter = yield* makeCounter(1)
+      yield* Effect.gen(function* () {
+        const server = yield* TestServer
+        const first = yield* server.client(daemon("a1", "m1"))
+        first.socket.connect()
+        yield* counter.reached
+        const second = yield* server.client(daemon("a1", "m2"))
+        second.socket.connect()
+        yield* TestServices.provideLive(
+          Eventually.until(valueOf("websocket_handshakes_waiting"), (count) => count === 1)
+        )
+        assert.strictEqual(yield* valueOf("websocket_handshakes"), 1)
+        assert.strictEqual(counter.begun(), 1)
+        yield* Deferred.succeed(gate, undefined)
+        yield* first.next("connect")
+        yield* second.next("connect")
+        yield* second.flush
+        assert.strictEqual(yield* valueOf("websocket_handshakes_waiting"), 0)
+      }).pipe(Effect.provide(layer(gate, counter.onRead, { handshakeLimit: 1, handshakeQueueLimit: 1 })))
     })
   )
 

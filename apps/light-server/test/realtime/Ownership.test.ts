@@ -33,6 +33,20 @@ describe("Ownership", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
+  it.effect("knows a machine that was revoked, and tells others no more than that it is not theirs", () =>
+    Effect.gen(function* () {
+      const { database, ownership } = yield* make({ validityCapacity: 10 })
+      database.sqlite.exec(
+        `INSERT INTO "Machine" ("id", "accountId", "metadata", "lastActiveAt", "createdAt", "updatedAt", "revokedAt")
+         VALUES ('m1', 'a1', 'sealed', 5, 5, 5, 5)`
+      )
+      const key = PresenceKey.machine("a1", "m1")
+      assert.strictEqual(yield* ownership.check(key), "revoked")
+      assert.strictEqual((yield* Effect.flip(Ownership.requireOwned(ownership, key)))._tag, "NotFound")
+      assert.strictEqual(yield* ownership.check(PresenceKey.machine("a2", "m1")), "foreign")
+    }).pipe(Effect.provide(TestDatabase.layer))
+  )
+
   it.effect("believes who created a row at once, and who deleted it", () =>
     Effect.gen(function* () {
       const { ownership } = yield* make({ validityCapacity: 10 })

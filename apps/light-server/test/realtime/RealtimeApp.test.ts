@@ -139,16 +139,24 @@ describe("handshake", () => {
     }).pipe(Effect.provide(layerWith({ accountSocketLimit: 2 })))
   )
 
-  it.scoped("refuses transports beyond all limits before they say who they are", () =>
+  it.scoped("opens no transport beyond the pace, and says why and when to come back", () =>
     Effect.gen(function* () {
       yield* twoAccounts
       const { io } = yield* SocketServer
       const server = yield* TestServer
-      const open = () => fetch(`${server.url}/v1/updates/?EIO=4&transport=polling`).then(({ status }) => status)
-      const statuses = yield* Effect.promise(() => Promise.all([open(), open(), open()]))
-      assert.deepStrictEqual(statuses.toSorted(), [200, 200, 403])
+      const open = () => fetch(`${server.url}/v1/updates/?EIO=4&transport=polling`)
+      const answers = yield* Effect.promise(() => Promise.all([open(), open(), open()]))
+      const refused = answers.find(({ ok }) => !ok)
+      assert.deepStrictEqual(answers.map(({ status }) => status).toSorted(), [200, 200, 503])
       assert.strictEqual(io.engine.clientsCount, 2)
-    }).pipe(Effect.provide(layerWith({ socketLimit: 1, handshakeLimit: 1 })))
+      const { retryAfterMs, ...body } = yield* Effect.promise(async () => Object(await refused?.json()))
+      assert.deepStrictEqual(body, {
+        error: "Too many sockets connect at once",
+        code: "SocketOverflow",
+        retryable: true
+      })
+      assert.strictEqual(refused?.headers.get("retry-after"), String(retryAfterMs / 1000))
+    }).pipe(Effect.provide(layerWith({ handshakeLimit: 1, handshakeQueueLimit: 1, handshakesPerSecond: 1 })))
   )
 
   it.scoped("closes the transport with the socket that used it", () =>

@@ -13,7 +13,8 @@ import * as Device from "../support/Device.ts"
 import { scrape } from "../support/Scrape.ts"
 
 const socketCount = 300
-const handshakeLimit = 64
+const handshakeLimit = 8
+const queueLimit = 32
 const backWithinMillis = 10_000
 const controlDeadlineMillis = 2000
 
@@ -47,7 +48,11 @@ describe("reconnect storm", () => {
     "brings 300 sockets back within 10 s, and answers control writes within their deadline",
     () =>
       Effect.gen(function* () {
-        const server = yield* BuiltServer.start({ HAPPIER_SOCKET_HANDSHAKE_LIMIT: String(handshakeLimit) })
+        const server = yield* BuiltServer.start({
+          HAPPIER_SOCKET_HANDSHAKE_LIMIT: String(handshakeLimit),
+          HAPPIER_SOCKET_HANDSHAKE_QUEUE_LIMIT: String(queueLimit),
+          HAPPIER_SOCKET_HANDSHAKES_PER_SECOND: "100"
+        })
         const device = yield* Device.login(server.url, Client.make())
         const lines = yield* connectAll(device, AckLog.make())
 
@@ -60,8 +65,12 @@ describe("reconnect storm", () => {
         const log = AckLog.make()
         const registering = yield* until(log.register(device), isOver)
         const handshakes: Array<number> = []
+        const waiting: Array<number> = []
         const watching = yield* until(
-          Effect.map(scrape(server.url), ({ value }) => handshakes.push(value("websocket_handshakes"))),
+          Effect.map(scrape(server.url), ({ value }) => {
+            handshakes.push(value("websocket_handshakes"))
+            waiting.push(value("websocket_handshakes_waiting"))
+          }),
           isOver
         )
         const began = performance.now()
@@ -76,11 +85,15 @@ describe("reconnect storm", () => {
 
         assert.isBelow(backMillis, backWithinMillis)
         assert.isAtMost(Math.max(...handshakes), handshakeLimit)
+        assert.isAtMost(Math.max(...waiting), queueLimit)
         assert.deepStrictEqual([...new Set(log.answers.map(({ status }) => status))], [200])
         assert.isBelow(AckLog.latencies(log.answers).worst, controlDeadlineMillis + marginMillis)
         yield* Effect.forEach(lines, (line) => line.settled, { concurrency: "unbounded", discard: true })
         const { value } = yield* scrape(server.url)
         assert.strictEqual(value("websocket_connections"), socketCount)
+        // Forty at once, and then a hundred per second: nobody else was let in, and all of them came back.
+        assert.isAbove(value("websocket_refusals_total", { reason: "overload" }), 0)
+        assert.isAbove(backMillis, (1000 * (socketCount - handshakeLimit - queueLimit)) / 100 / 2)
         assert.strictEqual(
           value("writer_writes_total", { lane: "control" }),
           value("writer_writes_total", { lane: "control", outcome: "committed" })

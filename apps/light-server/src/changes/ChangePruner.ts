@@ -1,0 +1,193 @@
+/**
+ * The end of old lines of the feed.
+ *
+ * Lines go in the order of their cursors, oldest first, and the floor of the
+ * account rises to the last one that goes, in the same commit. A client that
+ * reads from the floor on has seen all of them; one that is further back is told
+ * so, and starts over. That holds for lines of deleted things as well.
+ *
+ * @since 0.1.0
+ */
+import { Clock, Context, Duration, Effect, Layer, Schedule, Schema } from "effect"
+import * as Lane from "presence-effect/Lane"
+import { SqliteWriter } from "presence-effect/SqliteWriter"
+import * as Write from "presence-effect/Write"
+import { DatabaseReader } from "../database/DatabaseReader.ts"
+import { StoredTime } from "../database/StoredTime.ts"
+import { countPruned } from "./ChangeMetrics.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** Age from which a line goes. Zero: none goes because of its age. */
+  readonly retention: Duration.DurationInput
+  /** Lines of one account that stay. Zero: as many as there are. */
+  readonly linesPerAccount: number
+  /** Time from the end of one round over all accounts to the start of the next. */
+  readonly interval: Duration.DurationInput
+  /** Lines that one commit removes at most. */
+  readonly linesPerWrite: number
+  /** Time between two commits, and between two pages of accounts. */
+  readonly pause: Duration.DurationInput
+}
+
+/**
+ * A device that was away for a quarter starts over; one account keeps no more
+ * lines than a client reads in a few seconds.
+ *
+ * @category presets
+ * @since 0.1.0
+ */
+export const defaults: Options = {
+  retention: "90 days",
+  linesPerAccount: 10_000,
+  interval: "1 hour",
+  linesPerWrite: 250,
+  pause: "100 millis"
+}
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class ChangePruner extends Context.Tag("light-server/ChangePruner")<
+  ChangePruner,
+  {
+    /** One round over all accounts. The fiber does this every `interval`. Fails never: the next round goes on. */
+    readonly round: Effect.Effect<void>
+  }
+>() {}
+
+/** Accounts that are looked at before the pause. */
+const pageSize = 100
+
+const selectAccounts = `SELECT "id" FROM "Account" WHERE "id" > ? ORDER BY "id" LIMIT ${pageSize}`
+
+const selectOldest = `SELECT "cursor", "changedAt" FROM "AccountChange" WHERE "accountId" = ?
+  ORDER BY "cursor" LIMIT ?`
+
+/** The newest line that is one too many. */
+const selectSurplus = `SELECT "cursor" FROM "AccountChange" WHERE "accountId" = ?
+  ORDER BY "cursor" DESC LIMIT 1 OFFSET ?`
+
+const raiseFloor = `UPDATE "Account" SET "changesFloor" = max("changesFloor", ?) WHERE "id" = ?`
+
+const removeBelow = `DELETE FROM "AccountChange" WHERE "accountId" = ? AND "cursor" <= ? RETURNING "cursor"`
+
+/**
+ * The statements that a round runs, for tests of their plans.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const statements: ReadonlyArray<string> = [selectAccounts, selectOldest, selectSurplus, raiseFloor, removeBelow]
+
+const Line = Schema.Struct({ cursor: Schema.Int, changedAt: StoredTime })
+
+const Place = Schema.Struct({ cursor: Schema.Int })
+
+/**
+ * The write that ends all lines of an account up to `floor`, and how many those
+ * were. Conflicts when the account does not exist.
+ *
+ * @category writes
+ * @since 0.1.0
+ */
+export const pruneWrite = (accountId: string, floor: number): Write.Write<number> =>
+  Write.statement(raiseFloor, [floor, accountId], { changes: 1 }).pipe(
+    Write.andThen(Write.decodeRows(Write.statement(removeBelow, [accountId, floor]), Place)),
+    Write.map((removed) => removed.length)
+  )
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  options: Options = defaults
+): Effect.Effect<ChangePruner["Type"], never, DatabaseReader | SqliteWriter> =>
+  Effect.gen(function* () {
+    const reader = yield* DatabaseReader
+    const writer = yield* SqliteWriter
+    const retentionMillis = Duration.toMillis(options.retention)
+    /** The last account of the round that is done. A round that failed goes on from here. */
+    let done = ""
+
+    const surplusOf = (accountId: string) =>
+      options.linesPerAccount === 0
+        ? Effect.succeed(0)
+        : Effect.map(reader.rows(Place, selectSurplus, [accountId, options.linesPerAccount]), ([line]) =>
+            line === undefined ? 0 : line.cursor
+          )
+
+    /** Of the oldest lines those that go: the first one that stays keeps all after it. */
+    const goingOf = (accountId: string, surplus: number, limit: number) =>
+      Effect.gen(function* () {
+        const oldest = yield* reader.rows(Line, selectOldest, [accountId, limit])
+        const endedAt = retentionMillis === 0 ? 0 : (yield* Clock.currentTimeMillis) - retentionMillis
+        const first = oldest.findIndex(({ changedAt, cursor }) => cursor > surplus && changedAt >= endedAt)
+        return first < 0 ? oldest : oldest.slice(0, first)
+      })
+
+    const pruneAccount = (accountId: string) =>
+      Effect.gen(function* () {
+        const surplus = yield* surplusOf(accountId)
+        // Most accounts have nothing to give, and one line says so.
+        let isMore = (yield* goingOf(accountId, surplus, 1)).length > 0
+        while (isMore) {
+          const going = yield* goingOf(accountId, surplus, options.linesPerWrite)
+          const last = going.at(-1)
+          if (last === undefined) return
+          // Lines only ever move up, so no more than these are below the floor when its turn comes.
+          countPruned(yield* writer.write(Lane.maintenance, pruneWrite(accountId, last.cursor)))
+          isMore = going.length === options.linesPerWrite
+          yield* Effect.sleep(options.pause)
+        }
+      }).pipe(
+        // Deleted since it was looked up.
+        Effect.catchTag("WriteConflict", () => Effect.void)
+      )
+
+    const page = Effect.gen(function* () {
+      const accounts = yield* reader.rows(Schema.Struct({ id: Schema.String }), selectAccounts, [done])
+      for (const { id } of accounts) {
+        yield* pruneAccount(id)
+        done = id
+      }
+      if (accounts.length < pageSize) done = ""
+      else yield* Effect.sleep(options.pause)
+      return done === ""
+    })
+
+    return ChangePruner.of({
+      round: page.pipe(
+        Effect.repeat({ until: (isOver) => isOver }),
+        Effect.catchAllCause((cause) =>
+          Effect.logWarning("Old changes were not removed", cause).pipe(
+            Effect.annotateLogs("code", "CHANGES_NOT_PRUNED")
+          )
+        ),
+        Effect.asVoid
+      )
+    })
+  })
+
+/**
+ * Prunes until its scope closes, unless all lines may stay. The first round waits
+ * for its interval: right after a start everybody comes back.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options = defaults): Layer.Layer<ChangePruner, never, DatabaseReader | SqliteWriter> =>
+  Layer.scoped(
+    ChangePruner,
+    Effect.gen(function* () {
+      const pruner = yield* make(options)
+      const isWanted = Duration.toMillis(options.retention) > 0 || options.linesPerAccount > 0
+      if (isWanted) yield* Effect.forkScoped(Effect.schedule(pruner.round, Schedule.spaced(options.interval)))
+      return pruner
+    })
+  )

@@ -1,0 +1,64 @@
+/**
+ * The time between the wish to end and the closed port.
+ *
+ * @since 0.1.0
+ */
+import { Effect } from "effect"
+import type { FastifyInstance } from "fastify"
+import * as Answer from "./Answer.ts"
+import { Draining as Refusal } from "./Failure.ts"
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** For routes about the server itself, which somebody may ask while it ends. */
+    answersWhileDraining?: boolean
+  }
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Draining {
+  readonly isDraining: () => boolean
+  /** Adds a step to `drain`. */
+  readonly onDrain: (step: Effect.Effect<void>) => Effect.Effect<void>
+  /** From here on no new work; then the steps, in the order in which they were added. */
+  readonly drain: Effect.Effect<void>
+}
+
+/**
+ * Adds what a request meets from then on: no new work, and each connection ends
+ * with the answer it waits for. A close that nobody announced begins it, too.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const add = (fastify: FastifyInstance): Draining => {
+  let isDraining = false
+  const steps: Array<Effect.Effect<void>> = []
+  const begin = () => {
+    isDraining = true
+  }
+  fastify.addHook("preClose", (done) => {
+    begin()
+    done()
+  })
+  fastify.addHook("onRequest", (request, reply, done) => {
+    if (!isDraining || request.routeOptions.config.answersWhileDraining === true) return done()
+    Answer.refuse(reply, new Refusal(), Math.random())
+  })
+  fastify.addHook("onSend", (_, reply, payload, done) => {
+    // `close` waits for keep-alive sockets, so they must not outlive their answer.
+    if (isDraining) reply.header("connection", "close")
+    done(null, payload)
+  })
+  return {
+    isDraining: () => isDraining,
+    onDrain: (step) => Effect.sync(() => void steps.push(step)),
+    drain: Effect.zipRight(
+      Effect.sync(begin),
+      Effect.suspend(() => Effect.forEach(steps, (step) => step, { discard: true }))
+    )
+  }
+}
