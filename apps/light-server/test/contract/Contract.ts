@@ -1,0 +1,243 @@
+/**
+ * The contract: every route and every event, with all that it may answer, and
+ * the file that proves it. `Coverage.test.ts` compares this with what the server
+ * registers; each file is red as long as it has not met all of its part.
+ */
+import type { Schema } from "effect"
+import * as Shapes from "./Shapes.ts"
+
+/** A file of this folder: `<part>.test.ts`. */
+export type Part =
+  | "Auth"
+  | "Pairing"
+  | "Account"
+  | "Machines"
+  | "Sessions"
+  | "Messages"
+  | "Changes"
+  | "Usage"
+  | "Rpc"
+  | "Recipients"
+  | "Handshake"
+  | "Health"
+  | "Busy"
+  | "Limits"
+
+type Shape = Schema.Schema.AnyNoContext
+
+export interface RouteTerms {
+  readonly part: Part
+  /** Who may ask: anybody, or whoever has a token. */
+  readonly for: "anybody" | "account"
+  /** Cannot do its work while another process keeps the write lock. Proven in `Busy.test.ts`. */
+  readonly writes?: true
+  readonly answers: { readonly [status: number]: Shape }
+}
+
+export interface EventTerms {
+  readonly part: Part
+  readonly writes?: true
+  /** By what became of it. None: the event knows no ack. */
+  readonly acks: { readonly [outcome: string]: Shape }
+}
+
+export const routes = {
+  "POST /v1/auth": {
+    part: "Auth",
+    for: "anybody",
+    writes: true,
+    answers: { 200: Shapes.Login, 400: Shapes.NoContentKey, 401: Shapes.NoLogin }
+  },
+  "POST /v1/auth/revoke": { part: "Auth", for: "account", writes: true, answers: { 200: Shapes.Done } },
+
+  "POST /v1/auth/request": {
+    part: "Pairing",
+    for: "anybody",
+    writes: true,
+    answers: { 200: Shapes.Pairing, 400: Shapes.BadRequest, 401: Shapes.NoPairingKey }
+  },
+  "GET /v1/auth/request/status": {
+    part: "Pairing",
+    for: "anybody",
+    answers: { 200: Shapes.PairingStatus, 400: Shapes.BadRequest }
+  },
+  "POST /v1/auth/response": {
+    part: "Pairing",
+    for: "account",
+    writes: true,
+    answers: { 200: Shapes.Done, 400: Shapes.BadRequest, 401: Shapes.NoPairingKey, 404: Shapes.NoPairing }
+  },
+  "POST /v1/auth/account/request": {
+    part: "Pairing",
+    for: "anybody",
+    writes: true,
+    answers: { 200: Shapes.Pairing, 400: Shapes.BadRequest, 401: Shapes.NoPairingKey }
+  },
+  "POST /v1/auth/account/response": {
+    part: "Pairing",
+    for: "account",
+    writes: true,
+    answers: { 200: Shapes.Done, 400: Shapes.BadRequest, 401: Shapes.NoPairingKey, 404: Shapes.NoPairing }
+  },
+
+  "GET /v1/account/profile": { part: "Account", for: "account", answers: { 200: Shapes.Profile } },
+  "GET /v1/account/settings": { part: "Account", for: "account", answers: { 200: Shapes.Settings } },
+  "POST /v1/account/settings": {
+    part: "Account",
+    for: "account",
+    writes: true,
+    answers: { 200: Shapes.SettingsReplaced, 400: Shapes.BadRequest }
+  },
+  "GET /v1/features": { part: "Account", for: "anybody", answers: { 200: Shapes.Features } },
+
+  "POST /v1/machines": {
+    part: "Machines",
+    for: "account",
+    writes: true,
+    answers: {
+      200: Shapes.Registered,
+      400: Shapes.BadRequest,
+      409: Shapes.MachineConflict,
+      410: Shapes.MachineRevoked
+    }
+  },
+  "GET /v1/machines": { part: "Machines", for: "account", answers: { 200: Shapes.Machines } },
+  "GET /v1/machines/:id": {
+    part: "Machines",
+    for: "account",
+    answers: { 200: Shapes.OneMachine, 404: Shapes.NoMachine, 410: Shapes.MachineRevoked }
+  },
+
+  "POST /v1/sessions": {
+    part: "Sessions",
+    for: "account",
+    writes: true,
+    answers: { 200: Shapes.Opened, 400: Shapes.BadRequest }
+  },
+  "GET /v1/sessions": { part: "Sessions", for: "account", answers: { 200: Shapes.Sessions } },
+  "GET /v2/sessions/active": {
+    part: "Sessions",
+    for: "account",
+    answers: { 200: Shapes.ActiveSessions, 400: Shapes.BadRequest }
+  },
+  "GET /v2/sessions": {
+    part: "Sessions",
+    for: "account",
+    answers: { 200: Shapes.SessionPage, 400: Shapes.NoSessionPage }
+  },
+  "GET /v2/sessions/:id": {
+    part: "Sessions",
+    for: "account",
+    answers: { 200: Shapes.OneSession, 404: Shapes.NoSession }
+  },
+  "PATCH /v2/sessions/:id": {
+    part: "Sessions",
+    for: "account",
+    writes: true,
+    answers: { 200: Shapes.Patched, 400: Shapes.Unpatched, 404: Shapes.NoSession }
+  },
+  "DELETE /v1/sessions/:id": {
+    part: "Sessions",
+    for: "account",
+    writes: true,
+    answers: { 200: Shapes.Done, 404: Shapes.NoSession }
+  },
+
+  "POST /v2/sessions/:id/messages": {
+    part: "Messages",
+    for: "account",
+    writes: true,
+    answers: { 200: Shapes.Sent, 400: Shapes.Unsent, 404: Shapes.NoSession }
+  },
+  "GET /v1/sessions/:id/messages": {
+    part: "Messages",
+    for: "account",
+    answers: { 200: Shapes.MessagePage, 400: Shapes.BadRequest, 404: Shapes.NoSession }
+  },
+
+  "GET /v2/changes": {
+    part: "Changes",
+    for: "account",
+    answers: { 200: Shapes.Changes, 400: Shapes.BadRequest, 410: Shapes.CursorGone }
+  },
+  "GET /v2/cursor": { part: "Changes", for: "account", answers: { 200: Shapes.Bounds } },
+
+  "POST /v2/usage-reports": {
+    part: "Usage",
+    for: "account",
+    writes: true,
+    answers: { 200: Shapes.Receipt, 400: Shapes.NoReceipt, 404: Shapes.NoSession }
+  },
+  "POST /v1/usage/query": {
+    part: "Usage",
+    for: "account",
+    answers: { 200: Shapes.Usage, 400: Shapes.BadRequest, 404: Shapes.NoSession }
+  },
+
+  "GET /": { part: "Health", for: "anybody", answers: { 200: Shapes.Text } },
+  "GET /livez": { part: "Health", for: "anybody", answers: { 200: Shapes.Alive } },
+  "GET /version": { part: "Health", for: "anybody", answers: { 200: Shapes.ServerVersion } },
+  "GET /v2/health": { part: "Health", for: "anybody", answers: { 200: Shapes.Health } },
+  "POST /v1/version": {
+    part: "Health",
+    for: "anybody",
+    answers: { 200: Shapes.NewerVersion, 400: Shapes.BadRequest }
+  },
+  "GET /health": { part: "Health", for: "anybody", answers: { 200: Shapes.Health, 503: Shapes.Unhealthy } },
+  "GET /healthz": { part: "Health", for: "anybody", answers: { 200: Shapes.Ready, 503: Shapes.Unready } },
+  "GET /readyz": { part: "Health", for: "anybody", answers: { 200: Shapes.Ready, 503: Shapes.Unready } },
+  "GET /metrics": { part: "Health", for: "anybody", answers: { 200: Shapes.Text } }
+} as const satisfies { readonly [route: string]: RouteTerms }
+
+/** What clients say over their sockets. */
+export const events = {
+  ping: { part: "Handshake", acks: { pong: Shapes.Pong } },
+  "machine-alive": { part: "Recipients", acks: {} },
+  "machine-update-metadata": { part: "Machines", writes: true, acks: Shapes.MachineMetadataAck },
+  "machine-update-state": { part: "Machines", writes: true, acks: Shapes.MachineStateAck },
+  "session-alive": { part: "Recipients", acks: {} },
+  "session-end": { part: "Recipients", acks: {} },
+  "update-metadata": { part: "Sessions", writes: true, acks: Shapes.MetadataAck },
+  "update-state": { part: "Sessions", writes: true, acks: Shapes.StateAck },
+  message: { part: "Messages", writes: true, acks: Shapes.MessageAck },
+  "usage-report": { part: "Usage", writes: true, acks: Shapes.UsageAck },
+  "rpc-register": { part: "Rpc", acks: {} },
+  "rpc-unregister": { part: "Rpc", acks: {} },
+  "rpc-call": { part: "Rpc", acks: Shapes.RpcAck }
+} as const satisfies { readonly [event: string]: EventTerms }
+
+export type RouteName = keyof typeof routes
+export type EventName = keyof typeof events
+
+/** The outcome of an event that could not be written now, where nothing else has it. */
+const lateOutcomes: { readonly [event: string]: string } = { message: "internal", "usage-report": "Failed to save" }
+
+/** What the server says by itself, and the part that listens. */
+const spoken: ReadonlyArray<readonly [name: string, part: Part]> = [
+  ...Object.keys(Shapes.updates).map((name) => [`update ${name}`, "Recipients"] as const),
+  ...Object.keys(Shapes.ephemerals).map((name) => [`ephemeral ${name}`, "Recipients"] as const),
+  ...Object.keys(Shapes.others).map((name) => [name, name === "error" ? "Handshake" : "Rpc"] as const)
+]
+
+const routeClauses = Object.entries<RouteTerms>(routes).flatMap(([name, terms]) => [
+  ...Object.keys(terms.answers).map((status) => [`${name} ${status}`, terms.part] as const),
+  ...(terms.for === "account" ? [[`${name} without a token`, terms.part] as const] : []),
+  ...(terms.writes === true ? [[`${name} 503`, "Busy"] as const] : [])
+])
+
+const eventClauses = Object.entries<EventTerms>(events).flatMap(([name, { acks, part, writes }]) => {
+  const outcomes = Object.keys(acks).filter((outcome) => outcome !== lateOutcomes[name])
+  return [
+    ...(outcomes.length === 0 ? [[name, part] as const] : []),
+    ...outcomes.map((outcome) => [`${name} ${outcome}`, part] as const),
+    ...(writes === true ? [[`${name} ${lateOutcomes[name] ?? "error"}`, "Busy"] as const] : [])
+  ]
+})
+
+/** Everything that a part has to meet, in words. */
+export const clausesOf = (part: Part): ReadonlyArray<string> =>
+  [...routeClauses, ...eventClauses, ...spoken].flatMap(([clause, owner]) => (owner === part ? [clause] : []))
+
+export const parts: ReadonlyArray<Part> = [
+  ...new Set([...routeClauses, ...eventClauses, ...spoken].map(([, part]) => part))
+]

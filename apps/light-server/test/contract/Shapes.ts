@@ -1,0 +1,345 @@
+/**
+ * Everything that goes over the wire to a client, as schemas. Clients refuse
+ * answers, acks and updates with a key they do not know, so an object here has
+ * exactly the keys that are named.
+ */
+import { Schema } from "effect"
+
+const { Array: List, Boolean, Literal, NonNegativeInt, Null, NullOr, Number, String, Struct, Union } = Schema
+
+/** What is in an answer that is no JSON. */
+export const Text = String
+
+// Words.
+
+/** Epoch milliseconds: no seconds, no fraction, no text. */
+const Millis = Schema.Int.pipe(Schema.between(1_600_000_000_000, 9_999_999_999_999))
+const Iso = String.pipe(Schema.pattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/))
+const Cuid = String.pipe(Schema.pattern(/^c[0-9a-z]{24}$/))
+const MachineId = String.pipe(Schema.pattern(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/))
+const UpdateId = String.pipe(Schema.pattern(/^[0-9A-Za-z]{12}$/))
+const Base64 = String.pipe(Schema.pattern(/^([0-9A-Za-z+/]{4})*([0-9A-Za-z+/]{2}==|[0-9A-Za-z+/]{3}=)?$/))
+const Cursor = Schema.Int.pipe(Schema.positive())
+const Version = NonNegativeInt
+const Amounts = Schema.Record({ key: String, value: Number })
+const Valued = Struct({ value: NullOr(String), version: Version })
+
+// Errors.
+
+/** An error whose text clients compare. */
+const says = (error: string, ...more: ReadonlyArray<string>) => Struct({ error: Literal(error, ...more) })
+const Mismatched = <A, I>(status: Schema.Schema<A, I>) =>
+  Struct({ error: Literal("Error"), message: String, statusCode: status })
+/** Names the part of the request and the field. */
+export const BadRequest = Struct({
+  error: Literal("Error"),
+  message: String.pipe(Schema.pattern(/^(body|querystring|params)/)),
+  statusCode: Literal(400)
+})
+export const BadJson = Mismatched(Literal(400))
+export const TooLarge = Mismatched(Literal(413))
+export const BadMedia = Mismatched(Literal(415))
+export const NoRoute = Struct({ error: Literal("Not found"), path: String, method: String })
+const InvalidParameters = says("Invalid parameters")
+const SessionNotFound = says("Session not found")
+/** Nothing is wrong with the request, and later it will do. */
+export const Later = Struct({
+  error: String,
+  code: String,
+  retryable: Literal(true),
+  retryAfterMs: Schema.Int.pipe(Schema.positive())
+})
+export const Done = Struct({ success: Literal(true) })
+
+// Accounts.
+
+export const Login = Struct({ success: Literal(true), token: Schema.NonEmptyString })
+export const NoLogin = says("Invalid public key", "Invalid signature")
+export const NoContentKey = Union(
+  BadRequest,
+  says(
+    "contentPublicKey and contentPublicKeySig go together",
+    "Invalid contentPublicKey",
+    "Invalid contentPublicKeySig"
+  )
+)
+export const Pairing = Union(
+  Struct({ state: Literal("requested") }),
+  Struct({ state: Literal("authorized"), token: Schema.NonEmptyString, response: String })
+)
+export const PairingStatus = Struct({ status: Literal("not_found", "pending", "authorized"), supportsV2: Boolean })
+export const NoPairingKey = says("Invalid public key")
+export const NoPairing = says("Request not found")
+export const Profile = Struct({
+  id: Cuid,
+  timestamp: Millis,
+  firstName: NullOr(String),
+  lastName: NullOr(String),
+  username: NullOr(String),
+  avatar: Null,
+  github: Null,
+  connectedServices: List(String)
+})
+export const Settings = Struct({ settings: NullOr(String), settingsVersion: Version })
+export const SettingsReplaced = Union(
+  Struct({ success: Literal(true), version: Version }),
+  Struct({
+    success: Literal(false),
+    error: Literal("version-mismatch"),
+    currentVersion: Version,
+    currentSettings: NullOr(String)
+  })
+)
+export const Features = Struct({
+  features: Struct({ sessionSharing: Boolean, publicSharing: Boolean, contentKeys: Boolean })
+})
+
+// Machines.
+
+const machine = {
+  metadata: String,
+  metadataVersion: Version,
+  daemonState: NullOr(String),
+  daemonStateVersion: Version,
+  dataEncryptionKey: NullOr(Base64),
+  active: Boolean,
+  activeAt: Millis,
+  createdAt: Millis,
+  updatedAt: Millis
+}
+const MachineWithSeq = Struct({ id: MachineId, seq: NonNegativeInt, ...machine })
+export const Registered = Struct({ machine: Struct({ id: MachineId, ...machine }) })
+export const Machines = List(MachineWithSeq)
+export const OneMachine = Struct({ machine: MachineWithSeq })
+export const NoMachine = says("Machine not found")
+export const MachineConflict = Struct({ error: Literal("machine_id_conflict"), message: String })
+
+// Sessions.
+
+const session = {
+  id: Cuid,
+  seq: NonNegativeInt,
+  metadata: String,
+  metadataVersion: Version,
+  agentState: NullOr(String),
+  agentStateVersion: Version,
+  dataEncryptionKey: NullOr(Base64),
+  active: Boolean,
+  activeAt: Millis,
+  createdAt: Millis,
+  updatedAt: Millis
+}
+const ListedSession = Struct({ ...session, lastMessage: Null })
+const SharedSession = Struct({ ...session, share: Null })
+export const Opened = Struct({ session: ListedSession })
+export const Sessions = Struct({ sessions: List(ListedSession) })
+export const ActiveSessions = Struct({ sessions: List(Struct(session)) })
+export const SessionPage = Struct({
+  sessions: List(SharedSession),
+  nextCursor: NullOr(String.pipe(Schema.pattern(/^cursor_v1_c[0-9a-z]{24}$/))),
+  hasNext: Boolean
+})
+export const NoSessionPage = Union(BadRequest, says("Invalid cursor format"))
+export const OneSession = Struct({ session: SharedSession })
+export const NoSession = SessionNotFound
+export const Patched = Union(
+  Struct({
+    success: Literal(true),
+    metadata: Schema.optional(Struct({ version: Version })),
+    agentState: Schema.optional(Struct({ version: Version }))
+  }),
+  Struct({
+    success: Literal(false),
+    error: Literal("version-mismatch"),
+    metadata: Schema.optional(Valued),
+    agentState: Schema.optional(Valued)
+  })
+)
+export const Unpatched = Union(BadRequest, InvalidParameters)
+
+// Messages and the feed.
+
+const Content = Struct({ t: Literal("encrypted"), c: Schema.NonEmptyString })
+const Message = Struct({
+  id: Cuid,
+  seq: Cursor,
+  content: Content,
+  localId: NullOr(String),
+  createdAt: Millis,
+  updatedAt: Millis
+})
+export const Sent = Struct({
+  message: Struct({ id: Cuid, seq: Cursor, localId: NullOr(String), createdAt: Millis })
+})
+export const Unsent = Union(BadRequest, InvalidParameters)
+export const MessagePage = Struct({
+  messages: List(Message),
+  hasMore: Boolean,
+  nextBeforeSeq: NullOr(Cursor),
+  nextAfterSeq: NullOr(Cursor)
+})
+export const Changes = Struct({
+  changes: List(
+    Struct({
+      cursor: Cursor,
+      kind: Literal("account", "machine", "session"),
+      entityId: String,
+      changedAt: Millis,
+      hint: NullOr(Struct({ lastMessageSeq: Cursor, lastMessageId: Cuid }))
+    })
+  ),
+  nextCursor: NonNegativeInt
+})
+export const MachineRevoked = Struct({ error: Literal("machine_revoked") })
+
+export const CursorGone = Struct({ error: Literal("cursor-gone"), currentCursor: NonNegativeInt })
+export const Bounds = Struct({ cursor: NonNegativeInt, changesFloor: NonNegativeInt })
+
+// Usage.
+
+const receipt = { reportId: Cuid, createdAt: Millis, updatedAt: Millis }
+export const Receipt = Struct({ success: Literal(true), ...receipt })
+export const NoReceipt = InvalidParameters
+export const Usage = Struct({
+  usage: List(
+    Struct({
+      timestamp: Schema.Int.pipe(Schema.between(1_600_000_000, 9_999_999_999)),
+      tokens: Amounts,
+      cost: Amounts,
+      reportCount: Cursor
+    })
+  ),
+  groupBy: Literal("hour", "day"),
+  totalReports: NonNegativeInt
+})
+
+// The server itself.
+
+const service = Literal("happier-server")
+export const Alive = Struct({ status: Literal("ok") })
+export const Health = Struct({ status: Literal("ok"), timestamp: Iso, service })
+export const Unhealthy = Struct({
+  status: Literal("error"),
+  timestamp: Iso,
+  service,
+  error: Literal("Database connectivity failed")
+})
+const checks = List(
+  Struct({ name: Schema.NonEmptyString, ok: Boolean, code: Schema.NonEmptyString, detail: String, since: Iso })
+)
+export const Ready = Struct({ status: Literal("ready"), checks })
+export const Unready = Struct({ status: Literal("unready"), checks })
+export const ServerVersion = Struct({ version: Schema.NonEmptyString, service })
+export const NewerVersion = Struct({ updateUrl: Null })
+
+// Acks, by what became of the event.
+
+export const Pong = Struct({})
+const version = { version: Version }
+export const MachineMetadataAck = {
+  success: Struct({ result: Literal("success"), ...version, metadata: String }),
+  "version-mismatch": Struct({ result: Literal("version-mismatch"), ...version, metadata: String }),
+  error: Struct({ result: Literal("error"), message: String })
+}
+export const MachineStateAck = {
+  success: Struct({ result: Literal("success"), ...version, daemonState: String }),
+  "version-mismatch": Struct({ result: Literal("version-mismatch"), ...version, daemonState: NullOr(String) }),
+  error: Struct({ result: Literal("error"), message: String })
+}
+export const MetadataAck = {
+  success: Struct({ result: Literal("success"), ...version, metadata: String }),
+  "version-mismatch": Struct({ result: Literal("version-mismatch"), ...version, metadata: String }),
+  forbidden: Struct({ result: Literal("forbidden") }),
+  error: Struct({ result: Literal("error") })
+}
+export const StateAck = {
+  success: Struct({ result: Literal("success"), ...version, agentState: NullOr(String) }),
+  "version-mismatch": Struct({ result: Literal("version-mismatch"), ...version, agentState: NullOr(String) }),
+  forbidden: Struct({ result: Literal("forbidden") }),
+  error: Struct({ result: Literal("error") })
+}
+const unsent = <const E extends string>(error: E) => Struct({ ok: Literal(false), error: Literal(error) })
+export const MessageAck = {
+  ok: Struct({ ok: Literal(true), id: Cuid, seq: Cursor, localId: NullOr(String) }),
+  "invalid-params": unsent("invalid-params"),
+  "session-not-found": unsent("session-not-found"),
+  internal: unsent("internal")
+}
+const unreported = <const E extends string>(error: E) => Struct({ success: Literal(false), error: Literal(error) })
+export const UsageAck = {
+  success: Receipt,
+  "Invalid key": unreported("Invalid key"),
+  "Invalid tokens": unreported("Invalid tokens object - must include total"),
+  "Invalid cost": unreported("Invalid cost object - must include total"),
+  "Invalid sessionId": unreported("Invalid sessionId"),
+  "Session not found": unreported("Session not found"),
+  "Failed to save": unreported("Failed to save usage report")
+}
+const uncalled = <const E extends string, const C extends string>(error: E, errorCode: C) =>
+  Struct({ ok: Literal(false), error: Literal(error), errorCode: Literal(errorCode) })
+export const RpcAck = {
+  ok: Struct({ ok: Literal(true), result: Schema.Unknown }),
+  invalid: uncalled("Invalid parameters: method is required", "RPC_INVALID_PARAMETERS"),
+  unavailable: uncalled("RPC method not available", "RPC_METHOD_NOT_AVAILABLE"),
+  "same-socket": Struct({ ok: Literal(false), error: Literal("Cannot call RPC on the same socket") }),
+  timeout: uncalled("operation has timed out", "RPC_TIMEOUT"),
+  "registrant-gone": uncalled("RPC connection lost", "RPC_CONNECTION_LOST")
+}
+
+// What the server says by itself.
+
+const of = <const T extends string, F extends Schema.Struct.Fields>(t: T, fields: F) =>
+  Struct({ t: Literal(t), ...fields })
+const ids = { id: Cuid, sid: Cuid }
+
+/** The bodies of updates, by `t`. */
+export const updates = {
+  "new-session": of("new-session", { sid: Cuid, ...session }),
+  "update-session": of("update-session", {
+    ...ids,
+    metadata: Schema.optional(Struct({ value: String, version: Version })),
+    agentState: Schema.optional(Valued)
+  }),
+  "delete-session": of("delete-session", ids),
+  "new-message": of("new-message", { ...ids, message: Message }),
+  "new-machine": of("new-machine", { machineId: MachineId, seq: NonNegativeInt, ...machine }),
+  "update-machine": of("update-machine", {
+    machineId: MachineId,
+    metadata: Schema.optional(Struct({ value: String, version: Version })),
+    daemonState: Schema.optional(Struct({ value: String, version: Version })),
+    activeAt: Schema.optional(Millis)
+  }),
+  "update-account": of("update-account", { id: Cuid, settings: Valued })
+}
+
+/** An update with such a body. `seq` is the cursor of the account. */
+export const updateOf = <A, I>(body: Schema.Schema<A, I>) =>
+  Struct({ id: UpdateId, seq: Cursor, body, createdAt: Millis })
+
+/** Ephemerals, by `type`. */
+export const ephemerals = {
+  activity: Struct({ type: Literal("activity"), id: Cuid, active: Boolean, activeAt: Millis, thinking: Boolean }),
+  "machine-activity": Struct({
+    type: Literal("machine-activity"),
+    id: MachineId,
+    active: Boolean,
+    activeAt: Millis
+  }),
+  usage: Struct({ type: Literal("usage"), id: Cuid, key: String, tokens: Amounts, cost: Amounts, timestamp: Millis })
+}
+
+/** Everything else, by the name of the event. */
+export const others = {
+  "rpc-registered": Struct({ method: String }),
+  "rpc-unregistered": Struct({ method: String }),
+  "rpc-error": Struct({ type: Literal("register", "unregister"), error: String }),
+  "rpc-request": Struct({ method: String, params: Schema.optional(Schema.Unknown) }),
+  error: Struct({
+    message: Literal(
+      "Missing authentication token",
+      "Session ID required for session-scoped clients",
+      "Machine ID required for machine-scoped clients",
+      "Invalid authentication token"
+    )
+  })
+}
