@@ -8,6 +8,8 @@
 import { Either, Redacted } from "effect"
 import * as Knob from "./ConfigKnob.ts"
 import * as PairingKnobs from "./accounts/PairingKnobs.ts"
+import * as DatabaseKnobs from "./database/DatabaseKnobs.ts"
+import * as ChangeKnobs from "./changes/ChangeKnobs.ts"
 import * as HttpKnobs from "./http/HttpKnobs.ts"
 import { logLevels } from "./LogLevels.ts"
 import * as RealtimeKnobs from "./realtime/RealtimeKnobs.ts"
@@ -233,14 +235,16 @@ export const knobs = {
   }),
   shutdownTimeoutMillis: Knob.integer("HAPPIER_SHUTDOWN_TIMEOUT_MS", {
     fallback: "10000",
-    min: 1000,
+    min: 3000,
     max: 120_000,
     meaning: "Longest time from a signal to the end of the process."
   }),
+  ...DatabaseKnobs.knobs,
   ...HttpKnobs.knobs,
   ...PairingKnobs.knobs,
   ...RealtimeKnobs.knobs,
-  ...RpcKnobs.knobs
+  ...RpcKnobs.knobs,
+  ...ChangeKnobs.knobs
 } as const
 
 /**

@@ -5,7 +5,7 @@
  */
 import { Match } from "effect"
 import type { ImportError } from "./database/DatabaseImport.ts"
-import type { DatabaseReplaced } from "./health/Readiness.ts"
+import type { DatabaseGivenUp, DatabaseReplaced } from "./health/Readiness.ts"
 import type { StartFailure } from "./LightServer.ts"
 import type { ConfigInvalid } from "./ServerConfig.ts"
 
@@ -33,9 +33,19 @@ export const failure = 1
  */
 export const usage = 2
 
+/**
+ * The directory, the secret or the database cannot be used.
+ *
+ * @category codes
+ * @since 0.1.0
+ */
+export const storage = 4
+
 const config = 3
-const storage = 4
 const migration = 5
+
+/** Not `temporary`: a server that is started twice by mistake must not try for ever. */
+const running = 6
 
 /** A supervisor may try again. */
 const temporary = 75
@@ -46,7 +56,7 @@ const temporary = 75
  * @category models
  * @since 0.1.0
  */
-export type EndFailure = StartFailure | ConfigInvalid | DatabaseReplaced | ImportError
+export type EndFailure = StartFailure | ConfigInvalid | DatabaseReplaced | DatabaseGivenUp | ImportError
 
 /**
  * Code of a failure. A new failure does not compile until it has one.
@@ -65,6 +75,11 @@ export const of: (failure: EndFailure) => number = Match.type<EndFailure>().pipe
     ReadFailed: () => storage,
     StorageUnreadable: () => storage,
     DatabaseReplaced: () => storage,
+    DatabaseGivenUp: () => storage,
+    DatabaseDamaged: () => storage,
+    SqliteAffected: () => storage,
+    InstanceRunning: () => running,
+    InstanceLockUnusable: () => storage,
     DatabaseInvalid: () => storage,
     DatabaseUnwritable: () => storage,
     DatabaseUnreachable: () => storage,

@@ -30,15 +30,19 @@ import * as SettingsStore from "./accounts/SettingsStore.ts"
 import * as TokenRevocation from "./accounts/TokenRevocation.ts"
 import * as Tokens from "./accounts/Tokens.ts"
 import * as ChangeFeed from "./changes/ChangeFeed.ts"
+import * as ChangePruner from "./changes/ChangePruner.ts"
 import * as ChangeRoutes from "./changes/ChangeRoutes.ts"
 import * as Adoption from "./database/Adoption.ts"
 import type { AdoptionMissing, AdoptionRefused } from "./database/AdoptionError.ts"
 import * as DatabaseReader from "./database/DatabaseReader.ts"
 import * as DataDirectory from "./database/DataDirectory.ts"
+import * as InstanceLock from "./database/InstanceLock.ts"
 import type { MigrationError } from "./database/MigrationError.ts"
 import * as MigrationGate from "./database/MigrationGate.ts"
 import * as MigrationFolder from "./database/MigrationFolder.ts"
 import * as PrismaMigrator from "./database/PrismaMigrator.ts"
+import * as SqliteVersion from "./database/SqliteVersion.ts"
+import * as StartCheck from "./database/StartCheck.ts"
 import * as TimeForm from "./database/TimeForm.ts"
 import * as HealthRoutes from "./health/HealthRoutes.ts"
 import * as Readiness from "./health/Readiness.ts"
@@ -61,6 +65,7 @@ import * as Switchboard from "./realtime/Switchboard.ts"
 import * as RpcEvents from "./rpc/RpcEvents.ts"
 import * as RpcRelay from "./rpc/RpcRelay.ts"
 import type { ServerConfig } from "./ServerConfig.ts"
+import * as ShutdownBudget from "./ShutdownBudget.ts"
 import * as SessionEvents from "./sessions/SessionEvents.ts"
 import * as SessionRegistry from "./sessions/SessionRegistry.ts"
 import * as SessionRoutes from "./sessions/SessionRoutes.ts"
@@ -78,6 +83,10 @@ import * as UsageStore from "./usage/UsageStore.ts"
  */
 export type StartFailure =
   | DataDirectory.DataDirectoryUnusable
+  | SqliteVersion.SqliteAffected
+  | InstanceLock.InstanceRunning
+  | InstanceLock.InstanceLockUnusable
+  | StartCheck.DatabaseDamaged
   | MigrationError
   | MigrationGate.MigrationsMissing
   | AdoptionRefused
@@ -89,6 +98,13 @@ export type StartFailure =
   | SqlitePresenceStorage.StorageInvalid
   | StorageUnreadable
   | HttpListener.ListenFailed
+
+/** What must hold before the file is opened to write. The lock lasts until the connection is closed. */
+const guard = ({ databaseFile, protection }: ServerConfig) =>
+  Layer.effectDiscard(StartCheck.run({ filename: databaseFile, budgetMillis: protection.startCheckMillis })).pipe(
+    Layer.provide(InstanceLock.layer({ filename: databaseFile })),
+    Layer.provide(Layer.effectDiscard(Effect.suspend(() => SqliteVersion.demandSound(SqliteVersion.linked()))))
+  )
 
 const migrate = (config: ServerConfig) => {
   const options = {
@@ -103,18 +119,21 @@ const migrate = (config: ServerConfig) => {
   )
 }
 
-/** The directory, then the schema, then the one connection that writes, then those that read. */
+/** The directory, then the lock, then the schema, then the one connection that writes, then those that read. */
 const database = (config: ServerConfig) => {
   const directory = DataDirectory.layer({ path: config.dataDirectory, masterSecret: config.masterSecret })
   const connection = SqliteThread.layer({
     filename: config.databaseFile,
-    journalSizeLimitBytes: config.journalSizeLimitBytes
-  }).pipe(Layer.provide(Layer.effectDiscard(migrate(config))), Layer.provide(directory))
+    journalSizeLimitBytes: config.journalSizeLimitBytes,
+    freeReserveBytes: config.protection.freeReserveBytes,
+    restartLimit: config.protection.restartLimit
+  }).pipe(Layer.provide(Layer.effectDiscard(migrate(config))), Layer.provide(guard(config)), Layer.provide(directory))
   // A read-only connection finds the file in the state that the writing one has brought it into.
   const reader = DatabaseReader.layer({ filename: config.databaseFile }).pipe(Layer.provide(connection))
   return SqliteWriter.layer(config.writerPolicy).pipe(
     Layer.provideMerge(Layer.mergeAll(connection, reader, Layer.provide(TimeForm.layer, reader))),
-    Layer.provideMerge(directory)
+    Layer.provideMerge(directory),
+    ShutdownBudget.closeWithin("database", config.shutdownBudget.database)
   )
 }
 
@@ -123,8 +142,9 @@ const walKeeper = (config: ServerConfig) =>
     ? Layer.empty
     : WalKeeper.layer({
         checkpointInterval: config.checkpointIntervalMillis,
-        logBytesMax: config.journalSizeLimitBytes < 0 ? Number.MAX_SAFE_INTEGER : config.journalSizeLimitBytes
-      })
+        logBytesMax: config.journalSizeLimitBytes < 0 ? Number.MAX_SAFE_INTEGER : config.journalSizeLimitBytes,
+        drainTimeout: config.shutdownBudget.log
+      }).pipe(ShutdownBudget.closeWithin("log", config.shutdownBudget.log))
 
 /** Presence reads through the reader of the server, and so never waits either. */
 const presenceReader = Layer.effect(
@@ -140,7 +160,7 @@ const presenceTables = ({ name }: TimeForm.Form) => ({
   machine: { ...SqlitePresenceStorage.defaults.machine, timeForm: name }
 })
 
-const presence = ({ presence }: ServerConfig) =>
+const presence = ({ presence, shutdownBudget }: ServerConfig) =>
   Effect.map(TimeForm.TimeForm, (form) =>
     Presence.layerSqlite(
       {
@@ -155,7 +175,11 @@ const presence = ({ presence }: ServerConfig) =>
       },
       presenceTables(form)
     )
-  ).pipe(Layer.unwrapEffect, Layer.provide(presenceReader))
+  ).pipe(
+    Layer.unwrapEffect,
+    Layer.provide(presenceReader),
+    ShutdownBudget.closeWithin("presence", shutdownBudget.presence)
+  )
 
 const http = (config: ServerConfig) =>
   HttpApp.layer({
@@ -186,7 +210,8 @@ const messages = Layer.mergeAll(MessageRoutes.layer, MessageEvents.layer).pipe(
   Layer.provide(MessageStore.layer)
 )
 
-const changes = ChangeRoutes.layer.pipe(Layer.provide(ChangeFeed.layer))
+const changes = (config: ServerConfig) =>
+  Layer.merge(ChangeRoutes.layer.pipe(Layer.provide(ChangeFeed.layer)), ChangePruner.layer(config.changes))
 
 const usage = Layer.mergeAll(UsageRoutes.layer, UsageEvents.layer).pipe(
   Layer.provide(UsageLog.layer),
@@ -198,10 +223,12 @@ const rpc = (config: ServerConfig) => RpcEvents.layer.pipe(Layer.provide(RpcRela
 /** Sockets are accepted when every feature has said which events it wants. */
 const realtime = (config: ServerConfig) => {
   const options = config.realtime
+  const entities = Layer.mergeAll(accounts(config), machines, sessions, messages)
   return RealtimeApp.layer(options).pipe(
-    Layer.provideMerge(Layer.mergeAll(accounts(config), machines, sessions, messages, changes, usage, rpc(config))),
+    Layer.provideMerge(Layer.mergeAll(entities, changes(config), usage, rpc(config))),
     Layer.provideMerge(Layer.mergeAll(Emitter.layer, Switchboard.layer, EventRegistry.layer, Ownership.layer(options))),
-    Layer.provideMerge(SocketServer.layer(options))
+    Layer.provideMerge(SocketServer.layer(options)),
+    ShutdownBudget.closeWithin("events", config.shutdownBudget.events)
   )
 }
 
@@ -210,17 +237,18 @@ const health = (config: ServerConfig) =>
     Layer.provideMerge(
       Readiness.layer({
         databaseFile: config.databaseFile,
-        flushInterval: config.presence.flushIntervalMillis
+        flushInterval: config.presence.flushIntervalMillis,
+        diskReserveBytes: config.protection.freeReserveBytes
       })
     )
   )
 
-/** Leaves time for what comes after: events being answered, the last flush, the last copy of the log, a second. */
-const closeTimeout = ({ presence, realtime, shutdownTimeoutMillis }: ServerConfig) =>
-  Math.max(500, shutdownTimeoutMillis - presence.drainTimeoutMillis - Duration.toMillis(realtime.drainTimeout) - 2000)
-
-const listener = (config: ServerConfig) =>
-  HttpListener.layer({ host: config.host, port: config.port, closeTimeout: closeTimeout(config) })
+const listener = (config: ServerConfig) => {
+  const { requests, sockets } = config.shutdownBudget
+  return HttpListener.layer({ host: config.host, port: config.port, closeTimeout: requests }).pipe(
+    ShutdownBudget.closeWithin("requests", sockets + requests)
+  )
+}
 
 /**
  * The whole server, from the directory to the open port. It serves as long as

@@ -7,6 +7,7 @@ import { Array as Arr, Cause, Effect, HashMap, Layer, Logger, LogLevel, Metric, 
 import pino from "pino"
 import * as ServerMetrics from "./health/ServerMetrics.ts"
 import type { LogLevelName } from "./LogLevels.ts"
+import * as LogOutput from "./LogOutput.ts"
 import * as LogLimit from "./LogLimit.ts"
 import * as LogRollup from "./LogRollup.ts"
 
@@ -107,11 +108,8 @@ export interface Options {
   readonly bytesPerMinute?: number
 }
 
-/** Survives a reader that went away. */
-const standardOutput = () => {
-  const stream = pino.destination({ fd: 1, sync: true })
-  return (line: string) => void stream.write(line)
-}
+/** Longest wait at the end for a reader that does not read. */
+const flushTimeout = "500 millis"
 
 /**
  * Replaces the default logger. Lines below `level` are dropped before they are
@@ -126,13 +124,14 @@ export const layer = (options: Options): Layer.Layer<never> =>
     Effect.gen(function* () {
       const clock = yield* Effect.clock
       const suppressed = () => ServerMetrics.logLinesSuppressed.unsafeUpdate(1, [])
-      const output = options.write ?? standardOutput()
+      const output: LogOutput.LogOutput =
+        options.write === undefined ? LogOutput.standard(suppressed) : { write: options.write, flush: Effect.void }
       const destination = {
         write: LogLimit.make({
           windowMillis: 60_000,
           bytesMax: options.bytesPerMinute ?? 1_048_576,
           now: () => clock.unsafeCurrentTimeMillis(),
-          write: output,
+          write: output.write,
           dropped: suppressed
         })
       }
@@ -151,7 +150,13 @@ export const layer = (options: Options): Layer.Layer<never> =>
         if (line.level === "debug" || line.level === "trace") emit(line)
         else rollup.offer(line, entry.date.getTime())
       })
-      yield* Effect.addFinalizer(() => Effect.sync(rollup.close))
+      yield* Effect.addFinalizer(() =>
+        // Finalizers are uninterruptible; without `interruptible` the timeout would wait for the reader.
+        Effect.zipRight(
+          Effect.sync(rollup.close),
+          Effect.timeoutOption(Effect.interruptible(output.flush), flushTimeout)
+        )
+      )
       yield* Effect.forkScoped(
         Effect.schedule(
           Effect.clockWith((clock) => Effect.sync(() => rollup.sweep(clock.unsafeCurrentTimeMillis()))),

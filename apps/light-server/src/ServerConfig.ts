@@ -21,8 +21,11 @@ import * as Lane from "presence-effect/Lane"
 import * as WriterPolicy from "presence-effect/WriterPolicy"
 import * as PairingKnobs from "./accounts/PairingKnobs.ts"
 import type * as PairingStore from "./accounts/PairingStore.ts"
+import * as ChangeKnobs from "./changes/ChangeKnobs.ts"
+import type * as ChangePruner from "./changes/ChangePruner.ts"
 import { type Knob, problemOf } from "./ConfigKnob.ts"
 import { knobs, ofClients, withoutEffect } from "./ConfigNames.ts"
+import * as DatabaseKnobs from "./database/DatabaseKnobs.ts"
 import * as HttpKnobs from "./http/HttpKnobs.ts"
 import type { RateLimits } from "./http/RateLimit.ts"
 import type { LogLevelName } from "./LogLevels.ts"
@@ -30,6 +33,7 @@ import * as RealtimeKnobs from "./realtime/RealtimeKnobs.ts"
 import type { RealtimeOptions } from "./realtime/RealtimeOptions.ts"
 import * as RpcKnobs from "./rpc/RpcKnobs.ts"
 import type { RpcOptions } from "./rpc/RpcOptions.ts"
+import * as ShutdownBudget from "./ShutdownBudget.ts"
 
 /**
  * @category models
@@ -52,6 +56,7 @@ export interface ServerConfig {
   readonly checkpointIntervalMillis: number
   /** -1: no limit. */
   readonly journalSizeLimitBytes: number
+  readonly protection: DatabaseKnobs.Protection
   readonly presence: {
     readonly flushIntervalMillis: number
     readonly persistThresholdMillis: number
@@ -68,8 +73,11 @@ export interface ServerConfig {
   readonly rateLimits: RateLimits
   readonly pairing: PairingStore.Options
   readonly shutdownTimeoutMillis: number
+  /** How it is split. */
+  readonly shutdownBudget: ShutdownBudget.ShutdownBudget
   readonly realtime: RealtimeOptions
   readonly rpc: RpcOptions
+  readonly changes: ChangePruner.Options
 }
 
 /**
@@ -177,12 +185,22 @@ const crossProblems = (values: Values): ReadonlyArray<string> => {
             "after a restart everybody needs the time that one has after a disconnect"
         ]
       : []),
-    ...below(
-      ["drainTimeoutMillis", "socketDrainTimeoutMillis"],
-      "shutdownTimeoutMillis",
-      "the last flush must end before the process does"
-    ),
+    ...shutdownProblems(values),
     ...RealtimeKnobs.problemsOf(values, values.bodyLimitBytes)
+  ]
+}
+
+const shutdownProblems = (values: Values): ReadonlyArray<string> => {
+  const least = ShutdownBudget.leastMillis(values)
+  if (least <= values.shutdownTimeoutMillis) return []
+  const named = (["drainTimeoutMillis", "socketDrainTimeoutMillis", "socketCloseSpreadMillis"] as const).map(
+    (key) => `${knobs[key].name} (${values[key]} ms)`
+  )
+  const own = least - values.drainTimeoutMillis - values.socketDrainTimeoutMillis - values.socketCloseSpreadMillis
+  return [
+    `${named.join(" plus ")} plus ${own} ms for all other steps must not be above ` +
+      `${knobs.shutdownTimeoutMillis.name} (${values.shutdownTimeoutMillis} ms): ` +
+      "the last flush must end before the process does"
   ]
 }
 
@@ -291,6 +309,7 @@ export const load = (environment: Environment): Effect.Effect<Loaded, ConfigInva
       writerPolicy: policy,
       checkpointIntervalMillis: values.checkpointIntervalMillis,
       journalSizeLimitBytes: values.journalSizeLimitBytes,
+      protection: DatabaseKnobs.protectionOf(values),
       presence: {
         flushIntervalMillis: values.flushIntervalMillis,
         persistThresholdMillis: values.persistThresholdMillis,
@@ -307,8 +326,10 @@ export const load = (environment: Environment): Effect.Effect<Loaded, ConfigInva
       rateLimits: HttpKnobs.rateLimitsOf(values),
       pairing: PairingKnobs.optionsOf(values),
       shutdownTimeoutMillis: values.shutdownTimeoutMillis,
+      shutdownBudget: ShutdownBudget.make(values),
       realtime: RealtimeKnobs.optionsOf(values, values),
-      rpc: RpcKnobs.optionsOf(values, values)
+      rpc: RpcKnobs.optionsOf(values, values),
+      changes: ChangeKnobs.optionsOf(values)
     }
     return { config, warnings: [...nameWarnings(environment), ...warnings] }
   })

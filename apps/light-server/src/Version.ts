@@ -3,7 +3,10 @@
  *
  * @since 0.1.0
  */
-import { readFileSync } from "node:fs"
+import { createRequire } from "node:module"
+
+// By its name, not by a path: this code also runs in a bundle, which lies deeper.
+const manifest: { readonly version: string } = createRequire(import.meta.url)("light-server/package.json")
 
 /**
  * Version of this program, as its package says.
@@ -11,6 +14,4 @@ import { readFileSync } from "node:fs"
  * @category constants
  * @since 0.1.0
  */
-export const version: string = String(
-  JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")).version
-)
+export const version: string = manifest.version

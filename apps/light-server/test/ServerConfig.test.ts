@@ -141,8 +141,9 @@ describe("ServerConfig", () => {
       "HAPPIER_SHUTDOWN_TIMEOUT_MS (10000 ms)"
     ],
     [
-      { HAPPIER_SOCKET_DRAIN_TIMEOUT_MS: "7000" },
-      "HAPPIER_PRESENCE_DRAIN_TIMEOUT_MS (3000 ms) plus HAPPIER_SOCKET_DRAIN_TIMEOUT_MS (7000 ms)"
+      { HAPPIER_SOCKET_DRAIN_TIMEOUT_MS: "3001" },
+      "HAPPIER_PRESENCE_DRAIN_TIMEOUT_MS (3000 ms) plus HAPPIER_SOCKET_DRAIN_TIMEOUT_MS (3001 ms) plus " +
+        "HAPPIER_SOCKET_CLOSE_SPREAD_MS (1000 ms) plus 3000 ms for all other steps"
     ],
     [
       { HAPPIER_SOCKET_OUTGOING_LIMIT_BYTES: "2097152", HAPPIER_SOCKET_LAGGING_BYTES: "2097152" },
@@ -216,7 +217,7 @@ describe("ServerConfig", () => {
           ? "50000001"
           : /LAGGING|PAYLOAD/.test(name)
             ? "4321"
-            : /DRAIN/.test(name)
+            : /DRAIN|SPREAD/.test(name)
               ? "1234"
               : "4321"
       const { config } = yield* load({

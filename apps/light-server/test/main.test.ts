@@ -34,7 +34,8 @@ describe("main", () => {
       assert.strictEqual(yield* stopped(server), 0)
       assert.deepStrictEqual(fs.readdirSync(server.directory).toSorted(), [
         "handy-master-secret.txt",
-        "happier-server-light.sqlite"
+        "happier-server-light.sqlite",
+        "happier-server-light.sqlite.lock"
       ])
 
       const again = yield* ServerProcess.start({ directory: server.directory })

@@ -10,6 +10,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as LaneQueue from "./internal/laneQueue.ts"
 import type { Lane } from "./Lane.ts"
 import { LaneOverflow, WriterClosed } from "./WriterError.ts"
@@ -128,11 +129,12 @@ export const make = (policy: {
       return hasWaited
     }
 
-    // The take inside cannot wait (nobody else stands here) and is not interruptible where `hold` runs:
-    // in 3.22 an interruption between the take and its bookkeeping loses the permit of a plain semaphore.
+    // Nobody else stands here, so a permit is always available, and taking it has no step in which an interruption of
+    // 3.22 would lose it, as a take that may wait has.
+    const guarded = semaphore.withPermitsIfAvailable(1)
     const hold: LaneSemaphore["hold"] = (self) =>
       Effect.uninterruptibleMask((restore) =>
-        Effect.ensuring(semaphore.withPermits(1)(restore(self)), Effect.sync(handOver))
+        Effect.ensuring(Effect.flatMap(guarded(restore(self)), demandPermit), Effect.sync(handOver))
       )
 
     /** Runs in an uninterruptible region; `restore` is what makes the wait as interruptible as its caller. */
@@ -142,10 +144,13 @@ export const make = (policy: {
       restore: <B, F>(self: Effect.Effect<B, F>) => Effect.Effect<B, F>
     ) =>
       Effect.suspend((): Effect.Effect<A, E | LaneOverflow | WriterClosed, R> => {
+        if (!isHeld && !isClosed) {
+          isHeld = true
+          return use
+        }
         const fiber = fiberWaiter(lane)
         const refusal = enter(fiber.waiter)
         if (refusal !== undefined) return Effect.fail(refusal)
-        if (fiber.isGranted()) return use
         return Effect.matchCauseEffect(restore(fiber.wait), {
           onFailure: (cause) =>
             Effect.suspend(() => {
@@ -185,6 +190,11 @@ export const make = (policy: {
       })
     }
   })
+
+const demandPermit = <A>(guarded: Option.Option<A>): Effect.Effect<A> =>
+  Option.isSome(guarded)
+    ? Effect.succeed(guarded.value)
+    : Effect.dieMessage("somebody else stood at the semaphore of the lanes")
 
 /** A waiter that wakes the fiber it stands for. */
 const fiberWaiter = (lane: Lane) => {

@@ -70,6 +70,7 @@ const warnEveryMillis = 60_000
 /** No second try can help: the drain does not wait for these. */
 const hopeless: ReadonlySet<WriterError["_tag"]> = new Set([
   "WriterClosed",
+  "ConnectionGone",
   "DatabaseCorrupt",
   "DatabaseMoved",
   "DatabaseReadonly",

@@ -293,8 +293,7 @@ export const make = (options: RegistryOptions): PresenceRegistry["Type"] => {
     trackedCount: sum((table) => table.rows.size),
     pendingCount: sum((table) => table.pending.size),
     oldestPendingMillis: () => {
-      let oldest = Number.POSITIVE_INFINITY
-      for (const table of tables) for (const since of table.pending.values()) if (since < oldest) oldest = since
+      const oldest = Math.min(...tables.map((table) => table.oldestPending()))
       return Number.isFinite(oldest) ? oldest : undefined
     },
     takeCounts: () => {

@@ -112,7 +112,8 @@ export class PresenceStorage extends Context.Tag("presence-effect/PresenceStorag
      * - `lastActiveAt` is raised, never lowered. No other column but `active` is touched.
      * - `alive` sets `active` when it is newer than what is stored, or when what is stored lies in the future, which
      *   only a clock that was set back explains. So a stored end is a fence, also after a restart.
-     * - `ended` clears `active`. `offline` does unless something newer than the judged time is stored.
+     * - `ended` clears `active`. `offline` does unless something newer than the judged time is stored, and that does
+     *   not lie in the future.
      * - Size: several transactions when the batch would hold the writer too long, each atomic, each queueing anew.
      *
      * **Errors**: `FlushFailed` with what was committed before.
@@ -168,7 +169,10 @@ const afterEntry = (row: MemoryRow, entry: FlushEntry, nowMillis: number): Memor
   const isActive =
     entry.state === "alive"
       ? row.active || isNewer || lastActiveMillis > nowMillis
-      : row.active && entry.state === "offline" && lastActiveMillis > entry.seenAtMillis
+      : row.active &&
+        entry.state === "offline" &&
+        lastActiveMillis > entry.seenAtMillis &&
+        lastActiveMillis <= nowMillis
   return { ...row, active: isActive, lastActiveMillis: isNewer ? entry.seenAtMillis : lastActiveMillis }
 }
 

@@ -18,8 +18,9 @@ import type { Statement, StatementResult } from "./Write.ts"
  *
  * `code` is SQLite's extended result code. `CONFLICT` means that a statement
  * changed another number of rows than demanded; `LOST` that the connection died,
- * with `phase` telling whether the call had reached it; `MOVED` that the file
- * under the path is another one.
+ * with `phase` telling whether the call had reached it; `MOVED` that the file or
+ * the log under the path is another one; `RESERVE` that less room is left on the
+ * disk than writes must leave; `GONE` that the connection was given up.
  *
  * @category errors
  * @since 0.1.0
@@ -30,6 +31,8 @@ export class EngineFault extends Data.TaggedError("EngineFault")<{
   /** How far the call had come. `queued`: the engine has not seen it. */
   readonly phase: "queued" | "begin" | "statement" | "commit"
   readonly conflict?: { readonly statement: number; readonly expected: "some" | number; readonly changed: number }
+  /** The connection has stopped: it answers every later call with this fault, and touches the file no more. */
+  readonly isFinal?: boolean
 }> {}
 
 /**
@@ -109,5 +112,11 @@ export class SqliteConnection extends Context.Tag("presence-effect/SqliteConnect
     readonly copyLog: Effect.Effect<CheckpointResult, EngineFault>
     /** Identity of the files under the path now. Needs no permit. */
     readonly identity: Effect.Effect<FileIdentity, EngineFault>
+    /**
+     * Never succeeds. Fails with the fault that ended the connection: the file is damaged (`SQLITE_CORRUPT`,
+     * `SQLITE_NOTADB`), it or its log was moved (`MOVED`), the disk failed again on a new connection
+     * (`SQLITE_IOERR`), or no connection could be kept (`GONE`).
+     */
+    readonly untilStopped: Effect.Effect<never, EngineFault>
   }
 >() {}

@@ -18,6 +18,7 @@ import type { StaleCursor, StaleRow } from "./PresenceStorage.ts"
 import { FlushFailed, PresenceStorage, StorageUnreadable } from "./PresenceStorage.ts"
 import { SqliteWriter } from "./SqliteWriter.ts"
 import * as Write from "./Write.ts"
+import * as WriterPolicy from "./WriterPolicy.ts"
 
 /**
  * The read side: any client of the same file that only reads. It never waits
@@ -203,10 +204,10 @@ const statementsOf = (reader: Reader, names: TableOptions): Effect.Effect<Statem
   })
 
 /** No statement when there are no entries. */
-const flushWrite = (sql: string, entries: ReadonlyArray<FlushBatch.FlushEntry>, nowMillis: number) =>
+const flushWrite = (sql: string, entries: ReadonlyArray<FlushBatch.FlushEntry>, latestMillis: number) =>
   entries.length === 0
     ? Write.map(Write.empty, () => emptyResult)
-    : Write.statement(sql, [nowMillis, caseUpdate.flushJson(entries)]).pipe(
+    : Write.statement(sql, [latestMillis, caseUpdate.flushJson(entries)]).pipe(
         Write.decodeRows(FlushedRow),
         Write.map((rows) => resultOf(entries, rows))
       )
@@ -300,6 +301,12 @@ export const make = (
     })
   })
 
+/** Rows with neighbouring ids share pages. In this order a page is written with one chunk instead of with many. */
+const neighbours = ({ entries }: FlushBatch.FlushBatch): FlushBatch.FlushBatch =>
+  FlushBatch.make(
+    entries.toSorted((a, b) => (a.kind === b.kind ? (a.id < b.id ? -1 : 1) : a.kind === "session" ? -1 : 1))
+  )
+
 /** Chunk by chunk, each a write of its own that queues anew. */
 const makeFlush = (
   writer: SqliteWriter["Type"],
@@ -315,11 +322,13 @@ const makeFlush = (
       const overtaken: Array<FlushBatch.FlushEntry> = []
       const missing: Array<FlushBatch.FlushEntry> = []
       let chunkCount = 0
-      for (let from = 0; from < batch.entries.length;) {
-        const { entries } = FlushBatch.slice(batch, from, chunkRows)
+      const ordered = batch.entries.length > chunkRows ? neighbours(batch) : batch
+      for (let from = 0; from < ordered.entries.length;) {
+        const { entries } = FlushBatch.slice(ordered, from, chunkRows)
         const [sessions, machines] = partition(entries)
-        const now = yield* Clock.currentTimeMillis
-        const write = Write.zip(flushWrite(sessionSql, sessions, now), flushWrite(machineSql, machines, now))
+        // An end may be written while the chunk waits. It is no time from the future then, and must stay a fence.
+        const latest = (yield* Clock.currentTimeMillis) + WriterPolicy.termsOf(writer.policy, lane).deadlineMillis
+        const write = Write.zip(flushWrite(sessionSql, sessions, latest), flushWrite(machineSql, machines, latest))
         const { holdMillis, value } = yield* Effect.mapError(
           writer.writeMeasured(lane, write),
           (cause) => new FlushFailed({ report: { written, overtaken, missing, chunkCount }, cause })

@@ -50,6 +50,9 @@ export interface Measured<out A> {
 }
 
 /**
+ * Times are on the wall clock as it goes when the status is read: their distance
+ * from it is the true age, also after the clock was set.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -134,7 +137,9 @@ export const make = (
           if (++attempts === 1 || left <= 0) return Effect.fail(failure)
           return attempt(Math.min(lane.acquireTimeoutMillis, left), attempts)
         })
-        return Effect.retry(again, schedule)
+        // Besides the schedule, which follows the wall clock: set back, that would go on for as long as it was set.
+        const isInTime = () => deadlines.now() - startedAt < lane.retryForMillis
+        return Effect.retry(again, Schedule.whileInput(schedule, isInTime))
       })
     }
 

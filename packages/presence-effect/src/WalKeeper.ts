@@ -120,6 +120,10 @@ export const make = (
       lastCheckpointMillis: undefined
     }
     let lastRoundMillis = yield* Clock.currentTimeMillis
+    /** Frames of the log when all of it was copied the last time: the next write should have started it anew. */
+    let completeFrames = Number.POSITIVE_INFINITY
+    /** It did not: readers that overlap let all of it be copied, but there always was one that used it. */
+    let isKept = false
 
     const measure = Effect.gen(function* () {
       const { databaseBytes, logBytes } = yield* connection.identity
@@ -136,7 +140,9 @@ export const make = (
       if (finished.isBusy) yield* Metric.increment(PresenceMetrics.checkpointBusy)
       const isComplete = finished.checkpointedFrames >= finished.logFrames
       if (isComplete) status = { ...status, lastCheckpointMillis: lastRoundMillis }
-      yield* reportPin(!isComplete && finished.logFrames * finished.frameBytes > knobs.logBytesMax)
+      isKept = finished.logFrames > completeFrames
+      completeFrames = isComplete ? finished.logFrames : Number.POSITIVE_INFINITY
+      yield* reportPin((isKept || !isComplete) && finished.logFrames * finished.frameBytes > knobs.logBytesMax)
     })
 
     const reportPin = (isPinned: boolean) =>
@@ -145,7 +151,7 @@ export const make = (
         if (isPinned && since === undefined) {
           status = { ...status, pinnedSinceMillis: lastRoundMillis }
           yield* Effect.logWarning(
-            `a reader pins the write-ahead log at ${status.logBytes} bytes; it cannot shrink until the reader ends`
+            `a reader pins the write-ahead log at ${status.logBytes} bytes; it cannot shrink until no reader is left`
           )
         }
         if (!isPinned && since !== undefined) {
@@ -169,7 +175,7 @@ export const make = (
       if (pending >= knobs.checkpointBytes || (pending > 0 && isDue)) return yield* checkpoint
       // What waits may be pinned: the verdict of the last checkpoint stands until the next.
       if (pending > 0) return
-      yield* reportPin(false)
+      if (!isKept || state.logFrames < completeFrames) yield* reportPin(false)
       if (status.logBytes <= knobs.checkpointBytes) return
       const { lastCommitMillis } = yield* writer.status
       if (hasPassed(idleAfterMillis, lastCommitMillis ?? 0, now)) yield* truncate

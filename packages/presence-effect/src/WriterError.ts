@@ -206,10 +206,32 @@ export class ConnectionLost extends Schema.TaggedError<ConnectionLost>("presence
   }
 }
 
+/**
+ * The connection was given up: its thread died too often, or did not open the
+ * file. Only a new process helps. Nothing written.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ConnectionGone extends Schema.TaggedError<ConnectionGone>("presence-effect/ConnectionGone")(
+  "ConnectionGone",
+  { lane: Lane, detail: Schema.String }
+) {
+  /** @since 0.1.0 */
+  readonly isRetryable = false
+  /** @since 0.1.0 */
+  readonly written: Written = "nothing"
+  /** @since 0.1.0 */
+  override get message(): string {
+    return `the connection to the database was given up: ${this.detail}`
+  }
+}
+
 const engineFields = { lane: Lane, code: Schema.String, detail: Schema.String }
 
 /**
- * The disk, the quota or the page limit of the file is used up. Reads go on.
+ * The disk, the quota or the page limit of the file is used up, or only the
+ * reserve is left that writes must not touch. Reads go on.
  * Nothing written.
  *
  * @category errors
@@ -291,23 +313,23 @@ export class DatabaseCorrupt extends Schema.TaggedError<DatabaseCorrupt>("presen
 }
 
 /**
- * The file at the path is no longer the file that is open: it was deleted or
- * replaced. Writing on would succeed and be lost. Nothing written.
+ * The database file or its log at the path is no longer the one that is open:
+ * it was deleted or replaced. Writing on would succeed and be lost. Nothing
+ * written, except when it was noticed after the commit: then nobody knows.
  *
  * @category errors
  * @since 0.1.0
  */
 export class DatabaseMoved extends Schema.TaggedError<DatabaseMoved>("presence-effect/DatabaseMoved")("DatabaseMoved", {
   lane: Lane,
-  detail: Schema.String
+  detail: Schema.String,
+  written: Schema.propertySignature(Written).pipe(Schema.withConstructorDefault((): Written => "nothing"))
 }) {
   /** @since 0.1.0 */
   readonly isRetryable = false
   /** @since 0.1.0 */
-  readonly written: Written = "nothing"
-  /** @since 0.1.0 */
   override get message(): string {
-    return `the database file was moved or replaced: ${this.detail}`
+    return `the database file was moved or replaced (written: ${this.written}): ${this.detail}`
   }
 }
 
@@ -345,6 +367,7 @@ export const WriterError = Schema.Union(
   WriteRejected,
   WriteUndecodable,
   ConnectionLost,
+  ConnectionGone,
   DatabaseFull,
   DatabaseReadonly,
   DatabaseIo,

@@ -106,6 +106,23 @@ const entry = (id: string, seenAtMillis: number, state: FlushState = "alive"): F
 })
 
 describe("SqlitePresenceStorage", () => {
+  it.scoped("does not revive a row that ended while its heartbeat waited for the permit", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(start)
+      const engine = yield* makeEngine
+      Sqlite.insert(engine, "Session", { id: "s", accountId: "a", active: true, at: start - 1_000 })
+      const log = Sqlite.makeLog()
+      const storage = yield* makeStorage(engine, log)
+      log.before = () => {
+        engine.prepare("UPDATE Session SET active = 0, lastActiveAt = ?").run(start + 9_000)
+      }
+      const heartbeat = entry("s", start)
+      const report = yield* storage.flush(FlushBatch.make([heartbeat]))
+      assert.deepStrictEqual(report.overtaken, [heartbeat])
+      assert.deepInclude(stored(engine, "session", "s"), { active: 0, lastActiveAt: start + 9_000 })
+    })
+  )
+
   for (const [name, own] of [
     ["integer", (millis: number) => millis],
     ["iso", iso]
@@ -203,15 +220,15 @@ describe("SqlitePresenceStorage", () => {
   it.scoped("reports what was committed before the chunk that failed, and keeps nothing of that chunk", () =>
     Effect.gen(function* () {
       const engine = yield* makeEngine
-      for (let index = 0; index < 150; index++) {
-        Sqlite.insert(engine, "Session", { id: `s${index}`, accountId: "a", active: false, at: 1 })
-      }
+      const ids = Array.from({ length: 150 }, (_, index) => `s${String(index).padStart(3, "0")}`)
+      for (const id of ids) Sqlite.insert(engine, "Session", { id, accountId: "a", active: false, at: 1 })
       const log = Sqlite.makeLog()
       const storage = yield* makeStorage(engine, log, { chunkRows: 50 })
-      engine.exec(`CREATE TRIGGER refuse BEFORE UPDATE ON "Session" WHEN old.id = 's75'
+      engine.exec(`CREATE TRIGGER refuse BEFORE UPDATE ON "Session" WHEN old.id = 's075'
         BEGIN SELECT RAISE(ABORT, 'refused'); END`)
-      const entries = Array.from({ length: 150 }, (_, index) => entry(`s${index}`, start))
-      const failure = yield* Effect.flip(storage.flush(FlushBatch.make(entries)))
+      const entries = ids.map((id) => entry(id, start))
+      // Neighbours go together, in whatever order their heartbeats came.
+      const failure = yield* Effect.flip(storage.flush(FlushBatch.make(entries.toReversed())))
       assert.strictEqual(failure.cause._tag, "WriteRejected")
       assert.deepStrictEqual(failure.report.written, entries.slice(0, 50))
       assert.strictEqual(failure.report.chunkCount, 1)

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -238,6 +239,34 @@ describe("SqliteWriter", () => {
         assert.deepInclude(presence, { _tag: "DatabaseBusy", attempts: 1 })
       })
     )
+  )
+
+  it.effect("gives up on a lock in time also when the wall clock is set back meanwhile", () =>
+    Effect.gen(function* () {
+      const base = yield* Effect.clock
+      let wallMillis = 0
+      const clock: Clock.Clock = {
+        [Clock.ClockTypeId]: Clock.ClockTypeId,
+        unsafeCurrentTimeMillis: () => base.unsafeCurrentTimeMillis() + wallMillis,
+        unsafeCurrentTimeNanos: () => base.unsafeCurrentTimeNanos(),
+        currentTimeMillis: Effect.sync(() => clock.unsafeCurrentTimeMillis()),
+        currentTimeNanos: base.currentTimeNanos,
+        sleep: (duration) => base.sleep(duration)
+      }
+      yield* withWriter({}, (writer, engine) =>
+        Effect.gen(function* () {
+          engine.lock()
+          const refused = Effect.flip(writer.write(Lane.control, one("refused")))
+          const write = yield* Effect.fork(Effect.withClock(refused, clock))
+          yield* settle
+          yield* TestClock.adjust("100 millis")
+          wallMillis = -3_600_000
+          yield* TestClock.adjust("1900 millis")
+          assert.isNotNull(write.unsafePoll(), "the caller waits for as long as the clock was set back")
+          assert.deepInclude(yield* Fiber.join(write), { _tag: "DatabaseBusy", written: "nothing" })
+        })
+      )
+    })
   )
 
   it.effect("never tries again what cannot succeed", () =>

@@ -8,6 +8,7 @@ import * as Logger from "effect/Logger"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as Lane from "../src/Lane.ts"
+import * as SqliteInProcess from "../src/node/SqliteInProcess.ts"
 import * as SqliteThread from "../src/node/SqliteThread.ts"
 import { SqliteConnection } from "../src/SqliteConnection.ts"
 import * as SqliteWriter from "../src/SqliteWriter.ts"
@@ -125,6 +126,54 @@ describe("WalKeeper", () => {
       yield* look
       assert.isUndefined((yield* status).pinnedSinceMillis, "somebody else copied the rest")
     })
+  )
+
+  it.scopedLive(
+    "reports readers of which each begins before the last one ends, once, and says when they are gone",
+    () =>
+      Effect.gen(function* () {
+        const filename = yield* temporaryDatabase("CREATE TABLE T (b BLOB)")
+        const said: Array<string> = []
+        const logger = Logger.replace(
+          Logger.defaultLogger,
+          Logger.make(({ message }) => said.push(String(message)))
+        )
+        const context = yield* Layer.build(
+          WalKeeper.layer({ lookInterval: "1 hour", checkpointBytes: 1, logBytesMax: mebibytes }).pipe(
+            Layer.provideMerge(SqliteWriter.layer()),
+            Layer.provideMerge(SqliteInProcess.layer({ filename })),
+            Layer.provideMerge(logger)
+          )
+        )
+        const read = () => {
+          const reader = new Database(filename, { readonly: true })
+          reader.exec("BEGIN")
+          reader.prepare("SELECT count(*) FROM T").get()
+          return reader
+        }
+        yield* Effect.gen(function* () {
+          const writer = yield* SqliteWriter.SqliteWriter
+          const keeper = yield* WalKeeper.WalKeeper
+          const write = writer.write(Lane.data, Write.statement("INSERT INTO T VALUES (zeroblob(400000))"))
+          let reader = read()
+          for (let round = 0; round < 8; round++) {
+            yield* write
+            const next = read()
+            reader.close()
+            reader = next
+            // Everything is copied each time, and the second look finds nothing to do.
+            yield* keeper.look
+            yield* keeper.look
+          }
+          assert.isDefined((yield* keeper.status).pinnedSinceMillis)
+          assert.strictEqual(said.filter((line) => line.includes("a reader pins the write-ahead log")).length, 1)
+          reader.close()
+          yield* write
+          yield* keeper.look
+          assert.isUndefined((yield* keeper.status).pinnedSinceMillis)
+          assert.include(said, "the write-ahead log is no longer pinned")
+        }).pipe(Effect.provide(context))
+      })
   )
 
   it.scoped("goes on copying after the clock was set back", () =>

@@ -64,6 +64,12 @@ const everyError: { readonly [Tag in WriterError.WriterError["_tag"]]: Expected 
     written: "nothing",
     says: ["the thread died"]
   },
+  ConnectionGone: {
+    error: new WriterError.ConnectionGone({ lane, detail: "the thread died 5 times" }),
+    isRetryable: false,
+    written: "nothing",
+    says: ["given up", "the thread died 5 times"]
+  },
   DatabaseFull: {
     error: new WriterError.DatabaseFull(engine),
     isRetryable: false,

@@ -7,7 +7,7 @@ import { Context, Effect, Layer } from "effect"
 import { Presence } from "presence-effect/Presence"
 import { SqliteWriter } from "presence-effect/SqliteWriter"
 import * as ExitCode from "../ExitCode.ts"
-import { type DatabaseReplaced, Readiness } from "../health/Readiness.ts"
+import { type DatabaseGivenUp, type DatabaseReplaced, Readiness } from "../health/Readiness.ts"
 import { HttpListener } from "../http/HttpListener.ts"
 import * as LightServer from "../LightServer.ts"
 import * as Logging from "../Logging.ts"
@@ -20,6 +20,9 @@ let shutdownTimeoutMillis = 10_000
 /** Rows whose newest state could not be written before the end, through a fault of this server's own disk. */
 let lostCount = 0
 
+/** Whether the file turned out damaged: whoever starts the server again should know before. */
+let isDamaged = false
+
 /**
  * Asked after the last flush. A lock that another process keeps is no fault of this server, and what waits behind it
  * is told anew by each client that comes back: that is logged, and no failure.
@@ -27,8 +30,9 @@ let lostCount = 0
 const countLost = (presence: Presence["Type"], writer: SqliteWriter["Type"]) =>
   Effect.gen(function* () {
     const { pendingCount } = yield* presence.status
-    if (pendingCount === 0) return
     const cause = (yield* writer.status).lastFailure?.tag
+    isDamaged = cause === "DatabaseCorrupt"
+    if (pendingCount === 0) return
     if (cause !== "DatabaseBusy") lostCount = pendingCount
     yield* Effect.logError("Presence could not be written before the end").pipe(
       Effect.annotateLogs({ code: "PRESENCE_LOST", pendingCount, cause })
@@ -41,7 +45,7 @@ let served: Effect.Effect<void> = Effect.void
 const serve = ({
   config,
   warnings
-}: ServerConfig.Loaded): Effect.Effect<never, LightServer.StartFailure | DatabaseReplaced> =>
+}: ServerConfig.Loaded): Effect.Effect<never, LightServer.StartFailure | DatabaseReplaced | DatabaseGivenUp> =>
   Effect.gen(function* () {
     for (const warning of warnings) yield* Effect.logWarning(warning).pipe(Effect.annotateLogs("code", "CONFIG"))
     const server = yield* Layer.build(LightServer.layer(config))
@@ -50,7 +54,7 @@ const serve = ({
     const address = publicUrl === undefined ? url : `${url} (for clients: ${publicUrl})`
     process.stdout.write(`light-server is ready at ${address}, data in ${config.dataDirectory}\n`)
     served = countLost(Context.get(server, Presence), Context.get(server, SqliteWriter))
-    return yield* Context.get(server, Readiness).untilReplaced
+    return yield* Context.get(server, Readiness).untilUnusable
   }).pipe(
     Effect.scoped,
     Effect.onExit(() => Effect.suspend(() => served)),
@@ -70,6 +74,6 @@ const program = Effect.gen(function* () {
  * @since 0.1.0
  */
 export const run = (): void => {
-  const code = () => (lostCount === 0 ? ExitCode.ok : ExitCode.failure)
+  const code = () => (isDamaged ? ExitCode.storage : lostCount === 0 ? ExitCode.ok : ExitCode.failure)
   Program.run(program, { shutdownTimeoutMillis: () => shutdownTimeoutMillis, success: code, interrupted: code })
 }

@@ -3,22 +3,13 @@
  *
  * @since 0.1.0
  */
-import Sqlite from "better-sqlite3"
+import * as SqliteVersion from "../database/SqliteVersion.ts"
 import { version } from "../Version.ts"
-
-const sqliteVersion = (): string => {
-  const sqlite = new Sqlite(":memory:")
-  try {
-    return String(sqlite.prepare("SELECT sqlite_version()").pluck().get())
-  } finally {
-    sqlite.close()
-  }
-}
 
 const surroundings = () => ({
   version,
   node: process.versions.node,
-  sqlite: sqliteVersion(),
+  sqlite: SqliteVersion.linked(),
   platform: process.platform
 })
 

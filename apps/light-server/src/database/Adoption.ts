@@ -126,6 +126,8 @@ const reasonsOfRows = (
   ...ServerSchema.essentialTables.flatMap((table) =>
     (schema.tables.get(table)?.columns ?? [])
       .filter(({ type }) => type === "DATETIME")
+      // One that is missing yet has no times.
+      .filter(({ name }) => file.tables.get(table)?.columns.some((column) => column.name === name) === true)
       .flatMap(({ name }) => {
         const count = countTimeless(sqlite, table, name)
         return count === 0 ? [] : [`${table}.${name} of ${count} rows is no time`]

@@ -11,9 +11,11 @@ import * as Path from "node:path"
 import * as Arr from "effect/Array"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import { secretFile } from "./DataDirectory.ts"
 import * as DatabaseFile from "./DatabaseFile.ts"
 import type { DatabaseFault } from "./DatabaseFile.ts"
+import * as InstanceLock from "./InstanceLock.ts"
 import * as ImportedTable from "./ImportedTable.ts"
 import { ImportMismatch, ImportSourceRefused, ImportTargetRefused } from "./ImportError.ts"
 import type { MigrationError } from "./MigrationError.ts"
@@ -72,29 +74,26 @@ const targetAttempt = <A>(directory: string, run: () => A): Effect.Effect<A, Imp
     catch: (cause) => new ImportTargetRefused({ directory, reason: DatabaseFile.reasonOf(cause) })
   })
 
-/** Whether another import holds what is there. One that was killed holds nothing. */
-const isHeld = (partial: string): boolean => {
-  if (!FileSystem.existsSync(partial)) return false
-  const file = { filename: partial, waitLimitMillis: 0 }
-  const probe = DatabaseFile.withConnection(file, "writable", (connection) =>
-    DatabaseFile.attempt(connection, () => connection.sqlite.exec("BEGIN IMMEDIATE; ROLLBACK"))
-  )
-  const exit = Effect.runSync(Effect.either(probe))
-  return exit._tag === "Left" && exit.left._tag === "MigrationBusy"
-}
-
 const removePartial = (partial: string): void => {
   for (const suffix of ["", "-journal", "-wal", "-shm"]) FileSystem.rmSync(`${partial}${suffix}`, { force: true })
 }
 
-/** Makes the directory if it is missing, and refuses one that holds more than an import finds or leaves. */
-const claim = (directory: string, partial: string): Effect.Effect<void, ImportTargetRefused> =>
+/**
+ * Makes the directory if it is missing, and refuses one that holds more than an import finds or leaves, or that another
+ * import or a server works in.
+ */
+const claim = (
+  directory: string,
+  databaseFile: string,
+  partial: string
+): Effect.Effect<void, ImportTargetRefused, Scope.Scope> =>
   Effect.gen(function* () {
     const present = yield* targetAttempt(directory, () => {
       FileSystem.mkdirSync(directory, { recursive: true, mode: 0o700 })
       return FileSystem.readdirSync(directory)
     })
-    const strange = present.filter((name) => name !== secretFile && !name.startsWith(Path.basename(partial)))
+    const known = new Set([secretFile, `${Path.basename(databaseFile)}${InstanceLock.suffix}`])
+    const strange = present.filter((name) => !known.has(name) && !name.startsWith(Path.basename(partial)))
     if (strange.length > 0) {
       const shown = strange.slice(0, 3).join(", ")
       return yield* new ImportTargetRefused({
@@ -102,9 +101,9 @@ const claim = (directory: string, partial: string): Effect.Effect<void, ImportTa
         reason: `it is not empty (${shown}${strange.length > 3 ? " and more" : ""}); name a new one`
       })
     }
-    if (yield* targetAttempt(directory, () => isHeld(partial))) {
-      return yield* new ImportTargetRefused({ directory, reason: "another import into it is under way" })
-    }
+    yield* Effect.mapError(InstanceLock.hold(databaseFile), ({ message }) => {
+      return new ImportTargetRefused({ directory, reason: message })
+    })
     yield* targetAttempt(directory, () => removePartial(partial))
   })
 
@@ -236,7 +235,7 @@ export const importFile = (options: ImportOptions): Effect.Effect<ImportReport, 
 
     // The source first: nothing is made for one that cannot be imported.
     yield* DatabaseFile.withConnection(sourceFile, "readonly", (connection) => understand(connection, tables))
-    yield* claim(directory, partial)
+    yield* claim(directory, databaseFile, partial)
     return yield* Effect.gen(function* () {
       yield* PrismaMigrator.migrate({ filename: partial, migrationsDir })
       const report = yield* DatabaseFile.withConnection(sourceFile, "readonly", (from) =>
@@ -247,4 +246,4 @@ export const importFile = (options: ImportOptions): Effect.Effect<ImportReport, 
       yield* targetAttempt(directory, () => name(partial, databaseFile))
       return { databaseFile, ...report }
     }).pipe(Effect.onError(() => Effect.ignore(Effect.try(() => removePartial(partial)))))
-  })
+  }).pipe(Effect.scoped)

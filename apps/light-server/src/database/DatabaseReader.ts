@@ -11,6 +11,8 @@ import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import { Context, Effect, Layer, Option, ParseResult, Schema } from "effect"
 import type { SqlValue } from "presence-effect/Write"
 
+const undecodable = "UNDECODABLE"
+
 /**
  * A read did not answer, or its rows do not fit their schema. Nothing written.
  *
@@ -23,7 +25,9 @@ export class ReadFailed extends Schema.TaggedError<ReadFailed>("light-server/Rea
   detail: Schema.String
 }) {
   /** @since 0.1.0 */
-  readonly isRetryable = true
+  get isRetryable(): boolean {
+    return this.code !== undecodable
+  }
   /** @since 0.1.0 */
   readonly written = "nothing" as const
   /** @since 0.1.0 */
@@ -85,7 +89,7 @@ export const fromQuery = (query: Query): DatabaseReader["Type"] => {
     query(sql, params).pipe(
       Effect.flatMap((found) =>
         Schema.decodeUnknown(Schema.Array(schema))(found).pipe(
-          Effect.mapError((error) => new ReadFailed({ code: "UNDECODABLE", detail: misfitOf(error) }))
+          Effect.mapError((error) => new ReadFailed({ code: undecodable, detail: misfitOf(error) }))
         )
       )
     )

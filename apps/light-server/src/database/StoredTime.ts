@@ -44,6 +44,17 @@ export const StoredTime: Schema.Schema<number, number | string> = Schema.transfo
 )
 
 /**
+ * The same in a statement: the milliseconds of a column, whatever its form, so
+ * that one file may hold all of them in one order. What is none counts as 0.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const millisOf = (column: string): string =>
+  `coalesce(CASE typeof("${column}") WHEN 'text'
+    THEN CAST(round(unixepoch("${column}", 'subsec') * 1000) AS INTEGER) ELSE "${column}" END, 0)`
+
+/**
  * A time column that may be empty.
  *
  * @category models

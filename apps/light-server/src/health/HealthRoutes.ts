@@ -5,6 +5,7 @@
  */
 import { Effect, Layer, Metric, Schema } from "effect"
 import { monitorEventLoopDelay } from "node:perf_hooks"
+import * as SqliteVersion from "../database/SqliteVersion.ts"
 import { HttpApp } from "../http/HttpApp.ts"
 import { version } from "../Version.ts"
 import * as PrometheusText from "./PrometheusText.ts"
@@ -32,7 +33,7 @@ const makeMetricsText = Effect.gen(function* () {
     }),
     (histogram) => Effect.sync(() => histogram.disable())
   )
-  yield* Metric.set(ServerMetrics.buildInfo(version, process.version), 1)
+  yield* Metric.set(ServerMetrics.buildInfo(version, process.version, SqliteVersion.linked()), 1)
   return Effect.gen(function* () {
     for (const quantile of [50, 99, 100]) {
       const seconds = delay.count === 0 ? 0 : delay.percentile(quantile) / 1e9

@@ -12,12 +12,12 @@ import fs from "node:fs/promises"
 import path from "node:path"
 import * as Lane from "presence-effect/Lane"
 import { Presence } from "presence-effect/Presence"
-import { SqliteConnection } from "presence-effect/SqliteConnection"
+import { type EngineFault, SqliteConnection } from "presence-effect/SqliteConnection"
 import { SqliteWriter } from "presence-effect/SqliteWriter"
 import * as Write from "presence-effect/Write"
 import { DatabaseReader } from "../database/DatabaseReader.ts"
 import { HttpApp } from "../http/HttpApp.ts"
-import { type Check, judge } from "./ReadinessCheck.ts"
+import { type Check, isDamage, judge } from "./ReadinessCheck.ts"
 import * as ServerMetrics from "./ServerMetrics.ts"
 
 /**
@@ -58,6 +58,23 @@ export class DatabaseReplaced extends Schema.TaggedError<DatabaseReplaced>("ligh
 }
 
 /**
+ * The connection that writes was given up: the disk failed twice in a row, or
+ * the thread died too often. A new process may fare better.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class DatabaseGivenUp extends Schema.TaggedError<DatabaseGivenUp>("light-server/DatabaseGivenUp")(
+  "DatabaseGivenUp",
+  { path: Schema.String, code: Schema.String, detail: Schema.String }
+) {
+  /** @since 0.1.0 */
+  override get message(): string {
+    return `${this.path} cannot be written any more (${this.code}): ${this.detail}`
+  }
+}
+
+/**
  * @category services
  * @since 0.1.0
  */
@@ -65,8 +82,8 @@ export class Readiness extends Context.Tag("light-server/Readiness")<
   Readiness,
   {
     readonly report: Effect.Effect<Report>
-    /** Never ends, unless the file of the database becomes another one. */
-    readonly untilReplaced: Effect.Effect<never, DatabaseReplaced>
+    /** Never ends, unless nothing can be written any more and only a new process can help. */
+    readonly untilUnusable: Effect.Effect<never, DatabaseReplaced | DatabaseGivenUp>
   }
 >() {}
 
@@ -77,6 +94,8 @@ export class Readiness extends Context.Tag("light-server/Readiness")<
 export interface Options {
   readonly databaseFile: string
   readonly flushInterval: Duration.DurationInput
+  /** Room on the disk that writes leave alone. */
+  readonly diskReserveBytes: number
   /** Time between two looks at the disk and the file, and the shortest time between two heartbeats. */
   readonly tick?: Duration.DurationInput
   /** Room left on the disk, `undefined` when nobody knows. Asked of the system, unless given. */
@@ -119,6 +138,22 @@ const freeBytes = (file: string) =>
     Effect.orElseSucceed(() => undefined)
   )
 
+/** Finds the first of the two files that is not the one it was at the start. */
+const makeMoveFinder = (databaseFile: string) =>
+  Effect.gen(function* () {
+    const connection = yield* SqliteConnection
+    // Not to be able to look is no proof of a replacement.
+    const files = Effect.option(connection.identity)
+    let first = yield* files
+    return Effect.map(files, (now): string | undefined => {
+      if (Option.isNone(now)) return undefined
+      if (Option.isSome(first) && now.value.database !== first.value.database) return databaseFile
+      // The log is made by the first connection that reads.
+      if (Option.isNone(first) || first.value.log === undefined) first = now
+      return now.value.log === first.value.log ? undefined : `${databaseFile}-wal`
+    })
+  })
+
 const make = (options: Options) =>
   Effect.gen(function* () {
     const writer = yield* SqliteWriter
@@ -126,14 +161,10 @@ const make = (options: Options) =>
     const connection = yield* SqliteConnection
     const http = yield* HttpApp
     const flushIntervalMillis = Duration.toMillis(options.flushInterval)
-    const replaced = yield* Deferred.make<never, DatabaseReplaced>()
-    const identity = Effect.match(connection.identity, {
-      // Not to be able to look is no proof of a replacement.
-      onFailure: () => undefined,
-      onSuccess: ({ database }) => ({ database })
-    })
-    const first = (yield* identity)?.database
-    let now = first
+    const unusable = yield* Deferred.make<never, DatabaseReplaced | DatabaseGivenUp>()
+    const findMoved = yield* makeMoveFinder(options.databaseFile)
+    let movedPath: string | undefined
+    let stopped: EngineFault | undefined
     let diskFreeBytes: number | undefined
     const since = new Map<string, TimedCheck>()
 
@@ -145,8 +176,10 @@ const make = (options: Options) =>
         policy: writer.policy,
         presence: yield* presence.status,
         flushIntervalMillis,
-        identity: { first, now },
+        movedPath,
+        stopped,
         diskFreeBytes,
+        diskReserveBytes: options.diskReserveBytes,
         isDraining: http.isDraining()
       }).map((check): TimedCheck => {
         const before = since.get(check.name)
@@ -157,12 +190,45 @@ const make = (options: Options) =>
       return { isReady: checks.every(({ ok }) => ok), checks }
     })
 
+    const replaced = (path: string) =>
+      Effect.whenEffect(
+        // The engine looks after each commit and before it answers.
+        Effect.logError(`${path} was deleted or replaced; what was confirmed until now went into the file before`).pipe(
+          Effect.annotateLogs("code", "DATABASE_MOVED")
+        ),
+        Deferred.fail(unusable, new DatabaseReplaced({ path }))
+      )
+
+    /** Told at once, not with the next look. */
+    const heedStop = Effect.catchAll(connection.untilStopped, (fault) =>
+      Effect.gen(function* () {
+        stopped = fault
+        const { code, detail } = fault
+        const path = options.databaseFile
+        if (code === "MOVED") {
+          movedPath ??= (yield* findMoved) ?? path
+          yield* replaced(movedPath)
+        } else if (isDamage(fault)) {
+          yield* Effect.logError(
+            `${path} is damaged (${detail}); nothing is written any more: end the server and restore a backup`
+          ).pipe(Effect.annotateLogs("code", "DATABASE_CORRUPT"))
+        } else {
+          yield* Deferred.fail(unusable, new DatabaseGivenUp({ path, code, detail }))
+        }
+      })
+    )
+
+    const publishHolding = Effect.gen(function* () {
+      const { holder } = yield* writer.status
+      const nowMillis = yield* Clock.currentTimeMillis
+      const heldMillis = holder === undefined ? 0 : Math.max(0, nowMillis - holder.sinceMillis)
+      yield* Metric.set(ServerMetrics.writerHoldingSeconds, heldMillis / 1000)
+    })
+
     const look = Effect.gen(function* () {
-      const seen = yield* identity
-      if (seen !== undefined) now = seen.database
-      if (first !== undefined && now !== first) {
-        yield* Deferred.fail(replaced, new DatabaseReplaced({ path: options.databaseFile }))
-      }
+      movedPath ??= yield* findMoved
+      if (movedPath !== undefined) yield* replaced(movedPath)
+      yield* publishHolding
       diskFreeBytes = yield* options.diskFreeBytes ?? freeBytes(options.databaseFile)
       if (diskFreeBytes !== undefined) yield* Metric.set(ServerMetrics.diskFreeBytes, diskFreeBytes)
       const { isReady, checks } = yield* report
@@ -189,7 +255,8 @@ const make = (options: Options) =>
     // Two fibers: a heartbeat that waits for the writer must not keep the look from seeing that it waits.
     yield* Effect.forkScoped(Effect.schedule(Effect.flatMap(look, tell), Schedule.spaced(tick)))
     yield* Effect.forkScoped(Effect.schedule(heartbeat, Schedule.spaced(tick)))
-    return Readiness.of({ report, untilReplaced: Deferred.await(replaced) })
+    yield* Effect.forkScoped(heedStop)
+    return Readiness.of({ report, untilUnusable: Deferred.await(unusable) })
   })
 
 /**

@@ -18,10 +18,14 @@ export interface Facts {
   readonly policy: ResolvedPolicy
   readonly presence: PresenceStatus
   readonly flushIntervalMillis: number
-  /** Device and inode of the database at the start, and now; `undefined`: no file, or it could not be asked. */
-  readonly identity: { readonly first: string | undefined; readonly now: string | undefined }
+  /** The database or its log, when the path leads to another file than the open one. */
+  readonly movedPath: string | undefined
+  /** Why the connection that writes has stopped for good. */
+  readonly stopped: { readonly code: string; readonly detail: string } | undefined
   /** `undefined`: not known. */
   readonly diskFreeBytes: number | undefined
+  /** Room that writes leave alone. */
+  readonly diskReserveBytes: number
   readonly isDraining: boolean
 }
 
@@ -37,14 +41,6 @@ export interface Check {
   readonly code: string
   readonly detail: string
 }
-
-/**
- * Room that must be left on the disk: a checkpoint and some hours of growth.
- *
- * @category constants
- * @since 0.1.0
- */
-export const diskReserveBytes = 32 * 1024 * 1024
 
 const check = (name: string, problem: { readonly code: string; readonly detail: string } | undefined): Check => ({
   name,
@@ -92,15 +88,28 @@ const flushProblem = ({ presence }: Facts) =>
     ? { code: "FlushFailing", detail: `${presence.consecutiveFlushFailures} flushes failed in a row` }
     : undefined
 
-const identityProblem = ({ identity }: Facts) =>
-  identity.first !== undefined && identity.now !== identity.first
-    ? { code: "DatabaseMoved", detail: "the file at the path of the database is another one than the open one" }
-    : undefined
+const fileProblem = ({ movedPath, stopped }: Facts) => {
+  if (movedPath !== undefined) {
+    return { code: "DatabaseMoved", detail: `${movedPath} was deleted or replaced; the server ends` }
+  }
+  if (stopped === undefined) return undefined
+  return isDamage(stopped)
+    ? { code: "DatabaseCorrupt", detail: `${stopped.detail}; nothing is written any more, restore a backup` }
+    : { code: "ConnectionGone", detail: `${stopped.detail}; the server ends` }
+}
 
-const diskProblem = ({ diskFreeBytes }: Facts) =>
+const diskProblem = ({ diskFreeBytes, diskReserveBytes }: Facts) =>
   diskFreeBytes !== undefined && diskFreeBytes < diskReserveBytes
     ? { code: "DiskFull", detail: `${diskFreeBytes} bytes are free, the reserve is ${diskReserveBytes}` }
     : undefined
+
+/**
+ * A damaged file, which no new process repairs: the server goes on reading.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isDamage = ({ code }: { readonly code: string }): boolean => /^SQLITE_(CORRUPT|NOTADB)/.test(code)
 
 /**
  * @category combinators
@@ -111,7 +120,7 @@ export const judge = (facts: Facts): ReadonlyArray<Check> => [
   check("commit", commitProblem(facts)),
   check("control-lane", laneProblem(facts)),
   check("flush", flushProblem(facts)),
-  check("file", identityProblem(facts)),
+  check("file", fileProblem(facts)),
   check("disk", diskProblem(facts)),
   check("draining", facts.isDraining ? { code: "Draining", detail: "the server is shutting down" } : undefined)
 ]

@@ -38,15 +38,27 @@ export const ready: Metric.Metric.Gauge<number> = Metric.gauge("server_ready", {
 })
 
 /**
- * `build_info{version,node}`: always 1.
+ * `writer_holding_seconds`: how long the engine has owed its present answer; 0
+ * when it owes none. A thread that hangs lets it grow.
  *
  * @category metrics
  * @since 0.1.0
  */
-export const buildInfo = (version: string, node: string): Metric.Metric.Gauge<number> =>
+export const writerHoldingSeconds: Metric.Metric.Gauge<number> = Metric.gauge("writer_holding_seconds", {
+  description: "How long the engine has owed its present answer"
+})
+
+/**
+ * `build_info{version,node,sqlite}`: always 1.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const buildInfo = (version: string, node: string, sqlite: string): Metric.Metric.Gauge<number> =>
   Metric.gauge("build_info", { description: "Always 1; the labels say what runs" }).pipe(
     Metric.tagged("version", version),
-    Metric.tagged("node", node)
+    Metric.tagged("node", node),
+    Metric.tagged("sqlite", sqlite)
   )
 
 /**

@@ -23,14 +23,14 @@ const directoryWith = (name: Fixtures.FixtureName) =>
 const session = (url: string) =>
   Effect.gen(function* () {
     const { body } = yield* ServerProcess.request(`${url}/v1/auth`, Client.make(Fixtures.seed).challenge())
-    return (route: string, payload?: object) =>
+    return (route: string, payload?: object, status = 200) =>
       Effect.promise(async (signal) => {
         const response = await fetch(`${url}${route}`, {
           signal,
           headers: { authorization: `Bearer ${String(body["token"])}`, "content-type": "application/json" },
           ...(payload && { method: "POST", body: JSON.stringify(payload) })
         })
-        assert.strictEqual(response.status, 200, await response.clone().text())
+        assert.strictEqual(response.status, status, await response.clone().text())
         return (await response.json()) as Record<string, Array<Record<string, unknown>>>
       })
   })
@@ -62,15 +62,19 @@ describe("a server on the database of another happier light server", () => {
         const url = yield* server.url
         const ask = yield* session(url)
         const machines = (yield* ask("/v1/machines")) as unknown as ReadonlyArray<Record<string, unknown>>
+        // The other server has revoked `m2`.
         assert.deepStrictEqual(
           machines.map(({ activeAt, createdAt, id, metadata }) => ({ activeAt, createdAt, id, metadata })),
-          [1, 0].map((index) => ({
-            activeAt: Fixtures.epochMillis + (200 + index) * 1000 + 1,
-            createdAt: Fixtures.epochMillis + (20 + index) * 1000 + 1,
-            id: `m${index + 1}`,
-            metadata: "sealed"
-          }))
+          [
+            {
+              activeAt: Fixtures.epochMillis + 200 * 1000 + 1,
+              createdAt: Fixtures.epochMillis + 20 * 1000 + 1,
+              id: "m1",
+              metadata: "sealed"
+            }
+          ]
         )
+        assert.deepStrictEqual<unknown>(yield* ask("/v1/machines/m2", undefined, 410), { error: "machine_revoked" })
         const { sessions } = yield* ask("/v1/sessions")
         assert.sameMembers(sessions?.map(({ id }) => id) ?? [], ["s1", "s2"])
         yield* ask("/v1/machines", { id: "new-machine", metadata: "sealed" })

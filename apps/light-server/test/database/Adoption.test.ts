@@ -49,7 +49,10 @@ describe("Adoption", () => {
           assert.match(sql, /^(CREATE (TABLE|(UNIQUE )?INDEX) IF NOT EXISTS|ALTER TABLE "\w+" ADD COLUMN) /)
         }
         for (const [table, { rows, sql }] of Object.entries(before)) {
-          assert.deepStrictEqual(after[table], { rows, sql }, table)
+          const added = additions.filter(({ adds }) => adds.startsWith(`column ${table}.`))
+          const widened = rows.map((row) => [row, ...added.map(() => "null NULL")].join(", "))
+          assert.deepStrictEqual(after[table]?.rows, widened, table)
+          if (added.length === 0) assert.strictEqual(after[table]?.sql, sql, table)
         }
         const migrations = yield* MigrationFolder.read(MigrationFolder.bundledDir)
         const ours = yield* ServerSchema.read(MigrationFolder.bundledDir, migrations)
@@ -72,6 +75,7 @@ describe("Adoption", () => {
           [
             `ALTER TABLE "Account" ADD COLUMN "contentPublicKey" BLOB`,
             `ALTER TABLE "Account" ADD COLUMN "changesFloor" INTEGER NOT NULL DEFAULT 0`,
+            `ALTER TABLE "Machine" ADD COLUMN "revokedAt" DATETIME`,
             `ALTER TABLE "AccountChange" ADD COLUMN "machineId" TEXT REFERENCES "Machine" ("id") ` +
               "ON DELETE SET NULL ON UPDATE CASCADE"
           ]

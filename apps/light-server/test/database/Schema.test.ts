@@ -70,7 +70,8 @@ const columns = {
     "active BOOLEAN = true",
     "lastActiveAt DATETIME",
     "createdAt DATETIME",
-    "updatedAt DATETIME"
+    "updatedAt DATETIME",
+    "revokedAt DATETIME?"
   ],
   ServerHeartbeat: ["id INTEGER key", "beatAt DATETIME"],
   Session: [

@@ -3,6 +3,7 @@ import { Effect, Layer, Metric, Ref } from "effect"
 import * as Lane from "presence-effect/Lane"
 import * as PresenceMetrics from "presence-effect/PresenceMetrics"
 import * as ChangeMetrics from "../../src/changes/ChangeMetrics.ts"
+import * as ReadMetrics from "../../src/database/ReadMetrics.ts"
 import * as HealthRoutes from "../../src/health/HealthRoutes.ts"
 import { version } from "../../src/Version.ts"
 import { Readiness, type Report } from "../../src/health/Readiness.ts"
@@ -24,7 +25,7 @@ const report = (isReady: boolean): Report => ({
 const layer = (current: Ref.Ref<Report>, metrics = true) =>
   HealthRoutes.layer({ metrics }).pipe(
     Layer.provideMerge(HttpApp.layer()),
-    Layer.provide(Layer.succeed(Readiness, { report: Ref.get(current), untilReplaced: Effect.never })),
+    Layer.provide(Layer.succeed(Readiness, { report: Ref.get(current), untilUnusable: Effect.never })),
     Layer.provide(Layer.succeed(Authenticator, { verify: () => Effect.dieMessage("health asks for no token") }))
   )
 
@@ -53,16 +54,21 @@ const touchAll = Effect.gen(function* () {
       Metric.tagged("status", "200")
     )
   )
+  yield* Metric.value(ServerMetrics.writerHoldingSeconds)
   for (const metric of Object.values(RateLimit.limitedTotal)) yield* Metric.value(metric)
   RealtimeMetrics.countEvent("x", "accepted")
   RealtimeMetrics.setSockets("x", 0)
   RealtimeMetrics.countRefusal("refused")
   RealtimeMetrics.setHandshakes(0)
+  RealtimeMetrics.setHandshakesWaiting(0)
   RealtimeMetrics.setLagging(0)
-  RealtimeMetrics.setLimits({ socketLimit: 1, accountSocketLimit: 1, handshakeLimit: 1 })
+  RealtimeMetrics.setLimits({ socketLimit: 1, accountSocketLimit: 1, handshakeLimit: 1, handshakeQueueLimit: 1 })
+  ReadMetrics.countUnreadable("Session", 0)
+  ReadMetrics.countCut("Session")
   MessageMetrics.countAck("ok", "none")
   MessageMetrics.countCatchUp(0)
   ChangeMetrics.countRequest("ok", 0)
+  ChangeMetrics.countPruned(1)
   RpcMetrics.setMethods(0)
   RpcMetrics.setInFlight(0)
   RpcMetrics.setLimits({ methodLimit: 1, callLimit: 1, requestLimit: 1 })
@@ -130,7 +136,7 @@ describe("HealthRoutes", () => {
     Effect.gen(function* () {
       const on = yield* withServer(true, get("/metrics"))
       assert.include(on.headers["content-type"], "text/plain")
-      assert.match(on.body, /^build_info\{version=".+",node="v.+"\} 1$/m)
+      assert.match(on.body, /^build_info\{version=".+",node="v.+",sqlite="3.+"\} 1$/m)
       assert.match(on.body, /^event_loop_delay_seconds\{quantile="0.99"\} [\d.e-]+$/m)
       const off = yield* withServer(true, get("/metrics"), false)
       assert.strictEqual(off.statusCode, 404)

@@ -1,13 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Ref, TestClock } from "effect"
+import { Deferred, Effect, Fiber, Layer, Metric, Ref, TestClock } from "effect"
+import * as Lane from "presence-effect/Lane"
+import { EngineFault } from "presence-effect/SqliteConnection"
 import * as HttpApp from "../../src/http/HttpApp.ts"
 import * as Readiness from "../../src/health/Readiness.ts"
+import * as ServerMetrics from "../../src/health/ServerMetrics.ts"
 import * as ServerProbe from "./ServerProbe.ts"
 
 const layer = (probe: { readonly layer: Effect.Effect.Success<ReturnType<typeof ServerProbe.make>>["layer"] }) =>
   Readiness.layer({
     databaseFile: "/tmp/none.sqlite",
     flushInterval: "5 seconds",
+    diskReserveBytes: 1e9,
     diskFreeBytes: Effect.succeed(1e12)
   }).pipe(Layer.provideMerge(HttpApp.layer()), Layer.provideMerge(probe.layer))
 
@@ -83,18 +87,80 @@ describe("Readiness", () => {
     })
   )
 
-  it.scoped("ends the server within a tick when the database file is another one", () =>
+  it.scoped.each([
+    ["database", "/tmp/none.sqlite"],
+    ["log", "/tmp/none.sqlite-wal"]
+  ] as const)("ends the server within a tick when the %s is another file", ([part, path]) =>
     Effect.gen(function* () {
       const probe = yield* ServerProbe.make({ heartbeatTable: true })
       yield* Effect.gen(function* () {
-        const { untilReplaced } = yield* Readiness.Readiness
-        const ending = yield* Effect.fork(Effect.flip(untilReplaced))
+        const { untilUnusable } = yield* Readiness.Readiness
+        const ending = yield* Effect.fork(Effect.flip(untilUnusable))
         yield* tick
         assert.isNull(ending.unsafePoll())
-        yield* Ref.set(probe.identity, "1:3")
+        yield* Ref.update(probe.identity, (files) => ({ ...files, [part]: "1:3" }))
         yield* tick
-        assert.strictEqual((yield* Fiber.join(ending)).path, "/tmp/none.sqlite")
+        assert.deepInclude(yield* Fiber.join(ending), { _tag: "DatabaseReplaced", path })
         assert.deepStrictEqual(yield* failingCodes, ["DatabaseMoved"])
+      }).pipe(Effect.provide(layer(probe)))
+    })
+  )
+
+  const stop = (probe: Effect.Effect.Success<ReturnType<typeof ServerProbe.make>>, code: string) =>
+    Effect.gen(function* () {
+      const { untilUnusable } = yield* Readiness.Readiness
+      const ending = yield* Effect.fork(Effect.flip(untilUnusable))
+      const fault = new EngineFault({ code, detail: "said the engine", phase: "queued", isFinal: true })
+      yield* Deferred.fail(probe.stopped, fault)
+      yield* Effect.repeatN(Effect.yieldNow(), 32)
+      return ending
+    })
+
+  it.scoped.each([
+    ["MOVED", "DatabaseReplaced", "DatabaseMoved"],
+    ["GONE", "DatabaseGivenUp", "ConnectionGone"],
+    ["SQLITE_IOERR_FSYNC", "DatabaseGivenUp", "ConnectionGone"]
+  ] as const)("ends the server at once when the connection stops with %s", ([code, tag, check]) =>
+    Effect.gen(function* () {
+      const probe = yield* ServerProbe.make({ heartbeatTable: true })
+      yield* Effect.gen(function* () {
+        const ending = yield* stop(probe, code)
+        assert.strictEqual((yield* Fiber.join(ending))._tag, tag)
+        assert.deepStrictEqual(yield* failingCodes, [check])
+      }).pipe(Effect.provide(layer(probe)))
+    })
+  )
+
+  it.scoped("stays, unready, when the file is damaged: a new process would not repair it", () =>
+    Effect.gen(function* () {
+      const probe = yield* ServerProbe.make({ heartbeatTable: true })
+      yield* Effect.gen(function* () {
+        const ending = yield* stop(probe, "SQLITE_CORRUPT")
+        yield* tick
+        assert.isNull(ending.unsafePoll())
+        assert.deepStrictEqual(yield* failingCodes, ["DatabaseCorrupt"])
+        const { checks } = yield* Effect.flatMap(Readiness.Readiness, ({ report }) => report)
+        assert.include(checks.find(({ name }) => name === "file")?.detail, "restore a backup")
+      }).pipe(Effect.provide(layer(probe)))
+    })
+  )
+
+  it.scoped("measures how long the engine has owed an answer", () =>
+    Effect.gen(function* () {
+      const probe = yield* ServerProbe.make({ heartbeatTable: true })
+      yield* Effect.gen(function* () {
+        const holding = Effect.map(Metric.value(ServerMetrics.writerHoldingSeconds), ({ value }) => value)
+        yield* Ref.update(probe.status, (status) => ({
+          ...status,
+          holder: { lane: Lane.control, sinceMillis: 0 }
+        }))
+        yield* tick
+        yield* tick
+        assert.strictEqual(yield* holding, 4)
+        assert.deepStrictEqual(yield* failingCodes, ["WriterStuck"])
+        yield* Ref.update(probe.status, (status) => ({ ...status, holder: undefined }))
+        yield* tick
+        assert.strictEqual(yield* holding, 0)
       }).pipe(Effect.provide(layer(probe)))
     })
   )

@@ -26,8 +26,10 @@ const healthy: Facts = {
     consecutiveFlushFailures: 0
   },
   flushIntervalMillis: 5000,
-  identity: { first: "1:2", now: "1:2" },
+  movedPath: undefined,
+  stopped: undefined,
   diskFreeBytes: 1e9,
+  diskReserveBytes: 1e8,
   isDraining: false
 }
 
@@ -42,7 +44,7 @@ describe("ReadinessCheck", () => {
   it("finds nothing wrong with a server that works, or has just started", () => {
     assert.deepStrictEqual(failing({}), [])
     assert.deepStrictEqual(writer({ lastCommitMillis: undefined }), [])
-    assert.deepStrictEqual(failing({ diskFreeBytes: undefined, identity: { first: undefined, now: undefined } }), [])
+    assert.deepStrictEqual(failing({ diskFreeBytes: undefined }), [])
   })
 
   it("lets a lane hold the writer for as long as its policy says", () => {
@@ -78,14 +80,24 @@ describe("ReadinessCheck", () => {
     assert.deepStrictEqual(failed(2), ["flush FlushFailing"])
   })
 
-  it("sees a file that was replaced or deleted", () => {
-    assert.deepStrictEqual(failing({ identity: { first: "1:2", now: "1:3" } }), ["file DatabaseMoved"])
-    assert.deepStrictEqual(failing({ identity: { first: "1:2", now: undefined } }), ["file DatabaseMoved"])
+  it("names the file that was replaced or deleted, and why the writer has stopped", () => {
+    const detail = (change: Partial<Facts>) =>
+      judge({ ...healthy, ...change })
+        .filter(({ ok }) => !ok)
+        .map(({ code, detail }) => [code, detail])
+    assert.deepStrictEqual(detail({ movedPath: "/data/db-wal" }), [
+      ["DatabaseMoved", "/data/db-wal was deleted or replaced; the server ends"]
+    ])
+    const stopped = (code: string) => detail({ stopped: { code, detail: "said the engine" } })
+    assert.deepStrictEqual(stopped("GONE"), [["ConnectionGone", "said the engine; the server ends"]])
+    const damage = [["DatabaseCorrupt", "said the engine; nothing is written any more, restore a backup"]]
+    assert.deepStrictEqual(stopped("SQLITE_CORRUPT_INDEX"), damage)
+    assert.deepStrictEqual(stopped("SQLITE_NOTADB"), damage)
   })
 
-  it("keeps room for the log", () => {
-    assert.deepStrictEqual(failing({ diskFreeBytes: 32 * 1024 * 1024 }), [])
-    assert.deepStrictEqual(failing({ diskFreeBytes: 32 * 1024 * 1024 - 1 }), ["disk DiskFull"])
+  it("keeps the reserve", () => {
+    assert.deepStrictEqual(failing({ diskFreeBytes: 1e8 }), [])
+    assert.deepStrictEqual(failing({ diskFreeBytes: 1e8 - 1 }), ["disk DiskFull"])
   })
 
   it("is no longer ready once the server drains, and says whether the writer is closed", () => {

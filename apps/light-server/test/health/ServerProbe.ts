@@ -1,7 +1,7 @@
-import { Effect, Layer, Ref } from "effect"
+import { Deferred, Effect, Layer, Ref } from "effect"
 import * as Lane from "presence-effect/Lane"
 import { Presence } from "presence-effect/Presence"
-import { SqliteConnection } from "presence-effect/SqliteConnection"
+import { type EngineFault, SqliteConnection } from "presence-effect/SqliteConnection"
 import { SqliteWriter, type WriterStatus } from "presence-effect/SqliteWriter"
 import { WriteRejected } from "presence-effect/WriterError"
 import * as WriterPolicy from "presence-effect/WriterPolicy"
@@ -21,7 +21,8 @@ export const make = (options: { readonly heartbeatTable: boolean }) =>
       lastCommitMillis: 0,
       lastFailure: undefined
     })
-    const identity = yield* Ref.make("1:2")
+    const identity = yield* Ref.make({ database: "1:2", log: "1:9" })
+    const stopped = yield* Deferred.make<never, EngineFault>()
     const written = yield* Ref.make<ReadonlyArray<string>>([])
     /** Whether a write succeeds; one that does clears the last failure. */
     const accepts = yield* Ref.make(true)
@@ -51,12 +52,8 @@ export const make = (options: { readonly heartbeatTable: boolean }) =>
       checkpoint: () => refused,
       copyLog: refused,
       logState: refused,
-      identity: Effect.map(Ref.get(identity), (database) => ({
-        database,
-        log: undefined,
-        databaseBytes: 0,
-        logBytes: 0
-      }))
+      identity: Effect.map(Ref.get(identity), (files) => ({ ...files, databaseBytes: 0, logBytes: 0 })),
+      untilStopped: Deferred.await(stopped)
     }
     const reader = fromQuery(() => Effect.succeed(options.heartbeatTable ? [{ name: "ServerHeartbeat" }] : []))
     const layer = Layer.mergeAll(
@@ -66,7 +63,7 @@ export const make = (options: { readonly heartbeatTable: boolean }) =>
       Layer.succeed(Authenticator, { verify: () => Effect.fail(new Unauthorized({ error: "Invalid token" })) }),
       AlivePresence
     )
-    return { status, identity, written, accepts, layer }
+    return { status, identity, stopped, written, accepts, layer }
   })
 
 const AlivePresence = Layer.succeed(Presence, {

@@ -167,7 +167,7 @@ layer(BuiltServer.layer(environment), { excludeTestServices: true, timeout: "60 
           ["POST /v1/machines", machine({ id: bob.machineId }), 409, "machine_id_conflict"],
           [`GET /v1/machines/${bob.machineId}`, undefined, 404, "Machine not found"],
           ["GET /v1/machines/%00", undefined, 404, "Machine not found"],
-          ["GET /v1/machines/%E0%A4%A", undefined, 400, "Bad Request"],
+          ["GET /v1/machines/%E0%A4%A", undefined, 400, "Error"],
           ["POST /v1/sessions", JSON.stringify({ tag: "", metadata: "m" }), 400, "Error"],
           ["POST /v1/sessions", JSON.stringify({ tag: [], metadata: "m" }), 400, "Error"],
           ["POST /v1/sessions", JSON.stringify({ tag: "t" }), 400, "Error"],

@@ -14,6 +14,9 @@ import * as Eventually from "../support/Eventually.ts"
 
 const shutdownLimitMillis = 10_000
 
+/** The last flush gets most of the time. */
+const patient = { HAPPIER_PRESENCE_DRAIN_TIMEOUT_MS: "5500", HAPPIER_SOCKET_DRAIN_TIMEOUT_MS: "500" }
+
 const environment = { HAPPIER_PRESENCE_FLUSH_INTERVAL_MS: "60000" }
 
 /** Sessions of one account, each with sockets that have beaten once, read by the server. */
@@ -96,7 +99,7 @@ describe("a shutdown", () => {
     "writes the last beats when the lock of another process ends in time",
     () =>
       Effect.gen(function* () {
-        const server = yield* BuiltServer.start({ ...environment, HAPPIER_PRESENCE_DRAIN_TIMEOUT_MS: "6000" })
+        const server = yield* BuiltServer.start({ ...environment, ...patient })
         const members = yield* crowd(server, 5, 1)
         const ending = yield* Effect.scoped(
           Effect.gen(function* () {
@@ -119,7 +122,7 @@ describe("a shutdown", () => {
     "ends at once when a second signal comes while the last flush waits for a lock",
     () =>
       Effect.gen(function* () {
-        const server = yield* BuiltServer.start({ ...environment, HAPPIER_PRESENCE_DRAIN_TIMEOUT_MS: "6000" })
+        const server = yield* BuiltServer.start({ ...environment, ...patient })
         yield* crowd(server, 2, 1)
         yield* ForeignLock.hold(server.databaseFile)
         yield* server.signal("SIGTERM")
@@ -128,6 +131,24 @@ describe("a shutdown", () => {
         assert.strictEqual(second.code, 1)
         assert.isBelow(second.millis, 2000)
         assert.include(server.output(), "ending at once")
+      }),
+    40_000
+  )
+
+  it.scopedLive(
+    "ends in order before its limit when the lock of another process lasts, and says what it could not write",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* BuiltServer.start(environment)
+        yield* crowd(server, 5, 4)
+        yield* ForeignLock.hold(server.databaseFile)
+        const { code, millis } = yield* server.end("SIGTERM")
+        // The limit of the process ends it with 1, and without a word about what is lost.
+        assert.strictEqual(code, 0, server.output())
+        assert.isBelow(millis, shutdownLimitMillis)
+        assert.include(server.output(), "PRESENCE_LOST")
+        assert.notInclude(server.output(), "SHUTDOWN_STEP_CUT")
+        yield* Effect.log(`ended after ${millis} ms`)
       }),
     40_000
   )

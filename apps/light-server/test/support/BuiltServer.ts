@@ -26,6 +26,10 @@ export interface Server {
   readonly databaseFile: string
   /** Starts it, and waits until it says that it is ready. */
   readonly start: Effect.Effect<void>
+  /** Starts it, and waits for nothing. */
+  readonly launch: Effect.Effect<void>
+  /** Of the process that was started last. */
+  readonly pid: Effect.Effect<number>
   readonly signal: (signal: NodeJS.Signals) => Effect.Effect<void>
   /** How the process that was started last ended, once it has. */
   readonly ended: Effect.Effect<{ readonly code: number | null }>
@@ -60,10 +64,17 @@ interface Running {
   readonly ended: Deferred.Deferred<{ readonly code: number | null }>
 }
 
+export interface Place {
+  /** A new one unless given. */
+  readonly directory?: string
+  /** A program that becomes the server when it has done its work, with its arguments. */
+  readonly through?: ReadonlyArray<string>
+}
+
 /** A server that is not started yet. What runs of it is killed when the scope closes. */
 export const make = (
   environment: Readonly<Record<string, string>> = {},
-  place: { readonly directory?: string } = {}
+  place: Place = {}
 ): Effect.Effect<Server, never, Scope.Scope> =>
   Effect.gen(function* () {
     const directory = place.directory ?? path.join(yield* TemporaryDirectory.make, "data")
@@ -76,7 +87,8 @@ export const make = (
       const ready = yield* Deferred.make<void>()
       const ended = yield* Deferred.make<{ readonly code: number | null }>()
       let said = ""
-      const child = spawn(process.execPath, [main], {
+      const [program = process.execPath, ...args] = [...(place.through ?? []), process.execPath, main]
+      const child = spawn(program, args, {
         env: {
           PATH: process.env["PATH"],
           HOME: directory,
@@ -107,6 +119,7 @@ export const make = (
       running === undefined ? Effect.dieMessage("not started") : Effect.succeed(running)
     )
     const ended = Effect.flatMap(current, (running) => Deferred.await(running.ended))
+    const pid = Effect.map(current, ({ child }) => child.pid ?? 0)
     const signal = (signal: NodeJS.Signals) => Effect.map(current, ({ child }) => void child.kill(signal))
 
     yield* Effect.addFinalizer(() =>
@@ -128,6 +141,8 @@ export const make = (
           )
         )
       ),
+      launch: Effect.asVoid(spawned),
+      pid,
       signal,
       ended,
       end: (name) =>
@@ -150,7 +165,7 @@ export const make = (
 /** A server that runs until the scope closes. */
 export const start = (
   environment?: Readonly<Record<string, string>>,
-  place?: { readonly directory?: string }
+  place?: Place
 ): Effect.Effect<Server, never, Scope.Scope> => Effect.tap(make(environment, place), (server) => server.start)
 
 /** One server for a whole file. */

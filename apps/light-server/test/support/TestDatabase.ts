@@ -39,6 +39,8 @@ export class TestDatabase extends Context.Tag("test/TestDatabase")<
       | { readonly _tag: "Slow"; readonly gate: Effect.Effect<void> }
       /** It is committed, and the caller does not learn it. */
       | { readonly _tag: "Lost"; readonly error: WriterError }
+      /** Its caller does not learn what becomes of it: it is committed when the test does so. */
+      | { readonly _tag: "Late"; readonly error: WriterError; readonly hold: (commit: Effect.Effect<void>) => void }
       | undefined
     /** What the next read fails with. Cleared by it. */
     nextReadFailure: DatabaseReader.ReadFailed | undefined
@@ -114,6 +116,10 @@ const makeWriter = Effect.map(TestDatabase, (database): SqliteWriter["Type"] => 
       if (next?._tag === "Fail") return Effect.fail(next.error)
       if (next?._tag === "Before") next.run()
       const committed = commit(database.sqlite, lane, write)
+      if (next?._tag === "Late") {
+        next.hold(Effect.orDie(Effect.asVoid(committed)))
+        return Effect.fail(next.error)
+      }
       if (next?._tag === "After") return Effect.zipRight(next.gate, committed)
       if (next?._tag === "Slow") return Effect.zipLeft(committed, next.gate)
       return next?._tag === "Lost" ? Effect.zipRight(committed, Effect.fail(next.error)) : committed

@@ -54,7 +54,8 @@ const authenticator = Layer.succeed(Authenticator, {
 export const layerOver = <A, E>(
   edges: Layer.Layer<A | DatabaseReader | SqliteWriter | Presence, E>,
   options: Partial<RealtimeOptions.RealtimeOptions> = {},
-  extra: Layer.Layer<never, never, EventRegistry.EventRegistry | Switchboard.Switchboard> = Layer.empty
+  extra: Layer.Layer<never, never, EventRegistry.EventRegistry | Switchboard.Switchboard> = Layer.empty,
+  door: { readonly authenticator?: Layer.Layer<Authenticator>; readonly http?: HttpApp.Options } = {}
 ) => {
   const knobs = { ...RealtimeOptions.defaults, ...options }
   const features = Layer.mergeAll(
@@ -76,8 +77,8 @@ export const layerOver = <A, E>(
   )
   const base = Layer.mergeAll(Emitter.layer, Switchboard.layer, EventRegistry.layer, Ownership.layer(knobs)).pipe(
     Layer.provideMerge(SocketServer.layer(knobs)),
-    Layer.provideMerge(HttpApp.layer({})),
-    Layer.provideMerge(Layer.merge(edges, authenticator))
+    Layer.provideMerge(HttpApp.layer(door.http)),
+    Layer.provideMerge(Layer.merge(edges, door.authenticator ?? authenticator))
   )
   return listening.pipe(
     Layer.provideMerge(RealtimeApp.layer(knobs)),

@@ -82,10 +82,12 @@ export const make = (house: {
   const { connection, deadlines, journal, lanes } = house
   let running: ReadonlyArray<Attempt> = []
 
-  const unconfirmed = (attempt: Attempt, reason: WriteUnconfirmed["reason"]) =>
-    attempt.settle(
-      Effect.fail(new WriteUnconfirmed({ lane: attempt.lane, reason, heldMillis: deadlines.now() - attempt.grantedAt }))
-    )
+  const unconfirmed = (attempt: Attempt, reason: WriteUnconfirmed["reason"]) => {
+    // Most writes are answered long before their limit comes: they cost no error.
+    if (attempt.isSettled) return
+    const heldMillis = deadlines.now() - attempt.grantedAt
+    attempt.settle(Effect.fail(new WriteUnconfirmed({ lane: attempt.lane, reason, heldMillis })))
+  }
 
   const failWith = (attempt: Attempt, fault: EngineFault, heldMillis: number) => {
     const error = toWriterError(fault, { lane: attempt.lane, attempts: attempt.attempts, heldMillis })

@@ -61,8 +61,8 @@ const target = (shape: TableShape): string =>
 const stateCodes: { readonly [S in FlushState]: number } = { alive: 0, ended: 1, offline: 2 }
 
 /**
- * Parameters: now in epoch milliseconds, and the entries as JSON. `OR FAIL` needs
- * no statement journal; a failure rolls the whole write back anyway.
+ * Parameters: the latest time that can have been written before this statement runs, in epoch milliseconds, and the
+ * entries as JSON. What is stored with a later time was stored before the clock was set back.
  */
 export const flushSql = (shape: TableShape): string => {
   const { accountId, active, id, lastActiveAt, table } = columnsOf(shape)
@@ -71,12 +71,12 @@ export const flushSql = (shape: TableShape): string => {
   return `WITH entry(id, account, seen, state, now) AS MATERIALIZED (
   SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, ? FROM json_each(?)
 )
-UPDATE OR FAIL ${target(shape)} SET
+UPDATE ${target(shape)} SET
   ${quote(shape.lastActiveAt)} = CASE WHEN entry.seen > ${stored} THEN ${seen} ELSE ${lastActiveAt} END,
   ${quote(shape.active)} = CASE entry.state
     WHEN ${stateCodes.alive} THEN CASE WHEN entry.seen > ${stored} OR ${stored} > entry.now THEN 1 ELSE ${active} END
     WHEN ${stateCodes.ended} THEN 0
-    ELSE CASE WHEN ${stored} <= entry.seen THEN 0 ELSE ${active} END
+    ELSE CASE WHEN ${stored} <= entry.seen OR ${stored} > entry.now THEN 0 ELSE ${active} END
   END
 FROM entry
 WHERE ${id} = entry.id AND ${accountId} = entry.account AND likelihood(entry.seen >= 0, 0.000001)
@@ -92,7 +92,7 @@ export const flushJson = (entries: ReadonlyArray<FlushEntry>): string =>
 export const offlineSql = (shape: TableShape): string => {
   const { accountId, active, id, lastActiveAt, table } = columnsOf(shape)
   return `WITH entry(id, account) AS MATERIALIZED (SELECT value ->> 0, value ->> 1 FROM json_each(?))
-UPDATE OR FAIL ${target(shape)} SET ${quote(shape.active)} = 0
+UPDATE ${target(shape)} SET ${quote(shape.active)} = 0
 FROM entry
 WHERE ${id} = entry.id AND ${accountId} = entry.account AND likelihood(entry.id IS NOT NULL, 0.000001)
   AND +${active} = 1 AND ${millisOf(`+${lastActiveAt}`)} < ?

@@ -14,18 +14,19 @@ const unknown = 0
 const active = 1
 const inactive = 2
 
+const states: ReadonlyArray<FlushState> = ["alive", "ended", "offline"]
+const reasons: ReadonlyArray<Reason | undefined> = [undefined, "silent", "disconnected", "ended"]
+
 /**
- * The initial values matter: `seen` and `persisted` are doubles for ever and are
- * changed in place, `droppedAt` costs a box only while a grace runs.
+ * A million of these must fit a small box, so what has few values shares one
+ * integer, two bits each. The initial values matter: `seen` and `persisted` are
+ * doubles for ever and are changed in place, `droppedAt` costs a box only while
+ * a grace runs.
  */
 export class Row {
-  state: FlushState = "alive"
-  stored = unknown
   connections = 0
   /** Batches that hold the row and have neither confirmed it nor given it back. */
   holds = 0
-  isDirty = false
-  reason: Reason | undefined = undefined
   /** When the last connection closed. Kept after the grace: what is older does not bring the row back. */
   droppedAt: number | undefined = undefined
   /** The newest value known to be in the database. */
@@ -34,6 +35,7 @@ export class Row {
   readonly accountId: string
   /** The newest sign of life; of an ended row its end marker. */
   seen: number
+  private marks = 0
 
   constructor(id: string, accountId: string, seen: number) {
     this.id = id
@@ -42,14 +44,43 @@ export class Row {
   }
 
   get isAlive(): boolean {
-    return this.state === "alive"
+    return (this.marks & 3) === 0
+  }
+  get state(): FlushState {
+    return states[this.marks & 3] ?? "alive"
+  }
+  set state(state: FlushState) {
+    this.mark(0, states.indexOf(state))
+  }
+  get stored(): number {
+    return (this.marks >> 2) & 3
+  }
+  set stored(stored: number) {
+    this.mark(2, stored)
+  }
+  get reason(): Reason | undefined {
+    return reasons[(this.marks >> 4) & 3]
+  }
+  set reason(reason: Reason | undefined) {
+    this.mark(4, reasons.indexOf(reason))
+  }
+  get isDirty(): boolean {
+    return this.marks >> 6 === 1
+  }
+  set isDirty(isDirty: boolean) {
+    this.mark(6, isDirty ? 1 : 0)
+  }
+
+  private mark(shift: number, value: number): void {
+    this.marks = (this.marks & ~(3 << shift)) | (value << shift)
   }
 }
 
 export class RowTable {
   readonly rows = new Map<string, Row>()
-  /** Dirty rows and rows in a batch, with the time since when. */
+  /** Dirty rows and rows in a batch, with the time since when, after `pendingFrom`: a small integer needs no box. */
   readonly pending = new Map<Row, number>()
+  private pendingFrom = 0
   /** Rows whose grace runs, oldest first. */
   private readonly dropped = new Set<Row>()
   /** Ended rows, oldest first. */
@@ -72,7 +103,7 @@ export class RowTable {
 
   signOfLife(row: Row, seen: number, now: number): "online" | "dirty" | "clean" | "ended" {
     stepBack(row, now)
-    if (row.state === "alive") {
+    if (row.isAlive) {
       if (seen > row.seen) row.seen = seen
       if (row.droppedAt !== undefined && seen > row.droppedAt) this.clearDrop(row)
       if (row.isDirty || row.holds > 0 || !this.needsWrite(row)) return "clean"
@@ -90,7 +121,7 @@ export class RowTable {
   }
 
   drop(row: Row, now: number): void {
-    if (row.state !== "alive") {
+    if (!row.isAlive) {
       if (row.state === "offline" && !this.pending.has(row)) this.remove(row)
       return
     }
@@ -110,7 +141,7 @@ export class RowTable {
     stepBack(row, now)
     if (claimed !== undefined && claimed > row.seen) row.seen = claimed
     // A row that was shown offline before says nothing new by ending.
-    if (row.state === "alive" || row.reason !== undefined) row.reason = "ended"
+    if (row.isAlive || row.reason !== undefined) row.reason = "ended"
     row.state = "ended"
     this.clearDrop(row)
     this.fences.add(row)
@@ -141,7 +172,7 @@ export class RowTable {
       }
       const row = next.value
       stepBack(row, now)
-      if (row.state === "alive" && now - row.seen > timeoutMillis) {
+      if (row.isAlive && now - row.seen > timeoutMillis) {
         this.dropped.delete(row)
         this.takeOffline(row, "silent", now)
         count++
@@ -163,6 +194,13 @@ export class RowTable {
       const entry = this.take(row)
       if (entry !== undefined) into.push(entry)
     }
+  }
+
+  /** When the oldest change began to wait. Infinity: none waits. */
+  oldestPending(): number {
+    let oldest = Number.POSITIVE_INFINITY
+    for (const since of this.pending.values()) if (since < oldest) oldest = since
+    return this.pendingFrom + oldest
   }
 
   take(row: Row): FlushEntry | undefined {
@@ -207,7 +245,7 @@ export class RowTable {
   }
 
   reactivate(row: Row): boolean {
-    if (row.state !== "alive") return false
+    if (!row.isAlive) return false
     row.stored = unknown
     this.markDirty(row, row.seen)
     return true
@@ -230,12 +268,17 @@ export class RowTable {
 
   private markDirty(row: Row, since: number): void {
     row.isDirty = true
-    if (!this.pending.has(row)) this.pending.set(row, since)
+    if (!this.pending.has(row)) this.addPending(row, since)
+  }
+
+  private addPending(row: Row, since: number): void {
+    if (this.pending.size === 0) this.pendingFrom = since
+    this.pending.set(row, since - this.pendingFrom)
   }
 
   private needsWrite(row: Row): boolean {
     if (row.stored === unknown) return true
-    if (row.state === "alive") {
+    if (row.isAlive) {
       return row.seen - row.persisted > this.thresholdMillis || (row.stored === inactive && row.seen > row.persisted)
     }
     // A reason is a transition nobody has been told of: telling is what a confirmed write does.
@@ -248,7 +291,7 @@ export class RowTable {
     if (row.holds > 0) return
     row.isDirty = this.needsWrite(row)
     if (row.isDirty) {
-      if (row.stored !== unknown) this.pending.set(row, row.seen)
+      if (row.stored !== unknown) this.addPending(row, row.seen)
       return
     }
     this.pending.delete(row)

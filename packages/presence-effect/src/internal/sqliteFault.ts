@@ -1,6 +1,7 @@
 import type { Lane } from "../Lane.ts"
 import type { EngineFault } from "../SqliteConnection.ts"
 import {
+  ConnectionGone,
   ConnectionLost,
   DatabaseBusy,
   DatabaseCorrupt,
@@ -44,9 +45,12 @@ export const toWriterError = (fault: EngineFault, { attempts, heldMillis, lane }
       ? new ConnectionLost({ lane, detail })
       : new WriteUnconfirmed({ lane, reason: "connection-lost", heldMillis })
   }
+  if (code === "GONE") return new ConnectionGone({ lane, detail })
   if (isBusyCode(code)) return new DatabaseBusy({ lane, code, attempts })
-  if (code === "MOVED" || code === "SQLITE_READONLY_DBMOVED") return new DatabaseMoved({ lane, detail })
-  if (code.startsWith("SQLITE_FULL")) return new DatabaseFull(engine)
+  if (code === "MOVED" || code === "SQLITE_READONLY_DBMOVED") {
+    return new DatabaseMoved({ lane, detail, written: code === "MOVED" && phase === "commit" ? "unknown" : "nothing" })
+  }
+  if (/^(SQLITE_FULL|RESERVE)/.test(code)) return new DatabaseFull(engine)
   if (/^SQLITE_(READONLY|CANTOPEN|PERM)/.test(code)) return new DatabaseReadonly(engine)
   if (/^SQLITE_(CORRUPT|NOTADB)/.test(code)) return new DatabaseCorrupt(engine)
   if (/^(SQLITE_(IOERR|NOMEM|INTERRUPT|INTERNAL|NOLFS)|STAT)/.test(code)) {

@@ -18,7 +18,7 @@ export interface WriterJournal {
 }
 
 /** Failures that say something about the engine; the others are answers to the caller alone. */
-const isEngineTrouble = ({ _tag }: WriterError): boolean => _tag.startsWith("Database") || _tag === "ConnectionLost"
+const isEngineTrouble = ({ _tag }: WriterError): boolean => /^(Database|Connection)/.test(_tag)
 
 const lazily = <A>(make: (lane: Lane, name: string) => A) => {
   const made = new Map<string, A>()
@@ -40,9 +40,17 @@ export const make = (policy: ResolvedPolicy, clock: Clock.Clock): WriterJournal 
     value: number
   ) => metric.unsafeUpdate(value, [])
 
-  let holder: ReturnType<WriterJournal["holder"]>
-  let lastCommitMillis: number | undefined
-  let lastFailure: ReturnType<WriterJournal["lastFailure"]>
+  const monotonicMillis = () => Number(clock.unsafeCurrentTimeNanos()) / 1e6
+  /**
+   * What lies so far back, on the wall clock as it goes now: whoever compares it with that clock gets the true age,
+   * however often the clock was set in between.
+   */
+  const onWall = (monotonic: number): number =>
+    Math.round(clock.unsafeCurrentTimeMillis() - (monotonicMillis() - monotonic))
+
+  let holder: { readonly lane: Lane; readonly since: number } | undefined
+  let lastCommit: number | undefined
+  let lastFailure: { readonly tag: WriterError["_tag"]; readonly at: number } | undefined
 
   for (const { capacity, lane } of policy.lanes) {
     update(PresenceMetrics.queueLimit(lane), capacity)
@@ -53,23 +61,23 @@ export const make = (policy: ResolvedPolicy, clock: Clock.Clock): WriterJournal 
     queued: (lane, waiterCount) => update(depth(lane, ""), waiterCount),
     waited: (lane, millis) => update(wait(lane, ""), millis / 1_000),
     holding: (lane) => {
-      holder = { lane, sinceMillis: clock.unsafeCurrentTimeMillis() }
+      holder = { lane, since: monotonicMillis() }
     },
     held: (lane, millis) => {
       holder = undefined
       update(hold(lane, ""), millis / 1_000)
     },
     committed: (lane) => {
-      lastCommitMillis = clock.unsafeCurrentTimeMillis()
+      lastCommit = monotonicMillis()
       lastFailure = undefined
       update(outcomes(lane, "committed"), 1)
     },
     failed: (error) => {
-      if (isEngineTrouble(error)) lastFailure = { tag: error._tag, atMillis: clock.unsafeCurrentTimeMillis() }
+      if (isEngineTrouble(error)) lastFailure = { tag: error._tag, at: monotonicMillis() }
       update(outcomes(error.lane, error._tag), 1)
     },
-    holder: () => holder,
-    lastCommitMillis: () => lastCommitMillis,
-    lastFailure: () => lastFailure
+    holder: () => holder && { lane: holder.lane, sinceMillis: onWall(holder.since) },
+    lastCommitMillis: () => (lastCommit === undefined ? undefined : onWall(lastCommit)),
+    lastFailure: () => lastFailure && { tag: lastFailure.tag, atMillis: onWall(lastFailure.at) }
   }
 }

@@ -11,7 +11,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { EngineFault, SqliteConnection } from "../SqliteConnection.ts"
+import { type Fault, isFault } from "./engineFault.ts"
 import * as FileIdentity from "./FileIdentity.ts"
+import * as Finality from "./finality.ts"
 import * as Engine from "./sqliteEngine.ts"
 import type { SqliteOptions } from "./SqliteOptions.ts"
 import { engineOptions, retryBusyOpen } from "./SqliteOptions.ts"
@@ -20,13 +22,13 @@ const openEngine = (options: SqliteOptions): Effect.Effect<Engine.Engine, Engine
   Effect.acquireRelease(
     Effect.try({
       try: () => Engine.open(engineOptions(options)),
-      catch: (fault) => new EngineFault(fault as Engine.Fault)
+      catch: (fault) => new EngineFault(fault as Fault)
     }),
     (engine) => Effect.sync(engine.close)
   ).pipe(retryBusyOpen(options))
 
-const orFault = <A extends object>(reply: A | Engine.Fault): Effect.Effect<A, EngineFault> =>
-  Engine.isFault(reply) ? Effect.fail(new EngineFault(reply)) : Effect.succeed(reply)
+const orFault = <A extends object>(reply: A | Fault): Effect.Effect<A, EngineFault> =>
+  isFault(reply) ? Effect.fail(new EngineFault(reply)) : Effect.succeed(reply)
 
 /**
  * **Errors**: `EngineFault` when the file cannot be opened or brought into WAL
@@ -39,19 +41,19 @@ export const make = (options: SqliteOptions): Effect.Effect<SqliteConnection["Ty
   Effect.gen(function* () {
     const engine = yield* openEngine(options)
     const copier = yield* openEngine(options)
+    const finality = yield* Finality.make
+    const ask = <A extends object>(call: () => A | Fault) => finality.guard(Effect.suspend(() => orFault(call())))
     return SqliteConnection.of({
       run: (group, durability) =>
         Effect.map(
-          Effect.suspend(() => orFault(engine.run(group, durability))),
-          (answers) =>
-            answers.map((answer) =>
-              answer._tag === "Done" ? answer : { _tag: "Failed", fault: new EngineFault(answer.fault) }
-            )
+          ask(() => engine.run(group, durability)),
+          finality.answersOf
         ),
-      checkpoint: (mode) => Effect.suspend(() => orFault(engine.checkpoint(mode))),
-      logState: Effect.suspend(() => orFault(copier.checkpoint("noop"))),
-      copyLog: Effect.suspend(() => orFault(copier.checkpoint("passive"))),
-      identity: FileIdentity.read(options.filename)
+      checkpoint: (mode) => ask(() => engine.checkpoint(mode)),
+      logState: ask(() => copier.checkpoint("noop")),
+      copyLog: ask(() => copier.checkpoint("passive")),
+      identity: FileIdentity.read(options.filename),
+      untilStopped: finality.untilStopped
     })
   })
 

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { isBusyCode } from "../internal/sqliteFault.ts"
 import type { EngineFault } from "../SqliteConnection.ts"
+import type { OpenFiles } from "./fileWatch.ts"
 import type { EngineOptions } from "./sqliteEngine.ts"
 
 /**
@@ -19,14 +20,24 @@ export interface SqliteOptions {
   readonly filename: string
   /** Upper bound of the log file after it was emptied, in bytes. Default 64 MiB; -1 for none. */
   readonly journalSizeLimitBytes?: number
+  /**
+   * Room to leave on the disk, in bytes: while less is free every write is refused with `DatabaseFull`, and goes on
+   * when a quarter more is. What is left lets the log be copied and emptied. Default 0: none.
+   */
+  readonly freeReserveBytes?: number
   /** How long opening is tried again while another connection holds the file. Default 5 s. */
   readonly openTimeout?: Duration.DurationInput
 }
 
 /** @internal */
-export const engineOptions = (options: SqliteOptions): EngineOptions => ({
+export const openTimeoutDefault: Duration.DurationInput = "5 seconds"
+
+/** @internal */
+export const engineOptions = (options: SqliteOptions, files?: OpenFiles): EngineOptions => ({
   filename: options.filename,
-  journalSizeLimitBytes: options.journalSizeLimitBytes ?? 64 * 1024 * 1024
+  ...(files === undefined ? {} : { files }),
+  journalSizeLimitBytes: options.journalSizeLimitBytes ?? 64 * 1024 * 1024,
+  freeReserveBytes: options.freeReserveBytes ?? 0
 })
 
 /**
@@ -41,7 +52,7 @@ export const retryBusyOpen =
     Effect.retry(open, {
       schedule: Schedule.intersect(
         Schedule.spaced("10 millis"),
-        Schedule.recurUpTo(Duration.decode(options.openTimeout ?? "5 seconds"))
+        Schedule.recurUpTo(Duration.decode(options.openTimeout ?? openTimeoutDefault))
       ),
       while: ({ code }) => isBusyCode(code)
     })

@@ -22,10 +22,13 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as WorkerThreads from "node:worker_threads"
 import { EngineFault, SqliteConnection } from "../SqliteConnection.ts"
+import { type Fault, isFault } from "./engineFault.ts"
 import * as FileIdentity from "./FileIdentity.ts"
-import * as Engine from "./sqliteEngine.ts"
+import type { OpenFiles } from "./fileWatch.ts"
+import * as Finality from "./finality.ts"
+import type { Answer } from "./sqliteEngine.ts"
 import type { SqliteOptions } from "./SqliteOptions.ts"
-import { engineOptions, retryBusyOpen } from "./SqliteOptions.ts"
+import { engineOptions, openTimeoutDefault, retryBusyOpen } from "./SqliteOptions.ts"
 import type { Reply, Request } from "./sqliteThreadProtocol.ts"
 
 /**
@@ -37,6 +40,10 @@ export interface SqliteThreadOptions extends SqliteOptions {
   readonly restartDelay?: Duration.DurationInput
   /** Default 5 s. */
   readonly restartDelayMax?: Duration.DurationInput
+  /** Deaths and failed starts in a row after which the connection is given up, with `GONE`. Default 5. */
+  readonly restartLimit?: number
+  /** How long a thread may say nothing while it opens the file, beyond `openTimeout`. Default 30 s. */
+  readonly openHangLimit?: Duration.DurationInput
   /** Sees each thread as it starts, for tests that kill it. */
   readonly onSpawn?: (thread: WorkerThreads.Worker) => void
 }
@@ -62,15 +69,14 @@ const ask = (name: string, thread: Live, request: Request) =>
   thread.executeEffect(request).pipe(
     Effect.catchAllCause((cause) => Effect.fail(unsent(cause) ?? lost(`the ${name} thread died`, "commit"))),
     Effect.flatMap((reply) =>
-      typeof reply === "object" && Engine.isFault(reply)
-        ? Effect.fail(new EngineFault(reply))
-        : Effect.succeed(reply as Exclude<Reply, Engine.Fault>)
+      isFault(reply) ? Effect.fail(new EngineFault(reply)) : Effect.succeed(reply as Exclude<Reply, Fault>)
     )
   )
 
-/** The thread that can be asked now. */
+/** The thread that can be asked now, and the files that the first of them had open: its successors open no others. */
 interface Current {
   thread: Live | undefined
+  files: OpenFiles | undefined
 }
 
 /** Starts a thread in the scope around it; succeeds with a deferred that is done when the thread is. */
@@ -101,18 +107,26 @@ const start = (
         throw cause
       }
     }
+    const hangLimit = Duration.sum(
+      Duration.decode(options.openTimeout ?? openTimeoutDefault),
+      Duration.decode(options.openHangLimit ?? "30 seconds")
+    )
     const opening = Effect.gen(function* () {
       const manager = yield* Worker.WorkerManager
       const thread = yield* manager.spawn<Request, Reply, never>({})
-      yield* retryBusyOpen(options)(ask(name, thread, { _tag: "Open", options: engineOptions(options) }))
+      const request = { _tag: "Open", options: engineOptions(options, current.files) } as const
+      current.files = (yield* retryBusyOpen(options)(ask(name, thread, request))) as OpenFiles
       current.thread = opened = thread
     }).pipe(
       Effect.catchTag("WorkerError", (error) => Effect.fail(lost(`the ${name} thread: ${error.message}`, "queued"))),
       Effect.provide(NodeWorker.layer(spawn))
     )
-    yield* Effect.raceFirst(
-      opening,
-      Effect.flatMap(Deferred.await(died), (reason) => Effect.fail(lost(`the ${name} thread: ${reason}`, "queued")))
+    const failing = (reason: string) => Effect.fail(lost(`the ${name} thread: ${reason}`, "queued"))
+    yield* opening.pipe(
+      Effect.raceFirst(Effect.flatMap(Deferred.await(died), failing)),
+      Effect.raceFirst(
+        Effect.delay(failing(`no answer within ${Duration.format(hangLimit)} of opening the file`), hangLimit)
+      )
     )
     return died
   })
@@ -120,12 +134,17 @@ const start = (
 /** One thread that is started anew whenever it dies, until the scope closes. */
 interface Thread {
   /** Fails with `LOST` in phase `queued` while there is no thread, in a later phase when it died meanwhile. */
-  readonly call: (request: Request) => Effect.Effect<Exclude<Reply, Engine.Fault>, EngineFault>
+  readonly call: (request: Request) => Effect.Effect<Exclude<Reply, Fault>, EngineFault>
 }
 
-const makeThread = (name: string, options: SqliteThreadOptions): Effect.Effect<Thread, EngineFault, Scope.Scope> =>
+const makeThread = (
+  name: string,
+  options: SqliteThreadOptions,
+  finality: Finality.Finality
+): Effect.Effect<Thread, EngineFault, Scope.Scope> =>
   Effect.gen(function* () {
-    const current: Current = { thread: undefined }
+    const current: Current = { thread: undefined, files: undefined }
+    const restartLimit = options.restartLimit ?? 5
     const restartDelayMillis = Duration.toMillis(options.restartDelay ?? "50 millis")
     const restartDelayMaxMillis = Duration.toMillis(options.restartDelayMax ?? "5 seconds")
     const startOne = start(name, options, current)
@@ -135,26 +154,39 @@ const makeThread = (name: string, options: SqliteThreadOptions): Effect.Effect<T
     let died = yield* Scope.extend(startOne, firstScope)
     let scope = firstScope
 
+    /** Answers the deaths in a row when another thread is up; `restartLimit`: the connection was given up. */
+    const replace = (reason: string, deaths: number): Effect.Effect<number> =>
+      Effect.gen(function* () {
+        if (deaths >= restartLimit) {
+          const detail = `the ${name} thread ended ${deaths} times in a row, the last time: ${reason}`
+          finality.stop(new EngineFault({ code: "GONE", detail, phase: "queued" }))
+          yield* Effect.logError(`${detail}; the connection is given up`).pipe(Effect.annotateLogs("code", "GONE"))
+          return restartLimit
+        }
+        const delay = Math.min(restartDelayMillis * 2 ** (deaths - 1), restartDelayMaxMillis)
+        yield* Effect.logWarning(`the ${name} thread ended (${reason}), starting another in ${delay} ms`)
+        yield* Effect.sleep(delay)
+        scope = yield* Scope.fork(lifetime, ExecutionStrategy.sequential)
+        const started = yield* Effect.either(Scope.extend(startOne, scope))
+        if (started._tag === "Right") {
+          died = started.right
+          return deaths
+        }
+        yield* Scope.close(scope, Exit.void)
+        const fault = started.left
+        yield* Effect.logError(`the ${name} thread cannot open the database: ${fault.detail}`)
+        if (fault.isFinal !== true) return yield* replace(fault.detail, deaths + 1)
+        finality.stop(fault)
+        return restartLimit
+      })
+
     const supervise = Effect.gen(function* () {
       let deaths = 0
       while (true) {
         const reason = yield* Deferred.await(died)
         yield* Scope.close(scope, Exit.void)
-        let isUp = false
-        while (!isUp) {
-          const delay = Math.min(restartDelayMillis * 2 ** deaths++, restartDelayMaxMillis)
-          yield* Effect.logWarning(`the ${name} thread ended (${reason}), starting another in ${delay} ms`)
-          yield* Effect.sleep(delay)
-          scope = yield* Scope.fork(lifetime, ExecutionStrategy.sequential)
-          const started = yield* Effect.either(Scope.extend(startOne, scope))
-          if (started._tag === "Right") {
-            died = started.right
-            isUp = true
-          } else {
-            yield* Scope.close(scope, Exit.void)
-            yield* Effect.logError(`the ${name} thread cannot open the database: ${started.left.detail}`)
-          }
-        }
+        deaths = yield* replace(reason, deaths + 1)
+        if (deaths >= restartLimit) return
         // A thread that lives for a while has earned a quick restart again.
         const end = yield* Effect.timeoutOption(Deferred.await(died), restartDelayMaxMillis)
         if (Option.isNone(end)) deaths = 0
@@ -164,10 +196,12 @@ const makeThread = (name: string, options: SqliteThreadOptions): Effect.Effect<T
 
     return {
       call: (request) =>
-        Effect.suspend(() =>
-          current.thread === undefined
-            ? Effect.fail(lost(`the ${name} thread is being started again`, "queued"))
-            : ask(name, current.thread, request)
+        finality.guard(
+          Effect.suspend(() =>
+            current.thread === undefined
+              ? Effect.fail(lost(`the ${name} thread is being started again`, "queued"))
+              : ask(name, current.thread, request)
+          )
         )
     }
   })
@@ -175,28 +209,32 @@ const makeThread = (name: string, options: SqliteThreadOptions): Effect.Effect<T
 /**
  * **Errors**: `EngineFault` when the file cannot be opened or brought into WAL
  * mode, or when no thread can be started. Nothing written. A thread that dies
- * later is replaced; what was in it fails with `LOST`.
+ * later is replaced; what was in it fails with `LOST`. After `restartLimit`
+ * deaths in a row every call fails with `GONE`.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const make = (options: SqliteThreadOptions): Effect.Effect<SqliteConnection["Type"], EngineFault, Scope.Scope> =>
   Effect.gen(function* () {
+    const finality = yield* Finality.make
     const [writer, copier] = yield* Effect.all(
-      [makeThread("sqlite-writer", options), makeThread("sqlite-log-copier", { ...options, onSpawn: () => undefined })],
+      [
+        makeThread("sqlite-writer", options, finality),
+        makeThread("sqlite-log-copier", { ...options, onSpawn: () => undefined }, finality)
+      ],
       { concurrency: 2 }
     )
     return SqliteConnection.of({
       run: (group, durability) =>
         Effect.map(writer.call({ _tag: "Run", group, durability }), (reply) =>
-          (reply as ReadonlyArray<Engine.Answer>).map((answer) =>
-            answer._tag === "Done" ? answer : { _tag: "Failed", fault: new EngineFault(answer.fault) }
-          )
+          finality.answersOf(reply as ReadonlyArray<Answer>)
         ),
       checkpoint: (mode) => Effect.map(writer.call({ _tag: "Checkpoint", mode }), (reply) => reply as never),
       logState: Effect.map(copier.call({ _tag: "Checkpoint", mode: "noop" }), (reply) => reply as never),
       copyLog: Effect.map(copier.call({ _tag: "Checkpoint", mode: "passive" }), (reply) => reply as never),
-      identity: FileIdentity.read(options.filename)
+      identity: FileIdentity.read(options.filename),
+      untilStopped: finality.untilStopped
     })
   })
 

@@ -6,34 +6,24 @@
  * either side of a thread. Nothing awaits: once a call has begun, it ends in the
  * same turn of the event loop, and no lock outlives it.
  */
-import * as Reactivity from "@effect/experimental/Reactivity"
-import type { Connection } from "@effect/sql/SqlConnection"
-import type { SqlError } from "@effect/sql/SqlError"
-import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Scope from "effect/Scope"
 import type { CheckpointMode, CheckpointResult } from "../SqliteConnection.ts"
 import type { Durability } from "../Durability.ts"
-import type { Row, Statement, StatementResult } from "../Write.ts"
-
-/** An `EngineFault` as plain data. */
-export interface Fault {
-  readonly code: string
-  readonly detail: string
-  readonly phase: "queued" | "begin" | "statement" | "commit"
-  readonly conflict?: { readonly statement: number; readonly expected: "some" | number; readonly changed: number }
-}
+import type { Statement, StatementResult } from "../Write.ts"
+import { type Fault, faultOf } from "./engineFault.ts"
+import * as FileWatch from "./fileWatch.ts"
+import * as FreeSpace from "./freeSpace.ts"
+import * as OpenConnection from "./openConnection.ts"
 
 /** What became of one write of a group. */
 export type Answer =
   | { readonly _tag: "Done"; readonly results: ReadonlyArray<StatementResult> }
   | { readonly _tag: "Failed"; readonly fault: Fault }
 
-export interface EngineOptions {
-  readonly filename: string
-  /** Upper bound of what SQLite leaves of the log file after it was emptied, in bytes. */
-  readonly journalSizeLimitBytes: number
+export interface EngineOptions extends OpenConnection.Options {
+  /** Writes are refused while less than this is free where the file is; 0: never. */
+  readonly freeReserveBytes: number
+  /** The files that an earlier connection had open: others in their place are refused. */
+  readonly files?: FileWatch.OpenFiles
 }
 
 /** Raised inside this module only; crosses its border as a `Fault`. */
@@ -45,6 +35,8 @@ class Refusal {
 }
 
 export interface Engine {
+  /** The files that are open, for whoever opens them again. */
+  readonly files: () => FileWatch.OpenFiles
   readonly run: (
     group: ReadonlyArray<ReadonlyArray<Statement>>,
     durability: Durability
@@ -53,25 +45,18 @@ export interface Engine {
   readonly close: () => void
 }
 
-export const isFault = (reply: object): reply is Fault => "phase" in reply
-
-const codeOf = (cause: unknown): string => {
-  const code = typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined
-  return typeof code === "string" ? code : "SQLITE_ERROR"
-}
-
-const faultOf = (cause: unknown, phase: Fault["phase"]): Fault =>
-  // A connection that cannot be opened again throws a fault already.
-  typeof cause === "object" && cause !== null && isFault(cause)
-    ? { ...cause, phase }
-    : { code: codeOf(cause), detail: cause instanceof Error ? cause.message : String(cause), phase }
-
 /** Answers that concern the statement alone. After any other the transaction may be gone. */
 const isStatementsOwn = ({ code }: Fault): boolean =>
   code === "CONFLICT" || code === "SQLITE_ERROR" || /^SQLITE_(CONSTRAINT|MISMATCH|RANGE|TOOBIG|MISUSE|AUTH)/.test(code)
 
+/** Answers that concern the file: no other write fares better. */
+const isFilesOwn = ({ code }: Fault): boolean => /^(MOVED|SQLITE_(CORRUPT|NOTADB|IOERR))/.test(code)
+
+const isInputOutput = ({ code }: Fault): boolean => code.startsWith("SQLITE_IOERR")
+
 /** Caused by one write of a group, a deferred constraint that fails the commit included. */
-const isOneWrites = (fault: Fault): boolean => fault.phase === "statement" || isStatementsOwn(fault)
+const isOneWrites = (fault: Fault): boolean =>
+  !isFilesOwn(fault) && (fault.phase === "statement" || isStatementsOwn(fault))
 
 /** A write that would end the transaction it runs in, or change the connection for those after it, comments aside. */
 const steersConnection = new RegExp(
@@ -85,28 +70,76 @@ const safetyLevel: Record<Durability, number> = { "process-crash": 1, "power-los
 const isBelow = (changes: Statement["changes"], changed: number): boolean =>
   changes === "some" ? changed === 0 : changes !== "any" && changes !== changed
 
+/** What is damaged is not opened again either. */
+const openOrThrow = (options: EngineOptions): OpenConnection.OpenConnection => {
+  try {
+    return OpenConnection.open(options)
+  } catch (cause) {
+    const fault = faultOf(cause, "queued")
+    throw isFilesOwn(fault) && !isInputOutput(fault) ? { ...fault, isFinal: true } : fault
+  }
+}
+
+/** Opens the connection, and refuses a file that took the place of the one asked for. Throws a `Fault`. */
+const connect = (options: EngineOptions): OpenConnection.OpenConnection => {
+  const { database } = FileWatch.read(options.filename)
+  const connection = openOrThrow(options)
+  const now = FileWatch.read(options.filename)
+  // A file that was not there is made by opening it.
+  const expected = options.files ?? { database: database ?? now.database, log: undefined }
+  const fault = FileWatch.compare(options.filename, expected, now)
+  if (fault === undefined) return connection
+  connection.close()
+  throw fault
+}
+
 /** Opens the connection and brings it into the one state all writes rely on. Throws a `Fault`. */
 export const open = (options: EngineOptions): Engine => {
-  let connection: OpenConnection | undefined = connect(options)
+  let connection: OpenConnection.OpenConnection | undefined = connect(options)
+  const watch = FileWatch.make(options.filename, options.files)
+  const space = FreeSpace.make(options.filename, options.freeReserveBytes)
   let isSpoiled = false
+  let ioFailuresInARow = 0
+  let stopped: Fault | undefined
+
+  /** What is damaged, gone, or fails again on a new connection must not be touched any more. */
+  const noted = (fault: Fault): Fault => {
+    if (isInputOutput(fault)) {
+      isSpoiled = true
+      ioFailuresInARow++
+    }
+    // SQLite opens for reading what it may not write, and a connection opened so never writes again.
+    if (fault.code.startsWith("SQLITE_READONLY")) isSpoiled = true
+    if (!isFilesOwn(fault) || (isInputOutput(fault) && ioFailuresInARow < 2)) return fault
+    stopped ??= { ...fault, phase: "queued", isFinal: true }
+    return { ...fault, isFinal: true }
+  }
+
+  const demandGoing = (): void => {
+    if (stopped !== undefined) throw new Refusal(stopped)
+  }
+
+  const demandUnmoved = (phase: Fault["phase"]): void => {
+    const fault = watch.look()
+    if (fault !== undefined) throw new Refusal(noted({ ...fault, phase }))
+  }
 
   /** A prepare that failed stays in the client's cache for minutes, so the connection is replaced. */
-  const current = (): OpenConnection => {
-    if (connection !== undefined && isSpoiled) {
-      connection.close()
-      connection = undefined
-    }
+  const current = (): OpenConnection.OpenConnection => {
+    if (connection !== undefined && !isSpoiled) return connection
+    // The new one first: the last connection to close would remove the log.
+    const fresh = connect({ ...options, files: watch.files() })
+    connection?.close()
     isSpoiled = false
-    connection ??= connect(options)
-    return connection
+    return (connection = fresh)
   }
 
   const execute = (sql: string, params: ReadonlyArray<unknown>, phase: Fault["phase"]): StatementResult => {
     try {
       return current().execute(sql, params)
     } catch (cause) {
-      if (cause instanceof PrepareFailed) isSpoiled = true
-      throw new Refusal(faultOf(cause instanceof PrepareFailed ? cause.cause : cause, phase))
+      if (cause instanceof OpenConnection.PrepareFailed) isSpoiled = true
+      throw new Refusal(noted(faultOf(cause instanceof OpenConnection.PrepareFailed ? cause.cause : cause, phase)))
     }
   }
 
@@ -145,6 +178,9 @@ export const open = (options: EngineOptions): Engine => {
     try {
       const result = body()
       execute("COMMIT", [], "commit")
+      ioFailuresInARow = 0
+      // After the commit, so that none is confirmed which went into a file that nobody will see again.
+      demandUnmoved("commit")
       return result
     } catch (refusal) {
       rollback()
@@ -153,10 +189,13 @@ export const open = (options: EngineOptions): Engine => {
   }
 
   const begin = (durability: Durability): void => {
+    demandGoing()
+    const refusal = space.refusal()
+    if (refusal !== undefined) throw new Refusal(refusal)
     try {
       current().setSafetyLevel(safetyLevel[durability])
     } catch (cause) {
-      throw new Refusal(faultOf(cause, "begin"))
+      throw new Refusal(noted(faultOf(cause, "begin")))
     }
     execute("BEGIN IMMEDIATE", [], "begin")
   }
@@ -189,6 +228,7 @@ export const open = (options: EngineOptions): Engine => {
     )
 
   return {
+    files: watch.files,
     run: (group, durability) => {
       try {
         if (group.length === 1) {
@@ -205,104 +245,18 @@ export const open = (options: EngineOptions): Engine => {
     },
     checkpoint: (mode) => {
       try {
-        return current().checkpoint(mode)
+        demandGoing()
+        if (mode !== "noop") demandUnmoved("queued")
+        const result = current().checkpoint(mode)
+        if (mode !== "noop") ioFailuresInARow = 0
+        return result
       } catch (cause) {
-        return faultOf(cause, "statement")
+        return cause instanceof Refusal ? cause.fault : noted(faultOf(cause, "statement"))
       }
     },
     close: () => {
       connection?.close()
       connection = undefined
-    }
-  }
-}
-
-/** A statement that could not be prepared, which the client remembers. */
-class PrepareFailed extends Error {
-  constructor(cause: unknown) {
-    super("prepare failed", { cause })
-  }
-}
-
-interface OpenConnection {
-  /** Throws the driver's error, or `PrepareFailed` around it. */
-  readonly execute: (sql: string, params: ReadonlyArray<unknown>) => StatementResult
-  readonly setSafetyLevel: (level: number) => void
-  readonly checkpoint: (mode: CheckpointMode) => CheckpointResult
-  readonly close: () => void
-}
-
-const connect = (options: EngineOptions): OpenConnection => {
-  const scope = Effect.runSync(Scope.make())
-  const close = () => Effect.runSync(Scope.close(scope, Exit.void))
-  try {
-    const connection = Effect.runSync(
-      SqliteClient.make({ filename: options.filename, disableWAL: true }).pipe(
-        Effect.flatMap((client) => client.reserve),
-        Effect.provide(Reactivity.layer),
-        Scope.extend(scope)
-      )
-    )
-    return { ...prepare(connection, options), close }
-  } catch (cause) {
-    close()
-    throw faultOf(rootOf(cause), "queued")
-  }
-}
-
-/** `runSync` wraps what it throws, and `SqlError` wraps what the driver threw. */
-const rootOf = (cause: unknown): unknown =>
-  cause instanceof Error && cause.cause !== undefined && codeOf(cause) === "SQLITE_ERROR" ? rootOf(cause.cause) : cause
-
-const prepare = (connection: Connection, options: EngineOptions): Omit<OpenConnection, "close"> => {
-  const unwrap = (exit: Exit.Exit<unknown, SqlError>): unknown => {
-    if (Exit.isSuccess(exit)) return exit.value
-    const error = exit.cause._tag === "Fail" ? exit.cause.error : undefined
-    if (error === undefined) throw rootOf(exit.cause._tag === "Die" ? exit.cause.defect : exit.cause)
-    throw error.message.startsWith("Failed to prepare") ? new PrepareFailed(error.cause) : error.cause
-  }
-  // Never cached: some pragmas act when they are compiled, not when they are stepped.
-  const pragma = (text: string): ReadonlyArray<Row> =>
-    unwrap(
-      Effect.runSyncExit(Effect.suspend(() => connection.executeUnprepared(`PRAGMA ${text}`, [], undefined)))
-    ) as ReadonlyArray<Row>
-  const demand = (text: string, name: string, expected: string | number): void => {
-    pragma(text)
-    const actual = pragma(name)[0]?.[name]
-    if (actual !== expected) throw new Error(`PRAGMA ${text} left ${name} at ${String(actual)}`)
-  }
-
-  // The client opens with better-sqlite3's 5 s, which would wait inside a call. The writer waits instead.
-  pragma("busy_timeout = 0")
-  if (pragma("journal_mode")[0]?.["journal_mode"] !== "wal") demand("journal_mode = WAL", "journal_mode", "wal")
-  demand("foreign_keys = ON", "foreign_keys", 1)
-  demand("wal_autocheckpoint = 0", "wal_autocheckpoint", 0)
-  pragma(`journal_size_limit = ${options.journalSizeLimitBytes}`)
-  demand("synchronous = FULL", "synchronous", 2)
-  let safety = 2
-  // A frame is one page and a header of 24 bytes: https://sqlite.org/walformat.html
-  const frameBytes = Number(pragma("page_size")[0]?.["page_size"]) + 24
-
-  return {
-    execute: (sql, params) => {
-      const reply = unwrap(Effect.runSyncExit(connection.executeRaw(sql, params))) as
-        | ReadonlyArray<Row>
-        | { readonly changes: number }
-      return "changes" in reply ? { rows: [], changes: reply.changes } : { rows: reply, changes: reply.length }
-    },
-    setSafetyLevel: (level) => {
-      if (level === safety) return
-      demand(`synchronous = ${level}`, "synchronous", level)
-      safety = level
-    },
-    checkpoint: (mode) => {
-      const row = pragma(`wal_checkpoint(${mode.toUpperCase()})`)[0]
-      return {
-        isBusy: row?.["busy"] === 1,
-        logFrames: Number(row?.["log"] ?? -1),
-        checkpointedFrames: Number(row?.["checkpointed"] ?? -1),
-        frameBytes
-      }
     }
   }
 }

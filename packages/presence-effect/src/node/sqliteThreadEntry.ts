@@ -4,6 +4,7 @@ import * as NodeWorkerRunner from "@effect/platform-node/NodeWorkerRunner"
 import * as WorkerRunner from "@effect/platform/WorkerRunner"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type { Fault } from "./engineFault.ts"
 import * as Engine from "./sqliteEngine.ts"
 import type { Reply, Request } from "./sqliteThreadProtocol.ts"
 
@@ -13,9 +14,9 @@ const answer = (request: Request): Reply => {
   if (request._tag === "Open") {
     try {
       engine = Engine.open(request.options)
-      return "opened"
+      return engine.files()
     } catch (fault) {
-      return fault as Engine.Fault
+      return fault as Fault
     }
   }
   if (engine === undefined) return { code: "SQLITE_MISUSE", detail: "the connection is not open", phase: "queued" }

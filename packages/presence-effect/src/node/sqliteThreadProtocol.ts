@@ -2,7 +2,9 @@
 import type { CheckpointMode, CheckpointResult } from "../SqliteConnection.ts"
 import type { Durability } from "../Durability.ts"
 import type { Statement } from "../Write.ts"
-import type { Answer, EngineOptions, Fault } from "./sqliteEngine.ts"
+import type { Fault } from "./engineFault.ts"
+import type { OpenFiles } from "./fileWatch.ts"
+import type { Answer, EngineOptions } from "./sqliteEngine.ts"
 
 export type Request =
   | { readonly _tag: "Open"; readonly options: EngineOptions }
@@ -13,4 +15,4 @@ export type Request =
     }
   | { readonly _tag: "Checkpoint"; readonly mode: CheckpointMode }
 
-export type Reply = "opened" | ReadonlyArray<Answer> | CheckpointResult | Fault
+export type Reply = OpenFiles | ReadonlyArray<Answer> | CheckpointResult | Fault

@@ -52,8 +52,14 @@ export interface SimulatedConnection {
   /** A reader keeps an old state of the database: the log cannot be copied nor emptied until `releaseReader`. */
   readonly pinReader: () => void
   readonly releaseReader: () => void
-  /** The next call fails as a whole with this fault; more of them queue up. */
-  readonly failNext: (fault: ConstructorParameters<typeof EngineFault>[0]) => void
+  /**
+   * The next call fails as a whole with this fault; more of them queue up. One that is final fails all after it.
+   * Nothing is written, unless `isCommitted`: then the group is, and only the answer is lost.
+   */
+  readonly failNext: (
+    fault: ConstructorParameters<typeof EngineFault>[0],
+    options?: { readonly isCommitted?: boolean }
+  ) => void
 }
 
 /**
@@ -69,6 +75,14 @@ export interface SimulatedOptions {
   readonly framesPerStatement?: number
   /** What a statement does. Default: it changes what it must, one row where any number will do. */
   readonly evaluate?: (statement: Statement) => StatementResult | EngineFault
+  /**
+   * What a group does, in the place of `evaluate`: one answer per write, in order. Lets a real engine do the work
+   * behind the latency and the faults. A fault that is returned fails the group as a whole.
+   */
+  readonly evaluateGroup?: (
+    group: ReadonlyArray<ReadonlyArray<Statement>>,
+    durability: Durability
+  ) => ReadonlyArray<WriteAnswer> | EngineFault
 }
 
 const obedient = ({ changes }: Statement): StatementResult => ({
@@ -84,6 +98,9 @@ export const make = (options: SimulatedOptions = {}): Effect.Effect<SimulatedCon
   Effect.map(Effect.clock, (clock): SimulatedConnection => {
     const committed: Array<Committed> = []
     const faults: Array<EngineFault> = []
+    const lostAnswers = new WeakSet<EngineFault>()
+    const ended = Deferred.unsafeMake<never, EngineFault>(FiberId.none)
+    let last: EngineFault | undefined
     const evaluate = options.evaluate ?? obedient
     let latency = Duration.decode(options.latency ?? 0)
     const statementLatency = Duration.toMillis(options.statementLatency ?? 0)
@@ -103,6 +120,8 @@ export const make = (options: SimulatedOptions = {}): Effect.Effect<SimulatedCon
       }
       return { _tag: "Done", results }
     }
+    const evaluateGroup: NonNullable<SimulatedOptions["evaluateGroup"]> =
+      options.evaluateGroup ?? ((group) => group.map(answer))
 
     const once = <A>(body: Effect.Effect<A, EngineFault>) =>
       Effect.suspend(() => {
@@ -121,23 +140,33 @@ export const make = (options: SimulatedOptions = {}): Effect.Effect<SimulatedCon
       stalled === undefined ? Effect.void : Effect.zipRight(Deferred.await(stalled), unstalled)
     )
 
+    const takeFault = (): EngineFault | undefined => {
+      const fault = faults.shift()
+      if (fault?.isFinal !== true) return fault
+      Deferred.unsafeDone(ended, Effect.fail(fault))
+      return (last = fault)
+    }
+
     const refusal = (): EngineFault | undefined =>
-      isLocked ? new EngineFault({ code: "SQLITE_BUSY", detail: "database is locked", phase: "begin" }) : faults.shift()
+      last ??
+      (isLocked ? new EngineFault({ code: "SQLITE_BUSY", detail: "database is locked", phase: "begin" }) : takeFault())
 
     const connection = SqliteConnection.of({
       run: (group, durability) =>
         once(
           Effect.gen(function* () {
-            const early = refusal()
-            if (early !== undefined) return yield* early
+            const told = refusal()
+            const isAnswerLost = told !== undefined && lostAnswers.has(told)
+            if (told !== undefined && !isAnswerLost) return yield* told
             const millis = Duration.toMillis(latency) + statementLatency * group.flat().length
             if (millis > 0) yield* Clock.sleep(millis)
             yield* unstalled
-            const answers = group.map(answer)
+            const answers = evaluateGroup(group, durability)
+            if ("_tag" in answers) return yield* answers
             const writes = group.filter((_, index) => answers[index]?._tag === "Done")
             log.write(group.flat().length * (options.framesPerStatement ?? 1))
             if (writes.length > 0) committed.push({ atMillis: clock.unsafeCurrentTimeMillis(), durability, writes })
-            return answers
+            return isAnswerLost ? yield* told : answers
           })
         ),
       checkpoint: (mode) =>
@@ -158,7 +187,8 @@ export const make = (options: SimulatedOptions = {}): Effect.Effect<SimulatedCon
         log: "simulated-wal",
         databaseBytes: frameBytes,
         logBytes: log.fileFrames() * frameBytes
-      }))
+      })),
+      untilStopped: Deferred.await(ended)
     })
 
     return {
@@ -182,8 +212,10 @@ export const make = (options: SimulatedOptions = {}): Effect.Effect<SimulatedCon
         if (stalled !== undefined) Deferred.unsafeDone(stalled, Effect.void)
         stalled = undefined
       },
-      failNext: (fault) => {
-        faults.push(new EngineFault(fault))
+      failNext: (given, options) => {
+        const fault = new EngineFault(given)
+        faults.push(fault)
+        if (options?.isCommitted === true) lostAnswers.add(fault)
       },
       pinReader: () => {
         log.isPinned = true

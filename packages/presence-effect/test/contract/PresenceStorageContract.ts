@@ -115,6 +115,16 @@ export const presenceStorageContract = <E>(name: string, make: Effect.Effect<Wor
       })
     )
 
+    inWorld("takes a row offline whose stored time lies in the future: it would be shown online until then", (world) =>
+      Effect.gen(function* () {
+        world.insert("session", "s", "a", { active: true, lastActiveMillis: start + 2 * hour })
+        const judged = entry("s", start - hour, "offline")
+        const report = yield* world.storage.flush(FlushBatch.make([judged]))
+        assert.deepStrictEqual(report.written, [judged])
+        assert.deepStrictEqual(world.read("session", "s"), { active: false, lastActiveMillis: start + 2 * hour })
+      })
+    )
+
     inWorld("reports missing rows, and leaves rows of another account untouched", (world) =>
       Effect.gen(function* () {
         const before = { active: false, lastActiveMillis: start - hour }

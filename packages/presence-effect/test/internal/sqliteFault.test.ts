@@ -27,8 +27,9 @@ const table: ReadonlyArray<readonly [tag: WriterError["_tag"], written: Written,
       "SQLITE_PROTOCOL"
     ]
   ],
-  ["DatabaseMoved", "nothing", ["MOVED", "SQLITE_READONLY_DBMOVED"]],
-  ["DatabaseFull", "nothing", ["SQLITE_FULL"]],
+  ["DatabaseMoved", "nothing", ["SQLITE_READONLY_DBMOVED"]],
+  ["DatabaseFull", "nothing", ["SQLITE_FULL", "RESERVE"]],
+  ["ConnectionGone", "nothing", ["GONE"]],
   [
     "DatabaseReadonly",
     "nothing",
@@ -101,6 +102,11 @@ describe("sqliteFault", () => {
         const written = phase === "commit" ? "unknown" : "nothing"
         assert.deepInclude(errorOf(code, phase), { _tag: "DatabaseIo", lane: Lane.data, code, written })
       }
+    })
+
+    it("does not know the outcome of a commit into files that were moved", () => {
+      assert.deepInclude(errorOf("MOVED", "queued"), { _tag: "DatabaseMoved", written: "nothing" })
+      assert.deepInclude(errorOf("MOVED", "commit"), { _tag: "DatabaseMoved", written: "unknown" })
     })
 
     it("knows of a lost connection whether the engine had seen the write", () => {

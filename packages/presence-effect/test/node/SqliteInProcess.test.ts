@@ -1,7 +1,9 @@
 import { describe } from "@effect/vitest"
 import * as SqliteInProcess from "../../src/node/SqliteInProcess.ts"
+import * as FinalFaults from "../contract/FinalFaultContract.ts"
 import * as Contract from "../contract/SqliteConnectionContract.ts"
 
 describe("SqliteInProcess", () => {
   Contract.suite((filename, options) => SqliteInProcess.make({ filename, ...options }))
+  FinalFaults.suite((filename, options) => SqliteInProcess.make({ filename, ...options }))
 })

@@ -3,8 +3,11 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as Schedule from "effect/Schedule"
+import * as fs from "node:fs"
 import type { Worker } from "node:worker_threads"
 import * as SqliteThread from "../../src/node/SqliteThread.ts"
+import type { EngineFault } from "../../src/SqliteConnection.ts"
+import * as FinalFaults from "../contract/FinalFaultContract.ts"
 import * as Contract from "../contract/SqliteConnectionContract.ts"
 import { readRows, temporaryDatabase } from "../support/temporaryFile.ts"
 
@@ -16,6 +19,7 @@ const untilUp = Effect.retry({ schedule: Schedule.spaced("5 millis"), times: 2_0
 
 describe("SqliteThread", () => {
   Contract.suite((filename, options) => SqliteThread.make({ filename, ...options }))
+  FinalFaults.suite((filename, options) => SqliteThread.make({ filename, ...options }))
 
   it.scopedLive("fails what is in a thread that dies, as lost, and starts another one", () =>
     Effect.gen(function* () {
@@ -91,6 +95,58 @@ describe("SqliteThread", () => {
       ends[0]?.(1)
       yield* connection.run([insert(2)], "power-loss")
     }).pipe(Effect.provide(quiet))
+  )
+
+  it.scopedLive("gives the connection up when its threads die in a row, and fails every call from then on", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryDatabase("CREATE TABLE T (id INTEGER PRIMARY KEY)")
+      const threads: Array<Worker> = []
+      const connection = yield* SqliteThread.make({
+        filename,
+        restartDelay: "1 millis",
+        restartDelayMax: "1 minute",
+        restartLimit: 3,
+        onSpawn: (thread) => {
+          threads.push(thread)
+          if (threads.length > 1) void thread.terminate()
+        }
+      })
+      yield* Effect.promise(() => threads[0]?.terminate() ?? Promise.resolve(0))
+      const fault = yield* Effect.flip(connection.untilStopped)
+      assert.deepInclude(fault, { code: "GONE", isFinal: true })
+      assert.match(fault.detail, /^the sqlite-writer thread ended 3 times in a row, the last time: .*exit code/)
+      assert.strictEqual(threads.length, 3)
+      for (const door of [connection.run([insert(1)], "power-loss"), connection.copyLog]) {
+        assert.strictEqual((yield* Effect.flip<unknown, EngineFault, never>(door)).code, "GONE")
+      }
+    }).pipe(Effect.provide(quiet))
+  )
+
+  it.scopedLive("opens no other file in the place of the first when a thread is replaced", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryDatabase("CREATE TABLE T (id INTEGER PRIMARY KEY)")
+      const threads: Array<Worker> = []
+      const connection = yield* SqliteThread.make({ filename, onSpawn: (thread) => threads.push(thread) })
+      fs.copyFileSync(filename, `${filename}.copy`)
+      fs.renameSync(`${filename}.copy`, filename)
+      yield* Effect.promise(() => threads[0]?.terminate() ?? Promise.resolve(0))
+      assert.strictEqual((yield* Effect.flip(connection.untilStopped)).code, "MOVED")
+      assert.strictEqual(threads.length, 2)
+    }).pipe(Effect.provide(quiet))
+  )
+
+  it.scopedLive("does not wait for ever for a thread that hangs while it opens the file", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryDatabase("CREATE TABLE T (id INTEGER PRIMARY KEY)")
+      const hang = (thread: Worker) => {
+        // It never hears of the file, as one that is stuck in the disk never answers.
+        thread.postMessage = () => undefined
+      }
+      const opening = SqliteThread.make({ filename, onSpawn: hang, openTimeout: 0, openHangLimit: "200 millis" })
+      const fault = yield* Effect.flip(Effect.scoped(opening))
+      assert.deepInclude(fault, { code: "LOST", phase: "queued" })
+      assert.include(fault.detail, "no answer within 200ms of opening the file")
+    })
   )
 
   it.scopedLive("refuses a parameter that cannot be sent to a thread: nothing written, nothing lost", () =>

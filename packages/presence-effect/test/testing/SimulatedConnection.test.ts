@@ -77,6 +77,41 @@ describe("SimulatedConnection", () => {
     })
   )
 
+  it.effect("loses only the answer of a group that it was told to commit", () =>
+    Effect.gen(function* () {
+      const engine = yield* SimulatedConnection.make()
+      engine.failNext({ code: "LOST", detail: "after", phase: "commit" }, { isCommitted: true })
+      const reply = yield* Effect.flip(engine.connection.run([[statement("a")]], "power-loss"))
+      assert.strictEqual(reply.code, "LOST")
+      assert.lengthOf(engine.committed, 1)
+    })
+  )
+
+  it.effect("lets somebody else do what a group says", () =>
+    Effect.gen(function* () {
+      const seen: Array<unknown> = []
+      const full = new EngineFault({ code: "SQLITE_FULL", detail: "", phase: "statement" })
+      const engine = yield* SimulatedConnection.make({
+        evaluateGroup: (group, durability) => {
+          seen.push([group, durability])
+          return seen.length > 1
+            ? full
+            : [
+                { _tag: "Done", results: [] },
+                { _tag: "Failed", fault: full }
+              ]
+        }
+      })
+      const group = [[statement("a")], [statement("b")]]
+      const answers = yield* engine.connection.run(group, "process-crash")
+      assert.deepStrictEqual(seen, [[group, "process-crash"]])
+      assert.strictEqual(answers[1]?._tag, "Failed")
+      assert.deepStrictEqual(engine.committed[0]?.writes, [group[0]])
+      assert.strictEqual(yield* Effect.flip(engine.connection.run(group, "process-crash")), full)
+      assert.lengthOf(engine.committed, 1)
+    })
+  )
+
   it.effect("stops in the middle of a call and goes on when told, as often as told", () =>
     Effect.gen(function* () {
       const engine = yield* SimulatedConnection.make({ latency: "10 millis" })

@@ -1,0 +1,116 @@
+/**
+ * How long each step of the shutdown may take, so that all of them end before the
+ * process is ended.
+ *
+ * @since 0.1.0
+ */
+import { Effect, type Exit, Layer, Scope } from "effect"
+
+/**
+ * What an operator says about the shutdown, in milliseconds.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ShutdownTerms {
+  readonly shutdownTimeoutMillis: number
+  readonly socketCloseSpreadMillis: number
+  readonly socketDrainTimeoutMillis: number
+  readonly drainTimeoutMillis: number
+}
+
+/**
+ * The longest time of each step in milliseconds, in the order in which they run.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ShutdownBudget {
+  /** Closing the sockets, a few at a time. */
+  readonly sockets: number
+  /** Closing the port, and the requests under way. */
+  readonly requests: number
+  /** Events that are being answered. */
+  readonly events: number
+  /** The last flush. */
+  readonly presence: number
+  /** The last copy of the log. */
+  readonly log: number
+  /** The end of the writer and of its thread. */
+  readonly database: number
+}
+
+const requestsMinMillis = 500
+const logMillis = 1000
+const databaseMillis = 1000
+
+/** Timers of a busy process are late, and the process has to end as well. */
+const marginMillis = 500
+
+/** What a step gets on top, so that its own limit, which says what was left undone, comes first. */
+const slackMillis = 50
+
+const reservedMillis = logMillis + databaseMillis + marginMillis
+
+/**
+ * What the shutdown takes whatever is left of it for requests.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const leastMillis = (terms: Omit<ShutdownTerms, "shutdownTimeoutMillis">): number =>
+  terms.socketCloseSpreadMillis +
+  terms.socketDrainTimeoutMillis +
+  terms.drainTimeoutMillis +
+  requestsMinMillis +
+  reservedMillis
+
+/**
+ * Splits the shutdown timeout. Requests get what the others leave, so all steps
+ * together, cut by `closeWithin`, end before the timeout, whenever `leastMillis`
+ * is not above it.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (terms: ShutdownTerms): ShutdownBudget => ({
+  sockets: terms.socketCloseSpreadMillis,
+  requests: requestsMinMillis + Math.max(0, terms.shutdownTimeoutMillis - leastMillis(terms)),
+  events: terms.socketDrainTimeoutMillis,
+  presence: terms.drainTimeoutMillis,
+  log: logMillis,
+  database: databaseMillis
+})
+
+/**
+ * The same layer, whose end is not waited for longer than `limitMillis`. Inner
+ * limits are shorter as a rule; this one holds whatever the engine or the disk do.
+ *
+ * What is cut goes on in the background until the process ends.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const closeWithin =
+  (step: keyof ShutdownBudget, limitMillis: number) =>
+  <A, E, R>(layer: Layer.Layer<A, E, R>): Layer.Layer<A, E, R> => {
+    const close = (scope: Scope.CloseableScope, exit: Exit.Exit<unknown, unknown>) =>
+      Scope.close(scope, exit).pipe(
+        // Finalizers are uninterruptible, and the timeout would wait for them: they are left alone instead.
+        Effect.uninterruptible,
+        Effect.disconnect,
+        Effect.interruptible,
+        Effect.timeoutTo({
+          duration: limitMillis + slackMillis,
+          onSuccess: () => Effect.void,
+          onTimeout: () =>
+            Effect.logWarning("A step of the shutdown was cut").pipe(
+              Effect.annotateLogs({ code: "SHUTDOWN_STEP_CUT", step, limitMillis })
+            )
+        }),
+        Effect.flatten
+      )
+    return Layer.scopedContext(
+      Effect.flatMap(Effect.acquireRelease(Scope.make(), close), (scope) => Layer.buildWithScope(layer, scope))
+    )
+  }

@@ -1,0 +1,72 @@
+/**
+ * Counters and gauges with labels from closed sets. What a client could make up
+ * is no label: each combination is kept for as long as the process lives.
+ *
+ * @since 0.1.0
+ */
+import { Metric, MetricKey } from "effect"
+
+/**
+ * A value for each label. None for a metric without labels.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Labels<Label extends string> = { readonly [label in Label]: string }
+
+/**
+ * The metric of each combination of labels, made once. The labels are part of its key: a metric that is tagged
+ * afterwards makes and hashes a key for every update.
+ */
+const taggedOf = <Key, M>(
+  bare: Key,
+  labels: ReadonlyArray<string>,
+  terms: { readonly tag: (key: Key, label: string, value: string) => Key; readonly make: (key: Key) => M }
+) => {
+  const known = new Map<string, M>()
+  return (values: { readonly [label: string]: string }): M => {
+    let name = ""
+    for (const label of labels) name += `${values[label]}\n`
+    const found = known.get(name)
+    if (found !== undefined) return found
+    const made = terms.make(labels.reduce((key, label) => terms.tag(key, label, values[label] ?? ""), bare))
+    known.set(name, made)
+    return made
+  }
+}
+
+/**
+ * Adds to a counter, one unless told otherwise.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const counter = <Label extends string = never>(
+  name: string,
+  description: string,
+  labels: ReadonlyArray<Label> = []
+): ((values: Labels<Label>, count?: number) => void) => {
+  const of = taggedOf(MetricKey.counter(name, { description, incremental: true }), labels, {
+    tag: (key, label, value) => MetricKey.tagged(key, label, value),
+    make: (key) => Metric.fromMetricKey(key)
+  })
+  return (values, count = 1) => of(values).unsafeUpdate(count, [])
+}
+
+/**
+ * Sets a gauge.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const gauge = <Label extends string = never>(
+  name: string,
+  description: string,
+  labels: ReadonlyArray<Label> = []
+): ((values: Labels<Label>, value: number) => void) => {
+  const of = taggedOf(MetricKey.gauge(name, { description }), labels, {
+    tag: (key, label, value) => MetricKey.tagged(key, label, value),
+    make: (key) => Metric.fromMetricKey(key)
+  })
+  return (values, value) => of(values).unsafeUpdate(value, [])
+}

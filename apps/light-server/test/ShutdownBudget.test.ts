@@ -1,0 +1,92 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Scope, TestClock } from "effect"
+import * as ServerConfig from "../src/ServerConfig.ts"
+import * as ShutdownBudget from "../src/ShutdownBudget.ts"
+
+class Thing extends Context.Tag("test/Thing")<Thing, string>() {}
+
+/** A layer whose end waits for `gate`, uninterruptibly, and says when it is over. */
+const slow = (gate: Deferred.Deferred<void>, ended: Array<string>) =>
+  Layer.scoped(
+    Thing,
+    Effect.acquireRelease(Effect.succeed("thing"), () =>
+      Effect.zipRight(
+        Deferred.await(gate),
+        Effect.sync(() => void ended.push("inner"))
+      )
+    )
+  )
+
+const sumOf = ({ database, events, log, presence, requests, sockets }: ShutdownBudget.ShutdownBudget) =>
+  sockets + requests + events + presence + log + database
+
+describe("ShutdownBudget", () => {
+  it.effect(
+    "stays below the timeout with every configuration that is accepted, and no further below than it must",
+    () =>
+      Effect.gen(function* () {
+        let accepted = 0
+        for (const timeout of [3000, 5000, 8499, 8500, 9000, 10_000, 60_000]) {
+          for (const spread of [0, 999, 1000, 5000]) {
+            for (const drain of [0, 500, 2000, 20_000]) {
+              const loaded = yield* Effect.either(
+                ServerConfig.load({
+                  HOME: "/nowhere",
+                  HAPPIER_SHUTDOWN_TIMEOUT_MS: String(timeout),
+                  HAPPIER_SOCKET_CLOSE_SPREAD_MS: String(spread),
+                  HAPPIER_SOCKET_DRAIN_TIMEOUT_MS: String(drain)
+                })
+              )
+              if (loaded._tag === "Left") {
+                assert.isAbove(3000 + spread + drain + 3000, timeout, loaded.left.message)
+                continue
+              }
+              accepted += 1
+              const { shutdownBudget } = loaded.right.config
+              // Half a second is for late timers and the end of the process.
+              assert.strictEqual(sumOf(shutdownBudget), timeout - 500)
+              assert.isAtLeast(shutdownBudget.requests, 500)
+            }
+          }
+        }
+        assert.isAbove(accepted, 20)
+      })
+  )
+
+  it.effect("lets a step end by itself, and waits for it", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const ended: Array<string> = []
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(
+        ShutdownBudget.closeWithin("presence", 1000)(slow(gate, ended)),
+        scope
+      )
+      assert.strictEqual(Context.get(context, Thing), "thing")
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("999 millis")
+      assert.isTrue((yield* Fiber.poll(closing))._tag === "None")
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(ended, ["inner"])
+    })
+  )
+
+  it.effect("goes on to the next step when one does not end, even one that cannot be interrupted", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const ended: Array<string> = []
+      const scope = yield* Scope.make()
+      yield* Scope.addFinalizer(
+        scope,
+        Effect.sync(() => void ended.push("next"))
+      )
+      yield* Layer.buildWithScope(ShutdownBudget.closeWithin("presence", 1000)(slow(gate, ended)), scope)
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("1050 millis")
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(ended, ["next"])
+      yield* Deferred.succeed(gate, undefined)
+    })
+  )
+})

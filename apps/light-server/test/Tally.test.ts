@@ -1,0 +1,31 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as Tally from "../src/Tally.ts"
+import { valueOf } from "./support/Gauges.ts"
+
+describe("Tally", () => {
+  it.effect("counts each combination of labels apart, whatever the order they are given in", () =>
+    Effect.gen(function* () {
+      const count = Tally.counter("tally_test_total", "test", ["first", "second"])
+      count({ first: "a", second: "b" })
+      count({ second: "b", first: "a" }, 2)
+      count({ first: "b", second: "a" }, 4)
+      assert.strictEqual(yield* valueOf("tally_test_total", { key: "first", value: "a" }), 3)
+      assert.strictEqual(yield* valueOf("tally_test_total", { key: "second", value: "a" }), 4)
+      assert.strictEqual(yield* valueOf("tally_test_total"), 7)
+    })
+  )
+
+  it.effect("sets the last value of a gauge, with labels and without", () =>
+    Effect.gen(function* () {
+      const set = Tally.gauge("tally_test_depth", "test")
+      set({}, 5)
+      set({}, 3)
+      const setLimit = Tally.gauge("tally_test_limit", "test", ["limit"])
+      setLimit({ limit: "a" }, 1)
+      setLimit({ limit: "b" }, 2)
+      assert.strictEqual(yield* valueOf("tally_test_depth"), 3)
+      assert.strictEqual(yield* valueOf("tally_test_limit", { key: "limit", value: "b" }), 2)
+    })
+  )
+})

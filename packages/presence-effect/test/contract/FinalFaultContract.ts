@@ -1,0 +1,194 @@
+import { assert, it } from "@effect/vitest"
+import Database from "better-sqlite3"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
+import * as fs from "node:fs"
+import type { SqliteOptions } from "../../src/node/SqliteOptions.ts"
+import type { EngineFault, SqliteConnection, WriteAnswer } from "../../src/SqliteConnection.ts"
+import { readRows, temporaryDatabase } from "../support/temporaryFile.ts"
+
+type Connection = SqliteConnection["Type"]
+
+const schema = `CREATE TABLE Left (id INTEGER PRIMARY KEY); CREATE TABLE Right (id INTEGER PRIMARY KEY);
+  CREATE TABLE Late (id INTEGER REFERENCES Left(id) DEFERRABLE INITIALLY DEFERRED)`
+
+const insert = (id: number, table = "Left") => [
+  { sql: `INSERT INTO ${table} VALUES (?)`, params: [id], changes: 1 as const }
+]
+
+const faultIn = (answers: ReadonlyArray<WriteAnswer>): Effect.Effect<never, EngineFault | "done"> => {
+  const [answer] = answers
+  return Effect.fail(answer?._tag === "Failed" ? answer.fault : "done")
+}
+
+/** What a write fails with, as a whole or as one of its group; `"done"` when it is committed. */
+const faultOf = (connection: Connection, write = insert(9)) =>
+  Effect.flip(Effect.flatMap(connection.run([write], "power-loss"), faultIn))
+
+const codeOf = (connection: Connection, write = insert(9)) =>
+  Effect.map(faultOf(connection, write), (fault) => (fault === "done" ? fault : fault.code))
+
+/** Every door is shut, each in the words of the fault that shut it, and nothing more reaches the disk. */
+const assertStopped = (connection: Connection, filename: string, code: string) =>
+  Effect.gen(function* () {
+    const bytes = () => [filename, `${filename}-wal`].map((path) => (fs.existsSync(path) ? fs.readFileSync(path) : ""))
+    const before = bytes()
+    const doors = [
+      connection.run([insert(1, "Right")], "power-loss"),
+      connection.run([insert(2, "Right"), insert(3, "Right")], "process-crash"),
+      connection.checkpoint("passive"),
+      connection.copyLog,
+      connection.untilStopped
+    ]
+    for (const door of doors) {
+      const fault = yield* Effect.flip<unknown, EngineFault, never>(door)
+      assert.deepInclude(fault, { code, isFinal: true, phase: "queued" })
+    }
+    assert.deepStrictEqual(bytes(), before)
+  })
+
+const replaceOrRemove = [
+  ["the database is deleted", "", (path: string) => fs.unlinkSync(path)],
+  ["the database is replaced", "", (path: string) => replaceWithCopy(path)],
+  ["the log is deleted", "-wal", (path: string) => fs.unlinkSync(path)],
+  ["the log is replaced", "-wal", (path: string) => replaceWithCopy(path)]
+] as const
+
+const replaceWithCopy = (path: string) => {
+  fs.copyFileSync(path, `${path}.copy`)
+  fs.renameSync(`${path}.copy`, path)
+}
+
+/** What every adapter of `SqliteConnection` on a real file does when the file cannot be trusted any more. */
+export const suite = (
+  make: (filename: string, options?: Partial<SqliteOptions>) => Effect.Effect<Connection, EngineFault, Scope.Scope>
+): void => {
+  it.scopedLive.each(replaceOrRemove)("confirms no commit after %s, and stops", ([, suffix, harm]) =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryDatabase(schema)
+      const connection = yield* make(filename)
+      assert.strictEqual(yield* codeOf(connection, insert(1)), "done")
+      const isStopped = yield* Effect.fork(Effect.flip(connection.untilStopped))
+      harm(`${filename}${suffix}`)
+      const fault = yield* faultOf(connection, insert(2))
+      assert.deepInclude(fault, { code: "MOVED", phase: "commit", isFinal: true })
+      assert.include(fault === "done" ? "" : fault.detail, `${filename}${suffix} was`)
+      assert.strictEqual((yield* Fiber.join(isStopped)).code, "MOVED")
+      yield* assertStopped(connection, filename, "MOVED")
+    })
+  )
+
+  it.scopedLive("writes no more of a group whose writes are tried alone once it has found out", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryDatabase(schema)
+      const connection = yield* make(filename)
+      yield* connection.run([insert(1)], "power-loss")
+      fs.renameSync(filename, `${filename}.moved`)
+      // The first fails the commit of all, so that each gets one of its own.
+      const answers = yield* connection.run([insert(99, "Late"), insert(2), insert(3)], "power-loss")
+      const faults = answers.map((answer) =>
+        answer._tag === "Failed" ? [answer.fault.code, answer.fault.phase] : "done"
+      )
+      assert.deepStrictEqual(faults, [
+        ["SQLITE_CONSTRAINT_FOREIGNKEY", "commit"],
+        ["MOVED", "commit"],
+        ["MOVED", "queued"]
+      ])
+      yield* assertStopped(connection, filename, "MOVED")
+    })
+  )
+
+  it.scopedLive("does not copy a log into a database that was replaced", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryDatabase(schema)
+      const connection = yield* make(filename)
+      yield* connection.run([insert(1)], "power-loss")
+      replaceWithCopy(filename)
+      const before = fs.readFileSync(filename)
+      assert.strictEqual((yield* Effect.flip(connection.checkpoint("truncate"))).code, "MOVED")
+      assert.deepStrictEqual(fs.readFileSync(filename), before)
+    })
+  )
+
+  it.scopedLive("does not take its own checkpoints for a replacement", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryDatabase(schema)
+      const connection = yield* make(filename)
+      for (let id = 1; id <= 5; id++) {
+        assert.strictEqual(yield* codeOf(connection, insert(id)), "done")
+        yield* connection.copyLog
+        assert.isFalse((yield* connection.checkpoint(id % 2 === 0 ? "passive" : "truncate")).isBusy)
+      }
+      // A statement that cannot be prepared makes it open the file again.
+      yield* connection.run([[{ sql: "INSERT INTO Missing VALUES (1)", params: [], changes: "any" }]], "power-loss")
+      assert.strictEqual(yield* codeOf(connection, insert(6)), "done")
+      assert.strictEqual(readRows(filename, "SELECT * FROM Left").length, 6)
+    })
+  )
+
+  it.scopedLive("writes nothing more into a file that turned out damaged", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryDatabase(schema)
+      const root = Number(readRows(filename, "SELECT rootpage FROM sqlite_master WHERE name = 'Left'")[0]?.["rootpage"])
+      const file = fs.openSync(filename, "r+")
+      fs.writeSync(file, Buffer.alloc(4_096, 0xa5), 0, 4_096, (root - 1) * 4_096)
+      fs.closeSync(file)
+      const connection = yield* make(filename)
+      assert.strictEqual(yield* codeOf(connection, insert(1, "Right")), "done")
+      // In a group each write would get its own answer, and so its own attempt.
+      const fault = yield* Effect.flip(connection.run([insert(1), insert(2)], "power-loss"))
+      assert.deepInclude(fault, { code: "SQLITE_CORRUPT", isFinal: true })
+      yield* assertStopped(connection, filename, "SQLITE_CORRUPT")
+    })
+  )
+
+  it.scopedLive("opens the file again after an input/output error, and stops when the next meets one too", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryDatabase(schema)
+      const connection = yield* make(filename)
+      const foreign = new Database(filename)
+      yield* Effect.addFinalizer(() => Effect.sync(() => foreign.close()))
+      let id = 0
+      /** A log that ends too early: what is in it cannot be read, until it is put back in place. */
+      const cutLog = () => {
+        // By somebody else, so that the connection must read it.
+        foreign.prepare("INSERT INTO Left VALUES (?)").run(++id)
+        const bytes = fs.readFileSync(`${filename}-wal`)
+        fs.truncateSync(`${filename}-wal`, 0)
+        return () => fs.writeFileSync(`${filename}-wal`, bytes, { flag: "r+" })
+      }
+      // Of the connection, so that it tells one from the next.
+      const mark = [{ sql: "CREATE TEMP TABLE Mark (id)", params: [], changes: "any" as const }]
+      const use = [{ sql: "INSERT INTO Mark VALUES (1)", params: [], changes: "any" as const }]
+      for (let round = 0; round < 2; round++) {
+        assert.strictEqual(yield* codeOf(connection, mark), "done")
+        assert.strictEqual(yield* codeOf(connection, use), "done")
+        const putBack = cutLog()
+        const fault = yield* faultOf(connection, insert(100))
+        assert.deepInclude(fault, { code: "SQLITE_IOERR_SHORT_READ" })
+        assert.notProperty(fault, "isFinal")
+        putBack()
+        assert.strictEqual(yield* codeOf(connection, insert(++id)), "done")
+        assert.strictEqual(yield* codeOf(connection, use), "SQLITE_ERROR", "on a new connection")
+      }
+      cutLog()
+      yield* faultOf(connection, insert(100))
+      assert.deepInclude(yield* faultOf(connection, insert(100)), { code: "SQLITE_IOERR_SHORT_READ", isFinal: true })
+      yield* assertStopped(connection, filename, "SQLITE_IOERR_SHORT_READ")
+    })
+  )
+
+  it.scopedLive("writes nothing while less than the reserve is free, but copies and empties the log", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryDatabase(schema)
+      const connection = yield* make(filename, { freeReserveBytes: Number.MAX_SAFE_INTEGER })
+      const fault = yield* Effect.flip(connection.run([insert(1), insert(2)], "power-loss"))
+      assert.deepInclude(fault, { code: "RESERVE", phase: "begin" })
+      assert.match(fault.detail, /^\d+ bytes are free, 9007199254740991 are kept in reserve$/)
+      assert.isFalse((yield* connection.checkpoint("truncate")).isBusy)
+      yield* connection.copyLog
+      assert.deepStrictEqual(readRows(filename, "SELECT * FROM Left"), [])
+    })
+  )
+}
