@@ -1,0 +1,140 @@
+/** The arguments of the program, read into a value. Nothing is run here. */
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander"
+import * as path from "node:path"
+import type { Scenario } from "./Scenario.ts"
+import { catalogue, type StrategyName, strategyNames } from "./strategies/Catalogue.ts"
+import * as VirtualRun from "./VirtualRun.ts"
+
+export interface LabOptions {
+  /** One per run, in the order of the reports. */
+  readonly scenarios: readonly [Scenario, ...ReadonlyArray<Scenario>]
+  readonly isVirtual: boolean
+  readonly isJson: boolean
+  /** Where the HTML report goes. */
+  readonly html: string | undefined
+}
+
+export type Request =
+  | { readonly _tag: "Run"; readonly options: LabOptions }
+  /** A text that was asked for. */
+  | { readonly _tag: "Help"; readonly text: string }
+  /** Arguments that mean nothing. */
+  | { readonly _tag: "Misuse"; readonly text: string }
+
+/** What commander makes of the arguments. */
+interface Parsed {
+  readonly sessions: ReadonlyArray<number>
+  readonly seconds?: number
+  readonly seed: number
+  readonly strategies?: ReadonlyArray<StrategyName>
+  readonly disk: Scenario["disk"]
+  readonly foreignLock?: boolean
+  readonly roundTrip: number
+  readonly flushInterval: number
+  readonly rows: Scenario["rows"]
+  readonly virtual?: boolean
+  readonly json?: boolean
+  readonly html?: string
+}
+
+const numberIn =
+  (min: number, max: number, isWhole: boolean) =>
+  (text: string): number => {
+    const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN
+    if (value >= min && value <= max && (!isWhole || Number.isInteger(value))) return value
+    throw new InvalidArgumentError(`It must be a ${isWhole ? "whole " : ""}number from ${min} to ${max}.`)
+  }
+
+const listOf =
+  <A>(one: (text: string) => A) =>
+  (text: string): ReadonlyArray<A> => [...new Set(text.split(",").map((part) => one(part.trim())))]
+
+const strategyNamed = (text: string): StrategyName => {
+  const found = strategyNames.find((name) => name === text)
+  if (found !== undefined) return found
+  throw new InvalidArgumentError(`There is no strategy ${text}; there are ${strategyNames.join(", ")}.`)
+}
+
+const widest = Math.max(...strategyNames.map(({ length }) => length))
+
+const strategyTexts = strategyNames.map((name) => `  ${name.padEnd(widest)}  ${catalogue[name].meaning}`).join("\n")
+
+const build = (): Command =>
+  new Command("npm run lab --")
+    .description("Replays the starved writer and its remedies side by side, and measures them.")
+    .option("--sessions <list>", "sessions that beat, one run each", listOf(numberIn(1, 20_000, true)), [9])
+    .option(
+      "--seconds <n>",
+      "time in which arrivals are measured (default: 15, virtual 600)",
+      numberIn(1, 86_400, true)
+    )
+    .option("--seed <n>", "what the workload is made from", numberIn(0, 4_294_967_295, true), 1)
+    .option("--strategies <list>", "only these, by name", listOf(strategyNamed))
+    .addOption(
+      new Option("--disk <kind>", "slow: each wait for the disk is 20 ms longer")
+        .choices(["real", "slow"])
+        .default("real")
+    )
+    .option("--foreign-lock", "another process takes the write lock now and then")
+    .option("--round-trip <ms>", "what a statement costs the engine behind round trips", numberIn(0, 1_000, false), 5)
+    .option("--flush-interval <ms>", "time between two ticks", numberIn(10, 60_000, true), 150)
+    .addOption(
+      new Option("--rows <order>", "how the per-row loop sends the rows of a tick")
+        .choices(["together", "in-turn"])
+        .default("together")
+    )
+    .option("--virtual", "in virtual time, many times faster and the same for the same seed")
+    .option("--json", "print the figures as JSON and nothing else")
+    .option("--html <file>", "write the report with plots into this file")
+    .addHelpText("after", `\nStrategies:\n${strategyTexts}\n`)
+
+const requestOf = (parsed: Parsed): Request => {
+  const isVirtual = parsed.virtual === true
+  const asked = parsed.strategies ?? strategyNames
+  const strategies = isVirtual ? asked.filter(VirtualRun.isPossible) : asked
+  if (isVirtual && parsed.strategies !== undefined && strategies.length < asked.length) {
+    const impossible = asked.filter((name) => !strategies.includes(name))
+    const text = `error: a real Prisma client has no virtual time: leave out ${impossible.join(", ")}, or --virtual\n`
+    return { _tag: "Misuse", text }
+  }
+  const scenarios = parsed.sessions.flatMap((sessionCount) =>
+    strategyNames
+      .filter((name) => strategies.includes(name))
+      .map((strategy): Scenario => ({
+        strategy,
+        sessionCount,
+        seconds: parsed.seconds ?? (isVirtual ? 600 : 15),
+        seed: parsed.seed,
+        disk: parsed.disk,
+        hasForeignLock: parsed.foreignLock === true,
+        roundTripMillis: parsed.roundTrip,
+        flushIntervalMillis: parsed.flushInterval,
+        rows: parsed.rows
+      }))
+  )
+  const [first, ...others] = scenarios
+  if (first === undefined) return { _tag: "Misuse", text: "error: nothing to run\n" }
+  const html = parsed.html === undefined ? undefined : path.resolve(parsed.html)
+  return {
+    _tag: "Run",
+    options: { scenarios: [first, ...others], isVirtual, isJson: parsed.json === true, html }
+  }
+}
+
+/** Reads the arguments after the name of the program. */
+export const parse = (args: ReadonlyArray<string>): Request => {
+  let text = ""
+  const write = (part: string) => void (text += part)
+  const program = build()
+    .exitOverride()
+    .allowExcessArguments(false)
+    .configureOutput({ writeOut: write, writeErr: write })
+    .showHelpAfterError("(--help lists what there is)")
+  try {
+    program.parse([...args], { from: "user" })
+  } catch (cause) {
+    if (!(cause instanceof CommanderError)) throw cause
+    return cause.exitCode === 0 ? { _tag: "Help", text } : { _tag: "Misuse", text }
+  }
+  return requestOf(program.opts<Parsed>())
+}

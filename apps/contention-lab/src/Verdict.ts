@@ -1,0 +1,76 @@
+/** What the figures of a run mean, in words. */
+import type { Figures } from "./Figures.ts"
+import * as Scenario from "./Scenario.ts"
+import { entryOf } from "./strategies/Catalogue.ts"
+
+/** `collapsed`: somebody was not registered in time, or the last flush wrote nothing. `strained`: it came near. */
+export type Verdict = "steady" | "strained" | "collapsed"
+
+const strainedMillis = 1_000
+
+export const of = ({ flush, registration }: Pick<Figures, "flush" | "registration">): Verdict => {
+  if (registration.missedCount > 0 || flush.last?.writtenCount === 0) return "collapsed"
+  if (registration.p99Millis > strainedMillis || flush.emptyCount > 0) return "strained"
+  return "steady"
+}
+
+export const millisText = (millis: number): string => {
+  if (millis >= 10_000) return `${(millis / 1_000).toFixed(0)} s`
+  if (millis >= 1_000) return `${(millis / 1_000).toFixed(1)} s`
+  return millis >= 9.95 ? `${millis.toFixed(0)} ms` : `${millis.toFixed(1)} ms`
+}
+
+export const shareText = (share: number): string =>
+  share > 0 && share < 0.01 ? "< 1 %" : `${(share * 100).toFixed(0)} %`
+
+/** The words of the incident's log. */
+export const flushedText = ({ last }: Figures["flush"]): string =>
+  last === undefined ? "none ended" : `${last.writtenCount}/${last.rowCount}`
+
+const collapse = ({ flush, registration }: Figures): string => {
+  const missed = `${registration.missedCount} of ${registration.count} machines were not registered within 10 s`
+  const empty = flush.emptyCount === 0 ? "" : `; ${flush.emptyCount} of ${flush.count} flushes wrote none of their rows`
+  return `${missed}${empty}; the last one "Flushed ${flushedText(flush)}"`
+}
+
+const course = (figures: Figures): string => {
+  const { flush, registration } = figures
+  const verdict = of(figures)
+  if (verdict === "collapsed") return `collapsed: ${collapse(figures)}`
+  const slowest = millisText(registration.maxMillis)
+  const waited = `all ${registration.count} machines were registered, the slowest after ${slowest}`
+  const flushed = `a flush of ${flush.last?.rowCount ?? 0} rows took ${millisText(flush.p50Millis)}`
+  return `${verdict === "steady" ? "did not collapse" : "was strained"}: ${waited}; ${flushed}`
+}
+
+/** One sentence per run, whatever came out. */
+export const sentence = (figures: Figures): string =>
+  `${figures.strategy}, ${figures.sessionCount} sessions (${entryOf(figures.strategy).place}) ${course(figures)}.`
+
+/** What a reader must know before believing the table. */
+export const caveats = (
+  figures: ReadonlyArray<Figures>,
+  { disk, hasForeignLock, roundTripMillis }: Scenario.Scenario
+): ReadonlyArray<string> => {
+  const crossings = figures.flatMap(({ crossingMeanMillis }) =>
+    crossingMeanMillis === undefined ? [] : [crossingMeanMillis]
+  )
+  const slowest = Math.max(0, ...crossings)
+  const lost = figures.filter(({ evidence }) => evidence.acknowledgedMissingCount > 0)
+  return [
+    ...(roundTripMillis > 0 && slowest > 1.5 * roundTripMillis
+      ? [
+          `This machine was busy: a crossing of ${roundTripMillis} ms took ${millisText(slowest)} on average. ` +
+            "Everything behind round trips looks worse than it is."
+        ]
+      : []),
+    ...(disk === "slow"
+      ? [
+          `The disk is modelled: ${Scenario.slowSyncMillis} ms are added to each commit that waits for it, in the ` +
+            "engine while it holds the lock; for presence-effect while it holds the permit."
+        ]
+      : []),
+    ...(hasForeignLock ? ["Another process took the write lock now and then, for up to 1.5 s."] : []),
+    ...lost.map(({ evidence, strategy }) => `${strategy} LOST ${evidence.acknowledgedMissingCount} registrations.`)
+  ]
+}

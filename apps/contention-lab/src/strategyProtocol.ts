@@ -1,0 +1,12 @@
+/** What a strategy in its own process and the lab tell each other. */
+import type { Figures } from "./Figures.ts"
+import type { Scenario } from "./Scenario.ts"
+
+export type ToStrategy =
+  | { readonly _tag: "Prepare"; readonly scenario: Scenario; readonly filename: string }
+  | { readonly _tag: "Go" }
+
+export type FromStrategy =
+  | { readonly _tag: "Ready" }
+  | { readonly _tag: "Done"; readonly figures: Figures }
+  | { readonly _tag: "Failed"; readonly detail: string }
