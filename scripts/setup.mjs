@@ -127,4 +127,6 @@ export const build = async () => {
   say(`building ${shipped.join(" and ")} (tsc -b, only what changed)`)
   const built = await compile(["-b", ...shipped])
   if (built.exitCode !== 0) stop("tsc -b", built)
+  const { bundle } = await import("./bundle.mjs")
+  await bundle(root)
 }

@@ -12,7 +12,7 @@ import { build, install, root, say } from "./setup.mjs"
 await install()
 await build()
 
-const main = path.join(root, "apps/light-server/dist/main.js")
+const main = path.join(root, "apps/light-server/dist/bundle/main.js")
 const args = process.argv.slice(2)
 say(`starting ${path.relative(root, main)} ${args.join(" ")}`.trimEnd())
 process.argv.splice(1, process.argv.length, main, ...args)

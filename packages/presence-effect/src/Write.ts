@@ -126,6 +126,15 @@ export const statement = (
     Either.right(results[0] ?? { rows: [], changes: 0 })
   )
 
+/** Compiling a decoder costs as much as a small write, and the schema of a statement is a constant. */
+const decoders = new WeakMap<object, (rows: unknown) => Either.Either<unknown, ParseError>>()
+
+const decoderOf = <A, I>(schema: Schema.Schema<A, I>) => {
+  const known = decoders.get(schema) ?? Schema.decodeUnknownEither(Schema.Array(schema))
+  decoders.set(schema, known)
+  return known as (rows: unknown) => Either.Either<ReadonlyArray<A>, ParseError>
+}
+
 /**
  * Reads the rows of a write with a schema. A row that does not fit fails the
  * write as `WriteUndecodable`, after its commit.
@@ -137,7 +146,7 @@ export const decodeRows: {
   <A, I>(schema: Schema.Schema<A, I>): (self: Write<StatementResult>) => Write<ReadonlyArray<A>>
   <A, I>(self: Write<StatementResult>, schema: Schema.Schema<A, I>): Write<ReadonlyArray<A>>
 } = dual(2, <A, I>(self: Write<StatementResult>, schema: Schema.Schema<A, I>): Write<ReadonlyArray<A>> => {
-  const decode = Schema.decodeUnknownEither(Schema.Array(schema))
+  const decode = decoderOf(schema)
   return make(self.statements, self.durability, (results) =>
     Either.flatMap(self.decode(results), ({ rows }) => Either.mapLeft(decode(rows), identity))
   )

@@ -1,0 +1,23 @@
+/** What a benchmark found for one target, and how it says so. */
+
+export interface Result {
+  /** The target, and the size it was measured at: `T1@1000`. */
+  readonly id: string
+  readonly ours: number
+  readonly theirs: number
+  readonly unit: string
+  /** Ours by theirs or the other way round: the greater, the better or the worse, as `target` says. */
+  readonly ratio: number
+  readonly target: string
+  readonly met: boolean
+  /** What else is worth knowing: spreads, counts, the part of the target that is no ratio. */
+  readonly note?: string
+}
+
+export type Report = (result: Result) => void
+
+/** Answers one question. Reports each result as soon as it is known. */
+export type Question = (report: Report) => Promise<void>
+
+/** What a process that answers a question sends to the one that asked. */
+export type Message = { readonly _tag: "Result"; readonly result: Result } | { readonly _tag: "Done" }

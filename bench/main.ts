@@ -1,0 +1,108 @@
+/**
+ * `npm run bench`: one process per question, one after the other.
+ *
+ * Each process leads a group of its own and works below one directory. So
+ * whatever ends the run, Ctrl-C included, takes everything with it: the group is
+ * killed and the directory removed.
+ */
+import { type ChildProcess, spawn } from "node:child_process"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { performance } from "node:perf_hooks"
+import { type Command, parse, usage } from "./Command.ts"
+import * as Machine from "./Machine.ts"
+import type { Message, Result } from "./Result.ts"
+import * as Table from "./Table.ts"
+import type { Target } from "./Target.ts"
+
+const root = path.resolve(import.meta.dirname, "..")
+const say = (text: string) => void process.stdout.write(`${text}\n`)
+
+const workplace = fs.mkdtempSync(path.join(os.tmpdir(), "presence-bench-"))
+let running: ChildProcess | undefined
+
+const killGroup = () => {
+  if (running?.pid === undefined) return
+  try {
+    process.kill(-running.pid, "SIGKILL")
+  } catch {
+    // Nobody is left in the group.
+  }
+}
+
+process.on("exit", () => {
+  killGroup()
+  fs.rmSync(workplace, { recursive: true, force: true, maxRetries: 5 })
+})
+for (const [signal, code] of Object.entries({ SIGINT: 130, SIGTERM: 143, SIGHUP: 129 })) {
+  process.on(signal, () => process.exit(code))
+}
+
+/** Resolves with what the process found, and with what went wrong in it. */
+const ask = (target: Target, onResult: (result: Result) => void): Promise<string | undefined> =>
+  new Promise((resolve) => {
+    const directory = fs.mkdtempSync(path.join(workplace, `${target.id}-`))
+    const entry = path.join(import.meta.dirname, "answer.ts")
+    const child = spawn(process.execPath, ["--expose-gc", "--import", "tsx", entry, path.join(root, target.file)], {
+      cwd: root,
+      detached: true,
+      stdio: ["ignore", "inherit", "inherit", "ipc"],
+      env: { ...process.env, TMPDIR: directory }
+    })
+    running = child
+    let isDone = false
+    child.on("message", (message: Message) => {
+      if (message._tag === "Result") return onResult(message.result)
+      isDone = true
+      // Servers and sockets that a question left open must not keep the next one waiting.
+      killGroup()
+    })
+    child.once("error", (cause) => resolve(String(cause)))
+    child.once("exit", (code, signal) => {
+      killGroup()
+      running = undefined
+      fs.rmSync(directory, { recursive: true, force: true, maxRetries: 5 })
+      resolve(isDone ? undefined : `ended with ${signal ?? `code ${code}`} before its answer`)
+    })
+  })
+
+const run = async ({ isCheck, jsonFile, targets }: Command): Promise<number> => {
+  const machine = Machine.describe()
+  say(Machine.toText(machine))
+  say("")
+  say(Table.head)
+  const results: Array<Result> = []
+  const failures: Array<string> = []
+  for (const target of targets) {
+    const began = performance.now()
+    const failure = await ask(target, (result) => {
+      results.push(result)
+      say(Table.row(result))
+    })
+    const seconds = ((performance.now() - began) / 1000).toFixed(0)
+    if (failure !== undefined) {
+      failures.push(target.id)
+      say(`${target.id}: ${failure} (${seconds} s)`)
+    }
+  }
+  if (jsonFile !== undefined) fs.writeFileSync(jsonFile, `${JSON.stringify({ machine, results }, undefined, 2)}\n`)
+  const missed = results.filter(({ met }) => !met).map(({ id }) => id)
+  say("")
+  say(missed.length === 0 ? `all ${results.length} results meet their target` : `missed: ${missed.join(", ")}`)
+  if (failures.length > 0) say(`without an answer: ${failures.join(", ")}`)
+  return failures.length > 0 || (isCheck && missed.length > 0) ? 1 : 0
+}
+
+const request = parse(process.argv.slice(2))
+switch (request._tag) {
+  case "Help":
+    process.stdout.write(usage)
+    break
+  case "Misuse":
+    process.stderr.write(`${request.problem}\n\n${usage}`)
+    process.exitCode = 2
+    break
+  case "Run":
+    process.exitCode = await run(request.command)
+}

@@ -1,0 +1,112 @@
+/**
+ * T12: the worst write in a minute of steady work, with checkpoints running.
+ *
+ * 500 small writes a second arrive at random times, whether or not the ones
+ * before are done, and a thousand rows are flushed every 200 ms. On one side the
+ * keeper of this library keeps the log short, on the other SQLite's default does,
+ * which copies the log inside a commit. No write waits for the disk of its own
+ * accord and none shares a commit, so that what is left is what checkpoints do.
+ * Both sides work in turn, for a minute each.
+ */
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import * as hdr from "hdr-histogram-js"
+import * as Lane from "presence-effect/Lane"
+import * as Write from "presence-effect/Write"
+import * as WriterPolicy from "presence-effect/WriterPolicy"
+import type { Question } from "../../../bench/Result.ts"
+import * as Rounds from "../../../bench/Rounds.ts"
+import { arrivals } from "../../../bench/arrivals.ts"
+import * as AutocheckpointThread from "./support/AutocheckpointThread.ts"
+import * as ControlWrite from "./support/ControlWrite.ts"
+import * as SampleFile from "./support/SampleFile.ts"
+import * as Stack from "./support/Stack.ts"
+
+const sessionCount = 20_000
+const tickRows = 1_000
+const tickMillis = 200
+const writesPerSecond = 500
+const turnMillis = 6_000
+const turnCount = 10
+const megabyte = 1024 * 1024
+
+const ungrouped = WriterPolicy.withLane(ControlWrite.patient, Lane.control, { groupLimit: 1 })
+
+interface Side {
+  readonly filename: string
+  readonly stack: Stack.Stack
+  readonly latency: hdr.Histogram
+  logBytesMax: number
+}
+
+const sideOf = async (filename: string, options: Partial<Stack.Options>): Promise<Side> => ({
+  filename,
+  stack: await Stack.open({ filename, place: "thread", policy: ungrouped, ...options }),
+  latency: hdr.build({ numberOfSignificantValueDigits: 3 }),
+  logBytesMax: 0
+})
+
+let writeCount = 0
+
+const smallWrite = () =>
+  Write.statement(`UPDATE "Session" SET "metadata" = ? WHERE "id" = ?`, [
+    `metadata ${++writeCount}`.padEnd(600, "m"),
+    SampleFile.sessionId((writeCount * 104_729) % sessionCount)
+  ])
+
+let seenAtMillis = SampleFile.createdAtMillis
+
+/** One turn of one side. Counted when `isCounted`. */
+const work = async (side: Side, isCounted: boolean): Promise<number> => {
+  const { stack } = side
+  const turn = { isOver: false }
+  const ticks = (async () => {
+    while (!turn.isOver) {
+      const began = performance.now()
+      await Effect.runPromise(stack.storage.flush(SampleFile.batch(tickRows, sessionCount, (seenAtMillis += 1_000))))
+      side.logBytesMax = Math.max(side.logBytesMax, fs.statSync(`${side.filename}-wal`).size)
+      await Effect.runPromise(Effect.sleep(Math.max(0, tickMillis - (performance.now() - began))))
+    }
+  })()
+  await arrivals({ perSecond: writesPerSecond, forMillis: turnMillis, seed: writeCount + 1 }, async (dueAt) => {
+    await Effect.runPromise(stack.writer.write(Lane.control, Write.withDurability(smallWrite(), "process-crash")))
+    if (isCounted) side.latency.recordValue(Math.max(1, Math.round((performance.now() - dueAt) * 1_000)))
+  })
+  turn.isOver = true
+  await ticks
+  return 0
+}
+
+const millis = (micros: number): number => micros / 1_000
+
+const p50Of = ({ latency }: Side): number => millis(latency.getValueAtPercentile(50))
+
+export const question: Question = async (report) => {
+  const filename = SampleFile.make({ sessionCount })
+  const otherFilename = SampleFile.make({ sessionCount })
+  const kept = await sideOf(filename, { isKept: true })
+  const automatic = await sideOf(otherFilename, { connection: AutocheckpointThread.layer(otherFilename) })
+  for (let turn = 0; turn <= turnCount; turn++) {
+    await work(kept, turn > 0)
+    await work(automatic, turn > 0)
+  }
+  const logMegabytes = kept.logBytesMax / megabyte
+  for (const [id, percentile] of Object.entries({ "p99.9": 99.9, max: 100 })) {
+    const ours = millis(kept.latency.getValueAtPercentile(percentile))
+    const theirs = millis(automatic.latency.getValueAtPercentile(percentile))
+    report({
+      id: `T12@${id}`,
+      ours,
+      theirs,
+      unit: "ms",
+      ratio: theirs / ours,
+      target: "ratio >= 2, WAL <= 64 MB",
+      met: theirs / ours >= 2 && logMegabytes <= 64,
+      note:
+        `WAL ${Rounds.digits(logMegabytes)} MB; p50 ${Rounds.digits(p50Of(kept))} against ` +
+        `${Rounds.digits(p50Of(automatic))} ms of ${kept.latency.totalCount} writes`
+    })
+  }
+  await kept.stack.close()
+  await automatic.stack.close()
+}
