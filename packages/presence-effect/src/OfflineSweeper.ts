@@ -11,7 +11,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { Transition } from "./PresenceRegistry.ts"
 import { PresenceRegistry } from "./PresenceRegistry.ts"
-import type { StaleCursor, StalePage } from "./PresenceStorage.ts"
+import type { BelievableTimes, StaleCursor, StalePage } from "./PresenceStorage.ts"
 import { PresenceStorage } from "./PresenceStorage.ts"
 
 /**
@@ -21,6 +21,8 @@ import { PresenceStorage } from "./PresenceStorage.ts"
 export interface SweeperOptions {
   /** Silence after which a row is offline. */
   readonly offlineTimeout: Duration.DurationInput
+  /** A time that lies further ahead than this is from before the clock was set back. */
+  readonly acceptanceWindow: Duration.DurationInput
   /** Time between two sweeps of the database. */
   readonly sweepInterval: Duration.DurationInput
   /** Time to come back after the last connection closed. Memory is looked at thrice as often, at least each second. */
@@ -46,7 +48,8 @@ const pauseMillis = 1_000
  *
  * - Memory: rows whose grace is over or which have been silent become offline with the next flush.
  * - Database: every `sweepInterval`, rows stored as active that nobody tracks, in pages, one write each, in the lane
- *   `presence`. A row that memory holds online, or has a change of, is left alone.
+ *   `presence`. A row that memory holds online, or has a change of, is left alone. A time that lies further ahead than
+ *   the acceptance window does not keep a row online until it comes.
  * - Quiet: for `startGrace` after the start and after each pause (a stopped process, a suspended machine, a clock set
  *   forward) nobody is judged, since nobody could show a sign of life.
  * - Fails never: what could not be swept is found again by the next sweep.
@@ -61,6 +64,7 @@ export const make = (
     const registry = yield* PresenceRegistry
     const storage = yield* PresenceStorage
     const timeoutMillis = Duration.toMillis(options.offlineTimeout)
+    const windowMillis = Duration.toMillis(options.acceptanceWindow)
     const quietMillis = Duration.toMillis(options.startGrace)
     const stepMillis = Math.max(1, Math.min(1_000, Duration.toMillis(options.disconnectGrace) / 3))
     const startedAt = yield* Clock.currentTimeMillis
@@ -86,30 +90,32 @@ export const make = (
       plannedAt = nowMillis + stepMillis
     })
 
-    const sweepPage = (page: StalePage, cutoffMillis: number) =>
+    const sweepPage = (page: StalePage, believable: BelievableTimes, nowMillis: number) =>
       Effect.uninterruptibleMask((restore) => {
         const keys = page.rows.map(({ key }) => key).filter((key) => !registry.isHeld(key))
         if (keys.length === 0) return Effect.void
         // What was committed is told, also when the scope closes now.
-        return Effect.flatMap(restore(storage.markOffline(keys, cutoffMillis)), (changed) => {
+        return Effect.flatMap(restore(storage.markOffline(keys, believable)), (changed) => {
           const transitions: Array<Transition> = []
           for (const { key, lastSeenMillis } of changed) {
             // It came back while the statement waited: it is written again, and nobody hears of it.
-            if (!registry.reactivate(key)) transitions.push({ key, lastSeenMillis, reason: "silent" })
+            if (registry.reactivate(key)) continue
+            transitions.push({ key, lastSeenMillis: Math.min(lastSeenMillis, nowMillis), reason: "silent" })
           }
           return emit(transitions)
         })
       })
 
     const sweep = Effect.gen(function* () {
-      const cutoffMillis = (yield* Clock.currentTimeMillis) - timeoutMillis
+      const nowMillis = yield* Clock.currentTimeMillis
+      const believable = { firstMillis: nowMillis - timeoutMillis, lastMillis: nowMillis + windowMillis }
       for (const kind of kinds) {
         let after: StaleCursor | undefined = undefined
         do {
           if (isQuiet(yield* Clock.currentTimeMillis)) return
-          const page: StalePage = yield* storage.findStale(kind, cutoffMillis, pageRows, after)
+          const page: StalePage = yield* storage.findStale(kind, believable, pageRows, after)
           if (isQuiet(yield* Clock.currentTimeMillis)) return
-          yield* sweepPage(page, cutoffMillis)
+          yield* sweepPage(page, believable, nowMillis)
           after = page.next
         } while (after !== undefined)
       }

@@ -66,6 +66,20 @@ export class StorageUnreadable extends Data.TaggedError("StorageUnreadable")<{
 }
 
 /**
+ * When a row that is active can have been seen last, both ends included. What is stored with an earlier time has been
+ * silent; what is stored with a later one was so before the clock was set back, and says nothing about now.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface BelievableTimes {
+  /** Epoch ms. */
+  readonly firstMillis: number
+  /** Epoch ms. */
+  readonly lastMillis: number
+}
+
+/**
  * A row that is stored as active, and when it was seen last.
  *
  * @category models
@@ -83,6 +97,8 @@ export interface StaleRow {
  * @since 0.1.0
  */
 export interface StaleCursor {
+  /** Which part of the table the page ended in, from 0. */
+  readonly part: number
   readonly stored: number | string
   readonly id: string
 }
@@ -119,20 +135,20 @@ export class PresenceStorage extends Context.Tag("presence-effect/PresenceStorag
      * **Errors**: `FlushFailed` with what was committed before.
      */
     readonly flush: (batch: FlushBatch, lane?: Lane.Lane) => Effect.Effect<FlushReport, FlushFailed>
-    /** Rows stored as active and last seen before `cutoffMillis`, a page of at most `limit`. A read: no permit. */
+    /** Rows stored as active and last seen at no time of `believable`, a page of at most `limit`. A read: no permit. */
     readonly findStale: (
       kind: PresenceKind,
-      cutoffMillis: number,
+      believable: BelievableTimes,
       limit: number,
       after?: StaleCursor
     ) => Effect.Effect<StalePage, StorageUnreadable>
     /**
-     * Clears `active` of those `keys` that are still active and still not seen
-     * since `cutoffMillis`, in one statement per kind. Answers the rows really changed.
+     * Clears `active` of those `keys` that are still active and still seen at no time
+     * of `believable`, in one statement per kind. Answers the rows really changed.
      */
     readonly markOffline: (
       keys: ReadonlyArray<PresenceKey>,
-      cutoffMillis: number
+      believable: BelievableTimes
     ) => Effect.Effect<ReadonlyArray<StaleRow>, WriterError>
   }
 >() {}
@@ -176,6 +192,9 @@ const afterEntry = (row: MemoryRow, entry: FlushEntry, nowMillis: number): Memor
   return { ...row, active: isActive, lastActiveMillis: isNewer ? entry.seenAtMillis : lastActiveMillis }
 }
 
+const isBelievable = ({ lastActiveMillis }: MemoryRow, { firstMillis, lastMillis }: BelievableTimes): boolean =>
+  lastActiveMillis >= firstMillis && lastActiveMillis <= lastMillis
+
 /**
  * A store in memory, with the rules of the real one. Without `rows` it is empty,
  * so every flushed row is missing.
@@ -202,11 +221,11 @@ export const makeMemory = (rows: MemoryRows = memoryRows()): PresenceStorage["Ty
       }
       return { written, overtaken, missing, chunkCount: batch.entries.length === 0 ? 0 : 1 }
     }),
-  findStale: (kind, cutoffMillis, limit, after) =>
+  findStale: (kind, believable, limit, after) =>
     Effect.sync((): StalePage => {
       const found = Array.from(rows[kind])
         .filter(
-          ([id, row]) => row.active && row.lastActiveMillis < cutoffMillis && (after === undefined || id > after.id)
+          ([id, row]) => row.active && !isBelievable(row, believable) && (after === undefined || id > after.id)
         )
         .toSorted(([a], [b]) => (a < b ? -1 : 1))
         .slice(0, limit)
@@ -214,16 +233,19 @@ export const makeMemory = (rows: MemoryRows = memoryRows()): PresenceStorage["Ty
       const last = found.at(-1)
       return {
         rows: found,
-        next: found.length < limit || last === undefined ? undefined : { stored: last.lastSeenMillis, id: last.key.id }
+        next:
+          found.length < limit || last === undefined
+            ? undefined
+            : { part: 0, stored: last.lastSeenMillis, id: last.key.id }
       }
     }),
-  markOffline: (keys, cutoffMillis) =>
+  markOffline: (keys, believable) =>
     Effect.sync(() => {
       const changed: Array<StaleRow> = []
       for (const key of keys) {
         const row = rows[key.kind].get(key.id)
         if (row === undefined || row.accountId !== key.accountId) continue
-        if (!row.active || row.lastActiveMillis >= cutoffMillis) continue
+        if (!row.active || isBelievable(row, believable)) continue
         rows[key.kind].set(key.id, { ...row, active: false })
         changed.push({ key, lastSeenMillis: row.lastActiveMillis })
       }

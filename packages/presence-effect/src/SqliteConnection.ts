@@ -118,5 +118,10 @@ export class SqliteConnection extends Context.Tag("presence-effect/SqliteConnect
      * (`SQLITE_IOERR`), or no connection could be kept (`GONE`).
      */
     readonly untilStopped: Effect.Effect<never, EngineFault>
+    /**
+     * Ends the connection with a fault that somebody else has met, such as damage that a read came across: every later
+     * call fails with it. What the engine is at goes on to its end. The first fault that ends it stays.
+     */
+    readonly stop: (fault: EngineFault) => Effect.Effect<void>
   }
 >() {}

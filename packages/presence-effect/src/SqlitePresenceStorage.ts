@@ -13,8 +13,8 @@ import * as Schema from "effect/Schema"
 import * as FlushBatch from "./FlushBatch.ts"
 import * as caseUpdate from "./internal/caseUpdate.ts"
 import * as Lane from "./Lane.ts"
-import type { PresenceKey } from "./PresenceKey.ts"
-import type { StaleCursor, StaleRow } from "./PresenceStorage.ts"
+import type { PresenceKey, PresenceKind } from "./PresenceKey.ts"
+import type { BelievableTimes, StaleCursor, StalePage, StaleRow } from "./PresenceStorage.ts"
 import { FlushFailed, PresenceStorage, StorageUnreadable } from "./PresenceStorage.ts"
 import { SqliteWriter } from "./SqliteWriter.ts"
 import * as Write from "./Write.ts"
@@ -184,8 +184,8 @@ const read = <A, I>(
 interface Statements {
   readonly flush: string
   readonly offline: string
-  readonly staleNumber: string
-  readonly staleText: string
+  readonly stale: ReadonlyArray<caseUpdate.StaleRange>
+  readonly table: string
 }
 
 const statementsOf = (reader: Reader, names: TableOptions): Effect.Effect<Statements, StorageUnreadable> =>
@@ -198,8 +198,8 @@ const statementsOf = (reader: Reader, names: TableOptions): Effect.Effect<Statem
     return {
       flush: caseUpdate.flushSql(shape),
       offline: caseUpdate.offlineSql(shape),
-      staleNumber: caseUpdate.staleNumberSql(names),
-      staleText: caseUpdate.staleTextSql(names)
+      stale: caseUpdate.staleRanges(names),
+      table: names.table
     }
   })
 
@@ -212,10 +212,10 @@ const flushWrite = (sql: string, entries: ReadonlyArray<FlushBatch.FlushEntry>, 
         Write.map((rows) => resultOf(entries, rows))
       )
 
-const offlineWrite = (sql: string, keys: ReadonlyArray<PresenceKey>, cutoffMillis: number) => {
+const offlineWrite = (sql: string, keys: ReadonlyArray<PresenceKey>, { firstMillis, lastMillis }: BelievableTimes) => {
   if (keys.length === 0) return Write.map(Write.empty, (): ReadonlyArray<StaleRow> => [])
   const byId = new Map(keys.map((key) => [key.id, key]))
-  return Write.statement(sql, [caseUpdate.keysJson(keys), cutoffMillis]).pipe(
+  return Write.statement(sql, [caseUpdate.keysJson(keys), firstMillis, lastMillis]).pipe(
     Write.decodeRows(OfflineRow),
     Write.map((rows) =>
       rows.flatMap(({ id, millis }): ReadonlyArray<StaleRow> => {
@@ -226,25 +226,38 @@ const offlineWrite = (sql: string, keys: ReadonlyArray<PresenceKey>, cutoffMilli
   )
 }
 
-/** Numbers sort before text, so a page takes what is left of them and goes on with the other form. */
+/** Before everything of a form. */
+const beginnings: { readonly [form in caseUpdate.StaleRange["form"]]: number | string } = {
+  number: Number.MIN_SAFE_INTEGER,
+  text: ""
+}
+
+/** A page takes what is left of a range and goes on with the next. */
 const findStalePage = (
   reader: Reader,
-  table: string,
-  { staleNumber, staleText }: Statements,
-  cutoffMillis: number,
+  { stale: ranges, table }: Statements,
+  kind: PresenceKind,
+  { firstMillis, lastMillis }: BelievableTimes,
   limit: number,
   after: StaleCursor | undefined
-) => {
-  const page = (sql: string, cursor: StaleCursor, count: number) =>
-    read(reader, table, StaleRecord, sql, [cutoffMillis, cursor.stored, cursor.id, cutoffMillis, count])
-  return Effect.gen(function* () {
-    const isText = after !== undefined && typeof after.stored === "string"
-    const numbers = isText ? [] : yield* page(staleNumber, after ?? { stored: Number.MIN_SAFE_INTEGER, id: "" }, limit)
-    const left = limit - numbers.length
-    const texts = left <= 0 ? [] : yield* page(staleText, isText ? after : { stored: "", id: "" }, left)
-    return [...numbers, ...texts]
+): Effect.Effect<StalePage, StorageUnreadable> =>
+  Effect.gen(function* () {
+    const rows: Array<StaleRow> = []
+    let next = after
+    for (const [part, { form, side, sql }] of ranges.entries()) {
+      if (part < (after?.part ?? 0)) continue
+      const { id, stored } = part === after?.part ? after : { id: "", stored: beginnings[form] }
+      const end = side === "before" ? firstMillis : lastMillis
+      const records = yield* read(reader, table, StaleRecord, sql, [end, stored, id, end, limit - rows.length])
+      for (const { accountId, id, millis } of records) {
+        rows.push({ key: { kind, accountId, id }, lastSeenMillis: millis })
+      }
+      const last = records.at(-1)
+      if (last !== undefined) next = { part, stored: last.stored, id: last.id }
+      if (rows.length >= limit) return { rows, next }
+    }
+    return { rows, next: undefined }
   })
-}
 
 /**
  * **Details**
@@ -274,27 +287,14 @@ export const make = (
 
     return PresenceStorage.of({
       flush: makeFlush(writer, session.flush, machine.flush, options),
-      findStale: (kind, cutoffMillis, limit, after) => {
-        const statements = kind === "session" ? session : machine
-        return findStalePage(reader, options[kind].table, statements, cutoffMillis, limit, after).pipe(
-          Effect.map((records) => {
-            const last = records.at(-1)
-            return {
-              rows: records.map(({ accountId, id, millis }): StaleRow => ({
-                key: { kind, accountId, id },
-                lastSeenMillis: millis
-              })),
-              next: records.length < limit || last === undefined ? undefined : { stored: last.stored, id: last.id }
-            }
-          })
-        )
-      },
-      markOffline: (keys, cutoffMillis) => {
+      findStale: (kind, believable, limit, after) =>
+        findStalePage(reader, kind === "session" ? session : machine, kind, believable, limit, after),
+      markOffline: (keys, believable) => {
         if (keys.length === 0) return Effect.succeed([])
         const [sessions, machines] = partition(keys)
         const write = Write.zip(
-          offlineWrite(session.offline, sessions, cutoffMillis),
-          offlineWrite(machine.offline, machines, cutoffMillis)
+          offlineWrite(session.offline, sessions, believable),
+          offlineWrite(machine.offline, machines, believable)
         )
         return Effect.map(writer.write(Lane.presence, write), ([first, second]) => [...first, ...second])
       }

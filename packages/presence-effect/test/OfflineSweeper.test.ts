@@ -40,6 +40,7 @@ const makeWorld = (options?: Partial<OfflineSweeper.SweeperOptions>) =>
     const told: Array<PresenceRegistry.Transition> = []
     yield* OfflineSweeper.make({
       offlineTimeout: "10 minutes",
+      acceptanceWindow: "10 minutes",
       sweepInterval: "60 seconds",
       disconnectGrace: "15 seconds",
       startGrace: "60 seconds",
@@ -69,6 +70,25 @@ describe("the sweep of the database", () => {
         { key, lastSeenMillis: start - hour, reason: "silent" },
         { key: PresenceKey.machine("b", "m"), lastSeenMillis: start - hour, reason: "silent" }
       ])
+    })
+  )
+
+  it.scoped("does not leave a row online for a month because the clock was a month ahead once", () =>
+    Effect.gen(function* () {
+      const { isActive, registry, scripted, silent, told } = yield* makeWorld()
+      silent("month", start + 30 * 24 * hour)
+      silent("minute", start + 60_000)
+      silent("online", start + 30 * 24 * hour)
+      registry.beat(PresenceKey.session("a", "online"), start, start)
+      yield* TestClock.adjust("2 minutes")
+      assert.isFalse(isActive("month"))
+      assert.isTrue(isActive("minute"))
+      assert.isTrue(isActive("online"))
+      assert.deepStrictEqual(scripted.marked.flat(), ["month"])
+      const [first, ...others] = told
+      assert.deepInclude(first, { key: PresenceKey.session("a", "month"), reason: "silent" })
+      assert.isAtMost(first?.lastSeenMillis ?? Infinity, start + 120_000)
+      assert.deepStrictEqual(others, [])
     })
   )
 

@@ -172,28 +172,31 @@ describe("SqlitePresenceStorage", () => {
         add("silent", start - 1_000)
         add("fresh", start)
         add("yesterday", start - 30 * hour)
+        add("ahead", start + hour + 1_000)
+        add("soon", start + hour)
       }
       const storage = yield* makeStorage(engine, Sqlite.makeLog())
-      const expected = Object.keys(forms).flatMap((form) => [`${form}-silent`, `${form}-yesterday`])
+      const believable = { firstMillis: start - 500, lastMillis: start + hour }
+      const expected = Object.keys(forms).flatMap((form) => [`${form}-silent`, `${form}-yesterday`, `${form}-ahead`])
       for (const limit of [1, 3, 100]) {
         const found: Array<string> = []
-        let page = yield* storage.findStale("session", start - 500, limit)
+        let page = yield* storage.findStale("session", believable, limit)
         found.push(...page.rows.map(({ key }) => key.id))
         while (page.next !== undefined) {
-          page = yield* storage.findStale("session", start - 500, limit, page.next)
+          page = yield* storage.findStale("session", believable, limit, page.next)
           found.push(...page.rows.map(({ key }) => key.id))
         }
         assert.deepStrictEqual(found.toSorted(), expected.toSorted())
       }
-      const { rows } = yield* storage.findStale("session", start - 500, 100)
+      const { rows } = yield* storage.findStale("session", believable, 100)
       const changed = yield* storage.markOffline(
         rows.map(({ key }) => key),
-        start - 500
+        believable
       )
       assert.strictEqual(changed.length, expected.length)
       assert.strictEqual(changed.find(({ key }) => key.id === "blank-silent")?.lastSeenMillis, start - 1_000)
       const left = engine.prepare("SELECT count(*) AS n FROM Session WHERE active = 1").get()
-      assert.deepStrictEqual(left, { n: 4 })
+      assert.deepStrictEqual(left, { n: 8 })
     })
   )
 
@@ -322,17 +325,17 @@ describe("SqlitePresenceStorage", () => {
           fill.run(analyzedRows + 1, 20_000)
           for (const plan of [
             planOf(engine, caseUpdate.flushSql(shape), [start, "[]"]),
-            planOf(engine, caseUpdate.offlineSql(shape), ["[]", start])
+            planOf(engine, caseUpdate.offlineSql(shape), ["[]", start, start])
           ]) {
             assert.match(plan, /MATERIALIZE entry/)
             assert.match(plan, /SCAN entry\nSEARCH Session USING INDEX sqlite_autoindex_Session_1 \(id=\?\)/)
             assert.notMatch(plan, /SCAN Session/)
           }
-          for (const sql of [caseUpdate.staleNumberSql(shape), caseUpdate.staleTextSql(shape)]) {
+          for (const { sql } of caseUpdate.staleRanges(shape)) {
             const plan = planOf(engine, sql, [start, 0, "", start, 500])
             assert.match(
               plan,
-              /SEARCH Session USING INDEX Session_active_lastActiveAt_idx \(active=\? AND lastActiveAt/
+              /SEARCH Session USING INDEX Session_active_lastActiveAt_idx \(active=\? AND lastActiveAt>\? AND lastActiveAt<\?\)/
             )
           }
         })

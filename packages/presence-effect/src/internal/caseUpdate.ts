@@ -88,41 +88,52 @@ export const flushJson = (entries: ReadonlyArray<FlushEntry>): string =>
     entries.map((entry) => [entry.id, entry.accountId, entry.seenAtMillis, stateCodes[entry.state]] as const)
   )
 
-/** Parameters: the keys as JSON, and the cutoff in epoch milliseconds. */
+/** Parameters: the keys as JSON, and the first and the last believable time in epoch milliseconds. */
 export const offlineSql = (shape: TableShape): string => {
   const { accountId, active, id, lastActiveAt, table } = columnsOf(shape)
   return `WITH entry(id, account) AS MATERIALIZED (SELECT value ->> 0, value ->> 1 FROM json_each(?))
 UPDATE ${target(shape)} SET ${quote(shape.active)} = 0
 FROM entry
 WHERE ${id} = entry.id AND ${accountId} = entry.account AND likelihood(entry.id IS NOT NULL, 0.000001)
-  AND +${active} = 1 AND ${millisOf(`+${lastActiveAt}`)} < ?
+  AND +${active} = 1 AND ${millisOf(`+${lastActiveAt}`)} NOT BETWEEN ? AND ?
 RETURNING ${table}.${quote(shape.id)} AS id, ${millisOf(`${table}.${quote(shape.lastActiveAt)}`)} AS millis`
 }
 
 export const keysJson = (keys: ReadonlyArray<PresenceKey>): string =>
   JSON.stringify(keys.map((key) => [key.id, key.accountId] as const))
 
-const staleSql = (names: TableNames, range: string): string => {
+/** A range of the index (`active`, `lastActiveAt`) that holds all stale rows of one form on one side. */
+export interface StaleRange {
+  readonly form: "number" | "text"
+  /** Before the first believable time, or after the last one. */
+  readonly side: "before" | "after"
+  /** Parameters: that time, time and id of the cursor, that time again, the limit. */
+  readonly sql: string
+}
+
+const staleSql = (names: TableNames, isStale: string, below: string, from: string): string => {
   const { accountId, active, id, lastActiveAt, table } = columnsOf(names)
-  return `SELECT ${id} AS id, ${accountId} AS accountId, ${lastActiveAt} AS stored, ${millisOf(lastActiveAt)} AS millis
+  const millis = millisOf(lastActiveAt)
+  return `SELECT ${id} AS id, ${accountId} AS accountId, ${lastActiveAt} AS stored, ${millis} AS millis
 FROM ${table}
-WHERE ${active} = 1 AND ${range} AND (${lastActiveAt}, ${id}) > (?, ?) AND ${millisOf(lastActiveAt)} < ?
+WHERE ${active} = 1 AND ${lastActiveAt} < ${below} AND (${lastActiveAt}, ${id}) > (${from}, ?)
+  AND ${millis} ${isStale} ?
 ORDER BY ${lastActiveAt}, ${id} LIMIT ?`
 }
 
-/**
- * Rows whose time is a number, in the order of (`active`, `lastActiveAt`).
- * Parameters: cutoff, time and id of the cursor, cutoff, limit.
- */
-export const staleNumberSql = (names: TableNames): string => staleSql(names, `${columnsOf(names).lastActiveAt} < ?`)
+const secondOf = (format: string): string => `strftime('${format}', ? / 1000, 'unixepoch')`
 
 /**
- * The same for times as text, which SQLite sorts after every number. The text of
- * the cutoff's second bounds the range: what is later within it is left to the
- * comparison in milliseconds, and a blank sorts before the `T` of the other form.
+ * The ranges in the order of the index, but that two of texts may overlap: SQLite sorts text after every number, and
+ * bytes after every text. The text of a second bounds a range of texts, wide enough for the form with a blank, which
+ * sorts before a `T`; the rest is left to the comparison in milliseconds.
  */
-export const staleTextSql = (names: TableNames): string =>
-  staleSql(names, `${columnsOf(names).lastActiveAt} < strftime('%Y-%m-%dT%H:%M:%S~', ? / 1000, 'unixepoch')`)
+export const staleRanges = (names: TableNames): ReadonlyArray<StaleRange> => [
+  { form: "number", side: "before", sql: staleSql(names, "<", "?", "?") },
+  { form: "number", side: "after", sql: staleSql(names, ">", "''", "max(?, ?)") },
+  { form: "text", side: "before", sql: staleSql(names, "<", secondOf("%Y-%m-%dT%H:%M:%S~"), "?") },
+  { form: "text", side: "after", sql: staleSql(names, ">", "x''", `max(${secondOf("%Y-%m-%d %H:%M:%S")}, ?)`) }
+]
 
 /** Which forms a sample of the table holds, from both ends of the primary key. */
 export const sampleSql = (names: TableNames): string => {

@@ -53,7 +53,8 @@ export const make = (options: SqliteOptions): Effect.Effect<SqliteConnection["Ty
       logState: ask(() => copier.checkpoint("noop")),
       copyLog: ask(() => copier.checkpoint("passive")),
       identity: FileIdentity.read(options.filename),
-      untilStopped: finality.untilStopped
+      untilStopped: finality.untilStopped,
+      stop: (fault) => Effect.sync(() => finality.stop(fault))
     })
   })
 

@@ -234,7 +234,8 @@ export const make = (options: SqliteThreadOptions): Effect.Effect<SqliteConnecti
       logState: Effect.map(copier.call({ _tag: "Checkpoint", mode: "noop" }), (reply) => reply as never),
       copyLog: Effect.map(copier.call({ _tag: "Checkpoint", mode: "passive" }), (reply) => reply as never),
       identity: FileIdentity.read(options.filename),
-      untilStopped: finality.untilStopped
+      untilStopped: finality.untilStopped,
+      stop: (fault) => Effect.sync(() => finality.stop(fault))
     })
   })
 

@@ -140,11 +140,13 @@ export const make = (options: SimulatedOptions = {}): Effect.Effect<SimulatedCon
       stalled === undefined ? Effect.void : Effect.zipRight(Deferred.await(stalled), unstalled)
     )
 
-    const takeFault = (): EngineFault | undefined => {
-      const fault = faults.shift()
-      if (fault?.isFinal !== true) return fault
+    const end = (fault: EngineFault): EngineFault => {
       Deferred.unsafeDone(ended, Effect.fail(fault))
       return (last = fault)
+    }
+    const takeFault = (): EngineFault | undefined => {
+      const fault = faults.shift()
+      return fault?.isFinal === true ? end(fault) : fault
     }
 
     const refusal = (): EngineFault | undefined =>
@@ -188,7 +190,11 @@ export const make = (options: SimulatedOptions = {}): Effect.Effect<SimulatedCon
         databaseBytes: frameBytes,
         logBytes: log.fileFrames() * frameBytes
       })),
-      untilStopped: Deferred.await(ended)
+      untilStopped: Deferred.await(ended),
+      stop: ({ code, detail }) =>
+        Effect.sync(() => {
+          if (last === undefined) end(new EngineFault({ code, detail, phase: "queued", isFinal: true }))
+        })
     })
 
     return {

@@ -5,7 +5,7 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
 import type { SqliteOptions } from "../../src/node/SqliteOptions.ts"
-import type { EngineFault, SqliteConnection, WriteAnswer } from "../../src/SqliteConnection.ts"
+import { EngineFault, type SqliteConnection, type WriteAnswer } from "../../src/SqliteConnection.ts"
 import { readRows, temporaryDatabase } from "../support/temporaryFile.ts"
 
 type Connection = SqliteConnection["Type"]
@@ -139,6 +139,19 @@ export const suite = (
       // In a group each write would get its own answer, and so its own attempt.
       const fault = yield* Effect.flip(connection.run([insert(1), insert(2)], "power-loss"))
       assert.deepInclude(fault, { code: "SQLITE_CORRUPT", isFinal: true })
+      yield* assertStopped(connection, filename, "SQLITE_CORRUPT")
+    })
+  )
+
+  it.scopedLive("touches a file no more that somebody else found damaged", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryDatabase(schema)
+      const connection = yield* make(filename)
+      assert.strictEqual(yield* codeOf(connection, insert(1)), "done")
+      const isStopped = yield* Effect.fork(Effect.flip(connection.untilStopped))
+      yield* connection.stop(new EngineFault({ code: "SQLITE_CORRUPT", detail: "met by a reader", phase: "statement" }))
+      assert.deepInclude(yield* Fiber.join(isStopped), { code: "SQLITE_CORRUPT", detail: "met by a reader" })
+      yield* connection.stop(new EngineFault({ code: "GONE", detail: "later", phase: "queued" }))
       yield* assertStopped(connection, filename, "SQLITE_CORRUPT")
     })
   )

@@ -28,6 +28,9 @@ export interface World {
 const hour = 3_600_000
 const start = 1_800_000_000_000
 
+/** All times but those before. */
+const until = (firstMillis: number) => ({ firstMillis, lastMillis: start + hour })
+
 const entry = (id: string, seenAtMillis: number, state: FlushState, kind: PresenceKind = "session"): FlushEntry => ({
   kind,
   id,
@@ -137,7 +140,7 @@ export const presenceStorageContract = <E>(name: string, make: Effect.Effect<Wor
         assert.deepStrictEqual(world.read("session", "theirs"), before)
         assert.deepStrictEqual(world.read("machine", "gone"), before)
 
-        const swept = yield* world.storage.markOffline([{ kind: "session", accountId: "a", id: "theirs" }], start)
+        const swept = yield* world.storage.markOffline([{ kind: "session", accountId: "a", id: "theirs" }], until(start))
         assert.deepStrictEqual(swept, [])
       })
     )
@@ -179,7 +182,7 @@ export const presenceStorageContract = <E>(name: string, make: Effect.Effect<Wor
         let after: StaleCursor | undefined = undefined
         do {
           const page: { rows: ReadonlyArray<{ key: { id: string } }>; next: StaleCursor | undefined } =
-            yield* world.storage.findStale("session", start - 1_000, 4, after)
+            yield* world.storage.findStale("session", until(start - 1_000), 4, after)
           found.push(...page.rows.map(({ key }) => key.id))
           after = page.next
           pageCount++
@@ -189,7 +192,31 @@ export const presenceStorageContract = <E>(name: string, make: Effect.Effect<Wor
           Array.from({ length: 10 }, (_, index) => `s${index}`)
         )
         assert.strictEqual(pageCount, 3)
-        assert.deepStrictEqual((yield* world.storage.findStale("machine", start, 4)).rows, [])
+        assert.deepStrictEqual((yield* world.storage.findStale("machine", until(start), 4)).rows, [])
+      })
+    )
+
+    inWorld("finds and marks what is stored with a time that lies too far ahead, until it is seen again", (world) =>
+      Effect.gen(function* () {
+        const ahead = { active: true, lastActiveMillis: start + hour + 1 }
+        for (let index = 0; index < 5; index++) world.insert("session", `ahead${index}`, "a", ahead)
+        world.insert("session", "edge", "a", { active: true, lastActiveMillis: start + hour })
+        world.insert("session", "silent", "a", { active: true, lastActiveMillis: start - hour })
+        const found: Array<string> = []
+        let after: StaleCursor | undefined = undefined
+        do {
+          const page: { rows: ReadonlyArray<{ key: { id: string } }>; next: StaleCursor | undefined } =
+            yield* world.storage.findStale("session", until(start), 2, after)
+          found.push(...page.rows.map(({ key }) => key.id))
+          after = page.next
+        } while (after !== undefined)
+        assert.deepStrictEqual(found.toSorted(), ["ahead0", "ahead1", "ahead2", "ahead3", "ahead4", "silent"])
+        const keys = ["ahead0", "edge"].map((id) => ({ kind: "session" as const, accountId: "a", id }))
+        const changed = yield* world.storage.markOffline(keys, until(start))
+        assert.deepStrictEqual(changed, [{ key: keys[0]!, lastSeenMillis: start + hour + 1 }])
+        assert.strictEqual(world.read("session", "edge")?.active, true)
+        yield* world.storage.flush(FlushBatch.make([entry("ahead0", start, "alive")]))
+        assert.strictEqual(world.read("session", "ahead0")?.active, true)
       })
     )
 
@@ -205,7 +232,7 @@ export const presenceStorageContract = <E>(name: string, make: Effect.Effect<Wor
           id
         }))
         const machine = { kind: "machine" as const, accountId: "a", id: "silent" }
-        const changed = yield* world.storage.markOffline([...keys, machine], start - 1_000)
+        const changed = yield* world.storage.markOffline([...keys, machine], until(start - 1_000))
         assert.deepStrictEqual(changed, [
           { key: keys[0]!, lastSeenMillis: start - hour },
           { key: machine, lastSeenMillis: start - hour }

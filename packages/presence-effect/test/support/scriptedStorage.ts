@@ -43,10 +43,10 @@ export const make = (): Scripted => {
           const run = scripted.always ?? scripted.script.shift() ?? memory.flush
           return run(batch, lane)
         }),
-      markOffline: (keys, cutoffMillis) =>
+      markOffline: (keys, believable) =>
         Effect.suspend(() => {
           scripted.marked.push(keys.map(({ id }) => id))
-          return scripted.aroundMark(memory.markOffline(keys, cutoffMillis))
+          return scripted.aroundMark(memory.markOffline(keys, believable))
         })
     }
   }

@@ -1,0 +1,54 @@
+/** What can be asked of the simulation on the command line. */
+import { parseArgs } from "node:util"
+import * as Mutant from "./Mutant.ts"
+
+export interface Options {
+  /** Run this seed alone, with a trace. */
+  readonly seed: number | undefined
+  readonly from: number
+  readonly seeds: number
+  readonly mutant: Mutant.Mutant | undefined
+  /** One line of JSON at the end, for programs. */
+  readonly isJson: boolean
+}
+
+export const usage = `usage: npm run simulate -- [options]
+  --seeds N       how many seeds to run (default 1000)
+  --from N        the first of them (default 1)
+  --seed N        one seed, with a trace of everything that happens
+  --mutant NAME   plant a bug first: ${Mutant.mutants.map(({ name }) => name).join(", ")}
+  --json          the result as one line of JSON
+`
+
+const seedMax = 2 ** 32 - 1
+
+const wholeOf = (name: string, text: string, min: number): number => {
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || value < min || value > seedMax) {
+    throw new TypeError(`--${name} must be a whole number from ${min} to ${seedMax}, got ${text}`)
+  }
+  return value
+}
+
+/** Throws a `TypeError` that says what does not fit. */
+export const parse = (args: ReadonlyArray<string>): Options => {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      seed: { type: "string" },
+      seeds: { type: "string", default: "1000" },
+      from: { type: "string", default: "1" },
+      mutant: { type: "string" },
+      json: { type: "boolean", default: false }
+    }
+  })
+  const mutant = values.mutant === undefined ? undefined : Mutant.find(values.mutant)
+  if (values.mutant !== undefined && mutant === undefined) throw new TypeError(`no mutant is called ${values.mutant}`)
+  return {
+    seed: values.seed === undefined ? undefined : wholeOf("seed", values.seed, 0),
+    from: wholeOf("from", values.from, 0),
+    seeds: wholeOf("seeds", values.seeds, 1),
+    mutant,
+    isJson: values.json
+  }
+}
