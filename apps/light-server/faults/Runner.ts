@@ -1,0 +1,90 @@
+/**
+ * Runs one scenario after the other, and takes everything down again.
+ */
+import { Cause, Duration, Effect, Exit } from "effect"
+import * as Need from "./Need.ts"
+import * as Box from "./support/Box.ts"
+import type { Observation, Run, Scenario } from "./Scenario.ts"
+
+export type Verdict = "passed" | "failed" | "skipped"
+
+export interface Outcome {
+  readonly id: string
+  readonly title: string
+  readonly injected: string
+  readonly promises: ReadonlyArray<string>
+  readonly verdict: Verdict
+  readonly observations: ReadonlyArray<Observation>
+  /** Why it was skipped, or what broke before anything could be observed. */
+  readonly reason: string | undefined
+  readonly seconds: number
+  /** Runnable threads per processor when it ended: above 1, times say as much about the box as about the server. */
+  readonly crowding: number
+}
+
+const timed = <A>(scenario: Scenario, { isLong }: Run, effect: Effect.Effect<A, unknown>) => {
+  const within = isLong ? (scenario.withinLong ?? scenario.within) : scenario.within
+  return Effect.timeoutFailCause(effect, {
+    duration: within,
+    onTimeout: () => Cause.die(new Error(`not done within ${Duration.format(within)}`))
+  })
+}
+
+/** Never fails: a scenario that breaks has failed. It is interrupted with all that it has started. */
+export const run = (scenario: Scenario, run: Run): Effect.Effect<Outcome> =>
+  Effect.suspend(() => {
+    const { id, injected, promises, title } = scenario
+    const facts = { id, title, injected, promises }
+    const reasons = Need.reasons(scenario.needs)
+    if (reasons.length > 0) {
+      const reason = reasons.join("; ")
+      return Effect.succeed<Outcome>({
+        ...facts,
+        verdict: "skipped",
+        observations: [],
+        reason,
+        seconds: 0,
+        crowding: 1
+      })
+    }
+    return timed(scenario, run, Effect.scoped(scenario.run(run))).pipe(
+      Effect.exit,
+      Effect.timed,
+      Effect.flatMap(([duration, exit]) => {
+        const seconds = Math.round(Duration.toSeconds(duration) * 10) / 10
+        const crowding = Math.round(Box.crowding() * 10) / 10
+        if (Exit.isFailure(exit)) {
+          if (Cause.isInterruptedOnly(exit.cause)) return Effect.interrupt
+          const reason = Cause.pretty(exit.cause)
+          return Effect.succeed<Outcome>({ ...facts, verdict: "failed", observations: [], reason, seconds, crowding })
+        }
+        const observations = exit.value
+        // A scenario that looks at nothing proves nothing.
+        const holds = observations.some(({ limit }) => limit !== undefined) && observations.every(({ holds }) => holds)
+        const verdict = holds ? "passed" : "failed"
+        return Effect.succeed<Outcome>({ ...facts, verdict, observations, reason: undefined, seconds, crowding })
+      })
+    )
+  })
+
+const lineOf = ({ holds, limit, name, value }: Observation): string =>
+  limit === undefined
+    ? `            ${name}: ${value}`
+    : `  ${holds ? "observed" : "BROKEN  "}  ${name}: ${value} (${limit})`
+
+const endOf = ({ crowding, seconds, verdict }: Outcome): string =>
+  `  ${verdict} after ${seconds} s${crowding > 1 ? `, the box ${crowding} times as busy as it can be` : ""}`
+
+/** What was injected, what was observed, and the promise it proves. */
+export const render = (outcome: Outcome): string =>
+  [
+    `${outcome.id}: ${outcome.title}`,
+    `  injected  ${outcome.injected}`,
+    ...outcome.observations.map(lineOf),
+    ...(outcome.reason === undefined ? [] : [`  because   ${outcome.reason.replaceAll("\n", "\n            ")}`]),
+    ...(outcome.verdict === "passed" ? [`  proves    ${outcome.promises.join(", ")}`] : []),
+    endOf(outcome)
+  ].join("\n")
+
+export const count = (outcomes: ReadonlyArray<Outcome>, verdict: Verdict): number =>
+  outcomes.filter((outcome) => outcome.verdict === verdict).length
