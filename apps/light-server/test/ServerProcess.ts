@@ -4,7 +4,7 @@ import path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as TemporaryDirectory from "./TemporaryDirectory.ts"
 
-const main = fileURLToPath(new URL("../dist/main.js", import.meta.url))
+const main = fileURLToPath(new URL("../dist/bundle/main.js", import.meta.url))
 
 export interface ServerProcess {
   readonly directory: string

@@ -13,7 +13,7 @@ import * as Device from "../support/Device.ts"
 import * as Eventually from "../support/Eventually.ts"
 import * as TemporaryDirectory from "../TemporaryDirectory.ts"
 
-const main = fileURLToPath(new URL("../../dist/main.js", import.meta.url))
+const main = fileURLToPath(new URL("../../dist/bundle/main.js", import.meta.url))
 
 /** Half a megabyte of lines, more than any pipe takes. */
 const requestCount = 4_000

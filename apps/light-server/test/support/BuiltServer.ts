@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url"
 import type { SqlValue } from "presence-effect/Write"
 import * as TemporaryDirectory from "../TemporaryDirectory.ts"
 
-const main = fileURLToPath(new URL("../../dist/main.js", import.meta.url))
+const main = fileURLToPath(new URL("../../dist/bundle/main.js", import.meta.url))
 
 export interface Ended {
   readonly code: number | null
