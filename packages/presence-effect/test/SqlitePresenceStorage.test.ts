@@ -335,7 +335,7 @@ describe("SqlitePresenceStorage", () => {
             const plan = planOf(engine, sql, [start, 0, "", start, 500])
             assert.match(
               plan,
-              /SEARCH Session USING INDEX Session_active_lastActiveAt_idx \(active=\? AND lastActiveAt>\? AND lastActiveAt<\?\)/
+              /USING INDEX Session_active_lastActiveAt_idx \(active=\? AND lastActiveAt>\? AND lastActiveAt<\?\)/
             )
           }
         })

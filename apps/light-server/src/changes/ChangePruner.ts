@@ -84,7 +84,11 @@ const removeBelow = `DELETE FROM "AccountChange" WHERE "accountId" = ? AND "curs
  */
 export const statements: ReadonlyArray<string> = [selectAccounts, selectOldest, selectSurplus, raiseFloor, removeBelow]
 
-const Line = Schema.Struct({ cursor: Schema.Int, changedAt: StoredTime })
+/** A time that cannot be read counts as long ago: such a line keeps neither those after it nor other accounts. */
+const Line = Schema.Struct({
+  cursor: Schema.Int,
+  changedAt: StoredTime.annotations({ decodingFallback: () => Effect.succeed(0) })
+})
 
 const Place = Schema.Struct({ cursor: Schema.Int })
 

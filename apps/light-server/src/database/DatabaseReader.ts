@@ -8,10 +8,18 @@
  * @since 0.1.0
  */
 import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
-import { Context, Effect, Layer, Option, ParseResult, Schema } from "effect"
+import { Context, Deferred, Effect, FiberId, Layer, Option, ParseResult, Schema } from "effect"
 import type { SqlValue } from "presence-effect/Write"
 
 const undecodable = "UNDECODABLE"
+
+/**
+ * A damaged file, which no new process repairs: the server goes on reading.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isDamage = ({ code }: { readonly code: string }): boolean => /^SQLITE_(CORRUPT|NOTADB)/.test(code)
 
 /**
  * A read did not answer, or its rows do not fit their schema. Nothing written.
@@ -26,7 +34,7 @@ export class ReadFailed extends Schema.TaggedError<ReadFailed>("light-server/Rea
 }) {
   /** @since 0.1.0 */
   get isRetryable(): boolean {
-    return this.code !== undecodable
+    return this.code !== undecodable && !isDamage(this)
   }
   /** @since 0.1.0 */
   readonly written = "nothing" as const
@@ -49,6 +57,8 @@ export class DatabaseReader extends Context.Tag("light-server/DatabaseReader")<
       sql: string,
       params?: ReadonlyArray<SqlValue>
     ) => Effect.Effect<ReadonlyArray<A>, ReadFailed>
+    /** Never succeeds. Fails with the first read that met damage. */
+    readonly untilDamaged: Effect.Effect<never, ReadFailed>
     /** The first row, if there is one. */
     readonly first: <A, I>(
       schema: Schema.Schema<A, I>,
@@ -85,8 +95,10 @@ export type Query = (sql: string, params: ReadonlyArray<SqlValue>) => Effect.Eff
  * @since 0.1.0
  */
 export const fromQuery = (query: Query): DatabaseReader["Type"] => {
+  const damaged = Deferred.unsafeMake<never, ReadFailed>(FiberId.none)
   const rows = <A, I>(schema: Schema.Schema<A, I>, sql: string, params: ReadonlyArray<SqlValue> = []) =>
     query(sql, params).pipe(
+      Effect.tapError((failure) => (isDamage(failure) ? Deferred.fail(damaged, failure) : Effect.void)),
       Effect.flatMap((found) =>
         Schema.decodeUnknown(Schema.Array(schema))(found).pipe(
           Effect.mapError((error) => new ReadFailed({ code: undecodable, detail: misfitOf(error) }))
@@ -95,6 +107,7 @@ export const fromQuery = (query: Query): DatabaseReader["Type"] => {
     )
   return DatabaseReader.of({
     rows,
+    untilDamaged: Deferred.await(damaged),
     first: (schema, sql, params) => Effect.map(rows(schema, sql, params), (found) => Option.fromNullable(found[0]))
   })
 }

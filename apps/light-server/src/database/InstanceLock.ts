@@ -78,8 +78,9 @@ const describeHolder = (path: string): string => {
 }
 
 const take = (path: string, startedAt: string): Sqlite.Database => {
-  // SQLite creates for everybody to read.
-  FileSystem.closeSync(FileSystem.openSync(path, "a", 0o600))
+  // SQLite creates for everybody to read. What is there is not opened: closing a file ends all locks that the process
+  // has on it.
+  if (!FileSystem.existsSync(path)) FileSystem.closeSync(FileSystem.openSync(path, "a", 0o600))
   const sqlite = new Sqlite(path, { timeout: waitLimitMillis })
   try {
     sqlite.exec("BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS Holder (id INTEGER PRIMARY KEY, pid, host, startedAt)")

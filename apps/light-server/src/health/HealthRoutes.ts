@@ -14,8 +14,9 @@ import * as ServerMetrics from "./ServerMetrics.ts"
 
 const service = "happier-server"
 
+/** A refusal carries `error` as all others do: clients of any age show it. */
 const readinessBody = ({ isReady, checks }: Report) => ({
-  status: isReady ? "ready" : "unready",
+  ...(isReady ? { status: "ready" } : { status: "unready", error: "The server is not ready" }),
   checks: checks.map(({ since, ...check }) => ({ ...check, since: new Date(since).toISOString() }))
 })
 

@@ -12,12 +12,12 @@ import fs from "node:fs/promises"
 import path from "node:path"
 import * as Lane from "presence-effect/Lane"
 import { Presence } from "presence-effect/Presence"
-import { type EngineFault, SqliteConnection } from "presence-effect/SqliteConnection"
+import { EngineFault, SqliteConnection } from "presence-effect/SqliteConnection"
 import { SqliteWriter } from "presence-effect/SqliteWriter"
 import * as Write from "presence-effect/Write"
-import { DatabaseReader } from "../database/DatabaseReader.ts"
+import { DatabaseReader, isDamage } from "../database/DatabaseReader.ts"
 import { HttpApp } from "../http/HttpApp.ts"
-import { type Check, isDamage, judge } from "./ReadinessCheck.ts"
+import { type Check, judge } from "./ReadinessCheck.ts"
 import * as ServerMetrics from "./ServerMetrics.ts"
 
 /**
@@ -159,6 +159,7 @@ const make = (options: Options) =>
     const writer = yield* SqliteWriter
     const presence = yield* Presence
     const connection = yield* SqliteConnection
+    const reader = yield* DatabaseReader
     const http = yield* HttpApp
     const flushIntervalMillis = Duration.toMillis(options.flushInterval)
     const unusable = yield* Deferred.make<never, DatabaseReplaced | DatabaseGivenUp>()
@@ -218,6 +219,11 @@ const make = (options: Options) =>
       })
     )
 
+    /** Damage is damage, whoever meets it first: nobody writes on into a file that a read found damaged. */
+    const heedReads = Effect.catchAll(reader.untilDamaged, ({ code, detail }) =>
+      connection.stop(new EngineFault({ code, detail, phase: "queued" }))
+    )
+
     const publishHolding = Effect.gen(function* () {
       const { holder } = yield* writer.status
       const nowMillis = yield* Clock.currentTimeMillis
@@ -256,6 +262,7 @@ const make = (options: Options) =>
     yield* Effect.forkScoped(Effect.schedule(Effect.flatMap(look, tell), Schedule.spaced(tick)))
     yield* Effect.forkScoped(Effect.schedule(heartbeat, Schedule.spaced(tick)))
     yield* Effect.forkScoped(heedStop)
+    yield* Effect.forkScoped(heedReads)
     return Readiness.of({ report, untilUnusable: Deferred.await(unusable) })
   })
 

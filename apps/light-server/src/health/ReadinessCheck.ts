@@ -7,6 +7,7 @@
 import type { WriterStatus } from "presence-effect/SqliteWriter"
 import type { PresenceStatus } from "presence-effect/Presence"
 import type { ResolvedPolicy } from "presence-effect/WriterPolicy"
+import { isDamage } from "../database/DatabaseReader.ts"
 
 /**
  * @category models
@@ -102,14 +103,6 @@ const diskProblem = ({ diskFreeBytes, diskReserveBytes }: Facts) =>
   diskFreeBytes !== undefined && diskFreeBytes < diskReserveBytes
     ? { code: "DiskFull", detail: `${diskFreeBytes} bytes are free, the reserve is ${diskReserveBytes}` }
     : undefined
-
-/**
- * A damaged file, which no new process repairs: the server goes on reading.
- *
- * @category guards
- * @since 0.1.0
- */
-export const isDamage = ({ code }: { readonly code: string }): boolean => /^SQLITE_(CORRUPT|NOTADB)/.test(code)
 
 /**
  * @category combinators

@@ -6,7 +6,7 @@
  */
 import { Match, Schema } from "effect"
 import { WriterError } from "presence-effect/WriterError"
-import { ReadFailed } from "../database/DatabaseReader.ts"
+import { isDamage, ReadFailed } from "../database/DatabaseReader.ts"
 
 /**
  * No token, or one that does not verify. `error` is what the client reads.
@@ -79,6 +79,14 @@ export class MachineRevoked extends Schema.TaggedError<MachineRevoked>("light-se
   "MachineRevoked",
   {}
 ) {}
+
+/**
+ * What daemons read when their machine was revoked, over HTTP and over sockets.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const machineRevoked = "machine_revoked"
 
 /**
  * The feed of changes cannot be read from this cursor on: the account never was
@@ -256,6 +264,7 @@ export const toHttp = (failure: Failure, jitter = 0): HttpFailure => {
       retryAfterMillis: undefined,
       body: { error, code: _tag, retryable: false }
     })
+  const damaged = never("The database is damaged")
   return Match.value(failure).pipe(
     Match.tagsExhaustive({
       LaneOverflow: later(2000, "The server is overloaded"),
@@ -270,21 +279,23 @@ export const toHttp = (failure: Failure, jitter = 0): HttpFailure => {
       DatabaseFull: later(60_000, "The disk of the server is full"),
       DatabaseReadonly: later(60_000, "The database cannot be written"),
       DatabaseIo: later(10_000, "The disk of the server reports errors"),
-      DatabaseCorrupt: never("The database is damaged"),
+      DatabaseCorrupt: damaged,
       DatabaseMoved: later(5000, "The database file was moved or replaced"),
       WriterClosed: later(2000, "The server is shutting down"),
-      // Another moment helps a read, and never a row that does not fit.
-      ReadFailed: (failure) =>
-        failure.isRetryable
+      // Another moment helps a read, and never a row that does not fit. Damage is the same for all who meet it.
+      ReadFailed: (failure) => {
+        if (isDamage(failure)) return damaged({ _tag: "DatabaseCorrupt" })
+        return failure.isRetryable
           ? later(1000, "The database cannot be read now")(failure)
-          : never("What is stored cannot be read")(failure),
+          : never("What is stored cannot be read")(failure)
+      },
       Unauthorized: ({ error }) => protocol(401, error),
       Forbidden: ({ error }) => protocol(403, error),
       NotFound: ({ what }) => protocol(404, `${what} not found`),
       InvalidInput: ({ error }) => protocol(400, error),
       MachineIdConflict: () =>
         protocol(409, "machine_id_conflict", { message: "This machine id belongs to another account" }),
-      MachineRevoked: () => protocol(410, "machine_revoked"),
+      MachineRevoked: () => protocol(410, machineRevoked),
       CursorGone: ({ currentCursor }) => protocol(410, "cursor-gone", { currentCursor }),
       RequestUnreadable: ({ message, status }) => protocol(status, "Error", { message, statusCode: status }),
       RouteUnknown: ({ method, path }) => protocol(404, "Not found", { path, method }),

@@ -114,7 +114,8 @@ const create = (options: Options, isTrusted: (address: string) => boolean): Fast
     bodyLimit: options.bodyLimitBytes ?? 1_048_576,
     // A slow client holds a socket, not a place in a lane.
     requestTimeout: 30_000,
-    http: { headersTimeout: 10_000 },
+    // Unless told otherwise, Node looks for late requests every 30 s, and 10 s would be up to 40.
+    http: { headersTimeout: 10_000, connectionsCheckingInterval: 2000 },
     // Above the 25 s that a long poll of socket.io stays open.
     connectionTimeout: 60_000,
     keepAliveTimeout: 72_000,

@@ -6,6 +6,7 @@
 import { Effect, Layer, Schema } from "effect"
 import { Presence } from "presence-effect/Presence"
 import * as PresenceKey from "presence-effect/PresenceKey"
+import { machineRevoked } from "../http/Failure.ts"
 import { Emitter } from "../realtime/Emitter.ts"
 import { EventRegistry, type Refusal } from "../realtime/EventRegistry.ts"
 import * as Heartbeat from "../realtime/Heartbeat.ts"
@@ -66,7 +67,7 @@ export const layer: Layer.Layer<never, never, EventRegistry | MachineRegistry | 
           Effect.map((replaced) => ackOf(text, replaced)),
           Effect.catchTags({
             NotFound: () => Effect.succeed({ result: "error", message: "Machine not found" }),
-            MachineRevoked: () => Effect.succeed({ result: "error", message: "machine_revoked" })
+            MachineRevoked: () => Effect.succeed({ result: "error", message: machineRevoked })
           }),
           Effect.catchAll((failure) =>
             Effect.logWarning("A machine could not be updated", failure).pipe(

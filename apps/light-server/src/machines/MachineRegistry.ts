@@ -96,6 +96,13 @@ export const make = Effect.gen(function* () {
   const viewOf = (machine: Machine.Machine) => Machine.view(machine, livenessOf(machine))
   const viewWithSeq = (machine: Machine.Machine) => ({ ...viewOf(machine), seq: machine.seq })
 
+  /** Another server of the file has revoked it: its daemon hears it, too. */
+  const refuseRevoked = ({ accountId, id }: Machine.Machine) =>
+    Effect.suspend(() => {
+      ownership.revoke(PresenceKey.machine(accountId, id))
+      return Effect.fail(new MachineRevoked())
+    })
+
   /** The row of the account; one of another account is not found either. */
   const own = (accountId: string, id: string) =>
     Effect.gen(function* () {
@@ -103,7 +110,7 @@ export const make = Effect.gen(function* () {
       if (Option.isNone(found) || found.value.accountId !== accountId) {
         return yield* new NotFound({ what: "Machine" })
       }
-      return found.value.isRevoked ? yield* new MachineRevoked() : found.value
+      return found.value.isRevoked ? yield* refuseRevoked(found.value) : found.value
     })
 
   const announce = (machine: Machine.Machine, cursor: number) => {
@@ -195,7 +202,7 @@ export const make = Effect.gen(function* () {
       Effect.gen(function* () {
         const machine = yield* findOrCreate(accountId, registration)
         if (machine.accountId !== accountId) return yield* new MachineIdConflict()
-        return machine.isRevoked ? yield* new MachineRevoked() : viewOf(machine)
+        return machine.isRevoked ? yield* refuseRevoked(machine) : viewOf(machine)
       }),
     list: (accountId) =>
       store.list(accountId).pipe(
@@ -221,6 +228,8 @@ export const make = Effect.gen(function* () {
         })
         return { _tag: "Replaced", version, value } as const
       }).pipe(
+        // Who hangs up takes back neither the write nor the word about it.
+        Effect.uninterruptible,
         Effect.catchTag("WriteConflict", (conflict) =>
           Effect.gen(function* () {
             yield* AccountCursor.requireAccount(conflict)

@@ -5,7 +5,7 @@
  */
 import { Effect } from "effect"
 import type { ReadFailed } from "../database/DatabaseReader.ts"
-import type { TooManyRequests, Unauthorized } from "../http/Failure.ts"
+import { machineRevoked, type TooManyRequests, type Unauthorized } from "../http/Failure.ts"
 import { type ConnectionScope, presenceKey } from "./Connection.ts"
 import { Ownership } from "./Ownership.ts"
 import type { Verdict } from "./SocketServer.ts"
@@ -42,9 +42,6 @@ const textIn = (auth: unknown, field: string): string => {
 const refused = (message: string): Verdict => ({ _tag: "Refused", message })
 
 const invalidToken = refused("Invalid authentication token")
-
-/** The word that the registration is refused with. */
-const machineRevoked = refused("machine_revoked")
 
 /** A client type that is missing, or that nobody knows, is an app. */
 const scopeOf = (auth: unknown): ConnectionScope | Verdict => {
@@ -96,7 +93,7 @@ export const verify = (
     if (key.id.length > idLengthMax) return invalidToken
     const validity = yield* ownership.check(key)
     if (validity === "owned") return { _tag: "Accepted", accountId, scope } as const
-    if (validity === "revoked") return machineRevoked
+    if (validity === "revoked") return refused(machineRevoked)
     return validity === "missing" && key.kind === "machine" ? ({ _tag: "NotYet" } as const) : invalidToken
   }).pipe(
     Effect.catchTags({

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Context, Duration, Effect, Layer, Option, Schema } from "effect"
+import { Context, Duration, Effect, Layer, Option, Schema, type Scope } from "effect"
 import { LRUCache } from "lru-cache"
 import type { PresenceKey, PresenceKind } from "presence-effect/PresenceKey"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
@@ -35,6 +35,10 @@ export class Ownership extends Context.Tag("light-server/Ownership")<
     readonly learn: (key: PresenceKey) => void
     /** The row was just deleted. */
     readonly forget: (key: PresenceKey) => void
+    /** The machine of the account was found to be revoked. */
+    readonly revoke: (key: PresenceKey) => void
+    /** Calls `listener` whenever a machine is found to be revoked, by whomever. */
+    readonly onRevoked: (listener: (key: PresenceKey) => void) => Effect.Effect<void, never, Scope.Scope>
   }
 >() {}
 
@@ -82,6 +86,11 @@ export const make = (
       ttl: Duration.toMillis(options.validityTtl)
     })
     const remembered = (key: PresenceKey) => verdicts.get(textOf(key))
+    const listeners = new Set<(key: PresenceKey) => void>()
+    const revoke = (key: PresenceKey) => {
+      verdicts.set(textOf(key), "revoked")
+      for (const listener of listeners) listener(key)
+    }
     return Ownership.of({
       remembered,
       check: (key) =>
@@ -100,7 +109,12 @@ export const make = (
             ),
             // A row that was created while the statement ran is known by now, and better.
             Effect.map((found) => remembered(key) ?? found),
-            Effect.tap((validity) => Effect.sync(() => verdicts.set(textOf(key), validity)))
+            Effect.tap((validity) =>
+              Effect.sync(() => {
+                if (validity === "revoked") revoke(key)
+                else verdicts.set(textOf(key), validity)
+              })
+            )
           )
         }),
       learn: (key) => {
@@ -108,7 +122,15 @@ export const make = (
       },
       forget: (key) => {
         verdicts.set(textOf(key), "missing")
-      }
+      },
+      revoke,
+      onRevoked: (listener) =>
+        Effect.asVoid(
+          Effect.acquireRelease(
+            Effect.sync(() => listeners.add(listener)),
+            () => Effect.sync(() => listeners.delete(listener))
+          )
+        )
     })
   })
 

@@ -6,29 +6,25 @@
 import { Effect, FiberSet, Layer } from "effect"
 import { Presence, type Transition } from "presence-effect/Presence"
 import type { PresenceKey } from "presence-effect/PresenceKey"
+import { machineRevoked } from "../http/Failure.ts"
 import { make as makeAdmission, sendAway } from "./Admission.ts"
 import { clientType, type Connection, presenceKey } from "./Connection.ts"
+import { refuse } from "./Dismissals.ts"
 import * as Dispatcher from "./Dispatcher.ts"
 import { Emitter, type Ephemeral } from "./Emitter.ts"
 import { EventRegistry } from "./EventRegistry.ts"
 import * as OutgoingGuard from "./OutgoingGuard.ts"
-import type { Ownership } from "./Ownership.ts"
+import { Ownership } from "./Ownership.ts"
 import { countRefusal, setLagging, setLimits, setSockets } from "./RealtimeMetrics.ts"
 import type { RealtimeOptions } from "./RealtimeOptions.ts"
 import * as Room from "./Room.ts"
-import { type Socket, SocketServer } from "./SocketServer.ts"
+import { SocketServer } from "./SocketServer.ts"
 
 /** What apps are told when a row comes or goes. */
 const activityOf = (key: PresenceKey, active: boolean, activeAt: number): Ephemeral =>
   key.kind === "machine"
     ? { type: "machine-activity", id: key.id, active, activeAt }
     : { type: "activity", id: key.id, active, activeAt, thinking: false }
-
-const refuse = (socket: Socket, message: string) => {
-  countRefusal("refused")
-  socket.emit("error", { message })
-  socket.disconnect(true)
-}
 
 /** How many sockets of each client type are connected. */
 const makeCensus = () => {
@@ -63,9 +59,9 @@ const acceptConnections = (options: RealtimeOptions, run: (effect: Effect.Effect
       const { seat, verdict } = socket.data
       if (verdict?._tag === "Refused") return refuse(socket, verdict.message)
       if (verdict === undefined || seat === undefined) return refuse(socket, "Invalid authentication token")
-      // Tokens were revoked since; whose they were, the next handshake finds out.
-      if (socket.data.dismissalCount !== dismissals.count()) return sendAway(socket, "unverified")
       const { accountId, scope } = verdict
+      // Tokens were revoked since; which ones, the next handshake finds out.
+      if (dismissals.isSince(accountId, socket.data.dismissalCount ?? 0)) return sendAway(socket, "unverified")
       const connection: Connection = { id: socket.id, accountId, scope }
       const type = clientType(scope)
       const key = presenceKey(accountId, scope)
@@ -109,6 +105,13 @@ const announceTransitions = Effect.gen(function* () {
   })
 })
 
+/** Another server of the file revokes machines: whoever notices it here ends the sockets of their daemons. */
+const dismissRevoked = Effect.gen(function* () {
+  const ownership = yield* Ownership
+  const { dismissals } = yield* SocketServer
+  yield* ownership.onRevoked(({ accountId, id }) => dismissals.dismissMachine(accountId, id, machineRevoked))
+})
+
 /**
  * Accepts sockets until its scope closes. Build it after the features, whose
  * events it looks up, and before the port is opened.
@@ -130,6 +133,7 @@ export const layer = (
       )
       yield* Effect.sync(() => setLimits(options))
       yield* announceTransitions
+      yield* dismissRevoked
       yield* makeAdmission(options, (effect) => void run(effect))
       yield* acceptConnections(options, (effect) => void run(effect))
     })

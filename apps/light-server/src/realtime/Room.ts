@@ -27,6 +27,14 @@ const machineOf = (accountId: string, machineId: string) => `machine:${machineId
 export const ofAccount = (accountId: string): string => `user:${accountId}`
 
 /**
+ * The sockets of one machine.
+ *
+ * @category rooms
+ * @since 0.1.0
+ */
+export const ofMachine = machineOf
+
+/**
  * The sockets that miss repeated signs of life until they have caught up.
  *
  * @category rooms

@@ -62,7 +62,7 @@ export interface ClientEvents {
  */
 export interface SocketState {
   verdict?: Verdict
-  /** The count of `dismissals` when the verification began. */
+  /** The count of `dismissals` before the verification began. */
   dismissalCount?: number
   /** Taken with a verdict that accepts. */
   seat?: Seat

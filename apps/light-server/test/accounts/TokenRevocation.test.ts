@@ -271,34 +271,67 @@ describe("revokeTokens", () => {
 })
 
 describe("a verification that runs beside a revocation", () => {
+  /** Verifies, and answers late while it is held. */
+  const makeSlow = Effect.gen(function* () {
+    const [reached, gate] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+    let isHeld = false
+    const tokens = Layer.effect(
+      Authenticator,
+      Effect.map(Authenticator, ({ verify }) => ({
+        verify: (token: string) =>
+          Effect.tap(verify(token), () =>
+            isHeld ? Effect.zipRight(Deferred.succeed(reached, undefined), Deferred.await(gate)) : Effect.void
+          )
+      }))
+    ).pipe(Layer.provideMerge(Tokens.layer()))
+    return {
+      tokens,
+      hold: () => {
+        isHeld = true
+      },
+      reached: Deferred.await(reached),
+      release: Effect.suspend(() => {
+        isHeld = false
+        return Deferred.succeed(gate, undefined)
+      })
+    }
+  })
+
   it.scoped("lets no socket in that was verified before, although its account had none to close", () =>
     Effect.gen(function* () {
-      const [reached, gate] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
-      let isHeld = false
-      // Verifies, and answers late.
-      const Slow = Layer.effect(
-        Authenticator,
-        Effect.map(Authenticator, ({ verify }) => ({
-          verify: (token: string) =>
-            Effect.tap(verify(token), () =>
-              isHeld ? Effect.zipRight(Deferred.succeed(reached, undefined), Deferred.await(gate)) : Effect.void
-            )
-        }))
-      ).pipe(Layer.provideMerge(Tokens.layer()))
+      const slow = yield* makeSlow
       yield* Effect.gen(function* () {
         const server = yield* TestServer
         const { accountId, token } = yield* login()
         const client = yield* server.client({ token })
-        isHeld = true
+        slow.hold()
         client.socket.connect()
-        yield* Deferred.await(reached)
+        yield* slow.reached
         yield* Effect.flatMap(TokenRevocation, (revocation) => revocation.revoke(accountId))
-        isHeld = false
-        yield* Deferred.succeed(gate, undefined)
+        yield* slow.release
         // It is sent away, comes back by itself, and is refused for good.
         assert.deepStrictEqual(yield* client.next("error"), { message: "Invalid authentication token" })
         assert.isFalse(client.socket.connected)
-      }).pipe(Effect.provide(layer({}, Database.layer, Slow)))
+      }).pipe(Effect.provide(layer({}, Database.layer, slow.tokens)))
+    })
+  )
+
+  it.scoped("sends no socket of another account away", () =>
+    Effect.gen(function* () {
+      const slow = yield* makeSlow
+      yield* Effect.gen(function* () {
+        const server = yield* TestServer
+        const [ada, bob] = [yield* login(), yield* login()]
+        const client = yield* server.client({ token: ada.token }, { reconnection: false })
+        slow.hold()
+        client.socket.connect()
+        yield* slow.reached
+        yield* Effect.flatMap(TokenRevocation, (revocation) => revocation.revoke(bob.accountId))
+        yield* slow.release
+        yield* client.next("connect")
+        yield* Effect.raceFirst(client.flush, client.next("transport"))
+        assert.isTrue(client.socket.connected)
+      }).pipe(Effect.provide(layer({}, Database.layer, slow.tokens)))
     })
   )
 

@@ -65,6 +65,26 @@ describe("ChangePruner", () => {
     }).pipe(Effect.provide(layer({ retention: "10 minutes", interval: "1 minute" })))
   )
 
+  it.scoped("does not let one line with an unreadable time keep it from the accounts after it", () =>
+    Effect.gen(function* () {
+      const database = yield* TestDatabase.TestDatabase
+      for (const id of ["a1", "a2"]) {
+        addAccount(database, id)
+        addLines(database, id, 4)
+      }
+      database.sqlite.exec(
+        `UPDATE "AccountChange" SET "changedAt" = 'some day' WHERE "accountId" = 'a1' AND "cursor" = 2`
+      )
+      yield* TestClock.adjust("33 minutes")
+      const { round } = yield* ChangePruner.ChangePruner
+      yield* round
+      // Lines go in the order of their cursors, so this one goes with its neighbours.
+      for (const id of ["a1", "a2"]) {
+        assert.deepStrictEqual([cursors(database, id), floorOf(database, id)], [from(3, 4), 2], id)
+      }
+    }).pipe(Effect.provide(layer({ retention: "30 minutes" })))
+  )
+
   it.scoped("keeps the newest lines of an account that has too many, however young they are", () =>
     Effect.gen(function* () {
       const database = yield* TestDatabase.TestDatabase

@@ -228,7 +228,7 @@ const checks = List(
   Struct({ name: Schema.NonEmptyString, ok: Boolean, code: Schema.NonEmptyString, detail: String, since: Iso })
 )
 export const Ready = Struct({ status: Literal("ready"), checks })
-export const Unready = Struct({ status: Literal("unready"), checks })
+export const Unready = Struct({ status: Literal("unready"), error: String, checks })
 export const ServerVersion = Struct({ version: Schema.NonEmptyString, service })
 export const NewerVersion = Struct({ updateUrl: Null })
 

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import Sqlite from "better-sqlite3"
-import { Effect, Option, Schema } from "effect"
+import { Effect, Either, Fiber, Option, Schema } from "effect"
+import fs from "node:fs"
 import path from "node:path"
 import * as DatabaseReader from "../../src/database/DatabaseReader.ts"
 import { StoredTime } from "../../src/database/StoredTime.ts"
@@ -85,6 +86,31 @@ describe("DatabaseReader", () => {
       assert.strictEqual(yield* codeOf(filename, "SELECT id FROM Beat"), "UNDECODABLE")
       assert.strictEqual(yield* codeOf(filename, "SELECT nothing"), "SQLITE_ERROR")
       assert.strictEqual(yield* codeOf(`${filename}.none`, "SELECT 1"), "SQLITE_CANTOPEN")
+    })
+  )
+
+  it.scoped("tells whoever waits for it that a read has met damage, and goes on reading what is whole", () =>
+    Effect.gen(function* () {
+      const { filename, writer } = yield* database
+      writer.exec("CREATE TABLE Torn (id); INSERT INTO Torn VALUES (1)")
+      const root = Number(writer.prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'Torn'").pluck().get())
+      writer.close()
+      const file = fs.openSync(filename, "r+")
+      fs.writeSync(file, Buffer.alloc(4096, 0xa5), 0, 4096, (root - 1) * 4096)
+      fs.closeSync(file)
+      yield* read(filename, (reader) =>
+        Effect.gen(function* () {
+          const waiting = yield* Effect.fork(Effect.flip(reader.untilDamaged))
+          yield* reader.rows(Beat, "SELECT * FROM Beat")
+          yield* Effect.exit(reader.rows(Schema.Unknown, "SELECT nothing"))
+          assert.isNull(waiting.unsafePoll())
+          const torn = yield* Effect.either(reader.rows(Schema.Unknown, "SELECT * FROM Torn"))
+          const met = yield* Fiber.join(waiting)
+          assert.deepInclude(met, { code: "SQLITE_CORRUPT", isRetryable: false })
+          assert.deepStrictEqual(torn, Either.left(met))
+          assert.strictEqual((yield* reader.rows(Beat, "SELECT * FROM Beat")).length, 2)
+        })
+      )
     })
   )
 

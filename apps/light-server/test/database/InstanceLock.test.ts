@@ -64,6 +64,16 @@ describe("InstanceLock", () => {
     })
   )
 
+  it.scopedLive("stays taken for other processes when a second start in the same process was refused", () =>
+    Effect.gen(function* () {
+      const filename = yield* newDatabase
+      yield* InstanceLock.hold(filename)
+      assert.strictEqual((yield* Effect.flip(holding(filename)))._tag, "InstanceRunning")
+      const elsewhere = yield* Effect.exit(holdElsewhere(filename))
+      assert.strictEqual(elsewhere._tag, "Failure", "two processes hold the same lock")
+    })
+  )
+
   it.scopedLive("is one in a process too, and goes with its scope", () =>
     Effect.gen(function* () {
       const filename = yield* newDatabase

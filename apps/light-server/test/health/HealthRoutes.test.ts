@@ -104,10 +104,14 @@ describe("HealthRoutes", () => {
     withServer(
       false,
       Effect.gen(function* () {
-        const ready = yield* get("/readyz")
-        assert.strictEqual(ready.statusCode, 503)
-        assert.isDefined(ready.headers["retry-after"])
-        assert.strictEqual(ready.json<{ checks: ReadonlyArray<{ code: string }> }>().checks[0]?.code, "DatabaseFull")
+        for (const url of ["/readyz", "/healthz"]) {
+          const ready = yield* get(url)
+          assert.strictEqual(ready.statusCode, 503)
+          assert.isDefined(ready.headers["retry-after"])
+          const { checks, ...body } = ready.json<{ readonly checks: ReadonlyArray<{ readonly code: string }> }>()
+          assert.deepStrictEqual<unknown>(body, { status: "unready", error: "The server is not ready" })
+          assert.strictEqual(checks[0]?.code, "DatabaseFull")
+        }
         const health = yield* get("/health")
         assert.strictEqual(health.statusCode, 503)
         assert.include(health.json<object>(), {

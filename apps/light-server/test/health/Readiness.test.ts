@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Metric, Ref, TestClock } from "effect"
+import { Deferred, Effect, Fiber, Layer, Metric, Ref, Schema, TestClock } from "effect"
 import * as Lane from "presence-effect/Lane"
 import { EngineFault } from "presence-effect/SqliteConnection"
+import { DatabaseReader, ReadFailed } from "../../src/database/DatabaseReader.ts"
 import * as HttpApp from "../../src/http/HttpApp.ts"
 import * as Readiness from "../../src/health/Readiness.ts"
 import * as ServerMetrics from "../../src/health/ServerMetrics.ts"
@@ -141,6 +142,25 @@ describe("Readiness", () => {
         assert.deepStrictEqual(yield* failingCodes, ["DatabaseCorrupt"])
         const { checks } = yield* Effect.flatMap(Readiness.Readiness, ({ report }) => report)
         assert.include(checks.find(({ name }) => name === "file")?.detail, "restore a backup")
+      }).pipe(Effect.provide(layer(probe)))
+    })
+  )
+
+  it.scoped("is unready and writes no more once a read has met damage", () =>
+    Effect.gen(function* () {
+      const probe = yield* ServerProbe.make({ heartbeatTable: true })
+      yield* Effect.gen(function* () {
+        const { rows } = yield* DatabaseReader
+        const read = Effect.exit(rows(Schema.Unknown, "SELECT 1"))
+        yield* Ref.set(probe.readFailure, new ReadFailed({ code: "SQLITE_BUSY", detail: "locked" }))
+        yield* read
+        yield* Effect.repeatN(Effect.yieldNow(), 32)
+        assert.deepStrictEqual(yield* failingCodes, [])
+        yield* Ref.set(probe.readFailure, new ReadFailed({ code: "SQLITE_CORRUPT", detail: "malformed" }))
+        yield* read
+        yield* Effect.repeatN(Effect.yieldNow(), 32)
+        assert.deepStrictEqual(yield* failingCodes, ["DatabaseCorrupt"])
+        assert.deepInclude(yield* Effect.flip(Deferred.await(probe.stopped)), { code: "SQLITE_CORRUPT" })
       }).pipe(Effect.provide(layer(probe)))
     })
   )

@@ -5,7 +5,7 @@ import { type EngineFault, SqliteConnection } from "presence-effect/SqliteConnec
 import { SqliteWriter, type WriterStatus } from "presence-effect/SqliteWriter"
 import { WriteRejected } from "presence-effect/WriterError"
 import * as WriterPolicy from "presence-effect/WriterPolicy"
-import { DatabaseReader, fromQuery } from "../../src/database/DatabaseReader.ts"
+import { DatabaseReader, fromQuery, type ReadFailed } from "../../src/database/DatabaseReader.ts"
 import { Authenticator } from "../../src/http/Authenticator.ts"
 import { Unauthorized } from "../../src/http/Failure.ts"
 
@@ -53,9 +53,18 @@ export const make = (options: { readonly heartbeatTable: boolean }) =>
       copyLog: refused,
       logState: refused,
       identity: Effect.map(Ref.get(identity), (files) => ({ ...files, databaseBytes: 0, logBytes: 0 })),
-      untilStopped: Deferred.await(stopped)
+      untilStopped: Deferred.await(stopped),
+      stop: (fault: EngineFault) => Effect.asVoid(Deferred.fail(stopped, fault))
     }
-    const reader = fromQuery(() => Effect.succeed(options.heartbeatTable ? [{ name: "ServerHeartbeat" }] : []))
+    /** What the next read fails with. */
+    const readFailure = yield* Ref.make<ReadFailed | undefined>(undefined)
+    const reader = fromQuery(() =>
+      Effect.flatMap(Ref.getAndSet(readFailure, undefined), (failure) =>
+        failure === undefined
+          ? Effect.succeed(options.heartbeatTable ? [{ name: "ServerHeartbeat" }] : [])
+          : Effect.fail(failure)
+      )
+    )
     const layer = Layer.mergeAll(
       Layer.succeed(SqliteWriter, writer),
       Layer.succeed(SqliteConnection, connection),
@@ -63,7 +72,7 @@ export const make = (options: { readonly heartbeatTable: boolean }) =>
       Layer.succeed(Authenticator, { verify: () => Effect.fail(new Unauthorized({ error: "Invalid token" })) }),
       AlivePresence
     )
-    return { status, identity, stopped, written, accepts, layer }
+    return { status, identity, stopped, written, accepts, readFailure, layer }
   })
 
 const AlivePresence = Layer.succeed(Presence, {

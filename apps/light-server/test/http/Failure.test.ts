@@ -78,6 +78,14 @@ describe("Failure", () => {
     })
   })
 
+  it("answers a read that met damage as a write that met it: no other moment repairs the file", () => {
+    for (const code of ["SQLITE_CORRUPT", "SQLITE_CORRUPT_INDEX", "SQLITE_NOTADB"]) {
+      const damaged = new ReadFailed({ code, detail: "detail" })
+      assert.isFalse(damaged.isRetryable)
+      assert.deepStrictEqual(Failure.toHttp(damaged), Failure.toHttp(samples.DatabaseCorrupt))
+    }
+  })
+
   it("spreads the moment to come back between once and twice the base", () => {
     assert.strictEqual(Failure.toHttp(samples.DatabaseFull, 0).retryAfterMillis, 60_000)
     assert.strictEqual(Failure.toHttp(samples.DatabaseFull, 0.5).retryAfterMillis, 90_000)

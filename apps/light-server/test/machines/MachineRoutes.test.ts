@@ -7,7 +7,7 @@ import * as Lane from "presence-effect/Lane"
 import { ReadFailed } from "../../src/database/DatabaseReader.ts"
 import { hangUpDuring } from "../support/HangUp.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
-import { app, authorized, daemon, layerWith, TestServer } from "../support/TestServer.ts"
+import { app, authorized, type Client, daemon, layerWith, TestServer } from "../support/TestServer.ts"
 
 const register = (accountId: string, payload: object) =>
   Effect.flatMap(TestServer, ({ inject }) =>
@@ -418,6 +418,32 @@ describe("MachineRoutes", () => {
         assert.strictEqual(yield* refused.next("disconnect"), "io server disconnect")
       }).pipe(Effect.provide(layerWith({ validityTtl: "1 millis" })))
     )
+
+    for (const [notices, notice] of [
+      [
+        "its next sign of life",
+        (mine: Client) => Effect.sync(() => mine.emit("machine-alive", { machineId: "m1", time: 1 }))
+      ],
+      ["its registration", () => register("a1", m1)],
+      ["somebody who asks for it", () => get("a1", "/v1/machines/m1")]
+    ] as const) {
+      it.scoped(`loses the socket it has open with ${notices}, and nobody else loses one`, () =>
+        Effect.gen(function* () {
+          const revoke = yield* revoked
+          const server = yield* TestServer
+          const mine = yield* server.connect(daemon("a1", "m1"))
+          const others = [yield* server.connect(app("a1")), yield* server.connect(daemon("a1", "m2"))]
+          yield* revoke
+          yield* notice(mine)
+          assert.deepStrictEqual(yield* mine.next("error"), { message: "machine_revoked" })
+          assert.strictEqual(yield* mine.next("disconnect"), "io server disconnect")
+          for (const other of others) {
+            yield* other.flush
+            assert.isTrue(other.socket.connected)
+          }
+        }).pipe(Effect.provide(layerWith({ validityTtl: "1 millis" })))
+      )
+    }
 
     it.scoped("changes no more, whoever asks", () =>
       Effect.gen(function* () {

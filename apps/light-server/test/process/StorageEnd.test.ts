@@ -30,6 +30,14 @@ const failingChecks = (url: string) =>
       .map(({ code, name }) => `${name} ${code}`)
   )
 
+/** Spoils the first page of a table or an index, in the file itself. */
+const damage = ({ databaseFile, rows }: BuiltServer.Server, name: string) => {
+  const root = rows(`SELECT rootpage FROM sqlite_schema WHERE name = '${name}'`)[0]
+  const file = fs.openSync(databaseFile, "r+")
+  fs.writeSync(file, Buffer.alloc(4096, 0xa5), 0, 4096, (Number(root?.["rootpage"]) - 1) * 4096)
+  fs.closeSync(file)
+}
+
 /** A file system in memory, of its own size, gone when the scope closes. Only for the super-user. */
 const smallDisk = (size: string) =>
   Effect.tap(TemporaryDirectory.make, (directory) =>
@@ -77,10 +85,7 @@ describe("the files of a running server", () => {
     () =>
       Effect.gen(function* () {
         const server = yield* BuiltServer.start()
-        const root = server.rows("SELECT rootpage FROM sqlite_schema WHERE name = 'Account' AND type = 'table'")[0]
-        const file = fs.openSync(server.databaseFile, "r+")
-        fs.writeSync(file, Buffer.alloc(4096, 0xa5), 0, 4096, (Number(root?.["rootpage"]) - 1) * 4096)
-        fs.closeSync(file)
+        damage(server, "Account")
         const login = () => Device.post(`${server.url}/v1/auth`, Client.make().challenge())
         const refused = yield* login()
         assert.deepInclude(refused.body, { code: "DatabaseCorrupt", retryable: false })
@@ -104,6 +109,26 @@ describe("the files of a running server", () => {
         assert.strictEqual((yield* checked.ended).code, 4)
         assert.include(checked.output(), `${server.databaseFile} is damaged (`)
         assert.include(checked.output(), "put a backup in its place")
+      }),
+    60_000
+  )
+
+  it.scopedLive(
+    "writes nothing more once a read has met damage, and goes on reading what is whole",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* BuiltServer.start()
+        const device = yield* Device.login(server.url, Client.make())
+        const id = yield* Device.openSession(device, "t")
+        damage(server, "SessionMessage_sessionId_seq_idx")
+        const messages = yield* device.get(`/v1/sessions/${id}/messages`)
+        assert.deepInclude(messages.body, { code: "DatabaseCorrupt", retryable: false })
+        assert.strictEqual(messages.status, 500)
+        assert.include(yield* failingChecks(server.url), "file DatabaseCorrupt")
+        const refused = yield* device.post("/v1/sessions", { tag: "u", metadata: "sealed" })
+        assert.deepInclude(refused.body, { code: "DatabaseCorrupt", retryable: false })
+        assert.strictEqual((yield* device.get("/v1/sessions")).status, 200)
+        assert.strictEqual((yield* server.end("SIGTERM")).code, 4)
       }),
     60_000
   )

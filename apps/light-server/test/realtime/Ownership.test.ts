@@ -47,6 +47,31 @@ describe("Ownership", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
+  it.scoped("tells whoever listens of each machine that is found revoked, for as long as they listen", () =>
+    Effect.gen(function* () {
+      const { database, ownership } = yield* make({ validityCapacity: 10 })
+      database.sqlite.exec(
+        `INSERT INTO "Machine" ("id", "accountId", "metadata", "lastActiveAt", "createdAt", "updatedAt", "revokedAt")
+         VALUES ('m1', 'a1', 'sealed', 5, 5, 5, 5)`
+      )
+      const told: Array<string> = []
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* ownership.onRevoked(({ id }) => told.push(id))
+          yield* ownership.check(PresenceKey.machine("a1", "m1"))
+          // Remembered.
+          yield* ownership.check(PresenceKey.machine("a1", "m1"))
+          // Not theirs to know.
+          yield* ownership.check(PresenceKey.machine("a2", "m1"))
+          ownership.revoke(PresenceKey.machine("a1", "m2"))
+          assert.strictEqual(ownership.remembered(PresenceKey.machine("a1", "m2")), "revoked")
+        })
+      )
+      ownership.revoke(PresenceKey.machine("a1", "m3"))
+      assert.deepStrictEqual(told, ["m1", "m2"])
+    }).pipe(Effect.provide(TestDatabase.layer))
+  )
+
   it.effect("believes who created a row at once, and who deleted it", () =>
     Effect.gen(function* () {
       const { ownership } = yield* make({ validityCapacity: 10 })

@@ -6,6 +6,7 @@ import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
 import type { SqliteOptions } from "../../src/node/SqliteOptions.ts"
 import { EngineFault, type SqliteConnection, type WriteAnswer } from "../../src/SqliteConnection.ts"
+import type { Statement } from "../../src/Write.ts"
 import { readRows, temporaryDatabase } from "../support/temporaryFile.ts"
 
 type Connection = SqliteConnection["Type"]
@@ -13,8 +14,8 @@ type Connection = SqliteConnection["Type"]
 const schema = `CREATE TABLE Left (id INTEGER PRIMARY KEY); CREATE TABLE Right (id INTEGER PRIMARY KEY);
   CREATE TABLE Late (id INTEGER REFERENCES Left(id) DEFERRABLE INITIALLY DEFERRED)`
 
-const insert = (id: number, table = "Left") => [
-  { sql: `INSERT INTO ${table} VALUES (?)`, params: [id], changes: 1 as const }
+const insert = (id: number, table = "Left"): ReadonlyArray<Statement> => [
+  { sql: `INSERT INTO ${table} VALUES (?)`, params: [id], changes: 1 }
 ]
 
 const faultIn = (answers: ReadonlyArray<WriteAnswer>): Effect.Effect<never, EngineFault | "done"> => {

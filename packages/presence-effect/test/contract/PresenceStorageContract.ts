@@ -140,7 +140,8 @@ export const presenceStorageContract = <E>(name: string, make: Effect.Effect<Wor
         assert.deepStrictEqual(world.read("session", "theirs"), before)
         assert.deepStrictEqual(world.read("machine", "gone"), before)
 
-        const swept = yield* world.storage.markOffline([{ kind: "session", accountId: "a", id: "theirs" }], until(start))
+        const theirs = { kind: "session", accountId: "a", id: "theirs" } as const
+        const swept = yield* world.storage.markOffline([theirs], until(start))
         assert.deepStrictEqual(swept, [])
       })
     )

@@ -90,9 +90,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "held-up-by-the-clock",
     breaks: "nobody stays online because the clock was set back",
-    file: "internal/caseUpdate.ts",
-    find: " OR ${stored} > entry.now THEN 0",
-    replace: " THEN 0"
+    file: "OfflineSweeper.ts",
+    find: "lastMillis: nowMillis + windowMillis",
+    replace: "lastMillis: nowMillis + windowMillis * 1e6"
   },
   {
     name: "sweep-without-registry",

@@ -122,7 +122,10 @@ export class RowAuditor {
     const now = this.scene.wallMillis()
     const newest = row.sign ?? stored?.lastMillis ?? Number.NEGATIVE_INFINITY
     const isDropped = row.droppedAt !== undefined && now - row.droppedAt >= this.setting.disconnectGrace
-    return row.isEnded || (isDropped && row.connections === 0) || now - newest > this.setting.offlineTimeout
+    // Who was started since does not know the row, and what is stored so far ahead tells it nothing.
+    const isAhead = stored !== undefined && stored.lastMillis > now + this.setting.acceptanceWindow
+    const isSilent = now - newest > this.setting.offlineTimeout
+    return row.isEnded || (isDropped && row.connections === 0) || isSilent || isAhead
   }
 
   /** The time a claim stands for, or why it stands for none. */
@@ -319,13 +322,16 @@ export class RowAuditor {
   }
 
   /**
-   * Nobody has shown a sign of life for so long that nobody may be shown online. Of a row that memory does not know the
-   * server knows what is stored, so a time from before the clock was set back holds it up.
+   * Nobody has shown a sign of life for so long that nobody may be shown online. Of a row that memory does not know
+   * the server knows what is stored, so a time from before the clock was set back holds it up, unless it lies too far
+   * ahead.
    */
   silent(): void {
-    const cutoff = this.scene.wallMillis() - this.setting.offlineTimeout
+    const now = this.scene.wallMillis()
+    const isBelievable = (millis: number) =>
+      millis >= now - this.setting.offlineTimeout && millis <= now + this.setting.acceptanceWindow
     for (const row of this.stored.values()) {
-      const isHeldUp = this.told.get(nameOf(row))?.sign === undefined && row.lastMillis >= cutoff
+      const isHeldUp = this.told.get(nameOf(row))?.sign === undefined && isBelievable(row.lastMillis)
       if (row.isActive && !isHeldUp) throw new Violation(`${nameOf(row)} is ${show(row)}, and silent for ever`)
     }
   }
