@@ -224,9 +224,7 @@ export const makeMemory = (rows: MemoryRows = memoryRows()): PresenceStorage["Ty
   findStale: (kind, believable, limit, after) =>
     Effect.sync((): StalePage => {
       const found = Array.from(rows[kind])
-        .filter(
-          ([id, row]) => row.active && !isBelievable(row, believable) && (after === undefined || id > after.id)
-        )
+        .filter(([id, row]) => row.active && !isBelievable(row, believable) && (after === undefined || id > after.id))
         .toSorted(([a], [b]) => (a < b ? -1 : 1))
         .slice(0, limit)
         .map(([id, row]) => ({ key: { kind, accountId: row.accountId, id }, lastSeenMillis: row.lastActiveMillis }))

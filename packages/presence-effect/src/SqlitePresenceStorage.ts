@@ -207,7 +207,7 @@ const statementsOf = (reader: Reader, names: TableOptions): Effect.Effect<Statem
 const flushWrite = (sql: string, entries: ReadonlyArray<FlushBatch.FlushEntry>, latestMillis: number) =>
   entries.length === 0
     ? Write.map(Write.empty, () => emptyResult)
-    : Write.statement(sql, [latestMillis, caseUpdate.flushJson(entries)]).pipe(
+    : Write.statement(sql, [latestMillis, caseUpdate.flushJson(entries)], { isAtomic: true }).pipe(
         Write.decodeRows(FlushedRow),
         Write.map((rows) => resultOf(entries, rows))
       )

@@ -43,6 +43,12 @@ export interface Statement {
   readonly sql: string
   readonly params: ReadonlyArray<SqlValue>
   readonly changes: Changes
+  /**
+   * Whoever wrote it says that it fails as a whole: it has no `OR FAIL` and meets no trigger that raises `FAIL`. When
+   * such a statement is all of a write and may change `any` number of rows, it is run without a transaction around it,
+   * which saves the copies SQLite would otherwise keep of the pages it changes. Absent: not known.
+   */
+  readonly isAtomic?: boolean
 }
 
 /**
@@ -120,9 +126,9 @@ export const empty: Write<void> = make([], undefined, () => Either.void)
 export const statement = (
   sql: string,
   params: ReadonlyArray<SqlValue> = [],
-  options?: { readonly changes?: Changes }
+  { changes = "any", isAtomic }: { readonly changes?: Changes; readonly isAtomic?: boolean } = {}
 ): Write<StatementResult> =>
-  make([{ sql, params, changes: options?.changes ?? "any" }], undefined, (results) =>
+  make([isAtomic === undefined ? { sql, params, changes } : { sql, params, changes, isAtomic }], undefined, (results) =>
     Either.right(results[0] ?? { rows: [], changes: 0 })
   )
 

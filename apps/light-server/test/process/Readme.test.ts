@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL("../../../..", import.meta.url))
 /** The commands a reader pastes, in order: after the start of the server, before the daemon that never ends. */
 const session = () => {
   const readme = fs.readFileSync(`${root}README.md`, "utf8")
-  const section = readme.slice(readme.indexOf("## A first session"), readme.indexOf("## Layout"))
+  const [section = ""] = readme.split("## A first session\n").slice(1).join("").split("\n## ")
   const blocks = Array.from(section.matchAll(/```sh\n([\s\S]*?)\n```/g), ([, block = ""]) => block)
   return { start: blocks[0], commands: blocks.slice(1, -1), daemon: blocks.at(-1) }
 }

@@ -14,6 +14,7 @@ import {
   WriteRejected,
   WriteUnconfirmed
 } from "../WriterError.ts"
+import { isBusyCode } from "./resultCode.ts"
 
 /** What the writer knows of the attempt that failed. */
 export interface Attempt {
@@ -21,9 +22,6 @@ export interface Attempt {
   readonly attempts: number
   readonly heldMillis: number
 }
-
-/** Another connection is in the way: SQLite's codes for a lock that is held, recovered or contended. */
-export const isBusyCode = (code: string): boolean => /^SQLITE_(BUSY|LOCKED|PROTOCOL)/.test(code)
 
 /** Tells a busy database from any other failure of a host's own client, however deep the driver's error is wrapped. */
 export const isBusyFailure = (error: unknown, depth = 4): boolean => {

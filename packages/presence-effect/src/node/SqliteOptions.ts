@@ -6,7 +6,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import { isBusyCode } from "../internal/sqliteFault.ts"
+import { isBusyCode } from "../internal/resultCode.ts"
 import type { EngineFault } from "../SqliteConnection.ts"
 import type { OpenFiles } from "./fileWatch.ts"
 import type { EngineOptions } from "./sqliteEngine.ts"

@@ -147,6 +147,42 @@ export const suite = (
     })
   )
 
+  it.scopedLive("runs an atomic statement as a transaction of its own, with the same answers", () =>
+    Effect.gen(function* () {
+      const { connection, filename } = yield* open
+      const atomic = (sql: string): Statement => ({ ...statement(sql), isAtomic: true })
+      const run = (sql: string) => connection.run([[atomic(sql)]], "power-loss")
+      const rows = [
+        { id: 1, name: "a" },
+        { id: 2, name: "b" }
+      ]
+      assert.deepStrictEqual(yield* run("INSERT INTO Parent VALUES (1, 'a'), (2, 'b') RETURNING id, name"), [
+        { _tag: "Done", results: [{ rows, changes: 2 }] }
+      ])
+      assert.deepStrictEqual(tags(yield* run("INSERT INTO Parent VALUES (3, 'c'), (4, 'a')")), [
+        "SQLITE_CONSTRAINT_UNIQUE"
+      ])
+      assert.deepStrictEqual(tags(yield* run("INSERT INTO Late VALUES (1, 99)")), ["SQLITE_CONSTRAINT_FOREIGNKEY"])
+      assert.deepStrictEqual(tags(yield* run("COMMIT")), ["SQLITE_MISUSE"])
+      assert.deepStrictEqual(tags(yield* run("INSERT INTO Nowhere VALUES (1)")), ["SQLITE_ERROR"])
+      const foreign = new Database(filename)
+      foreign.exec("BEGIN IMMEDIATE")
+      assert.deepInclude(yield* Effect.flip(run("DELETE FROM Parent")), { code: "SQLITE_BUSY", phase: "begin" })
+      foreign.exec("ROLLBACK")
+      foreign.close()
+      assert.deepStrictEqual(ids(filename), [1, 2])
+    })
+  )
+
+  it.scopedLive("keeps what a statement has changed before it failed out of the file, whatever it says", () =>
+    Effect.gen(function* () {
+      const { connection, filename } = yield* open
+      const careless = statement("INSERT OR FAIL INTO Parent VALUES (1, 'a'), (2, 'a')")
+      assert.deepStrictEqual(tags(yield* connection.run([[careless]], "power-loss")), ["SQLITE_CONSTRAINT_UNIQUE"])
+      assert.deepStrictEqual(ids(filename), [])
+    })
+  )
+
   it.scopedLive("works on after a statement that could not be prepared, once its table exists", () =>
     Effect.gen(function* () {
       const { connection, filename } = yield* open

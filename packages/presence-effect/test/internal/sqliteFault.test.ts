@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { isBusyCode, isBusyFailure, toWriterError } from "../../src/internal/sqliteFault.ts"
+import { isBusyCode } from "../../src/internal/resultCode.ts"
+import { isBusyFailure, toWriterError } from "../../src/internal/sqliteFault.ts"
 import * as Lane from "../../src/Lane.ts"
 import { EngineFault } from "../../src/SqliteConnection.ts"
 import type { WriterError, Written } from "../../src/WriterError.ts"
