@@ -3,8 +3,8 @@
  *
  * Nine sessions beat, and new machines are registered at random times. On one
  * side is the built server. On the other one engine answers everything, one
- * request after the other, each with a round trip of 5 ms, and each tick writes
- * one row per session through it. The two take turns.
+ * request after the other, each with round trips of 5 ms, and each tick writes
+ * one row per session through it, each in a transaction. The two take turns.
  */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
@@ -19,8 +19,8 @@ import * as ServerProcess from "./support/ServerProcess.ts"
 const sessionCount = 9
 const tickMillis = 250
 const roundTripMillis = 5
-/** Uses up to four fifths of an engine with such a round trip, its ticks included. */
-const perSecond = 60
+/** Uses up to nine tenths of an engine with such a round trip, its ticks included. */
+const perSecond = 30
 const turnMillis = 4_000
 const turnCount = 4
 

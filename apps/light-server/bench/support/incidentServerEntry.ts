@@ -4,8 +4,9 @@
  *
  * The engine is a queue with one worker, as a client with one connection is. A
  * registration looks for the machine and creates it, which takes two round trips;
- * a tick writes its sessions one after the other, one round trip each, and all
- * ticks that are due at once wait for their turns in the same queue.
+ * a tick writes its sessions one after the other, each a transaction of three
+ * round trips as in the lab: begin, update, commit. All ticks that are due at once
+ * wait for their turns in the same queue.
  */
 import Database from "better-sqlite3"
 import * as fs from "node:fs"
@@ -30,9 +31,9 @@ for (let id = 0; id < sessionCount; id++) insert.run(id)
 
 let last: Promise<unknown> = Promise.resolve()
 
-const throughEngine = <A>(work: () => A): Promise<A> => {
+const throughEngine = <A>(work: () => A, roundTripCount = 1): Promise<A> => {
   const result = last.then(async () => {
-    await sleep(roundTripMillis)
+    for (let trip = 0; trip < roundTripCount; trip++) await sleep(roundTripMillis)
     return work()
   })
   last = result
@@ -45,7 +46,7 @@ const register = async (text: string): Promise<void> => {
 }
 
 const tick = (): Promise<unknown> =>
-  Promise.all(Array.from({ length: sessionCount }, (_, id) => throughEngine(() => update.run(Date.now(), id))))
+  Promise.all(Array.from({ length: sessionCount }, (_, id) => throughEngine(() => update.run(Date.now(), id), 3)))
 
 setInterval(() => void tick(), tickMillis)
 
