@@ -1,13 +1,12 @@
 /** F27: more rows than there is room for. */
 import { Effect } from "effect"
-import { createRequire } from "node:module"
-import { fileURLToPath, pathToFileURL } from "node:url"
+import { fileURLToPath } from "node:url"
 import * as Observe from "../Observe.ts"
 import type { Scenario } from "../Scenario.ts"
 import * as Mount from "../support/Mount.ts"
+import { tsx } from "../../test/support/Tsx.ts"
 
 const entry = fileURLToPath(new URL("../support/registryEntry.ts", import.meta.url))
-const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href
 
 interface Report {
   readonly sizes: ReadonlyArray<{ readonly tracked: number; readonly bytes: number }>

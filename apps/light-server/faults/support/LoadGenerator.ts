@@ -3,15 +3,13 @@
  * scenario can slow them down.
  */
 import { Deferred, Effect, type Scope } from "effect"
-import { spawn } from "node:child_process"
-import { createRequire } from "node:module"
 import path from "node:path"
-import { fileURLToPath, pathToFileURL } from "node:url"
+import { fileURLToPath } from "node:url"
 import * as TemporaryDirectory from "../../test/TemporaryDirectory.ts"
 import * as AckFile from "./AckFile.ts"
+import * as ChildProgram from "./ChildProgram.ts"
 
 const entry = fileURLToPath(new URL("loadEntry.ts", import.meta.url))
-const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href
 
 export interface LoadOptions {
   readonly url: string
@@ -38,30 +36,17 @@ export const start = (options: LoadOptions): Effect.Effect<Load, never, Scope.Sc
   Effect.gen(function* () {
     const file = path.join(yield* TemporaryDirectory.make, "acknowledged.jsonl")
     const running = yield* Deferred.make<void>()
-    const ended = yield* Deferred.make<void>()
-    const child = yield* Effect.acquireRelease(
-      Effect.sync(() => {
-        const args = ["--import", tsx, entry, JSON.stringify({ ...options, file })]
-        const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] })
-        child.stdout.once("data", () => Deferred.unsafeDone(running, Effect.void))
-        child.once("close", () => Deferred.unsafeDone(ended, Effect.void))
-        return child
-      }),
-      (child) =>
-        Effect.zipRight(
-          Effect.sync(() => child.kill("SIGKILL")),
-          Deferred.await(ended)
-        )
-    )
-    yield* Effect.raceFirst(
-      Deferred.await(running),
-      Effect.zipRight(Deferred.await(ended), Effect.dieMessage("the load generator ended instead of starting"))
-    )
+    const { begun, child, ended } = yield* ChildProgram.run(() => {
+      const child = ChildProgram.node(ChildProgram.typescript(entry, { ...options, file }))
+      child.stdout.once("data", () => Deferred.unsafeDone(running, Effect.void))
+      return child
+    })
+    yield* begun(running, () => "the load generator ended instead of starting")
     return {
       entries: AckFile.reader(file),
       stop: Effect.zipRight(
         Effect.sync(() => child.stdin.end()),
-        Deferred.await(ended)
+        ended
       )
     }
   })

@@ -5,6 +5,7 @@
 import { Deferred, Effect, type Scope } from "effect"
 import { spawn } from "node:child_process"
 import { createRequire } from "node:module"
+import * as ChildProgram from "./ChildProgram.ts"
 
 const program = `
   const [driver, file, text] = process.argv.slice(1)
@@ -46,29 +47,17 @@ export const start = (
   Effect.gen(function* () {
     const driver = createRequire(import.meta.url).resolve("better-sqlite3")
     const started = yield* Deferred.make<void>()
-    const ended = yield* Deferred.make<void>()
     let counts = { commits: 0, busy: 0, snapshotConflicts: 0 }
-    yield* Effect.acquireRelease(
-      Effect.sync(() => {
-        const child = spawn(process.execPath, ["-e", program, driver, file, JSON.stringify(options)], {
-          stdio: ["ignore", "ignore", "inherit", "ipc"]
-        })
-        child.on("message", (message) => {
-          counts = message as typeof counts
-          Deferred.unsafeDone(started, Effect.void)
-        })
-        child.once("close", () => Deferred.unsafeDone(ended, Effect.void))
-        return child
-      }),
-      (child) =>
-        Effect.zipRight(
-          Effect.sync(() => child.kill("SIGKILL")),
-          Deferred.await(ended)
-        )
-    )
-    yield* Effect.raceFirst(
-      Deferred.await(started),
-      Effect.zipRight(Deferred.await(ended), Effect.dieMessage("the outside writer ended instead of writing"))
-    )
+    const { begun } = yield* ChildProgram.run(() => {
+      const child = spawn(process.execPath, ["-e", program, driver, file, JSON.stringify(options)], {
+        stdio: ["ignore", "ignore", "inherit", "ipc"]
+      })
+      child.on("message", (message) => {
+        counts = message as typeof counts
+        Deferred.unsafeDone(started, Effect.void)
+      })
+      return child
+    })
+    yield* begun(started, () => "the outside writer ended instead of writing")
     return { counts: () => counts }
   })

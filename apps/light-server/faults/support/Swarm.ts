@@ -1,14 +1,12 @@
 /**
  * Many clients that come back by themselves.
  */
-import { Deferred, Effect, type Scope } from "effect"
-import { spawn } from "node:child_process"
-import { createRequire } from "node:module"
+import { Effect, type Scope } from "effect"
 import readline from "node:readline"
-import { fileURLToPath, pathToFileURL } from "node:url"
+import { fileURLToPath } from "node:url"
+import * as ChildProgram from "./ChildProgram.ts"
 
 const entry = fileURLToPath(new URL("swarmEntry.ts", import.meta.url))
-const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href
 
 export interface Counts {
   readonly connected: number
@@ -27,21 +25,10 @@ export const start = (options: {
 }): Effect.Effect<() => Counts, never, Scope.Scope> =>
   Effect.gen(function* () {
     let counts: Counts = { connected: 0, connections: 0, offline: 0 }
-    const ended = yield* Deferred.make<void>()
-    yield* Effect.acquireRelease(
-      Effect.sync(() => {
-        const child = spawn(process.execPath, ["--import", tsx, entry, JSON.stringify(options)], {
-          stdio: ["pipe", "pipe", "inherit"]
-        })
-        readline.createInterface(child.stdout).on("line", (line) => (counts = JSON.parse(line) as Counts))
-        child.once("close", () => Deferred.unsafeDone(ended, Effect.void))
-        return child
-      }),
-      (child) =>
-        Effect.zipRight(
-          Effect.sync(() => child.kill("SIGKILL")),
-          Deferred.await(ended)
-        )
-    )
+    yield* ChildProgram.run(() => {
+      const child = ChildProgram.node(ChildProgram.typescript(entry, options))
+      readline.createInterface(child.stdout).on("line", (line) => (counts = JSON.parse(line) as Counts))
+      return child
+    })
     return () => counts
   })

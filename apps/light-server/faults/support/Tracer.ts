@@ -4,6 +4,7 @@
  */
 import { Deferred, Effect, type Scope } from "effect"
 import { spawn } from "node:child_process"
+import * as ChildProgram from "./ChildProgram.ts"
 
 export interface Tracer {
   /** How many calls were tampered with. */
@@ -13,31 +14,16 @@ export interface Tracer {
 export const attach = (pid: number, options: ReadonlyArray<string>): Effect.Effect<Tracer, never, Scope.Scope> =>
   Effect.gen(function* () {
     const attached = yield* Deferred.make<void>()
-    const ended = yield* Deferred.make<void>()
     let output = ""
-    const child = yield* Effect.acquireRelease(
-      Effect.sync(() => {
-        const child = spawn("strace", ["-f", "-p", String(pid), ...options], { stdio: ["ignore", "ignore", "pipe"] })
-        child.stderr.on("data", (data) => {
-          output += String(data)
-          if (output.includes(" attached")) Deferred.unsafeDone(attached, Effect.void)
-        })
-        child.once("close", () => Deferred.unsafeDone(ended, Effect.void))
-        return child
-      }),
-      // Asked to end, it lets go of the server first.
-      (child) =>
-        Effect.zipRight(
-          Effect.sync(() => child.kill("SIGINT")),
-          Deferred.await(ended)
-        )
-    )
-    yield* Effect.raceFirst(
-      Deferred.await(attached),
-      Effect.zipRight(
-        Deferred.await(ended),
-        Effect.suspend(() => Effect.dieMessage(`strace ended with ${child.exitCode}: ${output}`))
-      )
-    )
+    // Asked to end, it lets go of the server first.
+    const { begun, child } = yield* ChildProgram.run(() => {
+      const child = spawn("strace", ["-f", "-p", String(pid), ...options], { stdio: ["ignore", "ignore", "pipe"] })
+      child.stderr.on("data", (data) => {
+        output += String(data)
+        if (output.includes(" attached")) Deferred.unsafeDone(attached, Effect.void)
+      })
+      return child
+    }, "SIGINT")
+    yield* begun(attached, () => `strace ended with ${child.exitCode}: ${output}`)
     return { injectedCount: () => output.split("INJECTED").length + output.split("DELAYED").length - 2 }
   })

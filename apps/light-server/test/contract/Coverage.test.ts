@@ -22,23 +22,9 @@ import { events, parts, routes } from "./Contract.ts"
 /** The dispatcher answers the first one itself. */
 const notedEvents = vi.hoisted(() => ["ping"])
 
-// Nobody can ask the registry for all it has, and nobody but this test wants to.
 vi.mock("../../src/realtime/EventRegistry.ts", async (importOriginal) => {
-  const original = await importOriginal<typeof EventRegistry>()
-  const noting = Effect.map(original.make, ({ find, on, onPlain }) =>
-    original.EventRegistry.of({
-      find,
-      on: (spec) => {
-        notedEvents.push(spec.event)
-        return on(spec)
-      },
-      onPlain: (...args) => {
-        notedEvents.push(args[0])
-        return onPlain(...args)
-      }
-    })
-  )
-  return { ...original, layer: Layer.effect(original.EventRegistry, noting) }
+  const { inPlaceOf } = await import("../support/NotedEvents.ts")
+  return inPlaceOf(await importOriginal<typeof EventRegistry>(), (event) => notedEvents.push(event))
 })
 
 /** Notes the routes of every Fastify instance that is made within the scope. */

@@ -6,15 +6,15 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { spawnSync } from "node:child_process"
 import fs from "node:fs"
-import { createRequire } from "node:module"
 import path from "node:path"
-import { fileURLToPath, pathToFileURL } from "node:url"
+import { fileURLToPath } from "node:url"
 import * as Adoption from "../../src/database/Adoption.ts"
 import * as MigrationFolder from "../../src/database/MigrationFolder.ts"
 import * as PrismaMigrator from "../../src/database/PrismaMigrator.ts"
 import * as ServerSchema from "../../src/database/ServerSchema.ts"
 import * as FixtureBox from "../fixtures/FixtureBox.ts"
 import * as MigrationBox from "./MigrationBox.ts"
+import { tsx } from "../support/Tsx.ts"
 
 const sound = ["integers", "iso-text", "mixed"] as const
 
@@ -266,7 +266,6 @@ describe("Adoption", () => {
 
   describe("a process that is killed", () => {
     const script = fileURLToPath(new URL("adoptProcess.ts", import.meta.url))
-    const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href
 
     const run = (box: FixtureBox.FixtureBox, additionCount: number) =>
       spawnSync(

@@ -3,9 +3,8 @@ import Sqlite from "better-sqlite3"
 import { Deferred, Effect, Fiber } from "effect"
 import { spawn } from "node:child_process"
 import fs from "node:fs"
-import { createRequire } from "node:module"
 import path from "node:path"
-import { fileURLToPath, pathToFileURL } from "node:url"
+import { fileURLToPath } from "node:url"
 import * as DatabaseImport from "../../src/database/DatabaseImport.ts"
 import * as InstanceLock from "../../src/database/InstanceLock.ts"
 import * as MigrationFolder from "../../src/database/MigrationFolder.ts"
@@ -14,6 +13,7 @@ import * as FixtureBox from "../fixtures/FixtureBox.ts"
 import * as Fixtures from "../fixtures/make-fixtures.ts"
 import * as TemporaryDirectory from "../TemporaryDirectory.ts"
 import * as MigrationBox from "./MigrationBox.ts"
+import { tsx } from "../support/Tsx.ts"
 
 const databaseName = "happier-server-light.sqlite"
 const lockName = `${databaseName}.lock`
@@ -201,7 +201,6 @@ describe("DatabaseImport", () => {
       Effect.gen(function* () {
         const box = yield* FixtureBox.make("integers")
         const script = fileURLToPath(new URL("openElsewhere.ts", import.meta.url))
-        const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href
         const child = yield* Effect.acquireRelease(
           Effect.sync(() =>
             spawn(process.execPath, ["--import", tsx, script, box.filename], { stdio: ["pipe", "pipe", "inherit"] })

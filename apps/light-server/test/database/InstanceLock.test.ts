@@ -3,15 +3,14 @@ import Sqlite from "better-sqlite3"
 import { Effect, type Scope } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import fs from "node:fs"
-import { createRequire } from "node:module"
 import os from "node:os"
 import path from "node:path"
-import { fileURLToPath, pathToFileURL } from "node:url"
+import { fileURLToPath } from "node:url"
 import * as InstanceLock from "../../src/database/InstanceLock.ts"
 import * as TemporaryDirectory from "../TemporaryDirectory.ts"
+import { tsx } from "../support/Tsx.ts"
 
 const script = fileURLToPath(new URL("holdLock.ts", import.meta.url))
-const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href
 
 const databaseIn = (directory: string) => path.join(directory, "db.sqlite")
 

@@ -1,15 +1,14 @@
 /** A temporary directory with a database file and a folder of migrations, and what tests ask of them. */
 import * as ChildProcess from "node:child_process"
 import * as FileSystem from "node:fs"
-import { createRequire } from "node:module"
 import * as OperatingSystem from "node:os"
 import * as Path from "node:path"
-import { fileURLToPath, pathToFileURL } from "node:url"
+import { fileURLToPath } from "node:url"
 import Sqlite from "better-sqlite3"
 import { Effect } from "effect"
 import * as PrismaMigrator from "../../src/database/PrismaMigrator.ts"
+import { tsx } from "../support/Tsx.ts"
 
-const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href
 const script = fileURLToPath(new URL("migrateProcess.ts", import.meta.url))
 
 const open = (dir: string) => {

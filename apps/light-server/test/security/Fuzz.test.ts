@@ -33,23 +33,9 @@ const batchesPerAccount = 40
 
 const noted = vi.hoisted(() => ({ events: new Map<string, Schema.Schema.AnyNoContext | undefined>() }))
 
-// Nobody can ask the registry for all it has.
 vi.mock("../../src/realtime/EventRegistry.ts", async (importOriginal) => {
-  const original = await importOriginal<typeof EventRegistry>()
-  const noting = Effect.map(original.make, ({ find, on, onPlain }) =>
-    original.EventRegistry.of({
-      find,
-      on: (spec) => {
-        noted.events.set(spec.event, spec.payload)
-        return on(spec)
-      },
-      onPlain: (...args) => {
-        noted.events.set(args[0], undefined)
-        return onPlain(...args)
-      }
-    })
-  )
-  return { ...original, layer: Layer.effect(original.EventRegistry, noting) }
+  const { inPlaceOf } = await import("../support/NotedEvents.ts")
+  return inPlaceOf(await importOriginal<typeof EventRegistry>(), (event, payload) => noted.events.set(event, payload))
 })
 
 const Amounts = Schema.Struct({ total: Schema.Number, input: Schema.optional(Schema.Number) })
