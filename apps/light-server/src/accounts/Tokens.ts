@@ -6,12 +6,13 @@
 import { Clock, Context, Duration, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { jwtVerify, SignJWT } from "jose"
 import { LRUCache } from "lru-cache"
-import { createHash, createPublicKey, hkdfSync } from "node:crypto"
+import { createPublicKey, hkdfSync } from "node:crypto"
 import { DataDirectory } from "../database/DataDirectory.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import { Authenticator } from "../http/Authenticator.ts"
 import { invalidToken } from "../http/Failure.ts"
 import * as Ed25519 from "./Ed25519.ts"
+import { digestOf } from "../http/TokenDigest.ts"
 
 /**
  * @category services
@@ -47,9 +48,6 @@ const audience = "happier-client"
 /** Changing it makes every token that is out there invalid. */
 const purpose = "light-server token signing key v1"
 
-/** Longer ones are none of ours, and not worth a hash. */
-const tokenLengthMax = 2048
-
 const keysOf = (masterSecret: Redacted.Redacted) => {
   const seed = hkdfSync("sha256", Redacted.value(masterSecret), "", purpose, 32)
   const privateKey = Ed25519.privateKeyOf(new Uint8Array(seed))
@@ -64,8 +62,6 @@ const Account = Schema.Struct({ id: Schema.String, epoch: Schema.NullOr(Schema.I
 const selectAccount = `SELECT "Account"."id", "TokenRevocation"."epoch" FROM "Account"
   LEFT JOIN "TokenRevocation" ON "TokenRevocation"."accountId" = "Account"."id" WHERE "Account"."id" = ?`
 
-const digest = (token: string) => createHash("sha256").update(token).digest("base64")
-
 const make = (options: Options) =>
   Effect.gen(function* () {
     const { masterSecret } = yield* DataDirectory
@@ -73,7 +69,6 @@ const make = (options: Options) =>
     const { privateKey, publicKey } = keysOf(masterSecret)
     const cacheMillis = Duration.toMillis(options.cacheTime ?? "30 seconds")
     const clockTolerance = Duration.toSeconds(options.clockTolerance ?? "1 day")
-    // The digest is the key: a dump of the process holds no token.
     const verified = new LRUCache<string, { readonly accountId: string; readonly untilMillis: number }>({
       max: options.cacheCapacity ?? 10_000
     })
@@ -131,9 +126,9 @@ const make = (options: Options) =>
 
     const verify = (token: string) =>
       Effect.gen(function* () {
-        if (token.length > tokenLengthMax) return yield* invalidToken
+        const key = digestOf(token)
+        if (key === undefined) return yield* invalidToken
         const now = yield* Clock.currentTimeMillis
-        const key = digest(token)
         const known = verified.get(key)
         // A clock that stepped back must not keep an entry alive for longer than its time.
         if (known !== undefined && now < known.untilMillis && now >= known.untilMillis - cacheMillis) {

@@ -11,12 +11,12 @@
  */
 import { Clock, Effect } from "effect"
 import { LRUCache } from "lru-cache"
-import { createHash } from "node:crypto"
 import type { ReadFailed } from "../database/DatabaseReader.ts"
 import * as AddressQuota from "./AddressQuota.ts"
 import type { Authenticator } from "./Authenticator.ts"
 import type { TooManyRequests, Unauthorized } from "./Failure.ts"
 import { limitedTotal, type RateLimits } from "./RateLimit.ts"
+import { digestOf } from "./TokenDigest.ts"
 
 /**
  * @category models
@@ -31,12 +31,6 @@ export interface Doorman {
   /** Counts the opening of a socket. Answers with the refusal when it is one too many. */
   readonly admitSocket: (address: string, nowMillis: number) => TooManyRequests | undefined
 }
-
-/** Longer ones are none of ours, and not worth a hash. */
-const tokenLengthMax = 2048
-
-/** The digest is what is kept: a dump of the process holds no token. */
-const digest = (token: string) => createHash("sha256").update(token).digest("base64")
 
 /**
  * @category constructors
@@ -69,7 +63,7 @@ export const make = (authenticator: Authenticator["Type"], limits: RateLimits): 
   return {
     verify: (address, token) =>
       Effect.suspend(() => {
-        const key = token.length > tokenLengthMax ? undefined : digest(token)
+        const key = digestOf(token)
         if (key === undefined || !goodLately.has(key)) return verifyStranger(address, token, key)
         return Effect.tapErrorTag(authenticator.verify(token), "Unauthorized", () =>
           Effect.sync(() => goodLately.delete(key))
