@@ -11,5 +11,6 @@ export default [
   project("presence-effect", "packages/presence-effect"),
   project("light-server", "apps/light-server"),
   project("contention-lab", "apps/contention-lab"),
+  project("proving", "apps/proving"),
   { ...project("repo", "."), test: { name: "repo", include: ["test/*.test.ts"], testTimeout: 60_000 } }
 ]

@@ -9,7 +9,7 @@ import { build, install, root, run } from "./setup.mjs"
 await install()
 await build()
 
-const main = path.join(root, "apps/light-server/faults/main.ts")
+const main = path.join(root, "apps/proving/src/faults/main.ts")
 const args = ["--conditions=source", "--import", "tsx", main, ...process.argv.slice(2)]
 const { exitCode } = await run(process.execPath, args, { cwd: root, inherit: true })
 process.exit(exitCode)

@@ -22,6 +22,6 @@ const env = {
   FUZZ_INPUTS: whole("inputs", values.inputs),
   ...(values.seed === undefined ? {} : { FUZZ_SEED: whole("seed", values.seed) })
 }
-const args = ["run", "--silent=false", "--project", "light-server", "test/security/Fuzz.test.ts"]
+const args = ["run", "--silent=false", "--project", "proving", "test/security/Fuzz.test.ts"]
 const { exitCode } = await run(tool("vitest"), args, { cwd: root, env, inherit: true })
 process.exit(exitCode)

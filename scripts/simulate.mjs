@@ -7,7 +7,7 @@ import { install, root, run } from "./setup.mjs"
 
 await install()
 
-const start = path.join(root, "packages/presence-effect/test/simulation/start.ts")
+const start = path.join(root, "apps/proving/src/simulation/start.ts")
 const args = ["--import", "tsx", start, ...process.argv.slice(2)]
 const { exitCode } = await run(process.execPath, args, { cwd: root, inherit: true })
 process.exit(exitCode)

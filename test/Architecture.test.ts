@@ -11,37 +11,50 @@ const server = "apps/light-server/src"
 
 /** Bottom first. A module imports from lower floors only; its own floor is off limits too. */
 const floors: ReadonlyArray<ReadonlyArray<string>> = [
-  ["Lane", "PresenceKey", "Durability"],
-  ["WriterError", "Heartbeat", "PresenceMetrics"],
-  ["WriterPolicy", "Write", "FlushBatch"],
-  ["SqliteConnection", "LaneSemaphore", "PresenceRegistry"],
-  ["SqliteWriter"],
-  ["PresenceStorage"],
-  ["SqlitePresenceStorage"],
-  ["PresenceFlusher", "OfflineSweeper", "WalKeeper"],
-  ["PresenceConfig"],
-  ["Presence"]
+  ["writer/Lane", "writer/Durability", "presence/PresenceKey"],
+  ["writer/WriterError", "writer/WriterMetrics", "presence/Heartbeat", "presence/PresenceMetrics"],
+  ["writer/WriterPolicy", "writer/Write", "presence/FlushBatch", "sqlite/SqliteMetrics"],
+  ["writer/SqliteConnection", "writer/LaneSemaphore", "presence/PresenceRegistry"],
+  ["writer/SqliteWriter"],
+  ["presence/PresenceStorage"],
+  ["sqlite/SqlitePresenceStorage"],
+  ["presence/PresenceFlusher", "presence/OfflineSweeper", "sqlite/WalKeeper"],
+  ["presence/PresenceConfig"],
+  ["Presence"],
+  ["index"]
 ]
+
+/** The rooms of the house, and which other rooms each may import. The writer can be used without presence. */
+const neighbours: Readonly<Record<string, ReadonlyArray<string>>> = {
+  internal: [],
+  writer: ["internal"],
+  presence: ["internal", "writer"],
+  sqlite: ["internal", "writer", "presence"]
+}
 
 /** These stand beside the house: they may import it, it never imports them. */
 const outbuildings: ReadonlySet<string> = new Set(["node", "host", "testing"])
 
 const edges = edgesBelow(library)
 
+/** `["writer", "Lane.ts"]` for a file of the library, nothing for all others. */
 const insideLibrary = (file: string): ReadonlyArray<string> =>
   file.startsWith(`${library}/`) ? file.slice(library.length + 1).split("/") : []
 
-/** `Lane` for a module that lies flat in `src`, nothing for all others. */
-const publicModule = (file: string): string | undefined => {
-  const [name, ...rest] = insideLibrary(file)
-  return rest.length === 0 ? name?.replace(/\.ts$/, "") : undefined
+const roomOf = (file: string): string | undefined => {
+  const parts = insideLibrary(file)
+  return parts.length > 1 ? parts[0] : undefined
 }
 
-const isInternal = (file: string): boolean => insideLibrary(file)[0] === "internal"
+const isOutbuilding = (file: string): boolean => outbuildings.has(roomOf(file) ?? "")
 
-const isOutbuilding = (file: string): boolean => outbuildings.has(insideLibrary(file)[0] ?? "")
+const isCore = (file: string): boolean => insideLibrary(file).length > 0 && !isOutbuilding(file)
 
-const isCore = (file: string): boolean => publicModule(file) !== undefined || isInternal(file)
+const isInternal = (file: string): boolean => isCore(file) && insideLibrary(file).includes("internal")
+
+/** `writer/Lane` for a public module of the house. */
+const publicModule = (file: string): string | undefined =>
+  isCore(file) && !isInternal(file) ? insideLibrary(file).join("/").replace(/\.ts$/, "") : undefined
 
 const floorOf = (file: string): number => floors.findIndex((floor) => floor.includes(publicModule(file) ?? ""))
 
@@ -62,14 +75,29 @@ describe("architecture of presence-effect", () => {
     assert.deepStrictEqual(homeless, [])
   })
 
-  it("has no folders but internal, node, host and testing", () => {
-    const strange = filesBelow(library).filter((file) => !isCore(file) && !isOutbuilding(file))
-    assert.deepStrictEqual(strange, [])
+  it("has the rooms that are drawn, and no others", () => {
+    const rooms = new Set(filesBelow(library).flatMap((file) => roomOf(file) ?? []))
+    assert.sameMembers([...rooms], [...Object.keys(neighbours), ...outbuildings])
   })
 
   it("imports downwards only", () => {
     const climbs = ({ from, to }: Edge): boolean => floorOf(from) >= 0 && heightOf(to) >= floorOf(from)
     assert.deepStrictEqual(violations(edges, climbs), [])
+  })
+
+  it("lets each room import its neighbours only: the writer never imports presence", () => {
+    const strays = ({ from, to }: Edge): boolean => {
+      const allowed = neighbours[roomOf(from) ?? ""]
+      const target = roomOf(to)
+      return allowed !== undefined && isCore(to) && target !== roomOf(from) && !allowed.includes(target ?? "")
+    }
+    assert.deepStrictEqual(violations(edges, strays), [])
+  })
+
+  it("keeps what is internal to a room inside it", () => {
+    const pries = ({ from, to }: Edge): boolean =>
+      isInternal(to) && roomOf(to) !== "internal" && isCore(from) && roomOf(from) !== roomOf(to)
+    assert.deepStrictEqual(violations(edges, pries), [])
   })
 
   it("keeps the house free of what stands beside it", () => {
@@ -80,8 +108,7 @@ describe("architecture of presence-effect", () => {
   })
 
   it("keeps simulations out of what runs in production", () => {
-    const borrows = ({ from, to }: Edge): boolean =>
-      insideLibrary(from)[0] !== "testing" && insideLibrary(to)[0] === "testing"
+    const borrows = ({ from, to }: Edge): boolean => roomOf(from) !== "testing" && roomOf(to) === "testing"
     assert.deepStrictEqual(violations(edges, borrows), [])
   })
 
@@ -95,12 +122,12 @@ describe("architecture of presence-effect", () => {
     { place: "the core", isThere: isCore, allowed: /^(effect|@effect\/sql)\// },
     {
       place: "node/ and testing/",
-      isThere: (file: string) => /^(node|testing)$/.test(insideLibrary(file)[0] ?? ""),
+      isThere: (file: string) => /^(node|testing)$/.test(roomOf(file) ?? ""),
       allowed: /^(node:|better-sqlite3$|effect\/|@effect\/(platform|platform-node|sql|sql-sqlite-node|experimental)\/)/
     },
     {
       place: "host/",
-      isThere: (file: string) => insideLibrary(file)[0] === "host",
+      isThere: (file: string) => roomOf(file) === "host",
       allowed: /^(node:|effect\/|@effect\/sql\/|fastify$|fastify-plugin$)/
     }
   ])("lets $place depend on its few packages and on nothing else", ({ allowed, isThere }) => {
@@ -123,11 +150,20 @@ describe("architecture of the apps", () => {
       const target = appOf(to) ?? apps.find((app) => to === app || to.startsWith(`${app}/`))
       return target !== undefined && target !== appOf(from)
     }
-    assert.deepStrictEqual(violations([...edgesBelow("apps"), ...edgesBelow("packages")], reachesOver), [])
+    const ordinary = ({ from }: Edge): boolean => appOf(from) !== "proving" && !from.includes("/test/")
+    const all = [...edgesBelow("apps"), ...edgesBelow("packages")]
+    assert.deepStrictEqual(violations(all.filter(ordinary), reachesOver), [])
+  })
+
+  it("lets nobody import out of the test folder of another workspace", () => {
+    const workspaceOf = (file: string): string | undefined => /^(?:apps|packages)\/[^/]+\//.exec(file)?.[0]
+    const pries = ({ from, to }: Edge): boolean =>
+      /\/test\//.test(to) && workspaceOf(to) !== undefined && workspaceOf(to) !== workspaceOf(from)
+    assert.deepStrictEqual(violations(["apps", "packages", "scripts"].flatMap(edgesBelow), pries), [])
   })
 
   it("lets the apps see the library through its exports only", () => {
-    const pries = ({ to }: Edge): boolean => to.startsWith("packages/") || to.startsWith("presence-effect/internal/")
+    const pries = ({ to }: Edge): boolean => to.startsWith("packages/") || /^presence-effect\/.*\binternal\//.test(to)
     assert.deepStrictEqual(violations(edgesBelow("apps"), pries), [])
   })
 
@@ -141,8 +177,7 @@ describe("architecture of the apps", () => {
 describe("architecture of the database folder", () => {
   /** What measures the incident needs the incident's client. Nothing that is shipped runs one. */
   const isComparator = (file: string): boolean =>
-    /^apps\/contention-lab\/(src\/engines|prisma-client)\//.test(file) ||
-    file.startsWith("packages/presence-effect/bench/")
+    /^apps\/contention-lab\/(src\/engines|prisma-client)\//.test(file) || file.startsWith("apps/proving/src/bench/")
 
   it("lets nobody import prisma/ or a client of Prisma, besides what compares with it", () => {
     const everything = ["packages", "apps", "scripts", "test"].flatMap(edgesBelow)

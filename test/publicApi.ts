@@ -9,7 +9,7 @@ import { filesBelow, read } from "./sources.ts"
 const library = "packages/presence-effect/src"
 
 export interface ApiExport {
-  /** Where it stands, `packages/presence-effect/src/Lane.ts:12`. */
+  /** Where it stands, `packages/presence-effect/src/writer/Lane.ts:12`. */
   readonly place: string
   readonly signature: string
   readonly hasSince: boolean
@@ -121,8 +121,8 @@ const describeModule = (file: string): ApiModule => {
   }
 }
 
-/** A module is a noun in capitals; `internal/` and files with a small first letter are private. */
-const isPublic = (file: string): boolean => /\/[A-Z]\w*\.ts$/.test(file) && !file.startsWith(`${library}/internal/`)
+/** A module is a noun in capitals; what is in a folder `internal/` and files with a small first letter are private. */
+const isPublic = (file: string): boolean => /\/[A-Z]\w*\.ts$/.test(file) && !file.includes("/internal/")
 
 export const publicModules = (): ReadonlyArray<ApiModule> => filesBelow(library).filter(isPublic).map(describeModule)
 

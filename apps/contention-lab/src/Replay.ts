@@ -5,7 +5,7 @@
  * time has an answer, or has waited longer than a daemon would.
  */
 import { Clock, Effect, Scope, Exit } from "effect"
-import * as Lane from "presence-effect/Lane"
+import * as Lane from "presence-effect/writer/Lane"
 import type { Run } from "./Run.ts"
 import * as Scenario from "./Scenario.ts"
 import * as Statements from "./Statements.ts"

@@ -1,8 +1,8 @@
 /**
  * What is written: the same text for every strategy, besides the flush of heartbeats, which is what they differ in.
  */
-import type { PresenceKey, PresenceKind } from "presence-effect/PresenceKey"
-import type { SqlValue, Statement } from "presence-effect/Write"
+import type { PresenceKey, PresenceKind } from "presence-effect/presence/PresenceKey"
+import type { SqlValue, Statement } from "presence-effect/writer/Write"
 import { type Arrival, accountId } from "./Workload.ts"
 
 const statement = (sql: string, params: ReadonlyArray<SqlValue>): Statement => ({ sql, params, changes: "any" })

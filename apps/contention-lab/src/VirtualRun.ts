@@ -6,10 +6,10 @@
  */
 import Database from "better-sqlite3"
 import { Clock, Deferred, Effect, Layer, type Scope } from "effect"
-import { EngineFault } from "presence-effect/SqliteConnection"
-import { PresenceReader } from "presence-effect/SqlitePresenceStorage"
+import { EngineFault } from "presence-effect/writer/SqliteConnection"
+import { PresenceReader } from "presence-effect/sqlite/SqlitePresenceStorage"
 import * as SimulatedConnection from "presence-effect/testing/SimulatedConnection"
-import type { Statement, StatementResult } from "presence-effect/Write"
+import type { Statement, StatementResult } from "presence-effect/writer/Write"
 import { EngineFailed } from "./engines/Engine.ts"
 import * as FifoEngine from "./engines/FifoEngine.ts"
 import type { Figures } from "./Figures.ts"

@@ -4,10 +4,10 @@
  * @since 0.1.0
  */
 import { Match } from "effect"
-import type { ImportError } from "./database/DatabaseImport.ts"
+import type { ImportError } from "./adoption/DatabaseImport.ts"
 import type { DatabaseGivenUp, DatabaseReplaced } from "./health/Readiness.ts"
 import type { StartFailure } from "./LightServer.ts"
-import type { ConfigInvalid } from "./ServerConfig.ts"
+import type { ConfigInvalid } from "./config/ServerConfig.ts"
 
 /**
  * Ended by a signal, everything written.

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Fiber, Layer, Scope, TestClock } from "effect"
-import * as ServerConfig from "../src/ServerConfig.ts"
+import * as ServerConfig from "../src/config/ServerConfig.ts"
 import * as ShutdownBudget from "../src/ShutdownBudget.ts"
 
 class Thing extends Context.Tag("test/Thing")<Thing, string>() {}

@@ -2,13 +2,13 @@
 import * as Effect from "effect/Effect"
 import { pipe } from "effect/Function"
 import * as Layer from "effect/Layer"
-import * as Lane from "presence-effect/Lane"
-import * as SqliteWriter from "presence-effect/SqliteWriter"
+import * as Lane from "presence-effect/writer/Lane"
+import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
 import * as SimulatedConnection from "presence-effect/testing/SimulatedConnection"
 import * as WriterProbe from "presence-effect/testing/WriterProbe"
-import * as Write from "presence-effect/Write"
-import type { WriterError } from "presence-effect/WriterError"
-import * as WriterPolicy from "presence-effect/WriterPolicy"
+import * as Write from "presence-effect/writer/Write"
+import type { WriterError } from "presence-effect/writer/WriterError"
+import * as WriterPolicy from "presence-effect/writer/WriterPolicy"
 
 // #region policy
 /** Changes that another server sends us. Many of them share a commit; a sender waits up to 8 s for its answer. */

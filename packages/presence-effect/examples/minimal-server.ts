@@ -2,14 +2,14 @@
 import Database from "better-sqlite3"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Lane from "presence-effect/Lane"
+import * as Lane from "presence-effect/writer/Lane"
 import * as SqliteReader from "presence-effect/node/SqliteReader"
 import * as SqliteThread from "presence-effect/node/SqliteThread"
 import * as Presence from "presence-effect/Presence"
-import * as PresenceKey from "presence-effect/PresenceKey"
-import * as SqliteWriter from "presence-effect/SqliteWriter"
-import * as WalKeeper from "presence-effect/WalKeeper"
-import * as Write from "presence-effect/Write"
+import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
+import * as WalKeeper from "presence-effect/sqlite/WalKeeper"
+import * as Write from "presence-effect/writer/Write"
 
 // #region program
 /** Closing it flushes once more, waits for the running write and empties the log file. */

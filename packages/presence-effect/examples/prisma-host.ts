@@ -5,8 +5,8 @@
  */
 import Database from "better-sqlite3"
 import * as PresenceHost from "presence-effect/host/PresenceHost"
-import * as Lane from "presence-effect/Lane"
-import * as PresenceKey from "presence-effect/PresenceKey"
+import * as Lane from "presence-effect/writer/Lane"
+import * as PresenceKey from "presence-effect/presence/PresenceKey"
 import { createTables } from "./minimal-server.ts"
 
 /** In the place of a generated client: promises, and one interactive transaction at a time. */

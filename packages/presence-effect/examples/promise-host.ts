@@ -1,9 +1,9 @@
 /** Plain Node code without Effect: functions and promises. */
 import * as PresenceHost from "presence-effect/host/PresenceHost"
-import * as Lane from "presence-effect/Lane"
-import * as PresenceKey from "presence-effect/PresenceKey"
-import * as Write from "presence-effect/Write"
-import * as WriterError from "presence-effect/WriterError"
+import * as Lane from "presence-effect/writer/Lane"
+import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import * as Write from "presence-effect/writer/Write"
+import * as WriterError from "presence-effect/writer/WriterError"
 import { createTables } from "./minimal-server.ts"
 
 // #region host

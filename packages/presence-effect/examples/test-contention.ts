@@ -8,13 +8,13 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
 import * as TestContext from "effect/TestContext"
-import * as Lane from "presence-effect/Lane"
+import * as Lane from "presence-effect/writer/Lane"
 import * as Presence from "presence-effect/Presence"
-import * as PresenceKey from "presence-effect/PresenceKey"
-import { PresenceReader } from "presence-effect/SqlitePresenceStorage"
-import * as SqliteWriter from "presence-effect/SqliteWriter"
+import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import { PresenceReader } from "presence-effect/sqlite/SqlitePresenceStorage"
+import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
 import * as SimulatedConnection from "presence-effect/testing/SimulatedConnection"
-import * as Write from "presence-effect/Write"
+import * as Write from "presence-effect/writer/Write"
 
 /** What the engine would answer: the flush returns the rows it found, and it finds all of them. */
 const evaluate = ({ params, sql }: Write.Statement): Write.StatementResult => {

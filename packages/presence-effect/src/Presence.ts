@@ -9,19 +9,19 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
-import type { BeatOutcome } from "./Heartbeat.ts"
-import * as Lane from "./Lane.ts"
-import * as OfflineSweeper from "./OfflineSweeper.ts"
-import type { ConfigInvalid, PresenceConfig } from "./PresenceConfig.ts"
-import { resolve } from "./PresenceConfig.ts"
-import * as PresenceFlusher from "./PresenceFlusher.ts"
-import type { PresenceKey } from "./PresenceKey.ts"
-import type { Transition } from "./PresenceRegistry.ts"
-import * as PresenceRegistry from "./PresenceRegistry.ts"
-import type { MemoryRows } from "./PresenceStorage.ts"
-import * as PresenceStorage from "./PresenceStorage.ts"
-import * as SqlitePresenceStorage from "./SqlitePresenceStorage.ts"
-import type { SqliteWriter } from "./SqliteWriter.ts"
+import type { BeatOutcome } from "./presence/Heartbeat.ts"
+import * as Lane from "./writer/Lane.ts"
+import * as OfflineSweeper from "./presence/OfflineSweeper.ts"
+import type { ConfigInvalid, PresenceConfig } from "./presence/PresenceConfig.ts"
+import { resolve } from "./presence/PresenceConfig.ts"
+import * as PresenceFlusher from "./presence/PresenceFlusher.ts"
+import type { PresenceKey } from "./presence/PresenceKey.ts"
+import type { Transition } from "./presence/PresenceRegistry.ts"
+import * as PresenceRegistry from "./presence/PresenceRegistry.ts"
+import type { MemoryRows } from "./presence/PresenceStorage.ts"
+import * as PresenceStorage from "./presence/PresenceStorage.ts"
+import * as SqlitePresenceStorage from "./sqlite/SqlitePresenceStorage.ts"
+import type { SqliteWriter } from "./writer/SqliteWriter.ts"
 
 export type {
   /**
@@ -29,7 +29,7 @@ export type {
    * @since 0.1.0
    */
   BeatOutcome
-} from "./Heartbeat.ts"
+} from "./presence/Heartbeat.ts"
 
 export type {
   /**
@@ -37,7 +37,7 @@ export type {
    * @since 0.1.0
    */
   Transition
-} from "./PresenceRegistry.ts"
+} from "./presence/PresenceRegistry.ts"
 
 /**
  * @category models

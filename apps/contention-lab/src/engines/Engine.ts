@@ -1,6 +1,6 @@
 /** What the strategies that are not this project need of a database. */
 import { Data, type Effect } from "effect"
-import type { Statement } from "presence-effect/Write"
+import type { Statement } from "presence-effect/writer/Write"
 import type { DirtyRow } from "../Statements.ts"
 
 /**

@@ -8,7 +8,7 @@
  * How a statement crosses is not known here, so the same queue runs in real time and in virtual time.
  */
 import { Clock, Deferred, Effect, Queue, type Scope } from "effect"
-import type { Statement } from "presence-effect/Write"
+import type { Statement } from "presence-effect/writer/Write"
 import { engineTimeoutMillis } from "../Scenario.ts"
 import type { Run } from "../Run.ts"
 import * as Statements from "../Statements.ts"

@@ -1,5 +1,5 @@
 /** What crosses between `RoundTripThread` and its thread. */
-import type { SqlValue } from "presence-effect/Write"
+import type { SqlValue } from "presence-effect/writer/Write"
 
 export interface EngineTerms {
   readonly filename: string

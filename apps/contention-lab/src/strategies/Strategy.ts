@@ -1,8 +1,8 @@
 /** What the scenario asks of a strategy. */
 import type { Effect } from "effect"
-import type { Lane } from "presence-effect/Lane"
-import type { PresenceKey } from "presence-effect/PresenceKey"
-import type { Statement } from "presence-effect/Write"
+import type { Lane } from "presence-effect/writer/Lane"
+import type { PresenceKey } from "presence-effect/presence/PresenceKey"
+import type { Statement } from "presence-effect/writer/Write"
 
 export interface Strategy {
   /** Succeeds when it is committed. Those without lanes make no difference between them. */

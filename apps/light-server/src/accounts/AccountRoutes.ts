@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import { Clock, Effect, Layer, Option, Schema } from "effect"
-import { invalidToken } from "../http/Failure.ts"
+import { invalidToken } from "../Failure.ts"
 import { HttpApp } from "../http/HttpApp.ts"
 import { AccountSettings, type Replaced } from "./AccountSettings.ts"
 import { SettingsStore } from "./SettingsStore.ts"

@@ -5,13 +5,13 @@
  * @since 0.1.0
  */
 import { Clock, Context, Effect, Layer, Option } from "effect"
-import type { WriterError } from "presence-effect/WriterError"
+import type { WriterError } from "presence-effect/writer/WriterError"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
-import { invalidToken, type Unauthorized } from "../http/Failure.ts"
-import * as AccountCursor from "../realtime/AccountCursor.ts"
-import * as Announcer from "../realtime/Announcer.ts"
-import { Emitter } from "../realtime/Emitter.ts"
-import * as Room from "../realtime/Room.ts"
+import { invalidToken, type Unauthorized } from "../Failure.ts"
+import * as AccountCursor from "../entities/AccountCursor.ts"
+import * as Outbox from "../entities/Outbox.ts"
+import { Emitter } from "../realtime/sending/Emitter.ts"
+import * as Room from "../realtime/sending/Room.ts"
 import { type Replacement, type Settings, SettingsStore } from "./SettingsStore.ts"
 
 /**
@@ -45,7 +45,7 @@ export const make: Effect.Effect<AccountSettings["Type"], never, SettingsStore |
   function* () {
     const store = yield* SettingsStore
     const emitter = yield* Emitter
-    const announcer = yield* Announcer.make
+    const outbox = yield* Outbox.make
 
     const read = (accountId: string) =>
       Effect.flatMap(
@@ -62,7 +62,7 @@ export const make: Effect.Effect<AccountSettings["Type"], never, SettingsStore |
         Effect.gen(function* () {
           const { accountId, settings, expectedVersion } = replacement
           const version = expectedVersion + 1
-          yield* announcer.commit(
+          yield* outbox.commit(
             { accountId, change: { kind: "account" }, mark: `settings ${version}` },
             {
               write: store.replace(replacement, yield* Clock.currentTimeMillis),

@@ -10,7 +10,7 @@
 import { Clock, Context, Duration, Effect, Layer } from "effect"
 import { LRUCache } from "lru-cache"
 import { createHash } from "node:crypto"
-import { InvalidInput, TooManyRequests, Unauthorized } from "../http/Failure.ts"
+import { InvalidInput, TooManyRequests, Unauthorized } from "../Failure.ts"
 import * as Ed25519 from "./Ed25519.ts"
 
 /**

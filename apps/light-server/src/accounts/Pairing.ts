@@ -7,9 +7,9 @@
  * @since 0.1.0
  */
 import { Clock, Context, Effect, Layer, Option, Schedule } from "effect"
-import type { WriterError } from "presence-effect/WriterError"
+import type { WriterError } from "presence-effect/writer/WriterError"
 import type { ReadFailed } from "../database/DatabaseReader.ts"
-import { NotFound, Unauthorized } from "../http/Failure.ts"
+import { NotFound, Unauthorized } from "../Failure.ts"
 import { type PairingAnswer, type PairingKind, PairingStore } from "./PairingStore.ts"
 import { Tokens } from "./Tokens.ts"
 

@@ -4,10 +4,10 @@
  * @since 0.1.0
  */
 import { Context, Duration, Effect, Layer, type Option, Schema } from "effect"
-import * as Lane from "presence-effect/Lane"
-import { SqliteWriter } from "presence-effect/SqliteWriter"
-import * as Write from "presence-effect/Write"
-import type { WriterError } from "presence-effect/WriterError"
+import * as Lane from "presence-effect/writer/Lane"
+import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import * as Write from "presence-effect/writer/Write"
+import type { WriterError } from "presence-effect/writer/WriterError"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as Ids from "../database/Ids.ts"
 import { StoredFlag } from "../database/StoredValue.ts"

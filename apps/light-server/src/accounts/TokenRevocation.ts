@@ -8,13 +8,13 @@
  */
 import { Clock, Context, Duration, Effect, Layer, Schedule, Schema } from "effect"
 import { LRUCache } from "lru-cache"
-import * as Lane from "presence-effect/Lane"
-import { SqliteWriter } from "presence-effect/SqliteWriter"
-import * as Write from "presence-effect/Write"
-import type { WriterError } from "presence-effect/WriterError"
+import * as Lane from "presence-effect/writer/Lane"
+import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import * as Write from "presence-effect/writer/Write"
+import type { WriterError } from "presence-effect/writer/WriterError"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as TimeForm from "../database/TimeForm.ts"
-import { NotFound } from "../http/Failure.ts"
+import { NotFound } from "../Failure.ts"
 import { SocketServer } from "../realtime/SocketServer.ts"
 import { Tokens } from "./Tokens.ts"
 
@@ -109,7 +109,7 @@ export const make = (options: Options = {}) =>
     const writer = yield* SqliteWriter
     const reader = yield* DatabaseReader
     const tokens = yield* Tokens
-    const { dismissals } = yield* SocketServer
+    const { disconnects } = yield* SocketServer
     const form = yield* TimeForm.TimeForm
     const known = new LRUCache<string, number>({ max: knownMax })
 
@@ -123,7 +123,7 @@ export const make = (options: Options = {}) =>
         if ((known.get(accountId) ?? -1) >= epoch) continue
         known.set(accountId, epoch)
         tokens.forget(accountId)
-        dismissals.recall(accountId)
+        disconnects.recall(accountId)
       }
     })
 
@@ -148,7 +148,7 @@ export const make = (options: Options = {}) =>
             Effect.sync(() => {
               known.set(accountId, epoch)
               tokens.forget(accountId)
-              dismissals.dismiss(accountId, "Invalid authentication token")
+              disconnects.dismiss(accountId, "Invalid authentication token")
             })
           ),
           Effect.asVoid

@@ -7,12 +7,12 @@ import { Clock, Context, Duration, Effect, Layer, Option, Redacted, Schema } fro
 import { jwtVerify, SignJWT } from "jose"
 import { LRUCache } from "lru-cache"
 import { createPublicKey, hkdfSync } from "node:crypto"
-import { DataDirectory } from "../database/DataDirectory.ts"
+import { DataDirectory } from "../opening/DataDirectory.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
-import { Authenticator } from "../http/Authenticator.ts"
-import { invalidToken } from "../http/Failure.ts"
+import { Authenticator } from "../door/Authenticator.ts"
+import { invalidToken } from "../Failure.ts"
 import * as Ed25519 from "./Ed25519.ts"
-import { digestOf } from "../http/TokenDigest.ts"
+import { digestOf } from "../door/TokenDigest.ts"
 
 /**
  * @category services

@@ -9,7 +9,7 @@
 import { Context, Effect, Layer, Schema } from "effect"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import { StoredTimeOrNull } from "../database/StoredTime.ts"
-import { CursorGone, invalidToken, type Unauthorized } from "../http/Failure.ts"
+import { CursorGone, invalidToken, type Unauthorized } from "../Failure.ts"
 
 /**
  * @category models

@@ -9,9 +9,9 @@
  * @since 0.1.0
  */
 import { Clock, Context, Duration, Effect, Layer, Schedule, Schema } from "effect"
-import * as Lane from "presence-effect/Lane"
-import { SqliteWriter } from "presence-effect/SqliteWriter"
-import * as Write from "presence-effect/Write"
+import * as Lane from "presence-effect/writer/Lane"
+import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import * as Write from "presence-effect/writer/Write"
 import { DatabaseReader } from "../database/DatabaseReader.ts"
 import { StoredTime } from "../database/StoredTime.ts"
 import { countPruned } from "./ChangeMetrics.ts"

@@ -5,7 +5,7 @@
  */
 import { Effect } from "effect"
 import * as ExitCode from "../ExitCode.ts"
-import * as ServerConfig from "../ServerConfig.ts"
+import * as ServerConfig from "../config/ServerConfig.ts"
 import * as Program from "./Program.ts"
 
 /**

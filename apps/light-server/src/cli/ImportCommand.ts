@@ -5,10 +5,10 @@
  */
 import { Effect, Logger, LogLevel } from "effect"
 import path from "node:path"
-import * as DatabaseImport from "../database/DatabaseImport.ts"
-import * as MigrationFolder from "../database/MigrationFolder.ts"
+import * as DatabaseImport from "../adoption/DatabaseImport.ts"
+import * as MigrationFolder from "../migration/MigrationFolder.ts"
 import * as ExitCode from "../ExitCode.ts"
-import * as ServerConfig from "../ServerConfig.ts"
+import * as ServerConfig from "../config/ServerConfig.ts"
 import * as ImportReport from "./ImportReport.ts"
 import * as Program from "./Program.ts"
 

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type { ImportReport } from "../database/DatabaseImport.ts"
+import type { ImportReport } from "../adoption/DatabaseImport.ts"
 
 /** Columns as wide as their widest cell; the ones in `right` end in one line. */
 const aligned = (rows: ReadonlyArray<ReadonlyArray<string>>, right: ReadonlySet<number>): ReadonlyArray<string> => {

@@ -5,13 +5,13 @@
  */
 import { Context, Effect, Layer } from "effect"
 import { Presence } from "presence-effect/Presence"
-import { SqliteWriter } from "presence-effect/SqliteWriter"
+import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as ExitCode from "../ExitCode.ts"
 import { type DatabaseGivenUp, type DatabaseReplaced, Readiness } from "../health/Readiness.ts"
 import { HttpListener } from "../http/HttpListener.ts"
 import * as LightServer from "../LightServer.ts"
-import * as Logging from "../Logging.ts"
-import * as ServerConfig from "../ServerConfig.ts"
+import * as Logging from "../log/Logging.ts"
+import * as ServerConfig from "../config/ServerConfig.ts"
 import * as Program from "./Program.ts"
 
 /** Until the configuration is read. */

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import * as SqliteVersion from "../database/SqliteVersion.ts"
+import * as SqliteVersion from "../opening/SqliteVersion.ts"
 import { version } from "../Version.ts"
 
 const surroundings = () => ({

@@ -10,7 +10,7 @@
  * @since 0.1.0
  */
 import { Effect, Either, ParseResult, Schema } from "effect"
-import type { SqlValue } from "presence-effect/Write"
+import type { SqlValue } from "presence-effect/writer/Write"
 import type { DatabaseReader, ReadFailed } from "./DatabaseReader.ts"
 import { countCut, countUnreadable } from "./ReadMetrics.ts"
 

@@ -9,7 +9,7 @@
  */
 import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import { Context, Deferred, Effect, FiberId, Layer, Option, ParseResult, Schema } from "effect"
-import type { SqlValue } from "presence-effect/Write"
+import type { SqlValue } from "presence-effect/writer/Write"
 
 const undecodable = "UNDECODABLE"
 

@@ -5,7 +5,7 @@
  */
 import { Effect, Layer, Metric, Schema } from "effect"
 import { monitorEventLoopDelay } from "node:perf_hooks"
-import * as SqliteVersion from "../database/SqliteVersion.ts"
+import * as SqliteVersion from "../opening/SqliteVersion.ts"
 import { HttpApp } from "../http/HttpApp.ts"
 import { version } from "../Version.ts"
 import * as PrometheusText from "./PrometheusText.ts"

@@ -4,9 +4,9 @@
  *
  * @since 0.1.0
  */
-import type { WriterStatus } from "presence-effect/SqliteWriter"
+import type { WriterStatus } from "presence-effect/writer/SqliteWriter"
 import type { PresenceStatus } from "presence-effect/Presence"
-import type { ResolvedPolicy } from "presence-effect/WriterPolicy"
+import type { ResolvedPolicy } from "presence-effect/writer/WriterPolicy"
 import { isDamage } from "../database/DatabaseReader.ts"
 
 /**

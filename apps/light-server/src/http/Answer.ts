@@ -5,7 +5,7 @@
  */
 import { Effect, Either, Exit, Random, Runtime } from "effect"
 import type { IncomingMessage, ServerResponse } from "node:http"
-import { AnswerTimeout, type Failure, RequestDefect, toHttp } from "./Failure.ts"
+import { AnswerTimeout, type Failure, RequestDefect, toHttp } from "../Failure.ts"
 
 /**
  * What is used of a request, whatever its route declares.

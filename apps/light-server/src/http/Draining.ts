@@ -6,7 +6,7 @@
 import { Effect } from "effect"
 import type { FastifyInstance } from "fastify"
 import * as Answer from "./Answer.ts"
-import { Draining as Refusal } from "./Failure.ts"
+import { Draining as Refusal } from "../Failure.ts"
 
 declare module "fastify" {
   interface FastifyContextConfig {

@@ -10,7 +10,7 @@ import type { FastifyError, FastifyInstance } from "fastify"
 import { performance } from "node:perf_hooks"
 import type { Duplex } from "node:stream"
 import * as Answer from "./Answer.ts"
-import { type Failure, RequestDefect, RequestUnreadable, RouteUnknown } from "./Failure.ts"
+import { type Failure, RequestDefect, RequestUnreadable, RouteUnknown } from "../Failure.ts"
 import * as HttpMetrics from "./HttpMetrics.ts"
 import * as RawAnswer from "./RawAnswer.ts"
 

@@ -17,14 +17,14 @@ import Fastify, {
 } from "fastify"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import * as Answer from "./Answer.ts"
-import { Authenticator } from "./Authenticator.ts"
-import * as ClientAddress from "./ClientAddress.ts"
-import * as Doorman from "./Doorman.ts"
+import { Authenticator } from "../door/Authenticator.ts"
+import * as ClientAddress from "../door/ClientAddress.ts"
+import * as FailureLimiter from "../door/FailureLimiter.ts"
 import * as Draining from "./Draining.ts"
 import * as ErrorBodies from "./ErrorBodies.ts"
-import { type Failure, Unauthorized } from "./Failure.ts"
+import { type Failure, Unauthorized } from "../Failure.ts"
 import * as Observation from "./Observation.ts"
-import * as RateLimit from "./RateLimit.ts"
+import * as RateLimit from "../door/RateLimit.ts"
 import * as SchemaCompiler from "./SchemaCompiler.ts"
 
 declare module "fastify" {
@@ -74,7 +74,7 @@ export class HttpApp extends Context.Tag("light-server/HttpApp")<
     readonly drain: Effect.Effect<void>
     /** Where a request comes from, also one that no route ever sees. */
     readonly addressOf: ClientAddress.ClientAddress["of"]
-    readonly doorman: Doorman.Doorman
+    readonly failureLimiter: FailureLimiter.FailureLimiter
   }
 >() {}
 
@@ -150,7 +150,7 @@ export const make = (options: Options = {}) =>
     const runtime = yield* Effect.runtime<never>()
     const clientAddress = ClientAddress.make(options.trustedProxies ?? [])
     const limits = options.rateLimits ?? RateLimit.defaults
-    const doorman = Doorman.make(yield* Authenticator, limits)
+    const failureLimiter = FailureLimiter.make(yield* Authenticator, limits)
     const fastify = create(options, clientAddress.isTrusted)
     const draining = Draining.add(fastify)
     // For a server that never listened: `HttpListener` closes what it opened, and waits as long as it may.
@@ -182,7 +182,7 @@ export const make = (options: Options = {}) =>
       const token = bearer.exec(request.headers.authorization ?? "")?.[1]
       return token === undefined
         ? Effect.fail(new Unauthorized({ error: "Missing authorization header" }))
-        : doorman.verify(request.ip, token)
+        : failureLimiter.verify(request.ip, token)
     }
     const count = (request: FastifyRequest, group: RateLimit.Group) =>
       Effect.flatMap(
@@ -215,7 +215,7 @@ export const make = (options: Options = {}) =>
       onDrain: draining.onDrain,
       drain: draining.drain,
       addressOf: clientAddress.of,
-      doorman
+      failureLimiter
     })
   })
 

@@ -6,7 +6,7 @@
 import { Either } from "effect"
 import { isIP } from "node:net"
 import * as Knob from "../ConfigKnob.ts"
-import { defaults, type RateLimits } from "./RateLimit.ts"
+import { defaults, type RateLimits } from "../door/RateLimit.ts"
 
 const names = new Set(["loopback", "linklocal", "uniquelocal"])
 

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Schema } from "effect"
-import type * as Liveness from "../realtime/Liveness.ts"
+import type * as Liveness from "../entities/Liveness.ts"
 import { StoredTime } from "../database/StoredTime.ts"
 import { base64OrNull, StoredBytesOrNull, StoredFlag } from "../database/StoredValue.ts"
 

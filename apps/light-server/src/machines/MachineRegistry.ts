@@ -5,17 +5,17 @@
  */
 import { Context, Effect, Layer, Option } from "effect"
 import { Presence } from "presence-effect/Presence"
-import * as PresenceKey from "presence-effect/PresenceKey"
-import type { WriterError } from "presence-effect/WriterError"
+import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import type { WriterError } from "presence-effect/writer/WriterError"
 import { reportCut } from "../database/BoundedList.ts"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
-import { MachineIdConflict, MachineRevoked, NotFound, type Unauthorized } from "../http/Failure.ts"
-import * as AccountCursor from "../realtime/AccountCursor.ts"
-import * as Announcer from "../realtime/Announcer.ts"
-import { Emitter } from "../realtime/Emitter.ts"
-import * as Liveness from "../realtime/Liveness.ts"
-import { Ownership, requireOwned } from "../realtime/Ownership.ts"
-import * as Room from "../realtime/Room.ts"
+import { MachineIdConflict, MachineRevoked, NotFound, type Unauthorized } from "../Failure.ts"
+import * as AccountCursor from "../entities/AccountCursor.ts"
+import * as Outbox from "../entities/Outbox.ts"
+import { Emitter } from "../realtime/sending/Emitter.ts"
+import * as Liveness from "../entities/Liveness.ts"
+import { Ownership, requireOwned } from "../entities/Ownership.ts"
+import * as Room from "../realtime/sending/Room.ts"
 import * as Machine from "./Machine.ts"
 import { MachineStore, type Replacement } from "./MachineStore.ts"
 
@@ -89,7 +89,7 @@ export const make = Effect.gen(function* () {
   const presence = yield* Presence
   const ownership = yield* Ownership
   const emitter = yield* Emitter
-  const announcer = yield* Announcer.make
+  const outbox = yield* Outbox.make
 
   const livenessOf = (machine: Machine.Machine) =>
     Liveness.of(presence, PresenceKey.machine(machine.accountId, machine.id), machine)
@@ -127,7 +127,7 @@ export const make = Effect.gen(function* () {
     })
   }
 
-  const changeOf = (accountId: string, id: string, mark: string): Announcer.Announced => ({
+  const changeOf = (accountId: string, id: string, mark: string): Outbox.Announced => ({
     accountId,
     change: { kind: "machine", id },
     mark
@@ -135,7 +135,7 @@ export const make = Effect.gen(function* () {
 
   const create = (machine: Machine.Machine) => {
     const { accountId, id } = machine
-    return announcer
+    return outbox
       .commit(changeOf(accountId, id, "created"), {
         write: store.insert(machine),
         isStored: Effect.map(
@@ -155,7 +155,7 @@ export const make = Effect.gen(function* () {
   const meet = (accountId: string, machine: Machine.Machine) => {
     if (machine.accountId !== accountId || machine.isRevoked) return Effect.succeed(machine)
     ownership.learn(PresenceKey.machine(accountId, machine.id))
-    const settled = announcer.settle(changeOf(accountId, machine.id, "created"), (cursor) => announce(machine, cursor))
+    const settled = outbox.settle(changeOf(accountId, machine.id, "created"), (cursor) => announce(machine, cursor))
     return Effect.as(settled, machine)
   }
 
@@ -218,7 +218,7 @@ export const make = Effect.gen(function* () {
         const { accountId, id, text, value, expectedVersion } = replacement
         yield* requireOwned(ownership, PresenceKey.machine(accountId, id))
         const version = expectedVersion + 1
-        yield* announcer.commit(changeOf(accountId, id, `${text} ${version}`), {
+        yield* outbox.commit(changeOf(accountId, id, `${text} ${version}`), {
           write: store.replace(replacement),
           isStored: Effect.map(
             store.find(id),

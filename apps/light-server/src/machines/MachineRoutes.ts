@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import { Effect, Layer, Schema } from "effect"
-import * as CutList from "../http/CutList.ts"
+import * as TruncationHeader from "../http/TruncationHeader.ts"
 import { HttpApp } from "../http/HttpApp.ts"
 import { Registration } from "./Machine.ts"
 import { MachineRegistry } from "./MachineRegistry.ts"
@@ -32,7 +32,7 @@ export const layer: Layer.Layer<never, never, HttpApp | MachineRegistry> = Layer
           request,
           reply,
           Effect.map(machines.list(request.accountId), (list) => {
-            CutList.mark(reply, list)
+            TruncationHeader.mark(reply, list)
             return list.machines
           })
         )

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Effect, Layer, Schema } from "effect"
-import { EventRegistry, type Refusal } from "../realtime/EventRegistry.ts"
+import { EventRegistry, type Refusal } from "../realtime/events/EventRegistry.ts"
 import * as Message from "./Message.ts"
 import { MessageLog } from "./MessageLog.ts"
 import { countAck } from "./MessageMetrics.ts"

@@ -5,16 +5,16 @@
  * @since 0.1.0
  */
 import { Context, Effect, Layer, Option } from "effect"
-import * as PresenceKey from "presence-effect/PresenceKey"
-import type { WriteConflict, WriterError } from "presence-effect/WriterError"
+import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import type { WriteConflict, WriterError } from "presence-effect/writer/WriterError"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
 import { cuid } from "../database/Ids.ts"
-import { NotFound, type Unauthorized } from "../http/Failure.ts"
-import * as AccountCursor from "../realtime/AccountCursor.ts"
-import * as Announcer from "../realtime/Announcer.ts"
-import { Emitter } from "../realtime/Emitter.ts"
-import { Ownership, requireOwned } from "../realtime/Ownership.ts"
-import * as Room from "../realtime/Room.ts"
+import { NotFound, type Unauthorized } from "../Failure.ts"
+import * as AccountCursor from "../entities/AccountCursor.ts"
+import * as Outbox from "../entities/Outbox.ts"
+import { Emitter } from "../realtime/sending/Emitter.ts"
+import { Ownership, requireOwned } from "../entities/Ownership.ts"
+import * as Room from "../realtime/sending/Room.ts"
 import * as Message from "./Message.ts"
 import { MessageStore, messageStatement, type Range, sessionStatement } from "./MessageStore.ts"
 
@@ -75,7 +75,7 @@ export const make = Effect.gen(function* () {
   const store = yield* MessageStore
   const ownership = yield* Ownership
   const emitter = yield* Emitter
-  const announcer = yield* Announcer.make
+  const outbox = yield* Outbox.make
   const sessionNotFound = new NotFound({ what: "Session" })
 
   const requireOwn = (accountId: string, sessionId: string) =>
@@ -88,7 +88,7 @@ export const make = Effect.gen(function* () {
       exceptSocket === undefined ? {} : { exceptSocket }
     )
 
-  const changeOf = (sent: Sent, id: string): Announcer.Announced => ({
+  const changeOf = (sent: Sent, id: string): Outbox.Announced => ({
     accountId: sent.accountId,
     change: { kind: "session", id: sent.sessionId },
     mark: id
@@ -101,7 +101,7 @@ export const make = Effect.gen(function* () {
       const found = yield* store.findByLocalId(sent.accountId, sent.sessionId, sent.localId)
       if (Option.isNone(found)) return Option.none()
       // Its write may not have been confirmed when it was sent first.
-      yield* announcer.settle(changeOf(sent, found.value.id), (cursor) => announce(sent, found.value, cursor))
+      yield* outbox.settle(changeOf(sent, found.value.id), (cursor) => announce(sent, found.value, cursor))
       return found
     })
 
@@ -112,7 +112,7 @@ export const make = Effect.gen(function* () {
     )
 
   const write = (sent: Sent, draft: Message.Draft) =>
-    announcer.doubtful(changeOf(sent, draft.id), store.append(draft)).pipe(
+    outbox.doubtful(changeOf(sent, draft.id), store.append(draft)).pipe(
       Effect.map(({ seq, cursor }) => {
         const message = Message.stored(draft, seq)
         announce(sent, message, cursor)

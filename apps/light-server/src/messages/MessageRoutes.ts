@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Effect, Layer, Schema } from "effect"
-import { InvalidInput } from "../http/Failure.ts"
+import { InvalidInput } from "../Failure.ts"
 import { HttpApp } from "../http/HttpApp.ts"
 import * as Query from "../http/Query.ts"
 import * as Message from "./Message.ts"

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { session, machine, type PresenceKey } from "presence-effect/PresenceKey"
+import { session, machine, type PresenceKey } from "presence-effect/presence/PresenceKey"
 
 /**
  * What a connection speaks for: a whole account (an app), one session (an

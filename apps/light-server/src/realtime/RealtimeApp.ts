@@ -5,19 +5,19 @@
  */
 import { Effect, FiberSet, Layer } from "effect"
 import { Presence, type Transition } from "presence-effect/Presence"
-import type { PresenceKey } from "presence-effect/PresenceKey"
-import { machineRevoked } from "../http/Failure.ts"
-import { make as makeAdmission, sendAway } from "./Admission.ts"
+import type { PresenceKey } from "presence-effect/presence/PresenceKey"
+import { machineRevoked } from "../Failure.ts"
+import { make as makeAdmission, sendAway } from "./arrival/Admission.ts"
 import { clientType, type Connection, presenceKey } from "./Connection.ts"
-import { refuse } from "./Dismissals.ts"
-import * as Dispatcher from "./Dispatcher.ts"
-import { Emitter, type Ephemeral } from "./Emitter.ts"
-import { EventRegistry } from "./EventRegistry.ts"
-import * as OutgoingGuard from "./OutgoingGuard.ts"
-import { Ownership } from "./Ownership.ts"
+import { refuse } from "./arrival/Disconnects.ts"
+import * as Dispatcher from "./events/Dispatcher.ts"
+import { Emitter, type Ephemeral } from "./sending/Emitter.ts"
+import { EventRegistry } from "./events/EventRegistry.ts"
+import * as OutgoingGuard from "./sending/OutgoingGuard.ts"
+import { Ownership } from "../entities/Ownership.ts"
 import { countRefusal, setLagging, setLimits, setSockets } from "./RealtimeMetrics.ts"
 import type { RealtimeOptions } from "./RealtimeOptions.ts"
-import * as Room from "./Room.ts"
+import * as Room from "./sending/Room.ts"
 import { SocketServer } from "./SocketServer.ts"
 
 /** What apps are told when a row comes or goes. */
@@ -38,7 +38,7 @@ const makeCensus = () => {
 
 const acceptConnections = (options: RealtimeOptions, run: (effect: Effect.Effect<void>) => void) =>
   Effect.gen(function* () {
-    const { dismissals, io } = yield* SocketServer
+    const { disconnects, io } = yield* SocketServer
     const registry = yield* EventRegistry
     const presence = yield* Presence
     const emitter = yield* Emitter
@@ -61,7 +61,7 @@ const acceptConnections = (options: RealtimeOptions, run: (effect: Effect.Effect
       if (verdict === undefined || seat === undefined) return refuse(socket, "Invalid authentication token")
       const { accountId, scope } = verdict
       // Tokens were revoked since; which ones, the next handshake finds out.
-      if (dismissals.isSince(accountId, socket.data.dismissalCount ?? 0)) return sendAway(socket, "unverified")
+      if (disconnects.isSince(accountId, socket.data.dismissalCount ?? 0)) return sendAway(socket, "unverified")
       const connection: Connection = { id: socket.id, accountId, scope }
       const type = clientType(scope)
       const key = presenceKey(accountId, scope)
@@ -108,8 +108,8 @@ const announceTransitions = Effect.gen(function* () {
 /** Another server of the file revokes machines: whoever notices it here ends the sockets of their daemons. */
 const dismissRevoked = Effect.gen(function* () {
   const ownership = yield* Ownership
-  const { dismissals } = yield* SocketServer
-  yield* ownership.onRevoked(({ accountId, id }) => dismissals.dismissMachine(accountId, id, machineRevoked))
+  const { disconnects } = yield* SocketServer
+  yield* ownership.onRevoked(({ accountId, id }) => disconnects.dismissMachine(accountId, id, machineRevoked))
 })
 
 /**

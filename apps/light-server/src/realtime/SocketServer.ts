@@ -6,15 +6,15 @@
 import { Array as Arr, Chunk, Context, Duration, Effect, Layer, Random } from "effect"
 import type { IncomingMessage } from "node:http"
 import { Server, type Socket as AnySocket } from "socket.io"
-import { Draining, type Failure, SocketOverflow } from "../http/Failure.ts"
+import { Draining, type Failure, SocketOverflow } from "../Failure.ts"
 import { HttpApp } from "../http/HttpApp.ts"
-import type { Seat } from "./AccountSeats.ts"
+import type { Seat } from "./arrival/ConnectionSlots.ts"
 import type { Connection } from "./Connection.ts"
-import * as Dismissals from "./Dismissals.ts"
-import * as HandshakeGate from "./HandshakeGate.ts"
+import * as Disconnects from "./arrival/Disconnects.ts"
+import * as HandshakeGate from "./arrival/HandshakeGate.ts"
 import { countRefusal, type RefusalReason } from "./RealtimeMetrics.ts"
 import type { RealtimeOptions } from "./RealtimeOptions.ts"
-import * as TransportRefusal from "./TransportRefusal.ts"
+import * as TransportRefusal from "./arrival/TransportRefusal.ts"
 
 /**
  * What `io.use` finds out about a socket and `connection` acts on.
@@ -62,7 +62,7 @@ export interface ClientEvents {
  */
 export interface SocketState {
   verdict?: Verdict
-  /** The count of `dismissals` before the verification began. */
+  /** The count of `disconnects` before the verification began. */
   dismissalCount?: number
   /** Taken with a verdict that accepts. */
   seat?: Seat
@@ -90,9 +90,9 @@ export class SocketServer extends Context.Tag("light-server/SocketServer")<
     readonly io: Io
     /** True from the first moment of the shutdown on. */
     readonly isDraining: () => boolean
-    readonly dismissals: Dismissals.Dismissals
+    readonly disconnects: Disconnects.Disconnects
     readonly gate: HandshakeGate.HandshakeGate
-  } & Pick<HttpApp["Type"], "addressOf" | "doorman">
+  } & Pick<HttpApp["Type"], "addressOf" | "failureLimiter">
 >() {}
 
 interface Refusal {
@@ -129,7 +129,7 @@ const closeGradually = (io: Io, spreadMillis: number) =>
  */
 export const make = (options: RealtimeOptions) =>
   Effect.gen(function* () {
-    const { addressOf, doorman, fastify, isDraining, onDrain } = yield* HttpApp
+    const { addressOf, failureLimiter, fastify, isDraining, onDrain } = yield* HttpApp
     const gate = HandshakeGate.make(options, Date.now())
     let isClosed = false
     // Transports that have not said yet who they are count too, or they would be the ones without a limit.
@@ -138,7 +138,7 @@ export const make = (options: RealtimeOptions) =>
     const refusalOf = (request: IncomingMessage): Refusal | undefined => {
       if (isClosed || isDraining()) return { reason: "draining", failure: new Draining() }
       const nowMillis = Date.now()
-      const failure = doorman.admitSocket(addressOf(request), nowMillis)
+      const failure = failureLimiter.admitSocket(addressOf(request), nowMillis)
       if (failure !== undefined) return { reason: "address-overload", failure }
       return io.engine.clientsCount >= transportLimit || !gate.isOpen(nowMillis)
         ? { reason: "overload", failure: new SocketOverflow() }
@@ -180,10 +180,10 @@ export const make = (options: RealtimeOptions) =>
     return SocketServer.of({
       io,
       isDraining: () => isClosed || isDraining(),
-      dismissals: Dismissals.make(io),
+      disconnects: Disconnects.make(io),
       gate,
       addressOf,
-      doorman
+      failureLimiter
     })
   })
 

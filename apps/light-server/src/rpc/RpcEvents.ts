@@ -5,8 +5,8 @@
  */
 import { Effect, Layer, Schema } from "effect"
 import type { Connection } from "../realtime/Connection.ts"
-import { EventRegistry, type HeardAs, type Refusal } from "../realtime/EventRegistry.ts"
-import { Switchboard } from "../realtime/Switchboard.ts"
+import { EventRegistry, type HeardAs, type Refusal } from "../realtime/events/EventRegistry.ts"
+import { SocketLookup } from "../realtime/sending/SocketLookup.ts"
 import { refusals, type RpcRefusal } from "./RpcAnswer.ts"
 import { countCall, countRegistration } from "./RpcMetrics.ts"
 import { RpcRelay } from "./RpcRelay.ts"
@@ -32,14 +32,14 @@ const refusalOf: { readonly [reason in Refusal]: RpcRefusal } = {
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<never, never, EventRegistry | RpcRelay | Switchboard> = Layer.effectDiscard(
+export const layer: Layer.Layer<never, never, EventRegistry | RpcRelay | SocketLookup> = Layer.effectDiscard(
   Effect.gen(function* () {
     const events = yield* EventRegistry
     const relay = yield* RpcRelay
-    const switchboard = yield* Switchboard
+    const socketLookup = yield* SocketLookup
 
     const refuse = (connection: Connection, type: "register" | "unregister", error: string) =>
-      switchboard.find(connection.id)?.say({ event: "rpc-error", payload: { type, error } })
+      socketLookup.find(connection.id)?.say({ event: "rpc-error", payload: { type, error } })
 
     const register = (connection: Connection, payload: unknown): HeardAs => {
       if (!isMethod(payload)) {
@@ -55,7 +55,7 @@ export const layer: Layer.Layer<never, never, EventRegistry | RpcRelay | Switchb
         refuse(connection, "register", "Too many methods")
         return "ignored"
       }
-      switchboard.find(connection.id)?.say({ event: "rpc-registered", payload: { method } })
+      socketLookup.find(connection.id)?.say({ event: "rpc-registered", payload: { method } })
       return "accepted"
     }
 
@@ -65,7 +65,7 @@ export const layer: Layer.Layer<never, never, EventRegistry | RpcRelay | Switchb
         return "invalid"
       }
       relay.unregister(connection, payload.method)
-      switchboard.find(connection.id)?.say({ event: "rpc-unregistered", payload: { method: payload.method } })
+      socketLookup.find(connection.id)?.say({ event: "rpc-unregistered", payload: { method: payload.method } })
       return "accepted"
     }
 

@@ -6,7 +6,7 @@
  */
 import { Context, Duration, Effect, Layer } from "effect"
 import type { Connection } from "../realtime/Connection.ts"
-import { type Line, Switchboard } from "../realtime/Switchboard.ts"
+import { type Line, SocketLookup } from "../realtime/sending/SocketLookup.ts"
 import * as MethodDirectory from "./MethodDirectory.ts"
 import * as PayloadSize from "./PayloadSize.ts"
 import * as RpcAnswer from "./RpcAnswer.ts"
@@ -60,7 +60,7 @@ export class RpcRelay extends Context.Tag("light-server/RpcRelay")<
 >() {}
 
 const makePeers = (
-  switchboard: Switchboard["Type"],
+  socketLookup: SocketLookup["Type"],
   directory: MethodDirectory.MethodDirectory<Peer>,
   onChange: () => void
 ) => {
@@ -68,7 +68,7 @@ const makePeers = (
   return ({ id, accountId }: Pick<Connection, "id" | "accountId">): Peer | undefined => {
     const known = peers.get(id)
     if (known !== undefined) return known
-    const line = switchboard.find(id)
+    const line = socketLookup.find(id)
     if (line === undefined) return undefined
     const peer: Peer = { line, accountId, calls: new Set(), requests: new Set() }
     peers.set(id, peer)
@@ -87,12 +87,12 @@ const makePeers = (
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options: RpcOptions): Effect.Effect<RpcRelay["Type"], never, Switchboard> =>
-  Effect.map(Switchboard, (switchboard) => {
+export const make = (options: RpcOptions): Effect.Effect<RpcRelay["Type"], never, SocketLookup> =>
+  Effect.map(SocketLookup, (socketLookup) => {
     const timeoutMillis = Duration.toMillis(options.callTimeout)
     const directory = MethodDirectory.make<Peer>(options.methodLimit)
     const noteMethods = () => setMethods(directory.count())
-    const peerOf = makePeers(switchboard, directory, noteMethods)
+    const peerOf = makePeers(socketLookup, directory, noteMethods)
     let inFlight = 0
     setLimits(options)
     setInFlight(inFlight)
@@ -174,5 +174,5 @@ export const make = (options: RpcOptions): Effect.Effect<RpcRelay["Type"], never
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: RpcOptions): Layer.Layer<RpcRelay, never, Switchboard> =>
+export const layer = (options: RpcOptions): Layer.Layer<RpcRelay, never, SocketLookup> =>
   Layer.effect(RpcRelay, make(options))

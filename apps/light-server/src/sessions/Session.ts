@@ -6,7 +6,7 @@
 import { Schema } from "effect"
 import { StoredTime } from "../database/StoredTime.ts"
 import { base64OrNull, StoredBytesOrNull, StoredFlag } from "../database/StoredValue.ts"
-import type * as Liveness from "../realtime/Liveness.ts"
+import type * as Liveness from "../entities/Liveness.ts"
 
 /**
  * Schema of a row.

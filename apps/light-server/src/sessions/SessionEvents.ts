@@ -5,12 +5,12 @@
  */
 import { Effect, Layer, Schema } from "effect"
 import { Presence } from "presence-effect/Presence"
-import * as PresenceKey from "presence-effect/PresenceKey"
+import * as PresenceKey from "presence-effect/presence/PresenceKey"
 import type { Connection } from "../realtime/Connection.ts"
-import { Emitter } from "../realtime/Emitter.ts"
-import { EventRegistry } from "../realtime/EventRegistry.ts"
-import * as Heartbeat from "../realtime/Heartbeat.ts"
-import { Ownership } from "../realtime/Ownership.ts"
+import { Emitter } from "../realtime/sending/Emitter.ts"
+import { EventRegistry } from "../realtime/events/EventRegistry.ts"
+import * as Heartbeat from "../realtime/events/BeatEvent.ts"
+import { Ownership } from "../entities/Ownership.ts"
 import { type Replaced, SessionRegistry } from "./SessionRegistry.ts"
 import type { TextChange } from "./SessionStore.ts"
 

@@ -5,18 +5,18 @@
  */
 import { Context, Effect, Layer, Option } from "effect"
 import { Presence } from "presence-effect/Presence"
-import * as PresenceKey from "presence-effect/PresenceKey"
-import type { WriterError } from "presence-effect/WriterError"
+import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import type { WriterError } from "presence-effect/writer/WriterError"
 import { type BoundedList, reportCut } from "../database/BoundedList.ts"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
 import { cuid } from "../database/Ids.ts"
-import { InvalidInput, NotFound, type Unauthorized } from "../http/Failure.ts"
-import * as AccountCursor from "../realtime/AccountCursor.ts"
-import * as Announcer from "../realtime/Announcer.ts"
-import { Emitter } from "../realtime/Emitter.ts"
-import * as Liveness from "../realtime/Liveness.ts"
-import { Ownership, requireOwned } from "../realtime/Ownership.ts"
-import * as Room from "../realtime/Room.ts"
+import { InvalidInput, NotFound, type Unauthorized } from "../Failure.ts"
+import * as AccountCursor from "../entities/AccountCursor.ts"
+import * as Outbox from "../entities/Outbox.ts"
+import { Emitter } from "../realtime/sending/Emitter.ts"
+import * as Liveness from "../entities/Liveness.ts"
+import { Ownership, requireOwned } from "../entities/Ownership.ts"
+import * as Room from "../realtime/sending/Room.ts"
 import * as Session from "./Session.ts"
 import { type Replacement, SessionStore, type SessionText } from "./SessionStore.ts"
 
@@ -128,7 +128,7 @@ export const make = Effect.gen(function* () {
   const presence = yield* Presence
   const ownership = yield* Ownership
   const emitter = yield* Emitter
-  const announcer = yield* Announcer.make
+  const outbox = yield* Outbox.make
 
   const livenessOf = (session: Session.Session) =>
     Liveness.of(presence, PresenceKey.session(session.accountId, session.id), session)
@@ -137,7 +137,7 @@ export const make = Effect.gen(function* () {
   const viewsOf = (list: BoundedList<Session.Session>): Effect.Effect<SessionViews> =>
     Effect.as(reportCut("Session", list), { sessions: list.rows.map(viewOf), isCut: list.isCut })
 
-  const changeOf = (accountId: string, id: string, mark: string): Announcer.Announced => ({
+  const changeOf = (accountId: string, id: string, mark: string): Outbox.Announced => ({
     accountId,
     change: { kind: "session", id },
     mark
@@ -152,7 +152,7 @@ export const make = Effect.gen(function* () {
   }
 
   const create = (session: Session.Session) =>
-    announcer
+    outbox
       .commit(changeOf(session.accountId, session.id, "created"), {
         write: store.insert(session),
         isStored: Effect.map(store.findById(session.accountId, session.id), Option.isSome),
@@ -167,7 +167,7 @@ export const make = Effect.gen(function* () {
   /** A row that is known may come from a write that was not confirmed. */
   const meet = (session: Session.Session) =>
     Effect.as(
-      announcer.settle(changeOf(session.accountId, session.id, "created"), (cursor) => announce(session, cursor)),
+      outbox.settle(changeOf(session.accountId, session.id, "created"), (cursor) => announce(session, cursor)),
       session
     )
 
@@ -243,7 +243,7 @@ export const make = Effect.gen(function* () {
         yield* requireOwn(accountId, id)
         const texts = changes.map(({ text, value, expectedVersion }) => ({ text, version: expectedVersion + 1, value }))
         const mark = texts.map(({ text, version }) => `${text} ${version}`).join(", ")
-        yield* announcer.commit(changeOf(accountId, id, mark), {
+        yield* outbox.commit(changeOf(accountId, id, mark), {
           write: store.replace(replacement),
           isStored: Effect.map(
             store.findById(accountId, id),
@@ -285,7 +285,7 @@ export const make = Effect.gen(function* () {
           Effect.zipRight(AccountCursor.requireAccount(conflict), notFound)
         )
       )
-      return announcer
+      return outbox
         .commit(changeOf(accountId, id, "deleted"), {
           write: removal,
           isStored: Effect.map(store.findById(accountId, id), Option.isNone),

@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import { Effect, Layer, Schema } from "effect"
-import { InvalidInput } from "../http/Failure.ts"
-import * as CutList from "../http/CutList.ts"
+import { InvalidInput } from "../Failure.ts"
+import * as TruncationHeader from "../http/TruncationHeader.ts"
 import { HttpApp } from "../http/HttpApp.ts"
 import * as Query from "../http/Query.ts"
 import { Opening, type SessionView } from "./Session.ts"
@@ -75,7 +75,7 @@ export const layer: Layer.Layer<never, never, HttpApp | SessionRegistry> = Layer
           request,
           reply,
           Effect.map(registry.list(request.accountId), (list) => {
-            CutList.mark(reply, list)
+            TruncationHeader.mark(reply, list)
             return { sessions: list.sessions.map(withoutMessages) }
           })
         )
@@ -85,7 +85,7 @@ export const layer: Layer.Layer<never, never, HttpApp | SessionRegistry> = Layer
           request,
           reply,
           Effect.map(registry.listActive(request.accountId, request.query.limit), (list) => {
-            CutList.mark(reply, list)
+            TruncationHeader.mark(reply, list)
             return { sessions: list.sessions }
           })
         )

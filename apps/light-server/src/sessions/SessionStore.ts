@@ -4,13 +4,13 @@
  * @since 0.1.0
  */
 import { Context, Effect, Layer, type Option, type Scope } from "effect"
-import * as Lane from "presence-effect/Lane"
-import { SqliteWriter } from "presence-effect/SqliteWriter"
-import * as Write from "presence-effect/Write"
-import type { WriterError } from "presence-effect/WriterError"
+import * as Lane from "presence-effect/writer/Lane"
+import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import * as Write from "presence-effect/writer/Write"
+import type { WriterError } from "presence-effect/writer/WriterError"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as TimeForm from "../database/TimeForm.ts"
-import * as AccountCursor from "../realtime/AccountCursor.ts"
+import * as AccountCursor from "../entities/AccountCursor.ts"
 import { columns, Session } from "./Session.ts"
 import * as SessionList from "./SessionList.ts"
 import * as SessionRemoval from "./SessionRemoval.ts"

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Effect, Layer } from "effect"
-import { InvalidInput } from "../http/Failure.ts"
+import { InvalidInput } from "../Failure.ts"
 import { HttpApp } from "../http/HttpApp.ts"
 import { UsageLog } from "./UsageLog.ts"
 import { type Period, UsageQuery } from "./UsageQuery.ts"

@@ -3,8 +3,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import * as Lane from "presence-effect/Lane"
-import { DatabaseBusy, WriteUnconfirmed } from "presence-effect/WriterError"
+import * as Lane from "presence-effect/writer/Lane"
+import { DatabaseBusy, WriteUnconfirmed } from "presence-effect/writer/WriterError"
 import { forgetCounts, get, layer, login, post } from "../support/AccountServer.ts"
 import { hangUpDuring } from "../support/HangUp.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"

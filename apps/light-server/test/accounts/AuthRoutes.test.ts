@@ -1,15 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Redacted } from "effect"
-import * as Lane from "presence-effect/Lane"
-import { DatabaseFull } from "presence-effect/WriterError"
+import * as Lane from "presence-effect/writer/Lane"
+import { DatabaseFull } from "presence-effect/writer/WriterError"
 import { AccountStore } from "../../src/accounts/AccountStore.ts"
 import * as AuthRoutes from "../../src/accounts/AuthRoutes.ts"
 import * as Login from "../../src/accounts/Login.ts"
 import * as Tokens from "../../src/accounts/Tokens.ts"
-import { DataDirectory } from "../../src/database/DataDirectory.ts"
+import { DataDirectory } from "../../src/opening/DataDirectory.ts"
 import { DatabaseReader, fromQuery } from "../../src/database/DatabaseReader.ts"
 import * as HttpApp from "../../src/http/HttpApp.ts"
-import * as Client from "./Client.ts"
+import * as Client from "proving/drivers/AccountClient"
 
 /** Everybody has an account, with the hex text of the key as id. */
 const Everybody = Layer.succeed(AccountStore, {

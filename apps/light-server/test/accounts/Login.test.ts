@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, TestClock } from "effect"
 import * as Login from "../../src/accounts/Login.ts"
-import * as Client from "./Client.ts"
+import * as Client from "proving/drivers/AccountClient"
 
 const outcome = (login: Login.Login["Type"], credentials: Login.Credentials) =>
   login.prove(credentials).pipe(

@@ -5,14 +5,14 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer, TestClock } from "effect"
-import * as Lane from "presence-effect/Lane"
-import { DatabaseBusy } from "presence-effect/WriterError"
+import * as Lane from "presence-effect/writer/Lane"
+import { DatabaseBusy } from "presence-effect/writer/WriterError"
 import * as ChangeFeed from "../../src/changes/ChangeFeed.ts"
 import * as ChangePruner from "../../src/changes/ChangePruner.ts"
-import { CursorGone } from "../../src/http/Failure.ts"
+import { CursorGone } from "../../src/Failure.ts"
 import * as FileDatabase from "../support/FileDatabase.ts"
 import { valueOf } from "../support/Gauges.ts"
-import { addAccount } from "../support/Rows.ts"
+import { addAccount } from "proving/drivers/Rows"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
 type Database = Pick<TestDatabase.TestDatabase["Type"], "sqlite" | "query">

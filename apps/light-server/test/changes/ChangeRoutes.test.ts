@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { addMessages, addTwoSessions } from "../support/Rows.ts"
+import { addMessages, addTwoSessions } from "proving/drivers/Rows"
 import { TestDatabase } from "../support/TestDatabase.ts"
 import { app, authorized, layerWith, TestServer } from "../support/TestServer.ts"
 

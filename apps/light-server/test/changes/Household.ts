@@ -7,7 +7,7 @@ import { Effect, type Scope } from "effect"
 import { randomUUID } from "node:crypto"
 import * as FileDatabase from "../support/FileDatabase.ts"
 import * as Replica from "../support/Replica.ts"
-import { addAccount } from "../support/Rows.ts"
+import { addAccount } from "proving/drivers/Rows"
 import { agent, type Client, TestServer } from "../support/TestServer.ts"
 
 /** The model: nothing but what answers said. */

@@ -8,7 +8,7 @@ import { Effect, HashMap, Logger, Schema } from "effect"
 import * as BoundedList from "../../src/database/BoundedList.ts"
 import { DatabaseReader, ReadFailed } from "../../src/database/DatabaseReader.ts"
 import { valueOf } from "../support/Gauges.ts"
-import { addMessages, addTwoSessions } from "../support/Rows.ts"
+import { addMessages, addTwoSessions } from "proving/drivers/Rows"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
 const source: BoundedList.Source = {

@@ -5,7 +5,7 @@ import fs from "node:fs"
 import path from "node:path"
 import * as DatabaseReader from "../../src/database/DatabaseReader.ts"
 import { StoredTime } from "../../src/database/StoredTime.ts"
-import * as TemporaryDirectory from "../TemporaryDirectory.ts"
+import * as TemporaryDirectory from "proving/drivers/TemporaryDirectory"
 
 const Beat = Schema.Struct({ id: Schema.String, at: StoredTime })
 

@@ -2,8 +2,8 @@ import * as FileSystem from "node:fs"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import * as MigrationFolder from "../../src/database/MigrationFolder.ts"
-import * as MigrationBox from "./MigrationBox.ts"
+import * as MigrationFolder from "../../src/migration/MigrationFolder.ts"
+import * as MigrationBox from "../migration/MigrationBox.ts"
 
 /** A box whose file has every migration of this repository. */
 const migrated = Effect.tap(MigrationBox.make, (box) => box.migrate({ migrationsDir: MigrationFolder.bundledDir }))

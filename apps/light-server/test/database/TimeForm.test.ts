@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import * as DatabaseReader from "../../src/database/DatabaseReader.ts"
 import * as TimeForm from "../../src/database/TimeForm.ts"
-import * as FixtureBox from "../fixtures/FixtureBox.ts"
+import * as FixtureBox from "proving/fixtures/FixtureBox"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
 const readerOf = (box: FixtureBox.FixtureBox) => {

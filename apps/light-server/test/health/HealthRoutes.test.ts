@@ -1,17 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Metric, Ref } from "effect"
-import * as Lane from "presence-effect/Lane"
-import * as PresenceMetrics from "presence-effect/PresenceMetrics"
+import * as Lane from "presence-effect/writer/Lane"
+import * as PresenceMetrics from "presence-effect/presence/PresenceMetrics"
+import * as SqliteMetrics from "presence-effect/sqlite/SqliteMetrics"
+import * as WriterMetrics from "presence-effect/writer/WriterMetrics"
 import * as ChangeMetrics from "../../src/changes/ChangeMetrics.ts"
 import * as ReadMetrics from "../../src/database/ReadMetrics.ts"
 import * as HealthRoutes from "../../src/health/HealthRoutes.ts"
 import { version } from "../../src/Version.ts"
 import { Readiness, type Report } from "../../src/health/Readiness.ts"
 import * as ServerMetrics from "../../src/health/ServerMetrics.ts"
-import { Authenticator } from "../../src/http/Authenticator.ts"
+import { Authenticator } from "../../src/door/Authenticator.ts"
 import * as HttpApp from "../../src/http/HttpApp.ts"
 import * as HttpMetrics from "../../src/http/HttpMetrics.ts"
-import * as RateLimit from "../../src/http/RateLimit.ts"
+import * as RateLimit from "../../src/door/RateLimit.ts"
 import * as MessageMetrics from "../../src/messages/MessageMetrics.ts"
 import * as RealtimeMetrics from "../../src/realtime/RealtimeMetrics.ts"
 import * as RpcMetrics from "../../src/rpc/RpcMetrics.ts"
@@ -42,7 +44,7 @@ const withServer = <A, E>(isReady: boolean, body: Effect.Effect<A, E, HttpApp.Ht
 
 /** Touches every metric there is, so that the registry knows it. */
 const touchAll = Effect.gen(function* () {
-  for (const metric of Object.values(PresenceMetrics)) {
+  for (const metric of Object.values({ ...PresenceMetrics, ...SqliteMetrics, ...WriterMetrics })) {
     // A metric is a function too; what is none makes one from its labels.
     const made: unknown = Metric.MetricTypeId in metric ? metric : metric(Lane.control as never, "x")
     yield* Metric.value(made as Metric.Metric.Counter<number>)

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Either } from "effect"
-import * as Lane from "presence-effect/Lane"
-import * as WriterPolicy from "presence-effect/WriterPolicy"
+import * as Lane from "presence-effect/writer/Lane"
+import * as WriterPolicy from "presence-effect/writer/WriterPolicy"
 import { type Facts, judge } from "../../src/health/ReadinessCheck.ts"
 import { codes, table } from "../Document.ts"
 

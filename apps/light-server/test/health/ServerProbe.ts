@@ -1,13 +1,13 @@
 import { Deferred, Effect, Layer, Ref } from "effect"
-import * as Lane from "presence-effect/Lane"
+import * as Lane from "presence-effect/writer/Lane"
 import { Presence } from "presence-effect/Presence"
-import { type EngineFault, SqliteConnection } from "presence-effect/SqliteConnection"
-import { SqliteWriter, type WriterStatus } from "presence-effect/SqliteWriter"
-import { WriteRejected } from "presence-effect/WriterError"
-import * as WriterPolicy from "presence-effect/WriterPolicy"
+import { type EngineFault, SqliteConnection } from "presence-effect/writer/SqliteConnection"
+import { SqliteWriter, type WriterStatus } from "presence-effect/writer/SqliteWriter"
+import { WriteRejected } from "presence-effect/writer/WriterError"
+import * as WriterPolicy from "presence-effect/writer/WriterPolicy"
 import { DatabaseReader, fromQuery, type ReadFailed } from "../../src/database/DatabaseReader.ts"
-import { Authenticator } from "../../src/http/Authenticator.ts"
-import { Unauthorized } from "../../src/http/Failure.ts"
+import { Authenticator } from "../../src/door/Authenticator.ts"
+import { Unauthorized } from "../../src/Failure.ts"
 
 const refused = Effect.dieMessage("not asked in these tests")
 

@@ -4,8 +4,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer } from "effect"
-import { Authenticator } from "../../src/http/Authenticator.ts"
-import { Unauthorized } from "../../src/http/Failure.ts"
+import { Authenticator } from "../../src/door/Authenticator.ts"
+import { Unauthorized } from "../../src/Failure.ts"
 import * as HttpApp from "../../src/http/HttpApp.ts"
 import * as HttpListener from "../../src/http/HttpListener.ts"
 

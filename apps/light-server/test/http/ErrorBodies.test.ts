@@ -5,8 +5,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Layer, Metric, MetricState } from "effect"
 import net from "node:net"
-import { Authenticator } from "../../src/http/Authenticator.ts"
-import * as Failure from "../../src/http/Failure.ts"
+import { Authenticator } from "../../src/door/Authenticator.ts"
+import * as Failure from "../../src/Failure.ts"
 import * as HttpApp from "../../src/http/HttpApp.ts"
 import * as HttpListener from "../../src/http/HttpListener.ts"
 

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import * as Lane from "presence-effect/Lane"
-import { LaneOverflow } from "presence-effect/WriterError"
-import { addMessages, addTwoSessions } from "../support/Rows.ts"
+import * as Lane from "presence-effect/writer/Lane"
+import { LaneOverflow } from "presence-effect/writer/WriterError"
+import { addMessages, addTwoSessions } from "proving/drivers/Rows"
 import { TestDatabase } from "../support/TestDatabase.ts"
 import { agent, app, authorized, layerWith, TestServer } from "../support/TestServer.ts"
 

@@ -10,7 +10,7 @@ import * as TimeForm from "../../src/database/TimeForm.ts"
 import * as Message from "../../src/messages/Message.ts"
 import * as MessageStore from "../../src/messages/MessageStore.ts"
 import * as FileDatabase from "../support/FileDatabase.ts"
-import { addMessages, addSession, addTwoSessions } from "../support/Rows.ts"
+import { addMessages, addSession, addTwoSessions } from "proving/drivers/Rows"
 
 const layer = Layer.provideMerge(MessageStore.layer, FileDatabase.layer)
 

@@ -6,8 +6,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { Emitter, type Ephemeral } from "../../src/realtime/Emitter.ts"
-import * as Room from "../../src/realtime/Room.ts"
+import { Emitter, type Ephemeral } from "../../src/realtime/sending/Emitter.ts"
+import * as Room from "../../src/realtime/sending/Room.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 import { agent, app, authorized, type Client, daemon, layerWith, TestServer } from "../support/TestServer.ts"
 

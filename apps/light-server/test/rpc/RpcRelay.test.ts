@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, TestClock } from "effect"
 import type { Connection } from "../../src/realtime/Connection.ts"
-import { type Line, Switchboard } from "../../src/realtime/Switchboard.ts"
+import { type Line, SocketLookup } from "../../src/realtime/sending/SocketLookup.ts"
 import { refusals } from "../../src/rpc/RpcAnswer.ts"
 import * as RpcOptions from "../../src/rpc/RpcOptions.ts"
 import * as RpcRelay from "../../src/rpc/RpcRelay.ts"
@@ -33,13 +33,13 @@ const makeBoard = () => {
     const connection: Connection = { id, accountId, scope: { _tag: "User" } }
     return { connection, asked, close }
   }
-  return { connect, board: Switchboard.of({ find: (id) => lines.get(id)?.line }) }
+  return { connect, board: SocketLookup.of({ find: (id) => lines.get(id)?.line }) }
 }
 
 const make = (options: Partial<RpcOptions.RpcOptions> = {}) => {
   const { connect, board } = makeBoard()
   return Effect.map(
-    Effect.provideService(RpcRelay.make({ ...RpcOptions.defaults, ...options }), Switchboard, board),
+    Effect.provideService(RpcRelay.make({ ...RpcOptions.defaults, ...options }), SocketLookup, board),
     (relay) => {
       const ask = (caller: { readonly connection: Connection }, params: unknown = 1, method = "m1:x") =>
         Effect.fork(relay.call(caller.connection, { method, params }))

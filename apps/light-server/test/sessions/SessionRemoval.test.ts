@@ -5,15 +5,15 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer } from "effect"
-import { SqliteWriter } from "presence-effect/SqliteWriter"
-import type { Write } from "presence-effect/Write"
-import type { Lane } from "presence-effect/Lane"
+import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import type { Write } from "presence-effect/writer/Write"
+import type { Lane } from "presence-effect/writer/Lane"
 import * as MessageStore from "../../src/messages/MessageStore.ts"
 import * as TimeForm from "../../src/database/TimeForm.ts"
 import * as SessionStore from "../../src/sessions/SessionStore.ts"
-import { until } from "../support/Eventually.ts"
+import { until } from "proving/drivers/Eventually"
 import * as FileDatabase from "../support/FileDatabase.ts"
-import { addMessages, addTwoSessions } from "../support/Rows.ts"
+import { addMessages, addTwoSessions } from "proving/drivers/Rows"
 
 const messageCount = 2500
 

@@ -6,12 +6,12 @@ import Sqlite from "better-sqlite3"
 import { Context, Effect, Layer } from "effect"
 import path from "node:path"
 import * as SqliteInProcess from "presence-effect/node/SqliteInProcess"
-import * as SqliteWriter from "presence-effect/SqliteWriter"
-import type { SqlValue } from "presence-effect/Write"
+import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
+import type { SqlValue } from "presence-effect/writer/Write"
 import * as DatabaseReader from "../../src/database/DatabaseReader.ts"
-import * as MigrationFolder from "../../src/database/MigrationFolder.ts"
-import * as PrismaMigrator from "../../src/database/PrismaMigrator.ts"
-import * as TemporaryDirectory from "../TemporaryDirectory.ts"
+import * as MigrationFolder from "../../src/migration/MigrationFolder.ts"
+import * as PrismaMigrator from "../../src/migration/PrismaMigrator.ts"
+import * as TemporaryDirectory from "proving/drivers/TemporaryDirectory"
 
 export class FileDatabase extends Context.Tag("test/FileDatabase")<
   FileDatabase,

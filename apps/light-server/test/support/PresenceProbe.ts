@@ -3,7 +3,7 @@
  */
 import { Context, Effect, Layer } from "effect"
 import { type BeatOutcome, Presence, type Transition } from "presence-effect/Presence"
-import type { PresenceKey } from "presence-effect/PresenceKey"
+import type { PresenceKey } from "presence-effect/presence/PresenceKey"
 
 export class PresenceProbe extends Context.Tag("test/PresenceProbe")<
   PresenceProbe,

@@ -6,13 +6,13 @@ import { Context, Effect, Layer, Mailbox, type Scope } from "effect"
 import type { InjectOptions, LightMyRequestResponse } from "fastify"
 import type { AddressInfo } from "node:net"
 import type { Presence } from "presence-effect/Presence"
-import type { SqliteWriter } from "presence-effect/SqliteWriter"
+import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import { io, type Socket } from "socket.io-client"
 import * as ChangeFeed from "../../src/changes/ChangeFeed.ts"
 import * as ChangeRoutes from "../../src/changes/ChangeRoutes.ts"
 import type { DatabaseReader } from "../../src/database/DatabaseReader.ts"
-import { Authenticator } from "../../src/http/Authenticator.ts"
-import { Unauthorized } from "../../src/http/Failure.ts"
+import { Authenticator } from "../../src/door/Authenticator.ts"
+import { Unauthorized } from "../../src/Failure.ts"
 import * as HttpApp from "../../src/http/HttpApp.ts"
 import * as MachineEvents from "../../src/machines/MachineEvents.ts"
 import * as MachineRoutes from "../../src/machines/MachineRoutes.ts"
@@ -22,13 +22,13 @@ import * as MessageEvents from "../../src/messages/MessageEvents.ts"
 import * as MessageLog from "../../src/messages/MessageLog.ts"
 import * as MessageRoutes from "../../src/messages/MessageRoutes.ts"
 import * as MessageStore from "../../src/messages/MessageStore.ts"
-import * as Emitter from "../../src/realtime/Emitter.ts"
-import * as EventRegistry from "../../src/realtime/EventRegistry.ts"
-import * as Ownership from "../../src/realtime/Ownership.ts"
+import * as Emitter from "../../src/realtime/sending/Emitter.ts"
+import * as EventRegistry from "../../src/realtime/events/EventRegistry.ts"
+import * as Ownership from "../../src/entities/Ownership.ts"
 import * as RealtimeApp from "../../src/realtime/RealtimeApp.ts"
 import * as RealtimeOptions from "../../src/realtime/RealtimeOptions.ts"
 import * as SocketServer from "../../src/realtime/SocketServer.ts"
-import * as Switchboard from "../../src/realtime/Switchboard.ts"
+import * as SocketLookup from "../../src/realtime/sending/SocketLookup.ts"
 import * as SessionEvents from "../../src/sessions/SessionEvents.ts"
 import * as SessionRoutes from "../../src/sessions/SessionRoutes.ts"
 import * as SessionRegistry from "../../src/sessions/SessionRegistry.ts"
@@ -54,7 +54,7 @@ const authenticator = Layer.succeed(Authenticator, {
 export const layerOver = <A, E>(
   edges: Layer.Layer<A | DatabaseReader | SqliteWriter | Presence, E>,
   options: Partial<RealtimeOptions.RealtimeOptions> = {},
-  extra: Layer.Layer<never, never, EventRegistry.EventRegistry | Switchboard.Switchboard> = Layer.empty,
+  extra: Layer.Layer<never, never, EventRegistry.EventRegistry | SocketLookup.SocketLookup> = Layer.empty,
   door: { readonly authenticator?: Layer.Layer<Authenticator>; readonly http?: HttpApp.Options } = {}
 ) => {
   const knobs = { ...RealtimeOptions.defaults, ...options }
@@ -75,7 +75,7 @@ export const layerOver = <A, E>(
     ),
     Layer.provide(Layer.mergeAll(MachineStore.layer, SessionStore.layer, MessageStore.layer, UsageStore.layer))
   )
-  const base = Layer.mergeAll(Emitter.layer, Switchboard.layer, EventRegistry.layer, Ownership.layer(knobs)).pipe(
+  const base = Layer.mergeAll(Emitter.layer, SocketLookup.layer, EventRegistry.layer, Ownership.layer(knobs)).pipe(
     Layer.provideMerge(SocketServer.layer(knobs)),
     Layer.provideMerge(HttpApp.layer(door.http)),
     Layer.provideMerge(Layer.merge(edges, door.authenticator ?? authenticator))
@@ -90,7 +90,7 @@ export const layerOver = <A, E>(
 /** The server over a database and a presence in memory. */
 export const layerWith = (
   options?: Partial<RealtimeOptions.RealtimeOptions>,
-  extra?: Layer.Layer<never, never, EventRegistry.EventRegistry | Switchboard.Switchboard>
+  extra?: Layer.Layer<never, never, EventRegistry.EventRegistry | SocketLookup.SocketLookup>
 ) => layerOver(Layer.merge(TestDatabase.layer, PresenceProbe.layer), options, extra)
 
 export class TestServer extends Context.Tag("test/TestServer")<

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import * as Lane from "presence-effect/Lane"
-import { DatabaseBusy } from "presence-effect/WriterError"
+import * as Lane from "presence-effect/writer/Lane"
+import { DatabaseBusy } from "presence-effect/writer/WriterError"
 import { TestDatabase } from "../support/TestDatabase.ts"
 import { app, authorized, layerWith, TestServer } from "../support/TestServer.ts"
 

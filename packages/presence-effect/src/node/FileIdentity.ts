@@ -8,7 +8,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
-import { EngineFault, type FileIdentity } from "../SqliteConnection.ts"
+import { EngineFault, type FileIdentity } from "../writer/SqliteConnection.ts"
 
 const statOf = (path: string) =>
   // An inode may be larger than a number holds exactly.

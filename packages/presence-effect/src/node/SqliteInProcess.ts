@@ -10,7 +10,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import { EngineFault, SqliteConnection } from "../SqliteConnection.ts"
+import { EngineFault, SqliteConnection } from "../writer/SqliteConnection.ts"
 import { type Fault, isFault } from "./engineFault.ts"
 import * as FileIdentity from "./FileIdentity.ts"
 import * as Finality from "./finality.ts"

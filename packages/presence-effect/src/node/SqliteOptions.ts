@@ -6,8 +6,8 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import { isBusyCode } from "../internal/resultCode.ts"
-import type { EngineFault } from "../SqliteConnection.ts"
+import { isBusyCode } from "../writer/internal/resultCode.ts"
+import type { EngineFault } from "../writer/SqliteConnection.ts"
 import type { OpenFiles } from "./fileWatch.ts"
 import type { EngineOptions } from "./sqliteEngine.ts"
 

@@ -13,8 +13,8 @@ import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import { EngineFault } from "../SqliteConnection.ts"
-import { PresenceReader } from "../SqlitePresenceStorage.ts"
+import { EngineFault } from "../writer/SqliteConnection.ts"
+import { PresenceReader } from "../sqlite/SqlitePresenceStorage.ts"
 import type { SqliteOptions } from "./SqliteOptions.ts"
 
 const faultOf = (cause: unknown): EngineFault =>

@@ -3,7 +3,7 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import { EngineFault, type WriteAnswer } from "../SqliteConnection.ts"
+import { EngineFault, type WriteAnswer } from "../writer/SqliteConnection.ts"
 import type { Answer } from "./sqliteEngine.ts"
 
 export interface Finality {

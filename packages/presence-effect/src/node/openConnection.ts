@@ -8,8 +8,8 @@ import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
-import type { CheckpointMode, CheckpointResult } from "../SqliteConnection.ts"
-import type { Row, StatementResult } from "../Write.ts"
+import type { CheckpointMode, CheckpointResult } from "../writer/SqliteConnection.ts"
+import type { Row, StatementResult } from "../writer/Write.ts"
 import { codeOf, faultOf } from "./engineFault.ts"
 
 export interface Options {

@@ -6,10 +6,10 @@
  * either side of a thread. Nothing awaits: once a call has begun, it ends in the
  * same turn of the event loop, and no lock outlives it.
  */
-import { isBusyCode } from "../internal/resultCode.ts"
-import type { CheckpointMode, CheckpointResult } from "../SqliteConnection.ts"
-import type { Durability } from "../Durability.ts"
-import type { Statement, StatementResult } from "../Write.ts"
+import { isBusyCode } from "../writer/internal/resultCode.ts"
+import type { CheckpointMode, CheckpointResult } from "../writer/SqliteConnection.ts"
+import type { Durability } from "../writer/Durability.ts"
+import type { Statement, StatementResult } from "../writer/Write.ts"
 import { type Fault, faultOf } from "./engineFault.ts"
 import * as FileWatch from "./fileWatch.ts"
 import * as FreeSpace from "./freeSpace.ts"

@@ -1,7 +1,7 @@
 /** What crosses the border between the event loop and the thread of a connection: plain data only. */
-import type { CheckpointMode, CheckpointResult } from "../SqliteConnection.ts"
-import type { Durability } from "../Durability.ts"
-import type { Statement } from "../Write.ts"
+import type { CheckpointMode, CheckpointResult } from "../writer/SqliteConnection.ts"
+import type { Durability } from "../writer/Durability.ts"
+import type { Statement } from "../writer/Write.ts"
 import type { Fault } from "./engineFault.ts"
 import type { OpenFiles } from "./fileWatch.ts"
 import type { Answer, EngineOptions } from "./sqliteEngine.ts"

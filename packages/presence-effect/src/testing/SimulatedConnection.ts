@@ -13,9 +13,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
-import { type CheckpointResult, EngineFault, SqliteConnection, type WriteAnswer } from "../SqliteConnection.ts"
-import type { Durability } from "../Durability.ts"
-import type { Statement, StatementResult } from "../Write.ts"
+import { type CheckpointResult, EngineFault, SqliteConnection, type WriteAnswer } from "../writer/SqliteConnection.ts"
+import type { Durability } from "../writer/Durability.ts"
+import type { Statement, StatementResult } from "../writer/Write.ts"
 
 /**
  * One group the simulated engine has committed.

@@ -10,8 +10,8 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import type * as Lane from "../Lane.ts"
-import { SqliteWriter } from "../SqliteWriter.ts"
+import type * as Lane from "../writer/Lane.ts"
+import { SqliteWriter } from "../writer/SqliteWriter.ts"
 
 /**
  * @category models

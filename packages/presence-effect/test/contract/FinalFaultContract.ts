@@ -5,8 +5,8 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
 import type { SqliteOptions } from "../../src/node/SqliteOptions.ts"
-import { EngineFault, type SqliteConnection, type WriteAnswer } from "../../src/SqliteConnection.ts"
-import type { Statement } from "../../src/Write.ts"
+import { EngineFault, type SqliteConnection, type WriteAnswer } from "../../src/writer/SqliteConnection.ts"
+import type { Statement } from "../../src/writer/Write.ts"
 import { readRows, temporaryDatabase } from "../support/temporaryFile.ts"
 
 type Connection = SqliteConnection["Type"]

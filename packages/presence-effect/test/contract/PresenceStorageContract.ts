@@ -6,10 +6,10 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
-import type { FlushEntry, FlushState } from "../../src/FlushBatch.ts"
-import * as FlushBatch from "../../src/FlushBatch.ts"
-import type { PresenceKind } from "../../src/PresenceKey.ts"
-import type { PresenceStorage, StaleCursor } from "../../src/PresenceStorage.ts"
+import type { FlushEntry, FlushState } from "../../src/presence/FlushBatch.ts"
+import * as FlushBatch from "../../src/presence/FlushBatch.ts"
+import type { PresenceKind } from "../../src/presence/PresenceKey.ts"
+import type { PresenceStorage, StaleCursor } from "../../src/presence/PresenceStorage.ts"
 
 export interface StoredRow {
   readonly active: boolean

@@ -6,8 +6,8 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import type { EngineFault, SqliteConnection, WriteAnswer } from "../../src/SqliteConnection.ts"
-import type { Changes, SqlValue, Statement } from "../../src/Write.ts"
+import type { EngineFault, SqliteConnection, WriteAnswer } from "../../src/writer/SqliteConnection.ts"
+import type { Changes, SqlValue, Statement } from "../../src/writer/Write.ts"
 import { readRows, temporaryDatabase, temporaryDirectory } from "../support/temporaryFile.ts"
 
 const schema = `

@@ -8,13 +8,13 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as PresenceStorage from "../../src/PresenceStorage.ts"
-import { SqliteConnection } from "../../src/SqliteConnection.ts"
-import { SqliteWriter } from "../../src/SqliteWriter.ts"
-import * as Lane from "../../src/Lane.ts"
-import { toWriterError } from "../../src/internal/sqliteFault.ts"
-import * as Write from "../../src/Write.ts"
-import * as WriterPolicy from "../../src/WriterPolicy.ts"
+import * as PresenceStorage from "../../src/presence/PresenceStorage.ts"
+import { SqliteConnection } from "../../src/writer/SqliteConnection.ts"
+import { SqliteWriter } from "../../src/writer/SqliteWriter.ts"
+import * as Lane from "../../src/writer/Lane.ts"
+import { toWriterError } from "../../src/writer/internal/sqliteFault.ts"
+import * as Write from "../../src/writer/Write.ts"
+import * as WriterPolicy from "../../src/writer/WriterPolicy.ts"
 
 /** One plain semaphore; lanes and terms are ignored. */
 export const layerWriter: Layer.Layer<SqliteWriter, never, SqliteConnection> = Layer.effect(

@@ -3,12 +3,12 @@ import * as Effect from "effect/Effect"
 import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
-import type { FlushBatch, FlushEntry } from "../../src/FlushBatch.ts"
-import * as Lane from "../../src/Lane.ts"
-import type { FlushReport, MemoryRows } from "../../src/PresenceStorage.ts"
-import * as PresenceStorage from "../../src/PresenceStorage.ts"
-import type { WriterError } from "../../src/WriterError.ts"
-import { DatabaseBusy } from "../../src/WriterError.ts"
+import type { FlushBatch, FlushEntry } from "../../src/presence/FlushBatch.ts"
+import * as Lane from "../../src/writer/Lane.ts"
+import type { FlushReport, MemoryRows } from "../../src/presence/PresenceStorage.ts"
+import * as PresenceStorage from "../../src/presence/PresenceStorage.ts"
+import type { WriterError } from "../../src/writer/WriterError.ts"
+import { DatabaseBusy } from "../../src/writer/WriterError.ts"
 
 type Flush = PresenceStorage.PresenceStorage["Type"]["flush"]
 type Storage = PresenceStorage.PresenceStorage["Type"]

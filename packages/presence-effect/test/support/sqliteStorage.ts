@@ -3,11 +3,11 @@ import Database from "better-sqlite3"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
-import { PresenceReader } from "../../src/SqlitePresenceStorage.ts"
-import { SqliteWriter } from "../../src/SqliteWriter.ts"
-import type * as Write from "../../src/Write.ts"
-import { WriteRejected, WriteUndecodable } from "../../src/WriterError.ts"
-import * as WriterPolicy from "../../src/WriterPolicy.ts"
+import { PresenceReader } from "../../src/sqlite/SqlitePresenceStorage.ts"
+import { SqliteWriter } from "../../src/writer/SqliteWriter.ts"
+import type * as Write from "../../src/writer/Write.ts"
+import { WriteRejected, WriteUndecodable } from "../../src/writer/WriterError.ts"
+import * as WriterPolicy from "../../src/writer/WriterPolicy.ts"
 
 export type Engine = InstanceType<typeof Database>
 

@@ -3,9 +3,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
-import { EngineFault, SqliteConnection } from "../../src/SqliteConnection.ts"
+import { EngineFault, SqliteConnection } from "../../src/writer/SqliteConnection.ts"
 import * as SimulatedConnection from "../../src/testing/SimulatedConnection.ts"
-import type { Changes, Statement } from "../../src/Write.ts"
+import type { Changes, Statement } from "../../src/writer/Write.ts"
 
 const settle = Effect.yieldNow().pipe(Effect.repeatN(16))
 const statement = (sql: string, changes: Changes = "any"): Statement => ({ sql, params: [], changes })

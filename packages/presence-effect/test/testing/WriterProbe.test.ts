@@ -4,11 +4,11 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
-import * as Lane from "../../src/Lane.ts"
-import * as SqliteWriter from "../../src/SqliteWriter.ts"
+import * as Lane from "../../src/writer/Lane.ts"
+import * as SqliteWriter from "../../src/writer/SqliteWriter.ts"
 import * as SimulatedConnection from "../../src/testing/SimulatedConnection.ts"
 import * as WriterProbe from "../../src/testing/WriterProbe.ts"
-import * as Write from "../../src/Write.ts"
+import * as Write from "../../src/writer/Write.ts"
 
 const house = Effect.gen(function* () {
   const engine = yield* SimulatedConnection.make({ latency: "10 millis" })

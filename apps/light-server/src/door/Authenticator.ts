@@ -1,0 +1,20 @@
+/**
+ * Who a token speaks for.
+ *
+ * @since 0.1.0
+ */
+import { Context, type Effect } from "effect"
+import type { ReadFailed } from "../database/DatabaseReader.ts"
+import type { Unauthorized } from "../Failure.ts"
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class Authenticator extends Context.Tag("light-server/Authenticator")<
+  Authenticator,
+  {
+    /** The id of the account, which existed a moment ago. */
+    readonly verify: (token: string) => Effect.Effect<string, Unauthorized | ReadFailed>
+  }
+>() {}

@@ -1,0 +1,124 @@
+/**
+ * The number of an account's newest change, and the row of the feed that says
+ * what it was.
+ *
+ * Both are part of the write whose change they number, so nobody ever sees a
+ * number before its data, and whoever reads the feed from a number on misses
+ * nothing.
+ *
+ * @since 0.1.0
+ */
+import { Effect, Schema } from "effect"
+import * as Write from "presence-effect/writer/Write"
+import type { WriteConflict } from "presence-effect/writer/WriterError"
+import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
+import { invalidToken, type Unauthorized } from "../Failure.ts"
+
+/**
+ * What a write changes. A message is a change of its session, and the feed hints
+ * at the newest one. A session that is gone keeps its line in the feed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Change =
+  | { readonly kind: "account" }
+  | { readonly kind: "machine"; readonly id: string }
+  | { readonly kind: "session"; readonly id: string; readonly messageId?: string; readonly isGone?: boolean }
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Numbering {
+  readonly accountId: string
+  readonly change: Change
+  /** In the form of the database. */
+  readonly changedAt: number | string
+}
+
+const raise = (accountId: string): Write.Write<number> =>
+  Write.statement(`UPDATE "Account" SET "seq" = "seq" + 1 WHERE "id" = ? RETURNING "seq"`, [accountId], {
+    changes: 1
+  }).pipe(
+    Write.decodeRows(Schema.Struct({ seq: Schema.Int })),
+    Write.map(([row]) => row?.seq ?? 0)
+  )
+
+// A hint outlives later changes of its session: who missed both still hears of the message.
+const recordChange = `INSERT INTO "AccountChange"
+    ("accountId", "kind", "entityId", "cursor", "changedAt", "hint", "sessionId", "machineId")
+  SELECT "id", ?, ?, "seq", ?, (
+    SELECT json_object('lastMessageSeq', "seq", 'lastMessageId', "id") FROM "SessionMessage" WHERE "id" = ?
+  ), ?, ? FROM "Account" WHERE "id" = ?
+  ON CONFLICT ("accountId", "kind", "entityId") DO UPDATE SET
+    "cursor" = excluded."cursor", "changedAt" = excluded."changedAt",
+    "hint" = CASE WHEN excluded."sessionId" IS NULL THEN NULL ELSE coalesce(excluded."hint", "hint") END,
+    "sessionId" = excluded."sessionId", "machineId" = excluded."machineId"`
+
+const entityOf = (change: Change) => (change.kind === "account" ? "self" : change.id)
+
+const record = ({ accountId, change, changedAt }: Numbering) => {
+  const messageId = change.kind === "session" ? (change.messageId ?? null) : null
+  const sessionId = change.kind === "session" && change.isGone !== true ? change.id : null
+  const machineId = change.kind === "machine" ? change.id : null
+  return Write.statement(
+    recordChange,
+    [change.kind, entityOf(change), changedAt, messageId, sessionId, machineId, accountId],
+    { changes: 1 }
+  )
+}
+
+/**
+ * Makes a write one that changes the account: it takes the next number, stands
+ * in the feed under it, and returns it.
+ *
+ * **Details**
+ *
+ * - The number is taken first. `WriteConflict` of statement 0 says that the
+ *   account does not exist; the statements of `write` count from 1.
+ * - The feed is written last, because its line refers to a row that `write` may
+ *   create.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const numbered =
+  (numbering: Numbering) =>
+  <A>(write: Write.Write<A>): Write.Write<readonly [cursor: number, result: A]> =>
+    raise(numbering.accountId).pipe(
+      Write.zip(write),
+      Write.zip(record(numbering)),
+      Write.map(([result]) => result)
+    )
+
+/**
+ * Tells the two conflicts of a numbered write apart: fails with `Unauthorized`
+ * when the token outlived its account, and succeeds when a row was not as
+ * expected.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const requireAccount = (conflict: WriteConflict): Effect.Effect<void, Unauthorized> =>
+  conflict.statement === 0 ? invalidToken : Effect.void
+
+const selectNewest = `SELECT coalesce(
+    (SELECT "cursor" FROM "AccountChange" WHERE "accountId" = "Account"."id" AND "kind" = ? AND "entityId" = ?), "seq"
+  ) AS "cursor" FROM "Account" WHERE "id" = ?`
+
+/**
+ * The cursor of the newest change of an entity; where the feed has none, that of
+ * the account.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const newest = (
+  reader: Pick<DatabaseReader["Type"], "rows">,
+  { accountId, change }: Pick<Numbering, "accountId" | "change">
+): Effect.Effect<number, ReadFailed> =>
+  Effect.map(
+    reader.rows(Schema.Struct({ cursor: Schema.Int }), selectNewest, [change.kind, entityOf(change), accountId]),
+    ([row]) => row?.cursor ?? 0
+  )

@@ -1,0 +1,35 @@
+/**
+ * Is a row online now, and when was it last seen?
+ *
+ * @since 0.1.0
+ */
+import type { Presence } from "presence-effect/Presence"
+import type { PresenceKey } from "presence-effect/presence/PresenceKey"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Liveness {
+  readonly active: boolean
+  /** Epoch ms. */
+  readonly activeAt: number
+}
+
+/**
+ * What clients are told about a row: memory knows who is online now, the
+ * database when somebody was last seen.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const of = (
+  presence: Pick<Presence["Type"], "lastSeen">,
+  key: PresenceKey,
+  stored: { readonly active: boolean; readonly lastActiveAt: number }
+): Liveness => {
+  const seen = presence.lastSeen(key)
+  return seen === undefined
+    ? { active: stored.active, activeAt: stored.lastActiveAt }
+    : { active: seen.isOnline, activeAt: Math.max(seen.lastSeenMillis, stored.lastActiveAt) }
+}

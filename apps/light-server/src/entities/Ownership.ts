@@ -1,0 +1,143 @@
+/**
+ * Which account a session or a machine belongs to, remembered for a short while.
+ *
+ * @since 0.1.0
+ */
+import { Context, Duration, Effect, Layer, Option, Schema, type Scope } from "effect"
+import { LRUCache } from "lru-cache"
+import type { PresenceKey, PresenceKind } from "presence-effect/presence/PresenceKey"
+import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
+import { StoredFlag } from "../database/StoredValue.ts"
+import { NotFound } from "../Failure.ts"
+import type { RealtimeOptions } from "../realtime/RealtimeOptions.ts"
+
+/**
+ * `foreign`: the row belongs to another account. `missing`: there is no such row.
+ * `revoked`: a machine of the account that may not come back.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Validity = "owned" | "foreign" | "missing" | "revoked"
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class Ownership extends Context.Tag("light-server/Ownership")<
+  Ownership,
+  {
+    /** What is remembered. A plain function, for hot callbacks. */
+    readonly remembered: (key: PresenceKey) => Validity | undefined
+    /** What is remembered, or else what the database says. */
+    readonly check: (key: PresenceKey) => Effect.Effect<Validity, ReadFailed>
+    /** The row was just created for this account. */
+    readonly learn: (key: PresenceKey) => void
+    /** The row was just deleted. */
+    readonly forget: (key: PresenceKey) => void
+    /** The machine of the account was found to be revoked. */
+    readonly revoke: (key: PresenceKey) => void
+    /** Calls `listener` whenever a machine is found to be revoked, by whomever. */
+    readonly onRevoked: (listener: (key: PresenceKey) => void) => Effect.Effect<void, never, Scope.Scope>
+  }
+>() {}
+
+const names: { readonly [kind in PresenceKind]: string } = { session: "Session", machine: "Machine" }
+
+/**
+ * Fails with `NotFound` unless the row belongs to the account of the key: a
+ * missing row and one of another account answer alike. A machine that was
+ * revoked is not found either.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const requireOwned = (
+  ownership: Pick<Ownership["Type"], "check">,
+  key: PresenceKey
+): Effect.Effect<Validity, NotFound | ReadFailed> =>
+  Effect.filterOrFail(
+    ownership.check(key),
+    (validity) => validity === "owned",
+    () => new NotFound({ what: names[key.kind] })
+  )
+
+const Owner = Schema.Struct({ accountId: Schema.String, isRevoked: StoredFlag })
+
+const ownerOf: { readonly [kind in PresenceKind]: string } = {
+  session: `SELECT "accountId", 0 AS "isRevoked" FROM "Session" WHERE "id" = ?`,
+  machine: `SELECT "accountId", "revokedAt" IS NOT NULL AS "isRevoked" FROM "Machine" WHERE "id" = ?`
+}
+
+/** The id comes last: it is the one part that a client chooses. */
+const textOf = (key: PresenceKey) => `${key.kind}:${key.accountId}:${key.id}`
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  options: Pick<RealtimeOptions, "validityTtl" | "validityCapacity">
+): Effect.Effect<Ownership["Type"], never, DatabaseReader> =>
+  Effect.gen(function* () {
+    const reader = yield* DatabaseReader
+    const verdicts = new LRUCache<string, Validity>({
+      max: options.validityCapacity,
+      ttl: Duration.toMillis(options.validityTtl)
+    })
+    const remembered = (key: PresenceKey) => verdicts.get(textOf(key))
+    const listeners = new Set<(key: PresenceKey) => void>()
+    const revoke = (key: PresenceKey) => {
+      verdicts.set(textOf(key), "revoked")
+      for (const listener of listeners) listener(key)
+    }
+    return Ownership.of({
+      remembered,
+      check: (key) =>
+        Effect.suspend(() => {
+          const known = remembered(key)
+          if (known !== undefined) return Effect.succeed(known)
+          return reader.first(Owner, ownerOf[key.kind], [key.id]).pipe(
+            Effect.map(
+              Option.match({
+                onNone: (): Validity => "missing",
+                onSome: ({ accountId, isRevoked }): Validity => {
+                  if (accountId !== key.accountId) return "foreign"
+                  return isRevoked ? "revoked" : "owned"
+                }
+              })
+            ),
+            // A row that was created while the statement ran is known by now, and better.
+            Effect.map((found) => remembered(key) ?? found),
+            Effect.tap((validity) =>
+              Effect.sync(() => {
+                if (validity === "revoked") revoke(key)
+                else verdicts.set(textOf(key), validity)
+              })
+            )
+          )
+        }),
+      learn: (key) => {
+        verdicts.set(textOf(key), "owned")
+      },
+      forget: (key) => {
+        verdicts.set(textOf(key), "missing")
+      },
+      revoke,
+      onRevoked: (listener) =>
+        Effect.asVoid(
+          Effect.acquireRelease(
+            Effect.sync(() => listeners.add(listener)),
+            () => Effect.sync(() => listeners.delete(listener))
+          )
+        )
+    })
+  })
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  options: Pick<RealtimeOptions, "validityTtl" | "validityCapacity">
+): Layer.Layer<Ownership, never, DatabaseReader> => Layer.effect(Ownership, make(options))

@@ -1,0 +1,80 @@
+/**
+ * Sending sockets away, because the tokens of their account or their machine
+ * ended.
+ *
+ * @since 0.1.0
+ */
+import { LRUCache } from "lru-cache"
+import { countRefusal } from "../RealtimeMetrics.ts"
+import * as Room from "../sending/Room.ts"
+import type { Io, Socket } from "../SocketServer.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Disconnects {
+  /** Refuses every socket of the account for good: its clients are told why and stay away. */
+  readonly dismiss: (accountId: string, message: string) => void
+  /** The same for the sockets of one machine. */
+  readonly dismissMachine: (accountId: string, machineId: string, message: string) => void
+  /** Closes the transport of every socket of the account: its clients come back, and are verified anew. */
+  readonly recall: (accountId: string) => void
+  /** How often anybody was sent away. */
+  readonly count: () => number
+  /** Sockets of the account were sent away after so many times: a handshake that began then proves nothing any more. */
+  readonly isSince: (accountId: string, count: number) => boolean
+}
+
+/** Many times the accounts that end their tokens while one handshake waits. */
+const accountsMax = 10_000
+
+/**
+ * Refuses a socket for good: its client is told why and stays away.
+ *
+ * @category output
+ * @since 0.1.0
+ */
+export const refuse = (socket: Socket, message: string): void => {
+  countRefusal("refused")
+  socket.emit("error", { message })
+  socket.disconnect(true)
+}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (io: Io): Disconnects => {
+  let count = 0
+  /** The newest of those that are forgotten: it counts for whoever is not remembered. */
+  let forgotten = 0
+  const last = new LRUCache<string, number>({
+    max: accountsMax,
+    dispose: (at, _, reason) => {
+      if (reason === "evict") forgotten = Math.max(forgotten, at)
+    }
+  })
+  const each = (accountId: string, room: string, send: (socket: Socket) => void) => {
+    count += 1
+    last.set(accountId, count)
+    // Whoever is sent leaves the room.
+    const ids = Array.from(io.of("/").adapter.rooms.get(room) ?? [])
+    for (const id of ids) {
+      const socket = io.of("/").sockets.get(id)
+      if (socket !== undefined) send(socket)
+    }
+  }
+  return {
+    dismiss: (accountId, message) => each(accountId, Room.ofAccount(accountId), (socket) => refuse(socket, message)),
+    dismissMachine: (accountId, machineId, message) =>
+      each(accountId, Room.ofMachine(accountId, machineId), (socket) => refuse(socket, message)),
+    recall: (accountId) =>
+      each(accountId, Room.ofAccount(accountId), (socket) => {
+        countRefusal("unverified")
+        socket.conn.close()
+      }),
+    count: () => count,
+    isSince: (accountId, before) => (last.get(accountId) ?? forgotten) > before
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * Who connects, and for what.
+ *
+ * @since 0.1.0
+ */
+import { Effect } from "effect"
+import type { ReadFailed } from "../../database/DatabaseReader.ts"
+import { machineRevoked, type TooManyRequests, type Unauthorized } from "../../Failure.ts"
+import { type ConnectionScope, presenceKey } from "../Connection.ts"
+import { Ownership } from "../../entities/Ownership.ts"
+import type { Verdict } from "../SocketServer.ts"
+
+/**
+ * The row a machine speaks for does not exist yet: its registration may be
+ * under way. Its client comes back.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface NotYet {
+  readonly _tag: "NotYet"
+}
+
+/**
+ * Too many bad tokens came from its address, so nobody looked at this one. The
+ * client comes back.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Barred {
+  readonly _tag: "Barred"
+}
+
+const idLengthMax = 128
+
+const textIn = (auth: unknown, field: string): string => {
+  const value = typeof auth === "object" && auth !== null ? (auth as { readonly [field: string]: unknown })[field] : ""
+  return typeof value === "string" ? value : ""
+}
+
+const refused = (message: string): Verdict => ({ _tag: "Refused", message })
+
+const invalidToken = refused("Invalid authentication token")
+
+/** A client type that is missing, or that nobody knows, is an app. */
+const scopeOf = (auth: unknown): ConnectionScope | Verdict => {
+  switch (textIn(auth, "clientType")) {
+    case "session-scoped": {
+      const sessionId = textIn(auth, "sessionId")
+      return sessionId === ""
+        ? refused("Session ID required for session-scoped clients")
+        : { _tag: "Session", sessionId }
+    }
+    case "machine-scoped": {
+      const machineId = textIn(auth, "machineId")
+      return machineId === ""
+        ? refused("Machine ID required for machine-scoped clients")
+        : { _tag: "Machine", machineId }
+    }
+    default:
+      return { _tag: "User" }
+  }
+}
+
+/**
+ * Verifies the `auth` of a handshake; `authenticate` says whose a token is.
+ *
+ * **Details**
+ *
+ * A session must exist and belong to the account, a machine must not belong to
+ * another one nor be revoked. What fails is refused for good, mostly with one of
+ * four texts that clients know.
+ *
+ * **Errors**: `ReadFailed` when nobody can say; the client should come back.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const verify = (
+  auth: unknown,
+  authenticate: (token: string) => Effect.Effect<string, Unauthorized | TooManyRequests | ReadFailed>
+): Effect.Effect<Verdict | NotYet | Barred, ReadFailed, Ownership> =>
+  Effect.gen(function* () {
+    const ownership = yield* Ownership
+    const token = textIn(auth, "token")
+    if (token === "") return refused("Missing authentication token")
+    const scope = scopeOf(auth)
+    if (scope._tag === "Refused" || scope._tag === "Accepted") return scope
+    const accountId = yield* authenticate(token)
+    const key = presenceKey(accountId, scope)
+    if (key === undefined) return { _tag: "Accepted", accountId, scope } as const
+    if (key.id.length > idLengthMax) return invalidToken
+    const validity = yield* ownership.check(key)
+    if (validity === "owned") return { _tag: "Accepted", accountId, scope } as const
+    if (validity === "revoked") return refused(machineRevoked)
+    return validity === "missing" && key.kind === "machine" ? ({ _tag: "NotYet" } as const) : invalidToken
+  }).pipe(
+    Effect.catchTags({
+      Unauthorized: () => Effect.succeed(invalidToken),
+      TooManyRequests: () => Effect.succeed({ _tag: "Barred" } as const)
+    })
+  )

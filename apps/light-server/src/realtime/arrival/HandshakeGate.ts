@@ -1,0 +1,65 @@
+/**
+ * How many handshakes are looked at, so that thousands of clients that come back
+ * at once are let in one after the other, and requests are answered meanwhile.
+ *
+ * @since 0.1.0
+ */
+import { Effect } from "effect"
+import * as EventBudget from "../events/EventBudget.ts"
+import { setHandshakes, setHandshakesWaiting } from "../RealtimeMetrics.ts"
+import type { RealtimeOptions } from "../RealtimeOptions.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface HandshakeGate {
+  /** May one more transport be opened now? A transport that is opened has a handshake soon. */
+  readonly isOpen: (nowMillis: number) => boolean
+  /** Handshakes that are looked at or wait. */
+  readonly count: () => number
+  /** Runs `handshake` when it is its turn. `undefined`: too many wait already. */
+  readonly enter: <R>(handshake: Effect.Effect<void, never, R>) => Effect.Effect<void, never, R> | undefined
+}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  options: Pick<RealtimeOptions, "handshakeLimit" | "handshakeQueueLimit" | "handshakesPerSecond">,
+  nowMillis: number
+): HandshakeGate => {
+  const capacity = options.handshakeLimit + options.handshakeQueueLimit
+  // All of a burst find a place: one that came in vain would begin its waiting anew, and wait too short.
+  const budget = EventBudget.make({ perSecond: options.handshakesPerSecond, burst: capacity }, nowMillis)
+  const permits = Effect.unsafeMakeSemaphore(options.handshakeLimit)
+  let inside = 0
+  let running = 0
+  const show = () => {
+    setHandshakes(running)
+    setHandshakesWaiting(inside - running)
+  }
+  const change = (insideChange: 1 | 0 | -1, runningChange: 1 | 0 | -1) =>
+    Effect.sync(() => {
+      inside += insideChange
+      running += runningChange
+      show()
+    })
+  return {
+    count: () => inside,
+    isOpen: (now) => inside < capacity && budget.take(now),
+    enter: (handshake) => {
+      if (inside >= capacity) return undefined
+      // Counted at once: who enters in the same turn must see it.
+      inside += 1
+      show()
+      const turn = Effect.acquireUseRelease(
+        change(0, 1),
+        () => handshake,
+        () => change(0, -1)
+      )
+      return Effect.ensuring(permits.withPermits(1)(turn), change(-1, 0))
+    }
+  }
+}

@@ -1,0 +1,28 @@
+/**
+ * The answer to a transport that is not opened: the same body, status and
+ * `Retry-After` as for any other request.
+ *
+ * @since 0.1.0
+ */
+import { type IncomingMessage, ServerResponse } from "node:http"
+import type { Failure } from "../../Failure.ts"
+import * as RawAnswer from "../../http/RawAnswer.ts"
+
+/** The server of engine.io leaves the response of a request that polls with it, and none with one to upgrade. */
+const responseOf = (request: IncomingMessage): ServerResponse | undefined =>
+  "res" in request && request.res instanceof ServerResponse ? request.res : undefined
+
+/**
+ * Answers instead of engine.io, whose own refusals say neither why nor when to
+ * come back.
+ *
+ * @category output
+ * @since 0.1.0
+ */
+export const send = (request: IncomingMessage, failure: Failure, jitter: number): void => {
+  const answer = RawAnswer.of(failure, jitter)
+  const response = responseOf(request)
+  if (response === undefined) return RawAnswer.send(request.socket, answer)
+  response.writeHead(answer.status, answer.headers)
+  response.end(answer.body)
+}

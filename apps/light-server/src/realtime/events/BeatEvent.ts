@@ -1,0 +1,107 @@
+/**
+ * The path of every heartbeat: plain functions, no effect, no database, unless
+ * it is not known whose row it is.
+ *
+ * @since 0.1.0
+ */
+import { Effect } from "effect"
+import type { BeatOutcome, Presence } from "presence-effect/Presence"
+import type { PresenceKey } from "presence-effect/presence/PresenceKey"
+import type { Emitter, Ephemeral } from "../sending/Emitter.ts"
+import type { PlainOutcome } from "./EventRegistry.ts"
+import type { Ownership } from "../../entities/Ownership.ts"
+import * as Room from "../sending/Room.ts"
+
+const idLengthMax = 128
+
+const fieldIn = (payload: unknown, field: string): unknown =>
+  typeof payload === "object" && payload !== null
+    ? (payload as { readonly [field: string]: unknown })[field]
+    : undefined
+
+/**
+ * The id in a payload, unless it is empty or longer than any id.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const idIn = (payload: unknown, field: string): string | undefined => {
+  const id = fieldIn(payload, field)
+  return typeof id === "string" && id.length > 0 && id.length <= idLengthMax ? id : undefined
+}
+
+/**
+ * What the client's clock said. Whether it counts is up to `Presence`.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const timeIn = (payload: unknown): number | undefined => {
+  const time = fieldIn(payload, "time")
+  return typeof time === "number" ? time : undefined
+}
+
+/**
+ * @category getters
+ * @since 0.1.0
+ */
+export const isThinkingIn = (payload: unknown): boolean => fieldIn(payload, "thinking") === true
+
+const outcomeOf = (beat: BeatOutcome): "accepted" | "ignored" | "invalid" => {
+  switch (beat) {
+    case "online":
+    case "alive":
+      return "accepted"
+    case "invalid":
+      return "invalid"
+    case "ancient":
+    case "ended":
+    case "foreign":
+    case "full":
+      return "ignored"
+  }
+}
+
+/**
+ * Accepts a heartbeat for a row of the account, and tells its apps. A row of
+ * another account, or none, has no effect.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const accept = (
+  services: {
+    readonly presence: Pick<Presence["Type"], "beat" | "lastSeen">
+    readonly ownership: Pick<Ownership["Type"], "remembered" | "check">
+    readonly emitter: Pick<Emitter["Type"], "ephemeral" | "repeated">
+  },
+  key: PresenceKey,
+  claimedMillis: number,
+  activity: (activeAt: number) => Ephemeral
+): PlainOutcome => {
+  const { presence, ownership, emitter } = services
+  const beat = (): "accepted" | "ignored" | "invalid" => {
+    const outcome = presence.beat(key, claimedMillis)
+    if (outcome === "online" || outcome === "alive") {
+      const ephemeral = activity(presence.lastSeen(key)?.lastSeenMillis ?? claimedMillis)
+      // Coming online must arrive; that it lasts is said again in a moment.
+      if (outcome === "online") emitter.ephemeral(Room.toApps(key.accountId), ephemeral)
+      else emitter.repeated(Room.toApps(key.accountId), ephemeral)
+    }
+    return outcomeOf(outcome)
+  }
+  switch (ownership.remembered(key)) {
+    case "owned":
+      return beat()
+    case "foreign":
+    case "missing":
+    case "revoked":
+      return "ignored"
+    case undefined:
+      return ownership.check(key).pipe(
+        Effect.map((validity) => (validity === "owned" ? beat() : "ignored")),
+        // The next heartbeat asks again.
+        Effect.catchTag("ReadFailed", () => Effect.succeed("ignored" as const))
+      )
+  }
+}

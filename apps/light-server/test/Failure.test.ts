@@ -1,0 +1,132 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Lane from "presence-effect/writer/Lane"
+import * as WriterError from "presence-effect/writer/WriterError"
+import { ReadFailed } from "../src/database/DatabaseReader.ts"
+import * as Failure from "../src/Failure.ts"
+import { codes, table } from "./Document.ts"
+
+const lane = Lane.control
+const engine = { lane, code: "SQLITE_X", detail: "detail" }
+
+/** One of each. A new failure does not compile until it is here. */
+const samples: { readonly [Tag in Failure.Failure["_tag"]]: Extract<Failure.Failure, { readonly _tag: Tag }> } = {
+  LaneOverflow: new WriterError.LaneOverflow({ lane, waiterCount: 1, capacity: 1 }),
+  PermitTimeout: new WriterError.PermitTimeout({ lane, waitedMillis: 1 }),
+  DatabaseBusy: new WriterError.DatabaseBusy({ lane, code: "SQLITE_BUSY", attempts: 2 }),
+  WriteUnconfirmed: new WriterError.WriteUnconfirmed({ lane, reason: "hold-limit", heldMillis: 1 }),
+  WriteConflict: new WriterError.WriteConflict({ lane, statement: 0, expected: 1, changed: 0 }),
+  WriteRejected: new WriterError.WriteRejected(engine),
+  WriteUndecodable: new WriterError.WriteUndecodable({ lane, detail: "detail" }),
+  ConnectionLost: new WriterError.ConnectionLost({ lane, detail: "detail" }),
+  ConnectionGone: new WriterError.ConnectionGone({ lane, detail: "detail" }),
+  DatabaseFull: new WriterError.DatabaseFull(engine),
+  DatabaseReadonly: new WriterError.DatabaseReadonly(engine),
+  DatabaseIo: new WriterError.DatabaseIo({ ...engine, written: "unknown" }),
+  DatabaseCorrupt: new WriterError.DatabaseCorrupt(engine),
+  DatabaseMoved: new WriterError.DatabaseMoved({ lane, detail: "detail" }),
+  WriterClosed: new WriterError.WriterClosed({ lane }),
+  ReadFailed: new ReadFailed({ code: "SQLITE_X", detail: "detail" }),
+  Unauthorized: new Failure.Unauthorized({ error: "Invalid token" }),
+  Forbidden: new Failure.Forbidden({ error: "forbidden" }),
+  NotFound: new Failure.NotFound({ what: "Machine" }),
+  InvalidInput: new Failure.InvalidInput({ error: "both or none" }),
+  MachineIdConflict: new Failure.MachineIdConflict(),
+  MachineRevoked: new Failure.MachineRevoked(),
+  CursorGone: new Failure.CursorGone({ currentCursor: 7 }),
+  RequestUnreadable: new Failure.RequestUnreadable({ status: 413, message: "too large" }),
+  RouteUnknown: new Failure.RouteUnknown({ path: "/v9", method: "GET" }),
+  RequestDefect: new Failure.RequestDefect(),
+  TooManyRequests: new Failure.TooManyRequests({ retryAfterMillis: 1500 }),
+  SocketOverflow: new Failure.SocketOverflow(),
+  Draining: new Failure.Draining(),
+  AnswerTimeout: new Failure.AnswerTimeout({ limitMillis: 9000 })
+}
+
+const failures = Object.values(samples)
+
+describe("Failure", () => {
+  it("tells old clients what happened in a string, whatever failed", () => {
+    for (const failure of failures) {
+      const { body } = Failure.toHttp(failure)
+      assert.isString(body.error, failure._tag)
+      assert.isAbove(body.error.length, 0, failure._tag)
+    }
+  })
+
+  it("never shows what the engine said", () => {
+    for (const failure of failures) {
+      assert.notInclude(JSON.stringify(Failure.toHttp(failure).body), "detail", failure._tag)
+    }
+  })
+
+  it("sends Retry-After exactly with what may be tried again, and the same time in the body", () => {
+    for (const failure of failures) {
+      const { body, retryAfterMillis, status } = Failure.toHttp(failure)
+      assert.strictEqual(body["retryAfterMs"], retryAfterMillis, failure._tag)
+      assert.strictEqual(body["retryable"] === true, retryAfterMillis !== undefined, failure._tag)
+      if (status === 503 || status === 429) assert.isDefined(retryAfterMillis, failure._tag)
+    }
+  })
+
+  it("answers 500 for a row that does not fit, which no other moment changes", () => {
+    const misfit = new ReadFailed({ code: "UNDECODABLE", detail: "detail" })
+    assert.isFalse(misfit.isRetryable)
+    assert.deepStrictEqual(Failure.toHttp(misfit), {
+      status: 500,
+      retryAfterMillis: undefined,
+      body: { error: "What is stored cannot be read", code: "ReadFailed", retryable: false }
+    })
+  })
+
+  it("answers a read that met damage as a write that met it: no other moment repairs the file", () => {
+    for (const code of ["SQLITE_CORRUPT", "SQLITE_CORRUPT_INDEX", "SQLITE_NOTADB"]) {
+      const damaged = new ReadFailed({ code, detail: "detail" })
+      assert.isFalse(damaged.isRetryable)
+      assert.deepStrictEqual(Failure.toHttp(damaged), Failure.toHttp(samples.DatabaseCorrupt))
+    }
+  })
+
+  it("spreads the moment to come back between once and twice the base", () => {
+    assert.strictEqual(Failure.toHttp(samples.DatabaseFull, 0).retryAfterMillis, 60_000)
+    assert.strictEqual(Failure.toHttp(samples.DatabaseFull, 0.5).retryAfterMillis, 90_000)
+    assert.strictEqual(Failure.toHttp(samples.DatabaseFull, 1).retryAfterMillis, 120_000)
+  })
+
+  it("answers in the words of the protocol", () => {
+    assert.deepStrictEqual(Failure.toHttp(samples.Unauthorized), {
+      status: 401,
+      retryAfterMillis: undefined,
+      body: { error: "Invalid token" }
+    })
+    assert.deepStrictEqual(Failure.toHttp(samples.NotFound).body, { error: "Machine not found" })
+    assert.deepStrictEqual(Failure.toHttp(samples.MachineIdConflict).body, {
+      error: "machine_id_conflict",
+      message: "This machine id belongs to another account"
+    })
+    assert.deepStrictEqual(Failure.toHttp(samples.DatabaseBusy).body, {
+      error: "The database is busy",
+      code: "DatabaseBusy",
+      retryable: true,
+      retryAfterMs: 1000
+    })
+  })
+
+  it("is documented line by line: tag, status, time to wait, and what was written", () => {
+    const rows = table("errors.md", "Tag")
+    assert.deepStrictEqual(
+      rows.map(([tag]) => codes(tag)[0]),
+      [...Failure.tags]
+    )
+    for (const [index, [, status, retryAfter, written]] of rows.entries()) {
+      const failure = failures.find(({ _tag }) => _tag === Failure.tags[index])
+      if (failure === undefined) throw new Error(`no sample of ${Failure.tags[index]}`)
+      const answer = Failure.toHttp(failure)
+      assert.include((status ?? "").split(", "), String(answer.status), failure._tag)
+      if (failure._tag !== "TooManyRequests") {
+        const documented = retryAfter === "" ? undefined : Number.parseInt(retryAfter ?? "", 10) * 1000
+        assert.strictEqual(documented, answer.retryAfterMillis, failure._tag)
+      }
+      if ("written" in failure) assert.include(written, failure.written, failure._tag)
+    }
+  })
+})

@@ -1,0 +1,126 @@
+/**
+ * Bad tokens are charged to their address before anybody looks at them.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Either, Exit, Fiber, TestClock } from "effect"
+import { ReadFailed } from "../../src/database/DatabaseReader.ts"
+import * as FailureLimiter from "../../src/door/FailureLimiter.ts"
+import { TooManyRequests, Unauthorized } from "../../src/Failure.ts"
+import * as RateLimit from "../../src/door/RateLimit.ts"
+import { valueOf } from "../support/Gauges.ts"
+
+/** Knows the tokens that begin with `good`, cannot say of `unknown`, and counts how often it was asked. */
+const makeBox = (limits: Partial<RateLimit.RateLimits>, gate: Effect.Effect<void> = Effect.void) => {
+  const asked: Array<string> = []
+  const failureLimiter = FailureLimiter.make(
+    {
+      verify: (token) =>
+        Effect.gen(function* () {
+          asked.push(token)
+          yield* gate
+          if (token.startsWith("good")) return "account"
+          if (token === "unknown") return yield* new ReadFailed({ code: "SQLITE_BUSY", detail: "test" })
+          return yield* new Unauthorized({ error: "Invalid token" })
+        })
+    },
+    { ...RateLimit.defaults, ...limits }
+  )
+  return { asked, failureLimiter }
+}
+
+const tags = (outcomes: ReadonlyArray<Either.Either<string, { readonly _tag: string }>>) =>
+  outcomes.map((outcome) => (Either.isRight(outcome) ? outcome.right : outcome.left._tag))
+
+describe("FailureLimiter", () => {
+  it.effect("looks at no more bad tokens of an address than its limit, says when to come back, and forgets them", () =>
+    Effect.gen(function* () {
+      const { asked, failureLimiter } = makeBox({ badTokens: 3 })
+      const knock = (address: string, token: string) => Effect.either(failureLimiter.verify(address, token))
+      const before = yield* valueOf("http_rate_limited_total", { key: "group", value: "tokens" })
+      yield* TestClock.adjust("15 seconds")
+      const outcomes = yield* Effect.forEach(["bad1", "bad2", "bad3", "bad4", "good1"], (token) =>
+        knock("192.0.2.1", token)
+      )
+      assert.deepStrictEqual(tags(outcomes), [
+        "Unauthorized",
+        "Unauthorized",
+        "Unauthorized",
+        "TooManyRequests",
+        "TooManyRequests"
+      ])
+      assert.deepStrictEqual(asked, ["bad1", "bad2", "bad3"])
+      assert.strictEqual((yield* valueOf("http_rate_limited_total", { key: "group", value: "tokens" })) - before, 2)
+      assert.deepStrictEqual(tags([yield* knock("192.0.2.2", "good1")]), ["account"])
+      yield* TestClock.adjust("59 seconds")
+      assert.deepStrictEqual(
+        yield* Effect.flip(failureLimiter.verify("192.0.2.1", "bad")),
+        new TooManyRequests({ retryAfterMillis: 1000 })
+      )
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(tags([yield* knock("192.0.2.1", "good2")]), ["account"])
+    })
+  )
+
+  it.effect("charges them before they are looked at, so that many at once gain nothing", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const { asked, failureLimiter } = makeBox({ badTokens: 3 }, Deferred.await(gate))
+      const knocking = yield* Effect.fork(
+        Effect.forEach(
+          Array.from({ length: 50 }),
+          (_, index) => Effect.either(failureLimiter.verify("192.0.2.1", `bad${index}`)),
+          {
+            concurrency: "unbounded"
+          }
+        )
+      )
+      yield* Effect.yieldNow().pipe(Effect.repeatN(20))
+      assert.strictEqual(asked.length, 3)
+      yield* Deferred.succeed(gate, undefined)
+      assert.strictEqual(tags(yield* Fiber.join(knocking)).filter((tag) => tag === "TooManyRequests").length, 47)
+    })
+  )
+
+  it.effect("gives the charge back for good tokens, for reads that fail, and for who leaves meanwhile", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const { failureLimiter } = makeBox({ badTokens: 1 })
+      for (const token of ["good1", "good2", "unknown", "unknown"]) {
+        yield* Effect.exit(failureLimiter.verify("192.0.2.1", token))
+      }
+      const stuck = makeBox({ badTokens: 1 }, Deferred.await(gate))
+      const leaving = yield* Effect.fork(stuck.failureLimiter.verify("192.0.2.1", "good"))
+      yield* Effect.yieldNow()
+      assert.isTrue(Exit.isInterrupted(yield* Fiber.interrupt(leaving)))
+      yield* Deferred.succeed(gate, undefined)
+      for (const box of [failureLimiter, stuck.failureLimiter]) {
+        assert.strictEqual((yield* Effect.flip(box.verify("192.0.2.1", "bad")))._tag, "Unauthorized")
+        assert.strictEqual((yield* Effect.flip(box.verify("192.0.2.1", "bad")))._tag, "TooManyRequests")
+      }
+    })
+  )
+
+  it.effect("lets tokens that were good lately through to the verification, whoever else knocks from there", () =>
+    Effect.gen(function* () {
+      const { asked, failureLimiter } = makeBox({ badTokens: 1 })
+      yield* failureLimiter.verify("192.0.2.1", "good1")
+      yield* Effect.exit(failureLimiter.verify("192.0.2.1", "bad"))
+      assert.strictEqual((yield* Effect.flip(failureLimiter.verify("192.0.2.1", "good2")))._tag, "TooManyRequests")
+      assert.strictEqual(yield* failureLimiter.verify("192.0.2.1", "good1"), "account")
+      assert.deepStrictEqual(asked, ["good1", "bad", "good1"])
+    })
+  )
+
+  it("counts the sockets of an address, an IPv6 network as one, and forgets the least recent one", () => {
+    const { failureLimiter } = makeBox({ sockets: 2, keyCapacity: 2 })
+    const isAdmitted = (address: string) => failureLimiter.admitSocket(address, 5000) === undefined
+    const addresses = ["2001:db8::1", "2001:db8:0:0:ffff::2", "2001:db8:0:0:9::", "2001:db8:0:1::1"]
+    assert.deepStrictEqual(addresses.map(isAdmitted), [true, true, false, true])
+    const mapped = ["192.0.2.7", "::ffff:192.0.2.7", "::ffff:c000:207"]
+    assert.deepStrictEqual(mapped.map(isAdmitted), [true, true, false])
+    // The third key pushed the first one out.
+    assert.isTrue(isAdmitted("2001:db8::1"))
+    assert.isDefined(failureLimiter.admitSocket("192.0.2.7", 64_999))
+    assert.isUndefined(failureLimiter.admitSocket("192.0.2.7", 65_000))
+  })
+})

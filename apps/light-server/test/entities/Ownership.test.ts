@@ -1,0 +1,105 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import { ReadFailed } from "../../src/database/DatabaseReader.ts"
+import * as Ownership from "../../src/entities/Ownership.ts"
+import * as TestDatabase from "../support/TestDatabase.ts"
+
+const make = (options: { readonly validityCapacity: number }) =>
+  Effect.gen(function* () {
+    const database = yield* TestDatabase.TestDatabase
+    database.addAccount("a1")
+    database.sqlite.exec(
+      `INSERT INTO "Session" ("id", "tag", "accountId", "metadata", "lastActiveAt", "createdAt", "updatedAt")
+       VALUES ('s1', 't', 'a1', 'sealed', 5, 5, 5)`
+    )
+    return { database, ownership: yield* Ownership.make({ validityTtl: "30 seconds", ...options }) }
+  })
+
+describe("Ownership", () => {
+  it.effect("tells owned, foreign and missing rows apart, and remembers", () =>
+    Effect.gen(function* () {
+      const { database, ownership } = yield* make({ validityCapacity: 10 })
+      const own = PresenceKey.session("a1", "s1")
+      assert.isUndefined(ownership.remembered(own))
+      assert.strictEqual(yield* ownership.check(own), "owned")
+      assert.strictEqual(yield* ownership.check(PresenceKey.session("a2", "s1")), "foreign")
+      assert.strictEqual(yield* ownership.check(PresenceKey.session("a1", "s2")), "missing")
+      assert.strictEqual(yield* ownership.check(PresenceKey.machine("a1", "s1")), "missing")
+      assert.strictEqual(database.readCount, 4)
+      assert.strictEqual(yield* ownership.check(own), "owned")
+      assert.strictEqual(ownership.remembered(own), "owned")
+      assert.strictEqual(database.readCount, 4)
+    }).pipe(Effect.provide(TestDatabase.layer))
+  )
+
+  it.effect("knows a machine that was revoked, and tells others no more than that it is not theirs", () =>
+    Effect.gen(function* () {
+      const { database, ownership } = yield* make({ validityCapacity: 10 })
+      database.sqlite.exec(
+        `INSERT INTO "Machine" ("id", "accountId", "metadata", "lastActiveAt", "createdAt", "updatedAt", "revokedAt")
+         VALUES ('m1', 'a1', 'sealed', 5, 5, 5, 5)`
+      )
+      const key = PresenceKey.machine("a1", "m1")
+      assert.strictEqual(yield* ownership.check(key), "revoked")
+      assert.strictEqual((yield* Effect.flip(Ownership.requireOwned(ownership, key)))._tag, "NotFound")
+      assert.strictEqual(yield* ownership.check(PresenceKey.machine("a2", "m1")), "foreign")
+    }).pipe(Effect.provide(TestDatabase.layer))
+  )
+
+  it.scoped("tells whoever listens of each machine that is found revoked, for as long as they listen", () =>
+    Effect.gen(function* () {
+      const { database, ownership } = yield* make({ validityCapacity: 10 })
+      database.sqlite.exec(
+        `INSERT INTO "Machine" ("id", "accountId", "metadata", "lastActiveAt", "createdAt", "updatedAt", "revokedAt")
+         VALUES ('m1', 'a1', 'sealed', 5, 5, 5, 5)`
+      )
+      const told: Array<string> = []
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* ownership.onRevoked(({ id }) => told.push(id))
+          yield* ownership.check(PresenceKey.machine("a1", "m1"))
+          // Remembered.
+          yield* ownership.check(PresenceKey.machine("a1", "m1"))
+          // Not theirs to know.
+          yield* ownership.check(PresenceKey.machine("a2", "m1"))
+          ownership.revoke(PresenceKey.machine("a1", "m2"))
+          assert.strictEqual(ownership.remembered(PresenceKey.machine("a1", "m2")), "revoked")
+        })
+      )
+      ownership.revoke(PresenceKey.machine("a1", "m3"))
+      assert.deepStrictEqual(told, ["m1", "m2"])
+    }).pipe(Effect.provide(TestDatabase.layer))
+  )
+
+  it.effect("believes who created a row at once, and who deleted it", () =>
+    Effect.gen(function* () {
+      const { ownership } = yield* make({ validityCapacity: 10 })
+      const key = PresenceKey.session("a1", "s2")
+      assert.strictEqual(yield* ownership.check(key), "missing")
+      ownership.learn(key)
+      assert.strictEqual(yield* ownership.check(key), "owned")
+      ownership.forget(key)
+      assert.strictEqual(yield* ownership.check(key), "missing")
+    }).pipe(Effect.provide(TestDatabase.layer))
+  )
+
+  it.effect("remembers no more rows than its capacity", () =>
+    Effect.gen(function* () {
+      const { ownership } = yield* make({ validityCapacity: 2 })
+      for (const id of ["s1", "s2", "s3"]) yield* ownership.check(PresenceKey.session("a1", id))
+      assert.isUndefined(ownership.remembered(PresenceKey.session("a1", "s1")))
+      assert.strictEqual(ownership.remembered(PresenceKey.session("a1", "s3")), "missing")
+    }).pipe(Effect.provide(TestDatabase.layer))
+  )
+
+  it.effect("remembers nothing of a read that failed", () =>
+    Effect.gen(function* () {
+      const { database, ownership } = yield* make({ validityCapacity: 2 })
+      database.nextReadFailure = new ReadFailed({ code: "SQLITE_BUSY", detail: "test" })
+      const key = PresenceKey.session("a1", "s1")
+      assert.strictEqual((yield* Effect.flip(ownership.check(key)))._tag, "ReadFailed")
+      assert.strictEqual(yield* ownership.check(key), "owned")
+    }).pipe(Effect.provide(TestDatabase.layer))
+  )
+})

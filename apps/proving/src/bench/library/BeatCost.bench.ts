@@ -1,0 +1,62 @@
+/**
+ * T5: what a heartbeat costs beside keeping a time in a bare `Map`.
+ *
+ * Both sides get the same keys, a million calls at a time, as fast as one core
+ * goes. `Presence.beat` reads the clock itself; the bare side is given the time.
+ */
+import * as Context from "effect/Context"
+import * as Presence from "presence-effect/Presence"
+import type { PresenceKey } from "presence-effect/presence/PresenceKey"
+import type { Question } from "../Result.ts"
+import * as Rounds from "../Rounds.ts"
+import * as SampleFile from "./support/SampleFile.ts"
+import { build } from "./support/Stack.ts"
+
+const callCount = 1_000_000
+
+/** The rows of one box, and those of a hundred: where rows no longer fit the caches, memory is what both wait for. */
+const sizes = [1_000, 100_000]
+
+export const question: Question = async (report) => {
+  for (const rowCount of sizes) {
+    const keys = Array.from({ length: rowCount }, (_, index): PresenceKey => ({
+      kind: "session",
+      accountId: SampleFile.accountId,
+      id: SampleFile.sessionId(index)
+    }))
+    const { close, services } = await build(Presence.layerMemory({ interval: "5 minutes" }))
+    const presence = Context.get(services, Presence.Presence)
+    const bare = new Map<string, number>()
+    const passes = callCount / rowCount
+
+    const nanosPerCall = async (pass: () => void): Promise<number> => {
+      const began = process.hrtime.bigint()
+      for (let count = 0; count < passes; count++) pass()
+      return Number(process.hrtime.bigint() - began) / callCount
+    }
+    const { ratio, sides } = await Rounds.measure(15, {
+      ours: () =>
+        nanosPerCall(() => {
+          const now = Date.now()
+          for (const key of keys) presence.beat(key, now)
+        }),
+      bare: () =>
+        nanosPerCall(() => {
+          const now = Date.now()
+          for (const key of keys) bare.set(key.id, now)
+        })
+    })
+    const perSecond = 1e9 / sides.ours.median
+    report({
+      id: `T5@${rowCount}`,
+      ours: sides.ours.median,
+      theirs: sides.bare.median,
+      unit: "ns",
+      ratio: ratio("ours", "bare"),
+      target: "ratio <= 3, 1 M/s",
+      met: ratio("ours", "bare") <= 3 && perSecond >= 1_000_000,
+      note: `${Rounds.digits(perSecond / 1e6)} million beats/s; ${Rounds.spread(sides.ours)}`
+    })
+    await close()
+  }
+}

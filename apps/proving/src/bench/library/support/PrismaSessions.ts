@@ -1,0 +1,29 @@
+/** The incident's side: a Prisma client on the file, one `updateMany` per session. */
+import { PrismaBetterSqlite3 } from "@prisma/adapter-better-sqlite3"
+import type { FlushBatch } from "presence-effect/presence/FlushBatch"
+import { PrismaClient } from "../../prisma-client/generated/client.ts"
+
+export interface PrismaSessions {
+  /** Row by row, each waiting for the one before. Answers with the number of rows it wrote. */
+  readonly flush: (batch: FlushBatch) => Promise<number>
+  readonly close: () => Promise<void>
+}
+
+export const open = (filename: string): PrismaSessions => {
+  const adapter = new PrismaBetterSqlite3({ url: `file:${filename}` }, { timestampFormat: "unixepoch-ms" })
+  const client = new PrismaClient({ adapter })
+  return {
+    flush: async ({ entries }) => {
+      let written = 0
+      for (const { accountId, id, seenAtMillis } of entries) {
+        const { count } = await client.session.updateMany({
+          where: { id, accountId },
+          data: { lastActiveAt: new Date(seenAtMillis), active: true }
+        })
+        written += count
+      }
+      return written
+    },
+    close: () => client.$disconnect()
+  }
+}

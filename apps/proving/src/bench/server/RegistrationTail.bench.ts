@@ -1,0 +1,85 @@
+/**
+ * T3: the tail of registrations while presence flushes.
+ *
+ * New machines are registered at random times, each durable before its answer,
+ * while 0, 9, 1 000 or 10 000 sessions beat once per tick and every tick writes
+ * all of them. One server, and the four loads take turns on it. The load comes
+ * from another process than the server, from this one.
+ */
+import type { Socket } from "socket.io-client"
+import type { Question } from "../Result.ts"
+import * as Rounds from "../Rounds.ts"
+import * as Client from "../../drivers/AccountClient.ts"
+import * as Daemon from "./support/Daemon.ts"
+import * as Registrations from "./support/Registrations.ts"
+import * as ServerProcess from "./support/ServerProcess.ts"
+
+const sizes = [0, 9, 1_000, 10_000]
+const tickMillis = 2_000
+/** Beats go out in this many portions per tick, as those of many daemons would. */
+const portionCount = 40
+const perSecond = 50
+const turnMillis = 2 * tickMillis
+const turnCount = 5
+/** How long one chunk may hold the writer, by default. */
+const chunkHoldMillis = 10
+
+const environment = {
+  HAPPIER_PRESENCE_FLUSH_INTERVAL_MS: String(tickMillis),
+  HAPPIER_PRESENCE_PERSIST_THRESHOLD_MS: "0"
+}
+
+/** Beats until it is told to stop. */
+const beatAll = (socket: Socket, ids: ReadonlyArray<string>): (() => void) => {
+  if (ids.length === 0) return () => undefined
+  const portion = Math.ceil(ids.length / portionCount)
+  let from = 0
+  const timer = setInterval(() => {
+    const time = Date.now()
+    for (const sid of ids.slice(from, from + portion)) socket.emit("session-alive", { sid, time, thinking: false })
+    from = from + portion >= ids.length ? 0 : from + portion
+  }, tickMillis / portionCount)
+  return () => clearInterval(timer)
+}
+
+export const question: Question = async (report) => {
+  const account = Client.make()
+  const before = await ServerProcess.start({ environment })
+  const { directory } = before
+  const { accountId } = await Daemon.login(before.url, account)
+  await before.stop()
+  const ids = ServerProcess.seedSessions(directory, accountId, Math.max(...sizes))
+  const server = await ServerProcess.start({ directory, environment })
+  const daemon = await Daemon.login(server.url, account)
+  const socket = await daemon.connect(ids[0] ?? "")
+  const histograms = new Map(sizes.map((size) => [size, Registrations.makeHistogram()]))
+
+  for (let turn = 0; turn <= turnCount; turn++) {
+    for (const [size, latency] of histograms) {
+      const quiet = beatAll(socket, ids.slice(0, size))
+      const counted = turn === 0 ? Registrations.makeHistogram() : latency
+      await Registrations.record(counted, { perSecond, forMillis: turnMillis, seed: turn + 1 }, daemon.register)
+      quiet()
+    }
+  }
+
+  const idle = histograms.get(0) ?? Registrations.makeHistogram()
+  const idleMillis = Registrations.percentileMillis(idle, 99)
+  for (const [size, latency] of histograms) {
+    if (size === 0) continue
+    const ours = Registrations.percentileMillis(latency, 99)
+    const p50 = Registrations.percentileMillis(latency, 50)
+    report({
+      id: `T3@${size}`,
+      ours,
+      theirs: idleMillis,
+      unit: "ms p99",
+      ratio: ours / idleMillis,
+      target: `ratio <= 1.25, <= ${chunkHoldMillis} ms more`,
+      met: ours / idleMillis <= 1.25 && ours - idleMillis <= chunkHoldMillis,
+      note: `p50 ${Rounds.digits(p50)} against ${Rounds.digits(Registrations.percentileMillis(idle, 50))} ms`
+    })
+  }
+  socket.disconnect()
+  await server.stop()
+}

@@ -1,0 +1,75 @@
+/** Somebody who is logged in: requests over connections that stay open, and sockets. */
+import * as http from "node:http"
+import { setTimeout as sleep } from "node:timers/promises"
+import { io, type Socket } from "socket.io-client"
+import * as Client from "../../../drivers/AccountClient.ts"
+
+export interface Answer {
+  readonly status: number
+  readonly text: string
+}
+
+const agent = new http.Agent({ keepAlive: true, maxSockets: 64 })
+
+/** One POST over HTTP. Resolves when the answer is complete. */
+export const post = (url: string, payload: unknown, token?: string): Promise<Answer> =>
+  new Promise((resolve, reject) => {
+    const body = JSON.stringify(payload)
+    const headers: http.OutgoingHttpHeaders = {
+      "content-type": "application/json",
+      "content-length": Buffer.byteLength(body),
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` })
+    }
+    const request = http.request(url, { method: "POST", agent, headers }, (response) => {
+      let text = ""
+      response.setEncoding("utf8")
+      response.on("data", (part) => (text += part))
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, text }))
+      response.on("error", reject)
+    })
+    request.on("error", reject)
+    request.end(body)
+  })
+
+export interface Daemon {
+  readonly accountId: string
+  /** Registers a new machine, and again for as long as the server asks for that. */
+  readonly register: () => Promise<void>
+  /** The socket of an agent, which hears nothing of other sessions. */
+  readonly connect: (sessionId: string) => Promise<Socket>
+}
+
+let machineCount = 0
+
+/** Real ones wait longer; here the wait counts. */
+const retryMillis = 50
+
+/** Registers a new machine anywhere that speaks the protocol. */
+export const registerAt = async (url: string, token?: string): Promise<void> => {
+  const id = `machine-${process.pid}-${++machineCount}`
+  for (;;) {
+    const { status, text } = await post(`${url}/v1/machines`, { id, metadata: "metadata of a machine" }, token)
+    if (status === 200) return
+    if (status !== 503) throw new Error(`registration: ${status} ${text}`)
+    await sleep(retryMillis)
+  }
+}
+
+export const connectTo = (url: string, auth: Readonly<Record<string, unknown>>): Promise<Socket> =>
+  new Promise((resolve, reject) => {
+    const socket = io(url, { path: "/v1/updates", transports: ["websocket"], auth, forceNew: true })
+    socket.once("connect", () => resolve(socket))
+    socket.once("connect_error", reject)
+  })
+
+export const login = async (url: string, account = Client.make()): Promise<Daemon> => {
+  const { status, text } = await post(`${url}/v1/auth`, account.challenge())
+  if (status !== 200) throw new Error(`login: ${status} ${text}`)
+  const { token } = JSON.parse(text) as { readonly token: string }
+  const claims = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()) as { readonly sub: string }
+  return {
+    accountId: claims.sub,
+    register: () => registerAt(url, token),
+    connect: (sessionId) => connectTo(url, { token, clientType: "session-scoped", sessionId })
+  }
+}

@@ -1,0 +1,140 @@
+/** The built server as a process of its own, as an operator starts it. */
+import Database from "better-sqlite3"
+import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
+import * as fs from "node:fs"
+import * as net from "node:net"
+import * as os from "node:os"
+import * as path from "node:path"
+import { fileURLToPath } from "node:url"
+
+const main = fileURLToPath(new URL("../../../../../light-server/dist/bundle/main.js", import.meta.url))
+
+export interface ServerProcess {
+  readonly url: string
+  readonly pid: number
+  readonly directory: string
+  readonly databaseFile: string
+  /** On the clock of `performance.now()`. */
+  readonly spawnedAt: number
+  /** The gaps of its event loop since the last time somebody asked. With the probe preloaded only. */
+  readonly loopGaps: () => Promise<LoopGaps>
+  readonly stop: () => Promise<void>
+}
+
+/** Milliseconds. */
+export interface LoopGaps {
+  readonly p99: number
+  readonly max: number
+}
+
+export interface Options {
+  /** A new one unless given. */
+  readonly directory?: string
+  readonly environment?: Readonly<Record<string, string>>
+  /** A module that is loaded into the process before the server. */
+  readonly preloaded?: URL
+}
+
+/** Limits that a load of this kind would run into, and which are not its question. */
+const unlimited = {
+  HAPPIER_RATE_LIMIT_AUTH: "0",
+  HAPPIER_RATE_LIMIT_CONTROL: "0",
+  HAPPIER_RATE_LIMIT_READS: "0",
+  HAPPIER_RATE_LIMIT_SOCKETS: "0",
+  HAPPIER_SOCKET_EVENTS_PER_SECOND: "1000000",
+  HAPPIER_SOCKET_EVENT_BURST: "1000000",
+  HAPPIER_SOCKET_ACCOUNT_EVENTS_PER_SECOND: "1000000",
+  HAPPIER_SOCKET_ACCOUNT_EVENT_BURST: "1000000"
+}
+
+export const makeDirectory = (): string => path.join(fs.mkdtempSync(path.join(os.tmpdir(), "server-")), "data")
+
+export const databaseFileIn = (directory: string): string => path.join(directory, "happier-server-light.sqlite")
+
+const freePort = async (): Promise<number> => {
+  const probe = net.createServer().listen(0, "127.0.0.1")
+  await once(probe, "listening")
+  const address = probe.address()
+  probe.close()
+  await once(probe, "close")
+  return typeof address === "object" && address !== null ? address.port : 0
+}
+
+const ready = (child: ChildProcess): Promise<void> =>
+  new Promise((resolve, reject) => {
+    let output = ""
+    const hear = (data: unknown) => {
+      output += String(data)
+      if (output.includes("light-server is ready at ")) resolve()
+    }
+    child.stdout?.on("data", hear)
+    child.stderr?.on("data", hear)
+    child.once("exit", (code) => reject(new Error(`the server ended with code ${code}:\n${output}`)))
+  })
+
+/** Starts it, and waits until it says that it is ready. */
+export const start = async (options: Options = {}): Promise<ServerProcess> => {
+  const { directory = makeDirectory(), environment = {}, preloaded } = options
+  const port = await freePort()
+  const spawnedAt = performance.now()
+  const args = preloaded === undefined ? [main] : ["--import", preloaded.href, main]
+  const child = spawn(process.execPath, args, {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: {
+      PATH: process.env["PATH"],
+      HOME: directory,
+      TMPDIR: os.tmpdir(),
+      HAPPIER_SERVER_LIGHT_DATA_DIR: directory,
+      PORT: String(port),
+      ...unlimited,
+      ...environment
+    }
+  })
+  await ready(child)
+  return {
+    url: `http://127.0.0.1:${port}`,
+    pid: child.pid ?? 0,
+    directory,
+    databaseFile: databaseFileIn(directory),
+    spawnedAt,
+    loopGaps: () =>
+      new Promise((resolve) => {
+        const hear = (data: unknown) => {
+          const found = /loop-gaps (\{.*\})/.exec(String(data))
+          if (found === null) return
+          child.stdout.off("data", hear)
+          resolve(JSON.parse(found[1] ?? "{}") as LoopGaps)
+        }
+        child.stdout.on("data", hear)
+        child.kill("SIGUSR2")
+      }),
+    stop: async () => {
+      const exit = once(child, "exit")
+      child.kill("SIGTERM")
+      await exit
+    }
+  }
+}
+
+/** Sessions of the account, straight into the file of a server that does not run. Answers with their ids. */
+export const seedSessions = (directory: string, accountId: string, count: number): ReadonlyArray<string> => {
+  const database = new Database(databaseFileIn(directory))
+  const now = Date.now()
+  const insert = database.prepare(`INSERT INTO Session
+    (id, tag, accountId, metadata, active, lastActiveAt, createdAt, updatedAt) VALUES (?, ?, ?, ?, 0, ?, ?, ?)`)
+  const ids = Array.from({ length: count }, (_, index) => `cbench${index.toString(36).padStart(19, "0")}`)
+  database.transaction(() => {
+    for (const id of ids) insert.run(id, id, accountId, "m".repeat(600), now - 3_600_000, now, now)
+  })()
+  database.exec("ANALYZE")
+  database.close()
+  return ids
+}
+
+/** Processor time of a process so far, in milliseconds: fields 14 and 15 of its stat, in ticks of 10 ms. */
+export const processorMillis = (pid: number): number => {
+  const stat = fs.readFileSync(`/proc/${pid}/stat`, "utf8")
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+  return (Number(fields[11]) + Number(fields[12])) * 10
+}

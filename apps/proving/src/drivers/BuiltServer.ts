@@ -1,0 +1,173 @@
+/**
+ * The built server as a process of its own, as an operator runs it: it keeps
+ * its directory and its port over restarts.
+ */
+import Sqlite from "better-sqlite3"
+import { Context, Deferred, Duration, Effect, Layer, type Scope } from "effect"
+import { type ChildProcess, spawn } from "node:child_process"
+import { randomInt } from "node:crypto"
+import net from "node:net"
+import path from "node:path"
+import { fileURLToPath } from "node:url"
+import type { SqlValue } from "presence-effect/writer/Write"
+import * as TemporaryDirectory from "./TemporaryDirectory.ts"
+
+const main = fileURLToPath(new URL("../../../light-server/dist/bundle/main.js", import.meta.url))
+
+export interface Ended {
+  readonly code: number | null
+  /** From the signal to the end. */
+  readonly millis: number
+}
+
+export interface Server {
+  readonly url: string
+  readonly directory: string
+  readonly databaseFile: string
+  /** Starts it, and waits until it says that it is ready. */
+  readonly start: Effect.Effect<void>
+  /** Starts it, and waits for nothing. */
+  readonly launch: Effect.Effect<void>
+  /** Of the process that was started last. */
+  readonly pid: Effect.Effect<number>
+  readonly signal: (signal: NodeJS.Signals) => Effect.Effect<void>
+  /** How the process that was started last ended, once it has. */
+  readonly ended: Effect.Effect<{ readonly code: number | null }>
+  /** Sends a signal and waits for the end. */
+  readonly end: (signal: NodeJS.Signals) => Effect.Effect<Ended>
+  /** Everything that all its processes printed. */
+  readonly output: () => string
+  /** Reads the file from outside, whether or not the server runs. */
+  readonly rows: (sql: string, ...params: ReadonlyArray<SqlValue>) => ReadonlyArray<Record<string, unknown>>
+}
+
+export class BuiltServer extends Context.Tag("test/BuiltServer")<BuiltServer, Server>() {}
+
+/**
+ * A port that nobody listens on, below those the system gives to outgoing
+ * connections: a client that tries to come back while nobody listens could
+ * otherwise be connected to itself.
+ */
+export const freePort: Effect.Effect<number> = Effect.async<number>((resume) => {
+  const attempt = () => {
+    const port = randomInt(12_000, 32_000)
+    const probe = net.createServer()
+    probe.once("error", attempt)
+    probe.listen(port, "127.0.0.1", () => probe.close(() => resume(Effect.succeed(port))))
+  }
+  attempt()
+})
+
+interface Running {
+  readonly child: ChildProcess
+  readonly ready: Deferred.Deferred<void>
+  readonly ended: Deferred.Deferred<{ readonly code: number | null }>
+}
+
+export interface Place {
+  /** A new one unless given. */
+  readonly directory?: string
+  /** A program that becomes the server when it has done its work, with its arguments. */
+  readonly through?: ReadonlyArray<string>
+}
+
+/** A server that is not started yet. What runs of it is killed when the scope closes. */
+export const make = (
+  environment: Readonly<Record<string, string>> = {},
+  place: Place = {}
+): Effect.Effect<Server, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const directory = place.directory ?? path.join(yield* TemporaryDirectory.make, "data")
+    const databaseFile = path.join(directory, "happier-server-light.sqlite")
+    const port = yield* freePort
+    let output = ""
+    let running: Running | undefined
+
+    const spawned = Effect.gen(function* () {
+      const ready = yield* Deferred.make<void>()
+      const ended = yield* Deferred.make<{ readonly code: number | null }>()
+      let said = ""
+      const [program = process.execPath, ...args] = [...(place.through ?? []), process.execPath, main]
+      const child = spawn(program, args, {
+        env: {
+          PATH: process.env["PATH"],
+          HOME: directory,
+          HAPPIER_SERVER_LIGHT_DATA_DIR: directory,
+          PORT: String(port),
+          ...environment
+        },
+        stdio: ["ignore", "pipe", "pipe"]
+      })
+      // Also when the runner itself is ended in the middle of a test.
+      const kill = () => void child.kill("SIGKILL")
+      process.once("exit", kill)
+      child.stderr.on("data", (data) => (output += String(data)))
+      child.stdout.on("data", (data) => {
+        output += String(data)
+        said += String(data)
+        if (said.includes("light-server is ready at ")) Deferred.unsafeDone(ready, Effect.void)
+      })
+      child.once("close", (code) => {
+        process.off("exit", kill)
+        Deferred.unsafeDone(ended, Effect.succeed({ code }))
+      })
+      running = { child, ready, ended }
+      return running
+    })
+
+    const current = Effect.suspend(() =>
+      running === undefined ? Effect.dieMessage("not started") : Effect.succeed(running)
+    )
+    const ended = Effect.flatMap(current, (running) => Deferred.await(running.ended))
+    const pid = Effect.map(current, ({ child }) => child.pid ?? 0)
+    const signal = (signal: NodeJS.Signals) => Effect.map(current, ({ child }) => void child.kill(signal))
+
+    yield* Effect.addFinalizer(() =>
+      running === undefined ? Effect.void : Effect.zipRight(signal("SIGKILL"), Effect.asVoid(ended))
+    )
+    return {
+      url: `http://127.0.0.1:${port}`,
+      directory,
+      databaseFile,
+      start: Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(spawned, ({ ready, ended }) =>
+          restore(
+            Effect.raceFirst(
+              Deferred.await(ready),
+              Effect.flatMap(Deferred.await(ended), ({ code }) =>
+                Effect.dieMessage(`the server ended with code ${code} instead of starting:\n${output}`)
+              )
+            )
+          )
+        )
+      ),
+      launch: Effect.asVoid(spawned),
+      pid,
+      signal,
+      ended,
+      end: (name) =>
+        Effect.map(Effect.timed(Effect.zipRight(signal(name), ended)), ([duration, { code }]) => ({
+          code,
+          millis: Math.round(Duration.toMillis(duration))
+        })),
+      output: () => output,
+      rows: (sql, ...params) => {
+        const database = new Sqlite(databaseFile, { readonly: true })
+        try {
+          return database.prepare(sql).all(...params) as ReadonlyArray<Record<string, unknown>>
+        } finally {
+          database.close()
+        }
+      }
+    }
+  })
+
+/** A server that runs until the scope closes. */
+export const start = (
+  environment?: Readonly<Record<string, string>>,
+  place?: Place
+): Effect.Effect<Server, never, Scope.Scope> => Effect.tap(make(environment, place), (server) => server.start)
+
+/** One server for a whole file. */
+export const layer = (environment?: Readonly<Record<string, string>>): Layer.Layer<BuiltServer> =>
+  Layer.scoped(BuiltServer, start(environment))

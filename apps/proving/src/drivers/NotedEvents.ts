@@ -1,0 +1,29 @@
+/**
+ * A registry of events that tells which ones it gets. Nobody can ask the real one
+ * for all it has, and nobody but a test of completeness wants to.
+ */
+import { Effect, Layer, type Schema } from "effect"
+import type * as EventRegistry from "light-server/src/realtime/events/EventRegistry"
+
+type Module = typeof EventRegistry
+
+/** What `vi.mock` puts in the place of the module; `note` gets the schema of the payload where there is one. */
+export const inPlaceOf = (
+  original: Module,
+  note: (event: string, payload?: Schema.Schema.AnyNoContext) => void
+): Module => {
+  const noting = Effect.map(original.make, ({ find, on, onPlain }) =>
+    original.EventRegistry.of({
+      find,
+      on: (spec) => {
+        note(spec.event, spec.payload)
+        return on(spec)
+      },
+      onPlain: (...args) => {
+        note(args[0])
+        return onPlain(...args)
+      }
+    })
+  )
+  return { ...original, layer: Layer.effect(original.EventRegistry, noting) }
+}

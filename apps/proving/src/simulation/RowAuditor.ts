@@ -1,0 +1,340 @@
+/**
+ * Holds presence to its promises, row by row: a model of what was reported, and every state the file went through.
+ *
+ * The model is deliberately simple. Where a clock that was set back, a deletion or a full registry makes it unsure, it
+ * takes the side of the server: it knows lower bounds, and judges what is certain.
+ */
+import type { BeatOutcome } from "presence-effect/presence/Heartbeat"
+import type { PresenceKey } from "presence-effect/presence/PresenceKey"
+import { Violation } from "./Call.ts"
+import type { Setting } from "./Scenario.ts"
+import type { StoredRow } from "./SimulatedFile.ts"
+
+interface Scene {
+  readonly wallMillis: () => number
+  readonly elapsedMillis: () => number
+  readonly pausedMillis: () => number
+}
+
+/** What one process was told about a row. Times of the wall clock, unless the name says otherwise. */
+interface Told {
+  /** The newest sign of life; no later than the clock, were it set back since. */
+  sign: number | undefined
+  /** Later than any sign, end and last disconnect of the row: what is newer must be accepted. */
+  highest: number
+  /** No sign up to here may bring the row back. */
+  fence: number | undefined
+  isEnded: boolean
+  /** Once, by this process. */
+  wasEnded: boolean
+  connections: number
+  droppedAt: number | undefined
+  /** When the row could be shown offline for the last time, in monotonic milliseconds. */
+  judgeableAtElapsed: number
+  /** The row was deleted or belonged to somebody else meanwhile: what memory knows of it is open. */
+  isClouded: boolean
+}
+
+/** From taking what one chunk says to its commit: the longest wait and the longest hold, with a little more. */
+const chunkMillis = 3_200
+
+const nothingTold = (): Told => ({
+  sign: undefined,
+  highest: Number.NEGATIVE_INFINITY,
+  fence: undefined,
+  isEnded: false,
+  wasEnded: false,
+  connections: 0,
+  droppedAt: undefined,
+  judgeableAtElapsed: Number.NEGATIVE_INFINITY,
+  isClouded: false
+})
+
+const nameOf = ({ id, kind }: PresenceKey): string => `${kind} ${id}`
+
+export class RowAuditor {
+  private readonly scene: Scene
+  private readonly setting: Setting
+  private readonly told = new Map<string, Told>()
+  private readonly stored = new Map<string, StoredRow>()
+  /** The latest time that anybody ever reported. */
+  private readonly reported = new Map<string, number>()
+  private readonly births = new Set<string>()
+  private readonly underWayMillis: number
+  private bootedAtElapsed = 0
+  private clockSetAtElapsed = Number.NEGATIVE_INFINITY
+  private isClockTrusted = true
+
+  constructor(scene: Scene, setting: Setting, rows: ReadonlyArray<StoredRow>) {
+    this.scene = scene
+    this.setting = setting
+    this.underWayMillis = setting.chunkRows < rows.length ? 2 * chunkMillis : chunkMillis
+    for (const row of rows) this.appeared(row)
+  }
+
+  private appeared(row: StoredRow): void {
+    this.stored.set(nameOf(row), row)
+    this.report(row, row.lastMillis)
+  }
+
+  /** Somebody asks for such a row to be made, with this time. */
+  registers(key: PresenceKey, at: number): void {
+    this.births.add(`${nameOf(key)}@${at}`)
+  }
+
+  private report(key: PresenceKey, at: number): void {
+    this.reported.set(nameOf(key), Math.max(this.reported.get(nameOf(key)) ?? 0, at))
+  }
+
+  private toldOf(key: PresenceKey): Told {
+    const found = this.told.get(nameOf(key))
+    if (found !== undefined) return found
+    const fresh = nothingTold()
+    this.told.set(nameOf(key), fresh)
+    return fresh
+  }
+
+  booted(): void {
+    this.told.clear()
+    this.bootedAtElapsed = this.scene.elapsedMillis()
+    this.isClockTrusted = true
+  }
+
+  /** Asked before the clock is set. */
+  clockIsSet(byMillis: number): void {
+    this.isClockTrusted = false
+    this.clockSetAtElapsed = this.scene.elapsedMillis()
+    const before = this.scene.wallMillis()
+    const now = before + byMillis
+    for (const row of this.told.values()) {
+      if (this.isJudgeable(row)) row.judgeableAtElapsed = this.scene.elapsedMillis()
+      if (byMillis >= 0) continue
+      // An end that was so old that no sign could meet it need not be remembered, and now it could be met.
+      if (row.fence !== undefined && row.fence < before - this.setting.acceptanceWindow) row.fence = undefined
+      if (row.fence !== undefined) row.fence = Math.min(row.fence, now)
+      if (row.sign !== undefined) row.sign = Math.min(row.sign, now)
+      if (row.droppedAt !== undefined) row.droppedAt = Math.min(row.droppedAt, now)
+    }
+  }
+
+  /** The row may be shown offline now, for all that was reported. */
+  private isJudgeable(row: Told, stored?: StoredRow): boolean {
+    const now = this.scene.wallMillis()
+    const newest = row.sign ?? stored?.lastMillis ?? Number.NEGATIVE_INFINITY
+    const isDropped = row.droppedAt !== undefined && now - row.droppedAt >= this.setting.disconnectGrace
+    // Who was started since does not know the row, and what is stored so far ahead tells it nothing.
+    const isAhead = stored !== undefined && stored.lastMillis > now + this.setting.acceptanceWindow
+    const isSilent = now - newest > this.setting.offlineTimeout
+    return row.isEnded || (isDropped && row.connections === 0) || isSilent || isAhead
+  }
+
+  /** The time a claim stands for, or why it stands for none. */
+  private acceptedTime(claimed: number): number | "invalid" | "ancient" {
+    const now = this.scene.wallMillis()
+    if (!(claimed >= 0 && claimed < Number.POSITIVE_INFINITY)) return "invalid"
+    if (claimed < now - this.setting.acceptanceWindow) return "ancient"
+    return Math.floor(Math.min(claimed, now))
+  }
+
+  beat(key: PresenceKey, claimed: number, outcome: BeatOutcome): void {
+    const at = this.acceptedTime(claimed)
+    if (typeof at === "number") return this.sign(key, at, outcome)
+    if (outcome !== at) throw new Violation(`${nameOf(key)}: a beat from ${claimed} is ${outcome}, not ${at}`)
+  }
+
+  connected(key: PresenceKey, outcome: BeatOutcome): void {
+    const row = this.toldOf(key)
+    if (this.isJudgeable(row, this.stored.get(nameOf(key)))) row.judgeableAtElapsed = this.scene.elapsedMillis()
+    row.droppedAt = undefined
+    this.sign(key, this.scene.wallMillis(), outcome)
+    if (outcome === "full" || outcome === "foreign") return
+    row.connections++
+  }
+
+  private sign(key: PresenceKey, at: number, outcome: BeatOutcome): void {
+    const row = this.toldOf(key)
+    const what = `${nameOf(key)}: a sign of life from ${at} is "${outcome}"`
+    if (this.isJudgeable(row, this.stored.get(nameOf(key)))) row.judgeableAtElapsed = this.scene.elapsedMillis()
+    if (outcome === "invalid" || outcome === "ancient") throw new Violation(`${what}, though it is neither`)
+    if (outcome === "full" || outcome === "foreign") return this.turnedAway(row, what, outcome)
+    if (outcome === "ended") {
+      if (at > row.highest && !row.isClouded) throw new Violation(`${what}, though nothing newer is known`)
+      return
+    }
+    if (row.isEnded && row.fence !== undefined && at <= row.fence && !row.isClouded) {
+      throw new Violation(`${what}, though the row ended at ${row.fence}: it rose from the dead`)
+    }
+    const isCertain = this.isClockTrusted && !row.isClouded && row.sign !== undefined
+    if (outcome === "online" && isCertain && row.judgeableAtElapsed < this.scene.elapsedMillis()) {
+      throw new Violation(`${what}, though it was online all the time: memory lost it`)
+    }
+    row.sign = outcome === "online" ? at : Math.max(row.sign ?? at, at)
+    row.highest = Math.max(row.highest, at)
+    row.isEnded = false
+    if (row.droppedAt !== undefined && (outcome === "online" || at > row.droppedAt)) row.droppedAt = undefined
+    this.report(key, at)
+  }
+
+  private turnedAway(row: Told, what: string, outcome: "full" | "foreign"): void {
+    if (outcome === "foreign" && !row.isClouded) throw new Violation(`${what}, though nobody else ever used it`)
+    if (outcome === "full" && this.told.size < this.setting.rowCapacity) {
+      throw new Violation(`${what}, though only ${this.told.size} rows were ever heard of`)
+    }
+  }
+
+  disconnected(key: PresenceKey): void {
+    const row = this.toldOf(key)
+    if (row.connections === 0) return
+    row.connections--
+    if (row.connections > 0) return
+    row.droppedAt = this.scene.wallMillis()
+    row.highest = Math.max(row.highest, row.droppedAt)
+  }
+
+  /** The end of a row is said to the layer now. */
+  ended(key: PresenceKey, claimed: number): void {
+    const row = this.toldOf(key)
+    const accepted = this.acceptedTime(claimed)
+    const at = accepted === "ancient" ? Math.floor(claimed) : accepted === "invalid" ? undefined : accepted
+    row.judgeableAtElapsed = this.scene.elapsedMillis()
+    row.wasEnded = true
+    const fence = Math.max(
+      row.sign ?? Number.NEGATIVE_INFINITY,
+      at ?? (row.sign === undefined ? this.scene.wallMillis() : 0)
+    )
+    row.highest = Math.max(row.highest, fence)
+    this.report(key, Math.max(0, fence))
+    this.report(key, at ?? this.scene.wallMillis())
+    // A registry that is full writes the end and cannot remember it.
+    if (row.isClouded || (row.sign === undefined && this.told.size > this.setting.rowCapacity)) return
+    row.isEnded = true
+    row.fence = fence
+    row.droppedAt = undefined
+  }
+
+  forgotten(key: PresenceKey): void {
+    const row = this.toldOf(key)
+    this.told.delete(nameOf(key))
+    if (row.isClouded) this.cloud(key)
+  }
+
+  /** Nothing certain is known of the row any more, as long as this process runs. */
+  cloud(key: PresenceKey): void {
+    this.toldOf(key).isClouded = true
+  }
+
+  /** A commit has made the file say this. */
+  committed(rows: ReadonlyArray<StoredRow>): void {
+    const seen = new Set<string>()
+    for (const row of rows) {
+      const name = nameOf(row)
+      seen.add(name)
+      const before = this.stored.get(name)
+      if (before === undefined) {
+        this.appeared(row)
+        continue
+      }
+      if (before.isActive === row.isActive && before.lastMillis === row.lastMillis) continue
+      if (this.births.has(`${name}@${row.lastMillis}`)) {
+        // Deleted and registered again in one commit.
+        this.appeared(row)
+        this.cloud(row)
+        continue
+      }
+      this.demandLawful(before, row)
+      this.stored.set(name, row)
+    }
+    for (const [name, row] of this.stored) {
+      if (seen.has(name)) continue
+      this.stored.delete(name)
+      if (this.told.has(name)) this.cloud(row)
+    }
+  }
+
+  private demandLawful(before: StoredRow, after: StoredRow): void {
+    const name = nameOf(after)
+    const change = `${name} went from ${show(before)} to ${show(after)}`
+    if (after.lastMillis < before.lastMillis) throw new Violation(`${change}: backwards`)
+    if (after.lastMillis > (this.reported.get(name) ?? 0)) throw new Violation(`${change}: nobody reported that time`)
+    if (!before.isActive && after.isActive) {
+      const isFuture = before.lastMillis > this.scene.wallMillis() || this.wasClockSet()
+      if (after.lastMillis <= before.lastMillis && !isFuture) throw new Violation(`${change}: it rose from the dead`)
+    }
+    if (before.isActive && !after.isActive) this.demandJudgeable(after, change)
+  }
+
+  /** While what is committed now may have been on its way. */
+  private wasClockSet(): boolean {
+    const elapsed = this.scene.elapsedMillis()
+    return elapsed - this.clockSetAtElapsed < this.underWayMillis + this.scene.pausedMillis()
+  }
+
+  private demandJudgeable(after: StoredRow, change: string): void {
+    const row = this.told.get(nameOf(after)) ?? nothingTold()
+    // Of a row that nobody told it of, the server knew what is stored, by the clock of then.
+    if (row.isClouded || (row.sign === undefined && this.wasClockSet())) return
+    const elapsed = this.scene.elapsedMillis()
+    const isRecent = elapsed - row.judgeableAtElapsed <= this.underWayMillis + this.scene.pausedMillis()
+    if (!isRecent && !this.isJudgeable(row, after)) {
+      throw new Violation(`${change}: it is alive, its last sign of life is from ${row.sign ?? after.lastMillis}`)
+    }
+    const sinceBoot = elapsed - this.bootedAtElapsed
+    if (this.isClockTrusted && !row.wasEnded && sinceBoot < this.setting.startGrace) {
+      throw new Violation(`${change}: ${sinceBoot} ms after the start, when nobody could have come back`)
+    }
+  }
+
+  /** A listener was told that the row is offline. */
+  transition(key: PresenceKey): void {
+    if (this.stored.get(nameOf(key))?.isActive === true) {
+      throw new Violation(`${nameOf(key)}: people were told that it is offline before the file says so`)
+    }
+  }
+
+  isStored(key: PresenceKey): boolean {
+    return this.stored.has(nameOf(key))
+  }
+
+  connectionCount(key: PresenceKey): number {
+    return this.told.get(nameOf(key))?.connections ?? 0
+  }
+
+  cloudedCount(): number {
+    return [...this.told.values()].filter(({ isClouded }) => isClouded).length
+  }
+
+  /** Everything that was reported until now had its tick: memory and file agree. `since`: the last who may not have. */
+  settled(why: string, settlingMillis: number): void {
+    const elapsed = this.scene.elapsedMillis()
+    for (const [name, row] of this.told) {
+      const stored = this.stored.get(name)
+      if (stored === undefined || row.isClouded) continue
+      const what = `${name} is ${show(stored)} ${why}`
+      if (row.isEnded && stored.isActive) throw new Violation(`${what}, though it ended: the end was lost`)
+      const isAlive = row.sign !== undefined && !this.isJudgeable(row)
+      if (row.isEnded || !isAlive || elapsed - row.judgeableAtElapsed < settlingMillis) continue
+      const sign = row.sign ?? 0
+      if (!stored.isActive && stored.lastMillis < sign) throw new Violation(`${what}, though it is alive since ${sign}`)
+      if (stored.lastMillis < sign - this.setting.persistThreshold) {
+        throw new Violation(`${what}: its sign of life from ${sign} was lost`)
+      }
+    }
+  }
+
+  /**
+   * Nobody has shown a sign of life for so long that nobody may be shown online. Of a row that memory does not know
+   * the server knows what is stored, so a time from before the clock was set back holds it up, unless it lies too far
+   * ahead.
+   */
+  silent(): void {
+    const now = this.scene.wallMillis()
+    const isBelievable = (millis: number) =>
+      millis >= now - this.setting.offlineTimeout && millis <= now + this.setting.acceptanceWindow
+    for (const row of this.stored.values()) {
+      const isHeldUp = this.told.get(nameOf(row))?.sign === undefined && isBelievable(row.lastMillis)
+      if (row.isActive && !isHeldUp) throw new Violation(`${nameOf(row)} is ${show(row)}, and silent for ever`)
+    }
+  }
+}
+
+const show = ({ isActive, lastMillis }: StoredRow): string => `${isActive ? "online" : "offline"}@${lastMillis}`

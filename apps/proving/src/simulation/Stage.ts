@@ -1,0 +1,136 @@
+/** What everybody in one simulation shares: the time, the file, the auditors, and the first promise that was broken. */
+import * as Either from "effect/Either"
+import * as Lane from "presence-effect/writer/Lane"
+import * as WriterPolicy from "presence-effect/writer/WriterPolicy"
+import { Violation } from "./Call.ts"
+import { CallAuditor } from "./CallAuditor.ts"
+import type { Coverage } from "./Coverage.ts"
+import * as Dice from "./Dice.ts"
+import { RowAuditor } from "./RowAuditor.ts"
+import type { Scenario, Setting } from "./Scenario.ts"
+import type { SimulatedFile, StoredRow } from "./SimulatedFile.ts"
+import * as Trace from "./Trace.ts"
+import { VirtualTime } from "./VirtualTime.ts"
+
+/** Small queues and short patience: in a few seconds everything overflows and gives up. */
+const policyOf = ({ bypassLimit, groupLimit }: Setting): WriterPolicy.WriterPolicy => ({
+  lanes: [
+    {
+      lane: Lane.control,
+      acquireTimeout: 300,
+      holdLimit: 300,
+      deadline: 1_200,
+      capacity: 6,
+      groupLimit,
+      retry: { retryFor: 500, retryDelay: 5, retryDelayMax: 40 },
+      durability: "power-loss"
+    },
+    {
+      lane: Lane.data,
+      acquireTimeout: 600,
+      holdLimit: 400,
+      deadline: 2_000,
+      capacity: 8,
+      groupLimit,
+      retry: { retryFor: 900, retryDelay: 10, retryDelayMax: 80 },
+      durability: "power-loss"
+    },
+    {
+      lane: Lane.presence,
+      acquireTimeout: 2_000,
+      holdLimit: 1_000,
+      deadline: 3_000,
+      capacity: 4,
+      groupLimit: 1,
+      retry: { retryFor: 0, retryDelay: 0, retryDelayMax: 0 },
+      durability: "process-crash"
+    },
+    {
+      lane: Lane.maintenance,
+      acquireTimeout: 3_000,
+      holdLimit: 1_000,
+      deadline: 6_000,
+      capacity: 3,
+      groupLimit: 1,
+      retry: { retryFor: 1_000, retryDelay: 100, retryDelayMax: 400 },
+      durability: "process-crash"
+    }
+  ],
+  bypassLimit
+})
+
+export class Stage {
+  readonly setting: Setting
+  readonly policy: WriterPolicy.WriterPolicy
+  readonly resolved: WriterPolicy.ResolvedPolicy
+  readonly time: VirtualTime
+  readonly trace: Trace.Trace
+  readonly calls: CallAuditor
+  readonly rows: RowAuditor
+  readonly coverage: Coverage = new Map()
+  readonly file: SimulatedFile
+  readonly seed: number
+  /** Set while the server is told to stop. */
+  isStopping = false
+  isReaderBroken = false
+  private pausedMillis = 0
+  private broken: Violation | undefined
+
+  constructor(
+    scenario: Scenario,
+    file: SimulatedFile,
+    rowsAtStart: (wallMillis: number) => ReadonlyArray<StoredRow>,
+    print?: (line: string) => void
+  ) {
+    this.seed = scenario.seed
+    this.setting = scenario.setting
+    this.file = file
+    this.policy = policyOf(scenario.setting)
+    this.resolved = Either.getOrThrow(WriterPolicy.resolve(this.policy))
+    this.time = new VirtualTime(Dice.make(scenario.seed, "order"), scenario.setting.isShuffled)
+    this.trace = Trace.make(() => this.time.elapsedMillis(), print)
+    const scene = {
+      wallMillis: () => this.time.wallMillis(),
+      elapsedMillis: () => this.time.elapsedMillis(),
+      pausedMillis: () => this.pausedMillis,
+      appliedCount: file.appliedCount,
+      isStopping: () => this.isStopping
+    }
+    const rows = rowsAtStart(this.time.wallMillis())
+    file.reset(rows)
+    this.calls = new CallAuditor(scene, this.resolved)
+    this.rows = new RowAuditor(scene, scenario.setting, rows)
+    this.time.onQuiet = () => this.audit(() => this.calls.quiet())
+  }
+
+  /** Runs a check of an auditor. The first that fails ends the simulation; a fiber of the server never sees it. */
+  audit(check: () => void): void {
+    try {
+      check()
+    } catch (failure) {
+      if (!(failure instanceof Violation)) throw failure
+      if (this.broken === undefined) this.trace.note(`VIOLATION  ${failure.message}`)
+      this.broken ??= failure
+    }
+  }
+
+  totalPausedMillis(): number {
+    return this.pausedMillis
+  }
+
+  violation(): Violation | undefined {
+    return this.broken
+  }
+
+  setClock(byMillis: number): void {
+    this.trace.note(`clock set by ${byMillis} ms`)
+    this.rows.clockIsSet(byMillis)
+    this.time.setWall(byMillis)
+  }
+
+  pause(millis: number): void {
+    this.trace.note(`the process stands still for ${millis} ms`)
+    this.pausedMillis += millis
+    this.time.pause(millis)
+  }
+}

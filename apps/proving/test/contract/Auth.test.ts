@@ -1,0 +1,108 @@
+/**
+ * Goal: a signed challenge is worth a token, nothing else is, and tokens can be
+ * ended.
+ */
+import { assert } from "@effect/vitest"
+import { Effect } from "effect"
+import * as Client from "../../src/drivers/AccountClient.ts"
+import { contract, Wire } from "../../src/contract/Wire.ts"
+
+const bytes = (count: number) => Buffer.alloc(count, 7).toString("base64")
+
+contract("Auth", (it) => {
+  it.scoped("opens one account for a key, however often and whatever it signs", () =>
+    Effect.gen(function* () {
+      const { person } = yield* Wire
+      const keys = Client.make()
+      const [first, second] = yield* Effect.all([person(keys), person(keys)], { concurrency: "unbounded" })
+      const other = yield* person()
+      assert.strictEqual(first.id, second.id)
+      assert.notStrictEqual(other.id, first.id)
+      yield* first.call("GET /v1/account/profile", 200)
+      yield* second.call("GET /v1/account/profile", 200)
+    })
+  )
+
+  it.scoped("takes a challenge of the client's choice, and the same one again when the client tries again", () =>
+    Effect.gen(function* () {
+      const { call } = yield* Wire
+      const body = Client.make().challenge()
+      yield* call("POST /v1/auth", 200, { body })
+      yield* call("POST /v1/auth", 200, { body })
+    })
+  )
+
+  it.scoped("keeps a content key that its account has signed", () =>
+    Effect.gen(function* () {
+      const { call, server } = yield* Wire
+      const keys = Client.make()
+      yield* call("POST /v1/auth", 200, { body: keys.withContent() })
+      const [row] = server.rows("SELECT contentPublicKey FROM Account WHERE publicKey = ?", keys.publicKeyHex)
+      assert.deepStrictEqual(row?.["contentPublicKey"], Buffer.from(keys.contentPublicKey))
+    })
+  )
+
+  it.scoped("refuses a key that is none, and a signature that is not of this key over this challenge", () =>
+    Effect.gen(function* () {
+      const { call } = yield* Wire
+      const body = Client.make().challenge()
+      for (const [wrong, error] of [
+        [{ publicKey: bytes(31) }, "Invalid public key"],
+        [{ publicKey: "" }, "Invalid public key"],
+        [{ signature: bytes(63) }, "Invalid signature"],
+        [{ signature: bytes(64) }, "Invalid signature"],
+        [{ challenge: bytes(32) }, "Invalid signature"],
+        [{ publicKey: Client.make().challenge().publicKey }, "Invalid signature"]
+      ] as const) {
+        const answer = yield* call("POST /v1/auth", 401, { body: { ...body, ...wrong } })
+        assert.strictEqual(answer.error, error)
+      }
+    })
+  )
+
+  it.scoped("refuses half a content key, one of another length, and one with another signature", () =>
+    Effect.gen(function* () {
+      const { call } = yield* Wire
+      const { contentPublicKey, contentPublicKeySig, ...login } = Client.make().withContent()
+      for (const wrong of [
+        { contentPublicKey },
+        { contentPublicKeySig },
+        { contentPublicKey: bytes(31), contentPublicKeySig },
+        { contentPublicKey, contentPublicKeySig: bytes(64) }
+      ]) {
+        yield* call("POST /v1/auth", 400, { body: { ...login, ...wrong } })
+      }
+    })
+  )
+
+  it.scoped("names the field that does not fit", () =>
+    Effect.gen(function* () {
+      const { call } = yield* Wire
+      const { signature, ...body } = Client.make().challenge()
+      const missing = yield* call("POST /v1/auth", 400, { body })
+      assert.deepStrictEqual(missing, { error: "Error", message: "body/signature is required", statusCode: 400 })
+      yield* call("POST /v1/auth", 400, { body: { ...body, signature: 7 } })
+      yield* call("POST /v1/auth", 400, { body: [] })
+      assert.isString(signature)
+    })
+  )
+
+  it.scoped("ends all tokens of an account, and its sockets for good, and opens a new one for the key", () =>
+    Effect.gen(function* () {
+      const { person, request } = yield* Wire
+      const somebody = yield* person()
+      const bystander = yield* person()
+      const line = yield* somebody.app
+      yield* somebody.call("POST /v1/auth/revoke", 200)
+      const { payload } = yield* line.until(({ event }) => event === "error")
+      assert.deepStrictEqual(payload, { message: "Invalid authentication token" })
+      yield* line.until(({ event, payload }) => event === "disconnect" && payload === "io server disconnect")
+      const headers = { authorization: `Bearer ${somebody.token}` }
+      const { data, status } = yield* request("GET", "/v1/sessions", { headers })
+      assert.deepStrictEqual({ status, data }, { status: 401, data: { error: "Invalid token" } })
+      yield* bystander.call("GET /v1/sessions", 200)
+      const again = yield* person(somebody.keys)
+      assert.strictEqual(again.id, somebody.id)
+    })
+  )
+})

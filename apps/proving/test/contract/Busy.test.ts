@@ -1,0 +1,113 @@
+/**
+ * Goal: what cannot be written now is refused within the deadline, in words that
+ * make clients come back, and what needs no write is served.
+ * Method: another process keeps the write lock of the file.
+ */
+import { assert } from "@effect/vitest"
+import { Duration, Effect } from "effect"
+import * as ForeignLock from "presence-effect/testing/ForeignLock"
+import { randomBytes } from "node:crypto"
+import * as Client from "../../src/drivers/AccountClient.ts"
+import { contract, Wire } from "../../src/contract/Wire.ts"
+
+const controlDeadlineMillis = 2000
+
+/** What a busy box may add to any time that is measured from outside. */
+const marginMillis = 3000
+
+const newKey = () => randomBytes(32).toString("base64")
+
+const scene = Effect.gen(function* () {
+  const wire = yield* Wire
+  const owner = yield* wire.person()
+  const { line: agent, sid } = yield* owner.agent
+  const { line: daemon, machineId } = yield* owner.daemon
+  const keys = { terminal: newKey(), device: newKey() }
+  yield* wire.call("POST /v1/auth/request", 200, { body: { publicKey: keys.terminal } })
+  yield* wire.call("POST /v1/auth/account/request", 200, { body: { publicKey: keys.device } })
+  return { ...wire, owner, agent, sid, daemon, machineId, keys }
+})
+
+type Scene = Effect.Effect.Success<typeof scene>
+
+const newMachine = () => ({ id: crypto.randomUUID(), metadata: "m" })
+const report = { key: "k", tokens: { total: 1 }, cost: { total: 1 } }
+
+/** Every request that has to write. */
+const requests = ({ call, keys, owner, sid }: Scene) => {
+  const params = { id: sid }
+  const answer = (publicKey: string) => ({ body: { publicKey, response: "r" } })
+  const metadata = { ciphertext: "m", expectedVersion: 0 }
+  return [
+    call("POST /v1/auth", 503, { body: Client.make().challenge() }),
+    call("POST /v1/auth/request", 503, { body: { publicKey: newKey() } }),
+    call("POST /v1/auth/account/request", 503, { body: { publicKey: newKey() } }),
+    owner.call("POST /v1/auth/response", 503, answer(keys.terminal)),
+    owner.call("POST /v1/auth/account/response", 503, answer(keys.device)),
+    owner.call("POST /v1/auth/revoke", 503),
+    owner.call("POST /v1/account/settings", 503, { body: { settings: "s", expectedVersion: 0 } }),
+    owner.call("POST /v1/machines", 503, { body: newMachine() }),
+    owner.call("POST /v1/sessions", 503, { body: { tag: "new", metadata: "m" } }),
+    owner.call("PATCH /v2/sessions/:id", 503, { params, body: { metadata } }),
+    owner.call("DELETE /v1/sessions/:id", 503, { params }),
+    owner.call("POST /v2/sessions/:id/messages", 503, { params, body: { ciphertext: "c" } }),
+    owner.call("POST /v2/usage-reports", 503, { body: report })
+  ]
+}
+
+/** Every event that has to. */
+const events = ({ agent, ask, daemon, machineId, sid }: Scene) => [
+  ask(daemon, "machine-update-metadata", "error", { machineId, metadata: "n", expectedVersion: 1 }),
+  ask(daemon, "machine-update-state", "error", { machineId, daemonState: "n", expectedVersion: 0 }),
+  ask(agent, "update-metadata", "error", { sid, metadata: "n", expectedVersion: 0 }),
+  ask(agent, "update-state", "error", { sid, agentState: "n", expectedVersion: 0 }),
+  ask(agent, "message", "internal", { sid, message: "m" }),
+  ask(agent, "usage-report", "Failed to save", report)
+]
+
+contract("Busy", (it) => {
+  it.scoped("refuses every write while the lock is kept, and has written none of them", () =>
+    Effect.gen(function* () {
+      const cast = yield* scene
+      const { owner, server } = cast
+      const counts = () =>
+        ["Account", "Machine", "Session", "SessionMessage", "UsageReport", "TerminalAuthRequest"].map(
+          (table) => server.rows(`SELECT count(*) AS count FROM "${table}"`)[0]?.["count"]
+        )
+      const before = counts()
+      const cursor = yield* owner.call("GET /v2/cursor", 200)
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* ForeignLock.hold(server.databaseFile)
+          const timed = [...requests(cast), ...events(cast)].map((one) => Effect.timed<unknown, never, never>(one))
+          const answers = yield* Effect.all(timed, { concurrency: "unbounded" })
+          const worst = Math.max(...answers.map(([duration]) => Duration.toMillis(duration)))
+          assert.isBelow(worst, controlDeadlineMillis + marginMillis)
+        })
+      )
+      assert.deepStrictEqual(counts(), before)
+      assert.deepStrictEqual(yield* owner.call("GET /v2/cursor", 200), cursor)
+      yield* owner.call("POST /v1/machines", 200, { body: newMachine() })
+    })
+  )
+
+  it.scoped("serves who is known, and every read, while the lock is kept", () =>
+    Effect.gen(function* () {
+      const { agent, ask, machineId, owner, person, server, sid } = yield* scene
+      const params = { id: sid }
+      yield* ForeignLock.hold(server.databaseFile)
+      const again = yield* person(owner.keys)
+      assert.strictEqual(again.id, owner.id)
+      const { machine } = yield* owner.call("POST /v1/machines", 200, { body: { id: machineId, metadata: "m" } })
+      assert.strictEqual(machine.id, machineId)
+      yield* owner.call("GET /v1/machines", 200)
+      yield* owner.call("GET /v1/sessions", 200)
+      yield* owner.call("GET /v2/sessions/:id", 200, { params })
+      yield* owner.call("GET /v1/sessions/:id/messages", 200, { params })
+      yield* owner.call("GET /v2/changes", 200)
+      const line = yield* owner.connect({ clientType: "machine-scoped", machineId })
+      assert.deepStrictEqual(yield* ask(line, "ping", "pong"), {})
+      assert.deepStrictEqual(yield* ask(agent, "ping", "pong"), {})
+    })
+  )
+})

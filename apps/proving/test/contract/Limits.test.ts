@@ -1,0 +1,81 @@
+/**
+ * Goal: who asks too often is told when to come back, and nobody else suffers.
+ */
+import { assert } from "@effect/vitest"
+import { Effect, Schedule } from "effect"
+import * as Client from "../../src/drivers/AccountClient.ts"
+import * as Shapes from "../../src/contract/Shapes.ts"
+import { contract, demand, type Request, Wire } from "../../src/contract/Wire.ts"
+
+const limits = { auth: 30, control: 5, reads: 10, burst: 10 }
+
+/** Asks until it is refused, and says how often it was not. */
+const exhaust = (method: string, path: string, sent: () => Request) =>
+  Effect.gen(function* () {
+    const { request } = yield* Wire
+    for (let count = 0; count <= limits.auth; count++) {
+      const { data, status } = yield* request(method, path, sent())
+      if (status !== 429) continue
+      demand(`${method} ${path}`, Shapes.Later, data)
+      assert.strictEqual(data.code, "TooManyRequests")
+      return count
+    }
+    return assert.fail(`${method} ${path} was never refused`)
+  })
+
+contract(
+  "Limits",
+  (it) => {
+    it.scoped("counts what changes something apart from what reads, and each account by itself", () =>
+      Effect.gen(function* () {
+        const { person } = yield* Wire
+        const [eager, calm] = yield* Effect.all([person(), person()])
+        const headers = { authorization: `Bearer ${eager.token}` }
+        const body = { tag: "t", metadata: "m" }
+        assert.strictEqual(yield* exhaust("POST", "/v1/sessions", () => ({ headers, body })), limits.control)
+        // It asked for its profile once before.
+        assert.strictEqual(yield* exhaust("GET", "/v1/sessions", () => ({ headers })), limits.reads - 1)
+        yield* calm.call("POST /v1/sessions", 200, { body })
+        yield* calm.call("GET /v1/sessions", 200)
+      })
+    )
+
+    it.scoped("refuses the acks of a socket that sends too much, and hears it again later", () =>
+      Effect.gen(function* () {
+        const { person } = yield* Wire
+        const { agent } = yield* person()
+        const { line, sid } = yield* agent
+        const acks = yield* Effect.all(
+          Array.from({ length: limits.burst + 5 }, () => line.ask("message", { sid, message: "m" })),
+          { concurrency: "unbounded" }
+        )
+        const refused = acks.filter(({ ok }) => ok === false)
+        assert.isAbove(refused.length, 0)
+        for (const ack of refused) demand("message", Shapes.MessageAck.internal, ack)
+        // Whoever goes on at once is out of control, and loses its connection.
+        yield* Effect.repeat(line.ask("message", { sid, message: "m" }), {
+          until: ({ ok }) => ok === true,
+          schedule: Schedule.spaced("500 millis")
+        })
+        assert.isFalse(line.heard.some(({ event }) => event === "disconnect"))
+      })
+    )
+
+    it.scoped("counts logins by address, and lets those go on who are logged in", () =>
+      Effect.gen(function* () {
+        const { person } = yield* Wire
+        const somebody = yield* person()
+        const count = yield* exhaust("POST", "/v1/auth", () => ({ body: Client.make().challenge() }))
+        assert.isBelow(count, limits.auth)
+        yield* somebody.call("GET /v1/sessions", 200)
+      })
+    )
+  },
+  {
+    HAPPIER_RATE_LIMIT_AUTH: String(limits.auth),
+    HAPPIER_RATE_LIMIT_CONTROL: String(limits.control),
+    HAPPIER_RATE_LIMIT_READS: String(limits.reads),
+    HAPPIER_SOCKET_EVENTS_PER_SECOND: "5",
+    HAPPIER_SOCKET_EVENT_BURST: String(limits.burst)
+  }
+)

@@ -1,0 +1,240 @@
+/**
+ * Goal: an account cannot read, change or hear anything of another one, by
+ * whatever route, event or handshake, also of those that are added later.
+ * Method: two households on the built server. One tries every route and event of
+ * the contract with the ids of the other; then the other does everything that
+ * somebody hears of. The rows and the sockets of both are compared. The contract
+ * is what the server registers: `contract/Coverage.test.ts`.
+ */
+import { assert, layer } from "@effect/vitest"
+import { Effect } from "effect"
+import { randomUUID } from "node:crypto"
+import * as Client from "../../src/drivers/AccountClient.ts"
+import { events, type EventTerms, routes, type RouteTerms } from "../../src/contract/Contract.ts"
+import * as Shapes from "../../src/contract/Shapes.ts"
+import * as BuiltServer from "../../src/drivers/BuiltServer.ts"
+import * as Device from "../../src/drivers/Device.ts"
+import * as Household from "./Household.ts"
+import * as Snapshot from "./Snapshot.ts"
+import * as Trespass from "./Trespass.ts"
+
+const said = ({ heard }: Device.Line) =>
+  heard.filter(({ event }) => event === "update" || event === "ephemeral" || event.startsWith("rpc-"))
+
+const nameOf = ({ event, payload }: Device.Heard): string => {
+  if (event === "update") return `update ${payload.body.t}`
+  return event === "ephemeral" ? `ephemeral ${payload.type}` : event
+}
+
+const settled = ({ lines }: Household.Household) => Effect.forEach(Object.values(lines), (line) => line.settled)
+
+const send = (url: string, route: string, { body, params, query }: Trespass.Request, token: string | undefined) => {
+  const [method = "", path = ""] = route.split(" ")
+  const search = query === undefined ? "" : `?${new URLSearchParams(query).toString()}`
+  return Effect.orDie(
+    Device.request(`${url}${path.replace(":id", encodeURIComponent(params?.id ?? ""))}${search}`, {
+      method,
+      headers: {
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        ...(body === undefined ? {} : { "content-type": "application/json" })
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) })
+    })
+  )
+}
+
+/** Nothing that an answer or a socket said is of the victim, but for the id that was asked for. */
+const assertSilentAbout = (victim: Household.Household, text: string, what: string, asked = "") => {
+  for (const mark of victim.marks) {
+    if (!asked.includes(mark)) assert.notInclude(text, mark, what)
+  }
+}
+
+/** The rows of a household before and after; the feed and the cursor belong to it too. */
+const unchangedBy = <A, E, R>(
+  victim: Household.Household,
+  server: BuiltServer.Server,
+  action: Effect.Effect<A, E, R>
+) =>
+  Effect.gen(function* () {
+    yield* Household.flushed(server, victim)
+    const before = Snapshot.about(Snapshot.take(server), victim.marks)
+    assert.isAbove(before.length, 8)
+    yield* action
+    assert.deepStrictEqual(Snapshot.about(Snapshot.take(server), victim.marks), before)
+  })
+
+const tryRoutes = (victim: Household.Household, burglar: Household.Household) =>
+  Effect.forEach(Object.entries(Trespass.requests), ([route, attempts]) =>
+    Effect.gen(function* () {
+      // Whoever ends its own tokens has nothing left to try with.
+      const isEnd = route === "POST /v1/auth/revoke"
+      const terms = (routes as { readonly [route: string]: RouteTerms })[route]
+      const device = isEnd ? yield* Device.login(burglar.device.url, Client.make()) : burglar.device
+      for (const request of attempts(victim)) {
+        const token = terms?.for === "account" ? device.token : undefined
+        const answer = yield* send(device.url, route, request, token)
+        const what = `${route} ${JSON.stringify(request)} -> ${answer.status} ${answer.text}`
+        assert.strictEqual(answer.status, request.status, what)
+        if (request.error !== undefined) assert.strictEqual(answer.body["error"], request.error, what)
+        assertSilentAbout(victim, answer.text, what)
+      }
+    })
+  )
+
+const tryEvents = (victim: Household.Household, lines: ReadonlyArray<Device.Line>) =>
+  Effect.forEach(lines, (line) =>
+    Effect.forEach(Object.entries(Trespass.sayings), ([event, sayings]) =>
+      Effect.gen(function* () {
+        const terms = (events as { readonly [event: string]: EventTerms })[event]
+        for (const { ack, payload } of sayings(victim)) {
+          if (ack === undefined) {
+            assert.deepStrictEqual(terms?.acks, {}, `${event} has an ack, so that it can be compared`)
+            line.socket.emit(event, payload)
+          } else {
+            const what = `${event} ${JSON.stringify(payload)}`
+            assert.deepStrictEqual(yield* line.ask(event, payload), ack, what)
+          }
+        }
+        yield* line.settled
+      })
+    )
+  )
+
+/** Everything that somebody is told of, done by the owner. */
+const liveADay = (owner: Household.Household) =>
+  Effect.gen(function* () {
+    const { device, lines, machineId, method, sid } = owner
+    const post = (path: string, payload: object) => Effect.orDie(device.post(path, payload))
+    const other = yield* Device.openSession(device, randomUUID())
+    yield* post("/v1/machines", { id: randomUUID(), metadata: "m" })
+    yield* post("/v1/account/settings", { settings: "s", expectedVersion: 1 })
+    yield* lines.app.ask("message", { sid, message: "hello", echoToSender: true })
+    yield* lines.agent.ask("update-metadata", { sid, metadata: "n", expectedVersion: 0 })
+    yield* lines.agent.ask("update-state", { sid, agentState: "n", expectedVersion: 0 })
+    yield* lines.daemon.ask("machine-update-metadata", { machineId, metadata: "n", expectedVersion: 1 })
+    yield* lines.daemon.ask("machine-update-state", { machineId, daemonState: "n", expectedVersion: 1 })
+    yield* lines.agent.ask("usage-report", { key: "k", sessionId: sid, tokens: { total: 1 }, cost: { total: 1 } })
+    assert.strictEqual((yield* lines.app.ask("rpc-call", { method, params: 1 })).ok, true)
+    lines.agent.socket.emit("session-alive", { sid, time: Date.now(), thinking: true })
+    lines.daemon.socket.emit("machine-alive", { machineId, time: Date.now() })
+    lines.daemon.socket.emit("rpc-register", { method: `${machineId}:x` })
+    lines.daemon.socket.emit("rpc-unregister", { method: `${machineId}:x` })
+    lines.daemon.socket.emit("rpc-register", 7)
+    lines.agent.socket.emit("session-end", { sid, time: Date.now() })
+    yield* settled(owner)
+    yield* send(device.url, "DELETE /v1/sessions/:id", { params: { id: other }, status: 200 }, device.token)
+    yield* settled(owner)
+  })
+
+layer(BuiltServer.layer(Household.environment), { excludeTestServices: true, timeout: "60 seconds" })(
+  "isolation",
+  (it) => {
+    it("has an attempt for every route and every event of the contract", () => {
+      assert.sameMembers(Object.keys(Trespass.requests), Object.keys(routes))
+      assert.sameMembers(Object.keys(Trespass.sayings), Object.keys(events))
+    })
+
+    it.scoped(
+      "another account's ids open no route, and change and show nothing",
+      () =>
+        Effect.gen(function* () {
+          const server = yield* BuiltServer.BuiltServer
+          const victim = yield* Household.make(server.url)
+          const burglar = yield* Household.make(server.url)
+          yield* settled(victim)
+          const heard = said(victim.lines.app).length
+          yield* unchangedBy(victim, server, tryRoutes(victim, burglar))
+          yield* settled(victim)
+          // The one that it caused itself: the session of the witness.
+          const names = said(victim.lines.app).slice(heard).map(nameOf)
+          assert.deepStrictEqual(names, ["update new-session", "ephemeral activity"])
+        }),
+      60_000
+    )
+
+    it.scoped(
+      "another account's ids open no event, whatever the socket speaks for, and change and tell nothing",
+      () =>
+        Effect.gen(function* () {
+          const server = yield* BuiltServer.BuiltServer
+          const victim = yield* Household.make(server.url)
+          const burglar = yield* Household.make(server.url)
+          yield* settled(victim)
+          const marks = Object.values(victim.lines).map((line) => said(line).length)
+          const attempt = Effect.zipRight(
+            tryEvents(victim, Object.values(burglar.lines)),
+            // What it said about rows of others would be in the file by now.
+            Household.flushed(server, burglar)
+          )
+          yield* unchangedBy(victim, server, attempt)
+          yield* settled(victim)
+          const [app, agent, daemon] = Object.values(victim.lines).map((line, index) => said(line).slice(marks[index]))
+          assert.deepStrictEqual(app?.map(nameOf), ["update new-session", "ephemeral activity"])
+          assert.deepStrictEqual([agent, daemon], [[], []])
+          for (const line of Object.values(burglar.lines)) {
+            // Of methods with these names it is told: they are its own.
+            for (const { event, payload } of said(line)) {
+              const isOwnMethod = event === "rpc-registered" || event === "rpc-unregistered"
+              assertSilentAbout(victim, JSON.stringify(payload), event, isOwnMethod ? payload.method : "")
+            }
+          }
+          const result = yield* victim.lines.app.ask("rpc-call", { method: victim.method, params: 1 })
+          assert.deepStrictEqual(result, { ok: true, result: victim.marks[0] })
+        }),
+      60_000
+    )
+
+    it.scoped("another account's ids open no socket", () =>
+      Effect.gen(function* () {
+        const server = yield* BuiltServer.BuiltServer
+        const victim = yield* Household.make(server.url)
+        const { token } = yield* Device.login(server.url, Client.make())
+        yield* unchangedBy(
+          victim,
+          server,
+          Effect.forEach(
+            [
+              { clientType: "session-scoped", sessionId: victim.sid },
+              { clientType: "machine-scoped", machineId: victim.machineId }
+            ],
+            (handshake) =>
+              Effect.gen(function* () {
+                const line = yield* Device.dial(server.url, { token, ...handshake })
+                const { payload } = yield* line.until(({ event }) => event === "error")
+                assert.deepStrictEqual(payload, { message: "Invalid authentication token" })
+                yield* line.until(({ event }) => event === "disconnect")
+                assert.deepStrictEqual(said(line), [])
+              })
+          )
+        )
+      })
+    )
+
+    it.scoped(
+      "nothing of what an account is told of reaches another one",
+      () =>
+        Effect.gen(function* () {
+          const server = yield* BuiltServer.BuiltServer
+          const owner = yield* Household.make(server.url)
+          const neighbour = yield* Household.make(server.url)
+          yield* settled(neighbour)
+          const marks = Object.values(neighbour.lines).map((line) => said(line).length)
+          yield* liveADay(owner)
+          yield* settled(neighbour)
+          const heard = Object.values(neighbour.lines).map((line, index) => said(line).slice(marks[index]))
+          assert.deepStrictEqual(heard, [[], [], []])
+
+          // Nobody can be left out of something that was never said.
+          const spoken = new Set(Object.values(owner.lines).flatMap((line) => said(line).map(nameOf)))
+          const known = [
+            ...Object.keys(Shapes.updates).map((t) => `update ${t}`),
+            ...Object.keys(Shapes.ephemerals).map((type) => `ephemeral ${type}`),
+            ...Object.keys(Shapes.others).filter((name) => name !== "error")
+          ]
+          assert.sameMembers([...spoken], known)
+        }),
+      60_000
+    )
+  }
+)

@@ -1,0 +1,86 @@
+/**
+ * Goal: a client that takes its time holds a connection for a bounded time, and
+ * nothing of anybody else.
+ * Method: four hundred connections at once that dribble headers, dribble a body,
+ * say nothing, or open a transport and then say nothing.
+ */
+import { assert, layer } from "@effect/vitest"
+import { Effect, Schedule } from "effect"
+import * as Client from "../../src/drivers/AccountClient.ts"
+import * as BuiltServer from "../../src/drivers/BuiltServer.ts"
+import * as Device from "../../src/drivers/Device.ts"
+import * as Bystander from "./Bystander.ts"
+import * as RawClient from "./RawClient.ts"
+
+const connectMillis = 2000
+
+const environment = { HAPPIER_SOCKET_CONNECT_TIMEOUT_MS: String(connectMillis) }
+
+const crowd = 100
+
+/** What the server says its limits are, the interval in which it looks, and time for a box that is busy. */
+const headersMillis = 10_000
+const bodyMillis = 30_000
+const slackMillis = 12_000
+
+/** The websocket is told that it ends, and has so long to agree. Meanwhile it counts for nothing. */
+const farewellMillis = 30_000
+
+const late = { error: "Error", message: "the request did not arrive in time", statusCode: 408 }
+
+/** Writes one more byte every half second until the server has had enough. */
+const dribble = (url: string, first: string, more: string) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const client = yield* RawClient.connect(url)
+      client.write(first)
+      const dribbling = Effect.schedule(
+        Effect.sync(() => client.write(more)),
+        Schedule.spaced("500 millis")
+      )
+      return yield* Effect.raceFirst(client.closed, Effect.zipRight(dribbling, Effect.never))
+    })
+  )
+
+const many = (one: Effect.Effect<RawClient.Reply>) =>
+  Effect.all(
+    Array.from({ length: crowd }, () => one),
+    { concurrency: "unbounded" }
+  )
+
+layer(BuiltServer.layer(environment), { excludeTestServices: true, timeout: "60 seconds" })("slow clients", (it) => {
+  it.scoped(
+    "are answered with 408 and closed when their time is over, while others are served",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* BuiltServer.BuiltServer
+        const device = yield* Device.login(server.url, Client.make())
+        const { url } = server
+        const head = ["POST /v1/auth HTTP/1.1", "host: x", "content-type: application/json", "content-length: 500"]
+        const body = `${head.join("\r\n")}\r\n\r\n{`
+        const attack = Effect.all(
+          {
+            headers: many(dribble(url, "GET /livez HTTP/1.1\r\nhost: x\r\n", "x")),
+            body: many(dribble(url, body, " ")),
+            silent: many(RawClient.talk(url, "")),
+            transport: many(RawClient.talk(url, RawClient.upgrade()))
+          },
+          { concurrency: "unbounded" }
+        )
+        const { headers, silent, transport, ...rest } = yield* Bystander.during(server, device, attack)
+        for (const reply of [...headers, ...silent]) {
+          assert.deepStrictEqual([reply.status, reply.body], [408, late])
+          assert.isBelow(reply.millis, headersMillis + slackMillis)
+        }
+        for (const reply of rest.body) {
+          assert.deepStrictEqual([reply.status, reply.body], [408, late])
+          assert.isBelow(reply.millis, bodyMillis + slackMillis)
+        }
+        for (const reply of transport) {
+          assert.strictEqual(reply.status, 101)
+          assert.isBelow(reply.millis, connectMillis + farewellMillis + slackMillis)
+        }
+      }),
+    90_000
+  )
+})

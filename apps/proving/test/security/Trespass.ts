@@ -1,0 +1,143 @@
+/**
+ * What somebody with another account can try with the ids of a household: at
+ * least one attempt for every route and every event of the contract. `Isolation.test.ts` is
+ * red when one has none.
+ */
+import { randomUUID } from "node:crypto"
+import type { EventName, RouteName } from "../../src/contract/Contract.ts"
+import type { Household } from "./Household.ts"
+
+export interface Request {
+  readonly params?: { readonly id: string }
+  readonly query?: Readonly<Record<string, string>>
+  readonly body?: unknown
+  readonly status: number
+  readonly error?: string
+}
+
+/** What is sent, and the ack. `undefined`: none is sent, and the event has no effect. */
+export interface Saying {
+  readonly payload: unknown
+  readonly ack?: unknown
+}
+
+/** Names nothing, and so shows what is the caller's own. */
+const own = (request: Omit<Request, "status"> = {}): ReadonlyArray<Request> => [{ ...request, status: 200 }]
+
+const notFound = (what: string, request: Omit<Request, "status" | "error">): Request => ({
+  ...request,
+  status: 404,
+  error: `${what} not found`
+})
+
+/** Ids of the household as they are, and where another kind is meant. */
+const ids = ({ accountId, machineId, messageId, sid }: Household) => [sid, machineId, messageId, accountId]
+
+const amounts = { tokens: { total: 9 }, cost: { total: 9 } }
+
+type Attempts = { readonly [route in RouteName]: (victim: Household) => ReadonlyArray<Request> }
+
+const session =
+  (request: Omit<Request, "status" | "error"> = {}) =>
+  (victim: Household) =>
+    ids(victim).map((id) => notFound("Session", { ...request, params: { id } }))
+
+export const requests: Attempts = {
+  "POST /v1/auth": ({ keys }) => {
+    const { signature, ...rest } = keys.challenge()
+    return [
+      { body: { ...rest, signature: `${signature.slice(0, -8)}AAAAAA==` }, status: 401, error: "Invalid signature" }
+    ]
+  },
+  // Ends the tokens of the caller, so it is tried apart from the rest, by an account that has nothing left to do.
+  "POST /v1/auth/revoke": () => own({ body: {} }),
+  "POST /v1/auth/request": () => own({ body: { publicKey: Buffer.alloc(32, 7).toString("base64") } }),
+  "GET /v1/auth/request/status": ({ pairings }) => own({ query: { publicKey: pairings.terminal } }),
+  "POST /v1/auth/response": ({ pairings }) => [
+    notFound("Request", { body: { publicKey: pairings.terminal, response: "mine" } })
+  ],
+  "POST /v1/auth/account/request": () => own({ body: { publicKey: Buffer.alloc(32, 8).toString("base64") } }),
+  "POST /v1/auth/account/response": ({ pairings }) => [
+    notFound("Request", { body: { publicKey: pairings.account, response: "mine" } })
+  ],
+  "GET /v1/account/profile": () => own(),
+  "GET /v1/account/settings": () => own(),
+  "POST /v1/account/settings": () => own({ body: { settings: "mine", expectedVersion: 1 } }),
+  "GET /v1/features": () => own(),
+  "POST /v1/machines": ({ machineId }) => [
+    { body: { id: machineId, metadata: "mine" }, status: 409, error: "machine_id_conflict" }
+  ],
+  "GET /v1/machines": () => own(),
+  "GET /v1/machines/:id": (victim) => ids(victim).map((id) => notFound("Machine", { params: { id } })),
+  // The same tag opens a session of the caller.
+  "POST /v1/sessions": () => own({ body: { tag: "the same tag", metadata: "mine" } }),
+  "GET /v1/sessions": () => own(),
+  "GET /v2/sessions/active": () => own(),
+  "GET /v2/sessions": ({ sid }) => [...own(), ...own({ query: { cursor: `cursor_v1_${sid}` } })],
+  "GET /v2/sessions/:id": session(),
+  "PATCH /v2/sessions/:id": session({
+    body: { metadata: { ciphertext: "mine", expectedVersion: 0 }, agentState: { ciphertext: null, expectedVersion: 0 } }
+  }),
+  "DELETE /v1/sessions/:id": session(),
+  "POST /v2/sessions/:id/messages": session({ body: { ciphertext: "mine", localId: randomUUID() } }),
+  "GET /v1/sessions/:id/messages": session(),
+  "GET /v2/changes": () => own({ query: { after: "0" } }),
+  "GET /v2/cursor": () => own(),
+  "POST /v2/usage-reports": (victim) => [
+    ...ids(victim).map((sessionId) => notFound("Session", { body: { key: victim.usageKey, sessionId, ...amounts } })),
+    ...own({ body: { key: "the same key", ...amounts } })
+  ],
+  "POST /v1/usage/query": (victim) => [
+    ...ids(victim).map((sessionId) => notFound("Session", { body: { sessionId } })),
+    ...own({ body: {} })
+  ],
+  "GET /": () => own(),
+  "GET /livez": () => own(),
+  "GET /version": () => own(),
+  "GET /v2/health": () => own(),
+  "POST /v1/version": () => own({ body: { platform: "cli", version: "1", app_id: "x" } }),
+  "GET /health": () => own(),
+  "GET /healthz": () => own(),
+  "GET /readyz": () => own(),
+  "GET /metrics": () => own()
+}
+
+const machineNotFound = { result: "error", message: "Machine not found" }
+const forbidden = { result: "forbidden" }
+const unavailable = {
+  ok: false,
+  error: "RPC method not available",
+  errorCode: "RPC_METHOD_NOT_AVAILABLE"
+}
+
+const said =
+  (field: string, more: object = {}) =>
+  (victim: Household) =>
+    ids(victim).map((id): Saying => ({ payload: { [field]: id, time: Date.now(), ...more } }))
+
+const asked = (field: string, more: object, ack: unknown) => (victim: Household) =>
+  ids(victim).map((id): Saying => ({ payload: { [field]: id, ...more }, ack }))
+
+export const sayings: { readonly [event in EventName]: (victim: Household) => ReadonlyArray<Saying> } = {
+  ping: ({ sid }) => [{ payload: { sid }, ack: {} }],
+  "machine-alive": said("machineId"),
+  "machine-update-metadata": asked("machineId", { metadata: "mine", expectedVersion: 1 }, machineNotFound),
+  "machine-update-state": asked("machineId", { daemonState: "mine", expectedVersion: 1 }, machineNotFound),
+  "session-alive": said("sid", { thinking: true }),
+  "session-end": said("sid"),
+  "update-metadata": asked("sid", { metadata: "mine", expectedVersion: 0 }, forbidden),
+  "update-state": asked("sid", { agentState: "mine", expectedVersion: 0 }, forbidden),
+  message: asked("sid", { message: "mine", echoToSender: true }, { ok: false, error: "session-not-found" }),
+  "usage-report": (victim) =>
+    ids(victim).map((sessionId) => ({
+      payload: { key: victim.usageKey, sessionId, ...amounts },
+      ack: { success: false, error: "Session not found" }
+    })),
+  // Methods are known per account: the same name is another method, and takes nothing from the household.
+  "rpc-register": ({ machineId, method }) => [{ payload: { method } }, { payload: { method: `${machineId}:bash` } }],
+  "rpc-unregister": ({ machineId, method }) => [{ payload: { method } }, { payload: { method: `${machineId}:bash` } }],
+  "rpc-call": ({ machineId, method }) => [
+    { payload: { method, params: "mine" }, ack: unavailable },
+    { payload: { method: `${machineId}:bash` }, ack: unavailable }
+  ]
+}

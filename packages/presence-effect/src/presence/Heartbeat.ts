@@ -1,0 +1,55 @@
+/**
+ * One sign of life: which claimed times are believed, and what became of it.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * What became of a heartbeat.
+ *
+ * - `online`: accepted, and the row was not online before.
+ * - `alive`: accepted; the row was online already.
+ * - `invalid`: the time is no finite, non-negative number. Ignored.
+ * - `ancient`: older than the acceptance window. Ignored.
+ * - `ended`: not newer than the end of the row. Ignored: nothing rises from the dead.
+ * - `foreign`: the id is tracked for another account. Ignored.
+ * - `full`: a new row, and the registry holds as many as it may. Ignored.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type BeatOutcome = "online" | "alive" | "invalid" | "ancient" | "ended" | "foreign" | "full"
+
+/**
+ * Why a claimed time is not believed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ClaimRefusal = "invalid" | "ancient"
+
+/**
+ * Decides which time a claim stands for, in epoch milliseconds of the server's
+ * clock. A time in the future becomes now: a client whose clock runs ahead is
+ * alive, but not longer than anybody else. Fractions are cut.
+ *
+ * **Details**
+ *
+ * - Allocates nothing: it runs for every heartbeat.
+ * - `ancient`: more than `windowMillis` before now.
+ * - `invalid`: not finite, or negative.
+ *
+ * @example
+ * import * as Heartbeat from "presence-effect/presence/Heartbeat"
+ *
+ * console.log(Heartbeat.accept(1_500, 1_000, 600_000) === 1_000)
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const accept = (claimedMillis: number, nowMillis: number, windowMillis: number): number | ClaimRefusal => {
+  if (!Number.isFinite(claimedMillis) || claimedMillis < 0) return "invalid"
+  if (claimedMillis >= nowMillis) return nowMillis
+  if (nowMillis - claimedMillis > windowMillis) return "ancient"
+  return Math.trunc(claimedMillis)
+}

@@ -1,0 +1,192 @@
+/**
+ * Every knob of presence: default, unit, and how they bind each other.
+ *
+ * @since 0.1.0
+ */
+import * as Arr from "effect/Array"
+import * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+
+/**
+ * A configuration is a value: it can be printed, compared and changed by
+ * spreading.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PresenceConfig {
+  /** Time between two flushes. What a crash of the process can lose. */
+  readonly interval: Duration.DurationInput
+  /** An active row is written again only when its newest sign of life is more than this newer than the stored one. */
+  readonly persistThreshold: Duration.DurationInput
+  /** Older heartbeats are ignored, and end markers are remembered for as long. */
+  readonly acceptanceWindow: Duration.DurationInput
+  /** Silence after which a row is shown offline. */
+  readonly offlineTimeout: Duration.DurationInput
+  /** Time between two sweeps for rows that are active in the database and that nobody tracks. */
+  readonly sweepInterval: Duration.DurationInput
+  /** Time to come back after the last connection closed, before the row is shown offline. */
+  readonly disconnectGrace: Duration.DurationInput
+  /** Nobody is shown offline for so long after the start, and after a pause of the process. */
+  readonly startGrace: Duration.DurationInput
+  /** Longest time for the last flush at shutdown. */
+  readonly drainTimeout: Duration.DurationInput
+  /** Rows tracked at once, sessions and machines together. About 256 bytes each. */
+  readonly capacity: number
+  /** Rows of the first chunk of a flush; the size adapts. */
+  readonly chunkRows: number
+  /** How long one chunk may hold the writer. */
+  readonly chunkHold: Duration.DurationInput
+}
+
+/**
+ * Clients beat every 2 to 20 s: a row that is silent for 10 min missed 30 beats
+ * at least. The grace of 15 s covers three reconnects of a client, which come
+ * after 1 to 5 s each.
+ *
+ * @category presets
+ * @since 0.1.0
+ */
+export const defaults: PresenceConfig = {
+  interval: "5 seconds",
+  persistThreshold: "30 seconds",
+  acceptanceWindow: "10 minutes",
+  offlineTimeout: "10 minutes",
+  sweepInterval: "60 seconds",
+  disconnectGrace: "15 seconds",
+  startGrace: "60 seconds",
+  drainTimeout: "3 seconds",
+  capacity: 1_000_000,
+  chunkRows: 250,
+  chunkHold: "10 millis"
+}
+
+/**
+ * Knobs that contradict each other or are out of range. Each problem names its
+ * knob.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ConfigInvalid extends Schema.TaggedError<ConfigInvalid>("presence-effect/ConfigInvalid")("ConfigInvalid", {
+  problems: Schema.NonEmptyArray(Schema.String)
+}) {
+  /** @since 0.1.0 */
+  override get message(): string {
+    return `invalid presence configuration:\n${this.problems.map((problem) => `- ${problem}`).join("\n")}`
+  }
+}
+
+type DurationKnob = Exclude<keyof PresenceConfig, "capacity" | "chunkRows">
+
+const durationKnobs: ReadonlyArray<DurationKnob> = [
+  "interval",
+  "persistThreshold",
+  "acceptanceWindow",
+  "offlineTimeout",
+  "sweepInterval",
+  "disconnectGrace",
+  "startGrace",
+  "drainTimeout",
+  "chunkHold"
+]
+
+/** A host may want no threshold, no grace and no last flush. */
+const mayBeZero: ReadonlySet<DurationKnob> = new Set([
+  "persistThreshold",
+  "disconnectGrace",
+  "startGrace",
+  "drainTimeout"
+])
+
+/**
+ * Fills in the defaults and checks every knob.
+ *
+ * **Errors**: `ConfigInvalid` with every problem found.
+ *
+ * @example
+ * import * as PresenceConfig from "presence-effect/presence/PresenceConfig"
+ * import * as Either from "effect/Either"
+ *
+ * console.log(Either.isLeft(PresenceConfig.resolve({ disconnectGrace: "1 hour" })))
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const resolve = (given: Partial<PresenceConfig> = {}): Either.Either<PresenceConfig, ConfigInvalid> => {
+  const config: PresenceConfig = { ...defaults, ...given }
+  const problems: Array<string> = []
+  const millis = (knob: DurationKnob): number =>
+    Option.match(Duration.decodeUnknown(config[knob]), { onNone: () => Number.NaN, onSome: Duration.toMillis })
+  const show = (knob: DurationKnob): string => `${knob} (${millis(knob)} ms)`
+  for (const knob of durationKnobs) {
+    const value = millis(knob)
+    const isTooSmall = mayBeZero.has(knob) ? value < 0 : value <= 0
+    if (!Number.isFinite(value) || isTooSmall) {
+      problems.push(`${knob} must be a finite duration ${mayBeZero.has(knob) ? "of zero or more" : "above zero"}`)
+    }
+  }
+  for (const knob of ["capacity", "chunkRows"] as const) {
+    if (!Number.isSafeInteger(config[knob]) || config[knob] < 1) {
+      problems.push(`${knob} must be a whole number of at least 1, got ${config[knob]}`)
+    }
+  }
+  if (millis("persistThreshold") + millis("interval") >= millis("offlineTimeout")) {
+    problems.push(
+      `${show("persistThreshold")} and ${show("interval")} together must stay below ${show("offlineTimeout")}: ` +
+        "what is stored of a living row is older than it by both"
+    )
+  }
+  if (millis("disconnectGrace") >= millis("offlineTimeout")) {
+    problems.push(`${show("disconnectGrace")} must stay below ${show("offlineTimeout")}`)
+  }
+  if (millis("startGrace") < millis("disconnectGrace")) {
+    problems.push(
+      `${show("startGrace")} must not be shorter than ${show("disconnectGrace")}: ` +
+        "after a restart everybody needs the time to come back that one has after a disconnect"
+    )
+  }
+  if (millis("acceptanceWindow") > 4 * millis("offlineTimeout")) {
+    problems.push(
+      `${show("acceptanceWindow")} must not exceed four times ${show("offlineTimeout")}: ` +
+        "such a heartbeat is accepted and means nobody is there"
+    )
+  }
+  return Arr.isNonEmptyArray(problems) ? Either.left(new ConfigInvalid({ problems })) : Either.right(config)
+}
+
+const duration = (knob: DurationKnob, description: string): Config.Config<Duration.DurationInput> =>
+  Config.duration(knob).pipe(
+    Config.withDescription(description),
+    Config.map((value): Duration.DurationInput => value),
+    Config.withDefault(defaults[knob])
+  )
+
+const count = (knob: "capacity" | "chunkRows", description: string): Config.Config<number> =>
+  Config.integer(knob).pipe(Config.withDescription(description), Config.withDefault(defaults[knob]))
+
+/**
+ * The knobs from the configuration of the program, each with its default.
+ * Nest it and choose the provider's case where it is used: with
+ * `Config.nested("presence")` and a constant-case provider over the environment,
+ * `interval` is `PRESENCE_INTERVAL`.
+ *
+ * @category config
+ * @since 0.1.0
+ */
+export const config: Config.Config<PresenceConfig> = Config.all({
+  interval: duration("interval", "Time between two flushes"),
+  persistThreshold: duration("persistThreshold", "An active row is written again when newer than stored by this"),
+  acceptanceWindow: duration("acceptanceWindow", "Older heartbeats are ignored, end markers are kept as long"),
+  offlineTimeout: duration("offlineTimeout", "Silence after which a row is shown offline"),
+  sweepInterval: duration("sweepInterval", "Time between two sweeps of the database for silent rows"),
+  disconnectGrace: duration("disconnectGrace", "Time to come back after the last connection closed"),
+  startGrace: duration("startGrace", "Nobody is shown offline for so long after a start or a pause"),
+  drainTimeout: duration("drainTimeout", "Longest time for the last flush at shutdown"),
+  capacity: count("capacity", "Rows tracked at once, sessions and machines together"),
+  chunkRows: count("chunkRows", "Rows of the first chunk of a flush"),
+  chunkHold: duration("chunkHold", "How long one chunk may hold the writer")
+})

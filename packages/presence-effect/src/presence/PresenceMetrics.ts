@@ -1,0 +1,100 @@
+/**
+ * The metrics of presence, declared once.
+ *
+ * Names and labels are a promise to dashboards: units are in the suffix, no
+ * label carries an id. Heartbeats are counted plainly and published once per
+ * tick, so that a hot path never runs a metric.
+ *
+ * @since 0.1.0
+ */
+import * as Metric from "effect/Metric"
+import * as MetricBoundaries from "effect/MetricBoundaries"
+import { counter, gauge, seconds } from "../internal/instrument.ts"
+import type { PresenceKind } from "./PresenceKey.ts"
+
+const trackedGauge = gauge("presence_tracked", "Rows the registry holds, end markers included")
+const pendingGauge = gauge("presence_pending", "Rows whose newest state is not in the database yet")
+const failureCounter = counter("presence_flush_failures_total", "Flushes that failed, by the tag of the failure")
+const rejectedCounter = counter("presence_rejected_total", "Heartbeats that were ignored, by reason")
+
+/**
+ * `presence_tracked{kind}`: rows the registry holds.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const tracked = (kind: PresenceKind): Metric.Metric.Gauge<number> => Metric.tagged(trackedGauge, "kind", kind)
+
+/**
+ * `presence_pending{kind}`: rows whose newest state is not in the database yet.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const pending = (kind: PresenceKind): Metric.Metric.Gauge<number> => Metric.tagged(pendingGauge, "kind", kind)
+
+/**
+ * `presence_oldest_pending_seconds`: age of the oldest change that is not in
+ * the database yet. Zero when nothing waits.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const oldestPendingSeconds: Metric.Metric.Gauge<number> = gauge(
+  "presence_oldest_pending_seconds",
+  "Age of the oldest change that is not in the database yet"
+)
+
+/**
+ * `presence_flush_seconds`: duration of a flush, waiting for the permit
+ * included.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const flushSeconds: Metric.Metric.Histogram<number> = seconds(
+  "presence_flush_seconds",
+  "Duration of a flush, waiting included"
+)
+
+/**
+ * `presence_flush_rows`: rows of one flush.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const flushRows: Metric.Metric.Histogram<number> = Metric.histogram(
+  "presence_flush_rows",
+  MetricBoundaries.fromIterable([1, 5, 10, 50, 100, 250, 500, 1_000, 5_000, 10_000, 50_000, 100_000]),
+  "Rows of one flush"
+)
+
+/**
+ * `presence_flush_failures_total{code}`: flushes that failed, by the tag of the
+ * failure, `Interrupted` for one that was cut short.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const flushFailures = (code: string): Metric.Metric.Counter<number> =>
+  Metric.tagged(failureCounter, "code", code)
+
+/**
+ * `presence_coalesced_total`: heartbeats that needed no write of their own.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const coalesced: Metric.Metric.Counter<number> = counter(
+  "presence_coalesced_total",
+  "Heartbeats that needed no write of their own"
+)
+
+/**
+ * `presence_rejected_total{reason}`: heartbeats that were ignored.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const rejected = (reason: string): Metric.Metric.Counter<number> =>
+  Metric.tagged(rejectedCounter, "reason", reason)

@@ -1,0 +1,207 @@
+/**
+ * Keeps the write-ahead log short without making a writer wait.
+ *
+ * SQLite's automatic checkpoint runs inside a commit, which then pays for the
+ * disk; it is switched off. The keeper looks at the log, has it copied from
+ * another connection and thread, and lets the writing connection finish the small
+ * rest in the maintenance lane, because only then does the next write start the
+ * log anew. No checkpoint ever waits for anybody: one that may wait holds the
+ * write lock meanwhile.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Lane from "../writer/Lane.ts"
+import * as SqliteMetrics from "./SqliteMetrics.ts"
+import { type CheckpointResult, type EngineFault, SqliteConnection } from "../writer/SqliteConnection.ts"
+import { SqliteWriter } from "../writer/SqliteWriter.ts"
+import type { WriterError } from "../writer/WriterError.ts"
+import * as WriterPolicy from "../writer/WriterPolicy.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface WalKeeperOptions {
+  /** Lane of the finishing checkpoint. */
+  readonly lane: Lane.Lane
+  /** Time between two looks at the log. A look copies nothing. */
+  readonly lookInterval: Duration.DurationInput
+  /** Bytes not yet copied that start a checkpoint at once. */
+  readonly checkpointBytes: number
+  /** Time after which even a few bytes are copied. */
+  readonly checkpointInterval: Duration.DurationInput
+  /** Log size that must not be passed unless a reader pins the log, in bytes. Above it a pin is reported. */
+  readonly logBytesMax: number
+  /** A log larger than `checkpointBytes` is emptied when nothing was committed for so long. */
+  readonly idleAfter: Duration.DurationInput
+  /** Longest wait for the last checkpoint when the scope closes. */
+  readonly drainTimeout: Duration.DurationInput
+}
+
+/**
+ * Keeps the log of a busy box near 30 MB, and copies once a minute on a quiet one.
+ *
+ * @category presets
+ * @since 0.1.0
+ */
+export const defaults: WalKeeperOptions = {
+  lane: Lane.maintenance,
+  lookInterval: "500 millis",
+  // SQLite's own threshold of 1 000 pages.
+  checkpointBytes: 4 * 1024 * 1024,
+  checkpointInterval: "60 seconds",
+  logBytesMax: 64 * 1024 * 1024,
+  idleAfter: "2 minutes",
+  drainTimeout: "2 seconds"
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface WalStatus {
+  readonly logBytes: number
+  readonly databaseBytes: number
+  /** Since when (epoch ms) a reader has kept a log above `logBytesMax` from being copied. */
+  readonly pinnedSinceMillis: number | undefined
+  /** Epoch ms of the last checkpoint that copied all of the log. */
+  readonly lastCheckpointMillis: number | undefined
+}
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class WalKeeper extends Context.Tag("presence-effect/sqlite/WalKeeper")<
+  WalKeeper,
+  {
+    readonly status: Effect.Effect<WalStatus>
+    /** One look, and what it asks for. The fiber does this every `lookInterval`. */
+    readonly look: Effect.Effect<void>
+  }
+>() {}
+
+const pendingBytes = ({ checkpointedFrames, frameBytes, logFrames }: CheckpointResult): number =>
+  Math.max(0, logFrames - checkpointedFrames) * frameBytes
+
+/** Between two readings of the wall clock. One that was set back must not put anything off for as long as that. */
+const hasPassed = (millis: number, since: number, now: number): boolean => Math.abs(now - since) >= millis
+
+/**
+ * Builds the keeper. Its fiber belongs to the scope; when that closes, the log
+ * is copied and emptied once more, within `drainTimeout`. Dies when the policy of
+ * the writer has no such lane.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  options: Partial<WalKeeperOptions> = {}
+): Effect.Effect<WalKeeper["Type"], never, SqliteConnection | SqliteWriter | Scope.Scope> =>
+  Effect.gen(function* () {
+    const knobs = { ...defaults, ...options }
+    const checkpointIntervalMillis = Duration.toMillis(knobs.checkpointInterval)
+    const idleAfterMillis = Duration.toMillis(knobs.idleAfter)
+    const connection = yield* SqliteConnection
+    const writer = yield* SqliteWriter
+    WriterPolicy.termsOf(writer.policy, knobs.lane)
+    let status: WalStatus = {
+      logBytes: 0,
+      databaseBytes: 0,
+      pinnedSinceMillis: undefined,
+      lastCheckpointMillis: undefined
+    }
+    let lastRoundMillis = yield* Clock.currentTimeMillis
+    /** Frames of the log when all of it was copied the last time: the next write should have started it anew. */
+    let completeFrames = Number.POSITIVE_INFINITY
+    /** It did not: readers that overlap let all of it be copied, but there always was one that used it. */
+    let isKept = false
+
+    const measure = Effect.gen(function* () {
+      const { databaseBytes, logBytes } = yield* connection.identity
+      status = { ...status, logBytes, databaseBytes }
+      yield* Metric.set(SqliteMetrics.walBytes, logBytes)
+      yield* Metric.set(SqliteMetrics.databaseBytes, databaseBytes)
+    })
+
+    /** Copies aside, then lets the writer copy what came meanwhile. */
+    const checkpoint = Effect.gen(function* () {
+      lastRoundMillis = yield* Clock.currentTimeMillis
+      yield* connection.copyLog
+      const finished = yield* writer.checkpoint(knobs.lane, "passive")
+      if (finished.isBusy) yield* Metric.increment(SqliteMetrics.checkpointBusy)
+      const isComplete = finished.checkpointedFrames >= finished.logFrames
+      if (isComplete) status = { ...status, lastCheckpointMillis: lastRoundMillis }
+      isKept = finished.logFrames > completeFrames
+      completeFrames = isComplete ? finished.logFrames : Number.POSITIVE_INFINITY
+      yield* reportPin((isKept || !isComplete) && finished.logFrames * finished.frameBytes > knobs.logBytesMax)
+    })
+
+    const reportPin = (isPinned: boolean) =>
+      Effect.gen(function* () {
+        const since = status.pinnedSinceMillis
+        if (isPinned && since === undefined) {
+          status = { ...status, pinnedSinceMillis: lastRoundMillis }
+          yield* Effect.logWarning(
+            `a reader pins the write-ahead log at ${status.logBytes} bytes; it cannot shrink until no reader is left`
+          )
+        }
+        if (!isPinned && since !== undefined) {
+          status = { ...status, pinnedSinceMillis: undefined }
+          yield* Effect.logInfo("the write-ahead log is no longer pinned")
+        }
+      })
+
+    const truncate = Effect.gen(function* () {
+      const { isBusy } = yield* writer.checkpoint(knobs.lane, "truncate")
+      if (isBusy) yield* Metric.increment(SqliteMetrics.checkpointBusy)
+      yield* measure
+    })
+
+    const lookAround = Effect.gen(function* () {
+      yield* measure
+      const now = yield* Clock.currentTimeMillis
+      const state = yield* connection.logState
+      const pending = pendingBytes(state)
+      const isDue = hasPassed(checkpointIntervalMillis, lastRoundMillis, now)
+      if (pending >= knobs.checkpointBytes || (pending > 0 && isDue)) return yield* checkpoint
+      // What waits may be pinned: the verdict of the last checkpoint stands until the next.
+      if (pending > 0) return
+      if (!isKept || state.logFrames < completeFrames) yield* reportPin(false)
+      if (status.logBytes <= knobs.checkpointBytes) return
+      const { lastCommitMillis } = yield* writer.status
+      if (hasPassed(idleAfterMillis, lastCommitMillis ?? 0, now)) yield* truncate
+    })
+
+    // Defects too: they must not end the fiber that keeps the log short.
+    const patient = (self: Effect.Effect<void, EngineFault | WriterError>) =>
+      Effect.catchAllCause(self, (cause) => Effect.logDebug("checkpoint left for later", cause))
+
+    // Finalizers are uninterruptible; without `interruptible` the timeout would wait for the disk. It stands inside:
+    // outside, a fiber that was interrupted, which is how programs end, would not copy anything.
+    yield* Effect.addFinalizer(() =>
+      patient(Effect.zipRight(connection.copyLog, truncate)).pipe(
+        Effect.interruptible,
+        Effect.timeoutOption(knobs.drainTimeout)
+      )
+    )
+    const look = patient(lookAround)
+    yield* Effect.forkScoped(Effect.schedule(look, Schedule.spaced(knobs.lookInterval)))
+    return WalKeeper.of({ look, status: Effect.sync(() => status) })
+  })
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  options: Partial<WalKeeperOptions> = {}
+): Layer.Layer<WalKeeper, never, SqliteConnection | SqliteWriter> => Layer.scoped(WalKeeper, make(options))

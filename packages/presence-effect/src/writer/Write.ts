@@ -1,0 +1,227 @@
+/**
+ * A write as a value.
+ *
+ * A `Write` says which statements run, what each must change, how durable the
+ * commit must be and how the returned rows are read. It holds no connection and
+ * no code that runs between the statements, so it can be logged, timed, tried
+ * again, put into one commit with others and sent to another thread, and the
+ * engine never waits for JavaScript while it holds the lock.
+ *
+ * @since 0.1.0
+ */
+import * as Either from "effect/Either"
+import { dual, identity } from "effect/Function"
+import type { ParseError } from "effect/ParseResult"
+import type { Pipeable } from "effect/Pipeable"
+import { pipeArguments } from "effect/Pipeable"
+import * as Schema from "effect/Schema"
+import { type Durability, stricter } from "./Durability.ts"
+
+/**
+ * What SQLite stores. Times are integer milliseconds; `Date` and `boolean`
+ * cannot be bound.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type SqlValue = string | number | bigint | null | Uint8Array
+
+/**
+ * How many rows a statement must change: any number, at least one, or exactly
+ * so many. Otherwise the whole write is rolled back as `WriteConflict`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Changes = "any" | "some" | number
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Statement {
+  readonly sql: string
+  readonly params: ReadonlyArray<SqlValue>
+  readonly changes: Changes
+  /**
+   * Whoever wrote it says that it fails as a whole: it has no `OR FAIL` and meets no trigger that raises `FAIL`. When
+   * such a statement is all of a write and may change `any` number of rows, it is run without a transaction around it,
+   * which saves the copies SQLite would otherwise keep of the pages it changes. Absent: not known.
+   */
+  readonly isAtomic?: boolean
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Row {
+  readonly [column: string]: SqlValue
+}
+
+/**
+ * What one statement did: the rows of its `RETURNING` clause (none without
+ * one), and how many rows it changed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StatementResult {
+  readonly rows: ReadonlyArray<Row>
+  readonly changes: number
+}
+
+/**
+ * Statements that are committed together or not at all, and the decoder of
+ * their results.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Write<out A> extends Pipeable {
+  readonly statements: ReadonlyArray<Statement>
+  /** `undefined`: as durable as the policy of the lane says. */
+  readonly durability: Durability | undefined
+  /** Reads one result per statement, in order. */
+  readonly decode: (results: ReadonlyArray<StatementResult>) => Either.Either<A, ParseError>
+}
+
+const make = <A>(
+  statements: Write<A>["statements"],
+  durability: Write<A>["durability"],
+  decode: Write<A>["decode"]
+): Write<A> => ({
+  statements,
+  durability,
+  decode,
+  pipe() {
+    // oxlint-disable-next-line prefer-rest-params
+    return pipeArguments(this, arguments)
+  }
+})
+
+/**
+ * The write that does nothing. The unit of `zip` and `all`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const empty: Write<void> = make([], undefined, () => Either.void)
+
+/**
+ * One statement, and its result undecoded.
+ *
+ * @example
+ * import * as Write from "presence-effect/writer/Write"
+ *
+ * const rename = Write.statement("UPDATE Machine SET metadata = ? WHERE id = ? AND version = ?", ["m", "id", 3], {
+ *   changes: 1
+ * })
+ *
+ * console.log(rename.statements.length)
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const statement = (
+  sql: string,
+  params: ReadonlyArray<SqlValue> = [],
+  { changes = "any", isAtomic }: { readonly changes?: Changes; readonly isAtomic?: boolean } = {}
+): Write<StatementResult> =>
+  make([isAtomic === undefined ? { sql, params, changes } : { sql, params, changes, isAtomic }], undefined, (results) =>
+    Either.right(results[0] ?? { rows: [], changes: 0 })
+  )
+
+/** Compiling a decoder costs as much as a small write, and the schema of a statement is a constant. */
+const decoders = new WeakMap<object, (rows: unknown) => Either.Either<unknown, ParseError>>()
+
+const decoderOf = <A, I>(schema: Schema.Schema<A, I>) => {
+  const known = decoders.get(schema) ?? Schema.decodeUnknownEither(Schema.Array(schema))
+  decoders.set(schema, known)
+  return known as (rows: unknown) => Either.Either<ReadonlyArray<A>, ParseError>
+}
+
+/**
+ * Reads the rows of a write with a schema. A row that does not fit fails the
+ * write as `WriteUndecodable`, after its commit.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const decodeRows: {
+  <A, I>(schema: Schema.Schema<A, I>): (self: Write<StatementResult>) => Write<ReadonlyArray<A>>
+  <A, I>(self: Write<StatementResult>, schema: Schema.Schema<A, I>): Write<ReadonlyArray<A>>
+} = dual(2, <A, I>(self: Write<StatementResult>, schema: Schema.Schema<A, I>): Write<ReadonlyArray<A>> => {
+  const decode = decoderOf(schema)
+  return make(self.statements, self.durability, (results) =>
+    Either.flatMap(self.decode(results), ({ rows }) => Either.mapLeft(decode(rows), identity))
+  )
+})
+
+/**
+ * @category combinators
+ * @since 0.1.0
+ */
+export const map: {
+  <A, B>(f: (a: A) => B): (self: Write<A>) => Write<B>
+  <A, B>(self: Write<A>, f: (a: A) => B): Write<B>
+} = dual(2, <A, B>(self: Write<A>, f: (a: A) => B): Write<B> =>
+  make(self.statements, self.durability, (results) => Either.map(self.decode(results), f))
+)
+
+/**
+ * Both writes as one: their statements in order, committed together, both
+ * results. The stricter durability wins.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const zip: {
+  <B>(that: Write<B>): <A>(self: Write<A>) => Write<readonly [A, B]>
+  <A, B>(self: Write<A>, that: Write<B>): Write<readonly [A, B]>
+} = dual(2, <A, B>(self: Write<A>, that: Write<B>): Write<readonly [A, B]> =>
+  make([...self.statements, ...that.statements], stricter(self.durability, that.durability), (results) =>
+    Either.all([
+      self.decode(results.slice(0, self.statements.length)),
+      that.decode(results.slice(self.statements.length))
+    ])
+  )
+)
+
+/**
+ * Both writes as one, with the result of the second.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const andThen: {
+  <B>(that: Write<B>): <A>(self: Write<A>) => Write<B>
+  <A, B>(self: Write<A>, that: Write<B>): Write<B>
+} = dual(2, <A, B>(self: Write<A>, that: Write<B>): Write<B> => map(zip(self, that), ([, second]) => second))
+
+/**
+ * All writes as one, with all results.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const all = <A>(writes: ReadonlyArray<Write<A>>): Write<ReadonlyArray<A>> =>
+  make(
+    writes.flatMap(({ statements }) => statements),
+    writes.reduce<Durability | undefined>((strictest, { durability }) => stricter(strictest, durability), undefined),
+    (results) => {
+      let from = 0
+      return Either.all(writes.map((write) => write.decode(results.slice(from, (from += write.statements.length)))))
+    }
+  )
+
+/**
+ * Asks for another durability than the one of the lane.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withDurability: {
+  (durability: Durability): <A>(self: Write<A>) => Write<A>
+  <A>(self: Write<A>, durability: Durability): Write<A>
+} = dual(2, <A>(self: Write<A>, durability: Durability): Write<A> => make(self.statements, durability, self.decode))

@@ -1,0 +1,62 @@
+/**
+ * The metrics of the writer, declared once.
+ *
+ * Names and labels are a promise to dashboards: units are in the suffix, no
+ * label carries an id, and every depth stands beside its limit.
+ *
+ * @since 0.1.0
+ */
+import * as Metric from "effect/Metric"
+import { counter, gauge, seconds } from "../internal/instrument.ts"
+import type * as Lane from "./Lane.ts"
+
+const queueDepthGauge = gauge("writer_queue_depth", "Writes that wait for the permit")
+const queueLimitGauge = gauge("writer_queue_limit", "Writes that may wait for the permit")
+const waitHistogram = seconds("writer_wait_seconds", "From the call to the grant of the permit")
+const holdHistogram = seconds("writer_hold_seconds", "From the grant of the permit to the answer of the engine")
+const writesCounter = counter("writer_writes_total", "Writes, by lane and outcome")
+
+/**
+ * `writer_queue_depth{lane}`: writes that wait for the permit.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const queueDepth = (lane: Lane.Lane): Metric.Metric.Gauge<number> => Metric.tagged(queueDepthGauge, "lane", lane)
+
+/**
+ * `writer_queue_limit{lane}`: writes that may wait for the permit.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const queueLimit = (lane: Lane.Lane): Metric.Metric.Gauge<number> => Metric.tagged(queueLimitGauge, "lane", lane)
+
+/**
+ * `writer_wait_seconds{lane}`: from the call to the grant of the permit.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const waitSeconds = (lane: Lane.Lane): Metric.Metric.Histogram<number> =>
+  Metric.tagged(waitHistogram, "lane", lane)
+
+/**
+ * `writer_hold_seconds{lane}`: from the grant of the permit to the answer of the
+ * engine.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const holdSeconds = (lane: Lane.Lane): Metric.Metric.Histogram<number> =>
+  Metric.tagged(holdHistogram, "lane", lane)
+
+/**
+ * `writer_writes_total{lane,outcome}`: writes, where `outcome` is `committed` or
+ * the tag of the failure.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const writes = (lane: Lane.Lane, outcome: string): Metric.Metric.Counter<number> =>
+  Metric.tagged(Metric.tagged(writesCounter, "lane", lane), "outcome", outcome)

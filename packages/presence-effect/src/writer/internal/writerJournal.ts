@@ -1,0 +1,83 @@
+import type * as Clock from "effect/Clock"
+import type { Lane } from "../Lane.ts"
+import * as WriterMetrics from "../WriterMetrics.ts"
+import type { WriterError } from "../WriterError.ts"
+import type { ResolvedPolicy } from "../WriterPolicy.ts"
+
+/** What the writer remembers of its work: for its status, and for the metrics of each lane. */
+export interface WriterJournal {
+  readonly queued: (lane: Lane, waiterCount: number) => void
+  readonly waited: (lane: Lane, millis: number) => void
+  readonly holding: (lane: Lane) => void
+  readonly held: (lane: Lane, millis: number) => void
+  readonly committed: (lane: Lane) => void
+  readonly failed: (error: WriterError) => void
+  readonly holder: () => { readonly lane: Lane; readonly sinceMillis: number } | undefined
+  readonly lastCommitMillis: () => number | undefined
+  readonly lastFailure: () => { readonly tag: WriterError["_tag"]; readonly atMillis: number } | undefined
+}
+
+/** Failures that say something about the engine; the others are answers to the caller alone. */
+const isEngineTrouble = ({ _tag }: WriterError): boolean => /^(Database|Connection)/.test(_tag)
+
+const lazily = <A>(make: (lane: Lane, name: string) => A) => {
+  const made = new Map<string, A>()
+  return (lane: Lane, name: string): A => {
+    const key = `${lane}/${name}`
+    let one = made.get(key)
+    if (one === undefined) made.set(key, (one = make(lane, name)))
+    return one
+  }
+}
+
+export const make = (policy: ResolvedPolicy, clock: Clock.Clock): WriterJournal => {
+  const depth = lazily((lane) => WriterMetrics.queueDepth(lane))
+  const wait = lazily((lane) => WriterMetrics.waitSeconds(lane))
+  const hold = lazily((lane) => WriterMetrics.holdSeconds(lane))
+  const outcomes = lazily(WriterMetrics.writes)
+  const update = (
+    metric: { readonly unsafeUpdate: (value: number, tags: ReadonlyArray<never>) => void },
+    value: number
+  ) => metric.unsafeUpdate(value, [])
+
+  const monotonicMillis = () => Number(clock.unsafeCurrentTimeNanos()) / 1e6
+  /**
+   * What lies so far back, on the wall clock as it goes now: whoever compares it with that clock gets the true age,
+   * however often the clock was set in between.
+   */
+  const onWall = (monotonic: number): number =>
+    Math.round(clock.unsafeCurrentTimeMillis() - (monotonicMillis() - monotonic))
+
+  let holder: { readonly lane: Lane; readonly since: number } | undefined
+  let lastCommit: number | undefined
+  let lastFailure: { readonly tag: WriterError["_tag"]; readonly at: number } | undefined
+
+  for (const { capacity, lane } of policy.lanes) {
+    update(WriterMetrics.queueLimit(lane), capacity)
+    update(depth(lane, ""), 0)
+  }
+
+  return {
+    queued: (lane, waiterCount) => update(depth(lane, ""), waiterCount),
+    waited: (lane, millis) => update(wait(lane, ""), millis / 1_000),
+    holding: (lane) => {
+      holder = { lane, since: monotonicMillis() }
+    },
+    held: (lane, millis) => {
+      holder = undefined
+      update(hold(lane, ""), millis / 1_000)
+    },
+    committed: (lane) => {
+      lastCommit = monotonicMillis()
+      lastFailure = undefined
+      update(outcomes(lane, "committed"), 1)
+    },
+    failed: (error) => {
+      if (isEngineTrouble(error)) lastFailure = { tag: error._tag, at: monotonicMillis() }
+      update(outcomes(error.lane, error._tag), 1)
+    },
+    holder: () => holder && { lane: holder.lane, sinceMillis: onWall(holder.since) },
+    lastCommitMillis: () => (lastCommit === undefined ? undefined : onWall(lastCommit)),
+    lastFailure: () => lastFailure && { tag: lastFailure.tag, atMillis: onWall(lastFailure.at) }
+  }
+}

@@ -1,0 +1,374 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as TestClock from "effect/TestClock"
+import type { FlushBatch, FlushResult } from "../../src/presence/FlushBatch.ts"
+import * as PresenceKey from "../../src/presence/PresenceKey.ts"
+import * as PresenceRegistry from "../../src/presence/PresenceRegistry.ts"
+
+const start = 1_800_000_000_000
+const second = 1_000
+const minute = 60_000
+const key = PresenceKey.session("a", "s")
+
+const defaults: PresenceRegistry.RegistryOptions = {
+  acceptanceWindow: "10 minutes",
+  persistThreshold: "30 seconds",
+  offlineTimeout: "10 minutes",
+  disconnectGrace: "15 seconds",
+  capacity: 100
+}
+
+const make = (options?: Partial<PresenceRegistry.RegistryOptions>) => PresenceRegistry.make({ ...defaults, ...options })
+
+type Registry = ReturnType<typeof make>
+
+const all = ({ entries }: FlushBatch): FlushResult => ({ written: entries, overtaken: [], missing: [] })
+const flush = (registry: Registry) => registry.confirm(all(registry.takeDirty()))
+const states = ({ entries }: FlushBatch) => entries.map(({ seenAtMillis, state }) => [state, seenAtMillis - start])
+
+describe("beat", () => {
+  it("is online first and alive then, and the newest time wins", () => {
+    const registry = make()
+    assert.strictEqual(registry.beat(key, start - 5, start), "online")
+    assert.strictEqual(registry.beat(key, start - 9, start), "alive")
+    assert.deepStrictEqual(registry.find(key), { isOnline: true, lastSeenMillis: start - 5 })
+    assert.strictEqual(registry.beat(key, start + minute, start), "alive")
+    assert.deepStrictEqual(registry.find(key), { isOnline: true, lastSeenMillis: start })
+  })
+
+  it("ignores the id when another account tracks it, and shows it to nobody else", () => {
+    const registry = make()
+    const foreign = PresenceKey.session("b", "s")
+    registry.beat(key, start, start)
+    assert.strictEqual(registry.beat(foreign, start, start), "foreign")
+    assert.strictEqual(registry.connected(foreign, start), "foreign")
+    assert.strictEqual(registry.end(foreign, start, start), "foreign")
+    assert.isUndefined(registry.find(foreign))
+    registry.forget(foreign)
+    assert.strictEqual(registry.trackedCount(), 1)
+  })
+
+  it("keeps a session and a machine of the same id apart", () => {
+    const registry = make()
+    registry.beat(key, start, start)
+    assert.strictEqual(registry.beat(PresenceKey.machine("a", "s"), start, start), "online")
+    assert.strictEqual(registry.trackedCount("session"), 1)
+    assert.strictEqual(registry.trackedCount("machine"), 1)
+  })
+
+  it("waits to be written only when more than the threshold newer than what is stored", () => {
+    const registry = make()
+    registry.beat(key, start, start)
+    flush(registry)
+    registry.beat(key, start + 30 * second, start + 30 * second)
+    assert.strictEqual(registry.pendingCount(), 0)
+    registry.beat(key, start + 30 * second + 1, start + 30 * second + 1)
+    assert.strictEqual(registry.pendingCount(), 1)
+  })
+
+  it("counts what it coalesces and what it rejects, once", () => {
+    const registry = make({ capacity: 1 })
+    registry.beat(key, start, start)
+    registry.beat(key, start + 1, start + 1)
+    registry.beat(key, Number.NaN, start)
+    registry.beat(key, 0, start)
+    registry.beat(PresenceKey.session("a", "other"), start, start)
+    assert.deepStrictEqual(registry.takeCounts(), {
+      coalesced: 1,
+      rejected: { invalid: 1, ancient: 1, ended: 0, foreign: 0, full: 1 }
+    })
+    assert.strictEqual(registry.takeCounts().coalesced, 0)
+  })
+
+  it("does not hold a row in the future after the clock was set back", () => {
+    const registry = make()
+    registry.beat(key, start, start)
+    flush(registry)
+    const back = start - 120 * minute
+    registry.beat(key, back, back)
+    registry.beat(key, back + second, back + second)
+    assert.deepStrictEqual(registry.find(key), { isOnline: true, lastSeenMillis: back + second })
+    assert.strictEqual(registry.dueOffline(back + second + 10 * minute + 1), 1)
+  })
+
+  it("does not hold a row offline after the clock was set back, while the verdict waits to be written", () => {
+    const registry = make()
+    registry.connected(key, start)
+    registry.disconnected(key, start + 5 * minute)
+    registry.dueOffline(start + 6 * minute)
+    const back = start + 2 * minute
+    registry.beat(key, back, back)
+    registry.beat(key, back + 1, back + 1)
+    assert.isTrue(registry.find(key)?.isOnline)
+  })
+
+  it.effect("fails with PresenceFull in its Effect form", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(start)
+      assert.strictEqual(yield* PresenceRegistry.beatOrFail(key, start), "online")
+      const failure = yield* Effect.flip(PresenceRegistry.beatOrFail(PresenceKey.machine("a", "m"), start))
+      assert.deepInclude(failure, { _tag: "PresenceFull", kind: "machine", capacity: 1 })
+    }).pipe(Effect.provide(PresenceRegistry.layer({ ...defaults, capacity: 1 })))
+  )
+})
+
+describe("end", () => {
+  it("ignores what is not newer than the end, and revives with what is", () => {
+    const registry = make()
+    registry.beat(key, start, start)
+    registry.end(key, start + second, start + 2 * second)
+    assert.deepStrictEqual(registry.find(key), { isOnline: false, lastSeenMillis: start + second })
+    assert.strictEqual(registry.beat(key, start + second, start + 2 * second), "ended")
+    assert.strictEqual(registry.beat(key, start + second + 1, start + 2 * second), "online")
+    assert.isTrue(registry.find(key)?.isOnline)
+  })
+
+  it("sets its mark at the newest sign of life when it claims to be older", () => {
+    const registry = make()
+    registry.beat(key, start, start)
+    for (const claimed of [start - minute, Number.NaN, 0]) registry.end(key, claimed, start)
+    assert.deepStrictEqual(registry.find(key), { isOnline: false, lastSeenMillis: start })
+    assert.strictEqual(registry.beat(key, start, start), "ended")
+  })
+
+  it("is remembered for a row that was not tracked, and written", () => {
+    const registry = make()
+    registry.end(key, start - second, start)
+    assert.strictEqual(registry.beat(key, start - 2 * second, start), "ended")
+    assert.deepStrictEqual(states(registry.takeDirty()), [["ended", -second]])
+  })
+
+  it("is told once, after it was written", () => {
+    const registry = make()
+    registry.beat(key, start, start)
+    flush(registry)
+    registry.end(key, start, start)
+    assert.deepStrictEqual(flush(registry), [{ key, lastSeenMillis: start, reason: "ended" }])
+    registry.end(key, start + second, start + second)
+    assert.deepStrictEqual(flush(registry), [])
+  })
+
+  it("is told also of a row whose end the database knew before", () => {
+    const registry = make()
+    registry.beat(key, start, start)
+    registry.confirm({ written: [], overtaken: registry.takeDirty().entries, missing: [] })
+    registry.end(key, start, start)
+    assert.deepStrictEqual(flush(registry), [{ key, lastSeenMillis: start, reason: "ended" }])
+  })
+
+  it("stays as a fence until no heartbeat can meet it, then it is dropped", () => {
+    const registry = make()
+    registry.end(key, start, start)
+    registry.dueOffline(start + 20 * minute)
+    assert.strictEqual(registry.trackedCount(), 1, "unwritten ends are kept")
+    flush(registry)
+    registry.dueOffline(start + 10 * minute)
+    assert.strictEqual(registry.trackedCount(), 1)
+    assert.strictEqual(registry.beat(key, start, start + 10 * minute), "ended")
+    registry.dueOffline(start + 10 * minute + 1)
+    assert.strictEqual(registry.trackedCount(), 0)
+    assert.strictEqual(registry.beat(key, start, start + 10 * minute + 1), "ancient")
+  })
+
+  it("gives way to a new row once it is old, and not before", () => {
+    const registry = make({ capacity: 1 })
+    const other = PresenceKey.session("a", "other")
+    registry.end(key, start, start)
+    flush(registry)
+    assert.strictEqual(registry.beat(other, start + minute, start + minute), "full")
+    assert.strictEqual(registry.end(other, start + minute, start + minute), "full")
+    assert.strictEqual(registry.beat(other, start + 11 * minute, start + 11 * minute), "online")
+    assert.strictEqual(registry.trackedCount(), 1)
+  })
+})
+
+describe("connections", () => {
+  it("go offline after the grace of the last one, and are told after the write", () => {
+    const registry = make()
+    registry.connected(key, start)
+    registry.connected(key, start)
+    registry.disconnected(key, start + second)
+    assert.strictEqual(registry.dueOffline(start + minute), 0)
+    registry.disconnected(key, start + minute)
+    assert.strictEqual(registry.dueOffline(start + minute + 15 * second - 1), 0)
+    assert.strictEqual(registry.dueOffline(start + minute + 15 * second), 1)
+    assert.isFalse(registry.find(key)?.isOnline)
+    assert.deepStrictEqual(flush(registry), [{ key, lastSeenMillis: start, reason: "disconnected" }])
+    assert.strictEqual(registry.trackedCount(), 0)
+  })
+
+  it("stay online when one comes back, or a newer heartbeat arrives, within the grace", () => {
+    for (const back of [
+      (registry: Registry) => registry.connected(key, start + 14 * second),
+      (registry: Registry) => registry.beat(key, start + 14 * second, start + 14 * second)
+    ]) {
+      const registry = make()
+      registry.connected(key, start)
+      registry.disconnected(key, start)
+      assert.strictEqual(back(registry), "alive")
+      assert.strictEqual(registry.dueOffline(start + minute), 0)
+    }
+  })
+
+  it("are not brought back by a heartbeat from before they closed", () => {
+    const registry = make()
+    registry.connected(key, start)
+    registry.disconnected(key, start + 10 * second)
+    registry.beat(key, start + 9 * second, start + 12 * second)
+    assert.strictEqual(registry.dueOffline(start + 25 * second), 1)
+    assert.strictEqual(registry.beat(key, start + 10 * second, start + 25 * second), "ended")
+    assert.strictEqual(registry.beat(key, start + 10 * second + 1, start + 25 * second), "online")
+  })
+
+  it("are counted also while the row is silent, so that it does not leave too early or stay for ever", () => {
+    const registry = make()
+    registry.connected(key, start)
+    assert.strictEqual(registry.dueOffline(start + 10 * minute), 0)
+    assert.strictEqual(registry.dueOffline(start + 10 * minute + 1), 1)
+    assert.deepStrictEqual(flush(registry), [{ key, lastSeenMillis: start, reason: "silent" }])
+    assert.strictEqual(registry.trackedCount(), 1)
+    registry.disconnected(key, start + 11 * minute)
+    assert.strictEqual(registry.trackedCount(), 0)
+    registry.disconnected(key, start + 11 * minute)
+  })
+
+  it("survive a sign of life between the verdict and its write, in silence", () => {
+    const registry = make()
+    registry.connected(key, start)
+    flush(registry)
+    registry.disconnected(key, start)
+    registry.dueOffline(start + 20 * second)
+    const taken = registry.takeDirty()
+    assert.deepStrictEqual(states(taken), [["offline", 0]])
+    assert.strictEqual(registry.connected(key, start + 21 * second), "online")
+    assert.deepStrictEqual(registry.confirm(all(taken)), [])
+    assert.deepStrictEqual(states(registry.takeDirty()), [["alive", 21 * second]])
+  })
+})
+
+describe("a batch", () => {
+  it("takes each row once and leaves nothing", () => {
+    const registry = make()
+    registry.beat(key, start, start)
+    registry.beat(PresenceKey.machine("a", "m"), start, start)
+    assert.strictEqual(registry.takeDirty().entries.length, 2)
+    assert.strictEqual(registry.takeDirty().entries.length, 0)
+    assert.strictEqual(registry.pendingCount(), 2, "what is under way is not in the database yet")
+  })
+
+  it("that is given back waits again with the newest value, and with its age", () => {
+    const registry = make()
+    registry.beat(key, start, start)
+    const batch = registry.takeDirty()
+    registry.beat(key, start + second, start + second)
+    registry.giveBack(batch)
+    assert.strictEqual(registry.oldestPendingMillis(), start)
+    assert.deepStrictEqual(states(registry.takeDirty()), [["alive", second]])
+  })
+
+  it("that nobody confirmed may have been written: what came back meanwhile is written again", () => {
+    const registry = make()
+    registry.connected(key, start)
+    flush(registry)
+    registry.disconnected(key, start)
+    registry.dueOffline(start + 15 * second)
+    const batch = registry.takeDirty()
+    registry.connected(key, start + 16 * second)
+    registry.giveBack(batch)
+    assert.deepStrictEqual(states(registry.takeDirty()), [["alive", 16 * second]])
+  })
+
+  it("confirms the written value, not a newer one", () => {
+    const registry = make()
+    registry.beat(key, start, start)
+    const batch = registry.takeDirty()
+    registry.beat(key, start + minute, start + minute)
+    registry.confirm(all(batch))
+    assert.deepStrictEqual(states(registry.takeDirty()), [["alive", minute]])
+  })
+
+  it("drops rows that are missing", () => {
+    const registry = make()
+    registry.beat(key, start, start)
+    registry.confirm({ written: [], overtaken: [], missing: registry.takeDirty().entries })
+    assert.strictEqual(registry.trackedCount(), 0)
+    assert.strictEqual(registry.pendingCount(), 0)
+  })
+
+  it("with a sign of life the database knows better than is not written again and again", () => {
+    const registry = make()
+    registry.beat(key, start, start)
+    registry.confirm({ written: [], overtaken: registry.takeDirty().entries, missing: [] })
+    assert.strictEqual(registry.pendingCount(), 0)
+    registry.beat(key, start + 1, start + 1)
+    assert.deepStrictEqual(states(registry.takeDirty()), [["alive", 1]])
+  })
+
+  it("with a verdict the database knows better than drops the row and tells nobody", () => {
+    const registry = make()
+    registry.beat(key, start, start)
+    flush(registry)
+    registry.dueOffline(start + 11 * minute)
+    const transitions = registry.confirm({ written: [], overtaken: registry.takeDirty().entries, missing: [] })
+    assert.deepStrictEqual(transitions, [])
+    assert.strictEqual(registry.trackedCount(), 0)
+  })
+
+  it("that turns out to be overtaken does not swallow the verdict that came meanwhile", () => {
+    const registry = make()
+    registry.connected(key, start)
+    const batch = registry.takeDirty()
+    registry.disconnected(key, start)
+    registry.dueOffline(start + 15 * second)
+    registry.confirm({ written: [], overtaken: batch.entries, missing: [] })
+    assert.deepStrictEqual(flush(registry), [{ key, lastSeenMillis: start, reason: "disconnected" }])
+    assert.strictEqual(registry.trackedCount(), 0)
+  })
+
+  it("with a verdict keeps what a row showed that came and went again meanwhile", () => {
+    const registry = make()
+    registry.connected(key, start)
+    flush(registry)
+    registry.disconnected(key, start)
+    registry.dueOffline(start + 15 * second)
+    const batch = registry.takeDirty()
+    registry.connected(key, start + 16 * second)
+    registry.disconnected(key, start + 16 * second)
+    registry.dueOffline(start + 31 * second)
+    registry.confirm(all(batch))
+    assert.deepStrictEqual(states(registry.takeDirty()), [["offline", 16 * second]])
+  })
+
+  it("may hold an old state of a row that ends meanwhile: the end is written last", () => {
+    const registry = make()
+    registry.beat(key, start, start)
+    const tick = registry.takeDirty()
+    registry.end(key, start, start)
+    const control = registry.takeKey(key)
+    assert.deepStrictEqual(states(control), [["ended", 0]])
+    registry.confirm(all(control))
+    registry.confirm(all(tick))
+    assert.deepStrictEqual(states(registry.takeDirty()), [["ended", 0]])
+  })
+
+  it("is written again at once when a row was swept that is online", () => {
+    const registry = make()
+    registry.beat(key, start, start)
+    flush(registry)
+    assert.isTrue(registry.reactivate(key))
+    assert.strictEqual(registry.pendingCount(), 1)
+    assert.isFalse(registry.reactivate(PresenceKey.session("a", "other")))
+  })
+})
+
+describe("dueOffline", () => {
+  it("walks on where it stopped, so that one call is bounded", () => {
+    const registry = make()
+    for (let index = 0; index < 10; index++) registry.beat(PresenceKey.session("a", `s${index}`), start, start)
+    const due = start + 11 * minute
+    assert.strictEqual(registry.dueOffline(due, 4), 4)
+    assert.strictEqual(registry.dueOffline(due, 4), 4)
+    assert.strictEqual(registry.dueOffline(due, 4), 2)
+    assert.strictEqual(registry.dueOffline(due, 4), 0)
+  })
+})

@@ -1,0 +1,33 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Lane from "../../src/writer/Lane.ts"
+import * as PresenceStorage from "../../src/presence/PresenceStorage.ts"
+import { PermitTimeout } from "../../src/writer/WriterError.ts"
+import type { World } from "../contract/PresenceStorageContract.ts"
+import { presenceStorageContract } from "../contract/PresenceStorageContract.ts"
+
+presenceStorageContract(
+  "memory",
+  Effect.sync((): World => {
+    const rows = PresenceStorage.memoryRows()
+    return {
+      storage: PresenceStorage.makeMemory(rows),
+      insert: (kind, id, accountId, row) => rows[kind].set(id, { accountId, ...row }),
+      read: (kind, id) => {
+        const row = rows[kind].get(id)
+        return row === undefined ? undefined : { active: row.active, lastActiveMillis: row.lastActiveMillis }
+      },
+      chunkRows: 250
+    }
+  })
+)
+
+describe("FlushFailed", () => {
+  it("says how far the flush came and why it stopped", () => {
+    const failed = new PresenceStorage.FlushFailed({
+      report: { ...PresenceStorage.emptyReport, chunkCount: 2 },
+      cause: new PermitTimeout({ lane: Lane.presence, waitedMillis: 10_000 })
+    })
+    assert.strictEqual(failed.message, "flush failed after 2 chunks: no permit for lane presence after 10000 ms")
+  })
+})

@@ -1,0 +1,364 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as TestClock from "effect/TestClock"
+import type { FlushEntry, FlushState } from "../../src/presence/FlushBatch.ts"
+import * as FlushBatch from "../../src/presence/FlushBatch.ts"
+import * as caseUpdate from "../../src/sqlite/internal/caseUpdate.ts"
+import * as Lane from "../../src/writer/Lane.ts"
+import type { PresenceKind } from "../../src/presence/PresenceKey.ts"
+import * as SqliteInProcess from "../../src/node/SqliteInProcess.ts"
+import * as SqliteReader from "../../src/node/SqliteReader.ts"
+import * as SqliteThread from "../../src/node/SqliteThread.ts"
+import { PresenceStorage } from "../../src/presence/PresenceStorage.ts"
+import * as SqlitePresenceStorage from "../../src/sqlite/SqlitePresenceStorage.ts"
+import * as SqliteWriter from "../../src/writer/SqliteWriter.ts"
+import * as WriterPolicy from "../../src/writer/WriterPolicy.ts"
+import type { World } from "../contract/PresenceStorageContract.ts"
+import { presenceStorageContract } from "../contract/PresenceStorageContract.ts"
+import * as Sqlite from "../support/sqliteStorage.ts"
+import { temporaryDatabase } from "../support/temporaryFile.ts"
+
+const start = 1_800_000_000_000
+const hour = 3_600_000
+const iso = (millis: number): string => new Date(millis).toISOString().replace("Z", "+00:00")
+/** What `CURRENT_TIMESTAMP` writes. */
+const blank = (millis: number): string => new Date(millis).toISOString().slice(0, 19).replace("T", " ")
+const tableOf = (kind: PresenceKind) => (kind === "session" ? "Session" : "Machine")
+
+const makeStorage = (engine: Sqlite.Engine, log: Sqlite.WriterLog, options?: Partial<SqlitePresenceStorage.Options>) =>
+  SqlitePresenceStorage.make(options).pipe(
+    Effect.provide(Layer.merge(Sqlite.layerWriter(engine, log), Sqlite.layerReader(engine)))
+  )
+
+const makeEngine = Effect.acquireRelease(Effect.sync(Sqlite.open), (engine) => Effect.sync(() => engine.close()))
+
+const stored = (engine: Sqlite.Engine, kind: PresenceKind, id: string) =>
+  engine.prepare(`SELECT active, lastActiveAt, updatedAt FROM "${tableOf(kind)}" WHERE id = ?`).get(id) as
+    | { readonly active: number; readonly lastActiveAt: number | string; readonly updatedAt: number }
+    | undefined
+
+const makeWorld = (form: (millis: number) => number | string) =>
+  Effect.gen(function* () {
+    const engine = yield* makeEngine
+    for (let index = 0; index < 3; index++) {
+      for (const table of ["Session", "Machine"] as const) {
+        Sqlite.insert(engine, table, { id: `form${index}`, accountId: "x", active: false, at: form(start) })
+      }
+    }
+    return {
+      storage: yield* makeStorage(engine, Sqlite.makeLog(), { chunkRows: 60 }),
+      insert: (kind, id, accountId, row) =>
+        Sqlite.insert(engine, tableOf(kind), { id, accountId, active: row.active, at: form(row.lastActiveMillis) }),
+      read: (kind, id) => {
+        const row = stored(engine, kind, id)
+        if (row === undefined) return undefined
+        const { lastActiveAt } = row
+        const lastActiveMillis = typeof lastActiveAt === "number" ? lastActiveAt : Date.parse(lastActiveAt)
+        return { active: row.active === 1, lastActiveMillis }
+      },
+      chunkRows: 60
+    } satisfies World
+  })
+
+presenceStorageContract(
+  "SQLite, integer milliseconds",
+  makeWorld((millis) => millis)
+)
+presenceStorageContract("SQLite, ISO text", makeWorld(iso))
+
+/** The real writer on a file, with the engine of `layerEngine`. */
+const makeFileWorld = (layerEngine: typeof SqliteInProcess.layer) =>
+  Effect.gen(function* () {
+    const filename = yield* temporaryDatabase("")
+    const engine = yield* Effect.acquireRelease(
+      Effect.sync(() => Sqlite.open(filename)),
+      (open) => Effect.sync(() => open.close())
+    )
+    const layer = SqlitePresenceStorage.layer({ chunkRows: 60 }).pipe(
+      Layer.provide(SqliteReader.layer({ filename })),
+      Layer.provide(SqliteWriter.layer(WriterPolicy.defaults)),
+      Layer.provide(layerEngine({ filename }))
+    )
+    const context = yield* Layer.build(layer)
+    return {
+      storage: Context.get(context, PresenceStorage),
+      insert: (kind, id, accountId, row) =>
+        Sqlite.insert(engine, tableOf(kind), { id, accountId, active: row.active, at: row.lastActiveMillis }),
+      read: (kind, id) => {
+        const row = stored(engine, kind, id)
+        return row === undefined ? undefined : { active: row.active === 1, lastActiveMillis: Number(row.lastActiveAt) }
+      },
+      chunkRows: 60
+    } satisfies World
+  })
+
+presenceStorageContract("SQLite, writer in process", makeFileWorld(SqliteInProcess.layer))
+presenceStorageContract("SQLite, writer in a thread", makeFileWorld(SqliteThread.layer))
+
+const entry = (id: string, seenAtMillis: number, state: FlushState = "alive"): FlushEntry => ({
+  kind: "session",
+  id,
+  accountId: "a",
+  seenAtMillis,
+  state
+})
+
+describe("SqlitePresenceStorage", () => {
+  it.scoped("does not revive a row that ended while its heartbeat waited for the permit", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(start)
+      const engine = yield* makeEngine
+      Sqlite.insert(engine, "Session", { id: "s", accountId: "a", active: true, at: start - 1_000 })
+      const log = Sqlite.makeLog()
+      const storage = yield* makeStorage(engine, log)
+      log.before = () => {
+        engine.prepare("UPDATE Session SET active = 0, lastActiveAt = ?").run(start + 9_000)
+      }
+      const heartbeat = entry("s", start)
+      const report = yield* storage.flush(FlushBatch.make([heartbeat]))
+      assert.deepStrictEqual(report.overtaken, [heartbeat])
+      assert.deepInclude(stored(engine, "session", "s"), { active: 0, lastActiveAt: start + 9_000 })
+    })
+  )
+
+  for (const [name, own] of [
+    ["integer", (millis: number) => millis],
+    ["iso", iso]
+  ] as const) {
+    it.scoped(`compares in milliseconds whatever form a row has, and writes the form of the table: ${name}`, () =>
+      Effect.gen(function* () {
+        yield* TestClock.setTime(start)
+        const engine = yield* makeEngine
+        const add = (id: string, at: number | string) =>
+          Sqlite.insert(engine, "Session", { id, accountId: "a", active: true, at })
+        for (let index = 0; index < 5; index++) add(`own${index}`, own(start))
+        const forms = {
+          integer: (millis: number) => millis,
+          iso,
+          zulu: (at: number) => new Date(at).toISOString(),
+          blank
+        }
+        for (const [form, of] of Object.entries(forms)) {
+          add(`${form}-older`, of(start - 1_000))
+          add(`${form}-newer`, of(start + 1_000))
+        }
+        const storage = yield* makeStorage(engine, Sqlite.makeLog())
+        const ids = Object.keys(forms).flatMap((form) => [`${form}-older`, `${form}-newer`])
+        yield* storage.flush(FlushBatch.make(ids.map((id) => entry(id, start + 123, "offline"))))
+        for (const [form, of] of Object.entries(forms)) {
+          const older = stored(engine, "session", `${form}-older`)
+          assert.deepStrictEqual(older, { active: 0, lastActiveAt: own(start + 123), updatedAt: 7 }, form)
+          const newer = stored(engine, "session", `${form}-newer`)
+          assert.deepStrictEqual(newer, { active: 1, lastActiveAt: of(start + 1_000), updatedAt: 7 }, form)
+        }
+      })
+    )
+  }
+
+  it.scoped("finds and marks silent rows in every form", () =>
+    Effect.gen(function* () {
+      const engine = yield* makeEngine
+      const forms = {
+        integer: (millis: number) => millis,
+        iso,
+        zulu: (at: number) => new Date(at).toISOString(),
+        blank
+      }
+      for (const [form, of] of Object.entries(forms)) {
+        const add = (id: string, at: number) =>
+          Sqlite.insert(engine, "Session", { id: `${form}-${id}`, accountId: "a", active: true, at: of(at) })
+        add("silent", start - 1_000)
+        add("fresh", start)
+        add("yesterday", start - 30 * hour)
+        add("ahead", start + hour + 1_000)
+        add("soon", start + hour)
+      }
+      const storage = yield* makeStorage(engine, Sqlite.makeLog())
+      const believable = { firstMillis: start - 500, lastMillis: start + hour }
+      const expected = Object.keys(forms).flatMap((form) => [`${form}-silent`, `${form}-yesterday`, `${form}-ahead`])
+      for (const limit of [1, 3, 100]) {
+        const found: Array<string> = []
+        let page = yield* storage.findStale("session", believable, limit)
+        found.push(...page.rows.map(({ key }) => key.id))
+        while (page.next !== undefined) {
+          page = yield* storage.findStale("session", believable, limit, page.next)
+          found.push(...page.rows.map(({ key }) => key.id))
+        }
+        assert.deepStrictEqual(found.toSorted(), expected.toSorted())
+      }
+      const { rows } = yield* storage.findStale("session", believable, 100)
+      const changed = yield* storage.markOffline(
+        rows.map(({ key }) => key),
+        believable
+      )
+      assert.strictEqual(changed.length, expected.length)
+      assert.strictEqual(changed.find(({ key }) => key.id === "blank-silent")?.lastSeenMillis, start - 1_000)
+      const left = engine.prepare("SELECT count(*) AS n FROM Session WHERE active = 1").get()
+      assert.deepStrictEqual(left, { n: 8 })
+    })
+  )
+
+  it.scoped("puts both tables into one write per chunk, each in the lane presence", () =>
+    Effect.gen(function* () {
+      const engine = yield* makeEngine
+      const log = Sqlite.makeLog()
+      const storage = yield* makeStorage(engine, log, { chunkRows: 100 })
+      const batch = FlushBatch.make(
+        Array.from({ length: 201 }, (_, index) => ({
+          ...entry(`s${index}`, start),
+          kind: index % 2 === 0 ? ("session" as const) : ("machine" as const)
+        }))
+      )
+      const report = yield* storage.flush(batch)
+      assert.deepStrictEqual(log.rowCounts, [100, 100, 1])
+      assert.deepStrictEqual(log.lanes, ["presence", "presence", "presence"])
+      assert.strictEqual(report.chunkCount, 3)
+      yield* storage.flush(FlushBatch.make([entry("s0", start)]), Lane.control)
+      assert.strictEqual(log.lanes.at(-1), "control")
+    })
+  )
+
+  it.scoped("reports what was committed before the chunk that failed, and keeps nothing of that chunk", () =>
+    Effect.gen(function* () {
+      const engine = yield* makeEngine
+      const ids = Array.from({ length: 150 }, (_, index) => `s${String(index).padStart(3, "0")}`)
+      for (const id of ids) Sqlite.insert(engine, "Session", { id, accountId: "a", active: false, at: 1 })
+      const log = Sqlite.makeLog()
+      const storage = yield* makeStorage(engine, log, { chunkRows: 50 })
+      engine.exec(`CREATE TRIGGER refuse BEFORE UPDATE ON "Session" WHEN old.id = 's075'
+        BEGIN SELECT RAISE(ABORT, 'refused'); END`)
+      const entries = ids.map((id) => entry(id, start))
+      // Neighbours go together, in whatever order their heartbeats came.
+      const failure = yield* Effect.flip(storage.flush(FlushBatch.make(entries.toReversed())))
+      assert.strictEqual(failure.cause._tag, "WriteRejected")
+      assert.deepStrictEqual(failure.report.written, entries.slice(0, 50))
+      assert.strictEqual(failure.report.chunkCount, 1)
+      const { n } = engine.prepare("SELECT count(*) AS n FROM Session WHERE active = 1").get() as { n: number }
+      assert.strictEqual(n, 50)
+    })
+  )
+
+  it.scoped("shrinks the chunk while it holds the writer too long, and grows it again", () =>
+    Effect.gen(function* () {
+      const engine = yield* makeEngine
+      const log = Sqlite.makeLog()
+      log.hold = () => 100
+      const storage = yield* makeStorage(engine, log)
+      const batch = FlushBatch.make(Array.from({ length: 2_000 }, (_, index) => entry(`s${index}`, start)))
+      yield* storage.flush(batch)
+      assert.deepStrictEqual(log.rowCounts.slice(0, 4), [250, 188, 141, 106])
+      assert.isTrue(log.rowCounts.slice(10, -1).every((count) => count === 50))
+      log.rowCounts.length = 0
+      log.hold = () => 1
+      for (let round = 0; round < 12; round++) yield* storage.flush(batch)
+      assert.strictEqual(Math.max(...log.rowCounts), 2_000)
+    })
+  )
+
+  it.scoped("refuses names that are no identifiers and sizes out of range, by name", () =>
+    Effect.gen(function* () {
+      const engine = yield* makeEngine
+      const failure = yield* Effect.flip(
+        makeStorage(engine, Sqlite.makeLog(), {
+          session: { ...SqlitePresenceStorage.defaults.session, table: 'Session"; DROP TABLE Machine; --' },
+          chunkRows: 0
+        })
+      )
+      assert.strictEqual(failure._tag, "StorageInvalid")
+      assert.match(failure.message, /session\.table must be a name.*\n- chunkRows must be/)
+    })
+  )
+
+  it.scoped("fails to build when the tables cannot be read", () =>
+    Effect.gen(function* () {
+      const engine = yield* makeEngine
+      engine.exec(`DROP TABLE "Machine"`)
+      const failure = yield* Effect.flip(makeStorage(engine, Sqlite.makeLog()))
+      assert.strictEqual(failure._tag, "StorageUnreadable")
+      assert.match(failure.message, /could not read Machine/)
+    })
+  )
+
+  it.scoped("works on tables and columns of other names, without an index of the primary key", () =>
+    Effect.gen(function* () {
+      const engine = yield* makeEngine
+      engine.exec(`CREATE TABLE agent (key INTEGER PRIMARY KEY, uid TEXT, owner TEXT, "on" INTEGER, seen INTEGER)`)
+      engine.exec(`INSERT INTO agent VALUES (1, 's', 'a', 0, 5)`)
+      const storage = yield* makeStorage(engine, Sqlite.makeLog(), {
+        session: {
+          table: "agent",
+          id: "uid",
+          accountId: "owner",
+          active: "on",
+          lastActiveAt: "seen",
+          timeForm: "detect"
+        }
+      })
+      yield* storage.flush(FlushBatch.make([entry("s", start)]))
+      assert.deepStrictEqual(engine.prepare(`SELECT "on", seen FROM agent`).get(), { on: 1, seen: start })
+    })
+  )
+
+  describe("the plan", () => {
+    const shape: caseUpdate.TableShape = {
+      ...SqlitePresenceStorage.defaults.session,
+      timeForm: "integer",
+      primaryIndex: "sqlite_autoindex_Session_1"
+    }
+    const planOf = (engine: Sqlite.Engine, sql: string, params: ReadonlyArray<string | number>): string =>
+      (engine.prepare(`EXPLAIN QUERY PLAN ${sql}`).all(...params) as Array<{ detail: string }>)
+        .map(({ detail }) => detail)
+        .join("\n")
+
+    for (const analyzedRows of [0, 1, 2, 5, 500]) {
+      it.scoped(`reaches every row by its key with statistics of ${analyzedRows} rows on a table of 20 000`, () =>
+        Effect.gen(function* () {
+          const engine = yield* makeEngine
+          const fill = engine.prepare(
+            `WITH RECURSIVE n(value) AS (SELECT ? UNION ALL SELECT value + 1 FROM n WHERE value < ?)
+             INSERT INTO "Session" (id, accountId, lastActiveAt, updatedAt) SELECT 's' || value, 'a', 1, 7 FROM n`
+          )
+          if (analyzedRows > 0) fill.run(1, analyzedRows)
+          engine.exec("ANALYZE")
+          fill.run(analyzedRows + 1, 20_000)
+          for (const plan of [
+            planOf(engine, caseUpdate.flushSql(shape), [start, "[]"]),
+            planOf(engine, caseUpdate.offlineSql(shape), ["[]", start, start])
+          ]) {
+            assert.match(plan, /MATERIALIZE entry/)
+            assert.match(plan, /SCAN entry\nSEARCH Session USING INDEX sqlite_autoindex_Session_1 \(id=\?\)/)
+            assert.notMatch(plan, /SCAN Session/)
+          }
+          for (const { sql } of caseUpdate.staleRanges(shape)) {
+            const plan = planOf(engine, sql, [start, 0, "", start, 500])
+            assert.match(
+              plan,
+              /USING INDEX Session_active_lastActiveAt_idx \(active=\? AND lastActiveAt>\? AND lastActiveAt<\?\)/
+            )
+          }
+        })
+      )
+    }
+  })
+
+  it.scoped("writes integer milliseconds into a table that was empty at the start", () =>
+    Effect.gen(function* () {
+      const engine = yield* makeEngine
+      const storage = yield* makeStorage(engine, Sqlite.makeLog())
+      Sqlite.insert(engine, "Session", { id: "s", accountId: "a", active: false, at: blank(start - hour) })
+      yield* storage.flush(FlushBatch.make([entry("s", start)]))
+      assert.strictEqual(stored(engine, "session", "s")?.lastActiveAt, start)
+    })
+  )
+})
+
+describe("nextChunkRows", () => {
+  it("stays within its bounds, and does not grow after a chunk that was not full", () => {
+    assert.strictEqual(SqlitePresenceStorage.nextChunkRows(50, 50, 1_000, 10), 50)
+    assert.strictEqual(SqlitePresenceStorage.nextChunkRows(2_000, 2_000, 0, 10), 2_000)
+    assert.strictEqual(SqlitePresenceStorage.nextChunkRows(250, 9, 0.1, 10), 250)
+    assert.strictEqual(SqlitePresenceStorage.nextChunkRows(250, 9, 20, 10), 188)
+  })
+})
