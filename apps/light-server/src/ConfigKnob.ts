@@ -1,16 +1,9 @@
-/**
- * One setting that the environment may change.
- *
- * @since 0.1.0
- */
+/** One setting that the environment may change. */
 import { Either } from "effect"
 
 /**
  * A setting: its variable, what stands in for it when it is unset, and how its
  * text is read. `docs/operations.md` shows the same four texts.
- *
- * @category models
- * @since 0.1.0
  */
 export interface Knob<out A> {
   readonly name: string
@@ -33,10 +26,6 @@ interface Terms {
   readonly meaning: string
 }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = <A>(
   name: string,
   terms: Terms & { readonly allowed: string },
@@ -53,24 +42,14 @@ export const make = <A>(
 
 const whole = (text: string): number | undefined => (/^-?\d{1,15}$/.test(text) ? Number(text) : undefined)
 
-/**
- * A whole number between two bounds, both allowed.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** A whole number between two bounds, both allowed. */
 export const integer = (name: string, terms: Terms & { readonly min: number; readonly max: number }): Knob<number> =>
   make(name, { ...terms, allowed: `${terms.min} to ${terms.max}` }, (text) => {
     const value = whole(text)
     return value === undefined || value < terms.min || value > terms.max ? Either.left("") : Either.right(value)
   })
 
-/**
- * A whole number between two bounds, or nothing at all.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** A whole number between two bounds, or nothing at all. */
 export const optionalInteger = (
   name: string,
   terms: Terms & { readonly min: number; readonly max: number }
@@ -79,12 +58,7 @@ export const optionalInteger = (
   return { ...knob, parse: (text) => (text === "" ? Either.right(undefined) : knob.parse(text)) }
 }
 
-/**
- * One of some words, in any letter case.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** One of some words, in any letter case. */
 export const choice = <const Words extends ReadonlyArray<string>>(
   name: string,
   words: Words,
@@ -98,10 +72,6 @@ export const choice = <const Words extends ReadonlyArray<string>>(
 const yes = ["1", "true", "yes", "on"]
 const no = ["0", "false", "no", "off"]
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const flag = (name: string, terms: Terms): Knob<boolean> =>
   make(name, { ...terms, allowed: `${yes.join(", ")}; ${no.join(", ")}` }, (text) => {
     const word = text.toLowerCase()
@@ -111,9 +81,6 @@ export const flag = (name: string, terms: Terms): Knob<boolean> =>
 /**
  * What is wrong with a value, for the person who set it: the variable, the
  * value, what is allowed, and why if that does not say it all.
- *
- * @category getters
- * @since 0.1.0
  */
 export const problemOf = (knob: Knob<unknown>, name: string, text: string, reason: string): string =>
   `${name} is ${knob.isSecret ? "set to a value that is not shown" : JSON.stringify(text)}; allowed: ${knob.allowed}` +

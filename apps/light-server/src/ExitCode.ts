@@ -1,44 +1,20 @@
-/**
- * How the process ends, for whoever started it.
- *
- * @since 0.1.0
- */
+/** How the process ends, for whoever started it. */
 import { Match } from "effect"
 import type { ImportError } from "./adoption/DatabaseImport.ts"
 import type { DatabaseGivenUp, DatabaseReplaced } from "./health/Readiness.ts"
 import type { StartFailure } from "./LightServer.ts"
 import type { ConfigInvalid } from "./config/ServerConfig.ts"
 
-/**
- * Ended by a signal, everything written.
- *
- * @category codes
- * @since 0.1.0
- */
+/** Ended by a signal, everything written. */
 export const ok = 0
 
-/**
- * Failed in a way that has no code of its own.
- *
- * @category codes
- * @since 0.1.0
- */
+/** Failed in a way that has no code of its own. */
 export const failure = 1
 
-/**
- * Unknown arguments.
- *
- * @category codes
- * @since 0.1.0
- */
+/** Unknown arguments. */
 export const usage = 2
 
-/**
- * The directory, the secret or the database cannot be used.
- *
- * @category codes
- * @since 0.1.0
- */
+/** The directory, the secret or the database cannot be used. */
 export const storage = 4
 
 const config = 3
@@ -50,20 +26,10 @@ const running = 6
 /** A supervisor may try again. */
 const temporary = 75
 
-/**
- * Everything that ends the program by itself.
- *
- * @category models
- * @since 0.1.0
- */
+/** Everything that ends the program by itself. */
 export type EndFailure = StartFailure | ConfigInvalid | DatabaseReplaced | DatabaseGivenUp | ImportError
 
-/**
- * Code of a failure. A new failure does not compile until it has one.
- *
- * @category conversions
- * @since 0.1.0
- */
+/** Code of a failure. A new failure does not compile until it has one. */
 export const of: (failure: EndFailure) => number = Match.type<EndFailure>().pipe(
   Match.tagsExhaustive({
     ConfigInvalid: () => config,
@@ -102,12 +68,7 @@ export const of: (failure: EndFailure) => number = Match.type<EndFailure>().pipe
   })
 )
 
-/**
- * What went wrong, in one text.
- *
- * @category conversions
- * @since 0.1.0
- */
+/** What went wrong, in one text. */
 export const describe = (failure: EndFailure): string =>
   failure._tag === "EngineFault"
     ? `the database cannot be opened (${failure.code}): ${failure.detail}`

@@ -1,19 +1,12 @@
 /**
  * Every failure a request or the opening of a socket can end with, and the one
  * table that turns it into an answer.
- *
- * @since 0.1.0
  */
 import { Match, Schema } from "effect"
 import { WriterError } from "presence-effect/writer/WriterError"
 import { isDamage, ReadFailed } from "./database/DatabaseReader.ts"
 
-/**
- * No token, or one that does not verify. `error` is what the client reads.
- *
- * @category errors
- * @since 0.1.0
- */
+/** No token, or one that does not verify. `error` is what the client reads. */
 export class Unauthorized extends Schema.TaggedError<Unauthorized>("light-server/Unauthorized")("Unauthorized", {
   error: Schema.String
 }) {}
@@ -21,80 +14,44 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>("light-server
 /**
  * The answer to a token that does not verify, that was revoked, or whose
  * account is gone: nobody learns which.
- *
- * @category errors
- * @since 0.1.0
  */
 export const invalidToken: Unauthorized = new Unauthorized({ error: "Invalid token" })
 
-/**
- * The caller is known and may not do this. `error` is what the client reads.
- *
- * @category errors
- * @since 0.1.0
- */
+/** The caller is known and may not do this. `error` is what the client reads. */
 export class Forbidden extends Schema.TaggedError<Forbidden>("light-server/Forbidden")("Forbidden", {
   error: Schema.String
 }) {}
 
-/**
- * No such thing, or one of another account: nobody learns which.
- *
- * @category errors
- * @since 0.1.0
- */
+/** No such thing, or one of another account: nobody learns which. */
 export class NotFound extends Schema.TaggedError<NotFound>("light-server/NotFound")("NotFound", {
   /** `Machine`, `Session`, …: the answer reads `<what> not found`. */
   what: Schema.String
 }) {}
 
-/**
- * The request contradicts itself in a way its schema cannot say.
- *
- * @category errors
- * @since 0.1.0
- */
+/** The request contradicts itself in a way its schema cannot say. */
 export class InvalidInput extends Schema.TaggedError<InvalidInput>("light-server/InvalidInput")("InvalidInput", {
   error: Schema.String
 }) {}
 
-/**
- * The machine id belongs to another account.
- *
- * @category errors
- * @since 0.1.0
- */
+/** The machine id belongs to another account. */
 export class MachineIdConflict extends Schema.TaggedError<MachineIdConflict>("light-server/MachineIdConflict")(
   "MachineIdConflict",
   {}
 ) {}
 
-/**
- * The machine was revoked for good. Its daemon must register another one.
- *
- * @category errors
- * @since 0.1.0
- */
+/** The machine was revoked for good. Its daemon must register another one. */
 export class MachineRevoked extends Schema.TaggedError<MachineRevoked>("light-server/MachineRevoked")(
   "MachineRevoked",
   {}
 ) {}
 
-/**
- * What daemons read when their machine was revoked, over HTTP and over sockets.
- *
- * @category errors
- * @since 0.1.0
- */
+/** What daemons read when their machine was revoked, over HTTP and over sockets. */
 export const machineRevoked = "machine_revoked"
 
 /**
  * The feed of changes cannot be read from this cursor on: the account never was
  * there, or the feed does not reach back that far. The client starts over from
  * `currentCursor`.
- *
- * @category errors
- * @since 0.1.0
  */
 export class CursorGone extends Schema.TaggedError<CursorGone>("light-server/CursorGone")("CursorGone", {
   currentCursor: Schema.Int
@@ -104,43 +61,25 @@ export class CursorGone extends Schema.TaggedError<CursorGone>("light-server/Cur
  * No request of HTTP, or one that does not fit its route: the path cannot be
  * decoded, the headers or the body are too long, of another type, or not as the
  * schema says. `message` names what, and never the value.
- *
- * @category errors
- * @since 0.1.0
  */
 export class RequestUnreadable extends Schema.TaggedError<RequestUnreadable>("light-server/RequestUnreadable")(
   "RequestUnreadable",
   { status: Schema.Int.pipe(Schema.between(400, 499)), message: Schema.String }
 ) {}
 
-/**
- * No route has this path and method. Clients tell it from `NotFound` by `path`.
- *
- * @category errors
- * @since 0.1.0
- */
+/** No route has this path and method. Clients tell it from `NotFound` by `path`. */
 export class RouteUnknown extends Schema.TaggedError<RouteUnknown>("light-server/RouteUnknown")("RouteUnknown", {
   path: Schema.String,
   method: Schema.String
 }) {}
 
-/**
- * A defect of the server. Its cause is logged, and told to nobody.
- *
- * @category errors
- * @since 0.1.0
- */
+/** A defect of the server. Its cause is logged, and told to nobody. */
 export class RequestDefect extends Schema.TaggedError<RequestDefect>("light-server/RequestDefect")(
   "RequestDefect",
   {}
 ) {}
 
-/**
- * A limit on how often or how many at once was reached. Nothing was done.
- *
- * @category errors
- * @since 0.1.0
- */
+/** A limit on how often or how many at once was reached. Nothing was done. */
 export class TooManyRequests extends Schema.TaggedError<TooManyRequests>("light-server/TooManyRequests")(
   "TooManyRequests",
   { retryAfterMillis: Schema.NonNegative }
@@ -149,40 +88,24 @@ export class TooManyRequests extends Schema.TaggedError<TooManyRequests>("light-
 /**
  * More sockets are there, or connect at once, than the server takes. The
  * transport is refused before it is opened, so the client waits longer each time.
- *
- * @category errors
- * @since 0.1.0
  */
 export class SocketOverflow extends Schema.TaggedError<SocketOverflow>("light-server/SocketOverflow")(
   "SocketOverflow",
   {}
 ) {}
 
-/**
- * The server is shutting down and takes no new work.
- *
- * @category errors
- * @since 0.1.0
- */
+/** The server is shutting down and takes no new work. */
 export class Draining extends Schema.TaggedError<Draining>("light-server/Draining")("Draining", {}) {}
 
 /**
  * The answer was not there when the last limit of the server ran out. What the
  * request wanted may or may not be done.
- *
- * @category errors
- * @since 0.1.0
  */
 export class AnswerTimeout extends Schema.TaggedError<AnswerTimeout>("light-server/AnswerTimeout")("AnswerTimeout", {
   limitMillis: Schema.NonNegative
 }) {}
 
-/**
- * Schema of every failure of a request.
- *
- * @category errors
- * @since 0.1.0
- */
+/** Schema of every failure of a request. */
 export const Failure = Schema.Union(
   ...WriterError.members,
   ReadFailed,
@@ -202,26 +125,14 @@ export const Failure = Schema.Union(
   AnswerTimeout
 )
 
-/**
- * @category errors
- * @since 0.1.0
- */
 export type Failure = typeof Failure.Type
 
-/**
- * The tags of all failures, for documents and tests.
- *
- * @category errors
- * @since 0.1.0
- */
+/** The tags of all failures, for documents and tests. */
 export const tags: ReadonlyArray<Failure["_tag"]> = Failure.members.map((member) => member._tag)
 
 /**
  * What goes over HTTP. `error` is a string in every body, because that is what
  * clients of any age show.
- *
- * @category models
- * @since 0.1.0
  */
 export interface HttpFailure {
   readonly status: number
@@ -237,9 +148,6 @@ const spread = (millis: number, jitter: number) => Math.ceil((millis * (1 + jitt
  * compile until this table knows it; `docs/errors.md` explains each line.
  *
  * `jitter`, from 0 to 1, spreads the moments at which refused clients come back.
- *
- * @category conversions
- * @since 0.1.0
  */
 export const toHttp = (failure: Failure, jitter = 0): HttpFailure => {
   const protocol = (status: number, error: string, more: { readonly [field: string]: unknown } = {}): HttpFailure => ({

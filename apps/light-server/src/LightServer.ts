@@ -5,8 +5,6 @@
  * shutdown, read backwards: the port closes and with it the sockets, requests
  * under way end, presence writes its last flush, the log is copied into the
  * database file, the writer closes.
- *
- * @since 0.1.0
  */
 import { Duration, Effect, Layer, Option, Schema } from "effect"
 import type * as PresenceConfig from "presence-effect/presence/PresenceConfig"
@@ -75,12 +73,7 @@ import * as UsageLog from "./usage/UsageLog.ts"
 import * as UsageRoutes from "./usage/UsageRoutes.ts"
 import * as UsageStore from "./usage/UsageStore.ts"
 
-/**
- * Why a server did not start.
- *
- * @category errors
- * @since 0.1.0
- */
+/** Why a server did not start. */
 export type StartFailure =
   | DataDirectory.DataDirectoryUnusable
   | SqliteVersion.SqliteAffected
@@ -255,9 +248,6 @@ const listener = (config: ServerConfig) => {
 /**
  * The whole server, from the directory to the open port. It serves as long as
  * its scope is open.
- *
- * @category layers
- * @since 0.1.0
  */
 export const layer = (
   config: ServerConfig

@@ -1,17 +1,10 @@
 /**
  * How long each step of the shutdown may take, so that all of them end before the
  * process is ended.
- *
- * @since 0.1.0
  */
 import { Effect, type Exit, Layer, Scope } from "effect"
 
-/**
- * What an operator says about the shutdown, in milliseconds.
- *
- * @category models
- * @since 0.1.0
- */
+/** What an operator says about the shutdown, in milliseconds. */
 export interface ShutdownTerms {
   readonly shutdownTimeoutMillis: number
   readonly socketCloseSpreadMillis: number
@@ -19,12 +12,7 @@ export interface ShutdownTerms {
   readonly drainTimeoutMillis: number
 }
 
-/**
- * The longest time of each step in milliseconds, in the order in which they run.
- *
- * @category models
- * @since 0.1.0
- */
+/** The longest time of each step in milliseconds, in the order in which they run. */
 export interface ShutdownBudget {
   /** Closing the sockets, a few at a time. */
   readonly sockets: number
@@ -52,12 +40,7 @@ const slackMillis = 50
 
 const reservedMillis = logMillis + databaseMillis + marginMillis
 
-/**
- * What the shutdown takes whatever is left of it for requests.
- *
- * @category getters
- * @since 0.1.0
- */
+/** What the shutdown takes whatever is left of it for requests. */
 export const leastMillis = (terms: Omit<ShutdownTerms, "shutdownTimeoutMillis">): number =>
   terms.socketCloseSpreadMillis +
   terms.socketDrainTimeoutMillis +
@@ -69,9 +52,6 @@ export const leastMillis = (terms: Omit<ShutdownTerms, "shutdownTimeoutMillis">)
  * Splits the shutdown timeout. Requests get what the others leave, so all steps
  * together, cut by `closeWithin`, end before the timeout, whenever `leastMillis`
  * is not above it.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const make = (terms: ShutdownTerms): ShutdownBudget => ({
   sockets: terms.socketCloseSpreadMillis,
@@ -87,9 +67,6 @@ export const make = (terms: ShutdownTerms): ShutdownBudget => ({
  * limits are shorter as a rule; this one holds whatever the engine or the disk do.
  *
  * What is cut goes on in the background until the process ends.
- *
- * @category combinators
- * @since 0.1.0
  */
 export const closeWithin =
   (step: keyof ShutdownBudget, limitMillis: number) =>

@@ -1,17 +1,10 @@
 /**
  * Counters and gauges with labels from closed sets. What a client could make up
  * is no label: each combination is kept for as long as the process lives.
- *
- * @since 0.1.0
  */
 import { Metric, MetricKey } from "effect"
 
-/**
- * A value for each label. None for a metric without labels.
- *
- * @category models
- * @since 0.1.0
- */
+/** A value for each label. None for a metric without labels. */
 export type Labels<Label extends string> = { readonly [label in Label]: string }
 
 /**
@@ -35,12 +28,7 @@ const taggedOf = <Key, M>(
   }
 }
 
-/**
- * Adds to a counter, one unless told otherwise.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** Adds to a counter, one unless told otherwise. */
 export const counter = <Label extends string = never>(
   name: string,
   description: string,
@@ -53,12 +41,7 @@ export const counter = <Label extends string = never>(
   return (values, count = 1) => of(values).unsafeUpdate(count, [])
 }
 
-/**
- * Sets a gauge.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** Sets a gauge. */
 export const gauge = <Label extends string = never>(
   name: string,
   description: string,

@@ -1,9 +1,5 @@
 #!/usr/bin/env node
-/**
- * The process: what its arguments ask for. Each command is loaded when it is asked for.
- *
- * @since 0.1.0
- */
+/** The process: what its arguments ask for. Each command is loaded when it is asked for. */
 import * as CommandLine from "./cli/CommandLine.ts"
 
 const request = CommandLine.parse(process.argv.slice(2))

@@ -1,8 +1,6 @@
 /**
  * Routes about the account of the token: its profile, its settings, the end of
  * its tokens. And what this server can do, which anybody may ask.
- *
- * @since 0.1.0
  */
 import { Clock, Effect, Layer, Option, Schema } from "effect"
 import { invalidToken } from "../Failure.ts"
@@ -26,10 +24,6 @@ const answerOf = (replaced: Replaced) =>
         currentSettings: replaced.settings
       }
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<never, never, HttpApp | AccountSettings | SettingsStore | TokenRevocation> =
   Layer.effectDiscard(
     Effect.gen(function* () {

@@ -1,8 +1,6 @@
 /**
  * The settings of an account: one text, encrypted by its clients, replaced
  * under compare-and-set.
- *
- * @since 0.1.0
  */
 import { Clock, Context, Effect, Layer, Option } from "effect"
 import type { WriterError } from "presence-effect/writer/WriterError"
@@ -14,20 +12,11 @@ import { Emitter } from "../realtime/sending/Emitter.ts"
 import * as Room from "../realtime/sending/Room.ts"
 import { type Replacement, type Settings, SettingsStore } from "./SettingsStore.ts"
 
-/**
- * What became of a compare-and-set. The settings are the current ones.
- *
- * @category models
- * @since 0.1.0
- */
+/** What became of a compare-and-set. The settings are the current ones. */
 export type Replaced =
   | { readonly _tag: "Replaced"; readonly version: number }
   | ({ readonly _tag: "VersionMismatch" } & Settings)
 
-/**
- * @category services
- * @since 0.1.0
- */
 export class AccountSettings extends Context.Tag("light-server/AccountSettings")<
   AccountSettings,
   {
@@ -37,10 +26,6 @@ export class AccountSettings extends Context.Tag("light-server/AccountSettings")
   }
 >() {}
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make: Effect.Effect<AccountSettings["Type"], never, SettingsStore | Emitter | DatabaseReader> = Effect.gen(
   function* () {
     const store = yield* SettingsStore
@@ -92,10 +77,6 @@ export const make: Effect.Effect<AccountSettings["Type"], never, SettingsStore |
   }
 )
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<AccountSettings, never, SettingsStore | Emitter | DatabaseReader> = Layer.effect(
   AccountSettings,
   make

@@ -1,8 +1,4 @@
-/**
- * Accounts in the database.
- *
- * @since 0.1.0
- */
+/** Accounts in the database. */
 import { Clock, Context, Effect, Layer, Option, Schema } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
 import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
@@ -13,10 +9,6 @@ import * as Ids from "../database/Ids.ts"
 import { TimeForm } from "../database/TimeForm.ts"
 import type { ProvenKey } from "./Login.ts"
 
-/**
- * @category services
- * @since 0.1.0
- */
 export class AccountStore extends Context.Tag("light-server/AccountStore")<
   AccountStore,
   {
@@ -50,10 +42,6 @@ ON CONFLICT (publicKey) DO UPDATE SET
   updatedAt = excluded.updatedAt
 RETURNING id`
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<AccountStore, never, DatabaseReader | SqliteWriter> = Layer.effect(
   AccountStore,
   Effect.gen(function* () {

@@ -1,8 +1,4 @@
-/**
- * `POST /v1/auth`: a signed challenge for a token.
- *
- * @since 0.1.0
- */
+/** `POST /v1/auth`: a signed challenge for a token. */
 import { Effect, Layer, Schema } from "effect"
 import { HttpApp } from "../http/HttpApp.ts"
 import { AccountStore } from "./AccountStore.ts"
@@ -20,10 +16,6 @@ const Credentials = Schema.Struct({
   contentPublicKeySig: Schema.optional(Base64)
 })
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<never, never, HttpApp | Login | AccountStore | Tokens> = Layer.effectDiscard(
   Effect.gen(function* () {
     const http = yield* HttpApp

@@ -1,8 +1,4 @@
-/**
- * Ed25519 by the engine that Node brings, off the main thread.
- *
- * @since 0.1.0
- */
+/** Ed25519 by the engine that Node brings, off the main thread. */
 import { Effect } from "effect"
 import { createPrivateKey, createPublicKey, type KeyObject, verify as verifySignature } from "node:crypto"
 
@@ -10,12 +6,7 @@ import { createPrivateKey, createPublicKey, type KeyObject, verify as verifySign
 const spkiHead = Buffer.from("302a300506032b6570032100", "hex")
 const pkcs8Head = Buffer.from("302e020100300506032b657004220420", "hex")
 
-/**
- * The private key that a seed of 32 bytes makes.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** The private key that a seed of 32 bytes makes. */
 export const privateKeyOf = (seed: Uint8Array): KeyObject =>
   createPrivateKey({ key: Buffer.concat([pkcs8Head, seed]), format: "der", type: "pkcs8" })
 
@@ -26,9 +17,6 @@ export const privateKeyOf = (seed: Uint8Array): KeyObject =>
  * Stricter than the JavaScript library that clients sign with: a signature
  * whose scalar is not reduced is a no here, so that one message has one
  * signature.
- *
- * @category combinators
- * @since 0.1.0
  */
 export const verify = (options: {
   readonly publicKey: Uint8Array

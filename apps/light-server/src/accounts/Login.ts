@@ -4,8 +4,6 @@
  * The client chooses the challenge itself, so a signed triple that somebody
  * recorded would be good for ever. It is remembered, and refused when it comes
  * again later than a retry would.
- *
- * @since 0.1.0
  */
 import { Clock, Context, Duration, Effect, Layer } from "effect"
 import { LRUCache } from "lru-cache"
@@ -13,12 +11,7 @@ import { createHash } from "node:crypto"
 import { InvalidInput, TooManyRequests, Unauthorized } from "../Failure.ts"
 import * as Ed25519 from "./Ed25519.ts"
 
-/**
- * What a client sends, all in base64.
- *
- * @category models
- * @since 0.1.0
- */
+/** What a client sends, all in base64. */
 export interface Credentials {
   readonly publicKey: string
   readonly challenge: string
@@ -27,21 +20,12 @@ export interface Credentials {
   readonly contentPublicKeySig?: string | undefined
 }
 
-/**
- * The key that the client has proven to hold.
- *
- * @category models
- * @since 0.1.0
- */
+/** The key that the client has proven to hold. */
 export interface ProvenKey {
   readonly publicKey: Uint8Array
   readonly content: { readonly publicKey: Uint8Array; readonly signature: Uint8Array } | undefined
 }
 
-/**
- * @category services
- * @since 0.1.0
- */
 export class Login extends Context.Tag("light-server/Login")<
   Login,
   {
@@ -51,10 +35,6 @@ export class Login extends Context.Tag("light-server/Login")<
   }
 >() {}
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Options {
   /** Signatures checked at once. */
   readonly concurrency?: number
@@ -88,10 +68,6 @@ const decodeContent = (credentials: Credentials): Effect.Effect<ProvenKey["conte
 const fingerprint = (publicKey: Uint8Array, challenge: Uint8Array) =>
   createHash("sha256").update(publicKey).update(challenge).digest("base64")
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = (options: Options = {}): Effect.Effect<Login["Type"]> =>
   Effect.gen(function* () {
     const retryMillis = Duration.toMillis(options.retryWindow ?? "30 seconds")
@@ -146,8 +122,4 @@ export const make = (options: Options = {}): Effect.Effect<Login["Type"]> =>
     })
   })
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer = (options: Options = {}): Layer.Layer<Login> => Layer.effect(Login, make(options))

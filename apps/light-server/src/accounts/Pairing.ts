@@ -3,8 +3,6 @@
  *
  * A client asks once per second whether there is an answer. Asking is a read;
  * only the first question about a key, and the answer, are writes.
- *
- * @since 0.1.0
  */
 import { Clock, Context, Effect, Layer, Option, Schedule } from "effect"
 import type { WriterError } from "presence-effect/writer/WriterError"
@@ -13,33 +11,18 @@ import { NotFound, Unauthorized } from "../Failure.ts"
 import { type PairingAnswer, type PairingKind, PairingStore } from "./PairingStore.ts"
 import { Tokens } from "./Tokens.ts"
 
-/**
- * What a client that asks is told.
- *
- * @category models
- * @since 0.1.0
- */
+/** What a client that asks is told. */
 export type PairingState =
   | { readonly state: "requested" }
   | { readonly state: "authorized"; readonly token: string; readonly response: string }
 
-/**
- * What anybody may know about a key.
- *
- * @category models
- * @since 0.1.0
- */
+/** What anybody may know about a key. */
 export interface PairingStatus {
   readonly status: "not_found" | "pending" | "authorized"
   readonly supportsV2: boolean
 }
 
-/**
- * Keys arrive as base64 of 32 bytes (X25519).
- *
- * @category services
- * @since 0.1.0
- */
+/** Keys arrive as base64 of 32 bytes (X25519). */
 export class Pairing extends Context.Tag("light-server/Pairing")<
   Pairing,
   {
@@ -74,10 +57,6 @@ const hexOf = (publicKey: string): Option.Option<string> => {
 const demandHex = (publicKey: string) =>
   Effect.mapError(hexOf(publicKey), () => new Unauthorized({ error: "Invalid public key" }))
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make: Effect.Effect<Pairing["Type"], never, PairingStore | Tokens> = Effect.gen(function* () {
   const store = yield* PairingStore
   const tokens = yield* Tokens
@@ -144,12 +123,7 @@ const prune = Effect.gen(function* () {
   )
 )
 
-/**
- * Pairing, and once a minute the end of requests that nobody answered.
- *
- * @category layers
- * @since 0.1.0
- */
+/** Pairing, and once a minute the end of requests that nobody answered. */
 export const layer: Layer.Layer<Pairing, never, PairingStore | Tokens> = Layer.effect(Pairing, make).pipe(
   Layer.merge(Layer.scopedDiscard(Effect.forkScoped(Effect.schedule(prune, Schedule.spaced("1 minute")))))
 )

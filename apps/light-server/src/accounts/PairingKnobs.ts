@@ -1,15 +1,7 @@
-/**
- * The variables behind the options of `PairingStore`.
- *
- * @since 0.1.0
- */
+/** The variables behind the options of `PairingStore`. */
 import * as Knob from "../ConfigKnob.ts"
 import type { Options } from "./PairingStore.ts"
 
-/**
- * @category constants
- * @since 0.1.0
- */
 export const knobs = {
   pairingLifetimeMillis: Knob.integer("HAPPIER_PAIRING_LIFETIME_MS", {
     fallback: "900000",
@@ -25,10 +17,6 @@ export const knobs = {
   })
 }
 
-/**
- * @category conversions
- * @since 0.1.0
- */
 export const optionsOf = (values: {
   readonly pairingLifetimeMillis: number
   readonly pairingCapacity: number

@@ -1,8 +1,4 @@
-/**
- * The routes of pairing: of a terminal, and of a new device of the account.
- *
- * @since 0.1.0
- */
+/** The routes of pairing: of a terminal, and of a new device of the account. */
 import { Effect, Layer, Schema } from "effect"
 import { HttpApp } from "../http/HttpApp.ts"
 import { Pairing } from "./Pairing.ts"
@@ -25,10 +21,6 @@ const paths: { readonly [kind in PairingKind]: string } = { terminal: "/v1/auth"
 
 const limited = { limitedAs: "auth" } as const
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<never, never, HttpApp | Pairing> = Layer.effectDiscard(
   Effect.gen(function* () {
     const http = yield* HttpApp

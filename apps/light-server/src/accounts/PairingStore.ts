@@ -1,8 +1,4 @@
-/**
- * Pairing requests in the database.
- *
- * @since 0.1.0
- */
+/** Pairing requests in the database. */
 import { Context, Duration, Effect, Layer, type Option, Schema } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
 import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
@@ -16,16 +12,9 @@ import * as TimeForm from "../database/TimeForm.ts"
 /**
  * Who asks: a terminal that wants to speak for an account, or a new device that
  * wants the account itself.
- *
- * @category models
- * @since 0.1.0
  */
 export type PairingKind = "terminal" | "account"
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Options {
   /** How long a request lives, and how long its answer can be fetched. */
   readonly lifetime?: Duration.DurationInput
@@ -36,30 +25,16 @@ export interface Options {
   readonly capacity?: number
 }
 
-/**
- * A request that lives.
- *
- * @category models
- * @since 0.1.0
- */
+/** A request that lives. */
 export const PairingRequest = Schema.Struct({
   supportsV2: StoredFlag,
   response: Schema.NullOr(Schema.String),
   responseAccountId: Schema.NullOr(Schema.String)
 })
 
-/**
- * @category models
- * @since 0.1.0
- */
 export type PairingRequest = typeof PairingRequest.Type
 
-/**
- * What somebody who is logged in says to a request.
- *
- * @category models
- * @since 0.1.0
- */
+/** What somebody who is logged in says to a request. */
 export interface PairingAnswer {
   readonly accountId: string
   /** Encrypted for the key of the request. */
@@ -69,9 +44,6 @@ export interface PairingAnswer {
 /**
  * Keys are 32 bytes in lower-case hex. A request older than its lifetime is
  * none, whether or not its row is gone already.
- *
- * @category services
- * @since 0.1.0
  */
 export class PairingStore extends Context.Tag("light-server/PairingStore")<
   PairingStore,
@@ -136,9 +108,6 @@ const statements: { readonly [kind in PairingKind]: ReturnType<typeof statements
 /**
  * The write of a request. Removes what is past its lifetime first, and then what
  * is beyond `capacity`, so that the table is bounded whatever comes in.
- *
- * @category writes
- * @since 0.1.0
  */
 export const insertWrite = (
   kind: PairingKind,
@@ -157,10 +126,6 @@ export const insertWrite = (
   )
 }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = (
   options: Options = {}
 ): Effect.Effect<PairingStore["Type"], never, DatabaseReader | SqliteWriter> =>
@@ -201,9 +166,5 @@ export const make = (
     })
   })
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer = (options: Options = {}): Layer.Layer<PairingStore, never, DatabaseReader | SqliteWriter> =>
   Layer.effect(PairingStore, make(options))

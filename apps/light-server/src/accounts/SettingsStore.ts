@@ -1,8 +1,4 @@
-/**
- * Settings and profiles of accounts in the database.
- *
- * @since 0.1.0
- */
+/** Settings and profiles of accounts in the database. */
 import { Context, Effect, Layer, type Option, Schema } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
 import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
@@ -12,34 +8,17 @@ import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
 
-/**
- * @category models
- * @since 0.1.0
- */
 export const Settings = Schema.Struct({ settings: Schema.NullOr(Schema.String), settingsVersion: Schema.Int })
 
-/**
- * @category models
- * @since 0.1.0
- */
 export type Settings = typeof Settings.Type
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Replacement {
   readonly accountId: string
   readonly settings: string | null
   readonly expectedVersion: number
 }
 
-/**
- * What the owner is shown of an account.
- *
- * @category models
- * @since 0.1.0
- */
+/** What the owner is shown of an account. */
 export const Profile = Schema.Struct({
   id: Schema.String,
   firstName: Schema.NullOr(Schema.String),
@@ -48,16 +27,8 @@ export const Profile = Schema.Struct({
   avatar: Schema.NullOr(Schema.parseJson())
 })
 
-/**
- * @category models
- * @since 0.1.0
- */
 export type Profile = typeof Profile.Type
 
-/**
- * @category services
- * @since 0.1.0
- */
 export class SettingsStore extends Context.Tag("light-server/SettingsStore")<
   SettingsStore,
   {
@@ -80,12 +51,7 @@ const replaceSettings = `UPDATE "Account"
   SET "settings" = ?, "settingsVersion" = "settingsVersion" + 1, "updatedAt" = ?
   WHERE "id" = ? AND "settingsVersion" = ?`
 
-/**
- * The write of a compare-and-set.
- *
- * @category writes
- * @since 0.1.0
- */
+/** The write of a compare-and-set. */
 export const replaceWrite = (
   { accountId, settings, expectedVersion }: Replacement,
   nowMillis: number,
@@ -96,10 +62,6 @@ export const replaceWrite = (
     Write.map(([cursor]) => cursor)
   )
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make: Effect.Effect<SettingsStore["Type"], never, DatabaseReader | SqliteWriter> = Effect.gen(
   function* () {
     const reader = yield* DatabaseReader
@@ -113,8 +75,4 @@ export const make: Effect.Effect<SettingsStore["Type"], never, DatabaseReader | 
   }
 )
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<SettingsStore, never, DatabaseReader | SqliteWriter> = Layer.effect(SettingsStore, make)

@@ -3,8 +3,6 @@
  *
  * Each account has an epoch, and each token carries the one it was made in. A
  * revocation begins a new epoch, and tokens of earlier ones are refused.
- *
- * @since 0.1.0
  */
 import { Clock, Context, Duration, Effect, Layer, Schedule, Schema } from "effect"
 import { LRUCache } from "lru-cache"
@@ -18,10 +16,6 @@ import { NotFound } from "../Failure.ts"
 import { SocketServer } from "../realtime/SocketServer.ts"
 import { Tokens } from "./Tokens.ts"
 
-/**
- * @category services
- * @since 0.1.0
- */
 export class TokenRevocation extends Context.Tag("light-server/TokenRevocation")<
   TokenRevocation,
   {
@@ -30,10 +24,6 @@ export class TokenRevocation extends Context.Tag("light-server/TokenRevocation")
   }
 >() {}
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Options {
   /** Time between two looks for revocations by other processes. */
   readonly watchInterval?: Duration.DurationInput
@@ -54,9 +44,6 @@ const endAnswers = ["TerminalAuthRequest", "AccountAuthRequest"].map(
 /**
  * The write of a revocation: the epoch that begins. Conflicts when the account
  * does not exist.
- *
- * @category writes
- * @since 0.1.0
  */
 export const revokeWrite = (
   accountId: string,
@@ -77,9 +64,6 @@ export const revokeWrite = (
  * file notices within seconds.
  *
  * **Errors**: `NotFound` when there is no such account.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const revokeTokens = (accountId: string): Effect.Effect<number, NotFound | WriterError, SqliteWriter> =>
   Effect.gen(function* () {
@@ -100,10 +84,6 @@ const recentMillis = Duration.toMillis("1 day")
 /** More than one look returns. */
 const knownMax = 10_000
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = (options: Options = {}) =>
   Effect.gen(function* () {
     const writer = yield* SqliteWriter
@@ -148,7 +128,7 @@ export const make = (options: Options = {}) =>
             Effect.sync(() => {
               known.set(accountId, epoch)
               tokens.forget(accountId)
-              disconnects.dismiss(accountId, "Invalid authentication token")
+              disconnects.disconnect(accountId, "Invalid authentication token")
             })
           ),
           Effect.asVoid
@@ -156,10 +136,6 @@ export const make = (options: Options = {}) =>
     })
   })
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer = (
   options: Options = {}
 ): Layer.Layer<TokenRevocation, never, SqliteWriter | DatabaseReader | Tokens | SocketServer> =>

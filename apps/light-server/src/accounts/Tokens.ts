@@ -1,8 +1,4 @@
-/**
- * Tokens: signed statements about an account, which only this server reads.
- *
- * @since 0.1.0
- */
+/** Tokens: signed statements about an account, which only this server reads. */
 import { Clock, Context, Duration, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { jwtVerify, SignJWT } from "jose"
 import { LRUCache } from "lru-cache"
@@ -14,10 +10,6 @@ import { invalidToken } from "../Failure.ts"
 import * as Ed25519 from "./Ed25519.ts"
 import { digestOf } from "../door/TokenDigest.ts"
 
-/**
- * @category services
- * @since 0.1.0
- */
 export class Tokens extends Context.Tag("light-server/Tokens")<
   Tokens,
   {
@@ -28,10 +20,6 @@ export class Tokens extends Context.Tag("light-server/Tokens")<
   }
 >() {}
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Options {
   /** Verified tokens remembered; the least used are forgotten first. */
   readonly cacheCapacity?: number
@@ -154,9 +142,6 @@ const make = (options: Options) =>
  * Tokens signed with Ed25519 by a key derived from the master secret.
  * Algorithm, issuer and audience are pinned, the account must still exist, and
  * its tokens must not have been revoked since.
- *
- * @category layers
- * @since 0.1.0
  */
 export const layer = (
   options: Options = {}

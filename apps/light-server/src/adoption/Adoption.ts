@@ -3,8 +3,6 @@
  *
  * What this server lacks in it is added in one transaction, after a copy was made; nothing that is there is changed,
  * and the other server's own record of migrations stays as it is. What was added is noted in a table of our own.
- *
- * @since 0.1.0
  */
 import * as FileSystem from "node:fs"
 import type * as Sqlite from "better-sqlite3"
@@ -27,12 +25,7 @@ import * as SchemaShape from "./SchemaShape.ts"
 import { quoted } from "./SchemaShape.ts"
 import * as ServerSchema from "./ServerSchema.ts"
 
-/**
- * What was done to a file of another server.
- *
- * @category models
- * @since 0.1.0
- */
+/** What was done to a file of another server. */
 export interface AdoptionReport {
   /** The statements that were run; empty when the file had everything already. */
   readonly additions: ReadonlyArray<AdoptionPlan.Addition>
@@ -40,12 +33,7 @@ export interface AdoptionReport {
   readonly backup: Option.Option<string>
 }
 
-/**
- * Why a file of another server is not served.
- *
- * @category errors
- * @since 0.1.0
- */
+/** Why a file of another server is not served. */
 export type AdoptionError =
   | AdoptionRefused
   | AdoptionMissing
@@ -54,12 +42,7 @@ export type AdoptionError =
   | BackupFailed
   | MigrationFailed
 
-/**
- * The table in which a file keeps what was added to it.
- *
- * @category constants
- * @since 0.1.0
- */
+/** The table in which a file keeps what was added to it. */
 export const recordTable = "LightServerAdoption"
 
 const createRecord = `CREATE TABLE IF NOT EXISTS "${recordTable}" (
@@ -286,9 +269,6 @@ const readBuild = (migrationsDir: string): Effect.Effect<Build, MigrationFolderI
  *
  * Fails with `AdoptionRefused` when the file cannot be served as it is, and with `DatabaseInvalid` or
  * `DatabaseUnreachable` when it cannot be used: it keeps its bytes.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const adoptIfForeign = (
   options: MigrateOptions & { readonly isAllowed?: boolean }

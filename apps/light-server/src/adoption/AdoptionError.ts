@@ -1,26 +1,17 @@
-/**
- * Why a database of another happier light server is not served.
- *
- * @since 0.1.0
- */
+/** Why a database of another happier light server is not served. */
 import * as Schema from "effect/Schema"
 
 /**
  * The file is one of a happier light server, and this build cannot serve it as it is.
  *
  * Nothing was written. Repeating does not help: each reason names what is in the way.
- *
- * @category errors
- * @since 0.1.0
  */
 export class AdoptionRefused extends Schema.TaggedError<AdoptionRefused>("light-server/AdoptionRefused")(
   "AdoptionRefused",
   { filename: Schema.String, reasons: Schema.NonEmptyArray(Schema.String) }
 ) {
-  /** @since 0.1.0 */
   readonly isRetryable = false
 
-  /** @since 0.1.0 */
   override get message(): string {
     const reasons = this.reasons.map((reason) => `- ${reason}`).join("\n")
     return `${this.filename} is a database of a happier light server that this build cannot serve:\n${reasons}`
@@ -30,9 +21,6 @@ export class AdoptionRefused extends Schema.TaggedError<AdoptionRefused>("light-
 /**
  * The file is one of a happier light server and needs additions, and the configuration says not to make any. Nothing
  * was written.
- *
- * @category errors
- * @since 0.1.0
  */
 export class AdoptionMissing extends Schema.TaggedError<AdoptionMissing>("light-server/AdoptionMissing")(
   "AdoptionMissing",
@@ -42,10 +30,8 @@ export class AdoptionMissing extends Schema.TaggedError<AdoptionMissing>("light-
     additions: Schema.Array(Schema.String)
   }
 ) {
-  /** @since 0.1.0 */
   readonly isRetryable = false
 
-  /** @since 0.1.0 */
   override get message(): string {
     const additions = this.additions.length === 0 ? "its record" : this.additions.join(", ")
     return (

@@ -3,32 +3,20 @@
  *
  * A plan is a value. What the database has beyond our needs stays as it is: tables and columns we do not know, and
  * constraints of its own.
- *
- * @since 0.1.0
  */
 import * as Either from "effect/Either"
 import type { Column, Index, SchemaShape, Table } from "./SchemaShape.ts"
 import { quoted } from "./SchemaShape.ts"
 import { essentialTables, isNeeded, type ServerSchema } from "./ServerSchema.ts"
 
-/**
- * One statement that adds something and changes nothing.
- *
- * @category models
- * @since 0.1.0
- */
+/** One statement that adds something and changes nothing. */
 export interface Addition {
   /** What it adds, such as `index Session_active_lastActiveAt_idx`. */
   readonly adds: string
   readonly sql: string
 }
 
-/**
- * A plan, and the unique indexes in it, which rows may contradict.
- *
- * @category models
- * @since 0.1.0
- */
+/** A plan, and the unique indexes in it, which rows may contradict. */
 export interface AdoptionPlan {
   readonly additions: ReadonlyArray<Addition>
   readonly uniqueIndexes: ReadonlyArray<Index>
@@ -142,9 +130,6 @@ const compareIndexes = (schema: ServerSchema, file: SchemaShape) => {
 /**
  * Compares what the server needs with what a file has. Answers with the additions, in the order in which they are
  * made, or with every reason why the file cannot be served.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const make = (schema: ServerSchema, file: SchemaShape): Either.Either<AdoptionPlan, ReadonlyArray<string>> => {
   const tables = Array.from(schema.tables.values(), (ours) => {

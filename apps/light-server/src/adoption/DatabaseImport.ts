@@ -3,8 +3,6 @@
  *
  * The source is opened for reading only and read in one snapshot, so another server may go on writing to it. The
  * target gets its name when everything is in it and was read back: until then there is no database in the directory.
- *
- * @since 0.1.0
  */
 import * as FileSystem from "node:fs"
 import * as Path from "node:path"
@@ -25,10 +23,6 @@ import * as PrismaMigrator from "../migration/PrismaMigrator.ts"
 import * as SchemaShape from "./SchemaShape.ts"
 import * as ServerSchema from "./ServerSchema.ts"
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface ImportOptions {
   /** The database of the other server. */
   readonly source: string
@@ -41,12 +35,7 @@ export interface ImportOptions {
   readonly lockTimeout?: Duration.DurationInput
 }
 
-/**
- * What came over, table by table.
- *
- * @category models
- * @since 0.1.0
- */
+/** What came over, table by table. */
 export interface ImportReport {
   readonly databaseFile: string
   readonly tables: ReadonlyArray<ImportedTable.TableReport>
@@ -54,12 +43,7 @@ export interface ImportReport {
   readonly ignored: ReadonlyArray<ImportedTable.IgnoredTable>
 }
 
-/**
- * Why nothing came over.
- *
- * @category errors
- * @since 0.1.0
- */
+/** Why nothing came over. */
 export type ImportError = ImportSourceRefused | ImportTargetRefused | ImportMismatch | MigrationError
 
 /** Rows between two looks at signals. */
@@ -219,9 +203,6 @@ const name = (partial: string, databaseFile: string): void => {
  * Fails with `ImportTargetRefused` when the directory holds something, with `ImportSourceRefused`, `DatabaseInvalid`,
  * `DatabaseUnreachable` or `MigrationBusy` when the source cannot be read or understood, and with `ImportMismatch`
  * when a table read back differs. Then, and when it is interrupted, no database is left in the directory.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const importFile = (options: ImportOptions): Effect.Effect<ImportReport, ImportError> =>
   Effect.gen(function* () {

@@ -1,55 +1,32 @@
-/**
- * Why nothing was imported. The source is never written, and no half-made database is left.
- *
- * @since 0.1.0
- */
+/** Why nothing was imported. The source is never written, and no half-made database is left. */
 import * as Schema from "effect/Schema"
 
-/**
- * The source is not a database of a happier light server, or lacks something that every row needs.
- *
- * @category errors
- * @since 0.1.0
- */
+/** The source is not a database of a happier light server, or lacks something that every row needs. */
 export class ImportSourceRefused extends Schema.TaggedError<ImportSourceRefused>("light-server/ImportSourceRefused")(
   "ImportSourceRefused",
   { filename: Schema.String, reasons: Schema.NonEmptyArray(Schema.String) }
 ) {
-  /** @since 0.1.0 */
   readonly isRetryable = false
 
-  /** @since 0.1.0 */
   override get message(): string {
     const reasons = this.reasons.map((reason) => `- ${reason}`).join("\n")
     return `${this.filename} cannot be imported:\n${reasons}`
   }
 }
 
-/**
- * The target is not empty, is not a directory, or cannot be written.
- *
- * @category errors
- * @since 0.1.0
- */
+/** The target is not empty, is not a directory, or cannot be written. */
 export class ImportTargetRefused extends Schema.TaggedError<ImportTargetRefused>("light-server/ImportTargetRefused")(
   "ImportTargetRefused",
   { directory: Schema.String, reason: Schema.String }
 ) {
-  /** @since 0.1.0 */
   readonly isRetryable = false
 
-  /** @since 0.1.0 */
   override get message(): string {
     return `nothing can be imported into ${this.directory}: ${this.reason}`
   }
 }
 
-/**
- * What was read back is not what was written, most likely because a disk or its memory is damaged.
- *
- * @category errors
- * @since 0.1.0
- */
+/** What was read back is not what was written, most likely because a disk or its memory is damaged. */
 export class ImportMismatch extends Schema.TaggedError<ImportMismatch>("light-server/ImportMismatch")(
   "ImportMismatch",
   {
@@ -58,10 +35,8 @@ export class ImportMismatch extends Schema.TaggedError<ImportMismatch>("light-se
     readBack: Schema.String
   }
 ) {
-  /** @since 0.1.0 */
   readonly isRetryable = false
 
-  /** @since 0.1.0 */
   override get message(): string {
     const { readBack, table, written } = this
     return `${table} was written with checksum ${written} and read back with ${readBack}; nothing was kept`

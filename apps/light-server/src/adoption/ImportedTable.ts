@@ -1,8 +1,4 @@
-/**
- * The copy of one table from a database of another happier light server into a fresh one of ours.
- *
- * @since 0.1.0
- */
+/** The copy of one table from a database of another happier light server into a fresh one of ours. */
 import type * as Sqlite from "better-sqlite3"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -12,12 +8,7 @@ import { quoted } from "./SchemaShape.ts"
 import { essentialTables } from "./ServerSchema.ts"
 import { StoredTime } from "../database/StoredTime.ts"
 
-/**
- * How one table came over.
- *
- * @category models
- * @since 0.1.0
- */
+/** How one table came over. */
 export interface TableReport {
   readonly table: string
   readonly readCount: number
@@ -28,23 +19,13 @@ export interface TableReport {
   readonly checksum: string
 }
 
-/**
- * A table that stays behind.
- *
- * @category models
- * @since 0.1.0
- */
+/** A table that stays behind. */
 export interface IgnoredTable {
   readonly table: string
   readonly rowCount: number
 }
 
-/**
- * Tables of the source that have rows and no counterpart here. Throws the driver's error.
- *
- * @category accessors
- * @since 0.1.0
- */
+/** Tables of the source that have rows and no counterpart here. Throws the driver's error. */
 export const ignored = (
   source: Sqlite.Database,
   sourceShape: SchemaShape,
@@ -65,9 +46,6 @@ export const ignored = (
 /**
  * Why a source cannot be imported; empty when it can. A table that is missing has no rows, unless no such server is
  * without it. A column that is missing takes its default, unless it has none.
- *
- * @category accessors
- * @since 0.1.0
  */
 export const obstacles = (tables: ReadonlyArray<Table>, source: SchemaShape): ReadonlyArray<string> =>
   tables.flatMap(({ columns, name: table }) => {
@@ -81,12 +59,7 @@ export const obstacles = (tables: ReadonlyArray<Table>, source: SchemaShape): Re
       .map(({ name }) => `${table}.${name} is missing`)
   })
 
-/**
- * Parents before their children.
- *
- * @category accessors
- * @since 0.1.0
- */
+/** Parents before their children. */
 export const inOrder = (schema: SchemaShape): ReadonlyArray<Table> => {
   const ordered = new Set<Table>()
   const visit = (table: Table, path: ReadonlyArray<Table>): void => {
@@ -136,12 +109,7 @@ const select = (table: Table, columns: ReadonlyArray<Column>): string =>
 const rowsOf = (sqlite: Sqlite.Database, sql: string): IterableIterator<Array<RowDigest.Value>> =>
   sqlite.prepare<[], Array<RowDigest.Value>>(sql).raw().safeIntegers().iterate()
 
-/**
- * What the driver threw while it wrote. Everything else that is thrown here comes from the source.
- *
- * @category errors
- * @since 0.1.0
- */
+/** What the driver threw while it wrote. Everything else that is thrown here comes from the source. */
 export class TargetFault extends Error {}
 
 const writing = <A>(write: () => A): A => {
@@ -152,12 +120,7 @@ const writing = <A>(write: () => A): A => {
   }
 }
 
-/**
- * Work on a table that goes on when it is asked to. One row is in memory at a time.
- *
- * @category models
- * @since 0.1.0
- */
+/** Work on a table that goes on when it is asked to. One row is in memory at a time. */
 export interface Work {
   /** Takes as many rows and answers whether there may be more. */
   readonly step: (rowCount: number) => boolean
@@ -165,18 +128,10 @@ export interface Work {
   readonly end: () => void
 }
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Copy extends Work {
   readonly report: () => TableReport
 }
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Reading extends Work {
   readonly checksum: () => string
 }
@@ -193,9 +148,6 @@ const takeSome = <A>(rows: Iterator<A>, rowCount: number, take: (row: A) => void
 /**
  * Begins the copy of `table`. The target is inside a transaction and enforces foreign keys. Every method throws the
  * driver's error, wrapped in `TargetFault` where it comes from there.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const copy = (
   source: Sqlite.Database,
@@ -251,12 +203,7 @@ export const copy = (
   }
 }
 
-/**
- * Reads back what a copy has written, of the columns that the source has; the others have their defaults.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** Reads back what a copy has written, of the columns that the source has; the others have their defaults. */
 export const readBack = (sourceShape: SchemaShape, target: Sqlite.Database, table: Table): Reading => {
   const theirs = sourceShape.tables.get(table.name)
   const digest = RowDigest.make()

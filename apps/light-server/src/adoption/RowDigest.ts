@@ -3,25 +3,13 @@
  *
  * Each row has a SHA-256 of its own, and the checksum is their sum. So two databases can be compared by reading each
  * in the order in which it is stored, and nothing has to be kept or sorted.
- *
- * @since 0.1.0
  */
 import * as Crypto from "node:crypto"
 
-/**
- * What SQLite stores in a column. Integers are exact.
- *
- * @category models
- * @since 0.1.0
- */
+/** What SQLite stores in a column. Integers are exact. */
 export type Value = bigint | number | string | Buffer | null
 
-/**
- * A checksum in the making.
- *
- * @category models
- * @since 0.1.0
- */
+/** A checksum in the making. */
 export interface RowDigest {
   readonly add: (row: ReadonlyArray<Value>) => void
   /** 64 hexadecimal digits; all zero when there was no row. */
@@ -39,10 +27,6 @@ const update = (hash: Crypto.Hash, value: Value): void => {
   else hash.update(`b${value.length};`).update(value)
 }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = (): RowDigest => {
   let sum = 0n
   return {

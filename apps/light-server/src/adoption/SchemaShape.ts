@@ -1,14 +1,6 @@
-/**
- * What tables, columns and indexes a database has, read from the database itself.
- *
- * @since 0.1.0
- */
+/** What tables, columns and indexes a database has, read from the database itself. */
 import type * as Sqlite from "better-sqlite3"
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Column {
   readonly name: string
   /** As declared; SQLite stores values by its affinity. */
@@ -23,12 +15,7 @@ export interface Column {
   readonly isGenerated: boolean
 }
 
-/**
- * A column that points to another table.
- *
- * @category models
- * @since 0.1.0
- */
+/** A column that points to another table. */
 export interface Reference {
   readonly column: string
   readonly table: string
@@ -37,10 +24,6 @@ export interface Reference {
   readonly onUpdate: string
 }
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Table {
   readonly name: string
   /** The statement that made it. */
@@ -49,10 +32,6 @@ export interface Table {
   readonly references: ReadonlyArray<Reference>
 }
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Index {
   readonly name: string
   readonly table: string
@@ -64,10 +43,6 @@ export interface Index {
   readonly where: string | undefined
 }
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface SchemaShape {
   readonly tables: ReadonlyMap<string, Table>
   readonly indexes: ReadonlyArray<Index>
@@ -92,12 +67,7 @@ const selectIndexes = `SELECT list.name, list."unique" AS isUnique, master.sql
 
 const selectIndexColumns = `SELECT coalesce(name, '') FROM pragma_index_info(?) ORDER BY seqno`
 
-/**
- * A name as it stands in a statement.
- *
- * @category conversions
- * @since 0.1.0
- */
+/** A name as it stands in a statement. */
 export const quoted = (name: string): string => `"${name.replaceAll(`"`, `""`)}"`
 
 interface ColumnRow {
@@ -145,12 +115,7 @@ const indexesOf = (sqlite: Sqlite.Database, table: string): ReadonlyArray<Index>
       where: /\bWHERE\b([^]*)$/i.exec(sql ?? "")?.[1]?.trim()
     }))
 
-/**
- * Reads the shape of an open database. Writes nothing. Throws the driver's error.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** Reads the shape of an open database. Writes nothing. Throws the driver's error. */
 export const read = (sqlite: Sqlite.Database): SchemaShape => {
   const tables = sqlite
     .prepare<[], { readonly name: string; readonly sql: string }>(selectTables)

@@ -2,8 +2,6 @@
  * What this server needs of a database: what its migrations make of an empty one.
  *
  * It is read from the migrations themselves and kept nowhere else, so it cannot differ from them.
- *
- * @since 0.1.0
  */
 import Sqlite from "better-sqlite3"
 import * as Effect from "effect/Effect"
@@ -11,48 +9,26 @@ import { MigrationFolderInvalid } from "../migration/MigrationError.ts"
 import type { Migrations } from "../migration/MigrationFolder.ts"
 import * as SchemaShape from "./SchemaShape.ts"
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface ServerSchema extends SchemaShape.SchemaShape {
   /** The newest migration. */
   readonly version: string
 }
 
-/**
- * Tables without which a database is not one of a happier light server.
- *
- * @category constants
- * @since 0.1.0
- */
+/** Tables without which a database is not one of a happier light server. */
 export const essentialTables: ReadonlyArray<string> = ["Account", "Session", "Machine"]
 
-/**
- * Columns that the schema has and no statement of this server names. A database may lack them.
- *
- * @category constants
- * @since 0.1.0
- */
+/** Columns that the schema has and no statement of this server names. A database may lack them. */
 export const untouchedColumns: { readonly [table: string]: ReadonlyArray<string> | undefined } = {
   Account: ["feedSeq", "githubUserId"]
 }
 
-/**
- * Whether a database must have this column.
- *
- * @category predicates
- * @since 0.1.0
- */
+/** Whether a database must have this column. */
 export const isNeeded = (table: string, column: string): boolean => untouchedColumns[table]?.includes(column) !== true
 
 /**
  * Runs the migrations on a database in memory and reads what they leave.
  *
  * Fails with `MigrationFolderInvalid` when one of them fails.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const read = (
   migrationsDir: string,

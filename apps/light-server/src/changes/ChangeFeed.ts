@@ -3,18 +3,12 @@
  *
  * Each entity has one line, that of its newest change, so a client that was
  * away for a year reads no more than what there is.
- *
- * @since 0.1.0
  */
 import { Context, Effect, Layer, Schema } from "effect"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import { StoredTimeOrNull } from "../database/StoredTime.ts"
 import { CursorGone, invalidToken, type Unauthorized } from "../Failure.ts"
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Change {
   readonly cursor: number
   readonly kind: string
@@ -26,9 +20,6 @@ export interface Change {
 /**
  * Some changes, the oldest first, and the cursor from which the next ones are
  * read.
- *
- * @category models
- * @since 0.1.0
  */
 export interface ChangePage {
   readonly changes: ReadonlyArray<Change>
@@ -38,22 +29,11 @@ export interface ChangePage {
 /**
  * The newest cursor of an account, and the oldest one that the feed can still be
  * read from.
- *
- * @category models
- * @since 0.1.0
  */
 export const Bounds = Schema.Struct({ cursor: Schema.Int, changesFloor: Schema.Int })
 
-/**
- * @category models
- * @since 0.1.0
- */
 export type Bounds = typeof Bounds.Type
 
-/**
- * @category services
- * @since 0.1.0
- */
 export class ChangeFeed extends Context.Tag("light-server/ChangeFeed")<
   ChangeFeed,
   {
@@ -96,10 +76,6 @@ const changesOf = (lines: ReadonlyArray<typeof Line.Type>): ReadonlyArray<Change
       : [{ cursor, kind, entityId, changedAt: changedAt ?? 0, hint }]
   )
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make: Effect.Effect<ChangeFeed["Type"], never, DatabaseReader> = Effect.gen(function* () {
   const reader = yield* DatabaseReader
   return ChangeFeed.of({
@@ -120,8 +96,4 @@ export const make: Effect.Effect<ChangeFeed["Type"], never, DatabaseReader> = Ef
   })
 })
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<ChangeFeed, never, DatabaseReader> = Layer.effect(ChangeFeed, make)

@@ -1,18 +1,10 @@
-/**
- * The variables behind the options of `ChangePruner`.
- *
- * @since 0.1.0
- */
+/** The variables behind the options of `ChangePruner`. */
 import { Duration } from "effect"
 import * as Knob from "../ConfigKnob.ts"
 import { defaults, type Options } from "./ChangePruner.ts"
 
 const year = 366 * 86_400_000
 
-/**
- * @category constants
- * @since 0.1.0
- */
 export const knobs = {
   changesRetentionMillis: Knob.integer("HAPPIER_CHANGES_RETENTION_MS", {
     fallback: String(Duration.toMillis(defaults.retention)),
@@ -42,10 +34,6 @@ export const knobs = {
 
 type Values = { readonly [K in keyof typeof knobs]: (typeof knobs)[K] extends Knob.Knob<infer A> ? A : never }
 
-/**
- * @category conversions
- * @since 0.1.0
- */
 export const optionsOf = (values: Values): Options => ({
   ...defaults,
   retention: values.changesRetentionMillis,

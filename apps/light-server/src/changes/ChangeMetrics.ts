@@ -1,8 +1,4 @@
-/**
- * What is counted about the feed of changes.
- *
- * @since 0.1.0
- */
+/** What is counted about the feed of changes. */
 import * as Tally from "../Tally.ts"
 
 const requests = Tally.counter("changes_requests_total", "Requests for the changes of an account, by outcome", [
@@ -16,17 +12,9 @@ const pruned = Tally.counter(
   "Changes that were removed from the feed because they were old or too many"
 )
 
-/**
- * @category metrics
- * @since 0.1.0
- */
 export const countRequest = (result: "ok" | "cursor-gone", changeCount: number): void => {
   requests({ result })
   returned({}, changeCount)
 }
 
-/**
- * @category metrics
- * @since 0.1.0
- */
 export const countPruned = (changeCount: number): void => pruned({}, changeCount)

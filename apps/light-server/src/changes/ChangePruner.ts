@@ -5,8 +5,6 @@
  * account rises to the last one that goes, in the same commit. A client that
  * reads from the floor on has seen all of them; one that is further back is told
  * so, and starts over. That holds for lines of deleted things as well.
- *
- * @since 0.1.0
  */
 import { Clock, Context, Duration, Effect, Layer, Schedule, Schema } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
@@ -16,10 +14,6 @@ import { DatabaseReader } from "../database/DatabaseReader.ts"
 import { StoredTime } from "../database/StoredTime.ts"
 import { countPruned } from "./ChangeMetrics.ts"
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Options {
   /** Age from which a line goes. Zero: none goes because of its age. */
   readonly retention: Duration.DurationInput
@@ -36,9 +30,6 @@ export interface Options {
 /**
  * A device that was away for a quarter starts over; one account keeps no more
  * lines than a client reads in a few seconds.
- *
- * @category presets
- * @since 0.1.0
  */
 export const defaults: Options = {
   retention: "90 days",
@@ -48,10 +39,6 @@ export const defaults: Options = {
   pause: "100 millis"
 }
 
-/**
- * @category services
- * @since 0.1.0
- */
 export class ChangePruner extends Context.Tag("light-server/ChangePruner")<
   ChangePruner,
   {
@@ -76,12 +63,7 @@ const raiseFloor = `UPDATE "Account" SET "changesFloor" = max("changesFloor", ?)
 
 const removeBelow = `DELETE FROM "AccountChange" WHERE "accountId" = ? AND "cursor" <= ? RETURNING "cursor"`
 
-/**
- * The statements that a round runs, for tests of their plans.
- *
- * @category constants
- * @since 0.1.0
- */
+/** The statements that a round runs, for tests of their plans. */
 export const statements: ReadonlyArray<string> = [selectAccounts, selectOldest, selectSurplus, raiseFloor, removeBelow]
 
 /** A time that cannot be read counts as long ago: such a line keeps neither those after it nor other accounts. */
@@ -95,9 +77,6 @@ const Place = Schema.Struct({ cursor: Schema.Int })
 /**
  * The write that ends all lines of an account up to `floor`, and how many those
  * were. Conflicts when the account does not exist.
- *
- * @category writes
- * @since 0.1.0
  */
 export const pruneWrite = (accountId: string, floor: number): Write.Write<number> =>
   Write.statement(raiseFloor, [floor, accountId], { changes: 1 }).pipe(
@@ -105,10 +84,6 @@ export const pruneWrite = (accountId: string, floor: number): Write.Write<number
     Write.map((removed) => removed.length)
   )
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = (
   options: Options = defaults
 ): Effect.Effect<ChangePruner["Type"], never, DatabaseReader | SqliteWriter> =>
@@ -181,9 +156,6 @@ export const make = (
 /**
  * Prunes until its scope closes, unless all lines may stay. The first round waits
  * for its interval: right after a start everybody comes back.
- *
- * @category layers
- * @since 0.1.0
  */
 export const layer = (options: Options = defaults): Layer.Layer<ChangePruner, never, DatabaseReader | SqliteWriter> =>
   Layer.scoped(

@@ -1,8 +1,4 @@
-/**
- * `GET /v2/changes` and `GET /v2/cursor`.
- *
- * @since 0.1.0
- */
+/** `GET /v2/changes` and `GET /v2/cursor`. */
 import { Effect, Layer, Schema } from "effect"
 import { HttpApp } from "../http/HttpApp.ts"
 import * as Query from "../http/Query.ts"
@@ -14,10 +10,6 @@ const PageQuery = Schema.Struct({
   limit: Query.limit(500, 200)
 })
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<never, never, HttpApp | ChangeFeed> = Layer.effectDiscard(
   Effect.gen(function* () {
     const http = yield* HttpApp

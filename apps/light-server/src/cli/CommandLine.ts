@@ -2,17 +2,10 @@
  * The arguments of the program, read into a value.
  *
  * Nothing is run here and little is loaded, so that each command loads no more than it needs.
- *
- * @since 0.1.0
  */
 import { Command, CommanderError } from "commander"
 
-/**
- * What the arguments ask for.
- *
- * @category models
- * @since 0.1.0
- */
+/** What the arguments ask for. */
 export type Request =
   | { readonly _tag: "Serve" }
   | { readonly _tag: "Import"; readonly from: string; readonly into: string | undefined; readonly isJson: boolean }
@@ -66,12 +59,7 @@ const build = (accept: (request: Request) => void): Command => {
 /** Subcommands take over neither the output nor the way errors end: each is told itself. */
 const everyCommand = (command: Command): ReadonlyArray<Command> => [command, ...command.commands.flatMap(everyCommand)]
 
-/**
- * Reads the arguments after the name of the program.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** Reads the arguments after the name of the program. */
 export const parse = (args: ReadonlyArray<string>): Request => {
   let request: Request | undefined
   let text = ""

@@ -1,19 +1,10 @@
-/**
- * `config print`: the configuration as the server understands it.
- *
- * @since 0.1.0
- */
+/** `config print`: the configuration as the server understands it. */
 import { Effect } from "effect"
 import * as ExitCode from "../ExitCode.ts"
 import * as ServerConfig from "../config/ServerConfig.ts"
 import * as Program from "./Program.ts"
 
-/**
- * The configuration as JSON. A secret says `<redacted>`, one that is not set is absent.
- *
- * @category conversions
- * @since 0.1.0
- */
+/** The configuration as JSON. A secret says `<redacted>`, one that is not set is absent. */
 export const render = ({ config }: ServerConfig.Loaded): string => `${JSON.stringify(config, undefined, 2)}\n`
 
 const program = Effect.map(ServerConfig.load(process.env), (loaded) => {
@@ -21,12 +12,7 @@ const program = Effect.map(ServerConfig.load(process.env), (loaded) => {
   process.stdout.write(render(loaded))
 })
 
-/**
- * Prints and ends the process; warnings go to standard error.
- *
- * @category running
- * @since 0.1.0
- */
+/** Prints and ends the process; warnings go to standard error. */
 export const run = (): void =>
   Program.run(program, {
     shutdownTimeoutMillis: () => 1000,

@@ -1,8 +1,4 @@
-/**
- * `import`: the database of a happier light server, copied into a new one.
- *
- * @since 0.1.0
- */
+/** `import`: the database of a happier light server, copied into a new one. */
 import { Effect, Logger, LogLevel } from "effect"
 import path from "node:path"
 import * as DatabaseImport from "../adoption/DatabaseImport.ts"
@@ -12,10 +8,6 @@ import * as ServerConfig from "../config/ServerConfig.ts"
 import * as ImportReport from "./ImportReport.ts"
 import * as Program from "./Program.ts"
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Options {
   readonly from: string
   /** The data directory of the configuration, unless given. */
@@ -40,12 +32,7 @@ const program = ({ from, into, isJson }: Options) =>
     )
   }).pipe(Logger.withMinimumLogLevel(LogLevel.Warning))
 
-/**
- * Imports and ends the process. A signal ends it too, and leaves nothing behind.
- *
- * @category running
- * @since 0.1.0
- */
+/** Imports and ends the process. A signal ends it too, and leaves nothing behind. */
 export const run = (options: Options): void =>
   Program.run(program(options), {
     shutdownTimeoutMillis: () => 60_000,

@@ -1,8 +1,4 @@
-/**
- * The report of an import, for people and for programs.
- *
- * @since 0.1.0
- */
+/** The report of an import, for people and for programs. */
 import type { ImportReport } from "../adoption/DatabaseImport.ts"
 
 /** Columns as wide as their widest cell; the ones in `right` end in one line. */
@@ -20,12 +16,7 @@ const aligned = (rows: ReadonlyArray<ReadonlyArray<string>>, right: ReadonlySet<
 
 const sum = (counts: Iterable<number>): number => Array.from(counts).reduce((total, count) => total + count, 0)
 
-/**
- * A table of counts and checksums, what was skipped and why, and what stays behind.
- *
- * @category conversions
- * @since 0.1.0
- */
+/** A table of counts and checksums, what was skipped and why, and what stays behind. */
 export const toText = ({ databaseFile, ignored, tables }: ImportReport): string => {
   const rows = tables.map(({ checksum, readCount, skipped, table, writtenCount }) => [
     table,
@@ -48,10 +39,6 @@ export const toText = ({ databaseFile, ignored, tables }: ImportReport): string 
   ].join("\n")
 }
 
-/**
- * @category conversions
- * @since 0.1.0
- */
 export const toJson = ({ databaseFile, ignored, tables }: ImportReport): string => {
   const plain = tables.map((table) => ({ ...table, skipped: Object.fromEntries(table.skipped) }))
   return `${JSON.stringify({ databaseFile, tables: plain, ignored }, undefined, 2)}\n`

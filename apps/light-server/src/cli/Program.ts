@@ -1,15 +1,7 @@
-/**
- * The one effect of a command, run as a process: signals end it, and its exit says how it went.
- *
- * @since 0.1.0
- */
+/** The one effect of a command, run as a process: signals end it, and its exit says how it went. */
 import { Cause, Effect, Exit, Fiber, Option } from "effect"
 import * as ExitCode from "../ExitCode.ts"
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Terms {
   /** Longest time from a signal to the end. Read when the signal comes. */
   readonly shutdownTimeoutMillis: () => number
@@ -19,20 +11,10 @@ export interface Terms {
   readonly interrupted: () => number
 }
 
-/**
- * One line for whoever started the program.
- *
- * @category output
- * @since 0.1.0
- */
+/** One line for whoever started the program. */
 export const complain = (text: string): void => void process.stderr.write(`light-server: ${text}\n`)
 
-/**
- * Runs the effect and ends the process with it.
- *
- * @category running
- * @since 0.1.0
- */
+/** Runs the effect and ends the process with it. */
 export const run = (program: Effect.Effect<unknown, ExitCode.EndFailure>, terms: Terms): void => {
   // Files of the database and of backups are nobody else's business.
   process.umask(0o077)

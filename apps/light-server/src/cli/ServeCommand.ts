@@ -1,8 +1,4 @@
-/**
- * `serve`: the server as a process.
- *
- * @since 0.1.0
- */
+/** `serve`: the server as a process. */
 import { Context, Effect, Layer } from "effect"
 import { Presence } from "presence-effect/Presence"
 import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
@@ -67,12 +63,7 @@ const program = Effect.gen(function* () {
   return yield* serve(loaded)
 })
 
-/**
- * Serves until a signal comes, and ends the process.
- *
- * @category running
- * @since 0.1.0
- */
+/** Serves until a signal comes, and ends the process. */
 export const run = (): void => {
   const code = () => (isDamaged ? ExitCode.storage : lostCount === 0 ? ExitCode.ok : ExitCode.failure)
   Program.run(program, { shutdownTimeoutMillis: () => shutdownTimeoutMillis, success: code, interrupted: code })

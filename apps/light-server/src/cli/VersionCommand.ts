@@ -1,8 +1,4 @@
-/**
- * `version`: which program this is, and what it runs on.
- *
- * @since 0.1.0
- */
+/** `version`: which program this is, and what it runs on. */
 import * as SqliteVersion from "../opening/SqliteVersion.ts"
 import { version } from "../Version.ts"
 
@@ -13,10 +9,5 @@ const surroundings = () => ({
   platform: process.platform
 })
 
-/**
- * What the command prints.
- *
- * @category conversions
- * @since 0.1.0
- */
+/** What the command prints. */
 export const render = (isJson: boolean): string => (isJson ? `${JSON.stringify(surroundings())}\n` : `${version}\n`)

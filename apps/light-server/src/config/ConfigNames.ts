@@ -2,8 +2,6 @@
  * Every variable of the environment that this server reads, with its default:
  * the one place. `docs/operations.md` shows the same table, and a test compares
  * both.
- *
- * @since 0.1.0
  */
 import { Either, Redacted } from "effect"
 import * as Knob from "../ConfigKnob.ts"
@@ -52,10 +50,6 @@ const parseSecret = (text: string) => {
   return text.length >= 16 ? Either.right(Redacted.make(text)) : Either.left("")
 }
 
-/**
- * @category constants
- * @since 0.1.0
- */
 export const knobs = {
   provider: Knob.choice("HAPPIER_DB_PROVIDER", ["sqlite"], {
     alias: "HAPPY_DB_PROVIDER",
@@ -250,9 +244,6 @@ export const knobs = {
 /**
  * Settings of other servers of the family that have no effect here: what they
  * tuned does not exist in this design. Named in a warning, never an error.
- *
- * @category constants
- * @since 0.1.0
  */
 export const withoutEffect: { readonly [name: string]: string } = {
   METRICS_PORT: "metrics are served on the main port, under /metrics",
@@ -271,12 +262,7 @@ export const withoutEffect: { readonly [name: string]: string } = {
   HAPPIER_SERVER_LIGHT_DB_DIR: "set DATABASE_URL or HAPPIER_SERVER_LIGHT_DATA_DIR"
 }
 
-/**
- * Names of the same family that programs beside the server read.
- *
- * @category constants
- * @since 0.1.0
- */
+/** Names of the same family that programs beside the server read. */
 export const ofClients: ReadonlyArray<RegExp> = [
   /^HAPPIER_(SERVER_URL|HOME_DIR|DISABLE_CAFFEINATE|WEBAPP_URL|VARIANT)$/,
   /^HAPPIER_DAEMON_/,

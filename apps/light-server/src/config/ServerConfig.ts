@@ -1,8 +1,4 @@
-/**
- * The configuration of the server, read from the environment once.
- *
- * @since 0.1.0
- */
+/** The configuration of the server, read from the environment once. */
 import {
   Array as Arr,
   Config,
@@ -35,10 +31,6 @@ import * as RpcKnobs from "../rpc/RpcKnobs.ts"
 import type { RpcOptions } from "../rpc/RpcOptions.ts"
 import * as ShutdownBudget from "../ShutdownBudget.ts"
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface ServerConfig {
   readonly dataDirectory: string
   readonly databaseFile: string
@@ -80,46 +72,25 @@ export interface ServerConfig {
   readonly changes: ChangePruner.Options
 }
 
-/**
- * Name of the database in the data directory.
- *
- * @category constants
- * @since 0.1.0
- */
+/** Name of the database in the data directory. */
 export const defaultDatabaseName = "happier-server-light.sqlite"
 
-/**
- * The configuration, and what its author should know although it is valid.
- *
- * @category models
- * @since 0.1.0
- */
+/** The configuration, and what its author should know although it is valid. */
 export interface Loaded {
   readonly config: ServerConfig
   readonly warnings: ReadonlyArray<string>
 }
 
-/**
- * Values that cannot be used, all of them at once.
- *
- * @category errors
- * @since 0.1.0
- */
+/** Values that cannot be used, all of them at once. */
 export class ConfigInvalid extends Schema.TaggedError<ConfigInvalid>("light-server/ConfigInvalid")("ConfigInvalid", {
   problems: Schema.NonEmptyArray(Schema.String)
 }) {
-  /** @since 0.1.0 */
   override get message(): string {
     return `invalid configuration:\n${this.problems.map((problem) => `- ${problem}`).join("\n")}`
   }
 }
 
-/**
- * Variables by name, as in `process.env`.
- *
- * @category models
- * @since 0.1.0
- */
+/** Variables by name, as in `process.env`. */
 export interface Environment {
   readonly [name: string]: string | undefined
 }
@@ -278,9 +249,6 @@ const absolute = (home: string, text: string) => path.resolve(text.replace(/^~(?
  *
  * **Errors**: `ConfigInvalid` with every problem found, each naming its
  * variable, the value and what is allowed.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const load = (environment: Environment): Effect.Effect<Loaded, ConfigInvalid> =>
   Effect.gen(function* () {

@@ -6,20 +6,13 @@
  * read. A row that does not fit its schema is left out, counted and logged, and
  * the others are answered: a file of another server may hold what this one
  * never wrote.
- *
- * @since 0.1.0
  */
 import { Effect, Either, ParseResult, Schema } from "effect"
 import type { SqlValue } from "presence-effect/writer/Write"
 import type { DatabaseReader, ReadFailed } from "./DatabaseReader.ts"
 import { countCut, countUnreadable } from "./ReadMetrics.ts"
 
-/**
- * What a list is made of.
- *
- * @category models
- * @since 0.1.0
- */
+/** What a list is made of. */
 export interface Source {
   readonly table: "Session" | "Machine" | "SessionMessage"
   /** Columns of the rows, as they stand in a statement. */
@@ -33,12 +26,7 @@ export interface Source {
   readonly direction: "ASC" | "DESC"
 }
 
-/**
- * What was read of a list.
- *
- * @category models
- * @since 0.1.0
- */
+/** What was read of a list. */
 export interface BoundedList<A> {
   readonly rows: ReadonlyArray<A>
   /** The key of the last row that was looked at, readable or not. `undefined`: there was none. */
@@ -55,9 +43,6 @@ const bytesMax = 8 * 1024 * 1024
 /**
  * The statement of a list, whose rows come in any order and say their place. Its
  * parameters are those of `from`, then the limit, twice.
- *
- * @category statements
- * @since 0.1.0
  */
 export const statement = ({ table, columns, weighty, from, key, direction }: Source): string => {
   const bytes = weighty.map((column) => `coalesce(octet_length("${column}"), 0)`).join(" + ")
@@ -107,9 +92,6 @@ const readable = <A, I>(table: string, schema: Schema.Schema<A, I>, found: Reado
 /**
  * Reads at most `limit` rows that weigh no more than 8 MiB together. The first
  * one always may.
- *
- * @category combinators
- * @since 0.1.0
  */
 export const read = <A, I>(
   reader: Pick<DatabaseReader["Type"], "rows">,
@@ -135,9 +117,6 @@ export const read = <A, I>(
 /**
  * Counts and logs a list that was cut and has no cursor: nobody can ask for the
  * rest.
- *
- * @category combinators
- * @since 0.1.0
  */
 export const reportCut = (table: Source["table"], { isCut, rows }: BoundedList<unknown>): Effect.Effect<void> => {
   if (!isCut) return Effect.void

@@ -4,8 +4,6 @@
  * Reads take no permit of the writer. The database is in WAL mode, so a reader
  * neither waits for a writer nor delays one, and each call is one statement, so
  * that no snapshot stays open while JavaScript does something else.
- *
- * @since 0.1.0
  */
 import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import { Context, Deferred, Effect, FiberId, Layer, Option, ParseResult, Schema } from "effect"
@@ -13,41 +11,24 @@ import type { SqlValue } from "presence-effect/writer/Write"
 
 const undecodable = "UNDECODABLE"
 
-/**
- * A damaged file, which no new process repairs: the server goes on reading.
- *
- * @category guards
- * @since 0.1.0
- */
+/** A damaged file, which no new process repairs: the server goes on reading. */
 export const isDamage = ({ code }: { readonly code: string }): boolean => /^SQLITE_(CORRUPT|NOTADB)/.test(code)
 
-/**
- * A read did not answer, or its rows do not fit their schema. Nothing written.
- *
- * @category errors
- * @since 0.1.0
- */
+/** A read did not answer, or its rows do not fit their schema. Nothing written. */
 export class ReadFailed extends Schema.TaggedError<ReadFailed>("light-server/ReadFailed")("ReadFailed", {
   /** SQLite's extended result code, or `UNDECODABLE`. */
   code: Schema.String,
   detail: Schema.String
 }) {
-  /** @since 0.1.0 */
   get isRetryable(): boolean {
     return this.code !== undecodable && !isDamage(this)
   }
-  /** @since 0.1.0 */
   readonly written = "nothing" as const
-  /** @since 0.1.0 */
   override get message(): string {
     return `the database could not be read (${this.code}): ${this.detail}`
   }
 }
 
-/**
- * @category services
- * @since 0.1.0
- */
 export class DatabaseReader extends Context.Tag("light-server/DatabaseReader")<
   DatabaseReader,
   {
@@ -84,16 +65,9 @@ const misfitOf = (error: ParseResult.ParseError): string => {
 /**
  * The query that runs one statement, undecoded. What `fromQuery` builds on, so
  * that tests bring rows of their own.
- *
- * @category models
- * @since 0.1.0
  */
 export type Query = (sql: string, params: ReadonlyArray<SqlValue>) => Effect.Effect<ReadonlyArray<unknown>, ReadFailed>
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const fromQuery = (query: Query): DatabaseReader["Type"] => {
   const damaged = Deferred.unsafeMake<never, ReadFailed>(FiberId.none)
   const rows = <A, I>(schema: Schema.Schema<A, I>, sql: string, params: ReadonlyArray<SqlValue> = []) =>
@@ -133,9 +107,6 @@ const open = (filename: string) =>
 /**
  * Opens `filename` for reading. The file must exist and be in WAL mode: build
  * this after the migration and the writer.
- *
- * @category layers
- * @since 0.1.0
  */
 export const layer = (options: { readonly filename: string }): Layer.Layer<DatabaseReader, ReadFailed> =>
   Layer.scoped(DatabaseReader, open(options.filename))

@@ -2,8 +2,6 @@
  * Ids that this server makes.
  *
  * Plain functions, so that a hot callback can use them.
- *
- * @since 0.1.0
  */
 import cuidOf from "@bugsnag/cuid"
 import { randomInt } from "node:crypto"
@@ -13,16 +11,8 @@ const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 /**
  * Id of an account, a session, a message or a report: 25 characters, the first
  * is `c`, in the order of creation.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const cuid = (): string => cuidOf()
 
-/**
- * Id of an `update` that clients receive: 12 random letters and digits.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** Id of an `update` that clients receive: 12 random letters and digits. */
 export const updateId = (): string => Array.from({ length: 12 }, () => alphabet[randomInt(alphabet.length)]).join("")

@@ -1,8 +1,4 @@
-/**
- * What is counted about lists that are not whole.
- *
- * @since 0.1.0
- */
+/** What is counted about lists that are not whole. */
 import { Metric } from "effect"
 
 const unreadable = Metric.counter("database_unreadable_rows_total", {
@@ -15,15 +11,7 @@ const cut = Metric.counter("database_cut_lists_total", {
   incremental: true
 })
 
-/**
- * @category metrics
- * @since 0.1.0
- */
 export const countUnreadable = (table: string, rowCount: number): void =>
   Metric.tagged(unreadable, "table", table).unsafeUpdate(rowCount, [])
 
-/**
- * @category metrics
- * @since 0.1.0
- */
 export const countCut = (table: string): void => Metric.tagged(cut, "table", table).unsafeUpdate(1, [])

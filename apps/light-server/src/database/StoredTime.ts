@@ -4,8 +4,6 @@
  * Some files store integers (milliseconds), others ISO text, and a column
  * default of `CURRENT_TIMESTAMP` stores text without a zone, in UTC. All three
  * are read; `TimeForm` says which is written.
- *
- * @since 0.1.0
  */
 import { Option, ParseResult, Schema } from "effect"
 
@@ -21,12 +19,7 @@ const parseText = (text: string): Option.Option<number> => {
   return Number.isFinite(millis) ? Option.some(Math.trunc(millis)) : Option.none()
 }
 
-/**
- * Epoch milliseconds, stored as an integer or as ISO text.
- *
- * @category models
- * @since 0.1.0
- */
+/** Epoch milliseconds, stored as an integer or as ISO text. */
 export const StoredTime: Schema.Schema<number, number | string> = Schema.transformOrFail(
   Schema.Union(Schema.Number, Schema.String),
   Schema.Int,
@@ -46,18 +39,10 @@ export const StoredTime: Schema.Schema<number, number | string> = Schema.transfo
 /**
  * The same in a statement: the milliseconds of a column, whatever its form, so
  * that one file may hold all of them in one order. What is none counts as 0.
- *
- * @category conversions
- * @since 0.1.0
  */
 export const millisOf = (column: string): string =>
   `coalesce(CASE typeof("${column}") WHEN 'text'
     THEN CAST(round(unixepoch("${column}", 'subsec') * 1000) AS INTEGER) ELSE "${column}" END, 0)`
 
-/**
- * A time column that may be empty.
- *
- * @category models
- * @since 0.1.0
- */
+/** A time column that may be empty. */
 export const StoredTimeOrNull: Schema.Schema<number | null, number | string | null> = Schema.NullOr(StoredTime)

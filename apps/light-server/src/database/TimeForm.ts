@@ -3,49 +3,27 @@
  *
  * Our own files hold integers. A file of another happier light server may hold ISO text, and SQLite sorts any text
  * after every number: a time in the other form would never be the oldest of its column. So a file keeps its form.
- *
- * @since 0.1.0
  */
 import { Context, Effect, Layer, Schema } from "effect"
 import { DatabaseReader, type ReadFailed } from "./DatabaseReader.ts"
 
-/**
- * A form of times.
- *
- * @category models
- * @since 0.1.0
- */
+/** A form of times. */
 export interface Form {
   readonly name: "integer" | "iso"
   /** Epoch milliseconds as the value to bind. Values of one form sort by time. */
   readonly encode: (millis: number) => number | string
 }
 
-/**
- * Epoch milliseconds.
- *
- * @category constants
- * @since 0.1.0
- */
+/** Epoch milliseconds. */
 export const integer: Form = { name: "integer", encode: (millis) => millis }
 
-/**
- * `2026-02-01T12:00:00.000+00:00`.
- *
- * @category constants
- * @since 0.1.0
- */
+/** `2026-02-01T12:00:00.000+00:00`. */
 export const iso: Form = {
   name: "iso",
   encode: (millis) => new Date(millis).toISOString().replace("Z", "+00:00")
 }
 
-/**
- * The form of the database. Integers unless a layer says otherwise.
- *
- * @category services
- * @since 0.1.0
- */
+/** The form of the database. Integers unless a layer says otherwise. */
 export class TimeForm extends Context.Reference<TimeForm>()("light-server/TimeForm", {
   defaultValue: (): Form => integer
 }) {}
@@ -68,20 +46,11 @@ const sample = `SELECT
     coalesce(sum(typeof(stored) = 'text' AND stored LIKE '____-__-__T%'), 0) AS texts
   FROM (${newest.join(" UNION ALL ")})`
 
-/**
- * Finds out the form of a database from its newest rows. Where both occur, the more frequent one counts.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** Finds out the form of a database from its newest rows. Where both occur, the more frequent one counts. */
 export const detect: Effect.Effect<Form, ReadFailed, DatabaseReader> = Effect.gen(function* () {
   const reader = yield* DatabaseReader
   const [found] = yield* reader.rows(Sample, sample)
   return found !== undefined && found.texts > found.numbers ? iso : integer
 })
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<TimeForm, ReadFailed, DatabaseReader> = Layer.effect(TimeForm, detect)

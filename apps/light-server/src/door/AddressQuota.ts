@@ -1,17 +1,11 @@
 /**
  * How often an address may do something within a window, where no request of
  * Fastify is at hand. `RateLimit` counts the same way.
- *
- * @since 0.1.0
  */
 import { LRUCache } from "lru-cache"
 import * as ClientAddress from "./ClientAddress.ts"
 import { TooManyRequests } from "../Failure.ts"
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface AddressQuota {
   /** Counts one. Answers with the refusal when it is one too many. */
   readonly take: (address: string, nowMillis: number) => TooManyRequests | undefined
@@ -27,9 +21,6 @@ interface Window {
 /**
  * `limit` per address and window, zero: no limit. At most `keyCapacity` addresses
  * are remembered; the least recent one is forgotten first.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const make = (terms: {
   readonly limit: number

@@ -1,16 +1,8 @@
-/**
- * Who a token speaks for.
- *
- * @since 0.1.0
- */
+/** Who a token speaks for. */
 import { Context, type Effect } from "effect"
 import type { ReadFailed } from "../database/DatabaseReader.ts"
 import type { Unauthorized } from "../Failure.ts"
 
-/**
- * @category services
- * @since 0.1.0
- */
 export class Authenticator extends Context.Tag("light-server/Authenticator")<
   Authenticator,
   {

@@ -1,16 +1,10 @@
 /**
  * Where a request comes from, for requests that Fastify sees and for those that
  * become websockets.
- *
- * @since 0.1.0
  */
 import type { IncomingMessage } from "node:http"
 import { BlockList, isIP } from "node:net"
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface ClientAddress {
   /** Is the word of this address about others believed? */
   readonly isTrusted: (address: string) => boolean
@@ -29,9 +23,6 @@ const familyOf = (address: string) => (isIP(address) === 6 ? "ipv6" : "ipv4")
 /**
  * `trusted`: addresses, networks, and the names `loopback`, `linklocal` and
  * `uniquelocal`.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const make = (trusted: ReadonlyArray<string>): ClientAddress => {
   const list = new BlockList()
@@ -67,9 +58,6 @@ const groupsOf = (address: string): ReadonlyArray<string> => {
 /**
  * What is counted as one: an IPv4 address whole, also in IPv6 form, and an IPv6
  * address by its first 64 bits, which is what one customer has.
- *
- * @category conversions
- * @since 0.1.0
  */
 export const keyOf = (address: string): string => {
   if (isIP(address) !== 6) return address

@@ -6,8 +6,6 @@
  * that has nothing left is refused without a look. Tokens that were good lately
  * are let through to the verification all the same: whoever shares an address
  * with somebody who guesses does not pay for it.
- *
- * @since 0.1.0
  */
 import { Clock, Effect } from "effect"
 import { LRUCache } from "lru-cache"
@@ -18,10 +16,6 @@ import type { TooManyRequests, Unauthorized } from "../Failure.ts"
 import { limitedTotal, type RateLimits } from "./RateLimit.ts"
 import { digestOf } from "./TokenDigest.ts"
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface FailureLimiter {
   /** The account of a token, unless the address has shown too many bad ones. */
   readonly verify: (
@@ -32,10 +26,6 @@ export interface FailureLimiter {
   readonly admitSocket: (address: string, nowMillis: number) => TooManyRequests | undefined
 }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = (authenticator: Authenticator["Type"], limits: RateLimits): FailureLimiter => {
   const { keyCapacity, windowMillis } = limits
   const badTokens = AddressQuota.make({ limit: limits.badTokens, windowMillis, keyCapacity })

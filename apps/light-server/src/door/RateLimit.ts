@@ -4,8 +4,6 @@
  * Three groups are counted apart, so that reading a lot never stops a login,
  * and a storm of logins never stops who is logged in. Memory is bounded: each
  * group remembers a number of keys, and forgets the least recent one first.
- *
- * @since 0.1.0
  */
 import rateLimit from "@fastify/rate-limit"
 import { Metric } from "effect"
@@ -18,18 +16,10 @@ import { TooManyRequests } from "../Failure.ts"
  * - `auth`: requests without a token that is good, by address.
  * - `control`: requests that may change something, by account.
  * - `reads`: all others, by account.
- *
- * @category models
- * @since 0.1.0
  */
 export type Group = "auth" | "control" | "reads"
 
-/**
- * Requests of one key per window. Zero: no limit.
- *
- * @category models
- * @since 0.1.0
- */
+/** Requests of one key per window. Zero: no limit. */
 export interface RateLimits {
   readonly windowMillis: number
   readonly auth: number
@@ -47,9 +37,6 @@ export interface RateLimits {
  * Limits that stop loops, not people: one address may pair ten terminals at
  * once, each of which asks once per second, and one account, behind one address,
  * may bring back thousands of machines within a minute.
- *
- * @category presets
- * @since 0.1.0
  */
 export const defaults: RateLimits = {
   windowMillis: 60_000,
@@ -68,10 +55,6 @@ declare module "fastify" {
   }
 }
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface RateLimiter {
   /** Counts a request. Answers with the refusal when it is one too many. */
   readonly take: (request: FastifyRequest, group: Group) => Promise<TooManyRequests | undefined>
@@ -85,9 +68,6 @@ const limited = Metric.counter("http_rate_limited_total", {
 /**
  * `http_rate_limited_total{group}`: requests that were refused. The group of
  * tokens nobody looked at is `tokens`, that of transports is `sockets`.
- *
- * @category metrics
- * @since 0.1.0
  */
 export const limitedTotal: { readonly [group in Group | "tokens" | "sockets"]: Metric.Metric.Counter<number> } = {
   auth: Metric.tagged(limited, "group", "auth"),
@@ -97,12 +77,7 @@ export const limitedTotal: { readonly [group in Group | "tokens" | "sockets"]: M
   sockets: Metric.tagged(limited, "group", "sockets")
 }
 
-/**
- * The group of a request whose account is known.
- *
- * @category getters
- * @since 0.1.0
- */
+/** The group of a request whose account is known. */
 export const groupOf = (request: FastifyRequest): Group =>
   request.routeOptions.config.limitedAs ?? (request.method === "GET" || request.method === "HEAD" ? "reads" : "control")
 
@@ -111,9 +86,6 @@ export const groupOf = (request: FastifyRequest): Group =>
  *
  * Addresses are counted whole for IPv4, and by their first 64 bits for IPv6,
  * which is what one customer has.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const make = (fastify: FastifyInstance, limits: RateLimits): RateLimiter => {
   const takes = new Map<Group, ReturnType<FastifyInstance["createRateLimit"]>>()

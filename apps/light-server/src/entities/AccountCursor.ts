@@ -5,8 +5,6 @@
  * Both are part of the write whose change they number, so nobody ever sees a
  * number before its data, and whoever reads the feed from a number on misses
  * nothing.
- *
- * @since 0.1.0
  */
 import { Effect, Schema } from "effect"
 import * as Write from "presence-effect/writer/Write"
@@ -17,19 +15,12 @@ import { invalidToken, type Unauthorized } from "../Failure.ts"
 /**
  * What a write changes. A message is a change of its session, and the feed hints
  * at the newest one. A session that is gone keeps its line in the feed.
- *
- * @category models
- * @since 0.1.0
  */
 export type Change =
   | { readonly kind: "account" }
   | { readonly kind: "machine"; readonly id: string }
   | { readonly kind: "session"; readonly id: string; readonly messageId?: string; readonly isGone?: boolean }
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Numbering {
   readonly accountId: string
   readonly change: Change
@@ -79,9 +70,6 @@ const record = ({ accountId, change, changedAt }: Numbering) => {
  *   account does not exist; the statements of `write` count from 1.
  * - The feed is written last, because its line refers to a row that `write` may
  *   create.
- *
- * @category combinators
- * @since 0.1.0
  */
 export const numbered =
   (numbering: Numbering) =>
@@ -96,9 +84,6 @@ export const numbered =
  * Tells the two conflicts of a numbered write apart: fails with `Unauthorized`
  * when the token outlived its account, and succeeds when a row was not as
  * expected.
- *
- * @category combinators
- * @since 0.1.0
  */
 export const requireAccount = (conflict: WriteConflict): Effect.Effect<void, Unauthorized> =>
   conflict.statement === 0 ? invalidToken : Effect.void
@@ -110,9 +95,6 @@ const selectNewest = `SELECT coalesce(
 /**
  * The cursor of the newest change of an entity; where the feed has none, that of
  * the account.
- *
- * @category getters
- * @since 0.1.0
  */
 export const newest = (
   reader: Pick<DatabaseReader["Type"], "rows">,

@@ -1,15 +1,7 @@
-/**
- * Is a row online now, and when was it last seen?
- *
- * @since 0.1.0
- */
+/** Is a row online now, and when was it last seen? */
 import type { Presence } from "presence-effect/Presence"
 import type { PresenceKey } from "presence-effect/presence/PresenceKey"
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Liveness {
   readonly active: boolean
   /** Epoch ms. */
@@ -19,9 +11,6 @@ export interface Liveness {
 /**
  * What clients are told about a row: memory knows who is online now, the
  * database when somebody was last seen.
- *
- * @category getters
- * @since 0.1.0
  */
 export const of = (
   presence: Pick<Presence["Type"], "lastSeen">,

@@ -5,20 +5,13 @@
  * Such a write may be in the file. Until somebody finds out, its change is in
  * doubt: nobody was told. Whoever sends it again, and finds it stored, settles
  * it.
- *
- * @since 0.1.0
  */
 import { Effect } from "effect"
 import { LRUCache } from "lru-cache"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as AccountCursor from "./AccountCursor.ts"
 
-/**
- * A change that is announced.
- *
- * @category models
- * @since 0.1.0
- */
+/** A change that is announced. */
 export interface Announced {
   readonly accountId: string
   readonly change: AccountCursor.Change
@@ -26,18 +19,9 @@ export interface Announced {
   readonly mark: string
 }
 
-/**
- * Tells everybody interested. `cursor` numbers the change.
- *
- * @category models
- * @since 0.1.0
- */
+/** Tells everybody interested. `cursor` numbers the change. */
 export type Send = (cursor: number) => void
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Outbox {
   /** Runs a write. The change is in doubt when it ends with `WriteUnconfirmed`. */
   readonly doubtful: <A, E extends { readonly _tag: string }>(
@@ -71,10 +55,6 @@ const doubtCount = 10_000
 const textOf = ({ accountId, change, mark }: Announced) =>
   JSON.stringify([accountId, change.kind, change.kind === "account" ? "" : change.id, mark])
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make: Effect.Effect<Outbox, never, DatabaseReader> = Effect.gen(function* () {
   const reader = yield* DatabaseReader
   const doubts = new LRUCache<string, true>({ max: doubtCount })

@@ -1,8 +1,4 @@
-/**
- * Which account a session or a machine belongs to, remembered for a short while.
- *
- * @since 0.1.0
- */
+/** Which account a session or a machine belongs to, remembered for a short while. */
 import { Context, Duration, Effect, Layer, Option, Schema, type Scope } from "effect"
 import { LRUCache } from "lru-cache"
 import type { PresenceKey, PresenceKind } from "presence-effect/presence/PresenceKey"
@@ -14,16 +10,9 @@ import type { RealtimeOptions } from "../realtime/RealtimeOptions.ts"
 /**
  * `foreign`: the row belongs to another account. `missing`: there is no such row.
  * `revoked`: a machine of the account that may not come back.
- *
- * @category models
- * @since 0.1.0
  */
 export type Validity = "owned" | "foreign" | "missing" | "revoked"
 
-/**
- * @category services
- * @since 0.1.0
- */
 export class Ownership extends Context.Tag("light-server/Ownership")<
   Ownership,
   {
@@ -48,9 +37,6 @@ const names: { readonly [kind in PresenceKind]: string } = { session: "Session",
  * Fails with `NotFound` unless the row belongs to the account of the key: a
  * missing row and one of another account answer alike. A machine that was
  * revoked is not found either.
- *
- * @category combinators
- * @since 0.1.0
  */
 export const requireOwned = (
   ownership: Pick<Ownership["Type"], "check">,
@@ -72,10 +58,6 @@ const ownerOf: { readonly [kind in PresenceKind]: string } = {
 /** The id comes last: it is the one part that a client chooses. */
 const textOf = (key: PresenceKey) => `${key.kind}:${key.accountId}:${key.id}`
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = (
   options: Pick<RealtimeOptions, "validityTtl" | "validityCapacity">
 ): Effect.Effect<Ownership["Type"], never, DatabaseReader> =>
@@ -134,10 +116,6 @@ export const make = (
     })
   })
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer = (
   options: Pick<RealtimeOptions, "validityTtl" | "validityCapacity">
 ): Layer.Layer<Ownership, never, DatabaseReader> => Layer.effect(Ownership, make(options))

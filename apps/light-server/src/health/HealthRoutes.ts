@@ -1,8 +1,4 @@
-/**
- * Routes about the server itself. None of them asks the database.
- *
- * @since 0.1.0
- */
+/** Routes about the server itself. None of them asks the database. */
 import { Effect, Layer, Metric, Schema } from "effect"
 import { monitorEventLoopDelay } from "node:perf_hooks"
 import * as SqliteVersion from "../opening/SqliteVersion.ts"
@@ -48,9 +44,6 @@ const makeMetricsText = Effect.gen(function* () {
 /**
  * `/livez`, `/readyz`, `/healthz`, `/health`, `/v2/health`, `/version`,
  * `/v1/version` and, where asked for, `/metrics`.
- *
- * @category layers
- * @since 0.1.0
  */
 export const layer = (options: { readonly metrics: boolean }): Layer.Layer<never, never, HttpApp | Readiness> =>
   Layer.scopedDiscard(

@@ -1,8 +1,4 @@
-/**
- * The metrics of Effect in the text format of Prometheus.
- *
- * @since 0.1.0
- */
+/** The metrics of Effect in the text format of Prometheus. */
 import { Effect, Metric, type MetricPair, MetricState } from "effect"
 import * as Prometheus from "prom-client"
 
@@ -63,20 +59,10 @@ const familiesOf = (pairs: ReadonlyArray<MetricPair.MetricPair.Untyped>): Readon
   return [...families.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1))
 }
 
-/**
- * Media type of `render`.
- *
- * @category constants
- * @since 0.1.0
- */
+/** Media type of `render`. */
 export const contentType: string = Prometheus.Registry.PROMETHEUS_CONTENT_TYPE
 
-/**
- * Every metric of the process as text, one family after the other.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** Every metric of the process as text, one family after the other. */
 export const render: Effect.Effect<string> = Metric.snapshot.pipe(
   Effect.flatMap((pairs) =>
     Effect.promise(() => {

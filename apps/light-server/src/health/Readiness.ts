@@ -4,8 +4,6 @@
  * The answer comes from memory: it is there while another process holds the
  * database, while the disk is slow, and while the disk is full. A read of the
  * database would be no evidence, since reads go on when writes fail.
- *
- * @since 0.1.0
  */
 import { Clock, Context, Deferred, Duration, Effect, Layer, Metric, Option, Schedule, Schema } from "effect"
 import fs from "node:fs/promises"
@@ -20,21 +18,12 @@ import { HttpApp } from "../http/HttpApp.ts"
 import { type Check, judge } from "./ReadinessCheck.ts"
 import * as ServerMetrics from "./ServerMetrics.ts"
 
-/**
- * A check with the time since which it says what it says.
- *
- * @category models
- * @since 0.1.0
- */
+/** A check with the time since which it says what it says. */
 export interface TimedCheck extends Check {
   /** Epoch ms of the last change. */
   readonly since: number
 }
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Report {
   readonly isReady: boolean
   readonly checks: ReadonlyArray<TimedCheck>
@@ -43,15 +32,11 @@ export interface Report {
 /**
  * The database file was replaced or deleted under the running server. Writing
  * on would succeed and be lost, so the process ends and is started again.
- *
- * @category errors
- * @since 0.1.0
  */
 export class DatabaseReplaced extends Schema.TaggedError<DatabaseReplaced>("light-server/DatabaseReplaced")(
   "DatabaseReplaced",
   { path: Schema.String }
 ) {
-  /** @since 0.1.0 */
   override get message(): string {
     return `${this.path} was moved, deleted or replaced while the server ran`
   }
@@ -60,24 +45,16 @@ export class DatabaseReplaced extends Schema.TaggedError<DatabaseReplaced>("ligh
 /**
  * The connection that writes was given up: the disk failed twice in a row, or
  * the thread died too often. A new process may fare better.
- *
- * @category errors
- * @since 0.1.0
  */
 export class DatabaseGivenUp extends Schema.TaggedError<DatabaseGivenUp>("light-server/DatabaseGivenUp")(
   "DatabaseGivenUp",
   { path: Schema.String, code: Schema.String, detail: Schema.String }
 ) {
-  /** @since 0.1.0 */
   override get message(): string {
     return `${this.path} cannot be written any more (${this.code}): ${this.detail}`
   }
 }
 
-/**
- * @category services
- * @since 0.1.0
- */
 export class Readiness extends Context.Tag("light-server/Readiness")<
   Readiness,
   {
@@ -87,10 +64,6 @@ export class Readiness extends Context.Tag("light-server/Readiness")<
   }
 >() {}
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Options {
   readonly databaseFile: string
   readonly flushInterval: Duration.DurationInput
@@ -266,10 +239,6 @@ const make = (options: Options) =>
     return Readiness.of({ report, untilUnusable: Deferred.await(unusable) })
   })
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer = (
   options: Options
 ): Layer.Layer<Readiness, never, SqliteWriter | Presence | SqliteConnection | DatabaseReader | HttpApp> =>

@@ -1,18 +1,12 @@
 /**
  * What a server must be able to do to be called ready: pure judgement of facts
  * that are in memory.
- *
- * @since 0.1.0
  */
 import type { WriterStatus } from "presence-effect/writer/SqliteWriter"
 import type { PresenceStatus } from "presence-effect/Presence"
 import type { ResolvedPolicy } from "presence-effect/writer/WriterPolicy"
 import { isDamage } from "../database/DatabaseReader.ts"
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Facts {
   readonly nowMillis: number
   readonly writer: WriterStatus
@@ -30,12 +24,7 @@ export interface Facts {
   readonly isDraining: boolean
 }
 
-/**
- * One line of the report. `code` names the problem, or is `OK`.
- *
- * @category models
- * @since 0.1.0
- */
+/** One line of the report. `code` names the problem, or is `OK`. */
 export interface Check {
   readonly name: string
   readonly ok: boolean
@@ -104,10 +93,6 @@ const diskProblem = ({ diskFreeBytes, diskReserveBytes }: Facts) =>
     ? { code: "DiskFull", detail: `${diskFreeBytes} bytes are free, the reserve is ${diskReserveBytes}` }
     : undefined
 
-/**
- * @category combinators
- * @since 0.1.0
- */
 export const judge = (facts: Facts): ReadonlyArray<Check> => [
   check("writer", writerProblem(facts)),
   check("commit", commitProblem(facts)),

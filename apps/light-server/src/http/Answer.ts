@@ -1,29 +1,15 @@
-/**
- * From an effect to the answer of a request: the border between both worlds.
- *
- * @since 0.1.0
- */
+/** From an effect to the answer of a request: the border between both worlds. */
 import { Effect, Either, Exit, Random, Runtime } from "effect"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { AnswerTimeout, type Failure, RequestDefect, toHttp } from "../Failure.ts"
 
-/**
- * What is used of a request, whatever its route declares.
- *
- * @category models
- * @since 0.1.0
- */
+/** What is used of a request, whatever its route declares. */
 export interface AnyRequest {
   readonly id: string
   readonly raw: IncomingMessage
 }
 
-/**
- * What is used of a reply, whatever its route declares.
- *
- * @category models
- * @since 0.1.0
- */
+/** What is used of a reply, whatever its route declares. */
 export interface AnyReply {
   readonly raw: ServerResponse
   readonly sent: boolean
@@ -33,12 +19,7 @@ export interface AnyReply {
   hijack(): unknown
 }
 
-/**
- * Sends a failure as its status, `Retry-After` and body.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** Sends a failure as its status, `Retry-After` and body. */
 export const refuse = (reply: AnyReply, failure: Failure, jitter: number): void => {
   const { status, body, retryAfterMillis } = toHttp(failure, jitter)
   reply.code(status)
@@ -68,9 +49,6 @@ const report = (failure: Failure): Effect.Effect<void> => {
  *   uninterruptible: it is disconnected, and answered with `AnswerTimeout`.
  * - A failure becomes its line of `toHttp`, a defect is logged and becomes a
  *   bare 500.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const make =
   (runtime: Runtime.Runtime<never>, limitMillis: number) =>

@@ -1,8 +1,4 @@
-/**
- * The time between the wish to end and the closed port.
- *
- * @since 0.1.0
- */
+/** The time between the wish to end and the closed port. */
 import { Effect } from "effect"
 import type { FastifyInstance } from "fastify"
 import * as Answer from "./Answer.ts"
@@ -15,10 +11,6 @@ declare module "fastify" {
   }
 }
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Draining {
   readonly isDraining: () => boolean
   /** Adds a step to `drain`. */
@@ -30,9 +22,6 @@ export interface Draining {
 /**
  * Adds what a request meets from then on: no new work, and each connection ends
  * with the answer it waits for. A close that nobody announced begins it, too.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const add = (fastify: FastifyInstance): Draining => {
   let isDraining = false

@@ -2,8 +2,6 @@
  * The body of every failure that no route of ours has answered: what Fastify, its
  * router, the parser of Node and a handler that throws would each answer in words
  * of their own.
- *
- * @since 0.1.0
  */
 import { Effect, Runtime } from "effect"
 import type { FastifyError, FastifyInstance } from "fastify"
@@ -37,9 +35,6 @@ const failureOf = ({ code, message, statusCode = 500 }: FastifyError): Failure =
 /**
  * Answers a request that the router could not read. No hook ever sees it, so it
  * is counted here.
- *
- * @category handlers
- * @since 0.1.0
  */
 export const answerUnroutable = (
   error: FastifyError,
@@ -54,12 +49,7 @@ export const answerUnroutable = (
   Answer.refuse(reply, failureOf(error), 0)
 }
 
-/**
- * Answers a connection on which something came that is no request, and closes it.
- *
- * @category handlers
- * @since 0.1.0
- */
+/** Answers a connection on which something came that is no request, and closes it. */
 export const answerUnparsable = (error: Error & { readonly code?: string }, socket: Duplex): void => {
   // Reset by the client: nobody is there to read an answer.
   if (error.code === "ECONNRESET" || socket.destroyed) return
@@ -68,12 +58,7 @@ export const answerUnparsable = (error: Error & { readonly code?: string }, sock
   RawAnswer.send(socket, answer)
 }
 
-/**
- * Adds the bodies of unknown routes, of requests that do not fit, and of defects.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** Adds the bodies of unknown routes, of requests that do not fit, and of defects. */
 export const add = (fastify: FastifyInstance, runtime: Runtime.Runtime<never>): void => {
   fastify.setNotFoundHandler((request, reply) =>
     Answer.refuse(reply, new RouteUnknown({ path: request.url, method: request.method }), 0)

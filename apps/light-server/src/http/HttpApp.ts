@@ -3,8 +3,6 @@
  *
  * Routes are layers that `register` a plugin. Listening is a layer of its own
  * (`HttpListener`), built last, so that no request meets a half-built server.
- *
- * @since 0.1.0
  */
 import cors from "@fastify/cors"
 import helmet from "@fastify/helmet"
@@ -34,12 +32,7 @@ declare module "fastify" {
   }
 }
 
-/**
- * A Fastify instance whose routes are typed by Effect schemas.
- *
- * @category models
- * @since 0.1.0
- */
+/** A Fastify instance whose routes are typed by Effect schemas. */
 export type HttpRoutes = FastifyInstance<
   RawServerDefault,
   IncomingMessage,
@@ -48,10 +41,6 @@ export type HttpRoutes = FastifyInstance<
   SchemaCompiler.EffectTypes
 >
 
-/**
- * @category services
- * @since 0.1.0
- */
 export class HttpApp extends Context.Tag("light-server/HttpApp")<
   HttpApp,
   {
@@ -78,10 +67,6 @@ export class HttpApp extends Context.Tag("light-server/HttpApp")<
   }
 >() {}
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Options {
   /** Largest body of a request. A route may raise it for itself. */
   readonly bodyLimitBytes?: number
@@ -141,10 +126,6 @@ const addAddressLimit = (fastify: FastifyInstance, limiter: RateLimit.RateLimite
 
 const bearer = /^Bearer +(\S+)$/i
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = (options: Options = {}) =>
   Effect.gen(function* () {
     const runtime = yield* Effect.runtime<never>()
@@ -219,9 +200,5 @@ export const make = (options: Options = {}) =>
     })
   })
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer = (options: Options = {}): Layer.Layer<HttpApp, never, Authenticator> =>
   Layer.scoped(HttpApp, make(options))

@@ -1,8 +1,4 @@
-/**
- * The variables behind `RateLimits`, and whose word about addresses counts.
- *
- * @since 0.1.0
- */
+/** The variables behind `RateLimits`, and whose word about addresses counts. */
 import { Either } from "effect"
 import { isIP } from "node:net"
 import * as Knob from "../ConfigKnob.ts"
@@ -28,10 +24,6 @@ const parseProxies = (text: string): Either.Either<ReadonlyArray<string>, string
 const limit = (name: string, fallback: number, meaning: string) =>
   Knob.integer(name, { fallback: String(fallback), min: 0, max: 10_000_000, meaning })
 
-/**
- * @category constants
- * @since 0.1.0
- */
 export const knobs = {
   trustedProxies: Knob.make(
     "HAPPIER_TRUSTED_PROXIES",
@@ -77,10 +69,6 @@ export const knobs = {
   )
 }
 
-/**
- * @category conversions
- * @since 0.1.0
- */
 export const rateLimitsOf = (values: {
   readonly rateLimitWindowMillis: number
   readonly rateLimitAuth: number

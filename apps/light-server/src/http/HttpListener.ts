@@ -1,33 +1,21 @@
 /**
  * Opens the port, after everything else is built, and closes it before
  * anything else ends.
- *
- * @since 0.1.0
  */
 import { Context, type Duration, Effect, Layer, Schema } from "effect"
 import type { AddressInfo } from "node:net"
 import { HttpApp } from "./HttpApp.ts"
 
-/**
- * The port could not be opened.
- *
- * @category errors
- * @since 0.1.0
- */
+/** The port could not be opened. */
 export class ListenFailed extends Schema.TaggedError<ListenFailed>("light-server/ListenFailed")("ListenFailed", {
   code: Schema.String,
   detail: Schema.String
 }) {
-  /** @since 0.1.0 */
   override get message(): string {
     return `cannot listen (${this.code}): ${this.detail}`
   }
 }
 
-/**
- * @category services
- * @since 0.1.0
- */
 export class HttpListener extends Context.Tag("light-server/HttpListener")<
   HttpListener,
   {
@@ -41,9 +29,6 @@ export class HttpListener extends Context.Tag("light-server/HttpListener")<
  * Listens until its scope closes. Then the steps of `HttpApp.drain` run, the port
  * closes, and requests under way are waited for, at most `closeTimeout`; what is
  * still open after that is cut off.
- *
- * @category layers
- * @since 0.1.0
  */
 export const layer = (options: {
   readonly host: string

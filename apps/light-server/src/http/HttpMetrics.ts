@@ -1,25 +1,15 @@
-/**
- * What the HTTP side measures.
- *
- * @since 0.1.0
- */
+/** What the HTTP side measures. */
 import { Metric, MetricBoundaries } from "effect"
 
 /**
  * Status under which a request is counted whose client hung up before its answer
  * was complete. It is sent to nobody.
- *
- * @category constants
- * @since 0.1.0
  */
 export const hungUp = 499
 
 /**
  * Time from the first byte of a request to the last of its answer, by method,
  * route pattern and status.
- *
- * @category metrics
- * @since 0.1.0
  */
 export const requestSeconds = Metric.histogram(
   "http_request_seconds",
@@ -27,12 +17,7 @@ export const requestSeconds = Metric.histogram(
   "Time from request to answer, by method, route and status"
 )
 
-/**
- * A request that is over. `route` is a pattern, or `none`.
- *
- * @category models
- * @since 0.1.0
- */
+/** A request that is over. `route` is a pattern, or `none`. */
 export interface Answered {
   readonly method: string
   readonly route: string
@@ -40,12 +25,7 @@ export interface Answered {
   readonly seconds: number
 }
 
-/**
- * Counts a request that is over.
- *
- * @category metrics
- * @since 0.1.0
- */
+/** Counts a request that is over. */
 export const countRequest = ({ method, route, seconds, status }: Answered): void =>
   requestSeconds
     .pipe(Metric.tagged("method", method), Metric.tagged("route", route), Metric.tagged("status", String(status)))

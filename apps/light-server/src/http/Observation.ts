@@ -1,8 +1,4 @@
-/**
- * What becomes of each request, counted and logged.
- *
- * @since 0.1.0
- */
+/** What becomes of each request, counted and logged. */
 import { Effect, Runtime } from "effect"
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify"
 import * as HttpMetrics from "./HttpMetrics.ts"
@@ -17,9 +13,6 @@ const report = (answered: HttpMetrics.Answered) => {
 /**
  * Counts each request once: with its status when its answer is complete, or as
  * hung up when its connection ends before.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const add = (fastify: FastifyInstance, runtime: Runtime.Runtime<never>): void => {
   const observe = (request: FastifyRequest, reply: FastifyReply, status: number) => {

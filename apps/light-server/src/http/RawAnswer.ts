@@ -1,31 +1,19 @@
 /**
  * An answer for a connection that no reply stands for: what it sent is no
  * request, or it is about to become a websocket.
- *
- * @since 0.1.0
  */
 import { STATUS_CODES } from "node:http"
 import type { Duplex } from "node:stream"
 import { type Failure, toHttp } from "../Failure.ts"
 
-/**
- * The status, headers and body of a failure.
- *
- * @category models
- * @since 0.1.0
- */
+/** The status, headers and body of a failure. */
 export interface RawAnswer {
   readonly status: number
   readonly headers: { readonly [name: string]: string }
   readonly body: string
 }
 
-/**
- * `jitter`, from 0 to 1, spreads the moments at which refused clients come back.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** `jitter`, from 0 to 1, spreads the moments at which refused clients come back. */
 export const of = (failure: Failure, jitter: number): RawAnswer => {
   const { body, retryAfterMillis, status } = toHttp(failure, jitter)
   const text = JSON.stringify(body)
@@ -41,12 +29,7 @@ export const of = (failure: Failure, jitter: number): RawAnswer => {
   }
 }
 
-/**
- * Writes the answer and closes the connection with it.
- *
- * @category output
- * @since 0.1.0
- */
+/** Writes the answer and closes the connection with it. */
 export const send = (socket: Duplex, { body, headers, status }: RawAnswer): void => {
   // Whoever is refused may be gone before the last byte, and nobody else listens.
   socket.on("error", () => socket.destroy())

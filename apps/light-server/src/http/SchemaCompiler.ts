@@ -3,18 +3,11 @@
  *
  * `schema: { body: Machine }` makes `request.body` a decoded `Machine`; a body
  * that does not fit is refused before the handler runs.
- *
- * @since 0.1.0
  */
 import { Either, ParseResult, Schema } from "effect"
 import type { FastifySchemaCompiler, FastifyTypeProvider } from "fastify"
 
-/**
- * Types `body`, `params` and `querystring` of a request by their schemas.
- *
- * @category models
- * @since 0.1.0
- */
+/** Types `body`, `params` and `querystring` of a request by their schemas. */
 export interface EffectTypes extends FastifyTypeProvider {
   readonly validator: this["schema"] extends Schema.Schema<infer A, infer _I, never> ? A : unknown
   readonly serializer: unknown
@@ -23,9 +16,6 @@ export interface EffectTypes extends FastifyTypeProvider {
 /**
  * A part of the request that does not fit its schema. The message names the
  * part and the field, and never the value: it may be a secret.
- *
- * @category errors
- * @since 0.1.0
  */
 export class SchemaMismatch extends Error {
   readonly statusCode = 400
@@ -48,10 +38,6 @@ const describe = (part: string, error: ParseResult.ParseError): string => {
   }
 }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const compile: FastifySchemaCompiler<unknown> = ({ schema, httpPart, url }) => {
   if (!Schema.isSchema(schema)) throw new TypeError(`the schema of ${url} is no Effect schema`)
   const decode = Schema.decodeUnknownEither(schema as Schema.Schema<unknown, unknown>)

@@ -1,15 +1,8 @@
-/**
- * The most that is logged per minute, whatever happens.
- *
- * @since 0.1.0
- */
+/** The most that is logged per minute, whatever happens. */
 
 /**
  * Writes lines until those of the window have reached the limit; drops the rest
  * and tells of it with the first line of the next window.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const make = (options: {
   readonly windowMillis: number

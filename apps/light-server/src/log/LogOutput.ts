@@ -3,30 +3,19 @@
  *
  * A pipe that nobody empties takes 64 KiB. A write that waits for room in it stops the event loop, and with it the
  * server, for as long as the reader sleeps. So lines for a pipe wait in memory, up to a bound, and are dropped beyond.
- *
- * @since 0.1.0
  */
 import { Effect } from "effect"
 import fs from "node:fs"
 import type { Writable } from "node:stream"
 import pino from "pino"
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface LogOutput {
   readonly write: (line: string) => void
   /** Succeeds when what was written has left the process. */
   readonly flush: Effect.Effect<void>
 }
 
-/**
- * A stream that takes lines as long as less than `bytesMax` wait in it. Survives a reader that goes away.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** A stream that takes lines as long as less than `bytesMax` wait in it. Survives a reader that goes away. */
 export const bounded = (
   stream: Writable,
   options: { readonly bytesMax: number; readonly dropped: () => void }
@@ -54,12 +43,7 @@ const isPipe = (): boolean => {
   }
 }
 
-/**
- * Standard output. Into files and terminals lines are written at once, so that none is missing after a crash.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** Standard output. Into files and terminals lines are written at once, so that none is missing after a crash. */
 export const standard = (dropped: () => void): LogOutput => {
   if (isPipe()) return bounded(process.stdout, { bytesMax: 1_048_576, dropped })
   const stream = pino.destination({ fd: process.stdout.fd, sync: true })

@@ -5,16 +5,9 @@
  * and bury the others. The first line of its kind is written at once; what
  * repeats it within the window is counted, and told in one line when the window
  * ends.
- *
- * @since 0.1.0
  */
 
-/**
- * One line. `key` says which lines are of one kind.
- *
- * @category models
- * @since 0.1.0
- */
+/** One line. `key` says which lines are of one kind. */
 export interface Line {
   readonly level: string
   readonly key: string
@@ -22,10 +15,6 @@ export interface Line {
   readonly message: string
 }
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface LogRollup {
   readonly offer: (line: Line, nowMillis: number) => void
   /** Tells of all windows that have ended. */
@@ -40,10 +29,6 @@ interface Window {
   repeatedCount: number
 }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = (options: {
   readonly windowMillis: number
   /** Kinds remembered at once; beyond, lines are written as they come. */

@@ -1,8 +1,4 @@
-/**
- * Logs: one JSON line per event, each with a `code`.
- *
- * @since 0.1.0
- */
+/** Logs: one JSON line per event, each with a `code`. */
 import { Array as Arr, Cause, Effect, HashMap, Layer, Logger, LogLevel, Metric, Schedule } from "effect"
 import pino from "pino"
 import * as ServerMetrics from "../health/ServerMetrics.ts"
@@ -94,10 +90,6 @@ const lineOf = ({ annotations, cause, logLevel, message }: Logger.Logger.Options
   return { level, key: [level, fields["code"], text, ...kind].join("\u0000"), fields, message: text }
 }
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Options {
   readonly level: LogLevelName
   /** Where lines go: standard output, unless given. */
@@ -115,9 +107,6 @@ const flushTimeout = "500 millis"
  * Replaces the default logger. Lines below `level` are dropped before they are
  * made; repeated lines are rolled up, except at `debug` and below, where
  * somebody wants to see each.
- *
- * @category layers
- * @since 0.1.0
  */
 export const layer = (options: Options): Layer.Layer<never> =>
   Layer.unwrapScoped(

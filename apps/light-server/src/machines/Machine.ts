@@ -1,19 +1,10 @@
-/**
- * A machine: its row, and what clients see of it.
- *
- * @since 0.1.0
- */
+/** A machine: its row, and what clients see of it. */
 import { Schema } from "effect"
 import type * as Liveness from "../entities/Liveness.ts"
 import { StoredTime } from "../database/StoredTime.ts"
 import { base64OrNull, StoredBytesOrNull, StoredFlag } from "../database/StoredValue.ts"
 
-/**
- * Schema of a row.
- *
- * @category models
- * @since 0.1.0
- */
+/** Schema of a row. */
 export const Machine = Schema.Struct({
   id: Schema.String,
   accountId: Schema.String,
@@ -30,26 +21,12 @@ export const Machine = Schema.Struct({
   updatedAt: StoredTime
 })
 
-/**
- * @category models
- * @since 0.1.0
- */
 export type Machine = typeof Machine.Type
 
-/**
- * Id of a machine. The client made it.
- *
- * @category models
- * @since 0.1.0
- */
+/** Id of a machine. The client made it. */
 export const MachineId = Schema.String.pipe(Schema.minLength(1), Schema.maxLength(128))
 
-/**
- * Body of a registration. Texts are encrypted by the client.
- *
- * @category models
- * @since 0.1.0
- */
+/** Body of a registration. Texts are encrypted by the client. */
 export const Registration = Schema.Struct({
   id: MachineId,
   metadata: Schema.String,
@@ -57,18 +34,9 @@ export const Registration = Schema.Struct({
   dataEncryptionKey: Schema.optional(Schema.NullOr(Schema.Uint8ArrayFromBase64))
 })
 
-/**
- * @category models
- * @since 0.1.0
- */
 export type Registration = typeof Registration.Type
 
-/**
- * A new machine. It is offline until its daemon connects.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** A new machine. It is offline until its daemon connects. */
 export const make = (accountId: string, registration: Registration, nowMillis: number): Machine => ({
   id: registration.id,
   accountId,
@@ -85,12 +53,7 @@ export const make = (accountId: string, registration: Registration, nowMillis: n
   updatedAt: nowMillis
 })
 
-/**
- * A machine as clients see it.
- *
- * @category models
- * @since 0.1.0
- */
+/** A machine as clients see it. */
 export interface MachineView {
   readonly id: string
   readonly metadata: string
@@ -104,10 +67,6 @@ export interface MachineView {
   readonly updatedAt: number
 }
 
-/**
- * @category conversions
- * @since 0.1.0
- */
 export const view = (machine: Machine, { active, activeAt }: Liveness.Liveness): MachineView => ({
   id: machine.id,
   metadata: machine.metadata,
@@ -121,12 +80,7 @@ export const view = (machine: Machine, { active, activeAt }: Liveness.Liveness):
   updatedAt: machine.updatedAt
 })
 
-/**
- * Body of the update `new-machine`.
- *
- * @category conversions
- * @since 0.1.0
- */
+/** Body of the update `new-machine`. */
 export const newMachine = (machine: Machine, liveness: Liveness.Liveness) => {
   const { id: machineId, ...shown } = view(machine, liveness)
   return { t: "new-machine", machineId, seq: machine.seq, ...shown }

@@ -1,8 +1,4 @@
-/**
- * What daemons say over their sockets.
- *
- * @since 0.1.0
- */
+/** What daemons say over their sockets. */
 import { Effect, Layer, Schema } from "effect"
 import { Presence } from "presence-effect/Presence"
 import * as PresenceKey from "presence-effect/presence/PresenceKey"
@@ -35,10 +31,6 @@ const ackOf = (text: MachineText, replaced: Replaced) => ({
   [text]: replaced.value
 })
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<never, never, EventRegistry | MachineRegistry | Presence | Ownership | Emitter> =
   Layer.effectDiscard(
     Effect.gen(function* () {

@@ -1,8 +1,4 @@
-/**
- * Registration of machines, and what others are told about it.
- *
- * @since 0.1.0
- */
+/** Registration of machines, and what others are told about it. */
 import { Context, Effect, Layer, Option } from "effect"
 import { Presence } from "presence-effect/Presence"
 import * as PresenceKey from "presence-effect/presence/PresenceKey"
@@ -19,39 +15,20 @@ import * as Room from "../realtime/sending/Room.ts"
 import * as Machine from "./Machine.ts"
 import { MachineStore, type Replacement } from "./MachineStore.ts"
 
-/**
- * What became of a compare-and-set. `value` and `version` are the current ones.
- *
- * @category models
- * @since 0.1.0
- */
+/** What became of a compare-and-set. `value` and `version` are the current ones. */
 export type Replaced =
   | { readonly _tag: "Replaced"; readonly version: number; readonly value: string }
   | { readonly _tag: "VersionMismatch"; readonly version: number; readonly value: string | null }
 
-/**
- * A machine where clients also see its number.
- *
- * @category models
- * @since 0.1.0
- */
+/** A machine where clients also see its number. */
 export type ListedMachine = Machine.MachineView & { readonly seq: number }
 
-/**
- * `isCut`: the rest would weigh too much.
- *
- * @category models
- * @since 0.1.0
- */
+/** `isCut`: the rest would weigh too much. */
 export interface MachineList {
   readonly machines: ReadonlyArray<ListedMachine>
   readonly isCut: boolean
 }
 
-/**
- * @category services
- * @since 0.1.0
- */
 export class MachineRegistry extends Context.Tag("light-server/MachineRegistry")<
   MachineRegistry,
   {
@@ -80,10 +57,6 @@ export class MachineRegistry extends Context.Tag("light-server/MachineRegistry")
   }
 >() {}
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = Effect.gen(function* () {
   const store = yield* MachineStore
   const presence = yield* Presence
@@ -241,10 +214,6 @@ export const make = Effect.gen(function* () {
   })
 })
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<
   MachineRegistry,
   never,

@@ -1,8 +1,6 @@
 /**
  * `/v1/machines`: the write that must never wait behind presence, and the
  * reads.
- *
- * @since 0.1.0
  */
 import { Effect, Layer, Schema } from "effect"
 import * as TruncationHeader from "../http/TruncationHeader.ts"
@@ -10,10 +8,6 @@ import { HttpApp } from "../http/HttpApp.ts"
 import { Registration } from "./Machine.ts"
 import { MachineRegistry } from "./MachineRegistry.ts"
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<never, never, HttpApp | MachineRegistry> = Layer.effectDiscard(
   Effect.gen(function* () {
     const http = yield* HttpApp

@@ -1,8 +1,4 @@
-/**
- * Machines in the database.
- *
- * @since 0.1.0
- */
+/** Machines in the database. */
 import { Context, Effect, Layer, type Option } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
 import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
@@ -15,18 +11,9 @@ import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
 import { Machine } from "./Machine.ts"
 
-/**
- * The two texts of a machine that change under compare-and-set.
- *
- * @category models
- * @since 0.1.0
- */
+/** The two texts of a machine that change under compare-and-set. */
 export type MachineText = "metadata" | "daemonState"
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Replacement {
   readonly accountId: string
   readonly id: string
@@ -39,9 +26,6 @@ export interface Replacement {
  * A write returns the cursor of the account that numbers it. It fails with
  * `WriteConflict` of statement 0 when the account does not exist, and of
  * statement 1 when the row is not as expected.
- *
- * @category services
- * @since 0.1.0
  */
 export class MachineStore extends Context.Tag("light-server/MachineStore")<
   MachineStore,
@@ -86,12 +70,7 @@ const replaceText: { readonly [text in MachineText]: string } = {
     WHERE "id" = ? AND "accountId" = ? AND "revokedAt" IS NULL AND "daemonStateVersion" = ?`
 }
 
-/**
- * The write of a new machine.
- *
- * @category writes
- * @since 0.1.0
- */
+/** The write of a new machine. */
 export const insertWrite = (machine: Machine, { encode }: TimeForm.Form = TimeForm.integer): Write.Write<number> =>
   Write.statement(
     insertNew,
@@ -119,12 +98,7 @@ export const insertWrite = (machine: Machine, { encode }: TimeForm.Form = TimeFo
     Write.map(([cursor]) => cursor)
   )
 
-/**
- * The write of a compare-and-set.
- *
- * @category writes
- * @since 0.1.0
- */
+/** The write of a compare-and-set. */
 export const replaceWrite = (
   { accountId, id, text, value, expectedVersion }: Replacement,
   nowMillis: number,
@@ -135,10 +109,6 @@ export const replaceWrite = (
     Write.map(([cursor]) => cursor)
   )
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make: Effect.Effect<MachineStore["Type"], never, DatabaseReader | SqliteWriter> = Effect.gen(function* () {
   const reader = yield* DatabaseReader
   const writer = yield* SqliteWriter
@@ -151,8 +121,4 @@ export const make: Effect.Effect<MachineStore["Type"], never, DatabaseReader | S
   })
 })
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<MachineStore, never, DatabaseReader | SqliteWriter> = Layer.effect(MachineStore, make)

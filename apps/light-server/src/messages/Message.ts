@@ -1,17 +1,10 @@
-/**
- * A message of a session: its row, and what clients see of it.
- *
- * @since 0.1.0
- */
+/** A message of a session: its row, and what clients see of it. */
 import { Schema } from "effect"
 import { StoredTime } from "../database/StoredTime.ts"
 
 /**
  * Schema of a row, as clients see it. The content is theirs: other servers of a
  * file may have stored more kinds of it than this one does.
- *
- * @category models
- * @since 0.1.0
  */
 export const Message = Schema.Struct({
   id: Schema.String,
@@ -22,44 +15,23 @@ export const Message = Schema.Struct({
   updatedAt: StoredTime
 })
 
-/**
- * @category models
- * @since 0.1.0
- */
 export type Message = typeof Message.Type
 
-/**
- * A text that its client has encrypted.
- *
- * @category models
- * @since 0.1.0
- */
+/** A text that its client has encrypted. */
 export const Ciphertext = Schema.String.pipe(Schema.minLength(1))
 
-/**
- * @category constants
- * @since 0.1.0
- */
 export const localIdLengthMax = 256
 
 /**
  * What a client calls a message before it has an id. Whoever sends it twice
  * means one message. An empty one is none.
- *
- * @category models
- * @since 0.1.0
  */
 export const LocalId = Schema.optionalWith(Schema.String.pipe(Schema.maxLength(localIdLengthMax)), {
   nullable: true,
   default: () => ""
 })
 
-/**
- * A message that is not stored yet.
- *
- * @category models
- * @since 0.1.0
- */
+/** A message that is not stored yet. */
 export interface Draft {
   readonly id: string
   readonly accountId: string
@@ -69,10 +41,6 @@ export interface Draft {
   readonly createdAt: number
 }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const draft = (
   accountId: string,
   sessionId: string,
@@ -88,12 +56,7 @@ export const draft = (
   createdAt: nowMillis
 })
 
-/**
- * The message that a stored draft is.
- *
- * @category conversions
- * @since 0.1.0
- */
+/** The message that a stored draft is. */
 export const stored = ({ id, localId, content, createdAt }: Draft, seq: number): Message => ({
   id,
   seq,

@@ -1,8 +1,4 @@
-/**
- * The event `message`.
- *
- * @since 0.1.0
- */
+/** The event `message`. */
 import { Effect, Layer, Schema } from "effect"
 import { EventRegistry, type Refusal } from "../realtime/events/EventRegistry.ts"
 import * as Message from "./Message.ts"
@@ -39,10 +35,6 @@ const accepted = ({ id, seq, localId }: Message.Message) => {
 /** Messages of one socket that wait for the one before them. An agent catches up with dozens at once. */
 const queueLimit = 100
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<never, never, EventRegistry | MessageLog> = Layer.effectDiscard(
   Effect.gen(function* () {
     const events = yield* EventRegistry

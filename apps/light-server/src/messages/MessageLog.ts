@@ -1,8 +1,6 @@
 /**
  * Takes the messages of sessions, tells everybody interested, and reads them
  * back.
- *
- * @since 0.1.0
  */
 import { Context, Effect, Layer, Option } from "effect"
 import * as PresenceKey from "presence-effect/presence/PresenceKey"
@@ -18,10 +16,6 @@ import * as Room from "../realtime/sending/Room.ts"
 import * as Message from "./Message.ts"
 import { MessageStore, messageStatement, type Range, sessionStatement } from "./MessageStore.ts"
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Sent {
   readonly accountId: string
   readonly sessionId: string
@@ -32,12 +26,7 @@ export interface Sent {
   readonly exceptSocket?: string
 }
 
-/**
- * Some messages, and where the next ones begin.
- *
- * @category models
- * @since 0.1.0
- */
+/** Some messages, and where the next ones begin. */
 export interface MessagePage {
   readonly messages: ReadonlyArray<Message.Message>
   readonly hasMore: boolean
@@ -45,10 +34,6 @@ export interface MessagePage {
   readonly nextAfterSeq: number | null
 }
 
-/**
- * @category services
- * @since 0.1.0
- */
 export class MessageLog extends Context.Tag("light-server/MessageLog")<
   MessageLog,
   {
@@ -67,10 +52,6 @@ export class MessageLog extends Context.Tag("light-server/MessageLog")<
   }
 >() {}
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = Effect.gen(function* () {
   const store = yield* MessageStore
   const ownership = yield* Ownership
@@ -154,10 +135,6 @@ export const make = Effect.gen(function* () {
   })
 })
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<MessageLog, never, MessageStore | Ownership | Emitter | DatabaseReader> = Layer.effect(
   MessageLog,
   make

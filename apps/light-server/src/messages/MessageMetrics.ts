@@ -1,8 +1,4 @@
-/**
- * What is counted about messages.
- *
- * @since 0.1.0
- */
+/** What is counted about messages. */
 import * as Tally from "../Tally.ts"
 
 const acks = Tally.counter("socket_message_ack_total", "Answers to messages from sockets", ["result", "error"])
@@ -13,20 +9,10 @@ const returned = Tally.counter("catchup_followup_returned_total", "What such req
 
 const type = "session-messages-afterSeq"
 
-/**
- * Counts the answer to a message. `error` is `none` for one that was stored.
- *
- * @category metrics
- * @since 0.1.0
- */
+/** Counts the answer to a message. `error` is `none` for one that was stored. */
 export const countAck = (result: "ok" | "error", error: string): void => acks({ result, error })
 
-/**
- * Counts messages that a client asked for because it missed them.
- *
- * @category metrics
- * @since 0.1.0
- */
+/** Counts messages that a client asked for because it missed them. */
 export const countCatchUp = (messageCount: number): void => {
   fetches({ type })
   returned({ type }, messageCount)

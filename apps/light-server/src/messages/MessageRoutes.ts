@@ -1,8 +1,4 @@
-/**
- * The messages of a session over HTTP.
- *
- * @since 0.1.0
- */
+/** The messages of a session over HTTP. */
 import { Effect, Layer, Schema } from "effect"
 import { InvalidInput } from "../Failure.ts"
 import { HttpApp } from "../http/HttpApp.ts"
@@ -37,10 +33,6 @@ const localIdOf = (localId: string, key: string | ReadonlyArray<string> | undefi
     : Effect.fail(new InvalidInput({ error: "Invalid parameters" }))
 }
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<never, never, HttpApp | MessageLog> = Layer.effectDiscard(
   Effect.gen(function* () {
     const http = yield* HttpApp

@@ -1,8 +1,4 @@
-/**
- * Messages in the database.
- *
- * @since 0.1.0
- */
+/** Messages in the database. */
 import { Context, Effect, Layer, type Option, Schema } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
 import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
@@ -14,46 +10,24 @@ import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
 import { type Draft, Message } from "./Message.ts"
 
-/**
- * Where a stored message stands: in its session, and in its account.
- *
- * @category models
- * @since 0.1.0
- */
+/** Where a stored message stands: in its session, and in its account. */
 export interface Place {
   readonly seq: number
   readonly cursor: number
 }
 
-/**
- * Which way to read from a number on: to older messages or to newer ones.
- *
- * @category models
- * @since 0.1.0
- */
+/** Which way to read from a number on: to older messages or to newer ones. */
 export type Range = { readonly before: number } | { readonly after: number }
 
 /**
  * The statement of `append` that conflicts when the session is missing or
  * foreign.
- *
- * @category constants
- * @since 0.1.0
  */
 export const sessionStatement = 1
 
-/**
- * The same for a local id that the session knows already.
- *
- * @category constants
- * @since 0.1.0
- */
+/** The same for a local id that the session knows already. */
 export const messageStatement = 2
 
-/**
- * @category services
- * @since 0.1.0
- */
 export class MessageStore extends Context.Tag("light-server/MessageStore")<
   MessageStore,
   {
@@ -101,12 +75,7 @@ const older = pageOf(`"seq" < ?`, "DESC")
 
 const newer = pageOf(`"seq" > ?`, "ASC")
 
-/**
- * The write of a message.
- *
- * @category writes
- * @since 0.1.0
- */
+/** The write of a message. */
 export const appendWrite = (draft: Draft, { encode }: TimeForm.Form = TimeForm.integer): Write.Write<Place> => {
   const { id, accountId, sessionId, localId, content } = draft
   const now = encode(draft.createdAt)
@@ -121,10 +90,6 @@ export const appendWrite = (draft: Draft, { encode }: TimeForm.Form = TimeForm.i
   )
 }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make: Effect.Effect<MessageStore["Type"], never, DatabaseReader | SqliteWriter> = Effect.gen(function* () {
   const reader = yield* DatabaseReader
   const writer = yield* SqliteWriter
@@ -140,8 +105,4 @@ export const make: Effect.Effect<MessageStore["Type"], never, DatabaseReader | S
   })
 })
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<MessageStore, never, DatabaseReader | SqliteWriter> = Layer.effect(MessageStore, make)

@@ -1,8 +1,4 @@
-/**
- * The copy of a file from before it is migrated.
- *
- * @since 0.1.0
- */
+/** The copy of a file from before it is migrated. */
 import * as FileSystem from "node:fs"
 import * as Path from "node:path"
 import * as Cause from "effect/Cause"
@@ -37,9 +33,6 @@ const copy = (file: DatabaseFile.DatabaseFile, partial: string): Effect.Effect<v
  * UTC, with milliseconds.
  *
  * Fails with `BackupFailed`; then nothing is left under either name.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const make = (
   file: DatabaseFile.DatabaseFile,

@@ -2,66 +2,34 @@
  * A connection of its own to a database file, for work that happens before the server opens it.
  *
  * The driver waits for locks inside the call, so every wait stops the event loop; each is bounded.
- *
- * @since 0.1.0
  */
 import * as FileSystem from "node:fs"
 import Sqlite from "better-sqlite3"
 import * as Effect from "effect/Effect"
 import { DatabaseInvalid, DatabaseUnreachable, DatabaseUnwritable, MigrationBusy } from "./MigrationError.ts"
 
-/**
- * Which file, and how long one statement may wait for a foreign lock.
- *
- * @category models
- * @since 0.1.0
- */
+/** Which file, and how long one statement may wait for a foreign lock. */
 export interface DatabaseFile {
   readonly filename: string
   readonly waitLimitMillis: number
 }
 
-/**
- * An open file.
- *
- * @category models
- * @since 0.1.0
- */
+/** An open file. */
 export interface Connection extends DatabaseFile {
   readonly sqlite: Sqlite.Database
 }
 
-/**
- * What can be wrong with a file, whatever one wants from it.
- *
- * @category errors
- * @since 0.1.0
- */
+/** What can be wrong with a file, whatever one wants from it. */
 export type DatabaseFault = MigrationBusy | DatabaseInvalid | DatabaseUnwritable | DatabaseUnreachable
 
-/**
- * The driver's or the file system's name for an error, such as `SQLITE_FULL` or `ENOENT`.
- *
- * @category accessors
- * @since 0.1.0
- */
+/** The driver's or the file system's name for an error, such as `SQLITE_FULL` or `ENOENT`. */
 export const codeOf = (cause: unknown): string =>
   cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "unknown"
 
-/**
- * The text of an error.
- *
- * @category accessors
- * @since 0.1.0
- */
+/** The text of an error. */
 export const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 
-/**
- * Names an error that is about the file and not about the statement; `undefined` for all others.
- *
- * @category accessors
- * @since 0.1.0
- */
+/** Names an error that is about the file and not about the statement; `undefined` for all others. */
 export const faultOf = (file: DatabaseFile, cause: unknown): DatabaseFault | undefined => {
   const { filename, waitLimitMillis } = file
   const reason = reasonOf(cause)
@@ -87,12 +55,7 @@ export const faultOf = (file: DatabaseFile, cause: unknown): DatabaseFault | und
   }
 }
 
-/**
- * Runs a synchronous step on a file and names what it throws.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** Runs a synchronous step on a file and names what it throws. */
 export const attempt = <A>(file: DatabaseFile, step: () => A): Effect.Effect<A, DatabaseFault> =>
   Effect.try({
     try: step,
@@ -112,9 +75,6 @@ export const attempt = <A>(file: DatabaseFile, step: () => A): Effect.Effect<A, 
  *
  * With `readonly` the bytes of the file stay as they are, even where SQLite would tidy up after a crash. Without, a
  * missing file is created, readable by its owner only.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const withConnection = <A, E, R>(
   file: DatabaseFile,

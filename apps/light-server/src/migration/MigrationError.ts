@@ -3,8 +3,6 @@
  *
  * A migration is written whole or not at all: when one fails, the file is as it was before that migration. Those that
  * the same run had finished before it stay.
- *
- * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
 import { MigrationRefusal } from "./MigrationRefusal.ts"
@@ -12,18 +10,13 @@ import { MigrationRefusal } from "./MigrationRefusal.ts"
 /**
  * Another process kept the file locked for longer than the wait limit, most likely a second server that migrates it or
  * serves from it. The migration at hand was not written.
- *
- * @category errors
- * @since 0.1.0
  */
 export class MigrationBusy extends Schema.TaggedError<MigrationBusy>("light-server/MigrationBusy")("MigrationBusy", {
   filename: Schema.String,
   waitLimitMillis: Schema.NonNegative
 }) {
-  /** @since 0.1.0 */
   readonly isRetryable = true
 
-  /** @since 0.1.0 */
   override get message(): string {
     return `${this.filename} is locked by another process; waited ${this.waitLimitMillis} ms`
   }
@@ -32,37 +25,25 @@ export class MigrationBusy extends Schema.TaggedError<MigrationBusy>("light-serv
 /**
  * The file is not a SQLite database, is damaged, or its migration record has an unexpected shape. The migration at
  * hand was not written.
- *
- * @category errors
- * @since 0.1.0
  */
 export class DatabaseInvalid extends Schema.TaggedError<DatabaseInvalid>("light-server/DatabaseInvalid")(
   "DatabaseInvalid",
   { filename: Schema.String, reason: Schema.String }
 ) {
-  /** @since 0.1.0 */
   readonly isRetryable = false
 
-  /** @since 0.1.0 */
   override get message(): string {
     return `${this.filename} cannot be used as a database: ${this.reason}`
   }
 }
 
-/**
- * The file, or the directory that must hold its journal, cannot be written. Nothing was written.
- *
- * @category errors
- * @since 0.1.0
- */
+/** The file, or the directory that must hold its journal, cannot be written. Nothing was written. */
 export class DatabaseUnwritable extends Schema.TaggedError<DatabaseUnwritable>("light-server/DatabaseUnwritable")(
   "DatabaseUnwritable",
   { filename: Schema.String, reason: Schema.String }
 ) {
-  /** @since 0.1.0 */
   readonly isRetryable = false
 
-  /** @since 0.1.0 */
   override get message(): string {
     return `${this.filename} must be migrated but cannot be written: ${this.reason}`
   }
@@ -71,18 +52,13 @@ export class DatabaseUnwritable extends Schema.TaggedError<DatabaseUnwritable>("
 /**
  * The file cannot be opened or read: its directory is missing, its path names something else, or the disk fails. The
  * migration at hand was not written.
- *
- * @category errors
- * @since 0.1.0
  */
 export class DatabaseUnreachable extends Schema.TaggedError<DatabaseUnreachable>("light-server/DatabaseUnreachable")(
   "DatabaseUnreachable",
   { filename: Schema.String, reason: Schema.String }
 ) {
-  /** @since 0.1.0 */
   readonly isRetryable = false
 
-  /** @since 0.1.0 */
   override get message(): string {
     return `${this.filename} cannot be opened: ${this.reason}`
   }
@@ -91,17 +67,12 @@ export class DatabaseUnreachable extends Schema.TaggedError<DatabaseUnreachable>
 /**
  * The folder of migrations cannot be read, is empty, or holds a migration that cannot be run in one transaction. No
  * database file was opened.
- *
- * @category errors
- * @since 0.1.0
  */
 export class MigrationFolderInvalid extends Schema.TaggedError<MigrationFolderInvalid>(
   "light-server/MigrationFolderInvalid"
 )("MigrationFolderInvalid", { migrationsDir: Schema.String, reason: Schema.String }) {
-  /** @since 0.1.0 */
   readonly isRetryable = false
 
-  /** @since 0.1.0 */
   override get message(): string {
     return `migrations in ${this.migrationsDir}: ${this.reason}`
   }
@@ -110,30 +81,20 @@ export class MigrationFolderInvalid extends Schema.TaggedError<MigrationFolderIn
 /**
  * The copy that must exist before a file with rows is migrated could not be made. Nothing was migrated, and no partial
  * copy is left under the final name.
- *
- * @category errors
- * @since 0.1.0
  */
 export class BackupFailed extends Schema.TaggedError<BackupFailed>("light-server/BackupFailed")("BackupFailed", {
   filename: Schema.String,
   backup: Schema.String,
   reason: Schema.String
 }) {
-  /** @since 0.1.0 */
   readonly isRetryable = false
 
-  /** @since 0.1.0 */
   override get message(): string {
     return `${this.filename} was not migrated: no backup could be made at ${this.backup}: ${this.reason}`
   }
 }
 
-/**
- * A statement of the migration failed. The migration was rolled back.
- *
- * @category errors
- * @since 0.1.0
- */
+/** A statement of the migration failed. The migration was rolled back. */
 export class MigrationFailed extends Schema.TaggedError<MigrationFailed>("light-server/MigrationFailed")(
   "MigrationFailed",
   {
@@ -144,21 +105,14 @@ export class MigrationFailed extends Schema.TaggedError<MigrationFailed>("light-
     reason: Schema.String
   }
 ) {
-  /** @since 0.1.0 */
   readonly isRetryable = false
 
-  /** @since 0.1.0 */
   override get message(): string {
     return `migration ${this.migration} of ${this.filename} failed and was rolled back: ${this.reason} (${this.code})`
   }
 }
 
-/**
- * The migration would leave a row whose foreign key points nowhere. The migration was rolled back.
- *
- * @category errors
- * @since 0.1.0
- */
+/** The migration would leave a row whose foreign key points nowhere. The migration was rolled back. */
 export class ForeignKeyBroken extends Schema.TaggedError<ForeignKeyBroken>("light-server/ForeignKeyBroken")(
   "ForeignKeyBroken",
   {
@@ -173,10 +127,8 @@ export class ForeignKeyBroken extends Schema.TaggedError<ForeignKeyBroken>("ligh
     violationCount: Schema.Positive
   }
 ) {
-  /** @since 0.1.0 */
   readonly isRetryable = false
 
-  /** @since 0.1.0 */
   override get message(): string {
     return (
       `migration ${this.migration} of ${this.filename} was rolled back: row ${this.rowid} of ${this.table} ` +
@@ -185,12 +137,7 @@ export class ForeignKeyBroken extends Schema.TaggedError<ForeignKeyBroken>("ligh
   }
 }
 
-/**
- * Schema for the closed set of migration failures, the refusals included.
- *
- * @category errors
- * @since 0.1.0
- */
+/** Schema for the closed set of migration failures, the refusals included. */
 export const MigrationError: Schema.Union<
   [
     typeof MigrationRefusal,
@@ -215,8 +162,4 @@ export const MigrationError: Schema.Union<
   ForeignKeyBroken
 )
 
-/**
- * @category errors
- * @since 0.1.0
- */
 export type MigrationError = typeof MigrationError.Type

@@ -1,8 +1,4 @@
-/**
- * The migrations of this build, as Prisma lays them out: `<name>/migration.sql`, in the order of their names.
- *
- * @since 0.1.0
- */
+/** The migrations of this build, as Prisma lays them out: `<name>/migration.sql`, in the order of their names. */
 import * as Crypto from "node:crypto"
 import * as FileSystem from "node:fs"
 import * as Path from "node:path"
@@ -10,12 +6,7 @@ import { fileURLToPath } from "node:url"
 import * as Effect from "effect/Effect"
 import { MigrationFolderInvalid } from "./MigrationError.ts"
 
-/**
- * One migration: its text, and the checksum by which a changed text is noticed.
- *
- * @category models
- * @since 0.1.0
- */
+/** One migration: its text, and the checksum by which a changed text is noticed. */
 export interface Migration {
   readonly name: string
   readonly sql: string
@@ -23,20 +14,10 @@ export interface Migration {
   readonly checksum: string
 }
 
-/**
- * Migrations in the order they are taken; there is at least one.
- *
- * @category models
- * @since 0.1.0
- */
+/** Migrations in the order they are taken; there is at least one. */
 export type Migrations = readonly [Migration, ...Array<Migration>]
 
-/**
- * Where the migrations of this repository are, seen from the sources and from the build alike.
- *
- * @category paths
- * @since 0.1.0
- */
+/** Where the migrations of this repository are, seen from the sources and from the build alike. */
 export const bundledDir: string = fileURLToPath(new URL("../../../../prisma/migrations", import.meta.url))
 
 const commentsAndLiterals = /--[^\n]*|\/\*[^]*?\*\/|'(?:[^']|'')*'|"(?:[^"]|"")*"/g
@@ -57,9 +38,6 @@ const readMigration = (migrationsDir: string, name: string): Migration => {
  *
  * Fails with `MigrationFolderInvalid` when the folder or a `migration.sql` cannot be read, when there is none, and when
  * one would end the transaction it runs in. Nothing is written.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const read = (migrationsDir: string): Effect.Effect<Migrations, MigrationFolderInvalid> =>
   Effect.try({

@@ -1,8 +1,6 @@
 /**
  * For operators who migrate by hand: lets a server start only on a file that
  * needs no migration.
- *
- * @since 0.1.0
  */
 import { Effect, Schema } from "effect"
 import * as DatabaseFile from "./DatabaseFile.ts"
@@ -13,15 +11,11 @@ import * as MigrationHistory from "./MigrationHistory.ts"
 /**
  * Migrations are missing, and the configuration says not to apply them. Nothing
  * written.
- *
- * @category errors
- * @since 0.1.0
  */
 export class MigrationsMissing extends Schema.TaggedError<MigrationsMissing>("light-server/MigrationsMissing")(
   "MigrationsMissing",
   { filename: Schema.String, names: Schema.Array(Schema.String) }
 ) {
-  /** @since 0.1.0 */
   override get message(): string {
     return (
       `${this.filename} needs the migrations ${this.names.join(", ")}, and HAPPIER_SQLITE_AUTO_MIGRATE is off; ` +
@@ -33,12 +27,7 @@ export class MigrationsMissing extends Schema.TaggedError<MigrationsMissing>("li
 /** Longest wait of one statement for a foreign lock; reads rarely meet one. */
 const waitLimitMillis = 5000
 
-/**
- * Reads which migrations are missing. Writes nothing.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** Reads which migrations are missing. Writes nothing. */
 export const demandNone = (options: {
   readonly filename: string
   readonly migrationsDir: string

@@ -2,8 +2,6 @@
  * The table in which a file keeps the migrations it has taken, and what follows from it.
  *
  * The table, its columns and its values are Prisma's, so that Prisma's own tools can read and continue it.
- *
- * @since 0.1.0
  */
 import * as Crypto from "node:crypto"
 import type * as Sqlite from "better-sqlite3"
@@ -39,12 +37,7 @@ const insertBegun = `INSERT INTO "_prisma_migrations" ("id", "checksum", "migrat
 
 const updateFinished = `UPDATE "_prisma_migrations" SET "finished_at" = ?, "applied_steps_count" = 1 WHERE "id" = ?`
 
-/**
- * A migration the file says it has taken or begun.
- *
- * @category models
- * @since 0.1.0
- */
+/** A migration the file says it has taken or begun. */
 export const Recorded = Schema.Struct({
   name: Schema.String,
   checksum: Schema.String,
@@ -54,12 +47,7 @@ export const Recorded = Schema.Struct({
 
 const decodeRecorded = Schema.decodeUnknown(Schema.Array(Recorded))
 
-/**
- * What a file says about itself.
- *
- * @category models
- * @since 0.1.0
- */
+/** What a file says about itself. */
 export interface History {
   readonly filename: string
   /** Tables and views, without the record itself. */
@@ -67,12 +55,7 @@ export interface History {
   readonly recorded: ReadonlyArray<typeof Recorded.Type>
 }
 
-/**
- * Reads tables and record of an open file. Writes nothing.
- *
- * @category accessors
- * @since 0.1.0
- */
+/** Reads tables and record of an open file. Writes nothing. */
 export const read = (connection: DatabaseFile.Connection): Effect.Effect<History, DatabaseFault> =>
   Effect.gen(function* () {
     const { filename, sqlite } = connection
@@ -87,12 +70,7 @@ export const read = (connection: DatabaseFile.Connection): Effect.Effect<History
     return { filename, tables: names.filter((name) => name !== "_prisma_migrations"), recorded }
   })
 
-/**
- * The migrations that `history` still needs, oldest first, or why it must be left alone.
- *
- * @category accessors
- * @since 0.1.0
- */
+/** The migrations that `history` still needs, oldest first, or why it must be left alone. */
 export const pending = (
   history: History,
   migrations: Migrations
@@ -140,9 +118,6 @@ export const pending = (
 /**
  * Notes that a migration begins, and answers with the id of its entry. Throws the driver's error, which is how a file
  * that cannot be written is found out before anything else is done for it.
- *
- * @category mutations
- * @since 0.1.0
  */
 export const begin = (sqlite: Sqlite.Database, { checksum, name }: Migration, startedAtMillis: number): string => {
   const id = Crypto.randomUUID()
@@ -151,12 +126,7 @@ export const begin = (sqlite: Sqlite.Database, { checksum, name }: Migration, st
   return id
 }
 
-/**
- * Notes that a migration has ended well. Throws the driver's error.
- *
- * @category mutations
- * @since 0.1.0
- */
+/** Notes that a migration has ended well. Throws the driver's error. */
 export const finish = (sqlite: Sqlite.Database, id: string, finishedAtMillis: number): void => {
   sqlite.prepare(updateFinished).run(finishedAtMillis, id)
 }

@@ -2,8 +2,6 @@
  * Why a database file is left alone: what it says about its past does not fit the migrations of this build.
  *
  * A refusal is decided before the first write, so the file is as it was, byte for byte.
- *
- * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
 
@@ -11,9 +9,6 @@ import * as Schema from "effect/Schema"
  * The file was written by a newer build, or by another project with migrations of its own.
  *
  * Nothing was written. Repeating does not help: start the build that knows `fileMigration`, or restore a backup.
- *
- * @category errors
- * @since 0.1.0
  */
 export class MigrationUnknown extends Schema.TaggedError<MigrationUnknown>("light-server/MigrationUnknown")(
   "MigrationUnknown",
@@ -25,10 +20,8 @@ export class MigrationUnknown extends Schema.TaggedError<MigrationUnknown>("ligh
     ourMigration: Schema.String
   }
 ) {
-  /** @since 0.1.0 */
   readonly isRetryable = false
 
-  /** @since 0.1.0 */
   override get message(): string {
     const { fileMigration, filename, ourMigration } = this
     return `${filename} has migration ${fileMigration}, which this build does not know; its newest is ${ourMigration}`
@@ -39,9 +32,6 @@ export class MigrationUnknown extends Schema.TaggedError<MigrationUnknown>("ligh
  * A migration that the file has taken was changed afterwards: the same name, another text.
  *
  * Nothing was written. Repeating does not help: bring back the text with `fileChecksum`.
- *
- * @category errors
- * @since 0.1.0
  */
 export class MigrationEdited extends Schema.TaggedError<MigrationEdited>("light-server/MigrationEdited")(
   "MigrationEdited",
@@ -54,10 +44,8 @@ export class MigrationEdited extends Schema.TaggedError<MigrationEdited>("light-
     ourChecksum: Schema.String
   }
 ) {
-  /** @since 0.1.0 */
   readonly isRetryable = false
 
-  /** @since 0.1.0 */
   override get message(): string {
     return (
       `${this.filename} took migration ${this.migration} with checksum ${this.fileChecksum}, ` +
@@ -71,9 +59,6 @@ export class MigrationEdited extends Schema.TaggedError<MigrationEdited>("light-
  * behind: here a migration and its record are one transaction.
  *
  * Nothing was written. Repeating does not help: restore the backup from before it, or repair by hand.
- *
- * @category errors
- * @since 0.1.0
  */
 export class MigrationUnfinished extends Schema.TaggedError<MigrationUnfinished>("light-server/MigrationUnfinished")(
   "MigrationUnfinished",
@@ -86,10 +71,8 @@ export class MigrationUnfinished extends Schema.TaggedError<MigrationUnfinished>
     logs: Schema.String
   }
 ) {
-  /** @since 0.1.0 */
   readonly isRetryable = false
 
-  /** @since 0.1.0 */
   override get message(): string {
     const logs = this.logs === "" ? "" : `: ${this.logs}`
     return (
@@ -103,9 +86,6 @@ export class MigrationUnfinished extends Schema.TaggedError<MigrationUnfinished>
  * The file lacks a migration although it has a later one: two histories met.
  *
  * Nothing was written. Repeating does not help.
- *
- * @category errors
- * @since 0.1.0
  */
 export class MigrationSkipped extends Schema.TaggedError<MigrationSkipped>("light-server/MigrationSkipped")(
   "MigrationSkipped",
@@ -117,10 +97,8 @@ export class MigrationSkipped extends Schema.TaggedError<MigrationSkipped>("ligh
     ourMigration: Schema.String
   }
 ) {
-  /** @since 0.1.0 */
   readonly isRetryable = false
 
-  /** @since 0.1.0 */
   override get message(): string {
     const { fileMigration, filename, ourMigration } = this
     return `${filename} has migration ${fileMigration} but not ${ourMigration}, which comes before it in this build`
@@ -131,9 +109,6 @@ export class MigrationSkipped extends Schema.TaggedError<MigrationSkipped>("ligh
  * The file has tables and no record of a migration, so nobody can say which ones it still needs.
  *
  * Nothing was written. Repeating does not help: name another file, or import this one.
- *
- * @category errors
- * @since 0.1.0
  */
 export class MigrationHistoryAbsent extends Schema.TaggedError<MigrationHistoryAbsent>(
   "light-server/MigrationHistoryAbsent"
@@ -144,10 +119,8 @@ export class MigrationHistoryAbsent extends Schema.TaggedError<MigrationHistoryA
   /** The first migration of this build. */
   ourMigration: Schema.String
 }) {
-  /** @since 0.1.0 */
   readonly isRetryable = false
 
-  /** @since 0.1.0 */
   override get message(): string {
     const shown = this.fileTables.slice(0, 5).join(", ")
     const rest = this.fileTables.length > 5 ? ` and ${this.fileTables.length - 5} more` : ""
@@ -158,12 +131,7 @@ export class MigrationHistoryAbsent extends Schema.TaggedError<MigrationHistoryA
   }
 }
 
-/**
- * Schema for the closed set of refusals.
- *
- * @category errors
- * @since 0.1.0
- */
+/** Schema for the closed set of refusals. */
 export const MigrationRefusal: Schema.Union<
   [
     typeof MigrationUnknown,
@@ -174,8 +142,4 @@ export const MigrationRefusal: Schema.Union<
   ]
 > = Schema.Union(MigrationUnknown, MigrationEdited, MigrationUnfinished, MigrationSkipped, MigrationHistoryAbsent)
 
-/**
- * @category errors
- * @since 0.1.0
- */
 export type MigrationRefusal = typeof MigrationRefusal.Type

@@ -3,8 +3,6 @@
  *
  * Prisma writes the schema and the migrations; no part of Prisma runs here. What a file has taken is recorded the way
  * Prisma records it.
- *
- * @since 0.1.0
  */
 import * as FileSystem from "node:fs"
 import * as Clock from "effect/Clock"
@@ -20,12 +18,7 @@ import * as MigrationFolder from "./MigrationFolder.ts"
 import * as MigrationHistory from "./MigrationHistory.ts"
 import type { MigrationRefusal } from "./MigrationRefusal.ts"
 
-/**
- * What to migrate, and with what.
- *
- * @category models
- * @since 0.1.0
- */
+/** What to migrate, and with what. */
 export interface MigrateOptions {
   /** The database file. Missing is fine, its directory is not. */
   readonly filename: string
@@ -37,12 +30,7 @@ export interface MigrateOptions {
   readonly lockTimeout?: Duration.DurationInput
 }
 
-/**
- * What was done.
- *
- * @category models
- * @since 0.1.0
- */
+/** What was done. */
 export interface MigrationReport {
   /** Names, oldest first; empty when the file was at the newest migration already. */
   readonly applied: ReadonlyArray<string>
@@ -97,9 +85,6 @@ const needsWriting = (
  *
  * Foreign keys are off meanwhile: Prisma redefines a table by dropping it, and with foreign keys on that deletes the
  * rows of cascading children. The pragma does nothing inside a transaction, so it comes first.
- *
- * @category combinators
- * @since 0.1.0
  */
 export const transaction = <A, E>(
   connection: DatabaseFile.Connection,
@@ -222,9 +207,6 @@ const applyAll = (plan: Plan): Effect.Effect<MigrationReport, MigrationError> =>
  * `DatabaseUnreachable` or `MigrationFolderInvalid` when either cannot be used: the file keeps its bytes. Fails with
  * `BackupFailed`, `DatabaseUnwritable`, `MigrationFailed` or `ForeignKeyBroken` when a migration cannot be taken: it is
  * rolled back, those before it stay.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const migrate = (options: MigrateOptions): Effect.Effect<MigrationReport, MigrationError> =>
   Effect.gen(function* () {

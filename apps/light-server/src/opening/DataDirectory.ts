@@ -1,32 +1,18 @@
-/**
- * The directory of the server, and the secret in it.
- *
- * @since 0.1.0
- */
+/** The directory of the server, and the secret in it. */
 import { Context, Effect, Layer, Redacted, Schema } from "effect"
 import { randomBytes } from "node:crypto"
 import fs from "node:fs/promises"
 import path from "node:path"
 
-/**
- * The directory or the secret cannot be used. The message says what to do.
- *
- * @category errors
- * @since 0.1.0
- */
+/** The directory or the secret cannot be used. The message says what to do. */
 export class DataDirectoryUnusable extends Schema.TaggedError<DataDirectoryUnusable>(
   "light-server/DataDirectoryUnusable"
 )("DataDirectoryUnusable", { path: Schema.String, reason: Schema.String }) {
-  /** @since 0.1.0 */
   override get message(): string {
     return `${this.path}: ${this.reason}`
   }
 }
 
-/**
- * @category services
- * @since 0.1.0
- */
 export class DataDirectory extends Context.Tag("light-server/DataDirectory")<
   DataDirectory,
   {
@@ -36,12 +22,7 @@ export class DataDirectory extends Context.Tag("light-server/DataDirectory")<
   }
 >() {}
 
-/**
- * Name of the secret's file in the directory.
- *
- * @category constants
- * @since 0.1.0
- */
+/** Name of the secret's file in the directory. */
 export const secretFile = "handy-master-secret.txt"
 
 const codeOf = (cause: unknown) => (cause instanceof Error && "code" in cause ? String(cause.code) : "UNKNOWN")
@@ -118,9 +99,6 @@ const readSecret = (file: string) =>
  *
  * **Errors**: `DataDirectoryUnusable`, also for a secret that its group or
  * others may read.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const make = (options: {
   readonly path: string
@@ -134,10 +112,6 @@ export const make = (options: {
     return { path: options.path, masterSecret: yield* readSecret(file) }
   })
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer = (options: {
   readonly path: string
   readonly masterSecret?: Redacted.Redacted | undefined

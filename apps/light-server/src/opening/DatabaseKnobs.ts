@@ -1,14 +1,6 @@
-/**
- * The variables behind the protection of the database file.
- *
- * @since 0.1.0
- */
+/** The variables behind the protection of the database file. */
 import * as Knob from "../ConfigKnob.ts"
 
-/**
- * @category constants
- * @since 0.1.0
- */
 export const knobs = {
   freeReserveBytes: Knob.integer("HAPPIER_DISK_RESERVE_BYTES", {
     fallback: "67108864",
@@ -33,20 +25,12 @@ export const knobs = {
   })
 }
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Protection {
   readonly freeReserveBytes: number
   readonly startCheckMillis: number
   readonly restartLimit: number
 }
 
-/**
- * @category conversions
- * @since 0.1.0
- */
 export const protectionOf = ({ freeReserveBytes, restartLimit, startCheckMillis }: Protection): Protection => ({
   freeReserveBytes,
   startCheckMillis,

@@ -4,8 +4,6 @@
  * The lock is a write transaction on a small database beside the file, open for as long as the process lives. The
  * operating system gives it back when the process ends, however it ends, so nothing has to be guessed from ids of
  * processes that may be gone or reused. Who holds it stands in that small database, which others can read meanwhile.
- *
- * @since 0.1.0
  */
 import Sqlite from "better-sqlite3"
 import { Clock, Effect, Layer, Schema, type Scope } from "effect"
@@ -13,33 +11,21 @@ import * as FileSystem from "node:fs"
 import os from "node:os"
 import * as DatabaseFile from "../migration/DatabaseFile.ts"
 
-/**
- * Another process serves the file, or imports into it. Nothing written.
- *
- * @category errors
- * @since 0.1.0
- */
+/** Another process serves the file, or imports into it. Nothing written. */
 export class InstanceRunning extends Schema.TaggedError<InstanceRunning>("light-server/InstanceRunning")(
   "InstanceRunning",
   { filename: Schema.String, holder: Schema.String }
 ) {
-  /** @since 0.1.0 */
   override get message(): string {
     return `${this.filename} is in use by ${this.holder}; one server at a time, end that one first`
   }
 }
 
-/**
- * The lock cannot be taken, whoever else is there. Nothing written to the database.
- *
- * @category errors
- * @since 0.1.0
- */
+/** The lock cannot be taken, whoever else is there. Nothing written to the database. */
 export class InstanceLockUnusable extends Schema.TaggedError<InstanceLockUnusable>("light-server/InstanceLockUnusable")(
   "InstanceLockUnusable",
   { path: Schema.String, reason: Schema.String }
 ) {
-  /** @since 0.1.0 */
   override get message(): string {
     return `${this.path}, the lock of the database, cannot be used: ${this.reason}`
   }
@@ -48,9 +34,6 @@ export class InstanceLockUnusable extends Schema.TaggedError<InstanceLockUnusabl
 /**
  * Ends the name of the lock of a file. It stays when the server ends: whoever removed it could remove the lock of the
  * next.
- *
- * @category constants
- * @since 0.1.0
  */
 export const suffix = ".lock"
 
@@ -100,9 +83,6 @@ const take = (path: string, startedAt: string): Sqlite.Database => {
  *
  * Fails with `InstanceRunning`, which names the holder, and with `InstanceLockUnusable` when the file system has no
  * locks or the path cannot be written.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const hold = (filename: string): Effect.Effect<void, InstanceRunning | InstanceLockUnusable, Scope.Scope> =>
   Effect.gen(function* () {
@@ -120,10 +100,6 @@ export const hold = (filename: string): Effect.Effect<void, InstanceRunning | In
     )
   })
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer = (options: {
   readonly filename: string
 }): Layer.Layer<never, InstanceRunning | InstanceLockUnusable> => Layer.scopedDiscard(hold(options.filename))

@@ -1,8 +1,4 @@
-/**
- * The SQLite that is linked into the driver.
- *
- * @since 0.1.0
- */
+/** The SQLite that is linked into the driver. */
 import Sqlite from "better-sqlite3"
 import { Effect, Schema } from "effect"
 
@@ -11,15 +7,11 @@ import { Effect, Schema } from "effect"
  * was opened.
  *
  * **Source**: https://sqlite.org/wal.html#walresetbug
- *
- * @category errors
- * @since 0.1.0
  */
 export class SqliteAffected extends Schema.TaggedError<SqliteAffected>("light-server/SqliteAffected")(
   "SqliteAffected",
   { version: Schema.String }
 ) {
-  /** @since 0.1.0 */
   override get message(): string {
     return (
       `SQLite ${this.version} can damage the database when its log starts anew during a checkpoint; ` +
@@ -41,22 +33,13 @@ const compare = (left: ReadonlyArray<number>, right: ReadonlyArray<number>): num
   return index === -1 ? 0 : (left[index] ?? 0) - (right[index] ?? 0)
 }
 
-/**
- * Whether the version has the race between a checkpoint and a log that starts anew.
- *
- * @category guards
- * @since 0.1.0
- */
+/** Whether the version has the race between a checkpoint and a log that starts anew. */
 export const isAffected = (version: string): boolean => {
   const parts = version.split(".").map(Number)
   if (compare(parts, first) < 0 || compare(parts, repaired.at(-1) ?? []) >= 0) return false
   return !repaired.some((repair) => parts[1] === repair[1] && compare(parts, repair) >= 0)
 }
 
-/**
- * @category accessors
- * @since 0.1.0
- */
 export const linked = (): string => {
   const sqlite = new Sqlite(":memory:")
   try {
@@ -66,11 +49,6 @@ export const linked = (): string => {
   }
 }
 
-/**
- * Refuses a version with the defect.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** Refuses a version with the defect. */
 export const demandSound = (version: string): Effect.Effect<void, SqliteAffected> =>
   isAffected(version) ? Effect.fail(new SqliteAffected({ version })) : Effect.void

@@ -1,23 +1,13 @@
-/**
- * Looks for damage before a file is served.
- *
- * @since 0.1.0
- */
+/** Looks for damage before a file is served. */
 import { Clock, Effect, Schema } from "effect"
 import * as FileSystem from "node:fs"
 import * as DatabaseFile from "../migration/DatabaseFile.ts"
 
-/**
- * The file is damaged, or no database at all. It keeps its bytes.
- *
- * @category errors
- * @since 0.1.0
- */
+/** The file is damaged, or no database at all. It keeps its bytes. */
 export class DatabaseDamaged extends Schema.TaggedError<DatabaseDamaged>("light-server/DatabaseDamaged")(
   "DatabaseDamaged",
   { filename: Schema.String, reason: Schema.String }
 ) {
-  /** @since 0.1.0 */
   override get message(): string {
     return (
       `${this.filename} is damaged (${this.reason}); move it away together with its -wal and -shm, ` +
@@ -26,10 +16,6 @@ export class DatabaseDamaged extends Schema.TaggedError<DatabaseDamaged>("light-
   }
 }
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Options {
   readonly filename: string
   /** No further table is begun after so long. 0: no table is checked. */
@@ -64,9 +50,6 @@ const checkTable = (connection: DatabaseFile.Connection, table: string) =>
  * logged. A file that does not exist is fine. The file is only read.
  *
  * Fails with `DatabaseDamaged`; whatever else is wrong with the file is for those to tell who open it to write.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const run = ({ budgetMillis, filename }: Options): Effect.Effect<void, DatabaseDamaged> =>
   DatabaseFile.withConnection({ filename, waitLimitMillis }, "readonly", (connection) =>

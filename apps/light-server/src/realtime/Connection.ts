@@ -1,26 +1,15 @@
-/**
- * A verified connection: whose it is and what it speaks for.
- *
- * @since 0.1.0
- */
+/** A verified connection: whose it is and what it speaks for. */
 import { session, machine, type PresenceKey } from "presence-effect/presence/PresenceKey"
 
 /**
  * What a connection speaks for: a whole account (an app), one session (an
  * agent) or one machine (a daemon).
- *
- * @category models
- * @since 0.1.0
  */
 export type ConnectionScope =
   | { readonly _tag: "User" }
   | { readonly _tag: "Session"; readonly sessionId: string }
   | { readonly _tag: "Machine"; readonly machineId: string }
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Connection {
   /** Id of the socket. */
   readonly id: string
@@ -28,12 +17,7 @@ export interface Connection {
   readonly scope: ConnectionScope
 }
 
-/**
- * The row whose life the connection proves. `undefined` for an app.
- *
- * @category getters
- * @since 0.1.0
- */
+/** The row whose life the connection proves. `undefined` for an app. */
 export const presenceKey = (accountId: string, scope: ConnectionScope): PresenceKey | undefined => {
   switch (scope._tag) {
     case "User":
@@ -45,12 +29,7 @@ export const presenceKey = (accountId: string, scope: ConnectionScope): Presence
   }
 }
 
-/**
- * The word clients and metrics use for the scope.
- *
- * @category getters
- * @since 0.1.0
- */
+/** The word clients and metrics use for the scope. */
 export const clientType = (scope: ConnectionScope): "user-scoped" | "session-scoped" | "machine-scoped" => {
   switch (scope._tag) {
     case "User":

@@ -1,8 +1,4 @@
-/**
- * Sockets: who connects, what they say, who comes and goes.
- *
- * @since 0.1.0
- */
+/** Sockets: who connects, what they say, who comes and goes. */
 import { Effect, FiberSet, Layer } from "effect"
 import { Presence, type Transition } from "presence-effect/Presence"
 import type { PresenceKey } from "presence-effect/presence/PresenceKey"
@@ -56,19 +52,19 @@ const acceptConnections = (options: RealtimeOptions, run: (effect: Effect.Effect
 
     // Everything in here is synchronous: an event that follows the handshake at once must meet its listener.
     io.on("connection", (socket) => {
-      const { seat, verdict } = socket.data
+      const { slot, verdict } = socket.data
       if (verdict?._tag === "Refused") return refuse(socket, verdict.message)
-      if (verdict === undefined || seat === undefined) return refuse(socket, "Invalid authentication token")
+      if (verdict === undefined || slot === undefined) return refuse(socket, "Invalid authentication token")
       const { accountId, scope } = verdict
       // Tokens were revoked since; which ones, the next handshake finds out.
-      if (disconnects.isSince(accountId, socket.data.dismissalCount ?? 0)) return sendAway(socket, "unverified")
+      if (disconnects.isSince(accountId, socket.data.disconnectCount ?? 0)) return sendAway(socket, "unverified")
       const connection: Connection = { id: socket.id, accountId, scope }
       const type = clientType(scope)
       const key = presenceKey(accountId, scope)
 
       const dispatch = Dispatcher.make(registry, connection, options, {
         run,
-        accountBudget: seat.budget,
+        accountBudget: slot.budget,
         onFlood: () => {
           countRefusal("flooding")
           OutgoingGuard.closeTransport(socket)
@@ -106,18 +102,15 @@ const announceTransitions = Effect.gen(function* () {
 })
 
 /** Another server of the file revokes machines: whoever notices it here ends the sockets of their daemons. */
-const dismissRevoked = Effect.gen(function* () {
+const disconnectRevoked = Effect.gen(function* () {
   const ownership = yield* Ownership
   const { disconnects } = yield* SocketServer
-  yield* ownership.onRevoked(({ accountId, id }) => disconnects.dismissMachine(accountId, id, machineRevoked))
+  yield* ownership.onRevoked(({ accountId, id }) => disconnects.disconnectMachine(accountId, id, machineRevoked))
 })
 
 /**
  * Accepts sockets until its scope closes. Build it after the features, whose
  * events it looks up, and before the port is opened.
- *
- * @category layers
- * @since 0.1.0
  */
 export const layer = (
   options: RealtimeOptions
@@ -133,7 +126,7 @@ export const layer = (
       )
       yield* Effect.sync(() => setLimits(options))
       yield* announceTransitions
-      yield* dismissRevoked
+      yield* disconnectRevoked
       yield* makeAdmission(options, (effect) => void run(effect))
       yield* acceptConnections(options, (effect) => void run(effect))
     })

@@ -1,8 +1,4 @@
-/**
- * The variables behind `RealtimeOptions`.
- *
- * @since 0.1.0
- */
+/** The variables behind `RealtimeOptions`. */
 import { Duration } from "effect"
 import * as Knob from "../ConfigKnob.ts"
 import { defaults, type RealtimeOptions } from "./RealtimeOptions.ts"
@@ -15,10 +11,6 @@ const count = (name: string, fallback: number, max: number, meaning: string) =>
 
 const gibibyte = 1_073_741_824
 
-/**
- * @category constants
- * @since 0.1.0
- */
 export const knobs = {
   socketPingIntervalMillis: millis(
     "HAPPIER_SOCKET_PING_INTERVAL_MS",
@@ -155,12 +147,7 @@ type Values = { readonly [K in keyof typeof knobs]: (typeof knobs)[K] extends Kn
 const outgoingBytesMax = (values: Values, bodyLimitBytes: number) =>
   values.socketOutgoingLimitBytes ?? Math.max(defaults.outgoingBytesMax, 4 * bodyLimitBytes)
 
-/**
- * The options that the variables and the rest of the configuration make.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** The options that the variables and the rest of the configuration make. */
 export const optionsOf = (
   values: Values,
   server: { readonly corsOrigins: ReadonlyArray<string>; readonly bodyLimitBytes: number }
@@ -190,12 +177,7 @@ export const optionsOf = (
   drainTimeout: values.socketDrainTimeoutMillis
 })
 
-/**
- * What the variables say against each other.
- *
- * @category getters
- * @since 0.1.0
- */
+/** What the variables say against each other. */
 export const problemsOf = (values: Values, bodyLimitBytes: number): ReadonlyArray<string> => {
   const lagging = values.socketLaggingBytes
   const limit = outgoingBytesMax(values, bodyLimitBytes)

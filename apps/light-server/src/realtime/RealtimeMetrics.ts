@@ -1,8 +1,6 @@
 /**
  * What the socket server counts. Labels come from closed sets: a client cannot
  * make new ones.
- *
- * @since 0.1.0
  */
 import * as Tally from "../Tally.ts"
 import type { RealtimeOptions } from "./RealtimeOptions.ts"
@@ -17,9 +15,6 @@ import type { RealtimeOptions } from "./RealtimeOptions.ts"
  * - `crowded`: over the budget of its account.
  * - `failed`: the handler failed or died.
  * - `unknown`: nobody listens to the event.
- *
- * @category models
- * @since 0.1.0
  */
 export type EventOutcome = "accepted" | "invalid" | "ignored" | "limited" | "crowded" | "failed" | "unknown"
 
@@ -42,52 +37,22 @@ const refusals = Tally.counter("websocket_refusals_total", "Connections that wer
   "reason"
 ])
 
-/**
- * Counts an event. `event` is the name of a registered event, or `other`.
- *
- * @category metrics
- * @since 0.1.0
- */
+/** Counts an event. `event` is the name of a registered event, or `other`. */
 export const countEvent = (event: string, outcome: EventOutcome): void => events({ event_type: event, outcome })
 
-/**
- * Sets how many sockets of a client type are connected.
- *
- * @category metrics
- * @since 0.1.0
- */
+/** Sets how many sockets of a client type are connected. */
 export const setSockets = (clientType: string, count: number): void => sockets({ type: clientType }, count)
 
-/**
- * Sets how many handshakes are being verified.
- *
- * @category metrics
- * @since 0.1.0
- */
+/** Sets how many handshakes are being verified. */
 export const setHandshakes = (count: number): void => handshakes({}, count)
 
-/**
- * Sets how many handshakes wait for their turn.
- *
- * @category metrics
- * @since 0.1.0
- */
+/** Sets how many handshakes wait for their turn. */
 export const setHandshakesWaiting = (count: number): void => handshakesWaiting({}, count)
 
-/**
- * Sets how many sockets read too slowly.
- *
- * @category metrics
- * @since 0.1.0
- */
+/** Sets how many sockets read too slowly. */
 export const setLagging = (count: number): void => lagging({}, count)
 
-/**
- * Sets the limits that the depths are read against.
- *
- * @category metrics
- * @since 0.1.0
- */
+/** Sets the limits that the depths are read against. */
 export const setLimits = (
   options: Pick<RealtimeOptions, "socketLimit" | "accountSocketLimit" | "handshakeLimit" | "handshakeQueueLimit">
 ): void => {
@@ -114,9 +79,6 @@ export const setLimits = (
  * - `unverified`: nobody can say now whether it may connect.
  * - `slow-reader`: too much waits for it.
  * - `flooding`: it went on sending far beyond its budget.
- *
- * @category models
- * @since 0.1.0
  */
 export type RefusalReason =
   | "refused"
@@ -129,10 +91,5 @@ export type RefusalReason =
   | "slow-reader"
   | "flooding"
 
-/**
- * Counts a connection that was not accepted, or ended by this side.
- *
- * @category metrics
- * @since 0.1.0
- */
+/** Counts a connection that was not accepted, or ended by this side. */
 export const countRefusal = (reason: RefusalReason): void => refusals({ reason })

@@ -1,14 +1,6 @@
-/**
- * Every knob of the socket server.
- *
- * @since 0.1.0
- */
+/** Every knob of the socket server. */
 import type { Duration } from "effect"
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface RealtimeOptions {
   /** Where clients connect. Part of the protocol: no variable changes it. */
   readonly path: string
@@ -66,9 +58,6 @@ export interface RealtimeOptions {
 /**
  * Defaults for one box with tens to thousands of sockets. A session sends an
  * event every two seconds when it is busy, so the limits stop loops, not people.
- *
- * @category presets
- * @since 0.1.0
  */
 export const defaults: RealtimeOptions = {
   path: "/v1/updates",

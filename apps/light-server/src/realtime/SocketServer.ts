@@ -1,89 +1,16 @@
-/**
- * socket.io on the server of Fastify.
- *
- * @since 0.1.0
- */
+/** socket.io on the server of Fastify. */
 import { Array as Arr, Chunk, Context, Duration, Effect, Layer, Random } from "effect"
 import type { IncomingMessage } from "node:http"
-import { Server, type Socket as AnySocket } from "socket.io"
+import { Server } from "socket.io"
 import { Draining, type Failure, SocketOverflow } from "../Failure.ts"
 import { HttpApp } from "../http/HttpApp.ts"
-import type { Seat } from "./arrival/ConnectionSlots.ts"
-import type { Connection } from "./Connection.ts"
 import * as Disconnects from "./arrival/Disconnects.ts"
 import * as HandshakeGate from "./arrival/HandshakeGate.ts"
 import { countRefusal, type RefusalReason } from "./RealtimeMetrics.ts"
 import type { RealtimeOptions } from "./RealtimeOptions.ts"
+import type { Io } from "./Socket.ts"
 import * as TransportRefusal from "./arrival/TransportRefusal.ts"
 
-/**
- * What `io.use` finds out about a socket and `connection` acts on.
- *
- * @category models
- * @since 0.1.0
- */
-export type Verdict =
-  | { readonly _tag: "Accepted"; readonly accountId: string; readonly scope: Connection["scope"] }
-  /** For good: the client is told why and does not come back. */
-  | { readonly _tag: "Refused"; readonly message: string }
-
-/**
- * @category models
- * @since 0.1.0
- */
-export interface ServerEvents {
-  readonly error: (refusal: { readonly message: string }) => void
-  readonly update: (update: object) => void
-  readonly ephemeral: (ephemeral: object) => void
-  readonly "rpc-registered": (registration: { readonly method: string }) => void
-  readonly "rpc-unregistered": (registration: { readonly method: string }) => void
-  readonly "rpc-error": (refusal: { readonly type: "register" | "unregister"; readonly error: string }) => void
-  readonly "rpc-request": (
-    request: { readonly method: string; readonly params: unknown },
-    answer: (result?: unknown) => void
-  ) => void
-}
-
-/**
- * Any event may come in: which ones are known is up to `EventRegistry`.
- *
- * @category models
- * @since 0.1.0
- */
-export interface ClientEvents {
-  readonly [event: string]: (...args: Array<unknown>) => void
-}
-
-/**
- * What is known of a socket between its handshake and its end.
- *
- * @category models
- * @since 0.1.0
- */
-export interface SocketState {
-  verdict?: Verdict
-  /** The count of `disconnects` before the verification began. */
-  dismissalCount?: number
-  /** Taken with a verdict that accepts. */
-  seat?: Seat
-}
-
-/**
- * @category models
- * @since 0.1.0
- */
-export type Socket = AnySocket<ClientEvents, ServerEvents, Record<never, never>, SocketState>
-
-/**
- * @category models
- * @since 0.1.0
- */
-export type Io = Server<ClientEvents, ServerEvents, Record<never, never>, SocketState>
-
-/**
- * @category services
- * @since 0.1.0
- */
 export class SocketServer extends Context.Tag("light-server/SocketServer")<
   SocketServer,
   {
@@ -123,10 +50,6 @@ const closeGradually = (io: Io, spreadMillis: number) =>
     }
   })
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = (options: RealtimeOptions) =>
   Effect.gen(function* () {
     const { addressOf, failureLimiter, fastify, isDraining, onDrain } = yield* HttpApp
@@ -187,9 +110,5 @@ export const make = (options: RealtimeOptions) =>
     })
   })
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer = (options: RealtimeOptions): Layer.Layer<SocketServer, never, HttpApp> =>
   Layer.scoped(SocketServer, make(options))

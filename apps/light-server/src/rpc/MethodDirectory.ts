@@ -1,23 +1,9 @@
-/**
- * Who answers which method, for each account of its own.
- *
- * @since 0.1.0
- */
+/** Who answers which method, for each account of its own. */
 
-/**
- * What became of an attempt to register.
- *
- * @category models
- * @since 0.1.0
- */
+/** What became of an attempt to register. */
 export type Registered = "registered" | "replaced" | "limited"
 
-/**
- * Plain state: every member is one step, so no two of them can mix.
- *
- * @category models
- * @since 0.1.0
- */
+/** Plain state: every member is one step, so no two of them can mix. */
 export interface MethodDirectory<Registrant extends object> {
   /** The newest registrant wins. One that has `methodLimit` methods gets no more. */
   readonly register: (accountId: string, method: string, registrant: Registrant) => Registered
@@ -30,10 +16,6 @@ export interface MethodDirectory<Registrant extends object> {
   readonly count: () => number
 }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = <Registrant extends object>(methodLimit: number): MethodDirectory<Registrant> => {
   const accounts = new Map<string, Map<string, Registrant>>()
   const methodsOf = new WeakMap<Registrant, Set<string>>()

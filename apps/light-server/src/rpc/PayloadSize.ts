@@ -1,8 +1,4 @@
-/**
- * How large something is that came as JSON or bytes.
- *
- * @since 0.1.0
- */
+/** How large something is that came as JSON or bytes. */
 
 /** Deeper than anything a client means, and far from where a recursive encoder runs out of stack. */
 const depthMax = 64
@@ -38,8 +34,5 @@ const rest = (value: unknown, bytes: number, depth: number): number => {
  * Whether `value` takes at most `bytesMax` bytes, and is not nested too deep to be
  * encoded again. An estimate: texts count as UTF-8, punctuation is left out.
  * Stops at the limit, so its cost has one too.
- *
- * @category predicates
- * @since 0.1.0
  */
 export const isWithin = (value: unknown, bytesMax: number): boolean => rest(value, bytesMax, 0) >= 0

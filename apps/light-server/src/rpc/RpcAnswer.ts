@@ -1,15 +1,8 @@
-/**
- * How a call ends, in the words of the protocol.
- *
- * @since 0.1.0
- */
+/** How a call ends, in the words of the protocol. */
 
 /**
  * The ack of a call. Clients show `error`, and decide by `errorCode` where there
  * is one.
- *
- * @category models
- * @since 0.1.0
  */
 export type RpcAnswer =
   | { readonly ok: true; readonly result: unknown }
@@ -28,9 +21,6 @@ export type RpcAnswer =
  * - `registrant-gone`: the registrant disconnected before it answered. The same.
  * - `caller-gone`: nobody is left to hear the answer; it is never sent.
  * - `failed`: a defect of the server.
- *
- * @category models
- * @since 0.1.0
  */
 export type RpcRefusal =
   | "invalid"
@@ -48,12 +38,7 @@ export type RpcRefusal =
 const refused = (error: string, errorCode?: string): RpcAnswer =>
   errorCode === undefined ? { ok: false, error } : { ok: false, error, errorCode }
 
-/**
- * The ack of each refusal.
- *
- * @category constants
- * @since 0.1.0
- */
+/** The ack of each refusal. */
 export const refusals: { readonly [refusal in RpcRefusal]: RpcAnswer } = {
   invalid: refused("Invalid parameters: method is required", "RPC_INVALID_PARAMETERS"),
   unavailable: refused("RPC method not available", "RPC_METHOD_NOT_AVAILABLE"),
@@ -68,8 +53,4 @@ export const refusals: { readonly [refusal in RpcRefusal]: RpcAnswer } = {
   failed: refused("Internal error", "RPC_INTERNAL_ERROR")
 }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const result = (value: unknown): RpcAnswer => ({ ok: true, result: value })

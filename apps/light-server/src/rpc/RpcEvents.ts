@@ -1,8 +1,4 @@
-/**
- * What registrants and callers say over their sockets.
- *
- * @since 0.1.0
- */
+/** What registrants and callers say over their sockets. */
 import { Effect, Layer, Schema } from "effect"
 import type { Connection } from "../realtime/Connection.ts"
 import { EventRegistry, type HeardAs, type Refusal } from "../realtime/events/EventRegistry.ts"
@@ -28,10 +24,6 @@ const refusalOf: { readonly [reason in Refusal]: RpcRefusal } = {
   failed: "failed"
 }
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<never, never, EventRegistry | RpcRelay | SocketLookup> = Layer.effectDiscard(
   Effect.gen(function* () {
     const events = yield* EventRegistry

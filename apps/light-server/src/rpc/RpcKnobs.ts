@@ -1,8 +1,4 @@
-/**
- * The variables behind `RpcOptions`.
- *
- * @since 0.1.0
- */
+/** The variables behind `RpcOptions`. */
 import { Duration } from "effect"
 import * as Knob from "../ConfigKnob.ts"
 import { defaults, type RpcOptions } from "./RpcOptions.ts"
@@ -10,10 +6,6 @@ import { defaults, type RpcOptions } from "./RpcOptions.ts"
 const limit = (name: string, fallback: number, meaning: string) =>
   Knob.integer(name, { fallback: String(fallback), min: 1, max: 100_000, meaning })
 
-/**
- * @category constants
- * @since 0.1.0
- */
 export const knobs = {
   rpcCallTimeoutMillis: Knob.integer("HAPPIER_RPC_CALL_TIMEOUT_MS", {
     fallback: String(Duration.toMillis(defaults.callTimeout)),
@@ -33,12 +25,7 @@ export const knobs = {
 
 type Values = { readonly [K in keyof typeof knobs]: (typeof knobs)[K] extends Knob.Knob<infer A> ? A : never }
 
-/**
- * The options that the variables and the rest of the configuration make.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** The options that the variables and the rest of the configuration make. */
 export const optionsOf = (values: Values, server: { readonly bodyLimitBytes: number }): RpcOptions => ({
   callTimeout: values.rpcCallTimeoutMillis,
   methodLimit: values.rpcMethodLimit,

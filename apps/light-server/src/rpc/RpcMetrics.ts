@@ -1,8 +1,4 @@
-/**
- * What the relay of calls counts. No label holds a method: clients name them.
- *
- * @since 0.1.0
- */
+/** What the relay of calls counts. No label holds a method: clients name them. */
 import { Metric, MetricBoundaries } from "effect"
 import * as Tally from "../Tally.ts"
 import type { RpcRefusal } from "./RpcAnswer.ts"
@@ -24,42 +20,20 @@ const seconds = Metric.histogram(
   "Time from the request to the registrant until the call ended"
 )
 
-/**
- * Counts a call. Seconds only for one that reached its registrant.
- *
- * @category metrics
- * @since 0.1.0
- */
+/** Counts a call. Seconds only for one that reached its registrant. */
 export const countCall = (outcome: "answered" | RpcRefusal, callSeconds?: number): void => {
   calls({ outcome })
   if (callSeconds !== undefined) seconds.unsafeUpdate(callSeconds, [])
 }
 
-/**
- * @category metrics
- * @since 0.1.0
- */
 export const countRegistration = (outcome: "registered" | "replaced" | "invalid" | "limited"): void =>
   registrations({ outcome })
 
-/**
- * @category metrics
- * @since 0.1.0
- */
 export const setInFlight = (count: number): void => inFlight({}, count)
 
-/**
- * @category metrics
- * @since 0.1.0
- */
 export const setMethods = (count: number): void => methods({}, count)
 
-/**
- * Sets the limits that the depths are read against.
- *
- * @category metrics
- * @since 0.1.0
- */
+/** Sets the limits that the depths are read against. */
 export const setLimits = (options: Pick<RpcOptions, "methodLimit" | "callLimit" | "requestLimit">): void => {
   const known = { methods: options.methodLimit, calls: options.callLimit, requests: options.requestLimit }
   for (const [limit, count] of Object.entries(known)) limits({ limit }, count)

@@ -1,14 +1,6 @@
-/**
- * Every knob of the relay of calls.
- *
- * @since 0.1.0
- */
+/** Every knob of the relay of calls. */
 import type { Duration } from "effect"
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface RpcOptions {
   /** Longest wait for the answer of a registrant. Counts from the request to it. */
   readonly callTimeout: Duration.DurationInput
@@ -26,9 +18,6 @@ export interface RpcOptions {
  * Defaults for daemons and agents with tens of methods each, and apps that read
  * many files at once. One message carries the payload, so `payloadBytesMax` is
  * effective below the largest message of the socket server.
- *
- * @category presets
- * @since 0.1.0
  */
 export const defaults: RpcOptions = {
   callTimeout: "30 seconds",

@@ -1,8 +1,6 @@
 /**
  * Passes calls from one socket of an account to another one, and the results
  * back. Nothing is stored: after a restart the registrants register again.
- *
- * @since 0.1.0
  */
 import { Context, Duration, Effect, Layer } from "effect"
 import type { Connection } from "../realtime/Connection.ts"
@@ -25,19 +23,11 @@ interface Peer {
   readonly requests: Set<End>
 }
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Call {
   readonly method: string
   readonly params: unknown
 }
 
-/**
- * @category services
- * @since 0.1.0
- */
 export class RpcRelay extends Context.Tag("light-server/RpcRelay")<
   RpcRelay,
   {
@@ -83,10 +73,6 @@ const makePeers = (
   }
 }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = (options: RpcOptions): Effect.Effect<RpcRelay["Type"], never, SocketLookup> =>
   Effect.map(SocketLookup, (socketLookup) => {
     const timeoutMillis = Duration.toMillis(options.callTimeout)
@@ -170,9 +156,5 @@ export const make = (options: RpcOptions): Effect.Effect<RpcRelay["Type"], never
     })
   })
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer = (options: RpcOptions): Layer.Layer<RpcRelay, never, SocketLookup> =>
   Layer.effect(RpcRelay, make(options))

@@ -1,19 +1,10 @@
-/**
- * A session: its row, and what clients see of it.
- *
- * @since 0.1.0
- */
+/** A session: its row, and what clients see of it. */
 import { Schema } from "effect"
 import { StoredTime } from "../database/StoredTime.ts"
 import { base64OrNull, StoredBytesOrNull, StoredFlag } from "../database/StoredValue.ts"
 import type * as Liveness from "../entities/Liveness.ts"
 
-/**
- * Schema of a row.
- *
- * @category models
- * @since 0.1.0
- */
+/** Schema of a row. */
 export const Session = Schema.Struct({
   id: Schema.String,
   tag: Schema.String,
@@ -30,27 +21,13 @@ export const Session = Schema.Struct({
   updatedAt: StoredTime
 })
 
-/**
- * @category models
- * @since 0.1.0
- */
 export type Session = typeof Session.Type
 
-/**
- * The columns of a row, as they stand in a statement.
- *
- * @category constants
- * @since 0.1.0
- */
+/** The columns of a row, as they stand in a statement. */
 export const columns = `"id", "tag", "accountId", "metadata", "metadataVersion", "agentState", "agentStateVersion",
   "dataEncryptionKey", "seq", "active", "lastActiveAt", "createdAt", "updatedAt"`
 
-/**
- * Body of a request for a session. Texts are encrypted by the client.
- *
- * @category models
- * @since 0.1.0
- */
+/** Body of a request for a session. Texts are encrypted by the client. */
 export const Opening = Schema.Struct({
   tag: Schema.String.pipe(Schema.minLength(1), Schema.maxLength(1024)),
   metadata: Schema.String,
@@ -58,18 +35,9 @@ export const Opening = Schema.Struct({
   dataEncryptionKey: Schema.optional(Schema.NullOr(Schema.Uint8ArrayFromBase64))
 })
 
-/**
- * @category models
- * @since 0.1.0
- */
 export type Opening = typeof Opening.Type
 
-/**
- * A new session, active at once.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** A new session, active at once. */
 export const make = (accountId: string, id: string, opening: Opening, nowMillis: number): Session => ({
   id,
   tag: opening.tag,
@@ -86,12 +54,7 @@ export const make = (accountId: string, id: string, opening: Opening, nowMillis:
   updatedAt: nowMillis
 })
 
-/**
- * A session as clients see it.
- *
- * @category models
- * @since 0.1.0
- */
+/** A session as clients see it. */
 export interface SessionView {
   readonly id: string
   readonly seq: number
@@ -106,10 +69,6 @@ export interface SessionView {
   readonly updatedAt: number
 }
 
-/**
- * @category conversions
- * @since 0.1.0
- */
 export const view = (session: Session, { active, activeAt }: Liveness.Liveness): SessionView => ({
   id: session.id,
   seq: session.seq,
@@ -124,12 +83,7 @@ export const view = (session: Session, { active, activeAt }: Liveness.Liveness):
   updatedAt: session.updatedAt
 })
 
-/**
- * Body of the update `new-session`.
- *
- * @category conversions
- * @since 0.1.0
- */
+/** Body of the update `new-session`. */
 export const newSession = (session: Session, liveness: Liveness.Liveness) => ({
   t: "new-session",
   sid: session.id,

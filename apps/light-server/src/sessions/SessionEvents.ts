@@ -1,8 +1,4 @@
-/**
- * What agents say over their sockets.
- *
- * @since 0.1.0
- */
+/** What agents say over their sockets. */
 import { Effect, Layer, Schema } from "effect"
 import { Presence } from "presence-effect/Presence"
 import * as PresenceKey from "presence-effect/presence/PresenceKey"
@@ -40,10 +36,6 @@ const ackOf = ({ _tag, texts: [current] }: Replaced) =>
         [current.text]: current.value
       }
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<never, never, EventRegistry | SessionRegistry | Presence | Ownership | Emitter> =
   Layer.effectDiscard(
     Effect.gen(function* () {

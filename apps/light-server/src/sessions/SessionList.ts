@@ -1,8 +1,4 @@
-/**
- * Lists of sessions: what is read of them, and how much.
- *
- * @since 0.1.0
- */
+/** Lists of sessions: what is read of them, and how much. */
 import { Effect, Schema } from "effect"
 import * as BoundedList from "../database/BoundedList.ts"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
@@ -11,28 +7,15 @@ import { columns, Session } from "./Session.ts"
 
 type Reader = Pick<DatabaseReader["Type"], "rows">
 
-/**
- * @category models
- * @since 0.1.0
- */
 export type Sessions = Effect.Effect<BoundedList.BoundedList<Session>, ReadFailed>
 
-/**
- * What memory knows about a session.
- *
- * @category models
- * @since 0.1.0
- */
+/** What memory knows about a session. */
 export interface Sighting {
   readonly isOnline: boolean
   /** Epoch ms. */
   readonly lastSeenMillis: number
 }
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface ActiveOptions {
   /** Epoch ms. */
   readonly sinceMillis: number
@@ -85,21 +68,11 @@ const selectIds = `SELECT json_group_array("id") AS "ids" FROM (
 
 const Ids = Schema.Struct({ ids: Schema.parseJson(Schema.Array(Schema.String)) })
 
-/**
- * The last updated first.
- *
- * @category combinators
- * @since 0.1.0
- */
+/** The last updated first. */
 export const readUpdated = (reader: Reader, accountId: string, limit: number): Sessions =>
   BoundedList.read(reader, updated, Session, [accountId], limit)
 
-/**
- * Ids descending, below `beforeId` if there is one.
- *
- * @category combinators
- * @since 0.1.0
- */
+/** Ids descending, below `beforeId` if there is one. */
 export const readPage = (reader: Reader, accountId: string, beforeId: string | undefined, limit: number): Sessions =>
   beforeId === undefined
     ? BoundedList.read(reader, first, Session, [accountId], limit)
@@ -108,9 +81,6 @@ export const readPage = (reader: Reader, accountId: string, beforeId: string | u
 /**
  * Those that are online now and alive after `sinceMillis`, the last seen first.
  * What `sightingOf` knows counts, and the database for all others.
- *
- * @category combinators
- * @since 0.1.0
  */
 export const readActive = (reader: Reader, accountId: string, options: ActiveOptions): Sessions =>
   Effect.gen(function* () {

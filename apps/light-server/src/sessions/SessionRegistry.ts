@@ -1,8 +1,4 @@
-/**
- * Opening, listing, changing, ending and deleting sessions.
- *
- * @since 0.1.0
- */
+/** Opening, listing, changing, ending and deleting sessions. */
 import { Context, Effect, Layer, Option } from "effect"
 import { Presence } from "presence-effect/Presence"
 import * as PresenceKey from "presence-effect/presence/PresenceKey"
@@ -20,35 +16,20 @@ import * as Room from "../realtime/sending/Room.ts"
 import * as Session from "./Session.ts"
 import { type Replacement, SessionStore, type SessionText } from "./SessionStore.ts"
 
-/**
- * Some sessions, and where the next ones begin.
- *
- * @category models
- * @since 0.1.0
- */
+/** Some sessions, and where the next ones begin. */
 export interface SessionPage {
   readonly sessions: ReadonlyArray<Session.SessionView>
   readonly nextCursor: string | null
   readonly hasNext: boolean
 }
 
-/**
- * Sessions without a cursor. `isCut`: the rest would weigh too much.
- *
- * @category models
- * @since 0.1.0
- */
+/** Sessions without a cursor. `isCut`: the rest would weigh too much. */
 export interface SessionViews {
   readonly sessions: ReadonlyArray<Session.SessionView>
   readonly isCut: boolean
 }
 
-/**
- * A text as it is stored.
- *
- * @category models
- * @since 0.1.0
- */
+/** A text as it is stored. */
 export interface CurrentText {
   readonly text: SessionText
   readonly version: number
@@ -58,19 +39,12 @@ export interface CurrentText {
 /**
  * What became of a compare-and-set. The texts are the current ones, all that it
  * was about.
- *
- * @category models
- * @since 0.1.0
  */
 export interface Replaced {
   readonly _tag: "Replaced" | "VersionMismatch"
   readonly texts: ReadonlyArray<CurrentText>
 }
 
-/**
- * @category services
- * @since 0.1.0
- */
 export class SessionRegistry extends Context.Tag("light-server/SessionRegistry")<
   SessionRegistry,
   {
@@ -119,10 +93,6 @@ const idOf = (cursor: string): Effect.Effect<string, InvalidInput> =>
     Effect.mapError(() => new InvalidInput({ error: "Invalid cursor format" }))
   )
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = Effect.gen(function* () {
   const store = yield* SessionStore
   const presence = yield* Presence
@@ -300,10 +270,6 @@ export const make = Effect.gen(function* () {
   })
 })
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<
   SessionRegistry,
   never,

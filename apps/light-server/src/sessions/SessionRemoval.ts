@@ -5,8 +5,6 @@
  * is taken from its account first, in one write as well, and from then on nobody
  * finds it. What is left of it goes in pieces, each of them short; a server that
  * ends in between goes on with them when it starts again.
- *
- * @since 0.1.0
  */
 import { Effect, Option, Queue, Schedule, Schema, type Scope } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
@@ -21,9 +19,6 @@ import * as AccountCursor from "../entities/AccountCursor.ts"
 /**
  * The account that owns what is left of sessions. Nobody can log in to it: its
  * key is none.
- *
- * @category constants
- * @since 0.1.0
  */
 export const nobody = "removed-sessions"
 
@@ -81,12 +76,7 @@ const removed = (accountId: string, id: string, belongings: ReadonlyArray<typeof
 const announced = (accountId: string, id: string, changedAt: number | string) =>
   AccountCursor.numbered({ accountId, change: { kind: "session", id, isGone: true }, changedAt })
 
-/**
- * The write that deletes a short session.
- *
- * @category writes
- * @since 0.1.0
- */
+/** The write that deletes a short session. */
 export const removeWrite = (
   accountId: string,
   id: string,
@@ -99,12 +89,7 @@ export const removeWrite = (
     Write.map(([cursor]) => cursor)
   )
 
-/**
- * The write that takes a long session from its account.
- *
- * @category writes
- * @since 0.1.0
- */
+/** The write that takes a long session from its account. */
 export const takeAwayWrite = (
   accountId: string,
   id: string,
@@ -120,10 +105,6 @@ export const takeAwayWrite = (
   )
 }
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface SessionRemoval {
   /**
    * Deletes a session for everybody who looks. Returns the cursor of the change. A
@@ -132,12 +113,7 @@ export interface SessionRemoval {
   readonly remove: (accountId: string, id: string) => Effect.Effect<number, WriterError | ReadFailed>
 }
 
-/**
- * Removes what is left of long sessions for as long as the scope is open.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** Removes what is left of long sessions for as long as the scope is open. */
 export const make: Effect.Effect<SessionRemoval, never, DatabaseReader | SqliteWriter | Scope.Scope> = Effect.gen(
   function* () {
     const reader = yield* DatabaseReader

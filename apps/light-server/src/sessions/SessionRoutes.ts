@@ -1,8 +1,4 @@
-/**
- * The routes of sessions.
- *
- * @since 0.1.0
- */
+/** The routes of sessions. */
 import { Effect, Layer, Schema } from "effect"
 import { InvalidInput } from "../Failure.ts"
 import * as TruncationHeader from "../http/TruncationHeader.ts"
@@ -51,10 +47,6 @@ const withoutMessages = (session: SessionView) => ({ ...session, lastMessage: nu
 /** Nobody shares sessions here. */
 const unshared = (session: SessionView) => ({ ...session, share: null })
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<never, never, HttpApp | SessionRegistry> = Layer.effectDiscard(
   Effect.gen(function* () {
     const http = yield* HttpApp

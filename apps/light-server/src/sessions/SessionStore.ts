@@ -1,8 +1,4 @@
-/**
- * Sessions in the database.
- *
- * @since 0.1.0
- */
+/** Sessions in the database. */
 import { Context, Effect, Layer, type Option, type Scope } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
 import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
@@ -17,20 +13,10 @@ import * as SessionRemoval from "./SessionRemoval.ts"
 
 type MaybeSession = Effect.Effect<Option.Option<Session>, ReadFailed>
 
-/**
- * The two texts of a session that change under compare-and-set.
- *
- * @category models
- * @since 0.1.0
- */
+/** The two texts of a session that change under compare-and-set. */
 export type SessionText = "metadata" | "agentState"
 
-/**
- * One text of a compare-and-set.
- *
- * @category models
- * @since 0.1.0
- */
+/** One text of a compare-and-set. */
 export interface TextChange {
   readonly text: SessionText
   /** Only the state may be `null`. */
@@ -38,22 +24,13 @@ export interface TextChange {
   readonly expectedVersion: number
 }
 
-/**
- * Texts that are replaced together or not at all, each at most once.
- *
- * @category models
- * @since 0.1.0
- */
+/** Texts that are replaced together or not at all, each at most once. */
 export interface Replacement {
   readonly accountId: string
   readonly id: string
   readonly changes: ReadonlyArray<TextChange>
 }
 
-/**
- * @category services
- * @since 0.1.0
- */
 export class SessionStore extends Context.Tag("light-server/SessionStore")<
   SessionStore,
   {
@@ -92,12 +69,7 @@ const atVersion: { readonly [text in SessionText]: string } = {
   agentState: `AND "agentStateVersion" = ?`
 }
 
-/**
- * The write of a new session.
- *
- * @category writes
- * @since 0.1.0
- */
+/** The write of a new session. */
 export const insertWrite = (session: Session, { encode }: TimeForm.Form = TimeForm.integer): Write.Write<number> =>
   Write.statement(
     insertNew,
@@ -126,12 +98,7 @@ export const insertWrite = (session: Session, { encode }: TimeForm.Form = TimeFo
     Write.map(([cursor]) => cursor)
   )
 
-/**
- * The write of a compare-and-set.
- *
- * @category writes
- * @since 0.1.0
- */
+/** The write of a compare-and-set. */
 export const replaceWrite = (
   { accountId, id, changes }: Replacement,
   nowMillis: number,
@@ -153,10 +120,6 @@ export const replaceWrite = (
     Write.map(([cursor]) => cursor)
   )
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make: Effect.Effect<SessionStore["Type"], never, DatabaseReader | SqliteWriter | Scope.Scope> = Effect.gen(
   function* () {
     const reader = yield* DatabaseReader
@@ -177,8 +140,4 @@ export const make: Effect.Effect<SessionStore["Type"], never, DatabaseReader | S
   }
 )
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<SessionStore, never, DatabaseReader | SqliteWriter> = Layer.scoped(SessionStore, make)

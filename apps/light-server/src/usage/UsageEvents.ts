@@ -1,8 +1,4 @@
-/**
- * The event `usage-report`.
- *
- * @since 0.1.0
- */
+/** The event `usage-report`. */
 import { Effect, Layer, Schema } from "effect"
 import { EventRegistry, type Refusal } from "../realtime/events/EventRegistry.ts"
 import { UsageLog } from "./UsageLog.ts"
@@ -16,10 +12,6 @@ const errors: { readonly [reason in Refusal]: string } = {
   failed: "Internal error"
 }
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<never, never, EventRegistry | UsageLog> = Layer.effectDiscard(
   Effect.gen(function* () {
     const events = yield* EventRegistry

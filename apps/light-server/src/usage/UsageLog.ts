@@ -1,8 +1,4 @@
-/**
- * Takes usage reports and tells apps about them.
- *
- * @since 0.1.0
- */
+/** Takes usage reports and tells apps about them. */
 import { Context, Effect, Layer } from "effect"
 import * as PresenceKey from "presence-effect/presence/PresenceKey"
 import type { WriterError } from "presence-effect/writer/WriterError"
@@ -15,10 +11,6 @@ import { type Period, periodsOf, type UsageQuery } from "./UsageQuery.ts"
 import type { Receipt, UsageReport } from "./UsageReport.ts"
 import { UsageStore } from "./UsageStore.ts"
 
-/**
- * @category services
- * @since 0.1.0
- */
 export class UsageLog extends Context.Tag("light-server/UsageLog")<
   UsageLog,
   {
@@ -35,10 +27,6 @@ export class UsageLog extends Context.Tag("light-server/UsageLog")<
   }
 >() {}
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = Effect.gen(function* () {
   const store = yield* UsageStore
   const ownership = yield* Ownership
@@ -79,8 +67,4 @@ export const make = Effect.gen(function* () {
   })
 })
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<UsageLog, never, UsageStore | Ownership | Emitter> = Layer.effect(UsageLog, make)

@@ -1,8 +1,4 @@
-/**
- * What an account used over time: its reports, summed up by hour or by day.
- *
- * @since 0.1.0
- */
+/** What an account used over time: its reports, summed up by hour or by day. */
 import { Schema } from "effect"
 
 /** Seconds since 1970; beyond the year 9999 nobody reports. */
@@ -10,12 +6,7 @@ const Seconds = Schema.Number.pipe(Schema.between(0, 253_402_300_799))
 
 const optional = <A, I>(schema: Schema.Schema<A, I>) => Schema.optionalWith(schema, { nullable: true })
 
-/**
- * Body of a query. The times are seconds, both included.
- *
- * @category models
- * @since 0.1.0
- */
+/** Body of a query. The times are seconds, both included. */
 export const UsageQuery = Schema.Struct({
   sessionId: optional(Schema.String.pipe(Schema.maxLength(128))),
   startTime: optional(Seconds),
@@ -23,18 +14,11 @@ export const UsageQuery = Schema.Struct({
   groupBy: Schema.optionalWith(Schema.Literal("hour", "day"), { nullable: true, default: () => "day" as const })
 })
 
-/**
- * @category models
- * @since 0.1.0
- */
 export type UsageQuery = typeof UsageQuery.Type
 
 /**
  * One number of a period. `part` is `reports` for how many there were, and else
  * the half of a report that `name` is from.
- *
- * @category models
- * @since 0.1.0
  */
 export const PeriodAmount = Schema.Struct({
   timestamp: Schema.Int,
@@ -43,18 +27,11 @@ export const PeriodAmount = Schema.Struct({
   amount: Schema.Number
 })
 
-/**
- * @category models
- * @since 0.1.0
- */
 export type PeriodAmount = typeof PeriodAmount.Type
 
 /**
  * What was reported within one hour or one day of UTC. `timestamp` is its
  * beginning, in seconds.
- *
- * @category models
- * @since 0.1.0
  */
 export interface Period {
   readonly timestamp: number
@@ -63,12 +40,7 @@ export interface Period {
   readonly reportCount: number
 }
 
-/**
- * Puts the numbers of each period together, the oldest period first.
- *
- * @category conversions
- * @since 0.1.0
- */
+/** Puts the numbers of each period together, the oldest period first. */
 export const periodsOf = (amounts: ReadonlyArray<PeriodAmount>): ReadonlyArray<Period> => {
   const periods = new Map<number, Record<"tokens" | "cost", Array<[string, number]>> & { reportCount: number }>()
   for (const { timestamp, part, name, amount } of amounts) {

@@ -1,16 +1,7 @@
-/**
- * What an agent used: tokens and cost.
- *
- * @since 0.1.0
- */
+/** What an agent used: tokens and cost. */
 import { Either, Schema } from "effect"
 
-/**
- * Numbers by name, one of them `total`.
- *
- * @category models
- * @since 0.1.0
- */
+/** Numbers by name, one of them `total`. */
 export interface Amounts {
   readonly [name: string]: number
   readonly total: number
@@ -19,9 +10,6 @@ export interface Amounts {
 /**
  * A report of an account. The next one with the same key and session replaces
  * it.
- *
- * @category models
- * @since 0.1.0
  */
 export interface UsageReport {
   readonly key: string
@@ -30,12 +18,7 @@ export interface UsageReport {
   readonly cost: Amounts
 }
 
-/**
- * What clients read when a report does not fit.
- *
- * @category models
- * @since 0.1.0
- */
+/** What clients read when a report does not fit. */
 export type Mismatch =
   | "Invalid key"
   | "Invalid tokens object - must include total"
@@ -57,12 +40,7 @@ const isAmounts = (value: unknown): value is Amounts =>
   Object.keys(value).length <= nameCountMax &&
   Object.entries(value).every(([name, amount]) => name.length <= idLengthMax && Number.isFinite(amount))
 
-/**
- * Reads a report, and names the first field that does not fit.
- *
- * @category conversions
- * @since 0.1.0
- */
+/** Reads a report, and names the first field that does not fit. */
 export const decode = (input: unknown): Either.Either<UsageReport, Mismatch> => {
   const { key, sessionId, tokens, cost }: { readonly [field: string]: unknown } =
     typeof input === "object" && input !== null ? { ...input } : {}
@@ -74,20 +52,11 @@ export const decode = (input: unknown): Either.Either<UsageReport, Mismatch> => 
   return Either.right({ key, sessionId, tokens, cost })
 }
 
-/**
- * What clients are told about a stored report.
- *
- * @category models
- * @since 0.1.0
- */
+/** What clients are told about a stored report. */
 export const Receipt = Schema.Struct({
   reportId: Schema.String,
   createdAt: Schema.Number,
   updatedAt: Schema.Number
 })
 
-/**
- * @category models
- * @since 0.1.0
- */
 export type Receipt = typeof Receipt.Type

@@ -1,8 +1,4 @@
-/**
- * `POST /v2/usage-reports` and `POST /v1/usage/query`.
- *
- * @since 0.1.0
- */
+/** `POST /v2/usage-reports` and `POST /v1/usage/query`. */
 import { Effect, Layer } from "effect"
 import { InvalidInput } from "../Failure.ts"
 import { HttpApp } from "../http/HttpApp.ts"
@@ -15,10 +11,6 @@ const decode = (body: unknown): Effect.Effect<UsageReport.UsageReport, InvalidIn
 
 const totalOf = (usage: ReadonlyArray<Period>) => usage.reduce((total, { reportCount }) => total + reportCount, 0)
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<never, never, HttpApp | UsageLog> = Layer.effectDiscard(
   Effect.gen(function* () {
     const http = yield* HttpApp

@@ -1,8 +1,4 @@
-/**
- * Usage reports in the database.
- *
- * @since 0.1.0
- */
+/** Usage reports in the database. */
 import { Context, Effect, Layer, Schema } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
 import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
@@ -15,10 +11,6 @@ import * as TimeForm from "../database/TimeForm.ts"
 import { PeriodAmount, type UsageQuery } from "./UsageQuery.ts"
 import type { Receipt, UsageReport } from "./UsageReport.ts"
 
-/**
- * @category services
- * @since 0.1.0
- */
 export class UsageStore extends Context.Tag("light-server/UsageStore")<
   UsageStore,
   {
@@ -82,12 +74,7 @@ const rangeOf = ({ startTime, endTime }: UsageQuery) => [
   endTime === undefined ? Number.MAX_SAFE_INTEGER : Math.floor(endTime * 1000)
 ]
 
-/**
- * The write of a report.
- *
- * @category writes
- * @since 0.1.0
- */
+/** The write of a report. */
 export const replaceWrite = (
   accountId: string,
   id: string,
@@ -112,10 +99,6 @@ export const replaceWrite = (
   )
 }
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<UsageStore, never, DatabaseReader | SqliteWriter> = Layer.effect(
   UsageStore,
   Effect.gen(function* () {

@@ -19,7 +19,7 @@ describe("PresenceMetrics", () => {
           const labels = metricKey.tags.map(({ key, value }) => `${key}=${value}`).toSorted()
           return `${metricKey.name}{${labels.join(",")}}`
         })
-        .filter((name) => /^presence_/.test(name))
+        .filter((name) => name.startsWith("presence_"))
         .toSorted()
       assert.deepStrictEqual(names, [
         "presence_coalesced_total{}",

@@ -14,7 +14,7 @@ describe("SqliteMetrics", () => {
           const labels = metricKey.tags.map(({ key, value }) => `${key}=${value}`).toSorted()
           return `${metricKey.name}{${labels.join(",")}}`
         })
-        .filter((name) => /^sqlite_/.test(name))
+        .filter((name) => name.startsWith("sqlite_"))
         .toSorted()
       assert.deepStrictEqual(names, ["sqlite_checkpoint_busy_total{}", "sqlite_db_bytes{}", "sqlite_wal_bytes{}"])
     })

@@ -17,7 +17,7 @@ describe("WriterMetrics", () => {
           const labels = metricKey.tags.map(({ key, value }) => `${key}=${value}`).toSorted()
           return `${metricKey.name}{${labels.join(",")}}`
         })
-        .filter((name) => /^writer_/.test(name))
+        .filter((name) => name.startsWith("writer_"))
         .toSorted()
       assert.deepStrictEqual(names, [
         "writer_hold_seconds{lane=control}",

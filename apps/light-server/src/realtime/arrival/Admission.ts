@@ -1,36 +1,28 @@
-/**
- * From the handshake of a socket to its place, or to the end of its transport.
- *
- * @since 0.1.0
- */
+/** From the handshake of a socket to its place, or to the end of its transport. */
 import { Effect } from "effect"
 import * as ConnectionSlots from "./ConnectionSlots.ts"
 import * as Handshake from "./Handshake.ts"
 import type { Ownership } from "../../entities/Ownership.ts"
 import { countRefusal, type RefusalReason } from "../RealtimeMetrics.ts"
 import type { RealtimeOptions } from "../RealtimeOptions.ts"
-import { type Socket, SocketServer, type Verdict } from "../SocketServer.ts"
+import type { Socket, Verdict } from "../Socket.ts"
+import { SocketServer } from "../SocketServer.ts"
 
-/**
- * Closes the transport instead of answering: the client comes back.
- *
- * @category output
- * @since 0.1.0
- */
+/** Closes the transport instead of answering: the client comes back. */
 export const sendAway = (socket: Socket, reason: Exclude<RefusalReason, "refused">): void => {
   countRefusal(reason)
   socket.conn.close()
 }
 
 /** Lets a verified socket in, if its account has a place for it. */
-const admit = (socket: Socket, seats: ConnectionSlots.ConnectionSlots, verdict: Verdict, next: () => void) => {
+const admit = (socket: Socket, slots: ConnectionSlots.ConnectionSlots, verdict: Verdict, next: () => void) => {
   if (verdict._tag === "Accepted") {
-    const seat = seats.take(verdict.accountId, Date.now())
-    if (seat === undefined) return sendAway(socket, "account-overload")
+    const slot = slots.take(verdict.accountId, Date.now())
+    if (slot === undefined) return sendAway(socket, "account-overload")
     // The transport may close before the socket is connected, and a socket may end before its transport.
-    socket.conn.once("close", seat.leave)
-    socket.once("disconnect", seat.leave)
-    socket.data.seat = seat
+    socket.conn.once("close", slot.leave)
+    socket.once("disconnect", slot.leave)
+    socket.data.slot = slot
   }
   socket.data.verdict = verdict
   next()
@@ -39,9 +31,6 @@ const admit = (socket: Socket, seats: ConnectionSlots.ConnectionSlots, verdict: 
 /**
  * Verifies each handshake before `connection`, so that no listener is registered
  * late.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const make = (
   options: RealtimeOptions,
@@ -49,7 +38,7 @@ export const make = (
 ): Effect.Effect<void, never, SocketServer | Ownership> =>
   Effect.gen(function* () {
     const { addressOf, disconnects, failureLimiter, gate, io, isDraining } = yield* SocketServer
-    const seats = ConnectionSlots.make(options)
+    const slots = ConnectionSlots.make(options)
     // One transport may ask for one connection at a time, whatever it sends.
     const verifying = new WeakSet<object>()
 
@@ -59,7 +48,7 @@ export const make = (
           if (verdict._tag === "NotYet") return sendAway(socket, "unverified")
           if (verdict._tag === "Barred") return sendAway(socket, "bad-tokens")
           // Who left in the meantime needs no place, and would not give it back.
-          if (socket.conn.readyState === "open") admit(socket, seats, verdict, next)
+          if (socket.conn.readyState === "open") admit(socket, slots, verdict, next)
         }),
         Effect.catchAllCause((cause) =>
           Effect.logWarning("A handshake could not be verified", cause).pipe(
@@ -71,14 +60,14 @@ export const make = (
 
     io.use((socket, next) => {
       if (isDraining()) return sendAway(socket, "draining")
-      const isFull = seats.count() + gate.count() >= options.socketLimit
+      const isFull = slots.count() + gate.count() >= options.socketLimit
       if (isFull || verifying.has(socket.conn)) return sendAway(socket, "overload")
       // Whoever has left while it waited is not looked at.
       const handshake = Effect.suspend(() => (socket.conn.readyState === "open" ? verified(socket, next) : Effect.void))
       const turn = gate.enter(handshake)
       if (turn === undefined) return sendAway(socket, "overload")
       verifying.add(socket.conn)
-      socket.data.dismissalCount = disconnects.count()
+      socket.data.disconnectCount = disconnects.count()
       run(
         turn.pipe(
           Effect.timeoutTo({

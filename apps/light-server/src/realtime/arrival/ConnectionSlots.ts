@@ -1,31 +1,18 @@
-/**
- * How many sockets there are, in all and of each account.
- *
- * @since 0.1.0
- */
+/** How many sockets there are, in all and of each account. */
 import * as EventBudget from "../events/EventBudget.ts"
 import type { RealtimeOptions } from "../RealtimeOptions.ts"
 
-/**
- * The place of one socket.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Seat {
+/** The place of one socket. */
+export interface Slot {
   /** Shared by all sockets of the account. */
   readonly budget: EventBudget.EventBudget
   /** Gives the place back. A second call has no effect. */
   readonly leave: () => void
 }
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface ConnectionSlots {
   /** Takes a place. `undefined`: the account has no more. */
-  readonly take: (accountId: string, nowMillis: number) => Seat | undefined
+  readonly take: (accountId: string, nowMillis: number) => Slot | undefined
   /** Places taken, of all accounts. */
   readonly count: () => number
 }
@@ -34,9 +21,6 @@ export interface ConnectionSlots {
  * Counts a socket from the moment it is let in, before it is connected: sockets
  * that are verified side by side cannot slip past a limit together. An account
  * without a socket is forgotten.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const make = (
   options: Pick<RealtimeOptions, "accountSocketLimit" | "accountEventsPerSecond" | "accountEventBurst">

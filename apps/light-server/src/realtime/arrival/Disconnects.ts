@@ -1,23 +1,17 @@
 /**
  * Sending sockets away, because the tokens of their account or their machine
  * ended.
- *
- * @since 0.1.0
  */
 import { LRUCache } from "lru-cache"
 import { countRefusal } from "../RealtimeMetrics.ts"
 import * as Room from "../sending/Room.ts"
-import type { Io, Socket } from "../SocketServer.ts"
+import type { Io, Socket } from "../Socket.ts"
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Disconnects {
   /** Refuses every socket of the account for good: its clients are told why and stay away. */
-  readonly dismiss: (accountId: string, message: string) => void
+  readonly disconnect: (accountId: string, message: string) => void
   /** The same for the sockets of one machine. */
-  readonly dismissMachine: (accountId: string, machineId: string, message: string) => void
+  readonly disconnectMachine: (accountId: string, machineId: string, message: string) => void
   /** Closes the transport of every socket of the account: its clients come back, and are verified anew. */
   readonly recall: (accountId: string) => void
   /** How often anybody was sent away. */
@@ -29,22 +23,13 @@ export interface Disconnects {
 /** Many times the accounts that end their tokens while one handshake waits. */
 const accountsMax = 10_000
 
-/**
- * Refuses a socket for good: its client is told why and stays away.
- *
- * @category output
- * @since 0.1.0
- */
+/** Refuses a socket for good: its client is told why and stays away. */
 export const refuse = (socket: Socket, message: string): void => {
   countRefusal("refused")
   socket.emit("error", { message })
   socket.disconnect(true)
 }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = (io: Io): Disconnects => {
   let count = 0
   /** The newest of those that are forgotten: it counts for whoever is not remembered. */
@@ -66,8 +51,8 @@ export const make = (io: Io): Disconnects => {
     }
   }
   return {
-    dismiss: (accountId, message) => each(accountId, Room.ofAccount(accountId), (socket) => refuse(socket, message)),
-    dismissMachine: (accountId, machineId, message) =>
+    disconnect: (accountId, message) => each(accountId, Room.ofAccount(accountId), (socket) => refuse(socket, message)),
+    disconnectMachine: (accountId, machineId, message) =>
       each(accountId, Room.ofMachine(accountId, machineId), (socket) => refuse(socket, message)),
     recall: (accountId) =>
       each(accountId, Room.ofAccount(accountId), (socket) => {

@@ -1,21 +1,14 @@
-/**
- * Who connects, and for what.
- *
- * @since 0.1.0
- */
+/** Who connects, and for what. */
 import { Effect } from "effect"
 import type { ReadFailed } from "../../database/DatabaseReader.ts"
 import { machineRevoked, type TooManyRequests, type Unauthorized } from "../../Failure.ts"
 import { type ConnectionScope, presenceKey } from "../Connection.ts"
 import { Ownership } from "../../entities/Ownership.ts"
-import type { Verdict } from "../SocketServer.ts"
+import type { Verdict } from "../Socket.ts"
 
 /**
  * The row a machine speaks for does not exist yet: its registration may be
  * under way. Its client comes back.
- *
- * @category models
- * @since 0.1.0
  */
 export interface NotYet {
   readonly _tag: "NotYet"
@@ -24,9 +17,6 @@ export interface NotYet {
 /**
  * Too many bad tokens came from its address, so nobody looked at this one. The
  * client comes back.
- *
- * @category models
- * @since 0.1.0
  */
 export interface Barred {
   readonly _tag: "Barred"
@@ -73,9 +63,6 @@ const scopeOf = (auth: unknown): ConnectionScope | Verdict => {
  * four texts that clients know.
  *
  * **Errors**: `ReadFailed` when nobody can say; the client should come back.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const verify = (
   auth: unknown,

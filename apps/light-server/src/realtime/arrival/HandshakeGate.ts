@@ -1,18 +1,12 @@
 /**
  * How many handshakes are looked at, so that thousands of clients that come back
  * at once are let in one after the other, and requests are answered meanwhile.
- *
- * @since 0.1.0
  */
 import { Effect } from "effect"
 import * as EventBudget from "../events/EventBudget.ts"
 import { setHandshakes, setHandshakesWaiting } from "../RealtimeMetrics.ts"
 import type { RealtimeOptions } from "../RealtimeOptions.ts"
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface HandshakeGate {
   /** May one more transport be opened now? A transport that is opened has a handshake soon. */
   readonly isOpen: (nowMillis: number) => boolean
@@ -22,10 +16,6 @@ export interface HandshakeGate {
   readonly enter: <R>(handshake: Effect.Effect<void, never, R>) => Effect.Effect<void, never, R> | undefined
 }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = (
   options: Pick<RealtimeOptions, "handshakeLimit" | "handshakeQueueLimit" | "handshakesPerSecond">,
   nowMillis: number

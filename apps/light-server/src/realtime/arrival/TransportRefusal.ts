@@ -1,8 +1,6 @@
 /**
  * The answer to a transport that is not opened: the same body, status and
  * `Retry-After` as for any other request.
- *
- * @since 0.1.0
  */
 import { type IncomingMessage, ServerResponse } from "node:http"
 import type { Failure } from "../../Failure.ts"
@@ -15,9 +13,6 @@ const responseOf = (request: IncomingMessage): ServerResponse | undefined =>
 /**
  * Answers instead of engine.io, whose own refusals say neither why nor when to
  * come back.
- *
- * @category output
- * @since 0.1.0
  */
 export const send = (request: IncomingMessage, failure: Failure, jitter: number): void => {
   const answer = RawAnswer.of(failure, jitter)

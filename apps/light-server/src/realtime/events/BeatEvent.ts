@@ -1,8 +1,6 @@
 /**
  * The path of every heartbeat: plain functions, no effect, no database, unless
  * it is not known whose row it is.
- *
- * @since 0.1.0
  */
 import { Effect } from "effect"
 import type { BeatOutcome, Presence } from "presence-effect/Presence"
@@ -19,32 +17,18 @@ const fieldIn = (payload: unknown, field: string): unknown =>
     ? (payload as { readonly [field: string]: unknown })[field]
     : undefined
 
-/**
- * The id in a payload, unless it is empty or longer than any id.
- *
- * @category getters
- * @since 0.1.0
- */
+/** The id in a payload, unless it is empty or longer than any id. */
 export const idIn = (payload: unknown, field: string): string | undefined => {
   const id = fieldIn(payload, field)
   return typeof id === "string" && id.length > 0 && id.length <= idLengthMax ? id : undefined
 }
 
-/**
- * What the client's clock said. Whether it counts is up to `Presence`.
- *
- * @category getters
- * @since 0.1.0
- */
+/** What the client's clock said. Whether it counts is up to `Presence`. */
 export const timeIn = (payload: unknown): number | undefined => {
   const time = fieldIn(payload, "time")
   return typeof time === "number" ? time : undefined
 }
 
-/**
- * @category getters
- * @since 0.1.0
- */
 export const isThinkingIn = (payload: unknown): boolean => fieldIn(payload, "thinking") === true
 
 const outcomeOf = (beat: BeatOutcome): "accepted" | "ignored" | "invalid" => {
@@ -65,9 +49,6 @@ const outcomeOf = (beat: BeatOutcome): "accepted" | "ignored" | "invalid" => {
 /**
  * Accepts a heartbeat for a row of the account, and tells its apps. A row of
  * another account, or none, has no effect.
- *
- * @category combinators
- * @since 0.1.0
  */
 export const accept = (
   services: {

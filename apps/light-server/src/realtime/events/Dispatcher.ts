@@ -1,8 +1,4 @@
-/**
- * From an event of a socket to its handler, within the limits of the socket.
- *
- * @since 0.1.0
- */
+/** From an event of a socket to its handler, within the limits of the socket. */
 import { Cause, Effect } from "effect"
 import type { Connection } from "../Connection.ts"
 import * as EventBudget from "./EventBudget.ts"
@@ -11,20 +7,10 @@ import type { EventRegistry, Refusal } from "./EventRegistry.ts"
 import { countEvent } from "../RealtimeMetrics.ts"
 import type { RealtimeOptions } from "../RealtimeOptions.ts"
 
-/**
- * Takes every event of one socket.
- *
- * @category models
- * @since 0.1.0
- */
+/** Takes every event of one socket. */
 export type Dispatcher = (event: string, args: ReadonlyArray<unknown>) => void
 
-/**
- * What a dispatcher needs from outside its socket.
- *
- * @category models
- * @since 0.1.0
- */
+/** What a dispatcher needs from outside its socket. */
 export interface Surroundings {
   readonly run: (effect: Effect.Effect<void>) => void
   /** The budget that the sockets of the account share. */
@@ -56,9 +42,6 @@ const replyIn = (args: ReadonlyArray<unknown>): Reply | undefined => {
  *   nothing else with it.
  * - A socket that closes does not interrupt its handlers: an agent says that
  *   its session ends, and leaves.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const make = (
   registry: Pick<EventRegistry["Type"], "find">,

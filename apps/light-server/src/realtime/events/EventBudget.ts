@@ -1,13 +1,5 @@
-/**
- * How many events one socket may send: a bucket of tokens.
- *
- * @since 0.1.0
- */
+/** How many events one socket may send: a bucket of tokens. */
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface EventBudget {
   /** Takes a token; `false` when there is none. */
   readonly take: (nowMillis: number) => boolean
@@ -16,9 +8,6 @@ export interface EventBudget {
 /**
  * A bucket that holds `burst` tokens, is full at `nowMillis`, and gets `perSecond`
  * tokens a second. A clock that steps back adds none.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const make = (terms: { readonly perSecond: number; readonly burst: number }, nowMillis: number): EventBudget => {
   let tokens = terms.burst

@@ -1,14 +1,6 @@
-/**
- * Events that are handled one at a time, in the order in which they came.
- *
- * @since 0.1.0
- */
+/** Events that are handled one at a time, in the order in which they came. */
 import { Deferred, Effect, FiberId } from "effect"
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface EventQueue {
   /**
    * Takes the next place, now: the effect it returns begins when the one before
@@ -17,12 +9,7 @@ export interface EventQueue {
   readonly enter: <E>(handler: Effect.Effect<void, E>) => Effect.Effect<void, E> | undefined
 }
 
-/**
- * A queue in which `limit` wait at most, behind the one that runs.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** A queue in which `limit` wait at most, behind the one that runs. */
 export const make = (limit: number): EventQueue => {
   let count = 0
   let last: Deferred.Deferred<void> | undefined

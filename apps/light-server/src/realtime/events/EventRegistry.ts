@@ -3,8 +3,6 @@
  *
  * Features register their events while their layers are built; `RealtimeApp`
  * looks them up. Neither knows the other.
- *
- * @since 0.1.0
  */
 import { Context, Effect, Either, Layer, Schema } from "effect"
 import type { Connection } from "../Connection.ts"
@@ -12,18 +10,10 @@ import type { Connection } from "../Connection.ts"
 /**
  * Why an event is not handled: the payload does not fit, the socket is over its
  * limits, or the handler died.
- *
- * @category models
- * @since 0.1.0
  */
 export type Refusal = "invalid" | "limited" | "failed"
 
-/**
- * An event whose handler is an effect.
- *
- * @category models
- * @since 0.1.0
- */
+/** An event whose handler is an effect. */
 export interface EventSpec<A, I> {
   readonly event: string
   readonly payload: Schema.Schema<A, I>
@@ -38,29 +28,16 @@ export interface EventSpec<A, I> {
   readonly answer: (connection: Connection, payload: A) => Effect.Effect<unknown>
 }
 
-/**
- * What became of an event that needs no answer.
- *
- * @category models
- * @since 0.1.0
- */
+/** What became of an event that needs no answer. */
 export type HeardAs = "accepted" | "invalid" | "ignored"
 
 /**
  * What a plain listener did. An effect when memory did not suffice; it is run
  * within the limits of the socket.
- *
- * @category models
- * @since 0.1.0
  */
 export type PlainOutcome = HeardAs | Effect.Effect<HeardAs>
 
-/**
- * A registered event, its payload type forgotten.
- *
- * @category models
- * @since 0.1.0
- */
+/** A registered event, its payload type forgotten. */
 export type Registration =
   | {
       readonly _tag: "Plain"
@@ -76,10 +53,6 @@ export type Registration =
       readonly answer: (connection: Connection, payload: unknown) => Effect.Effect<unknown> | undefined
     }
 
-/**
- * @category services
- * @since 0.1.0
- */
 export class EventRegistry extends Context.Tag("light-server/EventRegistry")<
   EventRegistry,
   {
@@ -98,10 +71,6 @@ export class EventRegistry extends Context.Tag("light-server/EventRegistry")<
   }
 >() {}
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make: Effect.Effect<EventRegistry["Type"]> = Effect.sync(() => {
   const registrations = new Map<string, Registration>()
   const add = (event: string, registration: Registration) =>
@@ -129,8 +98,4 @@ export const make: Effect.Effect<EventRegistry["Type"]> = Effect.sync(() => {
   })
 })
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<EventRegistry> = Layer.effect(EventRegistry, make)

@@ -1,29 +1,18 @@
 /**
  * What the server sends: updates, which every recipient must get, and
  * ephemerals, of which the next one makes up for a lost one.
- *
- * @since 0.1.0
  */
 import { Context, Effect, Layer } from "effect"
 import { updateId } from "../../database/Ids.ts"
 import * as Room from "./Room.ts"
 import { SocketServer } from "../SocketServer.ts"
 
-/**
- * A change of the account, numbered by its cursor. `t` says what changed.
- *
- * @category models
- * @since 0.1.0
- */
+/** A change of the account, numbered by its cursor. `t` says what changed. */
 export interface Update {
   readonly seq: number
   readonly body: { readonly t: string; readonly [field: string]: unknown }
 }
 
-/**
- * @category models
- * @since 0.1.0
- */
 export type Ephemeral =
   | {
       readonly type: "activity"
@@ -42,12 +31,7 @@ export type Ephemeral =
       readonly timestamp: number
     }
 
-/**
- * Plain functions: sending is putting bytes into buffers.
- *
- * @category services
- * @since 0.1.0
- */
+/** Plain functions: sending is putting bytes into buffers. */
 export class Emitter extends Context.Tag("light-server/Emitter")<
   Emitter,
   {
@@ -60,10 +44,6 @@ export class Emitter extends Context.Tag("light-server/Emitter")<
   }
 >() {}
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make: Effect.Effect<Emitter["Type"], never, SocketServer> = Effect.map(SocketServer, ({ io }) => {
   const { rooms } = io.of("/").adapter
   // A packet is encoded before anybody looks whether there is a recipient, and while no app is open there is none.
@@ -89,8 +69,4 @@ export const make: Effect.Effect<Emitter["Type"], never, SocketServer> = Effect.
   })
 })
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<Emitter, never, SocketServer> = Layer.effect(Emitter, make)

@@ -1,11 +1,7 @@
-/**
- * What may wait for one slow reader.
- *
- * @since 0.1.0
- */
+/** What may wait for one slow reader. */
 import type { RealtimeOptions } from "../RealtimeOptions.ts"
 import * as Room from "./Room.ts"
-import type { Socket } from "../SocketServer.ts"
+import type { Socket } from "../Socket.ts"
 
 /** About what a packet takes besides its text, so that many small ones are not free. */
 const packetBytes = 256
@@ -22,9 +18,6 @@ const bytesOf = (packet: { readonly data?: unknown }): number =>
 /**
  * Closes the transport under a socket, so that its client comes back, and sends
  * nothing more until it is closed.
- *
- * @category combinators
- * @since 0.1.0
  */
 export const closeTransport = (socket: Socket): void => {
   for (const room of socket.rooms) socket.leave(room)
@@ -38,9 +31,6 @@ export const closeTransport = (socket: Socket): void => {
  * operating system last are not counted, and never more than `outgoingBytesMax`.
  *
  * **Source**: events of a socket, https://socket.io/docs/v4/engine-io-protocol/
- *
- * @category constructors
- * @since 0.1.0
  */
 export const watch = (
   socket: Socket,

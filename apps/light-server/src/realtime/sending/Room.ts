@@ -1,16 +1,7 @@
-/**
- * Rooms: who joins which, and which of them a message goes to.
- *
- * @since 0.1.0
- */
+/** Rooms: who joins which, and which of them a message goes to. */
 import type { ConnectionScope } from "../Connection.ts"
 
-/**
- * Rooms that receive a message. A socket in several of them receives it once.
- *
- * @category models
- * @since 0.1.0
- */
+/** Rooms that receive a message. A socket in several of them receives it once. */
 export type Recipients = ReadonlyArray<string>
 
 const userScoped = (accountId: string) => `user-scoped:${accountId}`
@@ -18,36 +9,16 @@ const session = (sessionId: string) => `session:${sessionId}`
 const sessionOf = (accountId: string, sessionId: string) => `session:${sessionId}:${accountId}`
 const machineOf = (accountId: string, machineId: string) => `machine:${machineId}:${accountId}`
 
-/**
- * All sockets of an account.
- *
- * @category rooms
- * @since 0.1.0
- */
+/** All sockets of an account. */
 export const ofAccount = (accountId: string): string => `user:${accountId}`
 
-/**
- * The sockets of one machine.
- *
- * @category rooms
- * @since 0.1.0
- */
+/** The sockets of one machine. */
 export const ofMachine = machineOf
 
-/**
- * The sockets that miss repeated signs of life until they have caught up.
- *
- * @category rooms
- * @since 0.1.0
- */
+/** The sockets that miss repeated signs of life until they have caught up. */
 export const lagging = "lagging"
 
-/**
- * The rooms of a new connection.
- *
- * @category rooms
- * @since 0.1.0
- */
+/** The rooms of a new connection. */
 export const roomsOf = (accountId: string, scope: ConnectionScope): ReadonlyArray<string> => {
   switch (scope._tag) {
     case "User":
@@ -59,31 +30,16 @@ export const roomsOf = (accountId: string, scope: ConnectionScope): ReadonlyArra
   }
 }
 
-/**
- * The account's apps.
- *
- * @category recipients
- * @since 0.1.0
- */
+/** The account's apps. */
 export const toApps = (accountId: string): Recipients => [userScoped(accountId)]
 
-/**
- * The account's apps and the sockets of one session.
- *
- * @category recipients
- * @since 0.1.0
- */
+/** The account's apps and the sockets of one session. */
 export const toSession = (accountId: string, sessionId: string): Recipients => [
   userScoped(accountId),
   sessionOf(accountId, sessionId)
 ]
 
-/**
- * The account's apps and the sockets of one machine.
- *
- * @category recipients
- * @since 0.1.0
- */
+/** The account's apps and the sockets of one machine. */
 export const toMachine = (accountId: string, machineId: string): Recipients => [
   userScoped(accountId),
   machineOf(accountId, machineId)

@@ -1,17 +1,8 @@
-/**
- * Lines to single sockets, for those who have to reach one and not a room.
- *
- * @since 0.1.0
- */
+/** Lines to single sockets, for those who have to reach one and not a room. */
 import { Context, Effect, Layer } from "effect"
 import { SocketServer } from "../SocketServer.ts"
 
-/**
- * What may be said to one socket.
- *
- * @category models
- * @since 0.1.0
- */
+/** What may be said to one socket. */
 export type Saying =
   | { readonly event: "rpc-registered" | "rpc-unregistered"; readonly payload: { readonly method: string } }
   | {
@@ -19,12 +10,7 @@ export type Saying =
       readonly payload: { readonly type: "register" | "unregister"; readonly error: string }
     }
 
-/**
- * A connected socket.
- *
- * @category models
- * @since 0.1.0
- */
+/** A connected socket. */
 export interface Line {
   readonly id: string
   readonly say: (saying: Saying) => void
@@ -43,12 +29,7 @@ export interface Line {
   readonly onClose: (listener: () => void) => void
 }
 
-/**
- * Plain functions, as for `Emitter`.
- *
- * @category services
- * @since 0.1.0
- */
+/** Plain functions, as for `Emitter`. */
 export class SocketLookup extends Context.Tag("light-server/SocketLookup")<
   SocketLookup,
   {
@@ -57,10 +38,6 @@ export class SocketLookup extends Context.Tag("light-server/SocketLookup")<
   }
 >() {}
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make: Effect.Effect<SocketLookup["Type"], never, SocketServer> = Effect.map(SocketServer, ({ io }) =>
   SocketLookup.of({
     find: (socketId) => {
@@ -86,8 +63,4 @@ export const make: Effect.Effect<SocketLookup["Type"], never, SocketServer> = Ef
   })
 )
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<SocketLookup, never, SocketServer> = Layer.effect(SocketLookup, make)

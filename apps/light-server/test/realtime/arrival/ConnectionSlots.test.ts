@@ -5,31 +5,31 @@ const options = { accountSocketLimit: 2, accountEventsPerSecond: 1, accountEvent
 
 describe("ConnectionSlots", () => {
   it("gives an account as many places as it may have, and others theirs", () => {
-    const seats = ConnectionSlots.make(options)
-    const first = seats.take("a1", 0)
-    assert.isDefined(seats.take("a1", 0))
-    assert.isUndefined(seats.take("a1", 0))
-    assert.isDefined(seats.take("a2", 0))
-    assert.strictEqual(seats.count(), 3)
+    const slots = ConnectionSlots.make(options)
+    const first = slots.take("a1", 0)
+    assert.isDefined(slots.take("a1", 0))
+    assert.isUndefined(slots.take("a1", 0))
+    assert.isDefined(slots.take("a2", 0))
+    assert.strictEqual(slots.count(), 3)
     first?.leave()
-    assert.isDefined(seats.take("a1", 0))
+    assert.isDefined(slots.take("a1", 0))
   })
 
   it("counts a place that is given back twice once", () => {
-    const seats = ConnectionSlots.make(options)
-    const [first] = [seats.take("a1", 0), seats.take("a1", 0)]
+    const slots = ConnectionSlots.make(options)
+    const [first] = [slots.take("a1", 0), slots.take("a1", 0)]
     first?.leave()
     first?.leave()
-    assert.strictEqual(seats.count(), 1)
-    assert.isDefined(seats.take("a1", 0))
-    assert.isUndefined(seats.take("a1", 0))
+    assert.strictEqual(slots.count(), 1)
+    assert.isDefined(slots.take("a1", 0))
+    assert.isUndefined(slots.take("a1", 0))
   })
 
   it("lets the sockets of an account share one budget", () => {
-    const seats = ConnectionSlots.make(options)
-    const [one, two] = [seats.take("a1", 0)?.budget, seats.take("a1", 0)?.budget]
+    const slots = ConnectionSlots.make(options)
+    const [one, two] = [slots.take("a1", 0)?.budget, slots.take("a1", 0)?.budget]
     assert.deepStrictEqual([one?.take(0), two?.take(0), one?.take(0), two?.take(0)], [true, true, true, false])
     assert.isTrue(one?.take(1000))
-    assert.isTrue(seats.take("a2", 0)?.budget.take(0))
+    assert.isTrue(slots.take("a2", 0)?.budget.take(0))
   })
 })
