@@ -25,7 +25,14 @@ export class Forbidden extends Schema.TaggedError<Forbidden>("light-server/Forbi
 /** No such thing, or one of another account: nobody learns which. */
 export class NotFound extends Schema.TaggedError<NotFound>("light-server/NotFound")("NotFound", {
   /** `Machine`, `Session`, …: the answer reads `<what> not found`. */
-  what: Schema.String
+  what: Schema.String,
+  /** What the client reads instead. */
+  error: Schema.optional(Schema.String)
+}) {}
+
+/** What the request wants contradicts what is stored. `error` is what the client reads. */
+export class Conflict extends Schema.TaggedError<Conflict>("light-server/Conflict")("Conflict", {
+  error: Schema.String
 }) {}
 
 /** The request contradicts itself in a way its schema cannot say. */
@@ -112,6 +119,7 @@ export const Failure = Schema.Union(
   Unauthorized,
   Forbidden,
   NotFound,
+  Conflict,
   InvalidInput,
   MachineIdConflict,
   MachineRevoked,
@@ -199,7 +207,8 @@ export const toHttp = (failure: Failure, jitter = 0): HttpFailure => {
       },
       Unauthorized: ({ error }) => protocol(401, error),
       Forbidden: ({ error }) => protocol(403, error),
-      NotFound: ({ what }) => protocol(404, `${what} not found`),
+      NotFound: ({ error, what }) => protocol(404, error ?? `${what} not found`),
+      Conflict: ({ error }) => protocol(409, error),
       InvalidInput: ({ error }) => protocol(400, error),
       MachineIdConflict: () =>
         protocol(409, "machine_id_conflict", { message: "This machine id belongs to another account" }),

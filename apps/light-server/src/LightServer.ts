@@ -16,6 +16,9 @@ import * as SqlitePresenceStorage from "presence-effect/sqlite/SqlitePresenceSto
 import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
 import * as WalKeeper from "presence-effect/sqlite/WalKeeper"
 import type { PolicyInvalid } from "presence-effect/writer/WriterPolicy"
+import * as AccessKeyRoutes from "./accesskeys/AccessKeyRoutes.ts"
+import * as AccessKeys from "./accesskeys/AccessKeys.ts"
+import * as AccessKeyStore from "./accesskeys/AccessKeyStore.ts"
 import * as AccountRoutes from "./accounts/AccountRoutes.ts"
 import * as AccountSettings from "./accounts/AccountSettings.ts"
 import * as AccountStore from "./accounts/AccountStore.ts"
@@ -27,6 +30,18 @@ import * as PairingStore from "./accounts/PairingStore.ts"
 import * as SettingsStore from "./accounts/SettingsStore.ts"
 import * as TokenRevocation from "./accounts/TokenRevocation.ts"
 import * as Tokens from "./accounts/Tokens.ts"
+import * as ArtifactEvents from "./artifacts/ArtifactEvents.ts"
+import * as ArtifactRegistry from "./artifacts/ArtifactRegistry.ts"
+import * as ArtifactRoutes from "./artifacts/ArtifactRoutes.ts"
+import * as ArtifactStore from "./artifacts/ArtifactStore.ts"
+import * as ConnectRoutes from "./connect/ConnectRoutes.ts"
+import * as VendorTokenStore from "./connect/VendorTokenStore.ts"
+import * as KeyValueRoutes from "./kv/KeyValueRoutes.ts"
+import * as KeyValues from "./kv/KeyValues.ts"
+import * as KeyValueStore from "./kv/KeyValueStore.ts"
+import * as PushRoutes from "./push/PushRoutes.ts"
+import * as PushTokenStore from "./push/PushTokenStore.ts"
+import * as SocialRoutes from "./social/SocialRoutes.ts"
 import * as ChangeFeed from "./changes/ChangeFeed.ts"
 import * as ChangePruner from "./changes/ChangePruner.ts"
 import * as ChangeRoutes from "./changes/ChangeRoutes.ts"
@@ -182,8 +197,8 @@ const http = (config: ServerConfig) =>
     rateLimits: config.rateLimits
   }).pipe(Layer.provideMerge(Tokens.layer()))
 
-const accounts = ({ pairing }: ServerConfig) =>
-  Layer.mergeAll(AuthRoutes.layer, PairingRoutes.layer, AccountRoutes.layer).pipe(
+const accounts = ({ pairing, publicUrl }: ServerConfig) =>
+  Layer.mergeAll(AuthRoutes.layer, PairingRoutes.layer, AccountRoutes.layer({ publicUrl })).pipe(
     Layer.provide(Layer.mergeAll(Login.layer(), Pairing.layer, AccountSettings.layer, TokenRevocation.layer())),
     Layer.provide(Layer.mergeAll(AccountStore.layer, SettingsStore.layer, PairingStore.layer(pairing)))
   )
@@ -211,12 +226,31 @@ const usage = Layer.mergeAll(UsageRoutes.layer, UsageEvents.layer).pipe(
   Layer.provide(UsageStore.layer)
 )
 
+const artifacts = Layer.mergeAll(ArtifactRoutes.layer, ArtifactEvents.layer).pipe(
+  Layer.provide(ArtifactRegistry.layer),
+  Layer.provide(ArtifactStore.layer)
+)
+
+const keyValues = KeyValueRoutes.layer.pipe(Layer.provide(KeyValues.layer), Layer.provide(KeyValueStore.layer))
+
+const accessKeys = AccessKeyRoutes.layer.pipe(Layer.provide(AccessKeys.layer), Layer.provide(AccessKeyStore.layer))
+
+/** What devices of an account share besides machines and sessions. */
+const shared = Layer.mergeAll(
+  artifacts,
+  keyValues,
+  accessKeys,
+  PushRoutes.layer.pipe(Layer.provide(PushTokenStore.layer)),
+  ConnectRoutes.layer.pipe(Layer.provide(VendorTokenStore.layer)),
+  SocialRoutes.layer
+)
+
 const rpc = (config: ServerConfig) => RpcEvents.layer.pipe(Layer.provide(RpcRelay.layer(config.rpc)))
 
 /** Sockets are accepted when every feature has said which events it wants. */
 const realtime = (config: ServerConfig) => {
   const options = config.realtime
-  const entities = Layer.mergeAll(accounts(config), machines, sessions, messages)
+  const entities = Layer.mergeAll(accounts(config), machines, sessions, messages, shared)
   return RealtimeApp.layer(options).pipe(
     Layer.provideMerge(Layer.mergeAll(entities, changes(config), usage, rpc(config))),
     Layer.provideMerge(

@@ -29,6 +29,7 @@ const samples: { readonly [Tag in Failure.Failure["_tag"]]: Extract<Failure.Fail
   Unauthorized: new Failure.Unauthorized({ error: "Invalid token" }),
   Forbidden: new Failure.Forbidden({ error: "forbidden" }),
   NotFound: new Failure.NotFound({ what: "Machine" }),
+  Conflict: new Failure.Conflict({ error: "Access key already exists" }),
   InvalidInput: new Failure.InvalidInput({ error: "both or none" }),
   MachineIdConflict: new Failure.MachineIdConflict(),
   MachineRevoked: new Failure.MachineRevoked(),

@@ -9,8 +9,32 @@ import { AccountSettings, type Replaced } from "./AccountSettings.ts"
 import { SettingsStore } from "./SettingsStore.ts"
 import { TokenRevocation } from "./TokenRevocation.ts"
 
-/** Nobody shares here; the content keys of accounts are checked and kept. */
-const features = { sessionSharing: false, publicSharing: false, contentKeys: true }
+export interface Options {
+  /** Where clients reach this server, if the operator said so. */
+  readonly publicUrl?: string | undefined
+}
+
+/**
+ * What this server offers, in the earlier form (three flags) and in the later one (a gate for each feature, absent
+ * gates are closed). There is no sharing, and the content keys of accounts are checked and kept.
+ */
+const featuresOf = ({ publicUrl }: Options) => ({
+  features: {
+    sessionSharing: false,
+    publicSharing: false,
+    contentKeys: true,
+    sharing: {
+      session: { enabled: false },
+      public: { enabled: false },
+      contentKeys: { enabled: true },
+      pendingQueueV2: { enabled: false }
+    },
+    social: { friends: { enabled: false } },
+    voice: { enabled: false },
+    auth: { login: { keyChallenge: { enabled: true } } }
+  },
+  capabilities: publicUrl === undefined ? {} : { server: { canonicalServerUrl: publicUrl } }
+})
 
 const Change = Schema.Struct({ settings: Schema.NullOr(Schema.String), expectedVersion: Schema.NonNegativeInt })
 
@@ -24,7 +48,9 @@ const answerOf = (replaced: Replaced) =>
         currentSettings: replaced.settings
       }
 
-export const layer: Layer.Layer<never, never, HttpApp | AccountSettings | SettingsStore | TokenRevocation> =
+export const layer = (
+  options: Options = {}
+): Layer.Layer<never, never, HttpApp | AccountSettings | SettingsStore | TokenRevocation> =>
   Layer.effectDiscard(
     Effect.gen(function* () {
       const http = yield* HttpApp
@@ -37,11 +63,20 @@ export const layer: Layer.Layer<never, never, HttpApp | AccountSettings | Settin
           const found = yield* store.findProfile(accountId)
           if (Option.isNone(found)) return yield* invalidToken
           const timestamp = yield* Clock.currentTimeMillis
-          return { ...found.value, timestamp, github: null, connectedServices: [] }
+          return { ...found.value, timestamp, github: null }
         })
 
       yield* http.register((app) => {
-        app.get("/v1/features", { config: { limitedAs: "auth" } }, () => ({ features }))
+        const features = featuresOf(options)
+        app.get("/v1/features", { config: { limitedAs: "auth" } }, () => features)
+      })
+      yield* http.register((app) => {
+        // Before the check of the token, so that no refusal is stored on its way either.
+        app.addHook("onRequest", async (_request, reply) => {
+          reply.header("cache-control", "no-store")
+        })
+        app.addHook("onRequest", http.authenticate)
+        app.get("/v1/auth/ping", (request, reply) => http.answer(request, reply, Effect.succeed({ ok: true })))
       })
       yield* http.register((app) => {
         app.addHook("onRequest", http.authenticate)

@@ -24,7 +24,9 @@ export const Profile = Schema.Struct({
   firstName: Schema.NullOr(Schema.String),
   lastName: Schema.NullOr(Schema.String),
   username: Schema.NullOr(Schema.String),
-  avatar: Schema.NullOr(Schema.parseJson())
+  avatar: Schema.NullOr(Schema.parseJson()),
+  /** Vendors that the account has a token of, readable or not. */
+  connectedServices: Schema.parseJson(Schema.Array(Schema.String))
 })
 
 export type Profile = typeof Profile.Type
@@ -45,7 +47,9 @@ export class SettingsStore extends Context.Tag("light-server/SettingsStore")<
 
 const select = `SELECT "settings", "settingsVersion" FROM "Account" WHERE "id" = ?`
 
-const selectProfile = `SELECT "id", "firstName", "lastName", "username", "avatar" FROM "Account" WHERE "id" = ?`
+const selectProfile = `SELECT "id", "firstName", "lastName", "username", "avatar", (
+    SELECT json_group_array("vendor" ORDER BY "vendor") FROM "ServiceAccountToken" WHERE "accountId" = "Account"."id"
+  ) AS "connectedServices" FROM "Account" WHERE "id" = ?`
 
 const replaceSettings = `UPDATE "Account"
   SET "settings" = ?, "settingsVersion" = "settingsVersion" + 1, "updatedAt" = ?

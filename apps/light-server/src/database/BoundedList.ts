@@ -14,7 +14,7 @@ import { countCut, countUnreadable } from "./ReadMetrics.ts"
 
 /** What a list is made of. */
 export interface Source {
-  readonly table: "Session" | "Machine" | "SessionMessage"
+  readonly table: "Session" | "Machine" | "SessionMessage" | "Artifact" | "UserKVStore"
   /** Columns of the rows, as they stand in a statement. */
   readonly columns: string
   /** Columns whose sizes add up to what a row weighs. */

@@ -19,6 +19,9 @@ import { invalidToken, type Unauthorized } from "../Failure.ts"
 export type Change =
   | { readonly kind: "account" }
   | { readonly kind: "machine"; readonly id: string }
+  | { readonly kind: "artifact"; readonly id: string }
+  /** All key-value pairs of an account are one entity. The hint names the keys that changed. */
+  | { readonly kind: "kv"; readonly keys: ReadonlyArray<string> }
   | { readonly kind: "session"; readonly id: string; readonly messageId?: string; readonly isGone?: boolean }
 
 export interface Numbering {
@@ -36,18 +39,44 @@ const raise = (accountId: string): Write.Write<number> =>
     Write.map(([row]) => row?.seq ?? 0)
   )
 
-// A hint outlives later changes of its session: who missed both still hears of the message.
+/** A hint with more keys than this says only that everything has to be read again. */
+const hintedKeysMax = 50
+
+const fullHint = JSON.stringify({ full: true })
+
+/** The keys of the stored hint and the new ones: a client that missed both batches reads both. */
+const mergedKeys = `CASE WHEN json_extract("hint", '$.keys') IS NULL OR json_extract(excluded."hint", '$.keys') IS NULL
+  THEN '${fullHint}' ELSE (
+    SELECT CASE WHEN count(*) > ${hintedKeysMax} THEN '${fullHint}' ELSE json_object('keys', json_group_array("value")) END
+    FROM (
+      SELECT "value" FROM json_each("AccountChange"."hint", '$.keys')
+      UNION SELECT "value" FROM json_each(excluded."hint", '$.keys')
+    )
+  ) END`
+
+// The hint at the newest message of a session is kept by later changes of that session: a client that missed both
+// changes still learns of the message.
 const recordChange = `INSERT INTO "AccountChange"
     ("accountId", "kind", "entityId", "cursor", "changedAt", "hint", "sessionId", "machineId")
-  SELECT "id", ?, ?, "seq", ?, (
+  SELECT "id", ?, ?, "seq", ?, coalesce(?, (
     SELECT json_object('lastMessageSeq', "seq", 'lastMessageId', "id") FROM "SessionMessage" WHERE "id" = ?
-  ), ?, ? FROM "Account" WHERE "id" = ?
+  )), ?, ? FROM "Account" WHERE "id" = ?
   ON CONFLICT ("accountId", "kind", "entityId") DO UPDATE SET
     "cursor" = excluded."cursor", "changedAt" = excluded."changedAt",
-    "hint" = CASE WHEN excluded."sessionId" IS NULL THEN NULL ELSE coalesce(excluded."hint", "hint") END,
+    "hint" = CASE
+      WHEN excluded."kind" = 'kv' THEN ${mergedKeys}
+      WHEN excluded."sessionId" IS NULL THEN NULL
+      ELSE coalesce(excluded."hint", "hint") END,
     "sessionId" = excluded."sessionId", "machineId" = excluded."machineId"`
 
-const entityOf = (change: Change) => (change.kind === "account" ? "self" : change.id)
+/** An account has one line in the feed for its settings, and one for its key-value pairs. */
+const entityOf = (change: Change) => ("id" in change ? change.id : "self")
+
+const hintOf = (change: Change) => {
+  if (change.kind !== "kv") return null
+  const keys = [...new Set(change.keys)]
+  return keys.length > hintedKeysMax ? fullHint : JSON.stringify({ keys })
+}
 
 const record = ({ accountId, change, changedAt }: Numbering) => {
   const messageId = change.kind === "session" ? (change.messageId ?? null) : null
@@ -55,7 +84,7 @@ const record = ({ accountId, change, changedAt }: Numbering) => {
   const machineId = change.kind === "machine" ? change.id : null
   return Write.statement(
     recordChange,
-    [change.kind, entityOf(change), changedAt, messageId, sessionId, machineId, accountId],
+    [change.kind, entityOf(change), changedAt, hintOf(change), messageId, sessionId, machineId, accountId],
     { changes: 1 }
   )
 }

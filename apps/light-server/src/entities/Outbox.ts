@@ -53,7 +53,7 @@ export interface Outbox {
 const doubtCount = 10_000
 
 const textOf = ({ accountId, change, mark }: Announced) =>
-  JSON.stringify([accountId, change.kind, change.kind === "account" ? "" : change.id, mark])
+  JSON.stringify([accountId, change.kind, "id" in change ? change.id : "", mark])
 
 export const make: Effect.Effect<Outbox, never, DatabaseReader> = Effect.gen(function* () {
   const reader = yield* DatabaseReader

@@ -89,7 +89,7 @@ const contentSecurityPolicy = {
 }
 
 /** The plugin allows only those that need no permission. */
-const corsMethods = ["GET", "HEAD", "POST", "PATCH", "DELETE"]
+const corsMethods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 const welcome = "Welcome to Happier Server!"
 
@@ -107,7 +107,8 @@ const create = (options: Options, isTrusted: (address: string) => boolean): Fast
     // The refusal of this server carries Retry-After and its body.
     return503OnClosing: false,
     trustProxy: isTrusted,
-    routerOptions: { maxParamLength: 200 },
+    // A push token of 4096 characters or a key of 512, percent-encoded. Node bounds the whole head at 16 KiB.
+    routerOptions: { maxParamLength: 16_384 },
     frameworkErrors: (error, request, reply) => ErrorBodies.answerUnroutable(error, request, reply),
     clientErrorHandler: ErrorBodies.answerUnparsable
   })

@@ -41,7 +41,7 @@ export const layer = (
   tokens: ReturnType<typeof Tokens.layer> = Tokens.layer()
 ) => {
   const knobs = RealtimeOptions.defaults
-  const accounts = Layer.mergeAll(AuthRoutes.layer, PairingRoutes.layer, AccountRoutes.layer).pipe(
+  const accounts = Layer.mergeAll(AuthRoutes.layer, PairingRoutes.layer, AccountRoutes.layer()).pipe(
     Layer.provideMerge(Layer.mergeAll(Login.layer(), Pairing.layer, AccountSettings.layer, TokenRevocation.layer())),
     Layer.provide(Layer.mergeAll(AccountStore.layer, SettingsStore.layer, PairingStore.layer(options.pairing)))
   )

@@ -11,6 +11,12 @@ export type Part =
   | "Auth"
   | "Pairing"
   | "Account"
+  | "Push"
+  | "Connect"
+  | "Artifacts"
+  | "KeyValues"
+  | "AccessKeys"
+  | "Social"
   | "Machines"
   | "Sessions"
   | "Messages"
@@ -89,6 +95,124 @@ export const routes = {
     answers: { 200: Shapes.SettingsReplaced, 400: Shapes.BadRequest }
   },
   "GET /v1/features": { part: "Account", for: "anybody", answers: { 200: Shapes.Features } },
+  "GET /v1/auth/ping": { part: "Account", for: "account", answers: { 200: Shapes.Ping } },
+
+  "GET /v1/push-tokens": { part: "Push", for: "account", answers: { 200: Shapes.PushTokens } },
+  "POST /v1/push-tokens": {
+    part: "Push",
+    for: "account",
+    writes: true,
+    answers: { 200: Shapes.Done, 400: Shapes.BadRequest }
+  },
+  "DELETE /v1/push-tokens/:token": {
+    part: "Push",
+    for: "account",
+    writes: true,
+    answers: { 200: Shapes.Done }
+  },
+
+  "POST /v1/connect/:vendor/register": {
+    part: "Connect",
+    for: "account",
+    writes: true,
+    answers: { 200: Shapes.Done, 400: Shapes.BadRequest }
+  },
+  "GET /v1/connect/:vendor/token": {
+    part: "Connect",
+    for: "account",
+    answers: { 200: Shapes.VendorToken, 400: Shapes.BadRequest }
+  },
+  "GET /v1/connect/tokens": { part: "Connect", for: "account", answers: { 200: Shapes.VendorTokens } },
+  "DELETE /v1/connect/:vendor": {
+    part: "Connect",
+    for: "account",
+    writes: true,
+    answers: { 200: Shapes.Done, 400: Shapes.BadRequest, 404: Shapes.NotConnected }
+  },
+  "GET /v1/connect/github/params": { part: "Connect", for: "account", answers: { 400: Shapes.NoGitHub } },
+  "DELETE /v1/connect/github": { part: "Connect", for: "account", answers: { 200: Shapes.Done } },
+
+  "GET /v1/artifacts": { part: "Artifacts", for: "account", answers: { 200: Shapes.Artifacts } },
+  "GET /v1/artifacts/:id": {
+    part: "Artifacts",
+    for: "account",
+    answers: { 200: Shapes.OneArtifact, 404: Shapes.NoArtifact }
+  },
+  "POST /v1/artifacts": {
+    part: "Artifacts",
+    for: "account",
+    writes: true,
+    answers: { 200: Shapes.OneArtifact, 400: Shapes.Invalid, 409: Shapes.ArtifactConflict }
+  },
+  "POST /v1/artifacts/:id": {
+    part: "Artifacts",
+    for: "account",
+    writes: true,
+    answers: { 200: Shapes.ArtifactReplaced, 400: Shapes.Invalid, 404: Shapes.NoArtifact }
+  },
+  "DELETE /v1/artifacts/:id": {
+    part: "Artifacts",
+    for: "account",
+    writes: true,
+    answers: { 200: Shapes.Done, 404: Shapes.NoArtifact }
+  },
+
+  "GET /v1/kv/:key": { part: "KeyValues", for: "account", answers: { 200: Shapes.OneKeyValue, 404: Shapes.NoKey } },
+  "GET /v1/kv": { part: "KeyValues", for: "account", answers: { 200: Shapes.KeyValueList, 400: Shapes.BadRequest } },
+  "POST /v1/kv/bulk": {
+    part: "KeyValues",
+    for: "account",
+    answers: { 200: Shapes.KeyValuePick, 400: Shapes.BadRequest }
+  },
+  "POST /v1/kv": {
+    part: "KeyValues",
+    for: "account",
+    writes: true,
+    answers: { 200: Shapes.Mutated, 400: Shapes.Invalid, 409: Shapes.NotMutated }
+  },
+
+  "GET /v1/access-keys/:sessionId/:machineId": {
+    part: "AccessKeys",
+    for: "account",
+    answers: { 200: Shapes.FoundAccessKey, 404: Shapes.NoAccessKeyPlace }
+  },
+  "POST /v1/access-keys/:sessionId/:machineId": {
+    part: "AccessKeys",
+    for: "account",
+    writes: true,
+    answers: {
+      200: Shapes.NewAccessKey,
+      400: Shapes.BadRequest,
+      404: Shapes.NoAccessKeyPlace,
+      409: Shapes.AccessKeyConflict
+    }
+  },
+  "PUT /v1/access-keys/:sessionId/:machineId": {
+    part: "AccessKeys",
+    for: "account",
+    writes: true,
+    answers: { 200: Shapes.AccessKeyReplaced, 400: Shapes.BadRequest, 404: Shapes.NoAccessKey }
+  },
+
+  "GET /v1/feed": { part: "Social", for: "account", answers: { 200: Shapes.NoFeed, 400: Shapes.BadRequest } },
+  "GET /v1/friends": { part: "Social", for: "account", answers: { 200: Shapes.NoFriends } },
+  "GET /v1/user/search": {
+    part: "Social",
+    for: "account",
+    answers: { 200: Shapes.NoUsers, 400: Shapes.BadRequest }
+  },
+  "GET /v1/user/:id": { part: "Social", for: "account", answers: { 200: Shapes.OwnUser, 404: Shapes.NoUser } },
+  "POST /v1/friends/add": {
+    part: "Social",
+    for: "account",
+    answers: { 400: Shapes.BadRequest, 404: Shapes.NoUser }
+  },
+  "POST /v1/friends/remove": {
+    part: "Social",
+    for: "account",
+    answers: { 400: Shapes.BadRequest, 404: Shapes.NoUser }
+  },
+  "POST /v1/voice/token": { part: "Social", for: "account", answers: { 400: Shapes.NoVoice } },
 
   "POST /v1/machines": {
     part: "Machines",
@@ -201,6 +325,11 @@ export const events = {
   "update-state": { part: "Sessions", writes: true, acks: Shapes.StateAck },
   message: { part: "Messages", writes: true, acks: Shapes.MessageAck },
   "usage-report": { part: "Usage", writes: true, acks: Shapes.UsageAck },
+  "artifact-read": { part: "Artifacts", acks: Shapes.ArtifactAck },
+  "artifact-create": { part: "Artifacts", writes: true, acks: Shapes.ArtifactAck },
+  "artifact-update": { part: "Artifacts", writes: true, acks: Shapes.ArtifactUpdateAck },
+  "artifact-delete": { part: "Artifacts", writes: true, acks: Shapes.ArtifactDeleteAck },
+  "access-key-get": { part: "AccessKeys", acks: Shapes.AccessKeyAck },
   "rpc-register": { part: "Rpc", acks: {} },
   "rpc-unregister": { part: "Rpc", acks: {} },
   "rpc-call": { part: "Rpc", acks: Shapes.RpcAck }
@@ -212,9 +341,14 @@ export type EventName = keyof typeof events
 /** The outcome of an event that could not be written now, where nothing else has it. */
 const lateOutcomes: { readonly [event: string]: string } = { message: "internal", "usage-report": "Failed to save" }
 
+const partOfUpdate = (name: string): Part => {
+  if (name.endsWith("-artifact")) return "Artifacts"
+  return name === "kv-batch-update" ? "KeyValues" : "Recipients"
+}
+
 /** What the server says by itself, and the part that listens. */
 const spoken: ReadonlyArray<readonly [name: string, part: Part]> = [
-  ...Object.keys(Shapes.updates).map((name) => [`update ${name}`, "Recipients"] as const),
+  ...Object.keys(Shapes.updates).map((name) => [`update ${name}`, partOfUpdate(name)] as const),
   ...Object.keys(Shapes.ephemerals).map((name) => [`ephemeral ${name}`, "Recipients"] as const),
   ...Object.keys(Shapes.others).map((name) => [name, name === "error" ? "Handshake" : "Rpc"] as const)
 ]

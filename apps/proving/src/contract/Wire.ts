@@ -286,7 +286,8 @@ const refuseStrangers = (part: Part) =>
         ["Bearer not-a-token", "Invalid token"]
       ]) {
         const headers = authorization === undefined ? {} : { authorization }
-        const { data, status } = yield* request(method, path, { params: { id: "x" }, headers, body: {} })
+        const params = Object.fromEntries([...path.matchAll(/:(\w+)/g)].map(([, name = ""]) => [name, "x"]))
+        const { data, status } = yield* request(method, path, { params, headers, body: {} })
         assert.deepStrictEqual({ status, data }, { status: 401, data: { error } }, `${route} with ${authorization}`)
       }
       met.add(`${route} without a token`)

@@ -31,10 +31,11 @@ const scene = Effect.gen(function* () {
 type Scene = Effect.Effect.Success<typeof scene>
 
 const newMachine = () => ({ id: crypto.randomUUID(), metadata: "m" })
+const newArtifact = () => ({ id: crypto.randomUUID(), header: "", body: "", dataEncryptionKey: "" })
 const report = { key: "k", tokens: { total: 1 }, cost: { total: 1 } }
 
 /** Every request that has to write. */
-const requests = ({ call, keys, owner, sid }: Scene) => {
+const requests = ({ call, keys, machineId, owner, sid }: Scene) => {
   const params = { id: sid }
   const answer = (publicKey: string) => ({ body: { publicKey, response: "r" } })
   const metadata = { ciphertext: "m", expectedVersion: 0 }
@@ -51,7 +52,26 @@ const requests = ({ call, keys, owner, sid }: Scene) => {
     owner.call("PATCH /v2/sessions/:id", 503, { params, body: { metadata } }),
     owner.call("DELETE /v1/sessions/:id", 503, { params }),
     owner.call("POST /v2/sessions/:id/messages", 503, { params, body: { ciphertext: "c" } }),
-    owner.call("POST /v2/usage-reports", 503, { body: report })
+    owner.call("POST /v2/usage-reports", 503, { body: report }),
+    owner.call("POST /v1/push-tokens", 503, { body: { token: "t" } }),
+    owner.call("DELETE /v1/push-tokens/:token", 503, { params: { token: "t" } }),
+    owner.call("POST /v1/connect/:vendor/register", 503, { params: { vendor: "openai" }, body: { token: "t" } }),
+    owner.call("DELETE /v1/connect/:vendor", 503, { params: { vendor: "openai" } }),
+    owner.call("POST /v1/artifacts", 503, { body: newArtifact() }),
+    owner.call("POST /v1/artifacts/:id", 503, {
+      params: { id: crypto.randomUUID() },
+      body: { header: "", expectedHeaderVersion: 1 }
+    }),
+    owner.call("DELETE /v1/artifacts/:id", 503, { params: { id: crypto.randomUUID() } }),
+    owner.call("POST /v1/kv", 503, { body: { mutations: [{ key: "k", value: null, version: -1 }] } }),
+    owner.call("POST /v1/access-keys/:sessionId/:machineId", 503, {
+      params: { sessionId: sid, machineId },
+      body: { data: "x" }
+    }),
+    owner.call("PUT /v1/access-keys/:sessionId/:machineId", 503, {
+      params: { sessionId: sid, machineId },
+      body: { data: "x", expectedVersion: 1 }
+    })
   ]
 }
 
@@ -62,7 +82,13 @@ const events = ({ agent, ask, daemon, machineId, sid }: Scene) => [
   ask(agent, "update-metadata", "error", { sid, metadata: "n", expectedVersion: 0 }),
   ask(agent, "update-state", "error", { sid, agentState: "n", expectedVersion: 0 }),
   ask(agent, "message", "internal", { sid, message: "m" }),
-  ask(agent, "usage-report", "Failed to save", report)
+  ask(agent, "usage-report", "Failed to save", report),
+  ask(agent, "artifact-create", "error", newArtifact()),
+  ask(agent, "artifact-update", "error", {
+    artifactId: crypto.randomUUID(),
+    header: { data: "", expectedVersion: 1 }
+  }),
+  ask(agent, "artifact-delete", "error", { artifactId: crypto.randomUUID() })
 ]
 
 contract("Busy", (it) => {

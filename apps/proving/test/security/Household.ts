@@ -18,6 +18,9 @@ export interface Household {
   readonly messageId: string
   readonly tag: string
   readonly usageKey: string
+  readonly artifactId: string
+  readonly keyName: string
+  readonly pushToken: string
   /** A method that its agent answers. */
   readonly method: string
   /** Keys of pairings that it answered, base64. */
@@ -61,6 +64,18 @@ export const make = (url: string): Effect.Effect<Household, never, Scope.Scope> 
     const report = { key: usageKey, sessionId: sid, tokens: { total: 1 }, cost: { total: 1 } }
     yield* done("usage", device.post("/v2/usage-reports", report))
     yield* done("settings", device.post("/v1/account/settings", { settings: mark, expectedVersion: 0 }))
+    const encoded = Buffer.from(mark).toString("base64")
+    const artifactId = randomUUID()
+    yield* done(
+      "artifact",
+      device.post("/v1/artifacts", { id: artifactId, header: encoded, body: encoded, dataEncryptionKey: encoded })
+    )
+    const keyName = `${mark} key`
+    yield* done("key", device.post("/v1/kv", { mutations: [{ key: keyName, value: encoded, version: -1 }] }))
+    const pushToken = `${mark} phone`
+    yield* done("push token", device.post("/v1/push-tokens", { token: pushToken }))
+    yield* done("vendor", device.post("/v1/connect/anthropic/register", { token: mark }))
+    yield* done("access key", device.post(`/v1/access-keys/${sid}/${machineId}`, { data: mark }))
     const pairings = {
       terminal: yield* paired(device, "/v1/auth", mark),
       account: yield* paired(device, "/v1/auth/account", mark)
@@ -83,10 +98,13 @@ export const make = (url: string): Effect.Effect<Household, never, Scope.Scope> 
       messageId,
       tag,
       usageKey,
+      artifactId,
+      keyName,
+      pushToken,
       method,
       pairings,
       lines,
-      marks: [mark, accountId, sid, machineId, messageId, device.token]
+      marks: [mark, encoded, accountId, sid, machineId, messageId, artifactId, device.token]
     }
   })
 

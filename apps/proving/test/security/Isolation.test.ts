@@ -32,14 +32,17 @@ const send = (url: string, route: string, { body, params, query }: Trespass.Requ
   const [method = "", path = ""] = route.split(" ")
   const search = query === undefined ? "" : `?${new URLSearchParams(query).toString()}`
   return Effect.orDie(
-    Device.request(`${url}${path.replace(":id", encodeURIComponent(params?.id ?? ""))}${search}`, {
-      method,
-      headers: {
-        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-        ...(body === undefined ? {} : { "content-type": "application/json" })
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) })
-    })
+    Device.request(
+      `${url}${path.replace(/:(\w+)/g, (_, name: string) => encodeURIComponent(params?.[name] ?? ""))}${search}`,
+      {
+        method,
+        headers: {
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          ...(body === undefined ? {} : { "content-type": "application/json" })
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) })
+      }
+    )
   )
 }
 
@@ -109,6 +112,11 @@ const liveADay = (owner: Household.Household) =>
     const other = yield* Device.openSession(device, randomUUID())
     yield* post("/v1/machines", { id: randomUUID(), metadata: "m" })
     yield* post("/v1/account/settings", { settings: "s", expectedVersion: 1 })
+    const artifactId = randomUUID()
+    yield* post("/v1/artifacts", { id: artifactId, header: "", body: "", dataEncryptionKey: "" })
+    yield* post(`/v1/artifacts/${artifactId}`, { header: "", expectedHeaderVersion: 1 })
+    yield* lines.app.ask("artifact-delete", { artifactId })
+    yield* post("/v1/kv", { mutations: [{ key: "k", value: "dg==", version: -1 }] })
     yield* lines.app.ask("message", { sid, message: "hello", echoToSender: true })
     yield* lines.agent.ask("update-metadata", { sid, metadata: "n", expectedVersion: 0 })
     yield* lines.agent.ask("update-state", { sid, agentState: "n", expectedVersion: 0 })

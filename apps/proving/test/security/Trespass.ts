@@ -8,7 +8,7 @@ import type { EventName, RouteName } from "../../src/contract/Contract.ts"
 import type { Household } from "./Household.ts"
 
 export interface Request {
-  readonly params?: { readonly id: string }
+  readonly params?: Readonly<Record<string, string>>
   readonly query?: Readonly<Record<string, string>>
   readonly body?: unknown
   readonly status: number
@@ -64,6 +64,54 @@ export const requests: Attempts = {
   "GET /v1/account/settings": () => own(),
   "POST /v1/account/settings": () => own({ body: { settings: "mine", expectedVersion: 1 } }),
   "GET /v1/features": () => own(),
+  "GET /v1/auth/ping": () => own(),
+  "GET /v1/push-tokens": () => own(),
+  "POST /v1/push-tokens": ({ pushToken }) => own({ body: { token: pushToken } }),
+  "DELETE /v1/push-tokens/:token": ({ pushToken }) => own({ params: { token: pushToken } }),
+  "POST /v1/connect/:vendor/register": () => own({ params: { vendor: "openai" }, body: { token: "mine" } }),
+  "GET /v1/connect/:vendor/token": () => own({ params: { vendor: "anthropic" } }),
+  "GET /v1/connect/tokens": () => own(),
+  "DELETE /v1/connect/:vendor": () => own({ params: { vendor: "anthropic" } }),
+  "GET /v1/connect/github/params": () => [{ status: 400, error: "GitHub OAuth not configured" }],
+  "DELETE /v1/connect/github": () => own(),
+  "GET /v1/artifacts": () => own(),
+  "GET /v1/artifacts/:id": (victim) =>
+    [victim.artifactId, ...ids(victim)].map((id) => notFound("Artifact", { params: { id } })),
+  "POST /v1/artifacts": ({ artifactId }) => [
+    {
+      body: { id: artifactId, header: "", body: "", dataEncryptionKey: "" },
+      status: 409,
+      error: "Artifact with this ID already exists for another account"
+    }
+  ],
+  "POST /v1/artifacts/:id": ({ artifactId }) => [
+    notFound("Artifact", { params: { id: artifactId }, body: { header: "", expectedHeaderVersion: 1 } })
+  ],
+  "DELETE /v1/artifacts/:id": ({ artifactId }) => [notFound("Artifact", { params: { id: artifactId } })],
+  "GET /v1/kv/:key": ({ keyName }) => [notFound("Key", { params: { key: keyName } })],
+  "GET /v1/kv": ({ keyName }) => [...own(), ...own({ query: { prefix: keyName } })],
+  "POST /v1/kv/bulk": ({ keyName }) => own({ body: { keys: [keyName] } }),
+  // The same key is another one for the caller, which never wrote it.
+  "POST /v1/kv": ({ keyName }) => [
+    { body: { mutations: [{ key: keyName, value: "bWluZQ==", version: 0 }] }, status: 409 },
+    ...own({ body: { mutations: [{ key: "the same key", value: "bWluZQ==", version: -1 }] } })
+  ],
+  "GET /v1/access-keys/:sessionId/:machineId": ({ machineId, sid }) => [
+    notFound("Session or machine", { params: { sessionId: sid, machineId } })
+  ],
+  "POST /v1/access-keys/:sessionId/:machineId": ({ machineId, sid }) => [
+    notFound("Session or machine", { params: { sessionId: sid, machineId }, body: { data: "mine" } })
+  ],
+  "PUT /v1/access-keys/:sessionId/:machineId": ({ machineId, sid }) => [
+    notFound("Access key", { params: { sessionId: sid, machineId }, body: { data: "mine", expectedVersion: 1 } })
+  ],
+  "GET /v1/feed": () => own(),
+  "GET /v1/friends": () => own(),
+  "GET /v1/user/search": ({ accountId }) => own({ query: { query: accountId } }),
+  "GET /v1/user/:id": (victim) => ids(victim).map((id) => notFound("User", { params: { id } })),
+  "POST /v1/friends/add": ({ accountId }) => [notFound("User", { body: { uid: accountId } })],
+  "POST /v1/friends/remove": ({ accountId }) => [notFound("User", { body: { uid: accountId } })],
+  "POST /v1/voice/token": () => [{ status: 400 }],
   "POST /v1/machines": ({ machineId }) => [
     { body: { id: machineId, metadata: "mine" }, status: 409, error: "machine_id_conflict" }
   ],
@@ -103,6 +151,7 @@ export const requests: Attempts = {
 }
 
 const machineNotFound = { result: "error", message: "Machine not found" }
+const artifactError = (message: string) => ({ result: "error", message })
 const forbidden = { result: "forbidden" }
 const unavailable = {
   ok: false,
@@ -133,6 +182,20 @@ export const sayings: { readonly [event in EventName]: (victim: Household) => Re
       payload: { key: victim.usageKey, sessionId, ...amounts },
       ack: { success: false, error: "Session not found" }
     })),
+  "artifact-read": ({ artifactId }) => [{ payload: { artifactId }, ack: artifactError("Artifact not found") }],
+  "artifact-create": ({ artifactId }) => [
+    {
+      payload: { id: artifactId, header: "", body: "", dataEncryptionKey: "" },
+      ack: artifactError("Artifact already exists")
+    }
+  ],
+  "artifact-update": ({ artifactId }) => [
+    { payload: { artifactId, header: { data: "", expectedVersion: 1 } }, ack: artifactError("Artifact not found") }
+  ],
+  "artifact-delete": ({ artifactId }) => [{ payload: { artifactId }, ack: artifactError("Artifact not found") }],
+  "access-key-get": ({ machineId, sid }) => [
+    { payload: { sessionId: sid, machineId }, ack: { ok: false, error: "Session or machine not found" } }
+  ],
   // Methods are known per account: the same name is another method, and takes nothing from the household.
   "rpc-register": ({ machineId, method }) => [{ payload: { method } }, { payload: { method: `${machineId}:bash` } }],
   "rpc-unregister": ({ machineId, method }) => [{ payload: { method } }, { payload: { method: `${machineId}:bash` } }],

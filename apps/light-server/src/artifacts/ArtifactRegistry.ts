@@ -1,0 +1,169 @@
+/**
+ * Artifacts of accounts, for requests and for events of sockets. What changes is announced to all apps of the account,
+ * the sender included.
+ */
+import { Context, Effect, Layer, Option } from "effect"
+import type { WriterError } from "presence-effect/writer/WriterError"
+import { createHash } from "node:crypto"
+import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
+import type * as BoundedList from "../database/BoundedList.ts"
+import * as AccountCursor from "../entities/AccountCursor.ts"
+import * as Outbox from "../entities/Outbox.ts"
+import { Conflict, NotFound, type Unauthorized } from "../Failure.ts"
+import { Emitter } from "../realtime/sending/Emitter.ts"
+import * as Room from "../realtime/sending/Room.ts"
+import * as Artifact from "./Artifact.ts"
+import { ArtifactStore } from "./ArtifactStore.ts"
+
+export interface NewArtifact {
+  readonly id: string
+  readonly header: Uint8Array
+  readonly body: Uint8Array
+  readonly dataEncryptionKey: Uint8Array
+}
+
+/** What became of a compare-and-set. The artifact is the current one. */
+export type Replaced =
+  | { readonly _tag: "Replaced" }
+  | { readonly _tag: "VersionMismatch"; readonly artifact: Artifact.Artifact }
+
+type StoreFailure = WriterError | ReadFailed | Unauthorized
+
+export class ArtifactRegistry extends Context.Tag("light-server/ArtifactRegistry")<
+  ArtifactRegistry,
+  {
+    readonly find: (accountId: string, id: string) => Effect.Effect<Artifact.Artifact, NotFound | ReadFailed>
+    readonly list: (accountId: string) => Effect.Effect<BoundedList.BoundedList<Artifact.ArtifactHead>, ReadFailed>
+    /** Returns the stored one when the account has it already. Fails with `Conflict` when another account has it. */
+    readonly create: (accountId: string, sent: NewArtifact) => Effect.Effect<Artifact.Artifact, Conflict | StoreFailure>
+    readonly replace: (
+      accountId: string,
+      id: string,
+      change: Artifact.ArtifactChange
+    ) => Effect.Effect<Replaced, NotFound | StoreFailure>
+    readonly remove: (accountId: string, id: string) => Effect.Effect<void, NotFound | StoreFailure>
+  }
+>() {}
+
+const missing = new NotFound({ what: "Artifact" })
+
+const isEqual = (one: Uint8Array, other: Uint8Array) => Buffer.compare(one, other) === 0
+
+/** Tells two changes with the same expected versions apart. */
+const markOf = ({ body, header }: Artifact.ArtifactChange): string => {
+  const digest = createHash("sha256")
+  for (const part of [header, body]) digest.update(`${part?.expectedVersion ?? ""}:`).update(part?.data ?? "")
+  return digest.digest("base64")
+}
+
+const isStoredPart = (part: Artifact.PartChange | undefined, version: number, data: Uint8Array) =>
+  part === undefined || (version === part.expectedVersion + 1 && isEqual(data, part.data))
+
+export const make: Effect.Effect<ArtifactRegistry["Type"], never, ArtifactStore | Emitter | DatabaseReader> =
+  Effect.gen(function* () {
+    const store = yield* ArtifactStore
+    const emitter = yield* Emitter
+    const outbox = yield* Outbox.make
+
+    const findOwn = (accountId: string, id: string) =>
+      Effect.map(
+        store.find(id),
+        Option.filter((artifact) => artifact.accountId === accountId)
+      )
+
+    const find = (accountId: string, id: string) =>
+      Effect.flatMap(
+        findOwn(accountId, id),
+        Option.match({ onNone: () => Effect.fail(missing), onSome: Effect.succeed })
+      )
+
+    const announced = (accountId: string, id: string, mark: string): Outbox.Announced => ({
+      accountId,
+      change: { kind: "artifact", id },
+      mark
+    })
+
+    const send = (accountId: string, body: { readonly t: string; readonly artifactId: string }) => (cursor: number) =>
+      emitter.update(Room.toApps(accountId), { seq: cursor, body })
+
+    const create = (accountId: string, sent: NewArtifact) =>
+      Effect.gen(function* () {
+        const now = Date.now()
+        const artifact = {
+          ...sent,
+          accountId,
+          headerVersion: 1,
+          bodyVersion: 1,
+          seq: 0,
+          createdAt: now,
+          updatedAt: now
+        }
+        return yield* outbox
+          .commit(announced(accountId, sent.id, "create"), {
+            write: store.insert(artifact),
+            isStored: Effect.map(findOwn(accountId, sent.id), Option.isSome),
+            send: send(accountId, Artifact.newArtifact(artifact))
+          })
+          .pipe(
+            Effect.as(artifact),
+            Effect.catchTag("WriteConflict", (conflict) =>
+              Effect.gen(function* () {
+                yield* AccountCursor.requireAccount(conflict)
+                const own = yield* findOwn(accountId, sent.id)
+                if (Option.isSome(own)) return own.value
+                return yield* new Conflict({ error: "Artifact with this ID already exists for another account" })
+              })
+            )
+          )
+      })
+
+    const replace = (accountId: string, id: string, change: Artifact.ArtifactChange) =>
+      outbox
+        .commit(announced(accountId, id, markOf(change)), {
+          write: store.replace(accountId, id, change),
+          isStored: Effect.map(
+            findOwn(accountId, id),
+            Option.exists(
+              ({ body, bodyVersion, header, headerVersion }) =>
+                isStoredPart(change.header, headerVersion, header) && isStoredPart(change.body, bodyVersion, body)
+            )
+          ),
+          send: send(accountId, Artifact.updateArtifact(id, change))
+        })
+        .pipe(
+          Effect.as<Replaced>({ _tag: "Replaced" }),
+          Effect.catchTag("WriteConflict", (conflict) =>
+            Effect.gen(function* () {
+              yield* AccountCursor.requireAccount(conflict)
+              return { _tag: "VersionMismatch", artifact: yield* find(accountId, id) } as const
+            })
+          )
+        )
+
+    const remove = (accountId: string, id: string) =>
+      outbox
+        .commit(announced(accountId, id, "delete"), {
+          write: store.remove(accountId, id),
+          isStored: Effect.map(findOwn(accountId, id), Option.isNone),
+          send: send(accountId, { t: "delete-artifact", artifactId: id })
+        })
+        .pipe(
+          Effect.catchTag("WriteConflict", (conflict) =>
+            Effect.zipRight(AccountCursor.requireAccount(conflict), Effect.fail(missing))
+          )
+        )
+
+    return ArtifactRegistry.of({
+      find,
+      list: store.list,
+      // A client that disconnects cancels neither the write nor its announcement.
+      create: (accountId, sent) => Effect.uninterruptible(create(accountId, sent)),
+      replace: (accountId, id, change) => Effect.uninterruptible(replace(accountId, id, change)),
+      remove: (accountId, id) => Effect.uninterruptible(remove(accountId, id))
+    })
+  })
+
+export const layer: Layer.Layer<ArtifactRegistry, never, ArtifactStore | Emitter | DatabaseReader> = Layer.effect(
+  ArtifactRegistry,
+  make
+)

@@ -1,0 +1,103 @@
+/** Artifacts in the database. */
+import { Context, Effect, Layer, type Option } from "effect"
+import * as Lane from "presence-effect/writer/Lane"
+import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import * as Write from "presence-effect/writer/Write"
+import type { WriterError } from "presence-effect/writer/WriterError"
+import * as BoundedList from "../database/BoundedList.ts"
+import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
+import { millisOf } from "../database/StoredTime.ts"
+import * as TimeForm from "../database/TimeForm.ts"
+import * as AccountCursor from "../entities/AccountCursor.ts"
+import { Artifact, type ArtifactChange, ArtifactHead } from "./Artifact.ts"
+
+/**
+ * A write returns the cursor of the account that numbers it. It fails with
+ * `WriteConflict` of statement 0 when the account does not exist, and of
+ * statement 1 when the row is not as expected.
+ */
+export class ArtifactStore extends Context.Tag("light-server/ArtifactStore")<
+  ArtifactStore,
+  {
+    /** Of any account: the id of an artifact is global. */
+    readonly find: (id: string) => Effect.Effect<Option.Option<Artifact>, ReadFailed>
+    /** The last changed first, bounded in rows and bytes. */
+    readonly list: (accountId: string) => Effect.Effect<BoundedList.BoundedList<ArtifactHead>, ReadFailed>
+    /** Conflicts when the id is taken, by this account or another one. */
+    readonly insert: (artifact: Artifact) => Effect.Effect<number, WriterError>
+    /** Conflicts when the artifact is missing, foreign, or one of the parts is at another version. */
+    readonly replace: (accountId: string, id: string, change: ArtifactChange) => Effect.Effect<number, WriterError>
+    /** Conflicts when the artifact is missing or foreign. */
+    readonly remove: (accountId: string, id: string) => Effect.Effect<number, WriterError>
+  }
+>() {}
+
+const headColumns = `"id", "header", "headerVersion", "dataEncryptionKey", "seq", "createdAt", "updatedAt"`
+
+const columns = `${headColumns}, "accountId", "body", "bodyVersion"`
+
+const selectById = `SELECT ${columns} FROM "Artifact" WHERE "id" = ?`
+
+const listed: BoundedList.Source = {
+  table: "Artifact",
+  columns: headColumns,
+  weighty: ["header", "dataEncryptionKey"],
+  from: `FROM "Artifact" WHERE "accountId" = ?`,
+  key: millisOf("updatedAt"),
+  direction: "DESC"
+}
+
+const listLimit = 10_000
+
+const insertNew = `INSERT INTO "Artifact" (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT ("id") DO NOTHING`
+
+// A part without an expected version stays as it is. Both parts change, or none.
+const replaceParts = `UPDATE "Artifact" SET
+    "header" = coalesce(?1, "header"), "headerVersion" = "headerVersion" + (?2 IS NOT NULL),
+    "body" = coalesce(?3, "body"), "bodyVersion" = "bodyVersion" + (?4 IS NOT NULL),
+    "seq" = "seq" + 1, "updatedAt" = ?5
+  WHERE "id" = ?6 AND "accountId" = ?7
+    AND (?2 IS NULL OR "headerVersion" = ?2) AND (?4 IS NULL OR "bodyVersion" = ?4)`
+
+const removeOne = `DELETE FROM "Artifact" WHERE "id" = ? AND "accountId" = ?`
+
+export const make: Effect.Effect<ArtifactStore["Type"], never, DatabaseReader | SqliteWriter> = Effect.gen(
+  function* () {
+    const reader = yield* DatabaseReader
+    const writer = yield* SqliteWriter
+    const { encode } = yield* TimeForm.TimeForm
+
+    const numbered = (accountId: string, id: string, nowMillis: number, write: Write.Write<unknown>) =>
+      writer.write(
+        Lane.data,
+        write.pipe(
+          AccountCursor.numbered({ accountId, change: { kind: "artifact", id }, changedAt: encode(nowMillis) }),
+          Write.map(([cursor]) => cursor)
+        )
+      )
+
+    return ArtifactStore.of({
+      find: (id) => reader.first(Artifact, selectById, [id]),
+      list: (accountId) => BoundedList.read(reader, listed, ArtifactHead, [accountId], listLimit),
+      insert: (artifact) => {
+        const { id, accountId, header, headerVersion, body, bodyVersion, dataEncryptionKey, seq } = artifact
+        const times = [encode(artifact.createdAt), encode(artifact.updatedAt)]
+        const params = [id, header, headerVersion, dataEncryptionKey, seq, ...times, accountId, body, bodyVersion]
+        return numbered(accountId, id, artifact.createdAt, Write.statement(insertNew, params, { changes: 1 }))
+      },
+      replace: (accountId, id, { body, header }) =>
+        Effect.suspend(() => {
+          const now = Date.now()
+          const parts = [header, body].flatMap((part) => [part?.data ?? null, part?.expectedVersion ?? null])
+          const params = [...parts, encode(now), id, accountId]
+          return numbered(accountId, id, now, Write.statement(replaceParts, params, { changes: 1 }))
+        }),
+      remove: (accountId, id) =>
+        Effect.suspend(() =>
+          numbered(accountId, id, Date.now(), Write.statement(removeOne, [id, accountId], { changes: 1 }))
+        )
+    })
+  }
+)
+
+export const layer: Layer.Layer<ArtifactStore, never, DatabaseReader | SqliteWriter> = Layer.effect(ArtifactStore, make)
