@@ -1,4 +1,4 @@
-/** Tokens: signed statements about an account, which only this server reads. */
+/** Tokens: signed statements about an account, issued by this server or by the one whose file it took over. */
 import { Clock, Context, Duration, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { jwtVerify, SignJWT } from "jose"
 import { LRUCache } from "lru-cache"
@@ -7,6 +7,7 @@ import { DataDirectory } from "../opening/DataDirectory.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import { Authenticator } from "../door/Authenticator.ts"
 import { invalidToken } from "../Failure.ts"
+import * as EarlierTokens from "./EarlierTokens.ts"
 import * as Ed25519 from "./Ed25519.ts"
 import { digestOf } from "../door/TokenDigest.ts"
 
@@ -57,6 +58,7 @@ const make = (options: Options) =>
     const { privateKey, publicKey } = keysOf(masterSecret)
     const cacheMillis = Duration.toMillis(options.cacheTime ?? "30 seconds")
     const clockTolerance = Duration.toSeconds(options.clockTolerance ?? "1 day")
+    const earlier = yield* EarlierTokens.make(masterSecret, clockTolerance)
     const verified = new LRUCache<string, { readonly accountId: string; readonly untilMillis: number }>({
       max: options.cacheCapacity ?? 10_000
     })
@@ -91,7 +93,7 @@ const make = (options: Options) =>
       })
 
     /** What the signature proves: the account, and the epoch the token was made in. */
-    const claimsOf = (token: string, nowMillis: number) =>
+    const ownClaimsOf = (token: string, nowMillis: number) =>
       Effect.tryPromise({
         try: () =>
           jwtVerify(token, publicKey, {
@@ -111,6 +113,12 @@ const make = (options: Options) =>
             : invalidToken
         )
       )
+
+    /** A token of the other server is as old as those from before there were epochs, so a revocation ends it too. */
+    const claimsOf = (token: string, nowMillis: number) =>
+      earlier.isOne(token)
+        ? Effect.map(earlier.verify(token, nowMillis), (accountId) => ({ accountId, epoch: firstEpoch }))
+        : ownClaimsOf(token, nowMillis)
 
     const verify = (token: string) =>
       Effect.gen(function* () {
