@@ -26,6 +26,9 @@ const running = 6
 /** A supervisor may try again. */
 const temporary = 75
 
+/** The port is still in use, or the address is not there yet: a VPN that comes up late, a name that does not resolve. */
+const passing: ReadonlySet<string> = new Set(["EADDRINUSE", "EADDRNOTAVAIL", "ENOTFOUND", "EAI_AGAIN"])
+
 /** Everything that ends the program by itself. */
 export type EndFailure = StartFailure | ConfigInvalid | DatabaseReplaced | DatabaseGivenUp | ImportError
 
@@ -35,7 +38,7 @@ export const of: (failure: EndFailure) => number = Match.type<EndFailure>().pipe
     ConfigInvalid: () => config,
     PolicyInvalid: () => config,
     StorageInvalid: () => config,
-    ListenFailed: ({ code }) => (code === "EADDRINUSE" ? temporary : config),
+    ListenFailed: ({ code }) => (passing.has(code) ? temporary : config),
     DataDirectoryUnusable: () => storage,
     EngineFault: ({ code }) => (code.startsWith("SQLITE_BUSY") ? temporary : storage),
     ReadFailed: () => storage,

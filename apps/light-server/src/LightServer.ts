@@ -59,6 +59,7 @@ import * as StartCheck from "./opening/StartCheck.ts"
 import * as TimeForm from "./database/TimeForm.ts"
 import * as HealthRoutes from "./health/HealthRoutes.ts"
 import * as Readiness from "./health/Readiness.ts"
+import * as FileSystem from "node:fs"
 import * as HttpApp from "./http/HttpApp.ts"
 import * as HttpListener from "./http/HttpListener.ts"
 import * as MachineEvents from "./machines/MachineEvents.ts"
@@ -110,7 +111,7 @@ export type StartFailure =
 /** What must hold before the file is opened to write. The lock lasts until the connection is closed. */
 const guard = ({ databaseFile, protection }: ServerConfig) =>
   Layer.effectDiscard(StartCheck.run({ filename: databaseFile, budgetMillis: protection.startCheckMillis })).pipe(
-    Layer.provide(InstanceLock.layer({ filename: databaseFile })),
+    Layer.provideMerge(InstanceLock.layer({ filename: databaseFile })),
     Layer.provide(Layer.effectDiscard(Effect.suspend(() => SqliteVersion.demandSound(SqliteVersion.linked()))))
   )
 
@@ -127,15 +128,28 @@ const migrate = (config: ServerConfig) => {
   )
 }
 
+/**
+ * Before a database is created: an address that cannot be listened on ends the start with nothing made. A database
+ * that is there is opened first, so that a second server on it learns which process has it.
+ */
+const firstStart = ({ databaseFile, host, port }: ServerConfig) =>
+  Layer.effectDiscard(FileSystem.existsSync(databaseFile) ? Effect.void : HttpListener.demandFree({ host, port }))
+
 /** The directory, then the lock, then the schema, then the one connection that writes, then those that read. */
 const database = (config: ServerConfig) => {
-  const directory = DataDirectory.layer({ path: config.dataDirectory, masterSecret: config.masterSecret })
+  const directory = DataDirectory.layer({ path: config.dataDirectory, masterSecret: config.masterSecret }).pipe(
+    Layer.provide(Layer.suspend(() => firstStart(config)))
+  )
   const connection = SqliteThread.layer({
     filename: config.databaseFile,
     journalSizeLimitBytes: config.journalSizeLimitBytes,
     freeReserveBytes: config.protection.freeReserveBytes,
     restartLimit: config.protection.restartLimit
-  }).pipe(Layer.provide(Layer.effectDiscard(migrate(config))), Layer.provide(guard(config)), Layer.provide(directory))
+  }).pipe(
+    Layer.provide(Layer.effectDiscard(migrate(config))),
+    Layer.provideMerge(guard(config)),
+    Layer.provide(directory)
+  )
   // A read-only connection finds the file in the state that the writing one has brought it into.
   const reader = DatabaseReader.layer({ filename: config.databaseFile }).pipe(Layer.provide(connection))
   return SqliteWriter.layer(config.writerPolicy).pipe(
@@ -286,7 +300,11 @@ const listener = (config: ServerConfig) => {
 export const layer = (
   config: ServerConfig
 ): Layer.Layer<
-  HttpListener.HttpListener | Readiness.Readiness | Presence.Presence | SqliteWriter.SqliteWriter,
+  | HttpListener.HttpListener
+  | InstanceLock.InstanceLock
+  | Readiness.Readiness
+  | Presence.Presence
+  | SqliteWriter.SqliteWriter,
   StartFailure
 > =>
   listener(config).pipe(

@@ -1,6 +1,7 @@
 /** The one effect of a command, run as a process: signals end it, and its exit says how it went. */
 import { Cause, Effect, Exit, Fiber, Option } from "effect"
 import * as ExitCode from "../ExitCode.ts"
+import * as SignalRepetition from "./SignalRepetition.ts"
 
 export interface Terms {
   /** Longest time from a signal to the end. Read when the signal comes. */
@@ -20,13 +21,14 @@ export const run = (program: Effect.Effect<unknown, ExitCode.EndFailure>, terms:
   process.umask(0o077)
   const fiber = Effect.runFork(program)
 
-  let isEnding = false
+  const repetition = SignalRepetition.make(process.env["npm_lifecycle_event"] !== undefined)
   const end = (signal: NodeJS.Signals) => {
-    if (isEnding) {
+    const meaning = repetition.hear(performance.now())
+    if (meaning === "echo") return
+    if (meaning === "again") {
       complain(`${signal} again, ending at once`)
       process.exit(ExitCode.failure)
     }
-    isEnding = true
     const limitMillis = terms.shutdownTimeoutMillis()
     setTimeout(() => {
       complain(`the shutdown took longer than ${limitMillis} ms, ending now`)
@@ -34,7 +36,8 @@ export const run = (program: Effect.Effect<unknown, ExitCode.EndFailure>, terms:
     }, limitMillis).unref()
     Effect.runFork(Fiber.interrupt(fiber))
   }
-  process.on("SIGTERM", end).on("SIGINT", end)
+  // A terminal that is closed sends SIGHUP, and Node undoes what nohup has set.
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, end)
 
   fiber.addObserver((exit) => {
     if (Exit.isSuccess(exit)) process.exit(terms.success())

@@ -6,6 +6,7 @@ import * as ExitCode from "../ExitCode.ts"
 import { type DatabaseGivenUp, type DatabaseReplaced, Readiness } from "../health/Readiness.ts"
 import { HttpListener } from "../http/HttpListener.ts"
 import * as LightServer from "../LightServer.ts"
+import * as InstanceLock from "../opening/InstanceLock.ts"
 import * as Logging from "../log/Logging.ts"
 import * as ServerConfig from "../config/ServerConfig.ts"
 import * as Program from "./Program.ts"
@@ -50,7 +51,8 @@ const serve = ({
     const address = publicUrl === undefined ? url : `${url} (for clients: ${publicUrl})`
     process.stdout.write(`light-server is ready at ${address}, data in ${config.dataDirectory}\n`)
     served = countLost(Context.get(server, Presence), Context.get(server, SqliteWriter))
-    return yield* Context.get(server, Readiness).untilUnusable
+    const { untilTaken } = Context.get(server, InstanceLock.InstanceLock)
+    return yield* Effect.raceFirst(Context.get(server, Readiness).untilUnusable, untilTaken)
   }).pipe(
     Effect.scoped,
     Effect.onExit(() => Effect.suspend(() => served)),

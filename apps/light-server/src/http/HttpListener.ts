@@ -3,7 +3,7 @@
  * anything else ends.
  */
 import { Context, type Duration, Effect, Layer, Schema } from "effect"
-import type { AddressInfo } from "node:net"
+import net, { type AddressInfo } from "node:net"
 import { HttpApp } from "./HttpApp.ts"
 
 /** The port could not be opened. */
@@ -24,6 +24,20 @@ export class HttpListener extends Context.Tag("light-server/HttpListener")<
     readonly url: string
   }
 >() {}
+
+const listenFailed = (host: string, port: number, cause: unknown) =>
+  new ListenFailed({
+    code: cause instanceof Error && "code" in cause ? String(cause.code) : "LISTEN",
+    detail: `${host}:${port}: ${cause instanceof Error ? cause.message : String(cause)}`
+  })
+
+/** Opens the port for a moment. Fails as the listener itself would. */
+export const demandFree = ({ host, port }: { readonly host: string; readonly port: number }) =>
+  Effect.async<void, ListenFailed>((resume) => {
+    const server = net.createServer()
+    server.once("error", (cause) => resume(Effect.fail(listenFailed(host, port, cause))))
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resume(Effect.void)))
+  })
 
 /**
  * Listens until its scope closes. Then the steps of `HttpApp.drain` run, the port
@@ -56,11 +70,7 @@ export const layer = (options: {
       yield* Effect.acquireRelease(
         Effect.tryPromise({
           try: () => fastify.listen({ host: options.host, port: options.port, backlog: 511 }),
-          catch: (cause) =>
-            new ListenFailed({
-              code: cause instanceof Error && "code" in cause ? String(cause.code) : "LISTEN",
-              detail: `${options.host}:${options.port}: ${cause instanceof Error ? cause.message : String(cause)}`
-            })
+          catch: (cause) => listenFailed(options.host, options.port, cause)
         }),
         () => Effect.zipRight(drain, close)
       )

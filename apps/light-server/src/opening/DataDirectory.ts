@@ -33,22 +33,42 @@ const attempt = <A>(path: string, doing: string, run: () => Promise<A>) =>
     catch: (cause) => new DataDirectoryUnusable({ path, reason: `cannot ${doing} (${codeOf(cause)})` })
   })
 
-/** Written aside and linked into place: a crash leaves no half secret, and of two first starts one wins. */
+/** What file systems without hard links answer: exFAT, SMB shares, some of those in user space. */
+const isWithoutLinks = (cause: unknown) =>
+  ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EINVAL"].includes(codeOf(cause))
+
+const isTaken = (cause: unknown) => codeOf(cause) === "EEXIST"
+
+const writeNew = async (file: string, text: string) => {
+  const handle = await fs.open(file, "wx", 0o600)
+  try {
+    await handle.writeFile(text)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/**
+ * Written aside and linked into place: a crash leaves no half secret, and of two first starts one wins. Without links
+ * it is written in place, where a crash in this moment leaves a file that is too short and refused by its reader.
+ */
 const createSecret = (directory: string, file: string) =>
   Effect.acquireUseRelease(
     Effect.sync(() => path.join(directory, `.${secretFile}.${process.pid}.${randomBytes(4).toString("hex")}`)),
     (aside) =>
       attempt(file, "create the secret", async () => {
-        const handle = await fs.open(aside, "wx", 0o600)
-        try {
-          await handle.writeFile(`${randomBytes(32).toString("base64url")}\n`)
-          await handle.sync()
-        } finally {
-          await handle.close()
-        }
-        await fs.link(aside, file).catch((cause: unknown) => {
-          if (codeOf(cause) !== "EEXIST") throw cause
-        })
+        const text = `${randomBytes(32).toString("base64url")}\n`
+        await writeNew(aside, text)
+        await fs
+          .link(aside, file)
+          .catch((cause: unknown) => {
+            if (!isWithoutLinks(cause)) throw cause
+            return writeNew(file, text)
+          })
+          .catch((cause: unknown) => {
+            if (!isTaken(cause)) throw cause
+          })
       }),
     (aside) => Effect.promise(() => fs.rm(aside, { force: true }))
   )
@@ -64,23 +84,36 @@ const exists = (file: string) =>
     )
   )
 
+const octal = (mode: number) => (mode & 0o777).toString(8).padStart(4, "0")
+
+const isLoose = (mode: number) => (mode & 0o077) !== 0
+
+/** File systems of Windows, and some that are mounted without modes, show a mode of their own for everything. */
+const warnOfMode = (file: string, mode: number, advice: string) =>
+  Effect.logWarning(`Other users of this machine may read ${file} (mode ${octal(mode)}); ${advice}`).pipe(
+    Effect.annotateLogs("code", "FILE_MODE")
+  )
+
 const readSecret = (file: string) =>
   Effect.gen(function* () {
     // Mode and text come from one open file: nothing can take its place in between.
-    const { mode, text } = yield* attempt(file, "read the secret", async () => {
+    const { before, mode, text } = yield* attempt(file, "read the secret", async () => {
       const handle = await fs.open(file, "r")
       try {
-        return { mode: (await handle.stat()).mode, text: await handle.readFile("utf8") }
+        const before = (await handle.stat()).mode
+        // A restored copy or a careless umask. Where the owner is another one, or modes mean nothing, it stays.
+        if (isLoose(before)) await handle.chmod(0o600).catch(() => {})
+        return { before, mode: (await handle.stat()).mode, text: await handle.readFile("utf8") }
       } finally {
         await handle.close()
       }
     })
-    if ((mode & 0o077) !== 0) {
-      const octal = (mode & 0o777).toString(8).padStart(4, "0")
-      return yield* new DataDirectoryUnusable({
-        path: file,
-        reason: `others may read or write the secret (mode ${octal}); run: chmod 600 ${file}`
-      })
+    if (isLoose(mode)) {
+      yield* warnOfMode(file, mode, "keep the directory on a file system with modes, or set HANDY_MASTER_SECRET")
+    } else if (isLoose(before)) {
+      yield* Effect.logWarning(`The mode of ${file} was ${octal(before)} and is 0600 now`).pipe(
+        Effect.annotateLogs("code", "FILE_MODE")
+      )
     }
     const secret = text.trim()
     if (secret.length < 16) {
@@ -97,8 +130,9 @@ const readSecret = (file: string) =>
  * Makes what is missing: the directory with mode 0700, the secret with 0600.
  * With a `masterSecret` of the environment no file is read or made.
  *
- * **Errors**: `DataDirectoryUnusable`, also for a secret that its group or
- * others may read.
+ * A secret or a directory that other users may read is tightened if possible, and warned about.
+ *
+ * **Errors**: `DataDirectoryUnusable`.
  */
 export const make = (options: {
   readonly path: string
@@ -106,6 +140,10 @@ export const make = (options: {
 }): Effect.Effect<DataDirectory["Type"], DataDirectoryUnusable> =>
   Effect.gen(function* () {
     yield* attempt(options.path, "create the directory", () => fs.mkdir(options.path, { recursive: true, mode: 0o700 }))
+    const { mode } = yield* attempt(options.path, "look at the directory", () => fs.stat(options.path))
+    if (isLoose(mode) && process.platform !== "win32") {
+      yield* warnOfMode(options.path, mode, `run: chmod 700 ${options.path}`)
+    }
     if (options.masterSecret !== undefined) return { path: options.path, masterSecret: options.masterSecret }
     const file = path.join(options.path, secretFile)
     if (!(yield* exists(file))) yield* createSecret(options.path, file)

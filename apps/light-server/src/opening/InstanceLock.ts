@@ -6,7 +6,7 @@
  * processes that may be gone or reused. Who holds it stands in that small database, which others can read meanwhile.
  */
 import Sqlite from "better-sqlite3"
-import { Clock, Effect, Layer, Schema, type Scope } from "effect"
+import { Clock, Context, type Duration, Effect, Layer, Ref, Schedule, Schema, type Scope } from "effect"
 import * as FileSystem from "node:fs"
 import os from "node:os"
 import * as DatabaseFile from "../migration/DatabaseFile.ts"
@@ -78,28 +78,77 @@ const take = (path: string, startedAt: string): Sqlite.Database => {
   }
 }
 
+/** Which file a path names now. Nothing: none. */
+const identityOf = (path: string): string | undefined => {
+  const stat = FileSystem.statSync(path, { throwIfNoEntry: false, bigint: true })
+  return stat === undefined ? undefined : `${stat.dev}:${stat.ino}`
+}
+
+export class InstanceLock extends Context.Tag("light-server/InstanceLock")<
+  InstanceLock,
+  {
+    /**
+     * Never succeeds. Fails with `InstanceRunning` when the file of the lock was removed and another server took the
+     * database since.
+     */
+    readonly untilTaken: Effect.Effect<never, InstanceRunning>
+  }
+>() {}
+
 /**
  * Takes the lock of `filename` until the scope closes. Waits for nobody but for another start in the same moment.
+ *
+ * A lock whose file was removed keeps no other server out, so its path is looked at every `watchInterval`, and the
+ * lock is taken anew.
  *
  * Fails with `InstanceRunning`, which names the holder, and with `InstanceLockUnusable` when the file system has no
  * locks or the path cannot be written.
  */
-export const hold = (filename: string): Effect.Effect<void, InstanceRunning | InstanceLockUnusable, Scope.Scope> =>
+export const hold = (
+  filename: string,
+  watchInterval: Duration.DurationInput = "5 seconds"
+): Effect.Effect<InstanceLock["Type"], InstanceRunning | InstanceLockUnusable, Scope.Scope> =>
   Effect.gen(function* () {
     const path = `${filename}${suffix}`
     const startedAt = new Date(yield* Clock.currentTimeMillis).toISOString()
-    yield* Effect.acquireRelease(
-      Effect.try({
-        try: () => take(path, startedAt),
-        catch: (cause) =>
-          isBusy(cause)
-            ? new InstanceRunning({ filename, holder: describeHolder(path) })
-            : new InstanceLockUnusable({ path, reason: DatabaseFile.reasonOf(cause) })
-      }),
-      (sqlite) => Effect.sync(() => sqlite.close())
+    const taken = Effect.try({
+      try: () => {
+        const sqlite = take(path, startedAt)
+        return { sqlite, identity: identityOf(path) }
+      },
+      catch: (cause) =>
+        isBusy(cause)
+          ? new InstanceRunning({ filename, holder: describeHolder(path) })
+          : new InstanceLockUnusable({ path, reason: DatabaseFile.reasonOf(cause) })
+    })
+    const held = yield* Effect.acquireRelease(Effect.flatMap(taken, Ref.make), (ref) =>
+      Effect.map(Ref.get(ref), ({ sqlite }) => sqlite.close())
     )
+
+    /** Another server may have taken the path meanwhile: then this one must not write on. */
+    const retake = Effect.gen(function* () {
+      yield* Effect.logError(`${path}, the lock of the database, was removed; it is taken anew`).pipe(
+        Effect.annotateLogs("code", "LOCK_REMOVED")
+      )
+      const before = yield* Ref.get(held)
+      yield* Ref.set(held, yield* taken)
+      yield* Effect.sync(() => before.sqlite.close())
+    })
+
+    const watch = Effect.gen(function* () {
+      const { identity } = yield* Ref.get(held)
+      if (identityOf(path) !== identity) yield* retake
+    }).pipe(
+      // A path that cannot be written now is looked at again.
+      Effect.catchTag("InstanceLockUnusable", (failure) =>
+        Effect.logError(failure.message).pipe(Effect.annotateLogs("code", "LOCK_REMOVED"))
+      )
+    )
+
+    return { untilTaken: Effect.zipRight(Effect.repeat(watch, Schedule.spaced(watchInterval)), Effect.never) }
   })
 
 export const layer = (options: {
   readonly filename: string
-}): Layer.Layer<never, InstanceRunning | InstanceLockUnusable> => Layer.scopedDiscard(hold(options.filename))
+}): Layer.Layer<InstanceLock, InstanceRunning | InstanceLockUnusable> =>
+  Layer.scoped(InstanceLock, hold(options.filename))

@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
+import { Effect, HashMap, Logger, Option, Redacted } from "effect"
 import fs from "node:fs"
+import fsPromises from "node:fs/promises"
 import path from "node:path"
+import { vi } from "vitest"
 import * as DataDirectory from "../../src/opening/DataDirectory.ts"
 import * as TemporaryDirectory from "proving/drivers/TemporaryDirectory"
 
@@ -10,6 +12,20 @@ const modeOf = (file: string) => (fs.statSync(file).mode & 0o777).toString(8)
 const fresh = Effect.map(TemporaryDirectory.make, (parent) => path.join(parent, "a", "data"))
 
 const secretOf = (directory: string) => path.join(directory, DataDirectory.secretFile)
+
+const failing = (code: string) => Object.assign(new Error(code), { code })
+
+/** The codes of what is logged. */
+const noted = () => {
+  const codes: Array<unknown> = []
+  const note = Logger.make(({ annotations }) => {
+    codes.push(Option.getOrUndefined(HashMap.get(annotations, "code")))
+  })
+  return { codes, logger: Logger.replace(Logger.defaultLogger, note) }
+}
+
+const spying = (spy: () => { readonly mockRestore: () => void }) =>
+  Effect.acquireRelease(Effect.sync(spy), (made) => Effect.sync(() => made.mockRestore()))
 
 describe("DataDirectory", () => {
   it.scoped("makes the directory and a secret that only their owner can open", () =>
@@ -37,14 +53,60 @@ describe("DataDirectory", () => {
   )
 
   for (const mode of [0o640, 0o604, 0o660, 0o644]) {
-    it.scoped(`refuses a secret with mode ${mode.toString(8)} and says what to do`, () =>
+    it.scoped(`tightens a secret with mode ${mode.toString(8)} and says so`, () =>
       Effect.gen(function* () {
         const directory = yield* fresh
-        yield* DataDirectory.make({ path: directory })
+        const { masterSecret } = yield* DataDirectory.make({ path: directory })
         fs.chmodSync(secretOf(directory), mode)
-        const error = yield* Effect.flip(DataDirectory.make({ path: directory }))
-        assert.include(error.message, `chmod 600 ${secretOf(directory)}`)
-        assert.include(error.message, `0${mode.toString(8)}`)
+        const { codes, logger } = noted()
+        const again = yield* Effect.provide(DataDirectory.make({ path: directory }), logger)
+        assert.deepStrictEqual(again.masterSecret, masterSecret)
+        assert.strictEqual(modeOf(secretOf(directory)), "600")
+        assert.deepStrictEqual(codes, ["FILE_MODE"])
+      })
+    )
+  }
+
+  it.scoped("serves with a warning where the file system shows a mode of its own for everything", () =>
+    Effect.gen(function* () {
+      const directory = yield* fresh
+      yield* DataDirectory.make({ path: directory })
+      fs.chmodSync(secretOf(directory), 0o777)
+      const open = fsPromises.open.bind(fsPromises)
+      yield* spying(() =>
+        vi.spyOn(fsPromises, "open").mockImplementation(async (...args) => {
+          const handle = await open(...args)
+          handle.chmod = () => Promise.reject(failing("EPERM"))
+          return handle
+        })
+      )
+      const { codes, logger } = noted()
+      yield* Effect.provide(DataDirectory.make({ path: directory }), logger)
+      assert.deepStrictEqual(codes, ["FILE_MODE"])
+      assert.strictEqual(modeOf(secretOf(directory)), "777")
+    })
+  )
+
+  it.scoped("warns of a directory that other users may read", () =>
+    Effect.gen(function* () {
+      const directory = yield* fresh
+      yield* DataDirectory.make({ path: directory })
+      fs.chmodSync(directory, 0o755)
+      const { codes, logger } = noted()
+      yield* Effect.provide(DataDirectory.make({ path: directory }), logger)
+      assert.deepStrictEqual(codes, ["FILE_MODE"])
+    })
+  )
+
+  for (const code of ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]) {
+    it.scoped(`makes the secret on a file system that answers ${code} to a hard link`, () =>
+      Effect.gen(function* () {
+        const directory = yield* fresh
+        yield* spying(() => vi.spyOn(fsPromises, "link").mockRejectedValue(failing(code)))
+        const secrets = yield* Effect.all([0, 1, 2].map(() => DataDirectory.make({ path: directory })))
+        assert.strictEqual(new Set(secrets.map(({ masterSecret }) => Redacted.value(masterSecret))).size, 1)
+        assert.strictEqual(modeOf(secretOf(directory)), "600")
+        assert.deepStrictEqual(fs.readdirSync(directory), [DataDirectory.secretFile])
       })
     )
   }

@@ -8,6 +8,7 @@ import path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as InstanceLock from "../../src/opening/InstanceLock.ts"
 import * as TemporaryDirectory from "proving/drivers/TemporaryDirectory"
+import * as Eventually from "proving/drivers/Eventually"
 import { tsx } from "proving/drivers/Tsx"
 
 const script = fileURLToPath(new URL("holdLock.ts", import.meta.url))
@@ -138,6 +139,32 @@ describe("InstanceLock", () => {
       const filename = yield* newDatabase
       fs.writeFileSync(`${filename}.lock`, "no lock of ours, but long enough to be read as a header. ".repeat(20))
       assert.include((yield* Effect.flip(holding(filename))).message, "file is not a database")
+    })
+  )
+
+  it.scopedLive("is taken anew when its file is removed, so that no other server gets it", () =>
+    Effect.gen(function* () {
+      const filename = yield* newDatabase
+      const { untilTaken } = yield* InstanceLock.hold(filename, "10 millis")
+      yield* Effect.forkScoped(untilTaken)
+      fs.rmSync(`${filename}.lock`)
+      yield* Eventually.until(
+        Effect.sync(() => fs.existsSync(`${filename}.lock`)),
+        (exists) => exists
+      )
+      const elsewhere = yield* Effect.exit(holdElsewhere(filename))
+      assert.strictEqual(elsewhere._tag, "Failure", "two processes hold the same lock")
+    })
+  )
+
+  it.scopedLive("says so when another server took it after its file was removed", () =>
+    Effect.gen(function* () {
+      const filename = yield* newDatabase
+      const { untilTaken } = yield* InstanceLock.hold(filename, "10 millis")
+      fs.rmSync(`${filename}.lock`)
+      const other = yield* holdElsewhere(filename)
+      const failure = yield* Effect.flip(untilTaken)
+      assert.include(failure.message, `process ${other.pid}`)
     })
   )
 })
