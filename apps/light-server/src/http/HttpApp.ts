@@ -20,6 +20,7 @@ import * as ClientAddress from "../door/ClientAddress.ts"
 import * as FailureLimiter from "../door/FailureLimiter.ts"
 import * as Draining from "./Draining.ts"
 import * as ErrorBodies from "./ErrorBodies.ts"
+import * as FinalizerLimit from "../FinalizerLimit.ts"
 import { type Failure, Unauthorized } from "../Failure.ts"
 import * as Observation from "./Observation.ts"
 import * as RateLimit from "../door/RateLimit.ts"
@@ -138,7 +139,7 @@ export const make = (options: Options = {}) =>
     yield* Effect.addFinalizer(() =>
       draining.isDraining()
         ? Effect.void
-        : Effect.promise(() => fastify.close()).pipe(Effect.interruptible, Effect.timeoutOption("1 second"))
+        : Effect.promise(() => fastify.close()).pipe(FinalizerLimit.within("1 second"))
     )
 
     fastify.decorateRequest("accountId", "")

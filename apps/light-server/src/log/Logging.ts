@@ -2,6 +2,7 @@
 import { Array as Arr, Cause, Effect, HashMap, Layer, Logger, LogLevel, Metric, Schedule } from "effect"
 import pino from "pino"
 import * as ServerMetrics from "../health/ServerMetrics.ts"
+import * as FinalizerLimit from "../FinalizerLimit.ts"
 import type { LogLevelName } from "../LogLevels.ts"
 import * as LogOutput from "./LogOutput.ts"
 import * as LogLimit from "./LogLimit.ts"
@@ -140,11 +141,7 @@ export const layer = (options: Options): Layer.Layer<never> =>
         else rollup.offer(line, entry.date.getTime())
       })
       yield* Effect.addFinalizer(() =>
-        // Finalizers are uninterruptible; without `interruptible` the timeout would wait for the reader.
-        Effect.zipRight(
-          Effect.sync(rollup.close),
-          Effect.timeoutOption(Effect.interruptible(output.flush), flushTimeout)
-        )
+        Effect.zipRight(Effect.sync(rollup.close), FinalizerLimit.within(flushTimeout)(output.flush))
       )
       yield* Effect.forkScoped(
         Effect.schedule(
