@@ -59,16 +59,8 @@ const keyOf = ({ accountId, id }: { readonly accountId: string; readonly id: str
 
 const changeOf = (id: string) => ({ kind: "machine", id }) as const
 
-export const make = Effect.gen(function* () {
-  const store = yield* MachineStore
-  const presence = yield* Presence
-  const ownership = yield* Ownership
-  const outbox = yield* Outbox.make
-  const announcements = yield* MachineAnnouncements.make
-
-  const viewOf = (machine: Machine.Machine) => Machine.view(machine, Liveness.of(presence, keyOf(machine), machine))
-  const viewWithSeq = (machine: Machine.Machine) => ({ ...viewOf(machine), seq: machine.seq })
-
+/** Refuses machines that the account may not use. */
+const guardOf = (ownership: Ownership["Type"]) => {
   /** Another server of the file revoked it. The connection of its daemon ends as well. */
   const refuseRevoked = (machine: Machine.Machine) =>
     Effect.suspend(() => {
@@ -85,6 +77,20 @@ export const make = Effect.gen(function* () {
       }
       return found.value.isRevoked ? refuseRevoked(found.value) : Effect.succeed(found.value)
     }
+
+  return { refuseRevoked, requireOwn }
+}
+
+export const make = Effect.gen(function* () {
+  const store = yield* MachineStore
+  const presence = yield* Presence
+  const ownership = yield* Ownership
+  const outbox = yield* Outbox.make
+  const announcements = yield* MachineAnnouncements.make
+  const { refuseRevoked, requireOwn } = guardOf(ownership)
+
+  const viewOf = (machine: Machine.Machine) => Machine.view(machine, Liveness.of(presence, keyOf(machine), machine))
+  const viewWithSeq = (machine: Machine.Machine) => ({ ...viewOf(machine), seq: machine.seq })
 
   const findOrCreate = (accountId: string, registration: Machine.Registration) =>
     FindOrCreate.run({

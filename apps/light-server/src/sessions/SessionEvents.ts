@@ -27,6 +27,21 @@ const StateUpdate = Schema.Struct({
 /** Clients accept no other keys. */
 const refusal = () => ({ result: "error" })
 
+/** Answers with the ack of the event. */
+const replaceIn =
+  (sessions: SessionRegistry["Type"]) =>
+  ({ accountId, id: sender }: Connection, id: string, change: TextChange) =>
+    sessions.replace({ accountId, id, changes: [change] }, sender).pipe(
+      Effect.map(CompareAndSet.ackOf),
+      Effect.catchTag("NotFound", () => Effect.succeed({ result: "forbidden" })),
+      Effect.catchAll((failure) =>
+        Effect.logWarning("A session could not be updated", failure).pipe(
+          Effect.annotateLogs("code", failure._tag),
+          Effect.as(refusal())
+        )
+      )
+    )
+
 export const layer: Layer.Layer<never, never, EventRegistry | SessionRegistry | Presence | Ownership | Emitter> =
   Layer.effectDiscard(
     Effect.gen(function* () {
@@ -51,17 +66,7 @@ export const layer: Layer.Layer<never, never, EventRegistry | SessionRegistry | 
         }))
       })
 
-      const replace = ({ accountId, id: sender }: Connection, id: string, change: TextChange) =>
-        sessions.replace({ accountId, id, changes: [change] }, sender).pipe(
-          Effect.map(CompareAndSet.ackOf),
-          Effect.catchTag("NotFound", () => Effect.succeed({ result: "forbidden" })),
-          Effect.catchAll((failure) =>
-            Effect.logWarning("A session could not be updated", failure).pipe(
-              Effect.annotateLogs("code", failure._tag),
-              Effect.as(refusal())
-            )
-          )
-        )
+      const replace = replaceIn(sessions)
 
       yield* events.on({
         event: "update-metadata",

@@ -83,12 +83,55 @@ const idOf = (cursor: string): Effect.Effect<string, InvalidInput> =>
 
 const changeOf = (id: string) => ({ kind: "session", id }) as const
 
+const requireFound = Option.match({
+  onNone: () => Effect.fail(new NotFound({ what: "Session" })),
+  onSome: (session: Session.Session) => Effect.succeed(session)
+})
+
+interface Parts {
+  readonly store: SessionStore["Type"]
+  readonly ownership: Ownership["Type"]
+  readonly outbox: Outbox.Outbox
+  readonly announcements: SessionAnnouncements.SessionAnnouncements
+}
+
+const open = ({ store, outbox, announcements }: Parts, accountId: string, opening: Session.Opening) =>
+  FindOrCreate.run({
+    outbox,
+    find: store.findByTag(accountId, opening.tag),
+    make: () => Session.make(accountId, cuid(), opening, Date.now()),
+    changeOf: ({ id }) => ({ accountId, change: changeOf(id) }),
+    insert: store.insert,
+    isStored: ({ id }) => Effect.map(store.findById(accountId, id), Option.isSome),
+    send: announcements.created
+  })
+
+const remove = ({ store, ownership, outbox, announcements }: Parts, accountId: string, id: string) => {
+  const removal = requireOwned(ownership, PresenceKey.session(accountId, id)).pipe(
+    Effect.zipRight(store.remove(accountId, id)),
+    Effect.catchTag("WriteConflict", (conflict) =>
+      Effect.zipRight(AccountCursor.requireAccount(conflict), Effect.fail(new NotFound({ what: "Session" })))
+    )
+  )
+  return outbox
+    .commit(
+      { accountId, change: changeOf(id), mark: "deleted" },
+      {
+        write: removal,
+        isStored: Effect.map(store.findById(accountId, id), Option.isNone),
+        send: (cursor) => announcements.deleted(accountId, id, cursor)
+      }
+    )
+    .pipe(Effect.uninterruptible)
+}
+
 export const make = Effect.gen(function* () {
   const store = yield* SessionStore
   const presence = yield* Presence
   const ownership = yield* Ownership
   const outbox = yield* Outbox.make
   const announcements = yield* SessionAnnouncements.make
+  const parts: Parts = { store, ownership, outbox, announcements }
 
   const viewOf = (session: Session.Session) =>
     Session.view(session, Liveness.of(presence, PresenceKey.session(session.accountId, session.id), session))
@@ -96,24 +139,8 @@ export const make = Effect.gen(function* () {
   const viewsOf = (list: BoundedList<Session.Session>): Effect.Effect<SessionViews> =>
     Effect.as(reportCut("Session", list), { sessions: list.rows.map(viewOf), isCut: list.isCut })
 
-  const requireFound = Option.match({
-    onNone: () => Effect.fail(new NotFound({ what: "Session" })),
-    onSome: (session: Session.Session) => Effect.succeed(session)
-  })
-
-  const requireOwn = (accountId: string, id: string) => requireOwned(ownership, PresenceKey.session(accountId, id))
-
   return SessionRegistry.of({
-    open: (accountId, opening) =>
-      FindOrCreate.run({
-        outbox,
-        find: store.findByTag(accountId, opening.tag),
-        make: () => Session.make(accountId, cuid(), opening, Date.now()),
-        changeOf: ({ id }) => ({ accountId, change: changeOf(id) }),
-        insert: store.insert,
-        isStored: ({ id }) => Effect.map(store.findById(accountId, id), Option.isSome),
-        send: announcements.created
-      }).pipe(Effect.map(viewOf)),
+    open: (accountId, opening) => Effect.map(open(parts, accountId, opening), viewOf),
     list: (accountId) => Effect.flatMap(store.listUpdated(accountId, listLimit), viewsOf),
     listActive: (accountId, limit) =>
       Effect.suspend(() =>
@@ -138,7 +165,7 @@ export const make = Effect.gen(function* () {
         accountId,
         change: changeOf(id),
         changes,
-        authorize: requireOwn(accountId, id),
+        authorize: requireOwned(ownership, PresenceKey.session(accountId, id)),
         write: store.replace(replacement),
         find: store.findById(accountId, id),
         require: requireFound,
@@ -154,23 +181,7 @@ export const make = Effect.gen(function* () {
         yield* presence.end(key, endedAt)
         announcements.ended(accountId, id, presence.lastSeen(key)?.lastSeenMillis ?? endedAt)
       }),
-    remove: (accountId, id) => {
-      const removal = Effect.zipRight(requireOwn(accountId, id), store.remove(accountId, id)).pipe(
-        Effect.catchTag("WriteConflict", (conflict) =>
-          Effect.zipRight(AccountCursor.requireAccount(conflict), Effect.fail(new NotFound({ what: "Session" })))
-        )
-      )
-      return outbox
-        .commit(
-          { accountId, change: changeOf(id), mark: "deleted" },
-          {
-            write: removal,
-            isStored: Effect.map(store.findById(accountId, id), Option.isNone),
-            send: (cursor) => announcements.deleted(accountId, id, cursor)
-          }
-        )
-        .pipe(Effect.uninterruptible)
-    }
+    remove: (accountId, id) => remove(parts, accountId, id)
   })
 })
 
