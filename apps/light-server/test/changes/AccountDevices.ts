@@ -47,8 +47,8 @@ export interface AccountDevices {
   count: number
 }
 
-export const make: Effect.Effect<AccountDevices, never, TestServer | FileDatabase.FileDatabase | Scope.Scope> = Effect.gen(
-  function* () {
+export const make: Effect.Effect<AccountDevices, never, TestServer | FileDatabase.FileDatabase | Scope.Scope> =
+  Effect.gen(function* () {
     const server = yield* TestServer
     const accountId = randomUUID()
     addAccount(yield* FileDatabase.FileDatabase, accountId)
@@ -64,8 +64,7 @@ export const make: Effect.Effect<AccountDevices, never, TestServer | FileDatabas
       versions: new Map(),
       count: 0
     }
-  }
-)
+  })
 
 /** What the tables hold, in the words of a replica. */
 const truthOf = (accountId: string) =>

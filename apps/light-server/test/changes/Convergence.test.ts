@@ -23,7 +23,11 @@ const maxBatches = 60
 
 type Perform = (effect: Effect.Effect<void, never, TestServer | FileDatabase.FileDatabase>) => Promise<void>
 
-type Operations = readonly [steady: Operation.Operation | null, moving: Operation.Operation | null, agent: Operation.Operation | null]
+type Operations = readonly [
+  steady: Operation.Operation | null,
+  moving: Operation.Operation | null,
+  agent: Operation.Operation | null
+]
 
 const names = ["steady", "moving", "agent"] as const
 
@@ -41,7 +45,9 @@ class Batch implements fc.AsyncCommand<AccountDevices.Promises, AccountDevices.A
   run(promises: AccountDevices.Promises, accountDevices: AccountDevices.AccountDevices): Promise<void> {
     const scene = { accountDevices, promises }
     const done = this.possible(promises).map(([name, operation]) =>
-      name === "agent" ? Operation.byAgent(scene, operation) : Operation.byDevice(scene, operation, accountDevices[name])
+      name === "agent"
+        ? Operation.byAgent(scene, operation)
+        : Operation.byDevice(scene, operation, accountDevices[name])
     )
     return this.perform(Effect.all(done, { concurrency: "unbounded", discard: true }))
   }

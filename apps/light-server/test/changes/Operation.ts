@@ -210,7 +210,8 @@ export const byDevice = (scene: Scene, operation: Operation, device: Replica) =>
     }
     case "replace": {
       const client = device.client()
-      if (client === undefined || operation.text === "metadata") return patches(scene, operation.tag, operation.text, device)
+      if (client === undefined || operation.text === "metadata")
+        return patches(scene, operation.tag, operation.text, device)
       const version = (sid: string) => Math.max(0, device.sessions.get(sid)?.agentState.version ?? 0)
       return replacesState(scene, operation.tag, client, version, (sid, current) =>
         device.applyText(sid, "agentState", current)

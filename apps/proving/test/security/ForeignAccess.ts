@@ -118,26 +118,30 @@ const said =
 const asked = (field: string, more: object, ack: unknown) => (victim: AccountFixture) =>
   ids(victim).map((id): EventAttempt => ({ payload: { [field]: id, ...more }, ack }))
 
-export const eventAttempts: { readonly [event in EventName]: (victim: AccountFixture) => ReadonlyArray<EventAttempt> } = {
-  ping: ({ sid }) => [{ payload: { sid }, ack: {} }],
-  "machine-alive": said("machineId"),
-  "machine-update-metadata": asked("machineId", { metadata: "mine", expectedVersion: 1 }, machineNotFound),
-  "machine-update-state": asked("machineId", { daemonState: "mine", expectedVersion: 1 }, machineNotFound),
-  "session-alive": said("sid", { thinking: true }),
-  "session-end": said("sid"),
-  "update-metadata": asked("sid", { metadata: "mine", expectedVersion: 0 }, forbidden),
-  "update-state": asked("sid", { agentState: "mine", expectedVersion: 0 }, forbidden),
-  message: asked("sid", { message: "mine", echoToSender: true }, { ok: false, error: "session-not-found" }),
-  "usage-report": (victim) =>
-    ids(victim).map((sessionId) => ({
-      payload: { key: victim.usageKey, sessionId, ...amounts },
-      ack: { success: false, error: "Session not found" }
-    })),
-  // Methods are known per account: the same name is another method, and takes nothing from the account.
-  "rpc-register": ({ machineId, method }) => [{ payload: { method } }, { payload: { method: `${machineId}:bash` } }],
-  "rpc-unregister": ({ machineId, method }) => [{ payload: { method } }, { payload: { method: `${machineId}:bash` } }],
-  "rpc-call": ({ machineId, method }) => [
-    { payload: { method, params: "mine" }, ack: unavailable },
-    { payload: { method: `${machineId}:bash` }, ack: unavailable }
-  ]
-}
+export const eventAttempts: { readonly [event in EventName]: (victim: AccountFixture) => ReadonlyArray<EventAttempt> } =
+  {
+    ping: ({ sid }) => [{ payload: { sid }, ack: {} }],
+    "machine-alive": said("machineId"),
+    "machine-update-metadata": asked("machineId", { metadata: "mine", expectedVersion: 1 }, machineNotFound),
+    "machine-update-state": asked("machineId", { daemonState: "mine", expectedVersion: 1 }, machineNotFound),
+    "session-alive": said("sid", { thinking: true }),
+    "session-end": said("sid"),
+    "update-metadata": asked("sid", { metadata: "mine", expectedVersion: 0 }, forbidden),
+    "update-state": asked("sid", { agentState: "mine", expectedVersion: 0 }, forbidden),
+    message: asked("sid", { message: "mine", echoToSender: true }, { ok: false, error: "session-not-found" }),
+    "usage-report": (victim) =>
+      ids(victim).map((sessionId) => ({
+        payload: { key: victim.usageKey, sessionId, ...amounts },
+        ack: { success: false, error: "Session not found" }
+      })),
+    // Methods are known per account: the same name is another method, and takes nothing from the account.
+    "rpc-register": ({ machineId, method }) => [{ payload: { method } }, { payload: { method: `${machineId}:bash` } }],
+    "rpc-unregister": ({ machineId, method }) => [
+      { payload: { method } },
+      { payload: { method: `${machineId}:bash` } }
+    ],
+    "rpc-call": ({ machineId, method }) => [
+      { payload: { method, params: "mine" }, ack: unavailable },
+      { payload: { method: `${machineId}:bash` }, ack: unavailable }
+    ]
+  }

@@ -26,9 +26,15 @@ const nameOf = ({ event, payload }: Device.Heard): string => {
   return event === "ephemeral" ? `ephemeral ${payload.type}` : event
 }
 
-const settled = ({ lines }: AccountFixture.AccountFixture) => Effect.forEach(Object.values(lines), (line) => line.settled)
+const settled = ({ lines }: AccountFixture.AccountFixture) =>
+  Effect.forEach(Object.values(lines), (line) => line.settled)
 
-const send = (url: string, route: string, { body, params, query }: ForeignAccess.Request, token: string | undefined) => {
+const send = (
+  url: string,
+  route: string,
+  { body, params, query }: ForeignAccess.Request,
+  token: string | undefined
+) => {
   const [method = "", path = ""] = route.split(" ")
   const search = query === undefined ? "" : `?${new URLSearchParams(query).toString()}`
   return Effect.orDie(
