@@ -136,13 +136,74 @@ describe("architecture of presence-effect", () => {
   })
 })
 
+describe("architecture of the light server", () => {
+  /** The rooms in which features are. They meet in LightServer.ts. */
+  const features = [
+    "accounts",
+    "machines",
+    "sessions",
+    "messages",
+    "changes",
+    "usage",
+    "rpc",
+    "health",
+    "artifacts",
+    "kv",
+    "accesskeys",
+    "push",
+    "connect",
+    "social"
+  ]
+
+  /**
+   * Bottom first. A name without a dot is a room, any other one a file beside the rooms. A file imports from its own
+   * room and from lower floors; rooms of one floor never import each other.
+   */
+  const storeys: ReadonlyArray<ReadonlyArray<string>> = [
+    ["FinalizerLimit.ts", "LogLevels.ts", "Version.ts", "Tally.ts", "ConfigKnob.ts", "Failure.ts"],
+    ["ShutdownBudget.ts"],
+    ["log", "migration"],
+    ["opening"],
+    ["database"],
+    ["adoption"],
+    ["entities", "door"],
+    ["http"],
+    ["realtime"],
+    features,
+    ["config"],
+    ["LightServer.ts"],
+    ["ExitCode.ts"],
+    ["cli"],
+    ["main.ts"]
+  ]
+
+  /** The room of a file of the server, or the file itself if it is in none. */
+  const roomIn = (file: string): string | undefined =>
+    file.startsWith(`${server}/`) ? file.slice(server.length + 1).split("/")[0] : undefined
+
+  const storeyOf = (file: string): number => storeys.findIndex((rooms) => rooms.includes(roomIn(file) ?? ""))
+
+  it("gives every file a room, and every room a file", () => {
+    const rooms = new Set(filesBelow(server).map((file) => roomIn(file) ?? file))
+    assert.sameMembers([...rooms], storeys.flat())
+  })
+
+  it("imports downwards only, and never from another room of the same floor", () => {
+    const climbs = ({ from, to }: Edge): boolean =>
+      roomIn(to) !== undefined && roomIn(from) !== roomIn(to) && storeyOf(to) >= storeyOf(from)
+    assert.deepStrictEqual(violations(edgesBelow(server), climbs), [])
+  })
+
+  it("names the features that LightServer.ts builds", () => {
+    const built = edgesBelow(server).flatMap(({ from, to }) =>
+      from === `${server}/LightServer.ts` && features.includes(roomIn(to) ?? "") ? [roomIn(to)] : []
+    )
+    assert.sameMembers([...new Set(built)], features)
+  })
+})
+
 describe("architecture of the apps", () => {
-  const features = ["accounts", "machines", "sessions", "messages", "changes", "usage", "rpc", "health"]
-
   const appOf = (file: string): string | undefined => /^apps\/([^/]+)\//.exec(file)?.[1]
-
-  const featureOf = (file: string): string | undefined =>
-    features.find((feature) => file.startsWith(`${server}/${feature}/`))
 
   it("keeps the apps apart", () => {
     const apps = [...new Set(filesBelow("apps").map(appOf))]
@@ -165,12 +226,6 @@ describe("architecture of the apps", () => {
   it("lets the apps see the library through its exports only", () => {
     const pries = ({ to }: Edge): boolean => to.startsWith("packages/") || /^presence-effect\/.*\binternal\//.test(to)
     assert.deepStrictEqual(violations(edgesBelow("apps"), pries), [])
-  })
-
-  it("keeps the features of the light server apart: they meet in LightServer.ts", () => {
-    const crosses = ({ from, to }: Edge): boolean =>
-      featureOf(from) !== undefined && featureOf(to) !== undefined && featureOf(from) !== featureOf(to)
-    assert.deepStrictEqual(violations(edgesBelow(server), crosses), [])
   })
 })
 

@@ -2,7 +2,8 @@
  * How long each step of the shutdown may take, so that all of them end before the
  * process is ended.
  */
-import { Effect, type Exit, Layer, Scope } from "effect"
+import { Effect, type Exit, Layer, Option, Scope } from "effect"
+import * as FinalizerLimit from "./FinalizerLimit.ts"
 
 /** What an operator says about the shutdown, in milliseconds. */
 export interface ShutdownTerms {
@@ -73,19 +74,15 @@ export const closeWithin =
   <A, E, R>(layer: Layer.Layer<A, E, R>): Layer.Layer<A, E, R> => {
     const close = (scope: Scope.CloseableScope, exit: Exit.Exit<unknown, unknown>) =>
       Scope.close(scope, exit).pipe(
-        // Finalizers are uninterruptible, and the timeout would wait for them: they are left alone instead.
+        // The finalizers of a scope are uninterruptible: beyond the limit they run on, and are not waited for.
         Effect.uninterruptible,
         Effect.disconnect,
-        Effect.interruptible,
-        Effect.timeoutTo({
-          duration: limitMillis + slackMillis,
-          onSuccess: () => Effect.void,
-          onTimeout: () =>
-            Effect.logWarning("A step of the shutdown was cut").pipe(
-              Effect.annotateLogs({ code: "SHUTDOWN_STEP_CUT", step, limitMillis })
-            )
-        }),
-        Effect.flatten
+        FinalizerLimit.within(limitMillis + slackMillis),
+        Effect.filterOrElse(Option.isSome, () =>
+          Effect.logWarning("A step of the shutdown was cut").pipe(
+            Effect.annotateLogs({ code: "SHUTDOWN_STEP_CUT", step, limitMillis })
+          )
+        )
       )
     return Layer.scopedContext(
       Effect.flatMap(Effect.acquireRelease(Scope.make(), close), (scope) => Layer.buildWithScope(layer, scope))

@@ -38,14 +38,14 @@ const featuresOf = ({ publicUrl }: Options) => ({
 
 const Change = Schema.Struct({ settings: Schema.NullOr(Schema.String), expectedVersion: Schema.NonNegativeInt })
 
-const answerOf = (replaced: Replaced) =>
-  replaced._tag === "Replaced"
-    ? { success: true, version: replaced.version }
+const answerOf = ({ _tag, texts: [settings] }: Replaced) =>
+  _tag === "Replaced"
+    ? { success: true, version: settings.version }
     : {
         success: false,
         error: "version-mismatch",
-        currentVersion: replaced.settingsVersion,
-        currentSettings: replaced.settings
+        currentVersion: settings.version,
+        currentSettings: settings.value
       }
 
 export const layer = (

@@ -1,5 +1,5 @@
 /** Settings and profiles of accounts in the database. */
-import { Context, Effect, Layer, type Option, Schema } from "effect"
+import { Clock, Context, Effect, Layer, type Option, Schema } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
 import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as Write from "presence-effect/writer/Write"
@@ -18,7 +18,7 @@ export interface Replacement {
   readonly expectedVersion: number
 }
 
-/** What the owner is shown of an account. */
+/** The part of an account that its owner sees. */
 export const Profile = Schema.Struct({
   id: Schema.String,
   firstName: Schema.NullOr(Schema.String),
@@ -41,7 +41,7 @@ export class SettingsStore extends Context.Tag("light-server/SettingsStore")<
      * `WriteConflict` of statement 0 when the account does not exist, and of a
      * later one when its settings are at another version.
      */
-    readonly replace: (replacement: Replacement, nowMillis: number) => Effect.Effect<number, WriterError>
+    readonly replace: (replacement: Replacement) => Effect.Effect<number, WriterError>
   }
 >() {}
 
@@ -74,7 +74,10 @@ export const make: Effect.Effect<SettingsStore["Type"], never, DatabaseReader | 
     return SettingsStore.of({
       find: (accountId) => reader.first(Settings, select, [accountId]),
       findProfile: (accountId) => reader.first(Profile, selectProfile, [accountId]),
-      replace: (replacement, nowMillis) => writer.write(Lane.control, replaceWrite(replacement, nowMillis, form))
+      replace: (replacement) =>
+        Effect.flatMap(Clock.currentTimeMillis, (nowMillis) =>
+          writer.write(Lane.control, replaceWrite(replacement, nowMillis, form))
+        )
     })
   }
 )

@@ -8,6 +8,7 @@ import { createHash } from "node:crypto"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
 import type * as BoundedList from "../database/BoundedList.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
+import * as FindOrCreate from "../entities/FindOrCreate.ts"
 import * as Outbox from "../entities/Outbox.ts"
 import { Conflict, NotFound, type Unauthorized } from "../Failure.ts"
 import { Emitter } from "../realtime/sending/Emitter.ts"
@@ -87,35 +88,24 @@ export const make: Effect.Effect<ArtifactRegistry["Type"], never, ArtifactStore 
       emitter.update(Room.toApps(accountId), { seq: cursor, body })
 
     const create = (accountId: string, sent: NewArtifact) =>
-      Effect.gen(function* () {
-        const now = Date.now()
-        const artifact = {
-          ...sent,
-          accountId,
-          headerVersion: 1,
-          bodyVersion: 1,
-          seq: 0,
-          createdAt: now,
-          updatedAt: now
-        }
-        return yield* outbox
-          .commit(announced(accountId, sent.id, "create"), {
-            write: store.insert(artifact),
-            isStored: Effect.map(findOwn(accountId, sent.id), Option.isSome),
-            send: send(accountId, Artifact.newArtifact(artifact))
-          })
-          .pipe(
-            Effect.as(artifact),
-            Effect.catchTag("WriteConflict", (conflict) =>
-              Effect.gen(function* () {
-                yield* AccountCursor.requireAccount(conflict)
-                const own = yield* findOwn(accountId, sent.id)
-                if (Option.isSome(own)) return own.value
-                return yield* new Conflict({ error: "Artifact with this ID already exists for another account" })
-              })
-            )
-          )
-      })
+      FindOrCreate.run<Artifact.Artifact>({
+        outbox,
+        find: store.find(sent.id),
+        make: () => {
+          const now = Date.now()
+          return { ...sent, accountId, headerVersion: 1, bodyVersion: 1, seq: 0, createdAt: now, updatedAt: now }
+        },
+        changeOf: ({ id }) => ({ accountId, change: { kind: "artifact", id } }),
+        insert: store.insert,
+        isStored: ({ id }) => Effect.map(findOwn(accountId, id), Option.isSome),
+        send: (artifact, cursor) => send(accountId, Artifact.newArtifact(artifact))(cursor),
+        isOwn: (artifact) => artifact.accountId === accountId
+      }).pipe(
+        Effect.filterOrFail(
+          (artifact) => artifact.accountId === accountId,
+          () => new Conflict({ error: "Artifact with this ID already exists for another account" })
+        )
+      )
 
     const replace = (accountId: string, id: string, change: Artifact.ArtifactChange) =>
       outbox
@@ -157,7 +147,7 @@ export const make: Effect.Effect<ArtifactRegistry["Type"], never, ArtifactStore 
       find,
       list: store.list,
       // A client that disconnects cancels neither the write nor its announcement.
-      create: (accountId, sent) => Effect.uninterruptible(create(accountId, sent)),
+      create,
       replace: (accountId, id, change) => Effect.uninterruptible(replace(accountId, id, change)),
       remove: (accountId, id) => Effect.uninterruptible(remove(accountId, id))
     })

@@ -1,10 +1,17 @@
 /**
- * Ids that this server makes.
+ * Ids: how long those of clients may be, and those that this server makes.
  *
- * Plain functions, so that a hot callback can use them.
+ * The makers are plain functions, so that a hot callback can use them.
  */
 import cuidOf from "@bugsnag/cuid"
+import { Schema } from "effect"
 import { randomInt } from "node:crypto"
+
+/** Longest id of a machine or a session, in UTF-16 code units. */
+export const idLengthMax = 128
+
+/** Id of a machine or a session, as a client sends it. */
+export const EntityId = Schema.String.pipe(Schema.minLength(1), Schema.maxLength(idLengthMax))
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 

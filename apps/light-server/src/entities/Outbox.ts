@@ -1,10 +1,9 @@
 /**
- * Tells of changes once they are stored, also of those whose write was not
- * confirmed.
+ * Announces stored changes, including those whose write was unconfirmed at first.
  *
- * Such a write may be in the file. Until somebody finds out, its change is in
- * doubt: nobody was told. Whoever sends it again, and finds it stored, settles
- * it.
+ * A write that ends with `WriteUnconfirmed` may be in the file. Its change is
+ * remembered as unconfirmed and is not announced. When the client repeats the
+ * request and the change is found stored, it is announced then, once.
  */
 import { Effect } from "effect"
 import { LRUCache } from "lru-cache"
@@ -19,25 +18,25 @@ export interface Announced {
   readonly mark: string
 }
 
-/** Tells everybody interested. `cursor` numbers the change. */
+/** Sends the announcement to its recipients. `cursor` numbers the change. */
 export type Send = (cursor: number) => void
 
 export interface Outbox {
-  /** Runs a write. The change is in doubt when it ends with `WriteUnconfirmed`. */
-  readonly doubtful: <A, E extends { readonly _tag: string }>(
+  /** Runs a write, and remembers its change as unconfirmed when it ends with `WriteUnconfirmed`. */
+  readonly track: <A, E extends { readonly _tag: string }>(
     announced: Announced,
     write: Effect.Effect<A, E>
   ) => Effect.Effect<A, E>
   /**
-   * Announces a change that was in doubt, under the cursor of the newest change
-   * of its entity. For whoever found it stored; any other change was announced
-   * already, and costs nothing here.
+   * Announces an unconfirmed change that was found stored, under the cursor of the
+   * newest change of its entity. Any other change was announced already, and costs
+   * nothing here.
    */
   readonly settle: (announced: Announced, send: Send) => Effect.Effect<void, ReadFailed>
   /**
    * Runs a write that returns the cursor of its change, and announces it. A write
-   * that fails while the change is in doubt has succeeded if `isStored`, which is
-   * asked then only: who repeats what is stored gets the same answer again.
+   * that fails while the change is unconfirmed succeeds if `isStored`, which runs
+   * only then: a request that is repeated gets the same answer again.
    */
   readonly commit: <E extends { readonly _tag: string }>(
     announced: Announced,
@@ -49,48 +48,48 @@ export interface Outbox {
   ) => Effect.Effect<void, E>
 }
 
-/** Changes in doubt. The oldest are forgotten first: their apps hear of them from the feed. */
-const doubtCount = 10_000
+/** Unconfirmed changes that are remembered. Apps learn of forgotten ones from the feed; the oldest goes first. */
+const unconfirmedMax = 10_000
 
-const textOf = ({ accountId, change, mark }: Announced) =>
+const keyOf = ({ accountId, change, mark }: Announced) =>
   JSON.stringify([accountId, change.kind, "id" in change ? change.id : "", mark])
 
 export const make: Effect.Effect<Outbox, never, DatabaseReader> = Effect.gen(function* () {
   const reader = yield* DatabaseReader
-  const doubts = new LRUCache<string, true>({ max: doubtCount })
+  const unconfirmed = new LRUCache<string, true>({ max: unconfirmedMax })
 
-  const doubtful: Outbox["doubtful"] = (announced, write) =>
+  const track: Outbox["track"] = (announced, write) =>
     Effect.tapError(write, ({ _tag }) =>
       Effect.sync(() => {
-        if (_tag === "WriteUnconfirmed") doubts.set(textOf(announced), true)
+        if (_tag === "WriteUnconfirmed") unconfirmed.set(keyOf(announced), true)
       })
     )
 
   const settle: Outbox["settle"] = (announced, send) =>
     Effect.gen(function* () {
-      const text = textOf(announced)
-      if (!doubts.has(text)) return
+      const key = keyOf(announced)
+      if (!unconfirmed.has(key)) return
       const cursor = yield* AccountCursor.newest(reader, announced)
-      // Of several who find it at once, the first one tells.
-      if (doubts.delete(text)) send(cursor)
+      // Of several requests that find it at once, the first one announces it.
+      if (unconfirmed.delete(key)) send(cursor)
     })
 
   const commit: Outbox["commit"] = (announced, { write, isStored, send }) =>
-    doubtful(announced, write).pipe(
+    track(announced, write).pipe(
       Effect.map((cursor) => {
-        doubts.delete(textOf(announced))
+        unconfirmed.delete(keyOf(announced))
         send(cursor)
       }),
       Effect.catchAll((failure) =>
         Effect.gen(function* () {
-          if (!doubts.has(textOf(announced)) || !(yield* isStored)) return yield* Effect.fail(failure)
+          if (!unconfirmed.has(keyOf(announced)) || !(yield* isStored)) return yield* Effect.fail(failure)
           yield* settle(announced, send)
         }).pipe(
-          // Who cannot look does not know more than before.
+          // When the lookup fails as well, the failure of the write is the answer.
           Effect.mapError(() => failure)
         )
       )
     )
 
-  return { doubtful, settle, commit }
+  return { track, settle, commit }
 })

@@ -5,7 +5,6 @@ import type { PresenceKey, PresenceKind } from "presence-effect/presence/Presenc
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import { StoredFlag } from "../database/StoredValue.ts"
 import { NotFound } from "../Failure.ts"
-import type { RealtimeOptions } from "../realtime/RealtimeOptions.ts"
 
 /**
  * `foreign`: the row belongs to another account. `missing`: there is no such row.
@@ -16,9 +15,9 @@ export type Validity = "owned" | "foreign" | "missing" | "revoked"
 export class Ownership extends Context.Tag("light-server/Ownership")<
   Ownership,
   {
-    /** What is remembered. A plain function, for hot callbacks. */
+    /** The remembered verdict. A plain function, for hot callbacks. */
     readonly remembered: (key: PresenceKey) => Validity | undefined
-    /** What is remembered, or else what the database says. */
+    /** The remembered verdict, or else one read from the database. */
     readonly check: (key: PresenceKey) => Effect.Effect<Validity, ReadFailed>
     /** The row was just created for this account. */
     readonly learn: (key: PresenceKey) => void
@@ -26,7 +25,7 @@ export class Ownership extends Context.Tag("light-server/Ownership")<
     readonly forget: (key: PresenceKey) => void
     /** The machine of the account was found to be revoked. */
     readonly revoke: (key: PresenceKey) => void
-    /** Calls `listener` whenever a machine is found to be revoked, by whomever. */
+    /** Calls `listener` whenever a machine is found to be revoked. */
     readonly onRevoked: (listener: (key: PresenceKey) => void) => Effect.Effect<void, never, Scope.Scope>
   }
 >() {}
@@ -58,9 +57,14 @@ const ownerOf: { readonly [kind in PresenceKind]: string } = {
 /** The id comes last: it is the one part that a client chooses. */
 const textOf = (key: PresenceKey) => `${key.kind}:${key.accountId}:${key.id}`
 
-export const make = (
-  options: Pick<RealtimeOptions, "validityTtl" | "validityCapacity">
-): Effect.Effect<Ownership["Type"], never, DatabaseReader> =>
+export interface Options {
+  /** How long a verdict is remembered. */
+  readonly validityTtl: Duration.DurationInput
+  /** Verdicts that are remembered. The least recently used one is forgotten first. */
+  readonly validityCapacity: number
+}
+
+export const make = (options: Options): Effect.Effect<Ownership["Type"], never, DatabaseReader> =>
   Effect.gen(function* () {
     const reader = yield* DatabaseReader
     const verdicts = new LRUCache<string, Validity>({
@@ -89,7 +93,7 @@ export const make = (
                 }
               })
             ),
-            // A row that was created while the statement ran is known by now, and better.
+            // A row may have been created while the statement ran: what was learnt then is newer.
             Effect.map((found) => remembered(key) ?? found),
             Effect.tap((validity) =>
               Effect.sync(() => {
@@ -116,6 +120,5 @@ export const make = (
     })
   })
 
-export const layer = (
-  options: Pick<RealtimeOptions, "validityTtl" | "validityCapacity">
-): Layer.Layer<Ownership, never, DatabaseReader> => Layer.effect(Ownership, make(options))
+export const layer = (options: Options): Layer.Layer<Ownership, never, DatabaseReader> =>
+  Layer.effect(Ownership, make(options))

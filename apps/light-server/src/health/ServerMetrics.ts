@@ -35,12 +35,3 @@ export const buildInfo = (version: string, node: string, sqlite: string): Metric
     Metric.tagged("node", node),
     Metric.tagged("sqlite", sqlite)
   )
-
-/**
- * `log_lines_suppressed_total`: lines that were counted instead of written,
- * because they repeated others or came beyond the limit per minute.
- */
-export const logLinesSuppressed: Metric.Metric.Counter<number> = Metric.counter("log_lines_suppressed_total", {
-  description: "Log lines that were counted instead of written",
-  incremental: true
-})

@@ -1,7 +1,8 @@
 /** From an effect to the answer of a request: the border between both worlds. */
 import { Effect, Either, Exit, Random, Runtime } from "effect"
 import type { IncomingMessage, ServerResponse } from "node:http"
-import { AnswerTimeout, type Failure, RequestDefect, toHttp } from "../Failure.ts"
+import { AnswerTimeout, RequestDefect } from "../Failure.ts"
+import { type Failure, toHttp } from "./FailureTable.ts"
 
 /** What is used of a request, whatever its route declares. */
 export interface AnyRequest {

@@ -20,7 +20,9 @@ import * as ClientAddress from "../door/ClientAddress.ts"
 import * as FailureLimiter from "../door/FailureLimiter.ts"
 import * as Draining from "./Draining.ts"
 import * as ErrorBodies from "./ErrorBodies.ts"
-import { type Failure, Unauthorized } from "../Failure.ts"
+import * as FinalizerLimit from "../FinalizerLimit.ts"
+import { Unauthorized } from "../Failure.ts"
+import type { Failure } from "./FailureTable.ts"
 import * as Observation from "./Observation.ts"
 import * as RateLimit from "../door/RateLimit.ts"
 import * as SchemaCompiler from "./SchemaCompiler.ts"
@@ -139,7 +141,7 @@ export const make = (options: Options = {}) =>
     yield* Effect.addFinalizer(() =>
       draining.isDraining()
         ? Effect.void
-        : Effect.promise(() => fastify.close()).pipe(Effect.interruptible, Effect.timeoutOption("1 second"))
+        : Effect.promise(() => fastify.close()).pipe(FinalizerLimit.within("1 second"))
     )
 
     fastify.decorateRequest("accountId", "")

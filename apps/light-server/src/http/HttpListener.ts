@@ -2,8 +2,9 @@
  * Opens the port, after everything else is built, and closes it before
  * anything else ends.
  */
-import { Context, type Duration, Effect, Layer, Schema } from "effect"
+import { Context, type Duration, Effect, Layer, Option, Schema } from "effect"
 import net, { type AddressInfo } from "node:net"
+import * as FinalizerLimit from "../FinalizerLimit.ts"
 import { HttpApp } from "./HttpApp.ts"
 
 /** The port could not be opened. */
@@ -53,19 +54,14 @@ export const layer = (options: {
     HttpListener,
     Effect.gen(function* () {
       const { drain, fastify } = yield* HttpApp
-      // Finalizers are uninterruptible; without `interruptible` the timeout would wait for `close`.
       const close = Effect.promise(() => fastify.close()).pipe(
-        Effect.interruptible,
-        Effect.timeoutTo({
-          duration: options.closeTimeout,
-          onSuccess: () => Effect.void,
-          onTimeout: () =>
-            Effect.logWarning("Requests were still under way, their connections are cut").pipe(
-              Effect.annotateLogs("code", "CLOSE_TIMEOUT"),
-              Effect.zipRight(Effect.sync(() => fastify.server.closeAllConnections()))
-            )
-        }),
-        Effect.flatten
+        FinalizerLimit.within(options.closeTimeout),
+        Effect.filterOrElse(Option.isSome, () =>
+          Effect.logWarning("Requests were still under way, their connections are cut").pipe(
+            Effect.annotateLogs("code", "CLOSE_TIMEOUT"),
+            Effect.zipRight(Effect.sync(() => fastify.server.closeAllConnections()))
+          )
+        )
       )
       yield* Effect.acquireRelease(
         Effect.tryPromise({

@@ -4,7 +4,7 @@
  */
 import { STATUS_CODES } from "node:http"
 import type { Duplex } from "node:stream"
-import { type Failure, toHttp } from "../Failure.ts"
+import { type Failure, toHttp } from "./FailureTable.ts"
 
 /** The status, headers and body of a failure. */
 export interface RawAnswer {

@@ -1,10 +1,11 @@
 /** Logs: one JSON line per event, each with a `code`. */
 import { Array as Arr, Cause, Effect, HashMap, Layer, Logger, LogLevel, Metric, Schedule } from "effect"
 import pino from "pino"
-import * as ServerMetrics from "../health/ServerMetrics.ts"
+import * as FinalizerLimit from "../FinalizerLimit.ts"
 import type { LogLevelName } from "../LogLevels.ts"
 import * as LogOutput from "./LogOutput.ts"
 import * as LogLimit from "./LogLimit.ts"
+import * as LogMetrics from "./LogMetrics.ts"
 import * as LogRollup from "./LogRollup.ts"
 
 /** Fields that hold a key, a token or what somebody wrote. */
@@ -112,7 +113,7 @@ export const layer = (options: Options): Layer.Layer<never> =>
   Layer.unwrapScoped(
     Effect.gen(function* () {
       const clock = yield* Effect.clock
-      const suppressed = () => ServerMetrics.logLinesSuppressed.unsafeUpdate(1, [])
+      const suppressed = () => LogMetrics.logLinesSuppressed.unsafeUpdate(1, [])
       const output: LogOutput.LogOutput =
         options.write === undefined ? LogOutput.standard(suppressed) : { write: options.write, flush: Effect.void }
       const destination = {
@@ -140,11 +141,7 @@ export const layer = (options: Options): Layer.Layer<never> =>
         else rollup.offer(line, entry.date.getTime())
       })
       yield* Effect.addFinalizer(() =>
-        // Finalizers are uninterruptible; without `interruptible` the timeout would wait for the reader.
-        Effect.zipRight(
-          Effect.sync(rollup.close),
-          Effect.timeoutOption(Effect.interruptible(output.flush), flushTimeout)
-        )
+        Effect.zipRight(Effect.sync(rollup.close), FinalizerLimit.within(flushTimeout)(output.flush))
       )
       yield* Effect.forkScoped(
         Effect.schedule(
@@ -152,7 +149,7 @@ export const layer = (options: Options): Layer.Layer<never> =>
           Schedule.spaced("5 seconds")
         )
       )
-      yield* Metric.update(ServerMetrics.logLinesSuppressed, 0)
+      yield* Metric.update(LogMetrics.logLinesSuppressed, 0)
       return Layer.mergeAll(Logger.replace(Logger.defaultLogger, logger), Logger.minimumLogLevel(levels[options.level]))
     })
   )

@@ -1,21 +1,22 @@
-/** What daemons say over their sockets. */
+/** Events that daemons send. */
 import { Effect, Layer, Schema } from "effect"
 import { Presence } from "presence-effect/Presence"
 import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import { EntityId } from "../database/Ids.ts"
+import * as CompareAndSet from "../entities/CompareAndSet.ts"
 import { machineRevoked } from "../Failure.ts"
 import { Emitter } from "../realtime/sending/Emitter.ts"
 import { EventRegistry, type Refusal } from "../realtime/events/EventRegistry.ts"
 import * as Heartbeat from "../realtime/events/BeatEvent.ts"
 import { Ownership } from "../entities/Ownership.ts"
-import { MachineId } from "./Machine.ts"
-import { MachineRegistry, type Replaced } from "./MachineRegistry.ts"
+import { MachineRegistry } from "./MachineRegistry.ts"
 import type { MachineText } from "./MachineStore.ts"
 
 const Version = Schema.NonNegativeInt
 
-const MetadataUpdate = Schema.Struct({ machineId: MachineId, metadata: Schema.String, expectedVersion: Version })
+const MetadataUpdate = Schema.Struct({ machineId: EntityId, metadata: Schema.String, expectedVersion: Version })
 
-const StateUpdate = Schema.Struct({ machineId: MachineId, daemonState: Schema.String, expectedVersion: Version })
+const StateUpdate = Schema.Struct({ machineId: EntityId, daemonState: Schema.String, expectedVersion: Version })
 
 const messages: { readonly [reason in Refusal]: string } = {
   invalid: "Invalid parameters",
@@ -24,12 +25,6 @@ const messages: { readonly [reason in Refusal]: string } = {
 }
 
 const refusal = (reason: Refusal) => ({ result: "error", message: messages[reason] })
-
-const ackOf = (text: MachineText, replaced: Replaced) => ({
-  result: replaced._tag === "Replaced" ? "success" : "version-mismatch",
-  version: replaced.version,
-  [text]: replaced.value
-})
 
 export const layer: Layer.Layer<never, never, EventRegistry | MachineRegistry | Presence | Ownership | Emitter> =
   Layer.effectDiscard(
@@ -56,7 +51,7 @@ export const layer: Layer.Layer<never, never, EventRegistry | MachineRegistry | 
 
       const replace = (accountId: string, id: string, text: MachineText, value: string, expectedVersion: number) =>
         machines.replace({ accountId, id, text, value, expectedVersion }).pipe(
-          Effect.map((replaced) => ackOf(text, replaced)),
+          Effect.map(CompareAndSet.ackOf),
           Effect.catchTags({
             NotFound: () => Effect.succeed({ result: "error", message: "Machine not found" }),
             MachineRevoked: () => Effect.succeed({ result: "error", message: machineRevoked })

@@ -9,17 +9,17 @@ import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import { millisOf } from "../database/StoredTime.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
+import type { TextChange } from "../entities/CompareAndSet.ts"
 import { Machine } from "./Machine.ts"
 
 /** The two texts of a machine that change under compare-and-set. */
 export type MachineText = "metadata" | "daemonState"
 
-export interface Replacement {
+/** The metadata is never `null`. */
+export interface Replacement extends TextChange<MachineText> {
   readonly accountId: string
   readonly id: string
-  readonly text: MachineText
   readonly value: string
-  readonly expectedVersion: number
 }
 
 /**
@@ -30,11 +30,11 @@ export interface Replacement {
 export class MachineStore extends Context.Tag("light-server/MachineStore")<
   MachineStore,
   {
-    /** Whoever owns it: the id of a machine is global. */
+    /** From whichever account: ids of machines are global. */
     readonly find: (id: string) => Effect.Effect<Option.Option<Machine>, ReadFailed>
-    /** Those that are not revoked, the last active first: at most 1000 and 8 MiB. */
+    /** Machines that are not revoked, the last active first: at most 1000 and 8 MiB. */
     readonly list: (accountId: string) => Effect.Effect<BoundedList.BoundedList<Machine>, ReadFailed>
-    /** Conflicts when the id is taken, by whomever. */
+    /** Conflicts when the id is taken, by any account. */
     readonly insert: (machine: Machine) => Effect.Effect<number, WriterError>
     /** Conflicts when the machine is missing, foreign, revoked, or at another version. */
     readonly replace: (replacement: Replacement) => Effect.Effect<number, WriterError>

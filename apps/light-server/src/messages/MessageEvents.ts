@@ -1,12 +1,13 @@
 /** The event `message`. */
 import { Effect, Layer, Schema } from "effect"
+import { EntityId } from "../database/Ids.ts"
 import { EventRegistry, type Refusal } from "../realtime/events/EventRegistry.ts"
 import * as Message from "./Message.ts"
 import { MessageLog } from "./MessageLog.ts"
 import { countAck } from "./MessageMetrics.ts"
 
 const SentMessage = Schema.Struct({
-  sid: Schema.String.pipe(Schema.minLength(1), Schema.maxLength(128)),
+  sid: EntityId,
   message: Message.Ciphertext,
   localId: Message.LocalId,
   echoToSender: Schema.optionalWith(Schema.Boolean, { nullable: true, default: () => false })

@@ -93,7 +93,7 @@ export const make = Effect.gen(function* () {
     )
 
   const write = (sent: Sent, draft: Message.Draft) =>
-    outbox.doubtful(changeOf(sent, draft.id), store.append(draft)).pipe(
+    outbox.track(changeOf(sent, draft.id), store.append(draft)).pipe(
       Effect.map(({ seq, cursor }) => {
         const message = Message.stored(draft, seq)
         announce(sent, message, cursor)

@@ -2,6 +2,7 @@
 import { Effect, FiberSet, Layer } from "effect"
 import { Presence, type Transition } from "presence-effect/Presence"
 import type { PresenceKey } from "presence-effect/presence/PresenceKey"
+import * as FinalizerLimit from "../FinalizerLimit.ts"
 import { machineRevoked } from "../Failure.ts"
 import { make as makeAdmission, sendAway } from "./arrival/Admission.ts"
 import { clientType, type Connection, presenceKey } from "./Connection.ts"
@@ -119,11 +120,8 @@ export const layer = (
     Effect.gen(function* () {
       const handlers = yield* FiberSet.make<void>()
       const run = yield* FiberSet.runtime(handlers)<Ownership>()
-      // Handlers that run have a moment to end. Finalizers are uninterruptible; without `interruptible`
-      // the timeout would wait for them for ever.
-      yield* Effect.addFinalizer(() =>
-        FiberSet.awaitEmpty(handlers).pipe(Effect.interruptible, Effect.timeoutOption(options.drainTimeout))
-      )
+      // Handlers that run have a moment to end.
+      yield* Effect.addFinalizer(() => FinalizerLimit.within(options.drainTimeout)(FiberSet.awaitEmpty(handlers)))
       yield* Effect.sync(() => setLimits(options))
       yield* announceTransitions
       yield* disconnectRevoked

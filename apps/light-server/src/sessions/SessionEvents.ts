@@ -1,25 +1,25 @@
-/** What agents say over their sockets. */
+/** Events that agents send. */
 import { Effect, Layer, Schema } from "effect"
 import { Presence } from "presence-effect/Presence"
 import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import { EntityId } from "../database/Ids.ts"
+import * as CompareAndSet from "../entities/CompareAndSet.ts"
 import type { Connection } from "../realtime/Connection.ts"
 import { Emitter } from "../realtime/sending/Emitter.ts"
 import { EventRegistry } from "../realtime/events/EventRegistry.ts"
 import * as Heartbeat from "../realtime/events/BeatEvent.ts"
 import { Ownership } from "../entities/Ownership.ts"
-import { type Replaced, SessionRegistry } from "./SessionRegistry.ts"
+import { SessionRegistry } from "./SessionRegistry.ts"
 import type { TextChange } from "./SessionStore.ts"
 
-const SessionId = Schema.String.pipe(Schema.minLength(1), Schema.maxLength(128))
-
-const SessionEnd = Schema.Struct({ sid: SessionId, time: Schema.NonNegative.pipe(Schema.finite()) })
+const SessionEnd = Schema.Struct({ sid: EntityId, time: Schema.NonNegative.pipe(Schema.finite()) })
 
 const Version = Schema.NonNegativeInt
 
-const MetadataUpdate = Schema.Struct({ sid: SessionId, metadata: Schema.String, expectedVersion: Version })
+const MetadataUpdate = Schema.Struct({ sid: EntityId, metadata: Schema.String, expectedVersion: Version })
 
 const StateUpdate = Schema.Struct({
-  sid: SessionId,
+  sid: EntityId,
   agentState: Schema.NullOr(Schema.String),
   expectedVersion: Version
 })
@@ -27,14 +27,20 @@ const StateUpdate = Schema.Struct({
 /** Clients accept no other keys. */
 const refusal = () => ({ result: "error" })
 
-const ackOf = ({ _tag, texts: [current] }: Replaced) =>
-  current === undefined
-    ? refusal()
-    : {
-        result: _tag === "Replaced" ? "success" : "version-mismatch",
-        version: current.version,
-        [current.text]: current.value
-      }
+/** Answers with the ack of the event. */
+const replaceIn =
+  (sessions: SessionRegistry["Type"]) =>
+  ({ accountId, id: sender }: Connection, id: string, change: TextChange) =>
+    sessions.replace({ accountId, id, changes: [change] }, sender).pipe(
+      Effect.map(CompareAndSet.ackOf),
+      Effect.catchTag("NotFound", () => Effect.succeed({ result: "forbidden" })),
+      Effect.catchAll((failure) =>
+        Effect.logWarning("A session could not be updated", failure).pipe(
+          Effect.annotateLogs("code", failure._tag),
+          Effect.as(refusal())
+        )
+      )
+    )
 
 export const layer: Layer.Layer<never, never, EventRegistry | SessionRegistry | Presence | Ownership | Emitter> =
   Layer.effectDiscard(
@@ -60,17 +66,7 @@ export const layer: Layer.Layer<never, never, EventRegistry | SessionRegistry | 
         }))
       })
 
-      const replace = ({ accountId, id: sender }: Connection, id: string, change: TextChange) =>
-        sessions.replace({ accountId, id, changes: [change] }, sender).pipe(
-          Effect.map(ackOf),
-          Effect.catchTag("NotFound", () => Effect.succeed({ result: "forbidden" })),
-          Effect.catchAll((failure) =>
-            Effect.logWarning("A session could not be updated", failure).pipe(
-              Effect.annotateLogs("code", failure._tag),
-              Effect.as(refusal())
-            )
-          )
-        )
+      const replace = replaceIn(sessions)
 
       yield* events.on({
         event: "update-metadata",
@@ -90,14 +86,14 @@ export const layer: Layer.Layer<never, never, EventRegistry | SessionRegistry | 
       yield* events.on({
         event: "session-end",
         payload: SessionEnd,
-        // The event knows no ack.
+        // The event has no ack.
         refusal: () => undefined,
         answer: ({ accountId }, { sid, time }) =>
           sessions
             .end(accountId, sid, time)
             .pipe(
               Effect.catchTag("ReadFailed", (failure) =>
-                Effect.logWarning("The end of a session was lost", failure).pipe(
+                Effect.logWarning("The end of a session was not stored", failure).pipe(
                   Effect.annotateLogs("code", failure._tag)
                 )
               )

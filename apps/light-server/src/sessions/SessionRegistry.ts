@@ -1,19 +1,21 @@
-/** Opening, listing, changing, ending and deleting sessions. */
+/** Creation, lists, compare-and-set, end and deletion of sessions. */
 import { Context, Effect, Layer, Option } from "effect"
 import { Presence } from "presence-effect/Presence"
 import * as PresenceKey from "presence-effect/presence/PresenceKey"
 import type { WriterError } from "presence-effect/writer/WriterError"
 import { type BoundedList, reportCut } from "../database/BoundedList.ts"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
-import { cuid } from "../database/Ids.ts"
+import { cuid, idLengthMax } from "../database/Ids.ts"
 import { InvalidInput, NotFound, type Unauthorized } from "../Failure.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
+import * as CompareAndSet from "../entities/CompareAndSet.ts"
+import * as FindOrCreate from "../entities/FindOrCreate.ts"
 import * as Outbox from "../entities/Outbox.ts"
-import { Emitter } from "../realtime/sending/Emitter.ts"
+import type { Emitter } from "../realtime/sending/Emitter.ts"
 import * as Liveness from "../entities/Liveness.ts"
 import { Ownership, requireOwned } from "../entities/Ownership.ts"
-import * as Room from "../realtime/sending/Room.ts"
 import * as Session from "./Session.ts"
+import * as SessionAnnouncements from "./SessionAnnouncements.ts"
 import { type Replacement, SessionStore, type SessionText } from "./SessionStore.ts"
 
 /** Some sessions, and where the next ones begin. */
@@ -23,32 +25,18 @@ export interface SessionPage {
   readonly hasNext: boolean
 }
 
-/** Sessions without a cursor. `isCut`: the rest would weigh too much. */
+/** Sessions without a cursor. `isCut`: the rest would make the answer too large. */
 export interface SessionViews {
   readonly sessions: ReadonlyArray<Session.SessionView>
   readonly isCut: boolean
 }
 
-/** A text as it is stored. */
-export interface CurrentText {
-  readonly text: SessionText
-  readonly version: number
-  readonly value: string | null
-}
-
-/**
- * What became of a compare-and-set. The texts are the current ones, all that it
- * was about.
- */
-export interface Replaced {
-  readonly _tag: "Replaced" | "VersionMismatch"
-  readonly texts: ReadonlyArray<CurrentText>
-}
+export type Replaced = CompareAndSet.Replaced<SessionText>
 
 export class SessionRegistry extends Context.Tag("light-server/SessionRegistry")<
   SessionRegistry,
   {
-    /** Creates a session, or answers with the one that has the tag. That one needs no write. */
+    /** Creates a session, or returns the one that has the tag. That one needs no write. */
     readonly open: (
       accountId: string,
       opening: Session.Opening
@@ -64,14 +52,14 @@ export class SessionRegistry extends Context.Tag("light-server/SessionRegistry")
       limit: number
     ) => Effect.Effect<SessionPage, InvalidInput | ReadFailed>
     readonly find: (accountId: string, id: string) => Effect.Effect<Session.SessionView, NotFound | ReadFailed>
-    /** Replaces texts if all are at the expected versions. Everybody interested hears of it but `sender`. */
+    /** Replaces texts if all are at the expected versions, and announces it to all but the socket `sender`. */
     readonly replace: (
       replacement: Replacement,
       sender?: string
     ) => Effect.Effect<Replaced, NotFound | Unauthorized | WriterError | ReadFailed>
-    /** Ends a session of the account and tells its apps. Any other id has no effect. */
+    /** Ends a session of the account and announces it to the apps. Any other id has no effect. */
     readonly end: (accountId: string, id: string, claimedMillis: number) => Effect.Effect<void, ReadFailed>
-    /** Deletes a session with all that belongs to it, and tells the apps of the account. */
+    /** Deletes a session with all that belongs to it, and announces it to the apps. */
     readonly remove: (
       accountId: string,
       id: string
@@ -85,107 +73,74 @@ const activeWindowMillis = 15 * 60 * 1000
 
 const cursorPrefix = "cursor_v1_"
 
-/** Ids are short words; anything else was not made by `cursorAfter`. */
-const cursorPattern = /^cursor_v1_([A-Za-z0-9_-]{1,128})$/
+/** Ids that this server makes have no other characters. */
+const cursorPattern = new RegExp(`^${cursorPrefix}([A-Za-z0-9_-]{1,${idLengthMax}})$`)
 
 const idOf = (cursor: string): Effect.Effect<string, InvalidInput> =>
   Effect.fromNullable(cursorPattern.exec(cursor)?.[1]).pipe(
     Effect.mapError(() => new InvalidInput({ error: "Invalid cursor format" }))
   )
 
+const changeOf = (id: string) => ({ kind: "session", id }) as const
+
+const requireFound = Option.match({
+  onNone: () => Effect.fail(new NotFound({ what: "Session" })),
+  onSome: (session: Session.Session) => Effect.succeed(session)
+})
+
+interface Parts {
+  readonly store: SessionStore["Type"]
+  readonly ownership: Ownership["Type"]
+  readonly outbox: Outbox.Outbox
+  readonly announcements: SessionAnnouncements.SessionAnnouncements
+}
+
+const open = ({ store, outbox, announcements }: Parts, accountId: string, opening: Session.Opening) =>
+  FindOrCreate.run({
+    outbox,
+    find: store.findByTag(accountId, opening.tag),
+    make: () => Session.make(accountId, cuid(), opening, Date.now()),
+    changeOf: ({ id }) => ({ accountId, change: changeOf(id) }),
+    insert: store.insert,
+    isStored: ({ id }) => Effect.map(store.findById(accountId, id), Option.isSome),
+    send: announcements.created
+  })
+
+const remove = ({ store, ownership, outbox, announcements }: Parts, accountId: string, id: string) => {
+  const removal = requireOwned(ownership, PresenceKey.session(accountId, id)).pipe(
+    Effect.zipRight(store.remove(accountId, id)),
+    Effect.catchTag("WriteConflict", (conflict) =>
+      Effect.zipRight(AccountCursor.requireAccount(conflict), Effect.fail(new NotFound({ what: "Session" })))
+    )
+  )
+  return outbox
+    .commit(
+      { accountId, change: changeOf(id), mark: "deleted" },
+      {
+        write: removal,
+        isStored: Effect.map(store.findById(accountId, id), Option.isNone),
+        send: (cursor) => announcements.deleted(accountId, id, cursor)
+      }
+    )
+    .pipe(Effect.uninterruptible)
+}
+
 export const make = Effect.gen(function* () {
   const store = yield* SessionStore
   const presence = yield* Presence
   const ownership = yield* Ownership
-  const emitter = yield* Emitter
   const outbox = yield* Outbox.make
+  const announcements = yield* SessionAnnouncements.make
+  const parts: Parts = { store, ownership, outbox, announcements }
 
-  const livenessOf = (session: Session.Session) =>
-    Liveness.of(presence, PresenceKey.session(session.accountId, session.id), session)
-  const viewOf = (session: Session.Session) => Session.view(session, livenessOf(session))
+  const viewOf = (session: Session.Session) =>
+    Session.view(session, Liveness.of(presence, PresenceKey.session(session.accountId, session.id), session))
 
   const viewsOf = (list: BoundedList<Session.Session>): Effect.Effect<SessionViews> =>
     Effect.as(reportCut("Session", list), { sessions: list.rows.map(viewOf), isCut: list.isCut })
 
-  const changeOf = (accountId: string, id: string, mark: string): Outbox.Announced => ({
-    accountId,
-    change: { kind: "session", id },
-    mark
-  })
-
-  const announce = (session: Session.Session, cursor: number) => {
-    ownership.learn(PresenceKey.session(session.accountId, session.id))
-    emitter.update(Room.toApps(session.accountId), {
-      seq: cursor,
-      body: Session.newSession(session, livenessOf(session))
-    })
-  }
-
-  const create = (session: Session.Session) =>
-    outbox
-      .commit(changeOf(session.accountId, session.id, "created"), {
-        write: store.insert(session),
-        isStored: Effect.map(store.findById(session.accountId, session.id), Option.isSome),
-        send: (cursor) => announce(session, cursor)
-      })
-      .pipe(
-        Effect.as(session),
-        // Who hangs up takes back neither the write nor the word about it.
-        Effect.uninterruptible
-      )
-
-  /** A row that is known may come from a write that was not confirmed. */
-  const meet = (session: Session.Session) =>
-    Effect.as(
-      outbox.settle(changeOf(session.accountId, session.id, "created"), (cursor) => announce(session, cursor)),
-      session
-    )
-
-  const findOrCreate = (accountId: string, opening: Session.Opening) =>
-    Effect.gen(function* () {
-      const known = yield* store.findByTag(accountId, opening.tag)
-      if (Option.isSome(known)) return yield* meet(known.value)
-      return yield* create(Session.make(accountId, cuid(), opening, Date.now())).pipe(
-        Effect.catchTag("WriteConflict", (conflict) =>
-          Effect.gen(function* () {
-            yield* AccountCursor.requireAccount(conflict)
-            // Somebody else was faster: the winner's row is the answer.
-            const winner = yield* store.findByTag(accountId, opening.tag)
-            return Option.isSome(winner) ? yield* meet(winner.value) : yield* conflict
-          })
-        )
-      )
-    })
-
-  const notFound = new NotFound({ what: "Session" })
-
-  const requireOwn = (accountId: string, id: string) => requireOwned(ownership, PresenceKey.session(accountId, id))
-
-  const currentTexts = ({ accountId, id, changes }: Replacement) =>
-    Effect.gen(function* () {
-      const found = yield* store.findById(accountId, id)
-      if (Option.isNone(found)) return yield* notFound
-      const session = found.value
-      const texts = changes.map(({ text }) => ({ text, version: session[`${text}Version`], value: session[text] }))
-      return { _tag: "VersionMismatch", texts } as const
-    })
-
-  const announceTexts = (
-    { accountId, id }: Replacement,
-    texts: ReadonlyArray<CurrentText>,
-    cursor: number,
-    sender?: string
-  ) => {
-    const replaced = Object.fromEntries(texts.map(({ text, value, version }) => [text, { value, version }]))
-    emitter.update(
-      Room.toSession(accountId, id),
-      { seq: cursor, body: { t: "update-session", id, sid: id, ...replaced } },
-      sender === undefined ? {} : { exceptSocket: sender }
-    )
-  }
-
   return SessionRegistry.of({
-    open: (accountId, opening) => Effect.map(findOrCreate(accountId, opening), viewOf),
+    open: (accountId, opening) => Effect.map(open(parts, accountId, opening), viewOf),
     list: (accountId) => Effect.flatMap(store.listUpdated(accountId, listLimit), viewsOf),
     listActive: (accountId, limit) =>
       Effect.suspend(() =>
@@ -202,71 +157,31 @@ export const make = Effect.gen(function* () {
         const nextCursor = hasMore && lastKey !== undefined ? `${cursorPrefix}${lastKey}` : null
         return { sessions: rows.map(viewOf), nextCursor, hasNext: nextCursor !== null }
       }),
-    find: (accountId, id) =>
-      Effect.gen(function* () {
-        const found = yield* store.findById(accountId, id)
-        return Option.isSome(found) ? viewOf(found.value) : yield* new NotFound({ what: "Session" })
-      }),
-    replace: (replacement, sender) =>
-      Effect.gen(function* () {
-        const { accountId, id, changes } = replacement
-        yield* requireOwn(accountId, id)
-        const texts = changes.map(({ text, value, expectedVersion }) => ({ text, version: expectedVersion + 1, value }))
-        const mark = texts.map(({ text, version }) => `${text} ${version}`).join(", ")
-        yield* outbox.commit(changeOf(accountId, id, mark), {
-          write: store.replace(replacement),
-          isStored: Effect.map(
-            store.findById(accountId, id),
-            Option.exists((session) =>
-              texts.every(
-                ({ text, value, version }) => session[text] === value && session[`${text}Version`] === version
-              )
-            )
-          ),
-          send: (cursor) => announceTexts(replacement, texts, cursor, sender)
-        })
-        return { _tag: "Replaced", texts } as const
-      }).pipe(
-        // Who hangs up takes back neither the write nor the word about it.
-        Effect.uninterruptible,
-        Effect.catchTag("WriteConflict", (conflict) =>
-          Effect.zipRight(AccountCursor.requireAccount(conflict), currentTexts(replacement))
-        )
-      ),
+    find: (accountId, id) => Effect.map(Effect.flatMap(store.findById(accountId, id), requireFound), viewOf),
+    replace: (replacement, sender) => {
+      const { accountId, id, changes } = replacement
+      return CompareAndSet.run({
+        outbox,
+        accountId,
+        change: changeOf(id),
+        changes,
+        authorize: requireOwned(ownership, PresenceKey.session(accountId, id)),
+        write: store.replace(replacement),
+        find: store.findById(accountId, id),
+        require: requireFound,
+        send: (texts, cursor) => announcements.replaced(accountId, id, texts, cursor, sender)
+      })
+    },
     end: (accountId, id, claimedMillis) =>
       Effect.gen(function* () {
         const key = PresenceKey.session(accountId, id)
         if ((yield* ownership.check(key)) !== "owned") return
-        // A clock ahead of ours must not deafen the session for the future.
+        // A client clock that is ahead must not make later heartbeats of the session look old.
         const endedAt = Math.min(claimedMillis, Date.now())
         yield* presence.end(key, endedAt)
-        emitter.ephemeral(Room.toApps(accountId), {
-          type: "activity",
-          id,
-          active: false,
-          activeAt: presence.lastSeen(key)?.lastSeenMillis ?? endedAt,
-          thinking: false
-        })
+        announcements.ended(accountId, id, presence.lastSeen(key)?.lastSeenMillis ?? endedAt)
       }),
-    remove: (accountId, id) => {
-      const key = PresenceKey.session(accountId, id)
-      const removal = Effect.zipRight(requireOwn(accountId, id), store.remove(accountId, id)).pipe(
-        Effect.catchTag("WriteConflict", (conflict) =>
-          Effect.zipRight(AccountCursor.requireAccount(conflict), notFound)
-        )
-      )
-      return outbox
-        .commit(changeOf(accountId, id, "deleted"), {
-          write: removal,
-          isStored: Effect.map(store.findById(accountId, id), Option.isNone),
-          send: (cursor) => {
-            ownership.forget(key)
-            presence.forget(key)
-            emitter.update(Room.toApps(accountId), { seq: cursor, body: { t: "delete-session", id, sid: id } })
-          }
-        })
-        .pipe(Effect.uninterruptible)
-    }
+    remove: (accountId, id) => remove(parts, accountId, id)
   })
 })
 

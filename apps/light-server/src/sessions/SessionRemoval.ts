@@ -1,10 +1,10 @@
 /**
- * How a session is deleted with all that belongs to it.
+ * Deletes a session with all that belongs to it.
  *
- * A short one goes in one write. A long one would keep everybody waiting, so it
- * is taken from its account first, in one write as well, and from then on nobody
- * finds it. What is left of it goes in pieces, each of them short; a server that
- * ends in between goes on with them when it starts again.
+ * A short session is deleted in one write. A long one would hold the writer too
+ * long, so one write detaches it from its account, after which no read finds it.
+ * Its rows are then deleted in batches, each of them short. A server that stops in
+ * between continues when it starts again.
  */
 import { Effect, Option, Queue, Schedule, Schema, type Scope } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
@@ -16,13 +16,10 @@ import { quoted } from "../adoption/SchemaShape.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
 
-/**
- * The account that owns what is left of sessions. Nobody can log in to it: its
- * key is none.
- */
-export const nobody = "removed-sessions"
+/** The account that owns detached sessions. Its public key is not a key, so no client can log in to it. */
+export const detachedOwner = "removed-sessions"
 
-/** More are deleted in several writes, so that nobody waits for one long one. */
+/** A session with more messages is deleted in several writes. */
 const messagesPerWrite = 1000
 
 const ownSession = `SELECT "id" FROM "Session" WHERE "id" = ? AND "accountId" = ?`
@@ -30,25 +27,25 @@ const ownSession = `SELECT "id" FROM "Session" WHERE "id" = ? AND "accountId" = 
 const hasMoreMessages = `SELECT 1 AS "more" FROM "SessionMessage" WHERE "sessionId" IN (${ownSession})
   LIMIT 1 OFFSET ${messagesPerWrite}`
 
-const selectLeft = `SELECT "id" FROM "Session" WHERE "accountId" = ? LIMIT 1`
+const selectDetached = `SELECT "id" FROM "Session" WHERE "accountId" = ? LIMIT 1`
 
 const removeOldestMessages = `DELETE FROM "SessionMessage" WHERE "id" IN (
     SELECT "id" FROM "SessionMessage" WHERE "sessionId" IN (${ownSession}) ORDER BY "seq" LIMIT ${messagesPerWrite}
   )`
 
-const insertNobody = `INSERT INTO "Account" ("id", "publicKey", "createdAt", "updatedAt") VALUES (?, ?, ?, ?)
+const insertDetachedOwner = `INSERT INTO "Account" ("id", "publicKey", "createdAt", "updatedAt") VALUES (?, ?, ?, ?)
   ON CONFLICT DO NOTHING`
 
-/** The tag is free at once for a session that is opened anew. */
-const takeAway = `UPDATE "Session" SET "accountId" = ?, "tag" = "id", "active" = 0 WHERE "id" = ? AND "accountId" = ?`
+/** The tag can be used by another session at once. */
+const detach = `UPDATE "Session" SET "accountId" = ?, "tag" = "id", "active" = 0 WHERE "id" = ? AND "accountId" = ?`
 
 /**
- * Rows of a session in a table that this server does not know: those of other
- * servers of the file, which would keep the session from being deleted.
+ * A table of another server of the file whose rows refer to a session. They would
+ * prevent the deletion of the session.
  */
-const Belonging = Schema.Struct({ table: Schema.String, column: Schema.String })
+const Referrer = Schema.Struct({ table: Schema.String, column: Schema.String })
 
-const selectBelongings = `SELECT t."name" AS "table", f."from" AS "column"
+const selectReferrers = `SELECT t."name" AS "table", f."from" AS "column"
   FROM sqlite_schema AS t, pragma_foreign_key_list(t."name") AS f
   WHERE t."type" = 'table' AND f."table" = 'Session' AND f."on_delete" IN ('RESTRICT', 'NO ACTION')
     AND t."name" <> 'SessionMessage'`
@@ -57,96 +54,97 @@ const reports = { table: "UsageReport", column: "sessionId" }
 
 const messages = { table: "SessionMessage", column: "sessionId" }
 
-const emptied = (accountId: string, id: string, tables: ReadonlyArray<typeof Belonging.Type>) =>
+const deletedRows = (accountId: string, id: string, tables: ReadonlyArray<typeof Referrer.Type>) =>
   Write.all(
     tables.map(({ table, column }) =>
       Write.statement(`DELETE FROM ${quoted(table)} WHERE ${quoted(column)} IN (${ownSession})`, [id, accountId])
     )
   )
 
-/** A session, the reports about it, its messages, and what else belongs to it. */
-const removed = (accountId: string, id: string, belongings: ReadonlyArray<typeof Belonging.Type>) =>
-  emptied(accountId, id, [reports, messages, ...belongings]).pipe(
+/** Deletes a session with its reports, its messages, and the rows of other tables that refer to it. */
+const deletedSession = (accountId: string, id: string, referrers: ReadonlyArray<typeof Referrer.Type>) =>
+  deletedRows(accountId, id, [reports, messages, ...referrers]).pipe(
     Write.zip(
       Write.statement(`DELETE FROM "Session" WHERE "id" = ? AND "accountId" = ?`, [id, accountId], { changes: 1 })
     )
   )
 
-/** The account hears that a session is gone. Its line in the feed stays for whoever was away. */
-const announced = (accountId: string, id: string, changedAt: number | string) =>
+/** Numbers the deletion. Its row in the feed stays, so that devices that were offline learn of it. */
+const numbered = (accountId: string, id: string, changedAt: number | string) =>
   AccountCursor.numbered({ accountId, change: { kind: "session", id, isGone: true }, changedAt })
 
 /** The write that deletes a short session. */
 export const removeWrite = (
   accountId: string,
   id: string,
-  belongings: ReadonlyArray<typeof Belonging.Type>,
+  referrers: ReadonlyArray<typeof Referrer.Type>,
   nowMillis: number,
   { encode }: TimeForm.Form = TimeForm.integer
 ): Write.Write<number> =>
-  removed(accountId, id, belongings).pipe(
-    announced(accountId, id, encode(nowMillis)),
+  deletedSession(accountId, id, referrers).pipe(
+    numbered(accountId, id, encode(nowMillis)),
     Write.map(([cursor]) => cursor)
   )
 
-/** The write that takes a long session from its account. */
-export const takeAwayWrite = (
+/** The write that detaches a long session from its account. */
+export const detachWrite = (
   accountId: string,
   id: string,
   nowMillis: number,
   { encode }: TimeForm.Form = TimeForm.integer
 ): Write.Write<number> => {
   const now = encode(nowMillis)
-  return emptied(accountId, id, [reports]).pipe(
-    Write.zip(Write.statement(insertNobody, [nobody, nobody, now, now])),
-    Write.zip(Write.statement(takeAway, [nobody, id, accountId], { changes: 1 })),
-    announced(accountId, id, now),
+  return deletedRows(accountId, id, [reports]).pipe(
+    Write.zip(Write.statement(insertDetachedOwner, [detachedOwner, detachedOwner, now, now])),
+    Write.zip(Write.statement(detach, [detachedOwner, id, accountId], { changes: 1 })),
+    numbered(accountId, id, now),
     Write.map(([cursor]) => cursor)
   )
 }
 
 export interface SessionRemoval {
   /**
-   * Deletes a session for everybody who looks. Returns the cursor of the change. A
-   * later statement than the first conflicts when it is missing or foreign.
+   * Deletes a session: no read finds it afterwards. Returns the cursor of the
+   * change. A later statement than the first conflicts when it is missing or
+   * foreign.
    */
   readonly remove: (accountId: string, id: string) => Effect.Effect<number, WriterError | ReadFailed>
 }
 
-/** Removes what is left of long sessions for as long as the scope is open. */
+/** Deletes the rows of detached sessions for as long as the scope is open. */
 export const make: Effect.Effect<SessionRemoval, never, DatabaseReader | SqliteWriter | Scope.Scope> = Effect.gen(
   function* () {
     const reader = yield* DatabaseReader
     const writer = yield* SqliteWriter
     const form = yield* TimeForm.TimeForm
-    /** One word is enough: whoever hears it looks for everything there is. */
-    const words = yield* Queue.sliding<void>(1)
+    /** One pending wake-up is enough: each run deletes all that there is. */
+    const wakeUps = yield* Queue.sliding<void>(1)
 
     const isLong = (accountId: string, id: string) =>
       Effect.map(reader.first(Schema.Unknown, hasMoreMessages, [id, accountId]), Option.isSome)
 
-    const belongings = reader.rows(Belonging, selectBelongings)
+    const referrers = reader.rows(Referrer, selectReferrers)
 
-    const left = Effect.map(
-      reader.first(Schema.Struct({ id: Schema.String }), selectLeft, [nobody]),
+    const detached = Effect.map(
+      reader.first(Schema.Struct({ id: Schema.String }), selectDetached, [detachedOwner]),
       Option.map(({ id }) => id)
     )
 
-    /** Says whether there was one. */
-    const removePiece = Effect.gen(function* () {
-      const id = yield* left
+    /** True while there was something to delete. */
+    const removeBatch = Effect.gen(function* () {
+      const id = yield* detached
       if (Option.isNone(id)) return false
-      yield* (yield* isLong(nobody, id.value))
-        ? writer.write(Lane.maintenance, Write.statement(removeOldestMessages, [id.value, nobody]))
-        : writer.write(Lane.maintenance, removed(nobody, id.value, yield* belongings))
+      yield* (yield* isLong(detachedOwner, id.value))
+        ? writer.write(Lane.maintenance, Write.statement(removeOldestMessages, [id.value, detachedOwner]))
+        : writer.write(Lane.maintenance, deletedSession(detachedOwner, id.value, yield* referrers))
       return true
     })
 
-    yield* Queue.take(words).pipe(
+    yield* Queue.take(wakeUps).pipe(
       Effect.zipRight(
-        Effect.repeat(removePiece, { while: (wasLeft) => wasLeft }).pipe(
+        Effect.repeat(removeBatch, { while: (found) => found }).pipe(
           Effect.tapError((failure) =>
-            Effect.logWarning("What is left of a deleted session was not removed, and will be", failure).pipe(
+            Effect.logWarning("Rows of a deleted session could not be deleted yet", failure).pipe(
               Effect.annotateLogs("code", "SESSION_NOT_REMOVED")
             )
           ),
@@ -156,20 +154,21 @@ export const make: Effect.Effect<SessionRemoval, never, DatabaseReader | SqliteW
       Effect.forever,
       Effect.forkScoped
     )
-    // What a server left that ended in between. Who cannot look now, looks in a moment.
-    if (yield* Effect.orElseSucceed(Effect.map(left, Option.isSome), () => true)) yield* Queue.offer(words, undefined)
+    // A server that stopped in between may have left detached sessions. A read that fails is repeated by the loop.
+    if (yield* Effect.orElseSucceed(Effect.map(detached, Option.isSome), () => true))
+      yield* Queue.offer(wakeUps, undefined)
 
     return {
       remove: (accountId, id) =>
         Effect.gen(function* () {
           if (yield* isLong(accountId, id)) {
-            // A write that is not confirmed may have left something as well.
+            // An unconfirmed write may have detached it as well.
             return yield* Effect.ensuring(
-              writer.write(Lane.control, takeAwayWrite(accountId, id, Date.now(), form)),
-              Queue.offer(words, undefined)
+              writer.write(Lane.control, detachWrite(accountId, id, Date.now(), form)),
+              Queue.offer(wakeUps, undefined)
             )
           }
-          return yield* writer.write(Lane.control, removeWrite(accountId, id, yield* belongings, Date.now(), form))
+          return yield* writer.write(Lane.control, removeWrite(accountId, id, yield* referrers, Date.now(), form))
         })
     }
   }

@@ -1,5 +1,5 @@
 /** The routes of sessions. */
-import { Effect, Layer, Schema } from "effect"
+import { Array as Arr, Effect, Layer, Schema } from "effect"
 import { InvalidInput } from "../Failure.ts"
 import * as TruncationHeader from "../http/TruncationHeader.ts"
 import { HttpApp } from "../http/HttpApp.ts"
@@ -23,13 +23,15 @@ const Patch = Schema.Struct({
   agentState: Schema.optional(Schema.Struct({ ciphertext: Schema.NullOr(Schema.String), expectedVersion: Version }))
 })
 
-/** What a patch replaces, unless it is nothing. */
-const changesOf = (patch: typeof Patch.Type): Effect.Effect<ReadonlyArray<TextChange>, InvalidInput> => {
+/** The texts that a patch replaces, at least one. */
+const changesOf = (patch: typeof Patch.Type): Effect.Effect<Arr.NonEmptyReadonlyArray<TextChange>, InvalidInput> => {
   const changes = patchable.flatMap((text) => {
     const change = patch[text]
     return change === undefined ? [] : [{ text, value: change.ciphertext, expectedVersion: change.expectedVersion }]
   })
-  return changes.length > 0 ? Effect.succeed(changes) : Effect.fail(new InvalidInput({ error: "Invalid parameters" }))
+  return Arr.isNonEmptyReadonlyArray(changes)
+    ? Effect.succeed(changes)
+    : Effect.fail(new InvalidInput({ error: "Invalid parameters" }))
 }
 
 const patched = ({ _tag, texts }: Replaced) =>
@@ -41,10 +43,10 @@ const patched = ({ _tag, texts }: Replaced) =>
         ...Object.fromEntries(texts.map(({ text, version, value }) => [text, { version, value }]))
       }
 
-/** Messages are not part of a list. */
+/** Lists carry no messages. */
 const withoutMessages = (session: SessionView) => ({ ...session, lastMessage: null })
 
-/** Nobody shares sessions here. */
+/** Sessions cannot be shared. */
 const unshared = (session: SessionView) => ({ ...session, share: null })
 
 export const layer: Layer.Layer<never, never, HttpApp | SessionRegistry> = Layer.effectDiscard(

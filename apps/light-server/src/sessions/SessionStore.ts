@@ -1,5 +1,5 @@
 /** Sessions in the database. */
-import { Context, Effect, Layer, type Option, type Scope } from "effect"
+import { type Array as Arr, Context, Effect, Layer, type Option, type Scope } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
 import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as Write from "presence-effect/writer/Write"
@@ -7,6 +7,7 @@ import type { WriterError } from "presence-effect/writer/WriterError"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
+import type * as CompareAndSet from "../entities/CompareAndSet.ts"
 import { columns, Session } from "./Session.ts"
 import * as SessionList from "./SessionList.ts"
 import * as SessionRemoval from "./SessionRemoval.ts"
@@ -16,19 +17,14 @@ type MaybeSession = Effect.Effect<Option.Option<Session>, ReadFailed>
 /** The two texts of a session that change under compare-and-set. */
 export type SessionText = "metadata" | "agentState"
 
-/** One text of a compare-and-set. */
-export interface TextChange {
-  readonly text: SessionText
-  /** Only the state may be `null`. */
-  readonly value: string | null
-  readonly expectedVersion: number
-}
+/** One text of a compare-and-set. Only the state may be `null`. */
+export type TextChange = CompareAndSet.TextChange<SessionText>
 
 /** Texts that are replaced together or not at all, each at most once. */
 export interface Replacement {
   readonly accountId: string
   readonly id: string
-  readonly changes: ReadonlyArray<TextChange>
+  readonly changes: Arr.NonEmptyReadonlyArray<TextChange>
 }
 
 export class SessionStore extends Context.Tag("light-server/SessionStore")<

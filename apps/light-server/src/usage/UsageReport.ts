@@ -1,5 +1,6 @@
 /** What an agent used: tokens and cost. */
 import { Either, Schema } from "effect"
+import { idLengthMax } from "../database/Ids.ts"
 
 /** Numbers by name, one of them `total`. */
 export interface Amounts {
@@ -26,7 +27,6 @@ export type Mismatch =
   | "Invalid sessionId"
 
 const keyLengthMax = 256
-const idLengthMax = 128
 const nameCountMax = 64
 
 const isShortText = (value: unknown, lengthMax: number): value is string =>

@@ -11,8 +11,8 @@ import { Cause, Effect, FastCheck as fc, Layer, Logger, LogLevel, Runtime } from
 import * as FileDatabase from "../support/FileDatabase.ts"
 import * as PresenceProbe from "../support/PresenceProbe.ts"
 import { layerOver, type TestServer } from "../support/TestServer.ts"
-import * as Deed from "./Deed.ts"
-import * as Household from "./Household.ts"
+import * as Operation from "./Operation.ts"
+import * as AccountDevices from "./AccountDevices.ts"
 
 /** `seed path commands`, as a failure prints them. */
 const [givenSeed, path, replayPath] = (process.env["CONVERGENCE_REPLAY"] ?? "").split(" ")
@@ -23,39 +23,45 @@ const maxBatches = 60
 
 type Perform = (effect: Effect.Effect<void, never, TestServer | FileDatabase.FileDatabase>) => Promise<void>
 
-type Deeds = readonly [steady: Deed.Deed | null, moving: Deed.Deed | null, agent: Deed.Deed | null]
+type Operations = readonly [
+  steady: Operation.Operation | null,
+  moving: Operation.Operation | null,
+  agent: Operation.Operation | null
+]
 
 const names = ["steady", "moving", "agent"] as const
 
 /** What each of them does, all at once. */
-class Batch implements fc.AsyncCommand<Household.Promises, Household.Household> {
-  private readonly deeds: Deeds
+class Batch implements fc.AsyncCommand<AccountDevices.Promises, AccountDevices.AccountDevices> {
+  private readonly operations: Operations
   private readonly perform: Perform
-  constructor(deeds: Deeds, perform: Perform) {
-    this.deeds = deeds
+  constructor(operations: Operations, perform: Perform) {
+    this.operations = operations
     this.perform = perform
   }
-  check(promises: Household.Promises): boolean {
+  check(promises: AccountDevices.Promises): boolean {
     return this.possible(promises).length > 0
   }
-  run(promises: Household.Promises, household: Household.Household): Promise<void> {
-    const scene = { household, promises }
-    const done = this.possible(promises).map(([name, deed]) =>
-      name === "agent" ? Deed.byAgent(scene, deed) : Deed.byDevice(scene, deed, household[name])
+  run(promises: AccountDevices.Promises, accountDevices: AccountDevices.AccountDevices): Promise<void> {
+    const scene = { accountDevices, promises }
+    const done = this.possible(promises).map(([name, operation]) =>
+      name === "agent"
+        ? Operation.byAgent(scene, operation)
+        : Operation.byDevice(scene, operation, accountDevices[name])
     )
     return this.perform(Effect.all(done, { concurrency: "unbounded", discard: true }))
   }
   toString(): string {
-    return this.named.map(([name, deed]) => `${name} ${Deed.describe(deed)}`).join(" | ")
+    return this.named.map(([name, operation]) => `${name} ${Operation.describe(operation)}`).join(" | ")
   }
   private get named() {
     return names.flatMap((name, index) => {
-      const deed = this.deeds[index]
-      return deed === null || deed === undefined ? [] : [[name, deed] as const]
+      const operation = this.operations[index]
+      return operation === null || operation === undefined ? [] : [[name, operation] as const]
     })
   }
-  private possible(promises: Household.Promises) {
-    return this.named.filter(([name, deed]) => Deed.isPossible(deed, name, promises))
+  private possible(promises: AccountDevices.Promises) {
+    return this.named.filter(([name, operation]) => Operation.isPossible(operation, name, promises))
   }
 }
 
@@ -63,19 +69,19 @@ const batches = (perform: Perform) =>
   fc.commands(
     [
       fc
-        .tuple(fc.option(Deed.steadily), fc.option(Deed.moving), fc.option(Deed.agents))
-        .map((deeds) => new Batch(deeds, perform))
+        .tuple(fc.option(Operation.steadily), fc.option(Operation.moving), fc.option(Operation.agents))
+        .map((operations) => new Batch(operations, perform))
     ],
     { maxCommands: maxBatches, size: "max", ...(replayPath === undefined ? {} : { replayPath }) }
   )
 
 /** One life of an account, from its first session to the comparison of all copies. */
-const live = (commands: Iterable<fc.AsyncCommand<Household.Promises, Household.Household>>) =>
+const live = (commands: Iterable<fc.AsyncCommand<AccountDevices.Promises, AccountDevices.AccountDevices>>) =>
   Effect.gen(function* () {
-    const household = yield* Household.make
-    const promises = Household.noPromises()
-    yield* Effect.promise(() => fc.asyncModelRun(() => ({ model: promises, real: household }), commands))
-    yield* Household.checkAll(household, promises)
+    const accountDevices = yield* AccountDevices.make
+    const promises = AccountDevices.noPromises()
+    yield* Effect.promise(() => fc.asyncModelRun(() => ({ model: promises, real: accountDevices }), commands))
+    yield* AccountDevices.checkAll(accountDevices, promises)
   }).pipe(
     Effect.scoped,
     Effect.timeoutFailCause({
@@ -84,7 +90,7 @@ const live = (commands: Iterable<fc.AsyncCommand<Household.Promises, Household.H
     })
   )
 
-type Details = fc.RunDetails<[Iterable<fc.AsyncCommand<Household.Promises, Household.Household>>]>
+type Details = fc.RunDetails<[Iterable<fc.AsyncCommand<AccountDevices.Promises, AccountDevices.AccountDevices>>]>
 
 /** A failure in words: what was done, line by line, why that is wrong, and how to do it again. */
 const story = ({ counterexample, counterexamplePath, errorInstance, numShrinks, seed }: Details) => {

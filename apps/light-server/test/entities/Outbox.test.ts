@@ -30,7 +30,7 @@ describe("Outbox", () => {
   it.effect("announces a write with its cursor, and looks nothing up", () =>
     Effect.gen(function* () {
       const { outbox, commit, database, send, sent } = yield* prepared
-      const never = Effect.dieMessage("nobody asks whether it is stored")
+      const never = Effect.dieMessage("isStored must not run")
       assert.strictEqual((yield* commit(Effect.succeed(8), never))._tag, "Right")
       yield* outbox.settle(created, send)
       assert.deepStrictEqual(sent, [8])
@@ -50,13 +50,13 @@ describe("Outbox", () => {
     Effect.gen(function* () {
       const { outbox, send, sent } = yield* prepared
       const other: Outbox.Announced = { ...created, change: { kind: "session", id: "s1" } }
-      yield* Effect.ignore(outbox.doubtful(other, unconfirmed))
+      yield* Effect.ignore(outbox.track(other, unconfirmed))
       yield* outbox.settle(other, send)
       assert.deepStrictEqual(sent, [9])
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("keeps a change in doubt until somebody finds it, and tells once", () =>
+  it.effect("keeps an unconfirmed change until it is found stored, and announces it once", () =>
     Effect.gen(function* () {
       const { outbox, commit, send, sent } = yield* prepared
       assert.strictEqual((yield* commit(unconfirmed))._tag, "Left")
@@ -72,7 +72,7 @@ describe("Outbox", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("asks whether a change is stored only while it is in doubt", () =>
+  it.effect("checks whether a change is stored only while it is unconfirmed", () =>
     Effect.gen(function* () {
       const { commit, sent } = yield* prepared
       assert.strictEqual((yield* commit(late, Effect.succeed(true)))._tag, "Left")
@@ -80,7 +80,7 @@ describe("Outbox", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("forgets the doubt when the change is written after all", () =>
+  it.effect("forgets an unconfirmed change that is written after all", () =>
     Effect.gen(function* () {
       const { outbox, commit, send, sent } = yield* prepared
       yield* commit(unconfirmed)
@@ -90,7 +90,7 @@ describe("Outbox", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("stays in doubt, and fails as the write did, when nobody can look", () =>
+  it.effect("keeps the change unconfirmed, and fails as the write did, when the lookup fails", () =>
     Effect.gen(function* () {
       const { outbox, commit, database, send, sent } = yield* prepared
       database.nextReadFailure = new ReadFailed({ code: "SQLITE_BUSY", detail: "test" })

@@ -10,6 +10,7 @@ import * as HealthRoutes from "../../src/health/HealthRoutes.ts"
 import { version } from "../../src/Version.ts"
 import { Readiness, type Report } from "../../src/health/Readiness.ts"
 import * as ServerMetrics from "../../src/health/ServerMetrics.ts"
+import * as LogMetrics from "../../src/log/LogMetrics.ts"
 import { Authenticator } from "../../src/door/Authenticator.ts"
 import * as HttpApp from "../../src/http/HttpApp.ts"
 import * as HttpMetrics from "../../src/http/HttpMetrics.ts"
@@ -77,7 +78,7 @@ const touchAll = Effect.gen(function* () {
   RpcMetrics.countCall("answered", 0)
   RpcMetrics.countRegistration("registered")
   for (const metric of [ServerMetrics.diskFreeBytes, ServerMetrics.ready]) yield* Metric.value(metric)
-  yield* Metric.value(ServerMetrics.logLinesSuppressed)
+  yield* Metric.value(LogMetrics.logLinesSuppressed)
 })
 
 describe("HealthRoutes", () => {

@@ -171,7 +171,8 @@ describe("PATCH /v2/sessions/:id", () => {
   it("replaces with three statements in one write, one text or two", () => {
     const metadata = { text: "metadata", value: "m", expectedVersion: 0 } as const
     const agentState = { text: "agentState", value: "s", expectedVersion: 0 } as const
-    for (const changes of [[metadata], [agentState], [metadata, agentState]]) {
+    const cases: ReadonlyArray<SessionStore.Replacement["changes"]> = [[metadata], [agentState], [metadata, agentState]]
+    for (const changes of cases) {
       const { statements } = SessionStore.replaceWrite({ accountId: "a1", id: "s1", changes }, 7)
       assert.strictEqual(statements.length, 3)
     }

@@ -5,7 +5,7 @@
 import { assert } from "@effect/vitest"
 import { Effect, Either, Schema, type Scope } from "effect"
 import { randomBytes, randomUUID } from "node:crypto"
-import * as Failure from "light-server/src/Failure"
+import * as FailureTable from "light-server/src/http/FailureTable"
 import * as Client from "../drivers/AccountClient.ts"
 import { events, type EventTerms, routes, type RouteTerms } from "../contract/Contract.ts"
 import * as Shapes from "../contract/Shapes.ts"
@@ -35,7 +35,7 @@ const demandAnswer = (route: string, { body, status, text }: Device.Answer, sent
   assert.isTrue(fits(Refused, body), what)
   if (status !== 503) return assert.isBelow(status, 500, what)
   assert.isTrue(fits(Shapes.Later, body), what)
-  assert.include(Failure.tags, body["code"], what)
+  assert.include(FailureTable.tags, body["code"], what)
 }
 
 /** Refusals that no contract test can bring about, and that say so in the same form. */

@@ -1,7 +1,7 @@
 /**
  * Goal: an account cannot read, change or hear anything of another one, by
  * whatever route, event or handshake, also of those that are added later.
- * Method: two households on the built server. One tries every route and event of
+ * Method: two accounts on the built server. One tries every route and event of
  * the contract with the ids of the other; then the other does everything that
  * somebody hears of. The rows and the sockets of both are compared. The contract
  * is what the server registers: `contract/Coverage.test.ts`.
@@ -14,9 +14,9 @@ import { events, type EventTerms, routes, type RouteTerms } from "../../src/cont
 import * as Shapes from "../../src/contract/Shapes.ts"
 import * as BuiltServer from "../../src/drivers/BuiltServer.ts"
 import * as Device from "../../src/drivers/Device.ts"
-import * as Household from "./Household.ts"
+import * as AccountFixture from "./AccountFixture.ts"
 import * as Snapshot from "./Snapshot.ts"
-import * as Trespass from "./Trespass.ts"
+import * as ForeignAccess from "./ForeignAccess.ts"
 
 const said = ({ heard }: Device.Line) =>
   heard.filter(({ event }) => event === "update" || event === "ephemeral" || event.startsWith("rpc-"))
@@ -26,9 +26,15 @@ const nameOf = ({ event, payload }: Device.Heard): string => {
   return event === "ephemeral" ? `ephemeral ${payload.type}` : event
 }
 
-const settled = ({ lines }: Household.Household) => Effect.forEach(Object.values(lines), (line) => line.settled)
+const settled = ({ lines }: AccountFixture.AccountFixture) =>
+  Effect.forEach(Object.values(lines), (line) => line.settled)
 
-const send = (url: string, route: string, { body, params, query }: Trespass.Request, token: string | undefined) => {
+const send = (
+  url: string,
+  route: string,
+  { body, params, query }: ForeignAccess.Request,
+  token: string | undefined
+) => {
   const [method = "", path = ""] = route.split(" ")
   const search = query === undefined ? "" : `?${new URLSearchParams(query).toString()}`
   return Effect.orDie(
@@ -47,33 +53,33 @@ const send = (url: string, route: string, { body, params, query }: Trespass.Requ
 }
 
 /** Nothing that an answer or a socket said is of the victim, but for the id that was asked for. */
-const assertSilentAbout = (victim: Household.Household, text: string, what: string, asked = "") => {
+const assertSilentAbout = (victim: AccountFixture.AccountFixture, text: string, what: string, asked = "") => {
   for (const mark of victim.marks) {
     if (!asked.includes(mark)) assert.notInclude(text, mark, what)
   }
 }
 
-/** The rows of a household before and after; the feed and the cursor belong to it too. */
+/** The rows of an account before and after; the feed and the cursor belong to it too. */
 const unchangedBy = <A, E, R>(
-  victim: Household.Household,
+  victim: AccountFixture.AccountFixture,
   server: BuiltServer.Server,
   action: Effect.Effect<A, E, R>
 ) =>
   Effect.gen(function* () {
-    yield* Household.flushed(server, victim)
+    yield* AccountFixture.flushed(server, victim)
     const before = Snapshot.about(Snapshot.take(server), victim.marks)
     assert.isAbove(before.length, 8)
     yield* action
     assert.deepStrictEqual(Snapshot.about(Snapshot.take(server), victim.marks), before)
   })
 
-const tryRoutes = (victim: Household.Household, burglar: Household.Household) =>
-  Effect.forEach(Object.entries(Trespass.requests), ([route, attempts]) =>
+const tryRoutes = (victim: AccountFixture.AccountFixture, intruder: AccountFixture.AccountFixture) =>
+  Effect.forEach(Object.entries(ForeignAccess.requests), ([route, attempts]) =>
     Effect.gen(function* () {
       // Whoever ends its own tokens has nothing left to try with.
       const isEnd = route === "POST /v1/auth/revoke"
       const terms = (routes as { readonly [route: string]: RouteTerms })[route]
-      const device = isEnd ? yield* Device.login(burglar.device.url, Client.make()) : burglar.device
+      const device = isEnd ? yield* Device.login(intruder.device.url, Client.make()) : intruder.device
       for (const request of attempts(victim)) {
         const token = terms?.for === "account" ? device.token : undefined
         const answer = yield* send(device.url, route, request, token)
@@ -85,12 +91,12 @@ const tryRoutes = (victim: Household.Household, burglar: Household.Household) =>
     })
   )
 
-const tryEvents = (victim: Household.Household, lines: ReadonlyArray<Device.Line>) =>
+const tryEvents = (victim: AccountFixture.AccountFixture, lines: ReadonlyArray<Device.Line>) =>
   Effect.forEach(lines, (line) =>
-    Effect.forEach(Object.entries(Trespass.sayings), ([event, sayings]) =>
+    Effect.forEach(Object.entries(ForeignAccess.eventAttempts), ([event, eventAttempts]) =>
       Effect.gen(function* () {
         const terms = (events as { readonly [event: string]: EventTerms })[event]
-        for (const { ack, payload } of sayings(victim)) {
+        for (const { ack, payload } of eventAttempts(victim)) {
           if (ack === undefined) {
             assert.deepStrictEqual(terms?.acks, {}, `${event} has an ack, so that it can be compared`)
             line.socket.emit(event, payload)
@@ -105,7 +111,7 @@ const tryEvents = (victim: Household.Household, lines: ReadonlyArray<Device.Line
   )
 
 /** Everything that somebody is told of, done by the owner. */
-const liveADay = (owner: Household.Household) =>
+const liveADay = (owner: AccountFixture.AccountFixture) =>
   Effect.gen(function* () {
     const { device, lines, machineId, method, sid } = owner
     const post = (path: string, payload: object) => Effect.orDie(device.post(path, payload))
@@ -135,12 +141,12 @@ const liveADay = (owner: Household.Household) =>
     yield* settled(owner)
   })
 
-layer(BuiltServer.layer(Household.environment), { excludeTestServices: true, timeout: "60 seconds" })(
+layer(BuiltServer.layer(AccountFixture.environment), { excludeTestServices: true, timeout: "60 seconds" })(
   "isolation",
   (it) => {
     it("has an attempt for every route and every event of the contract", () => {
-      assert.sameMembers(Object.keys(Trespass.requests), Object.keys(routes))
-      assert.sameMembers(Object.keys(Trespass.sayings), Object.keys(events))
+      assert.sameMembers(Object.keys(ForeignAccess.requests), Object.keys(routes))
+      assert.sameMembers(Object.keys(ForeignAccess.eventAttempts), Object.keys(events))
     })
 
     it.scoped(
@@ -148,11 +154,11 @@ layer(BuiltServer.layer(Household.environment), { excludeTestServices: true, tim
       () =>
         Effect.gen(function* () {
           const server = yield* BuiltServer.BuiltServer
-          const victim = yield* Household.make(server.url)
-          const burglar = yield* Household.make(server.url)
+          const victim = yield* AccountFixture.make(server.url)
+          const intruder = yield* AccountFixture.make(server.url)
           yield* settled(victim)
           const heard = said(victim.lines.app).length
-          yield* unchangedBy(victim, server, tryRoutes(victim, burglar))
+          yield* unchangedBy(victim, server, tryRoutes(victim, intruder))
           yield* settled(victim)
           // The one that it caused itself: the session of the witness.
           const names = said(victim.lines.app).slice(heard).map(nameOf)
@@ -166,21 +172,21 @@ layer(BuiltServer.layer(Household.environment), { excludeTestServices: true, tim
       () =>
         Effect.gen(function* () {
           const server = yield* BuiltServer.BuiltServer
-          const victim = yield* Household.make(server.url)
-          const burglar = yield* Household.make(server.url)
+          const victim = yield* AccountFixture.make(server.url)
+          const intruder = yield* AccountFixture.make(server.url)
           yield* settled(victim)
           const marks = Object.values(victim.lines).map((line) => said(line).length)
           const attempt = Effect.zipRight(
-            tryEvents(victim, Object.values(burglar.lines)),
+            tryEvents(victim, Object.values(intruder.lines)),
             // What it said about rows of others would be in the file by now.
-            Household.flushed(server, burglar)
+            AccountFixture.flushed(server, intruder)
           )
           yield* unchangedBy(victim, server, attempt)
           yield* settled(victim)
           const [app, agent, daemon] = Object.values(victim.lines).map((line, index) => said(line).slice(marks[index]))
           assert.deepStrictEqual(app?.map(nameOf), ["update new-session", "ephemeral activity"])
           assert.deepStrictEqual([agent, daemon], [[], []])
-          for (const line of Object.values(burglar.lines)) {
+          for (const line of Object.values(intruder.lines)) {
             // Of methods with these names it is told: they are its own.
             for (const { event, payload } of said(line)) {
               const isOwnMethod = event === "rpc-registered" || event === "rpc-unregistered"
@@ -196,7 +202,7 @@ layer(BuiltServer.layer(Household.environment), { excludeTestServices: true, tim
     it.scoped("another account's ids open no socket", () =>
       Effect.gen(function* () {
         const server = yield* BuiltServer.BuiltServer
-        const victim = yield* Household.make(server.url)
+        const victim = yield* AccountFixture.make(server.url)
         const { token } = yield* Device.login(server.url, Client.make())
         yield* unchangedBy(
           victim,
@@ -224,8 +230,8 @@ layer(BuiltServer.layer(Household.environment), { excludeTestServices: true, tim
       () =>
         Effect.gen(function* () {
           const server = yield* BuiltServer.BuiltServer
-          const owner = yield* Household.make(server.url)
-          const neighbour = yield* Household.make(server.url)
+          const owner = yield* AccountFixture.make(server.url)
+          const neighbour = yield* AccountFixture.make(server.url)
           yield* settled(neighbour)
           const marks = Object.values(neighbour.lines).map((line) => said(line).length)
           yield* liveADay(owner)

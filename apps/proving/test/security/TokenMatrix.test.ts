@@ -11,10 +11,10 @@ import * as BuiltServer from "../../src/drivers/BuiltServer.ts"
 import * as Device from "../../src/drivers/Device.ts"
 import * as Client from "../../src/drivers/AccountClient.ts"
 import * as ForgedToken from "./ForgedToken.ts"
-import * as Household from "./Household.ts"
+import * as AccountFixture from "./AccountFixture.ts"
 import * as Snapshot from "./Snapshot.ts"
 
-const environment = { ...Household.environment, HAPPIER_RATE_LIMIT_BAD_TOKENS: "0", HAPPIER_RATE_LIMIT_AUTH: "0" }
+const environment = { ...AccountFixture.environment, HAPPIER_RATE_LIMIT_BAD_TOKENS: "0", HAPPIER_RATE_LIMIT_AUTH: "0" }
 
 const guarded = Object.entries<RouteTerms>(routes).flatMap(([route, terms]) => (terms.for === "account" ? [route] : []))
 
@@ -29,13 +29,13 @@ const ask = (url: string, route: string, id: string, token: string) => {
   )
 }
 
-const handshakes = ({ machineId, sid }: Household.Household) => [
+const handshakes = ({ machineId, sid }: AccountFixture.AccountFixture) => [
   { clientType: "user-scoped" },
   { clientType: "session-scoped", sessionId: sid },
   { clientType: "machine-scoped", machineId }
 ]
 
-const assertOpensNothing = (url: string, home: Household.Household, name: string, token: string) =>
+const assertOpensNothing = (url: string, home: AccountFixture.AccountFixture, name: string, token: string) =>
   Effect.gen(function* () {
     for (const route of guarded) {
       const { body, status } = yield* ask(url, route, route.includes("machines") ? home.machineId : home.sid, token)
@@ -55,11 +55,11 @@ layer(BuiltServer.layer(environment), { excludeTestServices: true, timeout: "60 
     () =>
       Effect.gen(function* () {
         const server = yield* BuiltServer.BuiltServer
-        const home = yield* Household.make(server.url)
+        const home = yield* AccountFixture.make(server.url)
         const { token: other } = yield* Device.login(server.url, Client.make())
         const key = ForgedToken.signingKey(server)
         const { accountId } = home
-        yield* Household.flushed(server, home)
+        yield* AccountFixture.flushed(server, home)
         const before = Snapshot.take(server)
         // The forgeries differ from these, which open everything, in one point each.
         const good = {
@@ -81,10 +81,10 @@ layer(BuiltServer.layer(environment), { excludeTestServices: true, timeout: "60 
     () =>
       Effect.gen(function* () {
         const server = yield* BuiltServer.BuiltServer
-        const home = yield* Household.make(server.url)
+        const home = yield* AccountFixture.make(server.url)
         const early = yield* Effect.promise(() => ForgedToken.make(ForgedToken.signingKey(server), home.accountId))
         assert.strictEqual((yield* ask(server.url, "GET /v1/machines", "", early)).status, 200)
-        yield* Household.flushed(server, home)
+        yield* AccountFixture.flushed(server, home)
         assert.strictEqual((yield* ask(server.url, "POST /v1/auth/revoke", "", home.device.token)).status, 200)
         yield* Effect.forEach(Object.values(home.lines), (line) => line.until(({ event }) => event === "disconnect"))
         const before = Snapshot.take(server)

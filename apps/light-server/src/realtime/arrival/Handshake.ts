@@ -1,6 +1,7 @@
 /** Who connects, and for what. */
 import { Effect } from "effect"
 import type { ReadFailed } from "../../database/DatabaseReader.ts"
+import { idLengthMax } from "../../database/Ids.ts"
 import { machineRevoked, type TooManyRequests, type Unauthorized } from "../../Failure.ts"
 import { type ConnectionScope, presenceKey } from "../Connection.ts"
 import { Ownership } from "../../entities/Ownership.ts"
@@ -21,8 +22,6 @@ export interface NotYet {
 export interface Barred {
   readonly _tag: "Barred"
 }
-
-const idLengthMax = 128
 
 const textIn = (auth: unknown, field: string): string => {
   const value = typeof auth === "object" && auth !== null ? (auth as { readonly [field: string]: unknown })[field] : ""

@@ -3,7 +3,7 @@
  * `Retry-After` as for any other request.
  */
 import { type IncomingMessage, ServerResponse } from "node:http"
-import type { Failure } from "../../Failure.ts"
+import type { Failure } from "../../http/FailureTable.ts"
 import * as RawAnswer from "../../http/RawAnswer.ts"
 
 /** The server of engine.io leaves the response of a request that polls with it, and none with one to upgrade. */

@@ -5,12 +5,11 @@
 import { Effect } from "effect"
 import type { BeatOutcome, Presence } from "presence-effect/Presence"
 import type { PresenceKey } from "presence-effect/presence/PresenceKey"
+import { idLengthMax } from "../../database/Ids.ts"
 import type { Emitter, Ephemeral } from "../sending/Emitter.ts"
 import type { PlainOutcome } from "./EventRegistry.ts"
 import type { Ownership } from "../../entities/Ownership.ts"
 import * as Room from "../sending/Room.ts"
-
-const idLengthMax = 128
 
 const fieldIn = (payload: unknown, field: string): unknown =>
   typeof payload === "object" && payload !== null

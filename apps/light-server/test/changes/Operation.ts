@@ -1,14 +1,14 @@
 /**
- * What a device or an agent may do: as a value that fast-check makes and
- * shrinks, and as what then happens.
+ * What a device or an agent may do: a value that fast-check makes and
+ * shrinks, and its execution.
  */
 import { assert } from "@effect/vitest"
 import { Effect, FastCheck as fc } from "effect"
 import type { Replica } from "../support/Replica.ts"
 import type { Client } from "../support/TestServer.ts"
-import type { Household, Promises } from "./Household.ts"
+import type { AccountDevices, Promises } from "./AccountDevices.ts"
 
-export type Deed =
+export type Operation =
   | { readonly does: "open" | "post" | "remove"; readonly tag: string }
   | { readonly does: "say"; readonly tag: string; readonly twice: boolean }
   | { readonly does: "replace"; readonly tag: string; readonly text: "metadata" | "agentState" }
@@ -38,42 +38,42 @@ const ofDevice = [
 ] as const
 
 /** For a device that is always there. */
-export const steadily: fc.Arbitrary<Deed> = fc.oneof(...ofDevice)
+export const steadily: fc.Arbitrary<Operation> = fc.oneof(...ofDevice)
 
 /** For one that comes and goes. */
-export const moving: fc.Arbitrary<Deed> = fc.oneof(
+export const moving: fc.Arbitrary<Operation> = fc.oneof(
   ...ofDevice,
   { weight: 3, arbitrary: arrive },
   { weight: 2, arbitrary: leave }
 )
 
-export const agents: fc.Arbitrary<Deed> = fc.oneof(
+export const agents: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 2, arbitrary: say },
   { weight: 1, arbitrary: replaceState }
 )
 
-export const describe = (deed: Deed): string => {
-  switch (deed.does) {
+export const describe = (operation: Operation): string => {
+  switch (operation.does) {
     case "say":
-      return `says in ${deed.tag}${deed.twice ? ", twice" : ""}`
+      return `says in ${operation.tag}${operation.twice ? ", twice" : ""}`
     case "replace":
-      return `replaces the ${deed.text} of ${deed.tag}`
+      return `replaces the ${operation.text} of ${operation.tag}`
     case "open":
-      return `opens ${deed.tag}`
+      return `opens ${operation.tag}`
     case "post":
-      return `posts in ${deed.tag}`
+      return `posts in ${operation.tag}`
     case "remove":
-      return `removes ${deed.tag}`
+      return `removes ${operation.tag}`
     case "arrive":
     case "leave":
-      return `${deed.does}s`
+      return `${operation.does}s`
   }
 }
 
 /** Only what somebody opened can be meant, and only who is there speaks over a socket. */
-export const isPossible = (deed: Deed, who: "steady" | "moving" | "agent", promises: Promises): boolean => {
+export const isPossible = (operation: Operation, who: "steady" | "moving" | "agent", promises: Promises): boolean => {
   const isHere = who !== "moving" || promises.isMovingHere
-  switch (deed.does) {
+  switch (operation.does) {
     case "arrive":
       return !isHere
     case "leave":
@@ -81,9 +81,9 @@ export const isPossible = (deed: Deed, who: "steady" | "moving" | "agent", promi
     case "open":
       return true
     case "say":
-      return isHere && promises.sessions.has(deed.tag)
+      return isHere && promises.sessions.has(operation.tag)
     default:
-      return promises.sessions.has(deed.tag)
+      return promises.sessions.has(operation.tag)
   }
 }
 
@@ -103,11 +103,11 @@ const replaced = (promises: Promises, sid: string, text: string) => {
 
 /** What everybody needs to do something. */
 interface Scene {
-  readonly household: Household
+  readonly accountDevices: AccountDevices
   readonly promises: Promises
 }
 
-const next = ({ household }: Scene) => (household.count += 1)
+const next = ({ accountDevices }: Scene) => (accountDevices.count += 1)
 
 const idOf = ({ promises }: Scene, tag: string) => promises.sessions.get(tag) ?? "none"
 
@@ -196,23 +196,24 @@ const removes = (scene: Scene, tag: string, device: Replica) =>
   })
 
 /** A device does it. */
-export const byDevice = (scene: Scene, deed: Deed, device: Replica) => {
-  switch (deed.does) {
+export const byDevice = (scene: Scene, operation: Operation, device: Replica) => {
+  switch (operation.does) {
     case "open":
-      return opens(scene, deed.tag, device)
+      return opens(scene, operation.tag, device)
     case "post":
-      return posts(scene, deed.tag, device)
+      return posts(scene, operation.tag, device)
     case "remove":
-      return removes(scene, deed.tag, device)
+      return removes(scene, operation.tag, device)
     case "say": {
       const client = device.client()
-      return client === undefined ? Effect.void : says(scene, deed.tag, deed.twice, client, device)
+      return client === undefined ? Effect.void : says(scene, operation.tag, operation.twice, client, device)
     }
     case "replace": {
       const client = device.client()
-      if (client === undefined || deed.text === "metadata") return patches(scene, deed.tag, deed.text, device)
+      if (client === undefined || operation.text === "metadata")
+        return patches(scene, operation.tag, operation.text, device)
       const version = (sid: string) => Math.max(0, device.sessions.get(sid)?.agentState.version ?? 0)
-      return replacesState(scene, deed.tag, client, version, (sid, current) =>
+      return replacesState(scene, operation.tag, client, version, (sid, current) =>
         device.applyText(sid, "agentState", current)
       )
     }
@@ -226,13 +227,13 @@ export const byDevice = (scene: Scene, deed: Deed, device: Replica) => {
 }
 
 /** The agent does it: it says something, or replaces a state. */
-export const byAgent = (scene: Scene, deed: Deed) => {
-  const { agent, versions } = scene.household
-  if (deed.does === "say") return says(scene, deed.tag, deed.twice, agent)
-  if (deed.does !== "replace") return Effect.dieMessage("no deed of an agent")
+export const byAgent = (scene: Scene, operation: Operation) => {
+  const { agent, versions } = scene.accountDevices
+  if (operation.does === "say") return says(scene, operation.tag, operation.twice, agent)
+  if (operation.does !== "replace") return Effect.dieMessage("not an operation of an agent")
   return replacesState(
     scene,
-    deed.tag,
+    operation.tag,
     agent,
     (sid) => versions.get(sid) ?? 0,
     (sid, { version }) => versions.set(sid, version)

@@ -34,7 +34,7 @@ export const noPromises = (): Promises => ({
   cursors: 1
 })
 
-export interface Household {
+export interface AccountDevices {
   readonly accountId: string
   /** Never away. */
   readonly steady: Replica.Replica
@@ -47,8 +47,8 @@ export interface Household {
   count: number
 }
 
-export const make: Effect.Effect<Household, never, TestServer | FileDatabase.FileDatabase | Scope.Scope> = Effect.gen(
-  function* () {
+export const make: Effect.Effect<AccountDevices, never, TestServer | FileDatabase.FileDatabase | Scope.Scope> =
+  Effect.gen(function* () {
     const server = yield* TestServer
     const accountId = randomUUID()
     addAccount(yield* FileDatabase.FileDatabase, accountId)
@@ -64,8 +64,7 @@ export const make: Effect.Effect<Household, never, TestServer | FileDatabase.Fil
       versions: new Map(),
       count: 0
     }
-  }
-)
+  })
 
 /** What the tables hold, in the words of a replica. */
 const truthOf = (accountId: string) =>
@@ -113,7 +112,7 @@ const checkPromises = (accountId: string, promises: Promises, sessions: Readonly
   })
 
 /** Every promise is kept, and whoever was away, or is new, ends with what the tables hold. */
-export const checkAll = ({ accountId, moving, steady }: Household, promises: Promises) =>
+export const checkAll = ({ accountId, moving, steady }: AccountDevices, promises: Promises) =>
   Effect.gen(function* () {
     const sessions = yield* truthOf(accountId)
     yield* checkPromises(accountId, promises, sessions)

@@ -1,11 +1,11 @@
 /**
- * What somebody with another account can try with the ids of a household: at
+ * What a client of another account can try with the ids of an account: at
  * least one attempt for every route and every event of the contract. `Isolation.test.ts` is
  * red when one has none.
  */
 import { randomUUID } from "node:crypto"
 import type { EventName, RouteName } from "../../src/contract/Contract.ts"
-import type { Household } from "./Household.ts"
+import type { AccountFixture } from "./AccountFixture.ts"
 
 export interface Request {
   readonly params?: Readonly<Record<string, string>>
@@ -16,7 +16,7 @@ export interface Request {
 }
 
 /** What is sent, and the ack. `undefined`: none is sent, and the event has no effect. */
-export interface Saying {
+export interface EventAttempt {
   readonly payload: unknown
   readonly ack?: unknown
 }
@@ -30,16 +30,16 @@ const notFound = (what: string, request: Omit<Request, "status" | "error">): Req
   error: `${what} not found`
 })
 
-/** Ids of the household as they are, and where another kind is meant. */
-const ids = ({ accountId, machineId, messageId, sid }: Household) => [sid, machineId, messageId, accountId]
+/** Every id of the account, also where an id of another kind is expected. */
+const ids = ({ accountId, machineId, messageId, sid }: AccountFixture) => [sid, machineId, messageId, accountId]
 
 const amounts = { tokens: { total: 9 }, cost: { total: 9 } }
 
-type Attempts = { readonly [route in RouteName]: (victim: Household) => ReadonlyArray<Request> }
+type Attempts = { readonly [route in RouteName]: (victim: AccountFixture) => ReadonlyArray<Request> }
 
 const session =
   (request: Omit<Request, "status" | "error"> = {}) =>
-  (victim: Household) =>
+  (victim: AccountFixture) =>
     ids(victim).map((id) => notFound("Session", { ...request, params: { id } }))
 
 export const requests: Attempts = {
@@ -161,46 +161,50 @@ const unavailable = {
 
 const said =
   (field: string, more: object = {}) =>
-  (victim: Household) =>
-    ids(victim).map((id): Saying => ({ payload: { [field]: id, time: Date.now(), ...more } }))
+  (victim: AccountFixture) =>
+    ids(victim).map((id): EventAttempt => ({ payload: { [field]: id, time: Date.now(), ...more } }))
 
-const asked = (field: string, more: object, ack: unknown) => (victim: Household) =>
-  ids(victim).map((id): Saying => ({ payload: { [field]: id, ...more }, ack }))
+const asked = (field: string, more: object, ack: unknown) => (victim: AccountFixture) =>
+  ids(victim).map((id): EventAttempt => ({ payload: { [field]: id, ...more }, ack }))
 
-export const sayings: { readonly [event in EventName]: (victim: Household) => ReadonlyArray<Saying> } = {
-  ping: ({ sid }) => [{ payload: { sid }, ack: {} }],
-  "machine-alive": said("machineId"),
-  "machine-update-metadata": asked("machineId", { metadata: "mine", expectedVersion: 1 }, machineNotFound),
-  "machine-update-state": asked("machineId", { daemonState: "mine", expectedVersion: 1 }, machineNotFound),
-  "session-alive": said("sid", { thinking: true }),
-  "session-end": said("sid"),
-  "update-metadata": asked("sid", { metadata: "mine", expectedVersion: 0 }, forbidden),
-  "update-state": asked("sid", { agentState: "mine", expectedVersion: 0 }, forbidden),
-  message: asked("sid", { message: "mine", echoToSender: true }, { ok: false, error: "session-not-found" }),
-  "usage-report": (victim) =>
-    ids(victim).map((sessionId) => ({
-      payload: { key: victim.usageKey, sessionId, ...amounts },
-      ack: { success: false, error: "Session not found" }
-    })),
-  "artifact-read": ({ artifactId }) => [{ payload: { artifactId }, ack: artifactError("Artifact not found") }],
-  "artifact-create": ({ artifactId }) => [
-    {
-      payload: { id: artifactId, header: "", body: "", dataEncryptionKey: "" },
-      ack: artifactError("Artifact already exists")
-    }
-  ],
-  "artifact-update": ({ artifactId }) => [
-    { payload: { artifactId, header: { data: "", expectedVersion: 1 } }, ack: artifactError("Artifact not found") }
-  ],
-  "artifact-delete": ({ artifactId }) => [{ payload: { artifactId }, ack: artifactError("Artifact not found") }],
-  "access-key-get": ({ machineId, sid }) => [
-    { payload: { sessionId: sid, machineId }, ack: { ok: false, error: "Session or machine not found" } }
-  ],
-  // Methods are known per account: the same name is another method, and takes nothing from the household.
-  "rpc-register": ({ machineId, method }) => [{ payload: { method } }, { payload: { method: `${machineId}:bash` } }],
-  "rpc-unregister": ({ machineId, method }) => [{ payload: { method } }, { payload: { method: `${machineId}:bash` } }],
-  "rpc-call": ({ machineId, method }) => [
-    { payload: { method, params: "mine" }, ack: unavailable },
-    { payload: { method: `${machineId}:bash` }, ack: unavailable }
-  ]
-}
+export const eventAttempts: { readonly [event in EventName]: (victim: AccountFixture) => ReadonlyArray<EventAttempt> } =
+  {
+    ping: ({ sid }) => [{ payload: { sid }, ack: {} }],
+    "machine-alive": said("machineId"),
+    "machine-update-metadata": asked("machineId", { metadata: "mine", expectedVersion: 1 }, machineNotFound),
+    "machine-update-state": asked("machineId", { daemonState: "mine", expectedVersion: 1 }, machineNotFound),
+    "session-alive": said("sid", { thinking: true }),
+    "session-end": said("sid"),
+    "update-metadata": asked("sid", { metadata: "mine", expectedVersion: 0 }, forbidden),
+    "update-state": asked("sid", { agentState: "mine", expectedVersion: 0 }, forbidden),
+    message: asked("sid", { message: "mine", echoToSender: true }, { ok: false, error: "session-not-found" }),
+    "usage-report": (victim) =>
+      ids(victim).map((sessionId) => ({
+        payload: { key: victim.usageKey, sessionId, ...amounts },
+        ack: { success: false, error: "Session not found" }
+      })),
+    "artifact-read": ({ artifactId }) => [{ payload: { artifactId }, ack: artifactError("Artifact not found") }],
+    "artifact-create": ({ artifactId }) => [
+      {
+        payload: { id: artifactId, header: "", body: "", dataEncryptionKey: "" },
+        ack: artifactError("Artifact already exists")
+      }
+    ],
+    "artifact-update": ({ artifactId }) => [
+      { payload: { artifactId, header: { data: "", expectedVersion: 1 } }, ack: artifactError("Artifact not found") }
+    ],
+    "artifact-delete": ({ artifactId }) => [{ payload: { artifactId }, ack: artifactError("Artifact not found") }],
+    "access-key-get": ({ machineId, sid }) => [
+      { payload: { sessionId: sid, machineId }, ack: { ok: false, error: "Session or machine not found" } }
+    ],
+    // Methods are known per account: the same name is another method, and takes nothing from the account.
+    "rpc-register": ({ machineId, method }) => [{ payload: { method } }, { payload: { method: `${machineId}:bash` } }],
+    "rpc-unregister": ({ machineId, method }) => [
+      { payload: { method } },
+      { payload: { method: `${machineId}:bash` } }
+    ],
+    "rpc-call": ({ machineId, method }) => [
+      { payload: { method, params: "mine" }, ack: unavailable },
+      { payload: { method: `${machineId}:bash` }, ack: unavailable }
+    ]
+  }

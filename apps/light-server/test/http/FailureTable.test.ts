@@ -1,15 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Lane from "presence-effect/writer/Lane"
 import * as WriterError from "presence-effect/writer/WriterError"
-import { ReadFailed } from "../src/database/DatabaseReader.ts"
-import * as Failure from "../src/Failure.ts"
-import { codes, table } from "./Document.ts"
+import { ReadFailed } from "../../src/database/DatabaseReader.ts"
+import * as Failure from "../../src/Failure.ts"
+import * as FailureTable from "../../src/http/FailureTable.ts"
+import { codes, table } from "../Document.ts"
 
 const lane = Lane.control
 const engine = { lane, code: "SQLITE_X", detail: "detail" }
 
 /** One of each. A new failure does not compile until it is here. */
-const samples: { readonly [Tag in Failure.Failure["_tag"]]: Extract<Failure.Failure, { readonly _tag: Tag }> } = {
+const samples: {
+  readonly [Tag in FailureTable.Failure["_tag"]]: Extract<FailureTable.Failure, { readonly _tag: Tag }>
+} = {
   LaneOverflow: new WriterError.LaneOverflow({ lane, waiterCount: 1, capacity: 1 }),
   PermitTimeout: new WriterError.PermitTimeout({ lane, waitedMillis: 1 }),
   DatabaseBusy: new WriterError.DatabaseBusy({ lane, code: "SQLITE_BUSY", attempts: 2 }),
@@ -45,10 +48,10 @@ const samples: { readonly [Tag in Failure.Failure["_tag"]]: Extract<Failure.Fail
 
 const failures = Object.values(samples)
 
-describe("Failure", () => {
+describe("FailureTable", () => {
   it("tells old clients what happened in a string, whatever failed", () => {
     for (const failure of failures) {
-      const { body } = Failure.toHttp(failure)
+      const { body } = FailureTable.toHttp(failure)
       assert.isString(body.error, failure._tag)
       assert.isAbove(body.error.length, 0, failure._tag)
     }
@@ -56,13 +59,13 @@ describe("Failure", () => {
 
   it("never shows what the engine said", () => {
     for (const failure of failures) {
-      assert.notInclude(JSON.stringify(Failure.toHttp(failure).body), "detail", failure._tag)
+      assert.notInclude(JSON.stringify(FailureTable.toHttp(failure).body), "detail", failure._tag)
     }
   })
 
   it("sends Retry-After exactly with what may be tried again, and the same time in the body", () => {
     for (const failure of failures) {
-      const { body, retryAfterMillis, status } = Failure.toHttp(failure)
+      const { body, retryAfterMillis, status } = FailureTable.toHttp(failure)
       assert.strictEqual(body["retryAfterMs"], retryAfterMillis, failure._tag)
       assert.strictEqual(body["retryable"] === true, retryAfterMillis !== undefined, failure._tag)
       if (status === 503 || status === 429) assert.isDefined(retryAfterMillis, failure._tag)
@@ -72,7 +75,7 @@ describe("Failure", () => {
   it("answers 500 for a row that does not fit, which no other moment changes", () => {
     const misfit = new ReadFailed({ code: "UNDECODABLE", detail: "detail" })
     assert.isFalse(misfit.isRetryable)
-    assert.deepStrictEqual(Failure.toHttp(misfit), {
+    assert.deepStrictEqual(FailureTable.toHttp(misfit), {
       status: 500,
       retryAfterMillis: undefined,
       body: { error: "What is stored cannot be read", code: "ReadFailed", retryable: false }
@@ -83,28 +86,28 @@ describe("Failure", () => {
     for (const code of ["SQLITE_CORRUPT", "SQLITE_CORRUPT_INDEX", "SQLITE_NOTADB"]) {
       const damaged = new ReadFailed({ code, detail: "detail" })
       assert.isFalse(damaged.isRetryable)
-      assert.deepStrictEqual(Failure.toHttp(damaged), Failure.toHttp(samples.DatabaseCorrupt))
+      assert.deepStrictEqual(FailureTable.toHttp(damaged), FailureTable.toHttp(samples.DatabaseCorrupt))
     }
   })
 
   it("spreads the moment to come back between once and twice the base", () => {
-    assert.strictEqual(Failure.toHttp(samples.DatabaseFull, 0).retryAfterMillis, 60_000)
-    assert.strictEqual(Failure.toHttp(samples.DatabaseFull, 0.5).retryAfterMillis, 90_000)
-    assert.strictEqual(Failure.toHttp(samples.DatabaseFull, 1).retryAfterMillis, 120_000)
+    assert.strictEqual(FailureTable.toHttp(samples.DatabaseFull, 0).retryAfterMillis, 60_000)
+    assert.strictEqual(FailureTable.toHttp(samples.DatabaseFull, 0.5).retryAfterMillis, 90_000)
+    assert.strictEqual(FailureTable.toHttp(samples.DatabaseFull, 1).retryAfterMillis, 120_000)
   })
 
   it("answers in the words of the protocol", () => {
-    assert.deepStrictEqual(Failure.toHttp(samples.Unauthorized), {
+    assert.deepStrictEqual(FailureTable.toHttp(samples.Unauthorized), {
       status: 401,
       retryAfterMillis: undefined,
       body: { error: "Invalid token" }
     })
-    assert.deepStrictEqual(Failure.toHttp(samples.NotFound).body, { error: "Machine not found" })
-    assert.deepStrictEqual(Failure.toHttp(samples.MachineIdConflict).body, {
+    assert.deepStrictEqual(FailureTable.toHttp(samples.NotFound).body, { error: "Machine not found" })
+    assert.deepStrictEqual(FailureTable.toHttp(samples.MachineIdConflict).body, {
       error: "machine_id_conflict",
       message: "This machine id belongs to another account"
     })
-    assert.deepStrictEqual(Failure.toHttp(samples.DatabaseBusy).body, {
+    assert.deepStrictEqual(FailureTable.toHttp(samples.DatabaseBusy).body, {
       error: "The database is busy",
       code: "DatabaseBusy",
       retryable: true,
@@ -116,12 +119,12 @@ describe("Failure", () => {
     const rows = table("errors.md", "Tag")
     assert.deepStrictEqual(
       rows.map(([tag]) => codes(tag)[0]),
-      [...Failure.tags]
+      [...FailureTable.tags]
     )
     for (const [index, [, status, retryAfter, written]] of rows.entries()) {
-      const failure = failures.find(({ _tag }) => _tag === Failure.tags[index])
-      if (failure === undefined) throw new Error(`no sample of ${Failure.tags[index]}`)
-      const answer = Failure.toHttp(failure)
+      const failure = failures.find(({ _tag }) => _tag === FailureTable.tags[index])
+      if (failure === undefined) throw new Error(`no sample of ${FailureTable.tags[index]}`)
+      const answer = FailureTable.toHttp(failure)
       assert.include((status ?? "").split(", "), String(answer.status), failure._tag)
       if (failure._tag !== "TooManyRequests") {
         const documented = retryAfter === "" ? undefined : Number.parseInt(retryAfter ?? "", 10) * 1000

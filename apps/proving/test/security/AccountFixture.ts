@@ -1,6 +1,6 @@
 /**
  * An account with one of everything, each named by a text that is found again
- * wherever it turns up.
+ * wherever it appears.
  */
 import { Effect, type Scope } from "effect"
 import { randomBytes, randomUUID } from "node:crypto"
@@ -9,7 +9,7 @@ import type { Server } from "../../src/drivers/BuiltServer.ts"
 import * as Device from "../../src/drivers/Device.ts"
 import * as Eventually from "../../src/drivers/Eventually.ts"
 
-export interface Household {
+export interface AccountFixture {
   readonly device: Device.Device
   readonly accountId: string
   readonly keys: ReturnType<typeof Client.make>
@@ -44,7 +44,7 @@ const paired = (device: Device.Device, path: string, mark: string) =>
     return publicKey
   })
 
-export const make = (url: string): Effect.Effect<Household, never, Scope.Scope> =>
+export const make = (url: string): Effect.Effect<AccountFixture, never, Scope.Scope> =>
   Effect.gen(function* () {
     const mark = `mark-${randomUUID()}`
     const keys = Client.make()
@@ -115,7 +115,7 @@ export const environment = {
 }
 
 /** Heartbeats that came before are in the file: a later one of the same account is. */
-export const flushed = (server: Server, { device, lines }: Household) =>
+export const flushed = (server: Server, { device, lines }: AccountFixture) =>
   Effect.gen(function* () {
     const id = yield* Device.openSession(device, `witness ${randomUUID()}`)
     const witness = Device.pulse(lines.app, "session", id)

@@ -1,0 +1,139 @@
+/**
+ * Every failure a request or the opening of a socket can end with, and the one
+ * table that turns it into an answer.
+ */
+import { Match, Schema } from "effect"
+import { WriterError } from "presence-effect/writer/WriterError"
+import { isDamage, ReadFailed } from "../database/DatabaseReader.ts"
+import {
+  AnswerTimeout,
+  Conflict,
+  CursorGone,
+  Draining,
+  Forbidden,
+  InvalidInput,
+  MachineIdConflict,
+  MachineRevoked,
+  machineRevoked,
+  NotFound,
+  RequestDefect,
+  RequestUnreadable,
+  RouteUnknown,
+  SocketOverflow,
+  TooManyRequests,
+  Unauthorized
+} from "../Failure.ts"
+
+/** Schema of every failure of a request. */
+export const Failure = Schema.Union(
+  ...WriterError.members,
+  ReadFailed,
+  Unauthorized,
+  Forbidden,
+  NotFound,
+  Conflict,
+  InvalidInput,
+  MachineIdConflict,
+  MachineRevoked,
+  CursorGone,
+  RequestUnreadable,
+  RouteUnknown,
+  RequestDefect,
+  TooManyRequests,
+  SocketOverflow,
+  Draining,
+  AnswerTimeout
+)
+
+export type Failure = typeof Failure.Type
+
+/** The tags of all failures, for documents and tests. */
+export const tags: ReadonlyArray<Failure["_tag"]> = Failure.members.map((member) => member._tag)
+
+/**
+ * What goes over HTTP. `error` is a string in every body, because clients of any
+ * age show it.
+ */
+export interface HttpFailure {
+  readonly status: number
+  readonly retryAfterMillis: number | undefined
+  readonly body: { readonly error: string } & { readonly [field: string]: unknown }
+}
+
+/** Between one and two times `millis`, in whole seconds, so that refused clients do not all come back at once. */
+const spread = (millis: number, jitter: number) => Math.ceil((millis * (1 + jitter)) / 1000) * 1000
+
+/**
+ * The one place where a failure becomes a status. A new failure does not
+ * compile until this table knows it; `docs/errors.md` explains each line.
+ *
+ * `jitter`, from 0 to 1, spreads the moments at which refused clients come back.
+ */
+export const toHttp = (failure: Failure, jitter = 0): HttpFailure => {
+  const protocol = (status: number, error: string, more: { readonly [field: string]: unknown } = {}): HttpFailure => ({
+    status,
+    retryAfterMillis: undefined,
+    body: { error, ...more }
+  })
+  const later =
+    (millis: number, error: string, status = 503) =>
+    ({ _tag }: { readonly _tag: string }): HttpFailure => {
+      const retryAfterMillis = spread(millis, jitter)
+      return {
+        status,
+        retryAfterMillis,
+        body: { error, code: _tag, retryable: true, retryAfterMs: retryAfterMillis }
+      }
+    }
+  const never =
+    (error: string) =>
+    ({ _tag }: { readonly _tag: string }): HttpFailure => ({
+      status: 500,
+      retryAfterMillis: undefined,
+      body: { error, code: _tag, retryable: false }
+    })
+  const damaged = never("The database is damaged")
+  return Match.value(failure).pipe(
+    Match.tagsExhaustive({
+      LaneOverflow: later(2000, "The server is overloaded"),
+      PermitTimeout: later(1000, "The server is busy"),
+      DatabaseBusy: later(1000, "The database is busy"),
+      WriteUnconfirmed: later(1000, "The write was not confirmed in time"),
+      WriteConflict: later(1000, "The row was changed by somebody else"),
+      WriteRejected: never("The database refused the write"),
+      WriteUndecodable: never("The write is stored, but its result cannot be read"),
+      ConnectionLost: later(1000, "The database is being opened again"),
+      ConnectionGone: later(5000, "The database cannot be opened again"),
+      DatabaseFull: later(60_000, "The disk of the server is full"),
+      DatabaseReadonly: later(60_000, "The database cannot be written"),
+      DatabaseIo: later(10_000, "The disk of the server reports errors"),
+      DatabaseCorrupt: damaged,
+      DatabaseMoved: later(5000, "The database file was moved or replaced"),
+      WriterClosed: later(2000, "The server is shutting down"),
+      // A read may succeed when it is repeated, a row that does not fit never does. Damage answers as it does for writes.
+      ReadFailed: (failure) => {
+        if (isDamage(failure)) return damaged({ _tag: "DatabaseCorrupt" })
+        return failure.isRetryable
+          ? later(1000, "The database cannot be read now")(failure)
+          : never("What is stored cannot be read")(failure)
+      },
+      Unauthorized: ({ error }) => protocol(401, error),
+      Forbidden: ({ error }) => protocol(403, error),
+      NotFound: ({ error, what }) => protocol(404, error ?? `${what} not found`),
+      Conflict: ({ error }) => protocol(409, error),
+      InvalidInput: ({ error }) => protocol(400, error),
+      MachineIdConflict: () =>
+        protocol(409, "machine_id_conflict", { message: "This machine id belongs to another account" }),
+      MachineRevoked: () => protocol(410, machineRevoked),
+      CursorGone: ({ currentCursor }) => protocol(410, "cursor-gone", { currentCursor }),
+      RequestUnreadable: ({ message, status }) => protocol(status, "Error", { message, statusCode: status }),
+      RouteUnknown: ({ method, path }) => protocol(404, "Not found", { path, method }),
+      RequestDefect: () =>
+        protocol(500, "Internal Server Error", { message: "An unexpected error occurred", statusCode: 500 }),
+      TooManyRequests: (failure) => later(failure.retryAfterMillis, "Too many requests", 429)(failure),
+      SocketOverflow: later(2000, "Too many sockets connect at once"),
+      Draining: later(2000, "The server is shutting down"),
+      AnswerTimeout: later(1000, "The server did not answer in time")
+    })
+  )
+}
