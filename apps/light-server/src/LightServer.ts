@@ -6,7 +6,7 @@
  * under way end, presence writes its last flush, the log is copied into the
  * database file, the writer closes.
  */
-import { Duration, Effect, Layer, Option, Schema } from "effect"
+import { Effect, Layer, Option, Schema } from "effect"
 import type * as PresenceConfig from "presence-effect/presence/PresenceConfig"
 import * as SqliteThread from "presence-effect/node/SqliteThread"
 import * as Presence from "presence-effect/Presence"
@@ -156,16 +156,7 @@ const presenceTables = ({ name }: TimeForm.Form) => ({
 const presence = ({ presence, shutdownBudget }: ServerConfig) =>
   Effect.map(TimeForm.TimeForm, (form) =>
     Presence.layerSqlite(
-      {
-        interval: presence.flushIntervalMillis,
-        persistThreshold: presence.persistThresholdMillis,
-        acceptanceWindow: Math.min(Duration.toMillis("10 minutes"), 4 * presence.offlineTimeoutMillis),
-        offlineTimeout: presence.offlineTimeoutMillis,
-        sweepInterval: presence.sweepIntervalMillis,
-        disconnectGrace: presence.disconnectGraceMillis,
-        startGrace: presence.startGraceMillis,
-        drainTimeout: presence.drainTimeoutMillis
-      },
+      presence,
       presenceTables(form)
     )
   ).pipe(
@@ -232,7 +223,7 @@ const health = (config: ServerConfig) =>
     Layer.provideMerge(
       Readiness.layer({
         databaseFile: config.databaseFile,
-        flushInterval: config.presence.flushIntervalMillis,
+        flushInterval: config.presence.interval,
         diskReserveBytes: config.protection.freeReserveBytes
       })
     )

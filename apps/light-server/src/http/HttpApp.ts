@@ -21,6 +21,7 @@ import * as FailureLimiter from "../door/FailureLimiter.ts"
 import * as Draining from "./Draining.ts"
 import * as ErrorBodies from "./ErrorBodies.ts"
 import { type Failure, Unauthorized } from "../Failure.ts"
+import * as HttpKnobs from "./HttpKnobs.ts"
 import * as Observation from "./Observation.ts"
 import * as RateLimit from "../door/RateLimit.ts"
 import * as SchemaCompiler from "./SchemaCompiler.ts"
@@ -96,7 +97,7 @@ const welcome = "Welcome to Happier Server!"
 const create = (options: Options, isTrusted: (address: string) => boolean): FastifyInstance =>
   Fastify({
     logger: false,
-    bodyLimit: options.bodyLimitBytes ?? 1_048_576,
+    bodyLimit: options.bodyLimitBytes ?? HttpKnobs.knobs.bodyLimitBytes.fallback,
     // A slow client holds a socket, not a place in a lane.
     requestTimeout: 30_000,
     // Unless told otherwise, Node looks for late requests every 30 s, and 10 s would be up to 40.
