@@ -81,10 +81,12 @@ interface Range extends Terms {
 
 const rangeOf = ({ max, min, unit }: Range) => `${min} to ${max}${unit === undefined ? "" : ` ${unit}`}`
 
-const parseWithin = ({ max, min }: Pick<Range, "min" | "max">) => (text: string): Either.Either<number, string> => {
-  const value = /^-?\d{1,15}$/.test(text) ? Number(text) : Number.NaN
-  return value >= min && value <= max ? Either.right(value) : Either.left("")
-}
+const parseWithin =
+  ({ max, min }: Pick<Range, "min" | "max">) =>
+  (text: string): Either.Either<number, string> => {
+    const value = /^-?\d{1,15}$/.test(text) ? Number(text) : Number.NaN
+    return value >= min && value <= max ? Either.right(value) : Either.left("")
+  }
 
 /** A whole number between two bounds, both allowed. */
 export const integer = (name: string, terms: Range & { readonly fallback: number }): Knob<number> =>

@@ -46,6 +46,7 @@ import * as HealthRoutes from "./health/HealthRoutes.ts"
 import * as Readiness from "./health/Readiness.ts"
 import * as HttpApp from "./http/HttpApp.ts"
 import * as HttpListener from "./http/HttpListener.ts"
+import * as SubPath from "./http/SubPath.ts"
 import * as MachineEvents from "./machines/MachineEvents.ts"
 import * as MachineRegistry from "./machines/MachineRegistry.ts"
 import * as MachineRoutes from "./machines/MachineRoutes.ts"
@@ -154,12 +155,7 @@ const presenceTables = ({ name }: TimeForm.Form) => ({
 })
 
 const presence = ({ presence, shutdownBudget }: ServerConfig) =>
-  Effect.map(TimeForm.TimeForm, (form) =>
-    Presence.layerSqlite(
-      presence,
-      presenceTables(form)
-    )
-  ).pipe(
+  Effect.map(TimeForm.TimeForm, (form) => Presence.layerSqlite(presence, presenceTables(form))).pipe(
     Layer.unwrapEffect,
     Layer.provide(presenceReader),
     ShutdownBudget.closeWithin("presence", shutdownBudget.presence)
@@ -173,10 +169,10 @@ const http = (config: ServerConfig) =>
     rateLimits: config.rateLimits
   }).pipe(Layer.provideMerge(Tokens.layer()))
 
-const accounts = ({ pairing }: ServerConfig) =>
+const accounts = ({ pairing, signUp }: ServerConfig) =>
   Layer.mergeAll(AuthRoutes.layer, PairingRoutes.layer, AccountRoutes.layer).pipe(
     Layer.provide(Layer.mergeAll(Login.layer(), Pairing.layer, AccountSettings.layer, TokenRevocation.layer())),
-    Layer.provide(Layer.mergeAll(AccountStore.layer, SettingsStore.layer, PairingStore.layer(pairing)))
+    Layer.provide(Layer.mergeAll(AccountStore.layerWith(signUp), SettingsStore.layer, PairingStore.layer(pairing)))
   )
 
 const machines = Layer.mergeAll(MachineRoutes.layer, MachineEvents.layer).pipe(
@@ -231,9 +227,12 @@ const health = (config: ServerConfig) =>
 
 const listener = (config: ServerConfig) => {
   const { requests, sockets } = config.shutdownBudget
-  return HttpListener.layer({ host: config.host, port: config.port, closeTimeout: requests }).pipe(
-    ShutdownBudget.closeWithin("requests", sockets + requests)
-  )
+  return HttpListener.layer({
+    host: config.host,
+    port: config.port,
+    closeTimeout: requests,
+    subPath: SubPath.of(config.publicUrl)
+  }).pipe(ShutdownBudget.closeWithin("requests", sockets + requests))
 }
 
 /**

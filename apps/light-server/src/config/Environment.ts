@@ -47,10 +47,7 @@ const conflictOf = (
 }
 
 /** The value of one setting, or every problem with it: the variable, its value, what is allowed, and the reason. */
-export const readKnob = <A>(
-  knob: Knob<A>,
-  environment: Environment
-): Either.Either<A, ReadonlyArray<string>> => {
+export const readKnob = <A>(knob: Knob<A>, environment: Environment): Either.Either<A, ReadonlyArray<string>> => {
   const given = [knob.name, ...knob.aliases].flatMap((name) => {
     const text = textOf(environment, name)
     return text === undefined ? [] : [{ name, text }]

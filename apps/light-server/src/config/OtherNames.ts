@@ -92,10 +92,7 @@ const suggestion = (name: string, known: ReadonlyArray<string>) => {
 }
 
 /** One warning for each variable that is set and has no effect. */
-export const warningsOf = (
-  environment: Environment,
-  knobs: ReadonlyArray<Knob<unknown>>
-): ReadonlyArray<string> => {
+export const warningsOf = (environment: Environment, knobs: ReadonlyArray<Knob<unknown>>): ReadonlyArray<string> => {
   const known = knobs.flatMap(({ aliases, name }) => [name, ...aliases])
   return Object.keys(environment).flatMap((name) => {
     if (!isSet(environment, name) || known.includes(name) || name in refused) return []

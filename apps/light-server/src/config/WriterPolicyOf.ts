@@ -36,8 +36,11 @@ const withBusyTimeout = (policy: WriterPolicy.WriterPolicy, asked: number): Warn
 export const writerPolicyOf = ({ busyTimeoutMillis, synchronous }: Values<typeof writeKnobs>): Warned => {
   const durability = synchronous === "FULL" ? "power-loss" : "process-crash"
   const policy: WriterPolicy.WriterPolicy =
-    synchronous === undefined ? WriterPolicy.defaults : { ...WriterPolicy.defaults, lanes: WriterPolicy.defaults.lanes.map((lane) => ({ ...lane, durability })) }
-  const patient = busyTimeoutMillis === undefined ? { policy, warnings: [] } : withBusyTimeout(policy, busyTimeoutMillis)
+    synchronous === undefined
+      ? WriterPolicy.defaults
+      : { ...WriterPolicy.defaults, lanes: WriterPolicy.defaults.lanes.map((lane) => ({ ...lane, durability })) }
+  const patient =
+    busyTimeoutMillis === undefined ? { policy, warnings: [] } : withBusyTimeout(policy, busyTimeoutMillis)
   return synchronous === "NORMAL"
     ? {
         policy: patient.policy,

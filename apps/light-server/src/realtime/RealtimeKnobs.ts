@@ -18,7 +18,8 @@ export const knobs = {
     fallback: 100,
     min: 1,
     max: 1_000_000,
-    meaning: "Events of one socket per second in the long run. More are refused. An account may send twenty times as many."
+    meaning:
+      "Events of one socket per second in the long run. More are refused. An account may send twenty times as many."
   }),
   eventBurst: Knob.integer("HAPPIER_SOCKET_EVENT_BURST", {
     fallback: 500,

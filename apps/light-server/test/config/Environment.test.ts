@@ -39,9 +39,7 @@ describe("Environment", () => {
 
   for (const text of ["0", "10", "1.5", "1e0", "0x1", "9999999999999999", "two", "-1"]) {
     it(`refuses ${text} where 1 to 9 is allowed`, () => {
-      assert.deepStrictEqual(problemsOf({ SHELF_SIZE: text }), [
-        `SHELF_SIZE is "${text}"; allowed: 1 to 9 books`
-      ])
+      assert.deepStrictEqual(problemsOf({ SHELF_SIZE: text }), [`SHELF_SIZE is "${text}"; allowed: 1 to 9 books`])
     })
   }
 

@@ -5,7 +5,7 @@
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Client from "../../src/drivers/AccountClient.ts"
-import { contract, Wire } from "../../src/contract/Wire.ts"
+import { contract, Wire, wireOf } from "../../src/contract/Wire.ts"
 
 const bytes = (count: number) => Buffer.alloc(count, 7).toString("base64")
 
@@ -72,6 +72,36 @@ contract("Auth", (it) => {
       ]) {
         yield* call("POST /v1/auth", 400, { body: { ...login, ...wrong } })
       }
+    })
+  )
+
+  it.scoped("opens no account while sign-up is closed", () =>
+    Effect.gen(function* () {
+      const { met } = yield* Wire
+      const closed = yield* Effect.provide(Wire, wireOf({ AUTH_ANONYMOUS_SIGNUP_ENABLED: "0" }))
+      const { error } = yield* closed.call("POST /v1/auth", 403, { body: Client.make().withContent() })
+      assert.strictEqual(error, "signup-disabled")
+      assert.deepStrictEqual(closed.server.rows("SELECT id FROM Account"), [])
+      // A key that is not proven learns nothing about accounts.
+      yield* closed.call("POST /v1/auth", 401, { body: { ...Client.make().challenge(), signature: bytes(64) } })
+      met.add("POST /v1/auth 403")
+    })
+  )
+
+  it.scoped("opens one account, for the first of many keys, and lets it log in ever after", () =>
+    Effect.gen(function* () {
+      const first = yield* Effect.provide(Wire, wireOf({ AUTH_ANONYMOUS_SIGNUP_ENABLED: "first-account" }))
+      const keys = Array.from({ length: 8 }, () => Client.make())
+      const answers = yield* Effect.forEach(
+        keys,
+        (client) => Effect.map(first.request("POST", "/v1/auth", { body: client.challenge() }), ({ status }) => status),
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(answers.toSorted(), [200, ...Array<number>(7).fill(403)])
+      const owner = yield* first.person(keys[answers.indexOf(200)])
+      yield* first.call("POST /v1/auth", 200, { body: owner.keys.withContent() })
+      yield* first.call("POST /v1/auth", 403, { body: Client.make().challenge() })
+      assert.strictEqual((yield* first.person(owner.keys)).id, owner.id)
     })
   )
 

@@ -130,7 +130,9 @@ export const resolve = (
     const value = millis(knob)
     const isTooSmall = mayBeZero.has(knob) ? value < 0 : value <= 0
     if (!Number.isFinite(value) || isTooSmall) {
-      problems.push(`${nameOf(knob)} must be a finite duration ${mayBeZero.has(knob) ? "of zero or more" : "above zero"}`)
+      problems.push(
+        `${nameOf(knob)} must be a finite duration ${mayBeZero.has(knob) ? "of zero or more" : "above zero"}`
+      )
     }
   }
   for (const knob of ["capacity", "chunkRows"] as const) {
