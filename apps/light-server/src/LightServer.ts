@@ -6,7 +6,7 @@
  * under way end, presence writes its last flush, the log is copied into the
  * database file, the writer closes.
  */
-import { Duration, Effect, Layer, Option, Schema } from "effect"
+import { Effect, Layer, Option, Schema } from "effect"
 import type * as PresenceConfig from "presence-effect/presence/PresenceConfig"
 import * as SqliteThread from "presence-effect/node/SqliteThread"
 import * as Presence from "presence-effect/Presence"
@@ -62,6 +62,7 @@ import * as Readiness from "./health/Readiness.ts"
 import * as FileSystem from "node:fs"
 import * as HttpApp from "./http/HttpApp.ts"
 import * as HttpListener from "./http/HttpListener.ts"
+import * as SubPath from "./http/SubPath.ts"
 import * as MachineEvents from "./machines/MachineEvents.ts"
 import * as MachineRegistry from "./machines/MachineRegistry.ts"
 import * as MachineRoutes from "./machines/MachineRoutes.ts"
@@ -183,21 +184,7 @@ const presenceTables = ({ name }: TimeForm.Form) => ({
 })
 
 const presence = ({ presence, shutdownBudget }: ServerConfig) =>
-  Effect.map(TimeForm.TimeForm, (form) =>
-    Presence.layerSqlite(
-      {
-        interval: presence.flushIntervalMillis,
-        persistThreshold: presence.persistThresholdMillis,
-        acceptanceWindow: Math.min(Duration.toMillis("10 minutes"), 4 * presence.offlineTimeoutMillis),
-        offlineTimeout: presence.offlineTimeoutMillis,
-        sweepInterval: presence.sweepIntervalMillis,
-        disconnectGrace: presence.disconnectGraceMillis,
-        startGrace: presence.startGraceMillis,
-        drainTimeout: presence.drainTimeoutMillis
-      },
-      presenceTables(form)
-    )
-  ).pipe(
+  Effect.map(TimeForm.TimeForm, (form) => Presence.layerSqlite(presence, presenceTables(form))).pipe(
     Layer.unwrapEffect,
     Layer.provide(presenceReader),
     ShutdownBudget.closeWithin("presence", shutdownBudget.presence)
@@ -211,10 +198,10 @@ const http = (config: ServerConfig) =>
     rateLimits: config.rateLimits
   }).pipe(Layer.provideMerge(Tokens.layer()))
 
-const accounts = ({ pairing, publicUrl }: ServerConfig) =>
+const accounts = ({ pairing, publicUrl, signUp }: ServerConfig) =>
   Layer.mergeAll(AuthRoutes.layer, PairingRoutes.layer, AccountRoutes.layer({ publicUrl })).pipe(
     Layer.provide(Layer.mergeAll(Login.layer(), Pairing.layer, AccountSettings.layer, TokenRevocation.layer())),
-    Layer.provide(Layer.mergeAll(AccountStore.layer, SettingsStore.layer, PairingStore.layer(pairing)))
+    Layer.provide(Layer.mergeAll(AccountStore.layerWith(signUp), SettingsStore.layer, PairingStore.layer(pairing)))
   )
 
 const machines = Layer.mergeAll(MachineRoutes.layer, MachineEvents.layer).pipe(
@@ -280,7 +267,7 @@ const health = (config: ServerConfig) =>
     Layer.provideMerge(
       Readiness.layer({
         databaseFile: config.databaseFile,
-        flushInterval: config.presence.flushIntervalMillis,
+        flushInterval: config.presence.interval,
         diskReserveBytes: config.protection.freeReserveBytes
       })
     )
@@ -288,9 +275,12 @@ const health = (config: ServerConfig) =>
 
 const listener = (config: ServerConfig) => {
   const { requests, sockets } = config.shutdownBudget
-  return HttpListener.layer({ host: config.host, port: config.port, closeTimeout: requests }).pipe(
-    ShutdownBudget.closeWithin("requests", sockets + requests)
-  )
+  return HttpListener.layer({
+    host: config.host,
+    port: config.port,
+    closeTimeout: requests,
+    subPath: SubPath.of(config.publicUrl)
+  }).pipe(ShutdownBudget.closeWithin("requests", sockets + requests))
 }
 
 /**

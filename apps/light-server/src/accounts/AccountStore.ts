@@ -6,7 +6,9 @@ import * as Write from "presence-effect/writer/Write"
 import type { WriterError } from "presence-effect/writer/WriterError"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as Ids from "../database/Ids.ts"
+import { Forbidden } from "../Failure.ts"
 import { TimeForm } from "../database/TimeForm.ts"
+import type { SignUp } from "./AccountKnobs.ts"
 import type { ProvenKey } from "./Login.ts"
 
 export class AccountStore extends Context.Tag("light-server/AccountStore")<
@@ -15,9 +17,10 @@ export class AccountStore extends Context.Tag("light-server/AccountStore")<
     /**
      * The id of the account with this key, created if it is new. An account that
      * exists and needs no change is answered without a write, so that a login
-     * never waits for a lock somebody else holds.
+     * never waits for a lock somebody else holds. Fails with `Forbidden` when the
+     * account is new and sign-up is closed.
      */
-    readonly signIn: (key: ProvenKey) => Effect.Effect<string, WriterError | ReadFailed>
+    readonly signIn: (key: ProvenKey) => Effect.Effect<string, WriterError | ReadFailed | Forbidden>
   }
 >() {}
 
@@ -33,17 +36,33 @@ const isSame = (stored: Uint8Array | null, key: ProvenKey) =>
 // Both letter cases of the hex text are in use, and the index serves both.
 const find = `SELECT id, publicKey, contentPublicKey FROM Account WHERE publicKey IN (?, ?) LIMIT 1`
 
-const upsert = `
+/**
+ * Whether the key may be stored is decided inside the write: of two clients that
+ * are first at the same time, one opens the account. Rows whose key is not a key
+ * (32 bytes in hex) belong to the server and count as no account.
+ */
+const upsertWhere = (condition: string) => `
 INSERT INTO Account (id, publicKey, contentPublicKey, contentPublicKeySig, createdAt, updatedAt)
-VALUES (?, ?, ?, ?, ?, ?)
+SELECT ?, ?, ?, ?, ?, ? WHERE ${condition}
 ON CONFLICT (publicKey) DO UPDATE SET
   contentPublicKey = coalesce(excluded.contentPublicKey, contentPublicKey),
   contentPublicKeySig = coalesce(excluded.contentPublicKeySig, contentPublicKeySig),
   updatedAt = excluded.updatedAt
 RETURNING id`
 
-export const layer: Layer.Layer<AccountStore, never, DatabaseReader | SqliteWriter> = Layer.effect(
-  AccountStore,
+const isKnown = "EXISTS (SELECT 1 FROM Account WHERE publicKey = ?)"
+
+const upsert: { readonly [signUp in SignUp]: string } = {
+  open: upsertWhere("TRUE"),
+  closed: upsertWhere(isKnown),
+  "first-account": upsertWhere(
+    `${isKnown} OR NOT EXISTS (SELECT 1 FROM Account WHERE publicKey IS NULL OR length(publicKey) = 64)`
+  )
+}
+
+const signUpDisabled = new Forbidden({ error: "signup-disabled" })
+
+const make = (signUp: SignUp) =>
   Effect.gen(function* () {
     const reader = yield* DatabaseReader
     const writer = yield* SqliteWriter
@@ -54,17 +73,35 @@ export const layer: Layer.Layer<AccountStore, never, DatabaseReader | SqliteWrit
           const hex = Buffer.from(key.publicKey).toString("hex")
           const stored = yield* reader.first(StoredAccount, find, [hex, hex.toUpperCase()])
           if (Option.isSome(stored) && isSame(stored.value.contentPublicKey, key)) return stored.value.id
+          if (Option.isNone(stored) && signUp === "closed") return yield* signUpDisabled
           const now = encode(yield* Clock.currentTimeMillis)
           const publicKey = Option.match(stored, { onNone: () => hex, onSome: ({ publicKey }) => publicKey })
+          const values = [
+            Ids.cuid(),
+            publicKey,
+            key.content?.publicKey ?? null,
+            key.content?.signature ?? null,
+            now,
+            now
+          ]
           const write = Write.statement(
-            upsert,
-            [Ids.cuid(), publicKey, key.content?.publicKey ?? null, key.content?.signature ?? null, now, now],
-            { changes: 1 }
+            upsert[signUp],
+            signUp === "open" ? values : [...values, publicKey],
+            signUp === "open" ? { changes: 1 } : {}
           ).pipe(Write.decodeRows(Schema.Struct({ id: Schema.String })))
           const [row] = yield* writer.write(Lane.control, write)
-          // One row was changed, and RETURNING returns it.
-          return row?.id ?? (yield* Effect.dieMessage("the account that was written has no row"))
+          if (row !== undefined) return row.id
+          // One row was changed, and RETURNING returns it, unless sign-up is closed.
+          return yield* signUp === "open"
+            ? Effect.dieMessage("the account that was written has no row")
+            : signUpDisabled
         })
     })
   })
-)
+
+/** Accounts, and which keys may open one. */
+export const layerWith = (signUp: SignUp): Layer.Layer<AccountStore, never, DatabaseReader | SqliteWriter> =>
+  Layer.effect(AccountStore, make(signUp))
+
+/** Accounts that every key may open. */
+export const layer = layerWith("open")

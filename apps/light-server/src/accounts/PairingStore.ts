@@ -4,10 +4,12 @@ import * as Lane from "presence-effect/writer/Lane"
 import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as Write from "presence-effect/writer/Write"
 import type { WriterError } from "presence-effect/writer/WriterError"
+import type { Values } from "../ConfigKnob.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as Ids from "../database/Ids.ts"
 import { StoredFlag } from "../database/StoredValue.ts"
 import * as TimeForm from "../database/TimeForm.ts"
+import { pairingKnobs } from "./AccountKnobs.ts"
 
 /**
  * Who asks: a terminal that wants to speak for an account, or a new device that
@@ -15,9 +17,7 @@ import * as TimeForm from "../database/TimeForm.ts"
  */
 export type PairingKind = "terminal" | "account"
 
-export interface Options {
-  /** How long a request lives, and how long its answer can be fetched. */
-  readonly lifetime?: Duration.DurationInput
+export interface Options extends Partial<Values<typeof pairingKnobs>> {
   /**
    * Requests of one kind that are kept; the oldest makes room for one more. Those
    * that are answered go last, as long as they are no more than half.
@@ -132,7 +132,7 @@ export const make = (
   Effect.gen(function* () {
     const reader = yield* DatabaseReader
     const writer = yield* SqliteWriter
-    const lifetimeMillis = Duration.toMillis(options.lifetime ?? "15 minutes")
+    const lifetimeMillis = Duration.toMillis(options.lifetime ?? pairingKnobs.lifetime.fallback)
     const capacity = options.capacity ?? 1000
     const form = yield* TimeForm.TimeForm
     /** What was stored until then is past its lifetime. */

@@ -60,10 +60,28 @@ const markOf = ({ body, header }: Artifact.ArtifactChange): string => {
 const isStoredPart = (part: Artifact.PartChange | undefined, version: number, data: Uint8Array) =>
   part === undefined || (version === part.expectedVersion + 1 && isEqual(data, part.data))
 
+const announced = (accountId: string, id: string, mark: string): Outbox.Announced => ({
+  accountId,
+  change: { kind: "artifact", id },
+  mark
+})
+
+const isStoredChange =
+  (change: Artifact.ArtifactChange) =>
+  ({ body, bodyVersion, header, headerVersion }: Artifact.Artifact): boolean =>
+    isStoredPart(change.header, headerVersion, header) && isStoredPart(change.body, bodyVersion, body)
+
+/** Announces to all apps of an account, the sender included. */
+const senderOf =
+  (emitter: Emitter["Type"]) =>
+  (accountId: string, body: { readonly t: string; readonly artifactId: string }): Outbox.Send =>
+  (cursor) =>
+    emitter.update(Room.toApps(accountId), { seq: cursor, body })
+
 export const make: Effect.Effect<ArtifactRegistry["Type"], never, ArtifactStore | Emitter | DatabaseReader> =
   Effect.gen(function* () {
     const store = yield* ArtifactStore
-    const emitter = yield* Emitter
+    const send = senderOf(yield* Emitter)
     const outbox = yield* Outbox.make
 
     const findOwn = (accountId: string, id: string) =>
@@ -77,15 +95,6 @@ export const make: Effect.Effect<ArtifactRegistry["Type"], never, ArtifactStore 
         findOwn(accountId, id),
         Option.match({ onNone: () => Effect.fail(missing), onSome: Effect.succeed })
       )
-
-    const announced = (accountId: string, id: string, mark: string): Outbox.Announced => ({
-      accountId,
-      change: { kind: "artifact", id },
-      mark
-    })
-
-    const send = (accountId: string, body: { readonly t: string; readonly artifactId: string }) => (cursor: number) =>
-      emitter.update(Room.toApps(accountId), { seq: cursor, body })
 
     const create = (accountId: string, sent: NewArtifact) =>
       FindOrCreate.run<Artifact.Artifact>({
@@ -111,13 +120,7 @@ export const make: Effect.Effect<ArtifactRegistry["Type"], never, ArtifactStore 
       outbox
         .commit(announced(accountId, id, markOf(change)), {
           write: store.replace(accountId, id, change),
-          isStored: Effect.map(
-            findOwn(accountId, id),
-            Option.exists(
-              ({ body, bodyVersion, header, headerVersion }) =>
-                isStoredPart(change.header, headerVersion, header) && isStoredPart(change.body, bodyVersion, body)
-            )
-          ),
+          isStored: Effect.map(findOwn(accountId, id), Option.exists(isStoredChange(change))),
           send: send(accountId, Artifact.updateArtifact(id, change))
         })
         .pipe(

@@ -10,13 +10,13 @@ import { Clock, Context, Duration, Effect, Layer, Schedule, Schema } from "effec
 import * as Lane from "presence-effect/writer/Lane"
 import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as Write from "presence-effect/writer/Write"
+import { defaultsOf, type Values } from "../ConfigKnob.ts"
 import { DatabaseReader } from "../database/DatabaseReader.ts"
 import { StoredTime } from "../database/StoredTime.ts"
+import { knobs } from "./ChangeKnobs.ts"
 import { countPruned } from "./ChangeMetrics.ts"
 
-export interface Options {
-  /** Age from which a line goes. Zero: none goes because of its age. */
-  readonly retention: Duration.DurationInput
+export interface Options extends Values<typeof knobs> {
   /** Lines of one account that stay. Zero: as many as there are. */
   readonly linesPerAccount: number
   /** Time from the end of one round over all accounts to the start of the next. */
@@ -32,7 +32,7 @@ export interface Options {
  * lines than a client reads in a few seconds.
  */
 export const defaults: Options = {
-  retention: "90 days",
+  ...defaultsOf(knobs),
   linesPerAccount: 10_000,
   interval: "1 hour",
   linesPerWrite: 250,

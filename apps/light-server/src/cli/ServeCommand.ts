@@ -9,10 +9,11 @@ import * as LightServer from "../LightServer.ts"
 import * as InstanceLock from "../opening/InstanceLock.ts"
 import * as Logging from "../log/Logging.ts"
 import * as ServerConfig from "../config/ServerConfig.ts"
+import * as ServerKnobs from "../config/ServerKnobs.ts"
 import * as Program from "./Program.ts"
 
 /** Until the configuration is read. */
-let shutdownTimeoutMillis = 10_000
+let shutdownTimeoutMillis = ServerKnobs.knobs.shutdownTimeoutMillis.fallback
 
 /** Rows whose newest state could not be written before the end, through a fault of this server's own disk. */
 let lostCount = 0

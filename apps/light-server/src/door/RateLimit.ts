@@ -8,7 +8,9 @@
 import rateLimit from "@fastify/rate-limit"
 import { Metric } from "effect"
 import type { FastifyInstance, FastifyRequest } from "fastify"
+import { defaultsOf, type Values } from "../ConfigKnob.ts"
 import { TooManyRequests } from "../Failure.ts"
+import { knobs } from "./RateLimitKnobs.ts"
 
 /**
  * What is counted together.
@@ -20,15 +22,8 @@ import { TooManyRequests } from "../Failure.ts"
 export type Group = "auth" | "control" | "reads"
 
 /** Requests of one key per window. Zero: no limit. */
-export interface RateLimits {
+export interface RateLimits extends Values<typeof knobs> {
   readonly windowMillis: number
-  readonly auth: number
-  readonly control: number
-  readonly reads: number
-  /** Bad tokens of one address; then its strangers are refused unverified. Shared by requests and sockets. */
-  readonly badTokens: number
-  /** Sockets that one address opens, whatever becomes of them. */
-  readonly sockets: number
   /** Keys that are remembered, in each group. */
   readonly keyCapacity: number
 }
@@ -39,12 +34,8 @@ export interface RateLimits {
  * may bring back thousands of machines within a minute.
  */
 export const defaults: RateLimits = {
+  ...defaultsOf(knobs),
   windowMillis: 60_000,
-  auth: 600,
-  control: 6000,
-  reads: 12_000,
-  badTokens: 600,
-  sockets: 6000,
   keyCapacity: 10_000
 }
 

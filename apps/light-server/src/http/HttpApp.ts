@@ -23,6 +23,7 @@ import * as ErrorBodies from "./ErrorBodies.ts"
 import * as FinalizerLimit from "../FinalizerLimit.ts"
 import { Unauthorized } from "../Failure.ts"
 import type { Failure } from "./FailureTable.ts"
+import * as HttpKnobs from "./HttpKnobs.ts"
 import * as Observation from "./Observation.ts"
 import * as RateLimit from "../door/RateLimit.ts"
 import * as SchemaCompiler from "./SchemaCompiler.ts"
@@ -98,7 +99,7 @@ const welcome = "Welcome to Happier Server!"
 const create = (options: Options, isTrusted: (address: string) => boolean): FastifyInstance =>
   Fastify({
     logger: false,
-    bodyLimit: options.bodyLimitBytes ?? 1_048_576,
+    bodyLimit: options.bodyLimitBytes ?? HttpKnobs.knobs.bodyLimitBytes.fallback,
     // A slow client holds a socket, not a place in a lane.
     requestTimeout: 30_000,
     // Unless told otherwise, Node looks for late requests every 30 s, and 10 s would be up to 40.

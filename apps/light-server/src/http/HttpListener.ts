@@ -6,6 +6,8 @@ import { Context, type Duration, Effect, Layer, Option, Schema } from "effect"
 import net, { type AddressInfo } from "node:net"
 import * as FinalizerLimit from "../FinalizerLimit.ts"
 import { HttpApp } from "./HttpApp.ts"
+import * as LoopbackTwin from "./LoopbackTwin.ts"
+import * as SubPath from "./SubPath.ts"
 
 /** The port could not be opened. */
 export class ListenFailed extends Schema.TaggedError<ListenFailed>("light-server/ListenFailed")("ListenFailed", {
@@ -49,12 +51,18 @@ export const layer = (options: {
   readonly host: string
   readonly port: number
   readonly closeTimeout: Duration.DurationInput
+  /** Path below which requests are served too, `/happier`. Empty: only at the root. */
+  readonly subPath?: string
 }): Layer.Layer<HttpListener, ListenFailed, HttpApp> =>
   Layer.scoped(
     HttpListener,
     Effect.gen(function* () {
       const { drain, fastify } = yield* HttpApp
-      const close = Effect.promise(() => fastify.close()).pipe(
+      // Last of all listeners that are added, so it comes before Fastify and socket.io.
+      SubPath.serve(fastify.server, options.subPath ?? "")
+      const isPair = options.host === "localhost"
+      const twin = LoopbackTwin.make(fastify.server)
+      const close = Effect.promise(() => Promise.all([fastify.close(), twin.close()])).pipe(
         FinalizerLimit.within(options.closeTimeout),
         Effect.filterOrElse(Option.isSome, () =>
           Effect.logWarning("Requests were still under way, their connections are cut").pipe(
@@ -65,7 +73,11 @@ export const layer = (options: {
       )
       yield* Effect.acquireRelease(
         Effect.tryPromise({
-          try: () => fastify.listen({ host: options.host, port: options.port, backlog: 511 }),
+          try: async () => {
+            const host = isPair ? "127.0.0.1" : options.host
+            await fastify.listen({ host, port: options.port, backlog: 511 })
+            if (isPair) await twin.listen((fastify.server.address() as AddressInfo).port)
+          },
           catch: (cause) => listenFailed(options.host, options.port, cause)
         }),
         () => Effect.zipRight(drain, close)

@@ -1,38 +1,135 @@
-/** The variables behind the protection of the database file. */
+/** The settings of the database file. */
+import { Either } from "effect"
 import * as Knob from "../ConfigKnob.ts"
 
-export const knobs = {
-  freeReserveBytes: Knob.integer("HAPPIER_DISK_RESERVE_BYTES", {
-    fallback: "67108864",
-    min: 0,
-    max: 1_099_511_627_776,
-    meaning:
-      "Room on the disk that writes leave alone: while less is free they are refused, and go on when a quarter more is."
+const parseDatabaseUrl = (text: string): Either.Either<string | undefined, string> => {
+  if (!text.startsWith("file:")) return Either.left("Only SQLite files are supported")
+  const withoutQuery = text.slice("file:".length).replace(/\?.*$/s, "")
+  const isUrl = withoutQuery.startsWith("//")
+  if (isUrl && !withoutQuery.startsWith("///")) return Either.left("The file must be on this machine")
+  const file = isUrl ? decodeURIComponent(withoutQuery.slice(2)) : withoutQuery
+  return file === "" || file.includes(":memory:") ? Either.left("It must name a file") : Either.right(file)
+}
+
+/** In WAL mode EXTRA does the same as FULL. */
+const parseSynchronous = (text: string): Either.Either<"NORMAL" | "FULL" | undefined, string> => {
+  const word = text.toUpperCase()
+  if (word === "OFF") return Either.left("OFF can leave a damaged file behind")
+  if (word === "NORMAL") return Either.right("NORMAL")
+  return word === "FULL" || word === "EXTRA" ? Either.right("FULL") : Either.left("")
+}
+
+const onlySqlite = "Only SQLite files are supported"
+
+/** Where the file is, and how its schema is brought up to date. */
+export const fileKnobs = {
+  provider: Knob.choice("HAPPIER_DB_PROVIDER", ["sqlite"], {
+    aliases: ["HAPPY_DB_PROVIDER"],
+    fallback: "sqlite",
+    meaning: "The database engine. Only SQLite is supported; any other value stops the server.",
+    refusals: {
+      PGLITE: "A PGlite directory is not an SQLite file and cannot be opened here",
+      POSTGRES: onlySqlite,
+      POSTGRESQL: onlySqlite,
+      MYSQL: onlySqlite
+    }
   }),
-  startCheckMillis: Knob.integer("HAPPIER_SQLITE_START_CHECK_MS", {
-    fallback: "2000",
-    min: 0,
-    max: 3_600_000,
-    meaning:
-      "How long tables are checked for damage at the start; a table that is begun is finished. 0: only that the file " +
-      "is a database."
-  }),
-  restartLimit: Knob.integer("HAPPIER_SQLITE_RESTART_LIMIT", {
-    fallback: "5",
-    min: 1,
-    max: 1000,
-    meaning: "Deaths in a row of the thread that writes, after which the server ends."
+  databaseFile: Knob.make<string | undefined>(
+    "DATABASE_URL",
+    {
+      fallback: undefined,
+      allowed: "file:<path>",
+      isSecret: true,
+      meaning:
+        "The database file. A relative path starts in the data directory, a query is ignored. " +
+        "Unset: `happier-server-light.sqlite` in the data directory."
+    },
+    parseDatabaseUrl
+  ),
+  migrationsDirectory: Knob.make<string | undefined>(
+    "HAPPIER_SQLITE_MIGRATIONS_DIR",
+    {
+      fallback: undefined,
+      allowed: "a directory",
+      meaning: "The directory of the migrations. Unset: the migrations of this repository."
+    },
+    Either.right<string | undefined>
+  ),
+  autoMigrate: Knob.flag("HAPPIER_SQLITE_AUTO_MIGRATE", {
+    fallback: true,
+    meaning: "Apply missing migrations at the start. Off: the server starts only when no migration is missing."
   })
 }
 
-export interface Protection {
-  readonly freeReserveBytes: number
-  readonly startCheckMillis: number
+/** How the file is written. */
+export const writeKnobs = {
+  journalMode: Knob.choice("HAPPIER_SQLITE_JOURNAL_MODE", ["WAL"], {
+    fallback: "WAL",
+    meaning: "The journal mode of the database. Only WAL is supported.",
+    refusals: { DELETE: "With a rollback journal every reader would stop the writer" }
+  }),
+  synchronous: Knob.make<"NORMAL" | "FULL" | undefined>(
+    "HAPPIER_SQLITE_SYNCHRONOUS",
+    {
+      fallback: undefined,
+      allowed: "NORMAL, FULL, EXTRA",
+      meaning:
+        "What a commit survives. Unset: power loss in the lanes control and data, a crash of the process in the " +
+        "others. NORMAL: a crash everywhere. FULL and EXTRA (the same in WAL mode): power loss everywhere."
+    },
+    parseSynchronous
+  ),
+  busyTimeoutMillis: Knob.optionalInteger("HAPPIER_SQLITE_BUSY_TIMEOUT_MS", {
+    min: 0,
+    max: 600_000,
+    unit: "ms",
+    meaning:
+      "How long a write of the lanes control and data is tried again while another process holds the lock, within " +
+      "the deadline of its lane. Unset: 950 and 2400."
+  }),
+  checkpointIntervalMillis: Knob.integer("HAPPIER_SQLITE_WAL_CHECKPOINT_INTERVAL_MS", {
+    fallback: 60_000,
+    min: 0,
+    max: 86_400_000,
+    unit: "ms",
+    meaning: "Time between two checkpoints; 0: no checkpoints, for a tool that makes its own."
+  }),
+  journalSizeLimitBytes: Knob.integer("HAPPIER_SQLITE_JOURNAL_SIZE_LIMIT_BYTES", {
+    fallback: 67_108_864,
+    min: -1,
+    max: 1_099_511_627_776,
+    unit: "bytes",
+    meaning: "Size of the log above which a checkpoint also empties it; -1: no limit."
+  })
+}
+
+/** What protects the file. */
+export const protectionKnobs = {
+  freeReserveBytes: Knob.integer("HAPPIER_DISK_RESERVE_BYTES", {
+    fallback: 67_108_864,
+    min: 0,
+    max: 1_099_511_627_776,
+    unit: "bytes",
+    meaning:
+      "Free space that writes leave on the disk. With less, they are refused; they go on when there is a quarter more."
+  }),
+  startCheckMillis: Knob.integer("HAPPIER_SQLITE_START_CHECK_MS", {
+    fallback: 2000,
+    min: 0,
+    max: 3_600_000,
+    unit: "ms",
+    meaning:
+      "How long tables are checked for damage at the start. The check of a table is not cut short. 0: the server only " +
+      "checks that the file is a database."
+  })
+}
+
+export interface Protection extends Knob.Values<typeof protectionKnobs> {
+  /** Deaths in a row of the thread that writes, after which the server ends. */
   readonly restartLimit: number
 }
 
-export const protectionOf = ({ freeReserveBytes, restartLimit, startCheckMillis }: Protection): Protection => ({
-  freeReserveBytes,
-  startCheckMillis,
-  restartLimit
+export const protectionOf = (values: Knob.Values<typeof protectionKnobs>): Protection => ({
+  ...values,
+  restartLimit: 5
 })

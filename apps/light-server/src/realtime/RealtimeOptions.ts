@@ -1,7 +1,10 @@
-/** Every knob of the socket server. */
+/** Every option of the socket server. */
 import type { Duration } from "effect"
+import * as Knob from "../ConfigKnob.ts"
+import * as HttpKnobs from "../http/HttpKnobs.ts"
+import { knobs } from "./RealtimeKnobs.ts"
 
-export interface RealtimeOptions {
+export interface RealtimeOptions extends Knob.Values<typeof knobs> {
   /** Where clients connect. Part of the protocol: no variable changes it. */
   readonly path: string
   /** Web origins that may poll. None: no CORS headers. Websockets know no CORS; the token decides. */
@@ -20,21 +23,10 @@ export interface RealtimeOptions {
    * many as this and `handshakeLimit` may be open beyond `socketLimit`.
    */
   readonly handshakeQueueLimit: number
-  /** Transports opened per second in the long run, after as many at once as can be verified or wait. */
-  readonly handshakesPerSecond: number
-  /** Sockets connected at once; the transport of one more is closed. */
-  readonly socketLimit: number
-  /** The same for the sockets of one account. */
+  /** Sockets of one account at once; the transport of one more is closed. */
   readonly accountSocketLimit: number
   /** Largest message a client may send, in bytes. */
   readonly payloadBytesMax: number
-  /** Events of one socket per second in the long run. */
-  readonly eventsPerSecond: number
-  /**
-   * Events of one socket at once, after silence. A socket that sends as many
-   * again, and faster than `eventsPerSecond` beyond its budget, is closed.
-   */
-  readonly eventBurst: number
   /** Events of all sockets of one account per second in the long run. */
   readonly accountEventsPerSecond: number
   /** Events of all sockets of one account at once, after silence. */
@@ -60,6 +52,7 @@ export interface RealtimeOptions {
  * event every two seconds when it is busy, so the limits stop loops, not people.
  */
 export const defaults: RealtimeOptions = {
+  ...Knob.defaultsOf(knobs),
   path: "/v1/updates",
   origins: [],
   pingInterval: "15 seconds",
@@ -67,13 +60,9 @@ export const defaults: RealtimeOptions = {
   connectTimeout: "10 seconds",
   handshakeTimeout: "5 seconds",
   handshakeLimit: 64,
-  handshakeQueueLimit: 512,
-  handshakesPerSecond: 500,
-  socketLimit: 10_000,
+  handshakeQueueLimit: knobs.handshakesPerSecond.fallback,
   accountSocketLimit: 2000,
-  payloadBytesMax: 1_048_576,
-  eventsPerSecond: 100,
-  eventBurst: 500,
+  payloadBytesMax: HttpKnobs.knobs.bodyLimitBytes.fallback,
   accountEventsPerSecond: 2000,
   accountEventBurst: 20_000,
   inFlightLimit: 128,
@@ -84,3 +73,27 @@ export const defaults: RealtimeOptions = {
   closeSpread: "1 second",
   drainTimeout: "2 seconds"
 }
+
+/** How many sockets that all send as much as they may fit into the limit of their account. */
+const accountShare = {
+  perSecond: defaults.accountEventsPerSecond / defaults.eventsPerSecond,
+  burst: defaults.accountEventBurst / defaults.eventBurst
+}
+
+/** The options that follow from the settings of the server. */
+export const optionsOf = (
+  values: Knob.Values<typeof knobs>,
+  server: { readonly corsOrigins: ReadonlyArray<string>; readonly bodyLimitBytes: number }
+): RealtimeOptions => ({
+  ...defaults,
+  ...values,
+  origins: server.corsOrigins,
+  payloadBytesMax: server.bodyLimitBytes,
+  // A handshake that waits is verified within about a second.
+  handshakeQueueLimit: Math.min(defaults.handshakeQueueLimit, values.handshakesPerSecond),
+  // A setting for one socket never makes the limit of its account the one that is reached first.
+  accountEventsPerSecond: Math.max(defaults.accountEventsPerSecond, accountShare.perSecond * values.eventsPerSecond),
+  accountEventBurst: Math.max(defaults.accountEventBurst, accountShare.burst * values.eventBurst),
+  // A few of the largest messages fit.
+  outgoingBytesMax: Math.max(defaults.outgoingBytesMax, 4 * server.bodyLimitBytes)
+})

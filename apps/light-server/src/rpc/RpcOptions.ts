@@ -1,14 +1,14 @@
-/** Every knob of the relay of calls. */
-import type { Duration } from "effect"
+/** Every option of the relay of calls. */
+import * as Knob from "../ConfigKnob.ts"
+import * as HttpKnobs from "../http/HttpKnobs.ts"
+import { knobs } from "./RpcKnobs.ts"
 
-export interface RpcOptions {
-  /** Longest wait for the answer of a registrant. Counts from the request to it. */
-  readonly callTimeout: Duration.DurationInput
+export interface RpcOptions extends Knob.Values<typeof knobs> {
   /** Methods that one socket may have registered at once. */
   readonly methodLimit: number
   /** Calls of one socket that are not answered yet. */
   readonly callLimit: number
-  /** Requests that one registrant has not answered yet, calls whose caller is gone included. */
+  /** Requests that one registrant has not answered yet, including those whose caller has left. */
   readonly requestLimit: number
   /** Largest params, and largest result, in bytes. */
   readonly payloadBytesMax: number
@@ -20,9 +20,15 @@ export interface RpcOptions {
  * effective below the largest message of the socket server.
  */
 export const defaults: RpcOptions = {
-  callTimeout: "30 seconds",
+  ...Knob.defaultsOf(knobs),
   methodLimit: 256,
   callLimit: 64,
   requestLimit: 128,
-  payloadBytesMax: 1_048_576
+  payloadBytesMax: HttpKnobs.knobs.bodyLimitBytes.fallback
 }
+
+/** The options that follow from the settings of the server. */
+export const optionsOf = (
+  values: Knob.Values<typeof knobs>,
+  { bodyLimitBytes }: { readonly bodyLimitBytes: number }
+): RpcOptions => ({ ...defaults, ...values, payloadBytesMax: bodyLimitBytes })

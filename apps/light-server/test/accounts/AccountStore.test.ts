@@ -79,4 +79,63 @@ describe("AccountStore", () => {
       assert.strictEqual(yield* signIn(1), id)
     }).pipe(Effect.provide(layer))
   )
+
+  describe("sign-up", () => {
+    const over = (signUp: "closed" | "first-account") =>
+      AccountStore.layerWith(signUp).pipe(Layer.provideMerge(TestDatabase.layer))
+
+    const refusal = (...options: Parameters<typeof key>) =>
+      Effect.map(Effect.flip(signIn(...options)), (failure) => ("error" in failure ? failure.error : failure._tag))
+
+    const addAccount = (id: string, publicKey: string) =>
+      Effect.map(TestDatabase.TestDatabase, (database) =>
+        database.query(
+          `INSERT INTO Account (id, publicKey, createdAt, updatedAt) VALUES ('${id}', '${publicKey}', 1, 1) RETURNING id`
+        )
+      )
+
+    it.scoped("that is closed refuses a new key without a write, and lets accounts change their content key", () =>
+      Effect.gen(function* () {
+        const database = yield* TestDatabase.TestDatabase
+        yield* addAccount("known", "01".repeat(32))
+        assert.strictEqual(yield* refusal(2), "signup-disabled")
+        assert.strictEqual(yield* refusal(2, 7), "signup-disabled")
+        assert.deepStrictEqual(database.writes, [])
+        assert.strictEqual(yield* signIn(1), "known")
+        assert.strictEqual(yield* signIn(1, 7), "known")
+        assert.deepStrictEqual(database.query("SELECT id FROM Account"), [{ id: "known" }])
+      }).pipe(Effect.provide(over("closed")))
+    )
+
+    it.scoped("for the first account ends with it, also for keys that come at the same time", () =>
+      Effect.gen(function* () {
+        const database = yield* TestDatabase.TestDatabase
+        const outcomes = yield* Effect.forEach([1, 2, 3], (fill) => Effect.either(signIn(fill)), {
+          concurrency: "unbounded"
+        })
+        assert.deepStrictEqual(
+          outcomes.map(({ _tag }) => _tag),
+          ["Right", "Left", "Left"]
+        )
+        assert.strictEqual(yield* refusal(4), "signup-disabled")
+        yield* signIn(1, 7)
+        assert.lengthOf(database.query("SELECT id FROM Account"), 1)
+      }).pipe(Effect.provide(over("first-account")))
+    )
+
+    it.scoped("for the first account counts no row that the server made for itself", () =>
+      Effect.gen(function* () {
+        yield* addAccount("removed-sessions", "removed-sessions")
+        yield* signIn(1)
+        assert.strictEqual(yield* refusal(2), "signup-disabled")
+      }).pipe(Effect.provide(over("first-account")))
+    )
+
+    it.scoped("for the first account gives both requests of one new key the same account", () =>
+      Effect.gen(function* () {
+        const [first, second] = yield* Effect.all([signIn(1), signIn(1)], { concurrency: "unbounded" })
+        assert.strictEqual(first, second)
+      }).pipe(Effect.provide(over("first-account")))
+    )
+  })
 })

@@ -52,7 +52,7 @@ export const routes = {
     part: "Auth",
     for: "anybody",
     writes: true,
-    answers: { 200: Shapes.Login, 400: Shapes.NoContentKey, 401: Shapes.NoLogin }
+    answers: { 200: Shapes.Login, 400: Shapes.NoContentKey, 401: Shapes.NoLogin, 403: Shapes.NoSignUp }
   },
   "POST /v1/auth/revoke": { part: "Auth", for: "account", writes: true, answers: { 200: Shapes.Done } },
 

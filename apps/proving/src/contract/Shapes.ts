@@ -55,6 +55,7 @@ export const Done = Struct({ success: Literal(true) })
 
 export const Login = Struct({ success: Literal(true), token: Schema.NonEmptyString })
 export const NoLogin = says("Invalid public key", "Invalid signature")
+export const NoSignUp = says("signup-disabled")
 export const NoContentKey = Union(
   BadRequest,
   says(

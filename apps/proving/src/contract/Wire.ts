@@ -294,14 +294,17 @@ const refuseStrangers = (part: Part) =>
     }
   })
 
+/** The wire of a server of its own. */
+export const wireOf = (environment: Readonly<Record<string, string>> = {}): Layer.Layer<Wire> =>
+  Layer.effect(Wire, make).pipe(Layer.provide(BuiltServer.layer(environment)))
+
 /** The tests of a part, on one server, and two that every part has. */
 export const contract = (
   part: Part,
   define: (it: Vitest.MethodsNonLive<Wire, true>) => void,
   environment: Readonly<Record<string, string>> = {}
 ): void => {
-  const wire = Layer.effect(Wire, make).pipe(Layer.provide(BuiltServer.layer(environment)))
-  layer(wire, { excludeTestServices: true, timeout: "60 seconds" })(`the contract: ${part}`, (it) => {
+  layer(wireOf(environment), { excludeTestServices: true, timeout: "60 seconds" })(`the contract: ${part}`, (it) => {
     define(it)
     it.effect("answers nobody where it takes an account", () => refuseStrangers(part))
     it.effect("was met as a whole, and nothing else was heard", () =>

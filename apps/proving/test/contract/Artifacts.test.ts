@@ -107,7 +107,7 @@ contract("Artifacts", (it) => {
       yield* other.call("DELETE /v1/artifacts/:id", 404, { params })
       for (const bad of [
         { ...body, id: "no-uuid" },
-        { ...body, header: "unpadded" + "=" },
+        { ...body, header: "unpadded=" },
         { ...body, header: "url-safe_" },
         { id: body.id }
       ]) {

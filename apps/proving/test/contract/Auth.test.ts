@@ -3,11 +3,14 @@
  * ended.
  */
 import { assert } from "@effect/vitest"
-import { Effect } from "effect"
+import { Context, Effect, Layer } from "effect"
 import * as Client from "../../src/drivers/AccountClient.ts"
-import { contract, Wire } from "../../src/contract/Wire.ts"
+import { contract, Wire, wireOf } from "../../src/contract/Wire.ts"
 
 const bytes = (count: number) => Buffer.alloc(count, 7).toString("base64")
+
+/** Hang limit of a test that starts a server of its own. */
+const startMillis = 90_000
 
 contract("Auth", (it) => {
   it.scoped("opens one account for a key, however often and whatever it signs", () =>
@@ -73,6 +76,43 @@ contract("Auth", (it) => {
         yield* call("POST /v1/auth", 400, { body: { ...login, ...wrong } })
       }
     })
+  )
+
+  it.scoped(
+    "opens no account while sign-up is closed",
+    () =>
+      Effect.gen(function* () {
+        const { met } = yield* Wire
+        const closed = Context.get(yield* Layer.build(wireOf({ AUTH_ANONYMOUS_SIGNUP_ENABLED: "0" })), Wire)
+        const { error } = yield* closed.call("POST /v1/auth", 403, { body: Client.make().withContent() })
+        assert.strictEqual(error, "signup-disabled")
+        assert.deepStrictEqual(closed.server.rows("SELECT id FROM Account"), [])
+        // A key that is not proven learns nothing about accounts.
+        yield* closed.call("POST /v1/auth", 401, { body: { ...Client.make().challenge(), signature: bytes(64) } })
+        met.add("POST /v1/auth 403")
+      }),
+    startMillis
+  )
+
+  it.scoped(
+    "opens one account, for the first of many keys, and lets it log in ever after",
+    () =>
+      Effect.gen(function* () {
+        const first = Context.get(yield* Layer.build(wireOf({ AUTH_ANONYMOUS_SIGNUP_ENABLED: "first-account" })), Wire)
+        const keys = Array.from({ length: 8 }, () => Client.make())
+        const answers = yield* Effect.forEach(
+          keys,
+          (client) =>
+            Effect.map(first.request("POST", "/v1/auth", { body: client.challenge() }), ({ status }) => status),
+          { concurrency: "unbounded" }
+        )
+        assert.deepStrictEqual(answers.toSorted(), [200, ...Array<number>(7).fill(403)])
+        const owner = yield* first.person(keys[answers.indexOf(200)])
+        yield* first.call("POST /v1/auth", 200, { body: owner.keys.withContent() })
+        yield* first.call("POST /v1/auth", 403, { body: Client.make().challenge() })
+        assert.strictEqual((yield* first.person(owner.keys)).id, owner.id)
+      }),
+    startMillis
   )
 
   it.scoped("names the field that does not fit", () =>

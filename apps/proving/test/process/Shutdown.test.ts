@@ -15,7 +15,7 @@ import * as Eventually from "../../src/drivers/Eventually.ts"
 const shutdownLimitMillis = 10_000
 
 /** The last flush gets most of the time. */
-const patient = { HAPPIER_PRESENCE_DRAIN_TIMEOUT_MS: "5500", HAPPIER_SOCKET_DRAIN_TIMEOUT_MS: "500" }
+const patient = { HAPPIER_PRESENCE_DRAIN_TIMEOUT_MS: "5500", HAPPIER_SHUTDOWN_TIMEOUT_MS: "11500" }
 
 const environment = { HAPPIER_PRESENCE_FLUSH_INTERVAL_MS: "60000" }
 

@@ -103,7 +103,8 @@ const mayBeZero: ReadonlySet<DurationKnob> = new Set([
 ])
 
 /**
- * Fills in the defaults and checks every knob.
+ * Fills in the defaults and checks every knob. `nameOf` is how problems name a
+ * knob: a program that reads knobs from the environment names its variables.
  *
  * **Errors**: `ConfigInvalid` with every problem found.
  *
@@ -116,22 +117,27 @@ const mayBeZero: ReadonlySet<DurationKnob> = new Set([
  * @category conversions
  * @since 0.1.0
  */
-export const resolve = (given: Partial<PresenceConfig> = {}): Either.Either<PresenceConfig, ConfigInvalid> => {
+export const resolve = (
+  given: Partial<PresenceConfig> = {},
+  nameOf: (knob: keyof PresenceConfig) => string = (knob) => knob
+): Either.Either<PresenceConfig, ConfigInvalid> => {
   const config: PresenceConfig = { ...defaults, ...given }
   const problems: Array<string> = []
   const millis = (knob: DurationKnob): number =>
     Option.match(Duration.decodeUnknown(config[knob]), { onNone: () => Number.NaN, onSome: Duration.toMillis })
-  const show = (knob: DurationKnob): string => `${knob} (${millis(knob)} ms)`
+  const show = (knob: DurationKnob): string => `${nameOf(knob)} (${millis(knob)} ms)`
   for (const knob of durationKnobs) {
     const value = millis(knob)
     const isTooSmall = mayBeZero.has(knob) ? value < 0 : value <= 0
     if (!Number.isFinite(value) || isTooSmall) {
-      problems.push(`${knob} must be a finite duration ${mayBeZero.has(knob) ? "of zero or more" : "above zero"}`)
+      problems.push(
+        `${nameOf(knob)} must be a finite duration ${mayBeZero.has(knob) ? "of zero or more" : "above zero"}`
+      )
     }
   }
   for (const knob of ["capacity", "chunkRows"] as const) {
     if (!Number.isSafeInteger(config[knob]) || config[knob] < 1) {
-      problems.push(`${knob} must be a whole number of at least 1, got ${config[knob]}`)
+      problems.push(`${nameOf(knob)} must be a whole number of at least 1, got ${config[knob]}`)
     }
   }
   if (millis("persistThreshold") + millis("interval") >= millis("offlineTimeout")) {

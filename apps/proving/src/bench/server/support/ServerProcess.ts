@@ -43,9 +43,7 @@ const unlimited = {
   HAPPIER_RATE_LIMIT_READS: "0",
   HAPPIER_RATE_LIMIT_SOCKETS: "0",
   HAPPIER_SOCKET_EVENTS_PER_SECOND: "1000000",
-  HAPPIER_SOCKET_EVENT_BURST: "1000000",
-  HAPPIER_SOCKET_ACCOUNT_EVENTS_PER_SECOND: "1000000",
-  HAPPIER_SOCKET_ACCOUNT_EVENT_BURST: "1000000"
+  HAPPIER_SOCKET_EVENT_BURST: "1000000"
 }
 
 export const makeDirectory = (): string => path.join(fs.mkdtempSync(path.join(os.tmpdir(), "server-")), "data")
