@@ -1,5 +1,5 @@
 /**
- * `npm run faults`: runs scenarios of the catalogue and says how each went.
+ * `npm run prove -- faults`: runs scenarios of the catalogue and says how each went.
  *
  * Ends with 0 when all passed, 1 when one failed, 2 for arguments that mean
  * nothing, 3 when none failed and some could not run here.
@@ -27,8 +27,8 @@ const number = (text: string): number => {
   return Number(text)
 }
 
-const program: Command = new Command("npm run faults --")
-  .description("Does to the built server what happens to servers, and looks whether it keeps its promises.")
+const program: Command = new Command("npm run prove -- faults")
+  .description("Injects faults into the built server and checks its guarantees.")
   .argument("[ids...]", "scenarios to run, F1 to F35; all unless given")
   .option("--quick", "only those that every change must pass")
   .option("--long", "every point instead of a few: 1000 kills, 50 power cuts; takes hours")

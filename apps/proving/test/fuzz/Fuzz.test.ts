@@ -3,7 +3,7 @@
  * that the protocol does not know, an error of the server, or its end.
  * Method: the schemas of all registered routes and events, found in a server of
  * this process, make inputs that fit and inputs that almost do; they are sent
- * to the built server. `npm run fuzz` sends more of them; the seed repeats them.
+ * to the built server. `npm run prove -- fuzz` sends more of them; the seed repeats them.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FastCheck as fc, Layer, Schema } from "effect"
@@ -140,7 +140,7 @@ describe("any input", () => {
           })
           yield* Effect.scoped(round).pipe(
             Effect.tap(() => assert.deepStrictEqual(defectsIn(server.output()), [])),
-            Effect.tapErrorCause(() => Effect.sync(() => console.error(`npm run fuzz -- --seed ${seed}`)))
+            Effect.tapErrorCause(() => Effect.sync(() => console.error(`npm run prove -- fuzz --seed ${seed}`)))
           )
         }
         for (const [name, counts] of [...outcomes].toSorted()) {
