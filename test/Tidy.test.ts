@@ -9,9 +9,7 @@ import { exists, filesBelow, isCode, read } from "./sources.ts"
 const library = "packages/presence-effect/src"
 
 const everything = filesBelow("")
-/** Made by Prisma for what compares with it: as long, wide and oddly named as Prisma likes. */
-const isGenerated = (file: string): boolean => file.includes("/prisma-client/generated/")
-const code = everything.filter((file) => isCode(file) && !isGenerated(file))
+const code = everything.filter(isCode)
 const documents = everything.filter((file) => file.endsWith(".md"))
 const manifests = everything.filter((file) => path.basename(file) === "package.json")
 
