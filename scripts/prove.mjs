@@ -12,7 +12,8 @@ export const proveUsage = `npm run prove [-- PART [options of the part]] [-- --q
   --quick      every part in the size that each change must pass: quick faults, few seeds, 2,000 inputs;
                further arguments go to Vitest
 
-  contract     the wire contract against the built server; arguments go to Vitest, as in the next three
+  contract     the wire contract against the built server; names of files and options of Vitest (--name=value) may
+               follow, as in the next three
   process      the process: signals, ends, files, restarts
   security     isolation of accounts, secrets, forged tokens, odd frames, slow clients
   storms       many clients at once, restarts under load
@@ -50,8 +51,14 @@ const fuzz = (args) => {
 
 const suites = ["contract", "process", "security", "storms"]
 
+/** Runs the files of a folder, or those of it whose names begin as asked. */
+const suite = (name, args) => {
+  const files = args.filter((arg) => !arg.startsWith("-")).map((file) => `test/${name}/${file}`)
+  return vitest([...(files.length > 0 ? files : [`test/${name}/`]), ...args.filter((arg) => arg.startsWith("-"))])
+}
+
 const partsWith = (proving) => ({
-  ...Object.fromEntries(suites.map((suite) => [suite, (args) => vitest([`test/${suite}/`, ...args])])),
+  ...Object.fromEntries(suites.map((name) => [name, (args) => suite(name, args)])),
   faults: (args) => proving("faults/main.ts", args, ["--conditions=source"]),
   simulation: (args) => proving("simulation/start.ts", args),
   fuzz

@@ -22,16 +22,15 @@ const titleOf = ({ id, needs, title }: Scenario) => {
 
 describe(`the faults of the catalogue (seed ${seed})`, () => {
   for (const scenario of typeof quick === "string" ? [] : quick) {
-    const isPossible = Need.reasons(scenario.needs).length === 0
-    const test = isPossible ? it.scopedLive : it.scopedLive.skip
+    const test = Need.reasons(scenario.needs).length === 0 ? it : it.skip
     test(
       titleOf(scenario),
-      () =>
-        Effect.gen(function* () {
-          const outcome = yield* Runner.run(scenario, { isLong: false, seed })
-          yield* Effect.log(Runner.render(outcome))
-          assert.strictEqual(outcome.verdict, "passed", Runner.render(outcome))
-        }),
+      async (context) => {
+        const outcome = await Effect.runPromise(Runner.run(scenario, { isLong: false, seed }))
+        console.log(Runner.render(outcome))
+        if (outcome.verdict === "inconclusive") context.skip(outcome.reason)
+        assert.strictEqual(outcome.verdict, "passed", Runner.render(outcome))
+      },
       Duration.toMillis(scenario.within) + 10_000
     )
   }

@@ -56,6 +56,15 @@ describe("a scenario", () => {
     })
   )
 
+  it("is inconclusive when only times are missed, on a box that is too busy", () => {
+    const late = Observe.atMost("an answer", 9, 1, "ms")
+    const wrong = Observe.atMost("lost", 1, 0)
+    assert.strictEqual(Runner.verdictOf([late], false), "failed")
+    assert.strictEqual(Runner.verdictOf([late], true), "inconclusive")
+    assert.strictEqual(Runner.verdictOf([late, wrong], true), "failed")
+    assert.strictEqual(Runner.verdictOf([Observe.atMost("an answer", Number.NaN, 1, "ms")], true), "failed")
+  })
+
   it.live("fails when it breaks or does not end, and takes down what it started", () =>
     Effect.gen(function* () {
       let isDown = false

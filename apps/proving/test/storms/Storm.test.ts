@@ -15,6 +15,7 @@ import * as BuiltServer from "../../src/drivers/BuiltServer.ts"
 import * as Device from "../../src/drivers/Device.ts"
 import * as StormCheck from "../../src/drivers/StormCheck.ts"
 import * as Talker from "../../src/drivers/Talker.ts"
+import * as TimeLimit from "../../src/drivers/TimeLimit.ts"
 
 const seed = Number(process.env["STORM_SEED"] ?? Math.floor(Math.random() * 1_000_000))
 const seconds = Number(process.env["STORM_SECONDS"] ?? 4)
@@ -132,7 +133,7 @@ const restart = (server: BuiltServer.Server, accounts: ReadonlyArray<Account>, d
     duty.goesDown()
     const { code, millis: endMillis } = yield* server.end(signal)
     assert.strictEqual(code, signal === "SIGTERM" ? 0 : null, server.output())
-    assert.isBelow(endMillis, shutdownLimitMillis)
+    TimeLimit.holds("the shutdown, in ms", endMillis, shutdownLimitMillis)
     const problems = StormCheck.problemsOf(server, accounts)
     yield* server.start
     duty.isUp()
