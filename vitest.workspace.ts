@@ -11,8 +11,8 @@ const project = (name: string, root: string, test: object = {}) => ({
 })
 
 /**
- * One project per package, one for the tests about the repository itself, and two for `apps/proving`: `smoke` belongs to
- * `npm test`, `proving` to `npm run prove`.
+ * One project per package, one for the tests about the repository itself, and two for `apps/proving`: `smoke` belongs
+ * to `npm test`, `proving` to `npm run prove`.
  */
 export default [
   project("presence-effect", "packages/presence-effect", seeded),

@@ -1,6 +1,6 @@
 /**
- * What the npm scripts run, except `npm start`: `node scripts/command.mjs NAME ARGUMENTS`. Each command says what it needs
- * before it begins, and `--help` prints its usage and changes nothing.
+ * What the npm scripts run, except `npm start`: `node scripts/command.mjs NAME ARGUMENTS`. Each command says what it
+ * needs before it begins, and `--help` prints its usage and changes nothing.
  */
 import { createHash } from "node:crypto"
 import { existsSync, readFileSync, rmSync } from "node:fs"
@@ -136,7 +136,9 @@ const commands = {
   },
   prove: { usage: proveUsage, needs: build, hasOwnHelp, refusal: unknownPart, work: (args) => prove(args, proving) },
   check: {
-    usage: `npm run check [-- NAME ...]\n\nEverything a change must pass besides its tests: ${Object.keys(checks).join(", ")}.`,
+    usage: `npm run check [-- NAME ...]
+
+Everything a change must pass besides its tests: ${Object.keys(checks).join(", ")}.`,
     refusal: unknownCheck,
     work: check
   },

@@ -1,7 +1,7 @@
 /**
  * `npm start`: installs and builds what is missing, then becomes the light server. The server runs in this very
- * process, so a SIGTERM or a Ctrl-C reaches its own shutdown. The npm script says `exec` for the same reason: a shell in
- * between would die of the signal and leave the server behind.
+ * process, so a SIGTERM or a Ctrl-C reaches its own shutdown. The npm script says `exec` for the same reason: a shell
+ * in between would die of the signal and leave the server behind.
  */
 import { existsSync } from "node:fs"
 import path from "node:path"
@@ -29,8 +29,8 @@ process.argv.splice(1, process.argv.length, main, ...args)
 await import(pathToFileURL(main).href)
 
 /**
- * npm passes on a signal that a terminal or systemd has sent to both processes, so one request to stop can arrive twice,
- * and a default handler would take the second for a kill. Only a signal that comes two seconds later or more means that.
+ * npm passes on a signal that a terminal or systemd has sent to both processes, so one request to stop can arrive
+ * twice, and a default handler would take the second for a kill. Only one that comes two seconds later means that.
  */
 let askedAt
 const bePatient = (signal) => {

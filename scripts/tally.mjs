@@ -35,8 +35,8 @@ const readChecks = () => {
 }
 
 /**
- * A step that failed without naming a failure (no report, a hang, an error between tests) counts as one, and so does one
- * that ended well and left no result.
+ * A step that failed without naming a failure (no report, a hang, an error between tests) counts as one, and so does
+ * one that ended well and left no result.
  */
 const completed = (counts, exitCode) => {
   const isHollow = counts.failed === 0 && (exitCode !== 0 || counts.passed === 0)

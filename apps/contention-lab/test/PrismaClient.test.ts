@@ -61,7 +61,10 @@ describe("prisma-client", () => {
     const client = PrismaClient.make(PrismaClient.labFolder(), adapter)
     try {
       for (const table of ["Session", "Machine"]) {
-        database.exec(`CREATE TABLE ${table} (id TEXT PRIMARY KEY, accountId TEXT, active INTEGER, lastActiveAt INTEGER);
+        database.exec(
+          `CREATE TABLE ${table} (id TEXT PRIMARY KEY, accountId TEXT, active INTEGER, lastActiveAt INTEGER)`
+        )
+        database.exec(`
           INSERT INTO ${table} VALUES ('one', 'a1', 0, 1), ('two', 'a1', 0, 1)`)
       }
       const data = { active: true, lastActiveAt: new Date(5) }

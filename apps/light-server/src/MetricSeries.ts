@@ -1,6 +1,6 @@
 /**
- * Every series with a closed set of labels exists from the first scrape on, with zero. A rate over a counter that appears
- * with its first event misses that event, and an alert on a series that does not exist stays silent.
+ * Every series with a closed set of labels exists from the first scrape on, with zero. A rate over a counter that
+ * appears with its first event misses that event, and an alert on a series that does not exist stays silent.
  */
 import { Effect, Layer, Metric } from "effect"
 import * as PresenceMetrics from "presence-effect/presence/PresenceMetrics"

@@ -1,8 +1,8 @@
 /**
  * A real Prisma client of a few models, without the code that Prisma generates for them.
  *
- * `schema.prisma` and `models.json` lie in one folder. The second is what Prisma makes of the first for its runtime; the
- * rest of what it generates are types, and the few that are needed stand here.
+ * `schema.prisma` and `models.json` lie in one folder. The second is what Prisma makes of the first for its runtime.
+ * The rest of what it generates are types, and the few that are needed stand here.
  */
 import { getPrismaClient } from "@prisma/client/runtime/client"
 import * as fs from "node:fs"
