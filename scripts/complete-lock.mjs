@@ -5,6 +5,13 @@
  */
 import * as fs from "node:fs"
 
+if (process.argv.length > 2) {
+  console.log(
+    "usage: node scripts/complete-lock.mjs\n\nAdds the optional packages of other platforms to package-lock.json."
+  )
+  process.exit(process.argv[2] === "--help" || process.argv[2] === "-h" ? 0 : 2)
+}
+
 const file = new URL("../package-lock.json", import.meta.url)
 const lock = JSON.parse(fs.readFileSync(file, "utf8"))
 

@@ -12,7 +12,16 @@ import path from "node:path"
 import { parseArgs } from "node:util"
 
 const root = path.resolve(import.meta.dirname, "..")
-const { values } = parseArgs({ options: { out: { type: "string", default: path.join(root, "sbom.cdx.json") } } })
+const { values } = parseArgs({
+  options: {
+    out: { type: "string", default: path.join(root, "sbom.cdx.json") },
+    help: { type: "boolean", short: "h", default: false }
+  }
+})
+if (values.help) {
+  console.log("usage: npm run sbom [-- --out FILE]\n\nWrites what the programs are made of, as CycloneDX.")
+  process.exit(0)
+}
 
 const lock = JSON.parse(readFileSync(path.join(root, "package-lock.json"), "utf8"))
 

@@ -1,33 +1,73 @@
 /**
- * What every command needs before it starts: a supported Node, installed
- * dependencies, and a native SQLite binding built for this very Node.
+ * What a command needs before it starts: a supported Node, installed dependencies, a native SQLite binding built for
+ * this Node, and compiled code.
  *
- * Only Node's own modules are used here, since nothing else exists yet in a
- * fresh clone.
+ * Only Node's own modules are imported at the top, since nothing else exists yet in a fresh clone.
  */
 import { spawn } from "node:child_process"
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import path from "node:path"
+import { performance } from "node:perf_hooks"
 import { fileURLToPath } from "node:url"
 
 export const root = fileURLToPath(new URL("..", import.meta.url))
 
 const require = createRequire(import.meta.url)
 
-/** One line for the person in front of the terminal. */
+/** One line for the reader of the terminal or of the log. */
 export const say = (line) => console.log(`> ${line}`)
+
+/** What to do about an installation that failed, from what npm printed. */
+export const adviceFor = (output) => {
+  const unreachable = /\b(ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNREFUSED|ECONNRESET|ENETUNREACH|ENOTCACHED)\b/
+  const uncompiled = /gyp ERR!|node-gyp|not found: make|no acceptable C compiler|g\+\+: (not found|No such file)/
+  if (unreachable.test(output)) {
+    return [
+      "The package registry could not be reached. Check the connection and the proxy",
+      "(npm config get registry; npm config set proxy URL), then run the command again.",
+      "With a filled cache of npm, `npm ci --prefer-offline` works without a network."
+    ]
+  }
+  if (uncompiled.test(output)) {
+    return [
+      "SQLite had to be compiled, and the tools for that are missing: Python 3, make and a C++ compiler.",
+      "  Debian, Ubuntu   apt-get install -y python3 make g++",
+      "  Fedora, RHEL     dnf install -y python3 make gcc-c++",
+      "  Alpine           apk add python3 make g++",
+      "  macOS            xcode-select --install",
+      "  Windows          the Visual Studio Build Tools, with the C++ workload",
+      "Then run the command again."
+    ]
+  }
+  if (/\b(ENOSPC)\b/.test(output)) return ["The disk is full: the installation needs about 500 MB."]
+  if (/\b(EACCES|EPERM)\b/.test(output)) return [`The user may not write in ${root}.`]
+  return []
+}
 
 /** Ends the command with the output of the step that failed. */
 const stop = (title, { exitCode, output }) => {
-  process.stderr.write(`${output}\n> ${title} failed (exit code ${exitCode})\n`)
+  const advice = adviceFor(output).map((line) => `> ${line}\n`)
+  process.stderr.write(`${output}\n> ${title} failed (exit code ${exitCode})\n${advice.join("")}`)
   process.exit(exitCode === 0 ? 1 : exitCode)
 }
 
+/** Names a step when it begins, and says every ten seconds that it still runs, also where nobody sees a terminal. */
+const step = async (title, work) => {
+  const startedAt = performance.now()
+  const seconds = () => Math.round((performance.now() - startedAt) / 1000)
+  say(title)
+  const reminder = setInterval(() => say(`  still ${title.replace(/ \(.*/, "")} (${seconds()} s)`), 10_000)
+  try {
+    return await work()
+  } finally {
+    clearInterval(reminder)
+  }
+}
+
 /**
- * Runs a program from the root of the repository and resolves with its exit code
- * and what it printed. While it runs, SIGTERM and SIGINT go to it: whoever stops
- * the command must not leave an installer or a compiler behind.
+ * Runs a program from the root of the repository and resolves with its exit code and what it printed. While it runs,
+ * SIGTERM and SIGINT go to it, so that a stopped command leaves no installer or compiler behind.
  */
 export const run = (program, args, { cwd = root, env = process.env, inherit = false } = {}) =>
   new Promise((resolve) => {
@@ -63,7 +103,7 @@ const npm = (args) => {
 
 const readJson = (file) => JSON.parse(readFileSync(path.join(root, file), "utf8"))
 
-/** Refuses a Node that is too old before anything fails in a way nobody understands. */
+/** Refuses a Node that is too old before anything fails for reasons that are hard to read. */
 const requireNode = () => {
   const wanted = readJson("package.json").engines.node
   const [major, minor] = process.versions.node.split(".").map(Number)
@@ -99,34 +139,102 @@ const loadsSqlite = async () => {
   return (await run(process.execPath, ["-e", probe])).exitCode === 0
 }
 
-/** Brings node_modules up to date. Says nothing when there is nothing to do. */
+/** Brings node_modules up to date. Prints nothing when there is nothing to do. */
 export const install = async () => {
   requireNode()
   if (!isInstalled()) {
-    say("installing dependencies (npm ci; compiling SQLite takes a minute or two)")
     // Build tools are development dependencies, so they are wanted even where NODE_ENV says production.
-    const installed = await npm(["ci", "--include=dev", "--no-audit", "--no-fund"])
+    const installed = await step("installing dependencies (npm ci; compiling SQLite takes a minute or two)", () =>
+      npm(["ci", "--include=dev", "--no-audit", "--no-fund"])
+    )
     if (installed.exitCode !== 0) stop("npm ci", installed)
   }
   if (!(await loadsSqlite())) {
-    say(`building the SQLite binding for Node ${process.versions.node} (npm rebuild better-sqlite3)`)
-    const rebuilt = await npm(["rebuild", "better-sqlite3"])
+    const rebuilt = await step(`building the SQLite binding for Node ${process.versions.node} (npm rebuild)`, () =>
+      npm(["rebuild", "better-sqlite3"])
+    )
     if (rebuilt.exitCode !== 0 || !(await loadsSqlite())) stop("npm rebuild better-sqlite3", rebuilt)
   }
 }
 
-/** The projects that run: no tests, no examples. */
-export const shipped = ["packages/presence-effect", "apps/light-server", "apps/contention-lab"]
+const library = "packages/presence-effect"
+const server = "apps/light-server"
 
 /** Runs the compiler that the lock file pins. */
 export const compile = (args, options) =>
   run(process.execPath, [require.resolve("typescript/lib/tsc.js"), ...args], options)
 
-/** Builds what is missing or older than its sources, and stops where the types are wrong. */
-export const build = async () => {
-  say(`building ${shipped.join(" and ")} (tsc -b, only what changed)`)
-  const built = await compile(["-b", ...shipped])
+const bundleFolder = `${server}/dist/bundle`
+const inputList = `${bundleFolder}/inputs.json`
+
+/** Size and time of a file: enough to notice that it was written again. */
+const stampOf = (file) => {
+  const { mtimeMs, size } = statSync(path.join(root, file), { throwIfNoEntry: false }) ?? {}
+  return `${mtimeMs} ${size}`
+}
+
+/** Whether the bundle was made of the files as they are now. */
+const isBundled = () => {
+  try {
+    const { inputs, outputs } = readJson(inputList)
+    return (
+      Object.entries(inputs).every(([file, stamp]) => stampOf(file) === stamp) &&
+      outputs.every((file) => existsSync(path.join(root, file)))
+    )
+  } catch {
+    return false
+  }
+}
+
+const requireInModules = `import { createRequire as createRequireOfBundle } from "node:module";
+const require = createRequireOfBundle(import.meta.url);`
+
+/**
+ * Makes `apps/light-server/dist/bundle`: the server as few files, which an operator starts and process tests run.
+ *
+ * Node spends more than half of a start on finding, reading and linking hundreds of modules, and each thread of the
+ * database does so again. In one piece a start needs less than half of the processor time. All files lie in one folder,
+ * as deep as those that look for a neighbour by its path: the thread's entry and the migrations.
+ */
+export const bundle = async () => {
+  if (isBundled()) return
+  const { build } = await import("esbuild")
+  const { metafile } = await build({
+    absWorkingDir: root,
+    entryPoints: [`${server}/dist/main.js`, `${library}/dist/node/sqliteThreadEntry.js`],
+    outdir: bundleFolder,
+    entryNames: "[name]",
+    chunkNames: "[name]-[hash]",
+    bundle: true,
+    splitting: true,
+    sourcemap: true,
+    platform: "node",
+    format: "esm",
+    target: "node20",
+    // Native code is loaded from where it was built.
+    external: ["better-sqlite3"],
+    banner: { js: requireInModules },
+    logLevel: "warning",
+    metafile: true
+  })
+  // The names contain a hash of the content, so each change leaves files behind that nothing imports any more.
+  const outputs = Object.keys(metafile.outputs)
+  const made = new Set(outputs)
+  for (const name of readdirSync(path.join(root, bundleFolder))) {
+    if (!made.has(`${bundleFolder}/${name}`)) rmSync(path.join(root, bundleFolder, name))
+  }
+  const files = [...Object.keys(metafile.inputs), "package-lock.json", "scripts/setup.mjs"]
+  const inputs = Object.fromEntries(files.map((file) => [file, stampOf(file)]))
+  writeFileSync(path.join(root, inputList), `${JSON.stringify({ inputs, outputs })}\n`)
+}
+
+/** The projects of the server, without tests and examples. */
+export const served = [library, server]
+
+/** Compiles the projects, and bundles the server. Only what changed is built; wrong types stop the command. */
+export const build = async (projects = [...served, "apps/contention-lab"]) => {
+  const title = `building ${projects.map((project) => path.basename(project)).join(", ")} (only what changed)`
+  const built = await step(title, () => compile(["-b", ...projects]))
   if (built.exitCode !== 0) stop("tsc -b", built)
-  const { bundle } = await import("./bundle.mjs")
-  await bundle(root)
+  await bundle()
 }

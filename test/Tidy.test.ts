@@ -9,9 +9,7 @@ import { exists, filesBelow, isCode, read } from "./sources.ts"
 const library = "packages/presence-effect/src"
 
 const everything = filesBelow("")
-/** Made by Prisma for what compares with it: as long, wide and oddly named as Prisma likes. */
-const isGenerated = (file: string): boolean => file.includes("/prisma-client/generated/")
-const code = everything.filter((file) => isCode(file) && !isGenerated(file))
+const code = everything.filter(isCode)
 const documents = everything.filter((file) => file.endsWith(".md"))
 const manifests = everything.filter((file) => path.basename(file) === "package.json")
 
@@ -108,12 +106,12 @@ describe("tidy names", () => {
   })
 })
 
+/** The text without code: what looks like a title or a link in there is none. */
+const prose = (document: string): string => read(document).replace(/^```[\s\S]*?^```/gm, "")
+
+const headings = (document: string): ReadonlyArray<string> => prose(document).match(/^#{1,6} .+$/gm) ?? []
+
 describe("tidy documents", () => {
-  /** The text without code: what looks like a title or a link in there is none. */
-  const prose = (document: string): string => read(document).replace(/^```[\s\S]*?^```/gm, "")
-
-  const headings = (document: string): ReadonlyArray<string> => prose(document).match(/^#{1,6} .+$/gm) ?? []
-
   /** The name that a heading gets on the usual forges. */
   const anchorOf = (heading: string): string =>
     heading
@@ -156,6 +154,17 @@ describe("tidy documents", () => {
       })
     )
     assert.deepStrictEqual(unknown, [])
+  })
+})
+
+describe("tidy releases", () => {
+  it.each(["packages/presence-effect", "apps/light-server"])("has a changelog of %s up to its version", (folder) => {
+    const { name, version } = JSON.parse(read(`${folder}/package.json`))
+    const titles = headings(`${folder}/CHANGELOG.md`)
+    assert.strictEqual(titles[0], `# Changelog of ${name}`)
+    assert.strictEqual(titles[1], "## Unreleased", "what is not released yet stands on top")
+    const versions = titles.flatMap((title) => /^#{2,3} (\d+\.\d+\.\d+)$/.exec(title)?.[1] ?? [])
+    assert.strictEqual(versions[0], version, "the newest version is that of package.json")
   })
 })
 

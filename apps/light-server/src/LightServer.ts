@@ -80,6 +80,7 @@ import * as SocketLookup from "./realtime/sending/SocketLookup.ts"
 import * as RpcEvents from "./rpc/RpcEvents.ts"
 import * as RpcRelay from "./rpc/RpcRelay.ts"
 import type { ServerConfig } from "./config/ServerConfig.ts"
+import * as MetricSeries from "./MetricSeries.ts"
 import * as ShutdownBudget from "./ShutdownBudget.ts"
 import * as SessionEvents from "./sessions/SessionEvents.ts"
 import * as SessionRegistry from "./sessions/SessionRegistry.ts"
@@ -302,5 +303,7 @@ export const layer = (
     Layer.provideMerge(http(config)),
     Layer.provideMerge(presence(config)),
     Layer.provideMerge(walKeeper(config)),
-    Layer.provideMerge(database(config))
+    Layer.provideMerge(database(config)),
+    // Gauges are set while the layers above are built, so this one comes first.
+    Layer.provideMerge(MetricSeries.layer)
   )

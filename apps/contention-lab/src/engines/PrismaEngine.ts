@@ -7,12 +7,12 @@
 import { PrismaBetterSqlite3 } from "@prisma/adapter-better-sqlite3"
 import Database from "better-sqlite3"
 import { Effect, type Scope } from "effect"
-import { PrismaClient } from "../../prisma-client/generated/client.ts"
 import type { Run } from "../Run.ts"
 import { engineTimeoutMillis, slowSyncMillis } from "../Scenario.ts"
 import type { DirtyRow } from "../Statements.ts"
 import { type Engine, EngineFailed } from "./Engine.ts"
 import { observed } from "./observedAdapter.ts"
+import * as PrismaClient from "./PrismaClient.ts"
 
 export interface PrismaTerms {
   readonly filename: string
@@ -37,7 +37,7 @@ export const make = ({ filename, run }: PrismaTerms): Effect.Effect<Engine, neve
       syncMillis: run.scenario.disk === "slow" ? slowSyncMillis : 0
     })
     const client = yield* Effect.acquireRelease(
-      Effect.sync(() => new PrismaClient({ adapter })),
+      Effect.sync(() => PrismaClient.make(PrismaClient.labFolder(), adapter)),
       (client) => Effect.promise(() => client.$disconnect())
     )
     const call = (send: () => Promise<unknown>): Effect.Effect<void, EngineFailed> =>

@@ -15,3 +15,11 @@ export const countUnreadable = (table: string, rowCount: number): void =>
   Metric.tagged(unreadable, "table", table).unsafeUpdate(rowCount, [])
 
 export const countCut = (table: string): void => Metric.tagged(cut, "table", table).unsafeUpdate(1, [])
+
+/** Lets every series exist from the first scrape on. */
+export const start = (): void => {
+  for (const table of ["Session", "Machine", "SessionMessage"]) {
+    countUnreadable(table, 0)
+    Metric.tagged(cut, "table", table).unsafeUpdate(0, [])
+  }
+}

@@ -40,6 +40,11 @@ const refusals = Tally.counter("websocket_refusals_total", "Connections that wer
 /** Counts an event. `event` is the name of a registered event, or `other`. */
 export const countEvent = (event: string, outcome: EventOutcome): void => events({ event_type: event, outcome })
 
+/** Lets the series of an event exist before the first of its kind comes. */
+export const startEvent = (event: string): void => {
+  for (const outcome of ["accepted", "invalid", "limited", "failed"]) events({ event_type: event, outcome }, 0)
+}
+
 /** Sets how many sockets of a client type are connected. */
 export const setSockets = (clientType: string, count: number): void => sockets({ type: clientType }, count)
 
@@ -93,3 +98,25 @@ export type RefusalReason =
 
 /** Counts a connection that was not accepted, or ended by this side. */
 export const countRefusal = (reason: RefusalReason): void => refusals({ reason })
+
+const reasons: { readonly [reason in RefusalReason]: true } = {
+  refused: true,
+  overload: true,
+  "address-overload": true,
+  "bad-tokens": true,
+  "account-overload": true,
+  draining: true,
+  unverified: true,
+  "slow-reader": true,
+  flooding: true
+}
+
+/** Lets every series exist from the first scrape on. */
+export const start = (): void => {
+  events({ event_type: "other", outcome: "unknown" }, 0)
+  for (const reason of Object.keys(reasons)) refusals({ reason }, 0)
+  for (const type of ["user-scoped", "session-scoped", "machine-scoped"]) setSockets(type, 0)
+  setHandshakes(0)
+  setHandshakesWaiting(0)
+  setLagging(0)
+}

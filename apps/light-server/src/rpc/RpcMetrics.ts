@@ -1,7 +1,7 @@
 /** What the relay of calls counts. No label holds a method: clients name them. */
-import { Metric, MetricBoundaries } from "effect"
+import { Effect, Metric, MetricBoundaries } from "effect"
 import * as Tally from "../Tally.ts"
-import type { RpcRefusal } from "./RpcAnswer.ts"
+import { refusals, type RpcRefusal } from "./RpcAnswer.ts"
 import type { RpcOptions } from "./RpcOptions.ts"
 
 const calls = Tally.counter("rpc_calls_total", "Calls between sockets, by how they ended", ["outcome"])
@@ -37,4 +37,13 @@ export const setMethods = (count: number): void => methods({}, count)
 export const setLimits = (options: Pick<RpcOptions, "methodLimit" | "callLimit" | "requestLimit">): void => {
   const known = { methods: options.methodLimit, calls: options.callLimit, requests: options.requestLimit }
   for (const [limit, count] of Object.entries(known)) limits({ limit }, count)
+}
+
+/** Lets every series exist from the first scrape on. */
+export const start = (): void => {
+  for (const outcome of ["answered", ...Object.keys(refusals)]) calls({ outcome }, 0)
+  for (const outcome of ["registered", "replaced", "invalid", "limited"]) registrations({ outcome }, 0)
+  Effect.runSync(Metric.value(seconds))
+  setInFlight(0)
+  setMethods(0)
 }

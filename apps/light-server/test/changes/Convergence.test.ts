@@ -17,7 +17,7 @@ import * as AccountDevices from "./AccountDevices.ts"
 /** `seed path commands`, as a failure prints them. */
 const [givenSeed, path, replayPath] = (process.env["CONVERGENCE_REPLAY"] ?? "").split(" ")
 
-const seed = givenSeed === undefined || givenSeed === "" ? Math.floor(Math.random() * 1e9) : Number(givenSeed)
+const seed = Number(givenSeed === undefined || givenSeed === "" ? (process.env["TEST_SEED"] ?? 1) : givenSeed)
 
 const maxBatches = 60
 

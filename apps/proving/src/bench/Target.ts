@@ -3,12 +3,12 @@
 export interface Target {
   readonly id: string
   readonly question: string
-  /** From the root of the repository. */
+  /** From the folder of the benchmarks. */
   readonly file: string
 }
 
-const library = "packages/presence-effect/bench"
-const server = "apps/light-server/bench"
+const library = "library"
+const server = "server"
 
 export const all: ReadonlyArray<Target> = [
   { id: "T1", question: "a flush against the bare statement", file: `${library}/FlushCost.bench.ts` },

@@ -16,7 +16,8 @@ import type { Message, Result } from "./Result.ts"
 import * as Table from "./Table.ts"
 import type { Target } from "./Target.ts"
 
-const root = path.resolve(import.meta.dirname, "..")
+/** The root of the repository. */
+const root = path.resolve(import.meta.dirname, "../../../..")
 const say = (text: string) => void process.stdout.write(`${text}\n`)
 
 const workplace = fs.mkdtempSync(path.join(os.tmpdir(), "presence-bench-"))
@@ -44,12 +45,16 @@ const ask = (target: Target, onResult: (result: Result) => void): Promise<string
   new Promise((resolve) => {
     const directory = fs.mkdtempSync(path.join(workplace, `${target.id}-`))
     const entry = path.join(import.meta.dirname, "answer.ts")
-    const child = spawn(process.execPath, ["--expose-gc", "--import", "tsx", entry, path.join(root, target.file)], {
-      cwd: root,
-      detached: true,
-      stdio: ["ignore", "inherit", "inherit", "ipc"],
-      env: { ...process.env, TMPDIR: directory }
-    })
+    const child = spawn(
+      process.execPath,
+      ["--expose-gc", "--import", "tsx", entry, path.join(import.meta.dirname, target.file)],
+      {
+        cwd: root,
+        detached: true,
+        stdio: ["ignore", "inherit", "inherit", "ipc"],
+        env: { ...process.env, TMPDIR: directory }
+      }
+    )
     running = child
     let isDone = false
     child.on("message", (message: Message) => {

@@ -7,7 +7,8 @@ export const atMost = (name: string, value: number, limit: number, unit = ""): O
   name,
   value: Math.round(value * 100) / 100,
   limit: `at most ${limit}${unit === "" ? "" : ` ${unit}`}`,
-  holds: value <= limit
+  holds: value <= limit,
+  isTime: unit === "ms" || unit === "s"
 })
 
 export const atLeast = (name: string, value: number, limit: number, unit = ""): Observation => ({

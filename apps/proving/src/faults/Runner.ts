@@ -2,11 +2,13 @@
  * Runs one scenario after the other, and takes everything down again.
  */
 import { Cause, Duration, Effect, Exit } from "effect"
+import * as TimeLimit from "../drivers/TimeLimit.ts"
 import * as Need from "./Need.ts"
 import * as Box from "./support/Box.ts"
 import type { Observation, Run, Scenario } from "./Scenario.ts"
 
-export type Verdict = "passed" | "failed" | "skipped"
+/** `inconclusive`: only times were missed, on a box that is too busy. */
+export type Verdict = "passed" | "failed" | "skipped" | "inconclusive"
 
 export interface Outcome {
   readonly id: string
@@ -28,6 +30,15 @@ const timed = <A>(scenario: Scenario, { isLong }: Run, effect: Effect.Effect<A, 
     duration: within,
     onTimeout: () => Cause.die(new Error(`not done within ${Duration.format(within)}`))
   })
+}
+
+/** A scenario that looks at nothing proves nothing. */
+export const verdictOf = (observations: ReadonlyArray<Observation>, isBusy: boolean): Verdict => {
+  if (observations.every(({ limit }) => limit === undefined)) return "failed"
+  const missed = observations.filter(({ holds }) => !holds)
+  if (missed.length === 0) return "passed"
+  const isMeasured = ({ value }: Observation) => Number.isFinite(value)
+  return isBusy && missed.every((each) => each.isTime === true && isMeasured(each)) ? "inconclusive" : "failed"
 }
 
 /** Never fails: a scenario that breaks has failed. It is interrupted with all that it has started. */
@@ -59,10 +70,10 @@ export const run = (scenario: Scenario, run: Run): Effect.Effect<Outcome> =>
           return Effect.succeed<Outcome>({ ...facts, verdict: "failed", observations: [], reason, seconds, crowding })
         }
         const observations = exit.value
-        // A scenario that looks at nothing proves nothing.
-        const holds = observations.some(({ limit }) => limit !== undefined) && observations.every(({ holds }) => holds)
-        const verdict = holds ? "passed" : "failed"
-        return Effect.succeed<Outcome>({ ...facts, verdict, observations, reason: undefined, seconds, crowding })
+        const doubt = TimeLimit.doubt()
+        const verdict = verdictOf(observations, doubt !== undefined)
+        const reason = verdict === "inconclusive" ? doubt : undefined
+        return Effect.succeed<Outcome>({ ...facts, verdict, observations, reason, seconds, crowding })
       })
     )
   })

@@ -12,6 +12,8 @@ export interface Observation {
   /** What the value may be; nothing for a figure that binds nobody. */
   readonly limit: string | undefined
   readonly holds: boolean
+  /** It is a time: on a box that is too busy, a missed limit proves nothing. */
+  readonly isTime?: boolean
 }
 
 /** How a scenario is asked to run. */

@@ -12,7 +12,7 @@ export interface Options {
   readonly isJson: boolean
 }
 
-export const usage = `usage: npm run simulate -- [options]
+export const usage = `usage: npm run prove -- simulation [options]
   --seeds N       how many seeds to run (default 1000)
   --from N        the first of them (default 1)
   --seed N        one seed, with a trace of everything that happens

@@ -1,4 +1,4 @@
-/** What the bundle does when Node runs it: `scripts/simulate.mjs` and the tests of the mutants start it. */
+/** What the bundle does when Node runs it: `npm run prove -- simulation` and the tests of the mutants start it. */
 import { performance } from "node:perf_hooks"
 import * as Coverage from "./Coverage.ts"
 import * as Options from "./Options.ts"
@@ -38,7 +38,7 @@ const search = async (): Promise<boolean> => {
   say(Coverage.render(coverage))
   if (broken === undefined) return true
   say(`\nseed ${broken.seed}: ${broken.violation}`)
-  say(`replay it: npm run simulate -- --seed ${broken.seed}${mutantOption}`)
+  say(`replay it: npm run prove -- simulation --seed ${broken.seed}${mutantOption}`)
   return false
 }
 

@@ -4,6 +4,11 @@ import { pathToFileURL } from "node:url"
 import * as Bundle from "./Bundle.ts"
 import * as Options from "./Options.ts"
 
+if (process.argv.includes("--help") || process.argv.includes("-h")) {
+  process.stdout.write(Options.usage)
+  process.exit(0)
+}
+
 const optionsOrUsage = (): Options.Options => {
   try {
     return Options.parse(process.argv.slice(2))

@@ -11,6 +11,7 @@ import * as Client from "../../src/drivers/AccountClient.ts"
 import * as BuiltServer from "../../src/drivers/BuiltServer.ts"
 import * as Device from "../../src/drivers/Device.ts"
 import * as Eventually from "../../src/drivers/Eventually.ts"
+import * as TimeLimit from "../../src/drivers/TimeLimit.ts"
 
 const shutdownLimitMillis = 10_000
 
@@ -66,7 +67,7 @@ describe("a shutdown", () => {
         assert.strictEqual(unwritten(server, members).length, 200)
         const { code, millis } = yield* server.end("SIGTERM")
         assert.strictEqual(code, 0, server.output())
-        assert.isBelow(millis, shutdownLimitMillis)
+        TimeLimit.holds("the shutdown, in ms", millis, shutdownLimitMillis)
         assert.deepStrictEqual(unwritten(server, members), [])
 
         const reasons = yield* Effect.forEach(members, ({ line }) =>
@@ -112,7 +113,7 @@ describe("a shutdown", () => {
         )
         const { code, millis } = yield* Fiber.join(ending)
         assert.strictEqual(code, 0, server.output())
-        assert.isBelow(millis, shutdownLimitMillis)
+        TimeLimit.holds("the shutdown, in ms", millis, shutdownLimitMillis)
         assert.deepStrictEqual(unwritten(server, members), [])
       }),
     40_000
@@ -129,7 +130,7 @@ describe("a shutdown", () => {
         yield* Eventually.until(Effect.isFailure(Device.request(`${server.url}/livez`)), (isClosed) => isClosed)
         const second = yield* server.end("SIGTERM")
         assert.strictEqual(second.code, 1)
-        assert.isBelow(second.millis, 2000)
+        TimeLimit.holds("the end after the second signal, in ms", second.millis, 2000)
         assert.include(server.output(), "ending at once")
       }),
     40_000
@@ -145,7 +146,7 @@ describe("a shutdown", () => {
         const { code, millis } = yield* server.end("SIGTERM")
         // The limit of the process ends it with 1, and without a word about what is lost.
         assert.strictEqual(code, 0, server.output())
-        assert.isBelow(millis, shutdownLimitMillis)
+        TimeLimit.holds("the shutdown, in ms", millis, shutdownLimitMillis)
         assert.include(server.output(), "PRESENCE_LOST")
         assert.notInclude(server.output(), "SHUTDOWN_STEP_CUT")
         yield* Effect.log(`ended after ${millis} ms`)

@@ -14,6 +14,7 @@ import { vi } from "vitest"
 import * as Client from "../../src/drivers/AccountClient.ts"
 import * as ServerProcess from "../../src/drivers/ServerProcess.ts"
 import * as TemporaryDirectory from "../../src/drivers/TemporaryDirectory.ts"
+import * as TimeLimit from "../../src/drivers/TimeLimit.ts"
 
 // Each test starts a process or two, which takes seconds on a busy box.
 vi.setConfig({ testTimeout: 60_000 })
@@ -71,7 +72,7 @@ describe("main", () => {
       )
       const [duration, code] = yield* Effect.timed(stopped(server))
       assert.strictEqual(code, 0)
-      assert.isBelow(Duration.toMillis(duration), 5000)
+      TimeLimit.holds("the shutdown, in ms", Duration.toMillis(duration), 5000)
       // socket.io clients stay away after `io server disconnect`.
       assert.strictEqual(yield* Fiber.join(disconnected), "transport close")
     })
@@ -93,11 +94,11 @@ describe("main", () => {
         assert.strictEqual(refused.body["code"], "DatabaseBusy")
         assert.isString(refused.body["error"])
         assert.isNotNull(refused.retryAfter)
-        assert.isBelow(refused.millis, 4000)
+        TimeLimit.holds("a refusal, in ms", refused.millis, 4000)
         // Nothing to write, so nothing to wait for.
         assert.strictEqual(welcome.status, 200)
         assert.strictEqual(alive.status, 200)
-        assert.isBelow(alive.millis, 1000)
+        TimeLimit.holds("liveness, in ms", alive.millis, 1000)
         const unready = yield* ServerProcess.until(503, ServerProcess.request(`${url}/readyz`))
         assert.include(JSON.stringify(unready.body), "DatabaseBusy")
       }).pipe(Effect.scoped)

@@ -37,7 +37,7 @@ describe("the simulation", () => {
     `keeps every promise in ${seedsPerRun} worlds from seed ${start}, where each fault meets each operation`,
     async () => {
       const { broken, coverage } = await Search.run(file, start, seedsPerRun)
-      const replay = `npm run simulate -- --seed ${broken?.seed}`
+      const replay = `npm run prove -- simulation --seed ${broken?.seed}`
       assert.isUndefined(broken, `seed ${broken?.seed}: ${broken?.violation}\nreplay it: ${replay}`)
       assert.deepStrictEqual(Coverage.missing(coverage), [], `from seed ${start}\n${Coverage.render(coverage)}`)
     },

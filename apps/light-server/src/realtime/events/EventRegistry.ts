@@ -6,6 +6,7 @@
  */
 import { Context, Effect, Either, Layer, Schema } from "effect"
 import type { Connection } from "../Connection.ts"
+import { startEvent } from "../RealtimeMetrics.ts"
 
 /**
  * Why an event is not handled: the payload does not fit, the socket is over its
@@ -77,6 +78,7 @@ export const make: Effect.Effect<EventRegistry["Type"]> = Effect.sync(() => {
     Effect.suspend(() => {
       if (registrations.has(event)) return Effect.dieMessage(`the event ${event} is registered twice`)
       registrations.set(event, registration)
+      startEvent(event)
       return Effect.void
     })
   return EventRegistry.of({

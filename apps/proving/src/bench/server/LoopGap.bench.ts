@@ -6,7 +6,7 @@
  * does something to the file or to the sockets. The other side is the same
  * server under the same load in the same run without a fault: on a busy machine
  * it has gaps, too, that no fault of the catalogue is to blame for. What needs
- * rights or tools that a benchmark must not ask for is left to `npm run faults`.
+ * rights or tools that a benchmark must not ask for is left to `npm run prove -- faults`.
  */
 import type { Question } from "../Result.ts"
 import * as Rounds from "../Rounds.ts"

@@ -1,7 +1,10 @@
 /** The incident's side: a Prisma client on the file, one `updateMany` per session. */
 import { PrismaBetterSqlite3 } from "@prisma/adapter-better-sqlite3"
+import * as PrismaClient from "contention-lab/engines/PrismaClient"
+import * as path from "node:path"
 import type { FlushBatch } from "presence-effect/presence/FlushBatch"
-import { PrismaClient } from "../../prisma-client/generated/client.ts"
+
+const folder = path.resolve(import.meta.dirname, "../../prisma-client")
 
 export interface PrismaSessions {
   /** Row by row, each waiting for the one before. Answers with the number of rows it wrote. */
@@ -11,7 +14,7 @@ export interface PrismaSessions {
 
 export const open = (filename: string): PrismaSessions => {
   const adapter = new PrismaBetterSqlite3({ url: `file:${filename}` }, { timestampFormat: "unixepoch-ms" })
-  const client = new PrismaClient({ adapter })
+  const client = PrismaClient.make(folder, adapter)
   return {
     flush: async ({ entries }) => {
       let written = 0

@@ -1,0 +1,100 @@
+/**
+ * Every series with a closed set of labels exists from the first scrape on, with zero. A rate over a counter that
+ * appears with its first event misses that event, and an alert on a series that does not exist stays silent.
+ */
+import { Effect, Layer, Metric } from "effect"
+import * as PresenceMetrics from "presence-effect/presence/PresenceMetrics"
+import type { Rejection } from "presence-effect/presence/PresenceRegistry"
+import * as SqliteMetrics from "presence-effect/sqlite/SqliteMetrics"
+import * as Lane from "presence-effect/writer/Lane"
+import type { WriterError } from "presence-effect/writer/WriterError"
+import * as WriterMetrics from "presence-effect/writer/WriterMetrics"
+import * as ChangeMetrics from "./changes/ChangeMetrics.ts"
+import * as ReadMetrics from "./database/ReadMetrics.ts"
+import * as RateLimit from "./door/RateLimit.ts"
+import * as ServerMetrics from "./health/ServerMetrics.ts"
+import * as HttpMetrics from "./http/HttpMetrics.ts"
+import * as MessageMetrics from "./messages/MessageMetrics.ts"
+import * as RealtimeMetrics from "./realtime/RealtimeMetrics.ts"
+import * as RpcMetrics from "./rpc/RpcMetrics.ts"
+
+/** The compiler refuses a list that lacks a tag. */
+const failures = Object.keys({
+  LaneOverflow: true,
+  PermitTimeout: true,
+  DatabaseBusy: true,
+  WriteUnconfirmed: true,
+  WriteConflict: true,
+  WriteRejected: true,
+  WriteUndecodable: true,
+  ConnectionLost: true,
+  ConnectionGone: true,
+  DatabaseFull: true,
+  DatabaseReadonly: true,
+  DatabaseIo: true,
+  DatabaseCorrupt: true,
+  DatabaseMoved: true,
+  WriterClosed: true
+} satisfies Record<WriterError["_tag"], true>)
+
+const rejections = Object.keys({
+  invalid: true,
+  ancient: true,
+  ended: true,
+  foreign: true,
+  full: true
+} satisfies Record<Rejection, true>)
+
+const lanes = [Lane.control, Lane.data, Lane.presence, Lane.maintenance]
+
+/** To read a metric is enough to make it known. */
+const library = Effect.gen(function* () {
+  for (const kind of ["session", "machine"] as const) {
+    yield* Metric.value(PresenceMetrics.tracked(kind))
+    yield* Metric.value(PresenceMetrics.pending(kind))
+  }
+  yield* Metric.value(PresenceMetrics.oldestPendingSeconds)
+  yield* Metric.value(PresenceMetrics.flushSeconds)
+  yield* Metric.value(PresenceMetrics.flushRows)
+  yield* Metric.value(PresenceMetrics.coalesced)
+  for (const code of [...failures, "Defect", "Interrupted"]) yield* Metric.value(PresenceMetrics.flushFailures(code))
+  for (const reason of rejections) yield* Metric.value(PresenceMetrics.rejected(reason))
+  for (const lane of lanes) {
+    yield* Metric.value(WriterMetrics.queueDepth(lane))
+    yield* Metric.value(WriterMetrics.queueLimit(lane))
+    yield* Metric.value(WriterMetrics.waitSeconds(lane))
+    yield* Metric.value(WriterMetrics.holdSeconds(lane))
+    for (const outcome of ["committed", ...failures]) yield* Metric.value(WriterMetrics.writes(lane, outcome))
+  }
+  yield* Metric.value(SqliteMetrics.walBytes)
+  yield* Metric.value(SqliteMetrics.databaseBytes)
+  yield* Metric.value(SqliteMetrics.checkpointBusy)
+})
+
+const server = Effect.gen(function* () {
+  for (const metric of Object.values(RateLimit.limitedTotal)) yield* Metric.value(metric)
+  // Routes and statuses are open sets; the scrape itself is known.
+  yield* Metric.value(
+    HttpMetrics.requestSeconds.pipe(
+      Metric.tagged("method", "GET"),
+      Metric.tagged("route", "/metrics"),
+      Metric.tagged("status", "200")
+    )
+  )
+  yield* Metric.value(ServerMetrics.diskFreeBytes)
+  yield* Metric.value(ServerMetrics.ready)
+  yield* Metric.value(ServerMetrics.writerHoldingSeconds)
+  yield* Metric.value(ServerMetrics.logLinesSuppressed)
+  yield* Effect.sync(() => {
+    ReadMetrics.start()
+    RealtimeMetrics.start()
+    MessageMetrics.start()
+    ChangeMetrics.start()
+    RpcMetrics.start()
+  })
+})
+
+/** Lets the series exist. What was counted before stays. */
+export const start: Effect.Effect<void> = Effect.zipRight(library, server)
+
+export const layer: Layer.Layer<never> = Layer.effectDiscard(start)

@@ -1,0 +1,37 @@
+/**
+ * Goal: the server keeps its promises through the faults of the catalogue.
+ * Method: the quick scenarios of `npm run prove -- faults`, one test each; what the
+ * machine cannot offer is skipped, and says why. `FAULTS_SEED` repeats the
+ * random moments of a run.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect } from "effect"
+import * as Catalogue from "../../src/faults/Catalogue.ts"
+import * as Need from "../../src/faults/Need.ts"
+import * as Runner from "../../src/faults/Runner.ts"
+import type { Scenario } from "../../src/faults/Scenario.ts"
+
+const seed = Number(process.env["FAULTS_SEED"] ?? Math.floor(Math.random() * 1_000_000))
+
+const quick = Catalogue.chosen([], true)
+
+const titleOf = ({ id, needs, title }: Scenario) => {
+  const reasons = Need.reasons(needs)
+  return `${id}: ${title}${reasons.length === 0 ? "" : ` (not here: ${reasons.join("; ")})`}`
+}
+
+describe(`the faults of the catalogue (seed ${seed})`, () => {
+  for (const scenario of typeof quick === "string" ? [] : quick) {
+    const test = Need.reasons(scenario.needs).length === 0 ? it : it.skip
+    test(
+      titleOf(scenario),
+      async (context) => {
+        const outcome = await Effect.runPromise(Runner.run(scenario, { isLong: false, seed }))
+        console.log(Runner.render(outcome))
+        if (outcome.verdict === "inconclusive") context.skip(outcome.reason)
+        assert.strictEqual(outcome.verdict, "passed", Runner.render(outcome))
+      },
+      Duration.toMillis(scenario.within) + 10_000
+    )
+  }
+})
