@@ -64,7 +64,12 @@ export class CursorGone extends Schema.TaggedError<CursorGone>("light-server/Cur
  */
 export class RequestUnreadable extends Schema.TaggedError<RequestUnreadable>("light-server/RequestUnreadable")(
   "RequestUnreadable",
-  { status: Schema.Int.pipe(Schema.between(400, 499)), message: Schema.String }
+  {
+    status: Schema.Int.pipe(Schema.between(400, 499)),
+    message: Schema.String,
+    /** What the body calls it, if not `Error`: JSON that cannot be parsed is a `SyntaxError`. */
+    error: Schema.optional(Schema.Literal("SyntaxError"))
+  }
 ) {}
 
 /** No route has this path and method. Clients tell it from `NotFound` by `path`. */
@@ -205,7 +210,8 @@ export const toHttp = (failure: Failure, jitter = 0): HttpFailure => {
         protocol(409, "machine_id_conflict", { message: "This machine id belongs to another account" }),
       MachineRevoked: () => protocol(410, machineRevoked),
       CursorGone: ({ currentCursor }) => protocol(410, "cursor-gone", { currentCursor }),
-      RequestUnreadable: ({ message, status }) => protocol(status, "Error", { message, statusCode: status }),
+      RequestUnreadable: ({ error, message, status }) =>
+        protocol(status, error ?? "Error", { message, statusCode: status }),
       RouteUnknown: ({ method, path }) => protocol(404, "Not found", { path, method }),
       RequestDefect: () =>
         protocol(500, "Internal Server Error", { message: "An unexpected error occurred", statusCode: 500 }),

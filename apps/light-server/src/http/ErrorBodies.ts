@@ -29,7 +29,11 @@ const noRequest = new RequestUnreadable({ status: 400, message: "this is no requ
 
 const failureOf = ({ code, message, statusCode = 500 }: FastifyError): Failure =>
   statusCode >= 400 && statusCode < 500
-    ? new RequestUnreadable({ status: statusCode, message: unroutable[code] ?? message })
+    ? new RequestUnreadable({
+        status: statusCode,
+        message: unroutable[code] ?? message,
+        ...(code === "BODY_SYNTAX" ? { error: "SyntaxError" } : {})
+      })
     : new RequestDefect()
 
 /**

@@ -18,9 +18,11 @@ import * as Answer from "./Answer.ts"
 import { Authenticator } from "../door/Authenticator.ts"
 import * as ClientAddress from "../door/ClientAddress.ts"
 import * as FailureLimiter from "../door/FailureLimiter.ts"
+import * as BodyLimit from "./BodyLimit.ts"
 import * as Draining from "./Draining.ts"
 import * as ErrorBodies from "./ErrorBodies.ts"
 import { type Failure, Unauthorized } from "../Failure.ts"
+import * as JsonBody from "./JsonBody.ts"
 import * as Observation from "./Observation.ts"
 import * as RateLimit from "../door/RateLimit.ts"
 import * as SchemaCompiler from "./SchemaCompiler.ts"
@@ -143,6 +145,8 @@ export const make = (options: Options = {}) =>
 
     fastify.decorateRequest("accountId", "")
     fastify.setValidatorCompiler(SchemaCompiler.compile)
+    JsonBody.add(fastify)
+    BodyLimit.add(fastify)
     ErrorBodies.add(fastify, runtime)
     Observation.add(fastify, runtime)
     const limiter = RateLimit.make(fastify, limits)

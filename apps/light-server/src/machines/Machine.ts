@@ -1,6 +1,7 @@
 /** A machine: its row, and what clients see of it. */
 import { Schema } from "effect"
 import type * as Liveness from "../entities/Liveness.ts"
+import { WellFormed } from "../SoundValue.ts"
 import { StoredTime } from "../database/StoredTime.ts"
 import { base64OrNull, StoredBytesOrNull, StoredFlag } from "../database/StoredValue.ts"
 
@@ -24,13 +25,13 @@ export const Machine = Schema.Struct({
 export type Machine = typeof Machine.Type
 
 /** Id of a machine. The client made it. */
-export const MachineId = Schema.String.pipe(Schema.minLength(1), Schema.maxLength(128))
+export const MachineId = WellFormed.pipe(Schema.minLength(1), Schema.maxLength(128))
 
 /** Body of a registration. Texts are encrypted by the client. */
 export const Registration = Schema.Struct({
   id: MachineId,
-  metadata: Schema.String,
-  daemonState: Schema.optional(Schema.NullOr(Schema.String)),
+  metadata: WellFormed,
+  daemonState: Schema.optional(Schema.NullOr(WellFormed)),
   dataEncryptionKey: Schema.optional(Schema.NullOr(Schema.Uint8ArrayFromBase64))
 })
 

@@ -10,12 +10,13 @@ import { Ownership } from "../entities/Ownership.ts"
 import { MachineId } from "./Machine.ts"
 import { MachineRegistry, type Replaced } from "./MachineRegistry.ts"
 import type { MachineText } from "./MachineStore.ts"
+import { WellFormed } from "../SoundValue.ts"
 
 const Version = Schema.NonNegativeInt
 
-const MetadataUpdate = Schema.Struct({ machineId: MachineId, metadata: Schema.String, expectedVersion: Version })
+const MetadataUpdate = Schema.Struct({ machineId: MachineId, metadata: WellFormed, expectedVersion: Version })
 
-const StateUpdate = Schema.Struct({ machineId: MachineId, daemonState: Schema.String, expectedVersion: Version })
+const StateUpdate = Schema.Struct({ machineId: MachineId, daemonState: WellFormed, expectedVersion: Version })
 
 const messages: { readonly [reason in Refusal]: string } = {
   invalid: "Invalid parameters",

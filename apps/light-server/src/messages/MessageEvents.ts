@@ -4,9 +4,10 @@ import { EventRegistry, type Refusal } from "../realtime/events/EventRegistry.ts
 import * as Message from "./Message.ts"
 import { MessageLog } from "./MessageLog.ts"
 import { countAck } from "./MessageMetrics.ts"
+import { WellFormed } from "../SoundValue.ts"
 
 const SentMessage = Schema.Struct({
-  sid: Schema.String.pipe(Schema.minLength(1), Schema.maxLength(128)),
+  sid: WellFormed.pipe(Schema.minLength(1), Schema.maxLength(128)),
   message: Message.Ciphertext,
   localId: Message.LocalId,
   echoToSender: Schema.optionalWith(Schema.Boolean, { nullable: true, default: () => false })

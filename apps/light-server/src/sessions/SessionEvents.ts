@@ -9,18 +9,19 @@ import * as Heartbeat from "../realtime/events/BeatEvent.ts"
 import { Ownership } from "../entities/Ownership.ts"
 import { type Replaced, SessionRegistry } from "./SessionRegistry.ts"
 import type { TextChange } from "./SessionStore.ts"
+import { WellFormed } from "../SoundValue.ts"
 
-const SessionId = Schema.String.pipe(Schema.minLength(1), Schema.maxLength(128))
+const SessionId = WellFormed.pipe(Schema.minLength(1), Schema.maxLength(128))
 
 const SessionEnd = Schema.Struct({ sid: SessionId, time: Schema.NonNegative.pipe(Schema.finite()) })
 
 const Version = Schema.NonNegativeInt
 
-const MetadataUpdate = Schema.Struct({ sid: SessionId, metadata: Schema.String, expectedVersion: Version })
+const MetadataUpdate = Schema.Struct({ sid: SessionId, metadata: WellFormed, expectedVersion: Version })
 
 const StateUpdate = Schema.Struct({
   sid: SessionId,
-  agentState: Schema.NullOr(Schema.String),
+  agentState: Schema.NullOr(WellFormed),
   expectedVersion: Version
 })
 
