@@ -99,6 +99,12 @@ export class SocketOverflow extends Schema.TaggedError<SocketOverflow>("light-se
   {}
 ) {}
 
+/** The event loop is late or too much waits to be sent, and this request can wait. Nothing was done. */
+export class LoopOverload extends Schema.TaggedError<LoopOverload>("light-server/LoopOverload")("LoopOverload", {
+  /** How late the event loop was. */
+  delayMillis: Schema.NonNegative
+}) {}
+
 /** The server is shutting down and takes no new work. */
 export class Draining extends Schema.TaggedError<Draining>("light-server/Draining")("Draining", {}) {}
 
@@ -126,6 +132,7 @@ export const Failure = Schema.Union(
   RequestDefect,
   TooManyRequests,
   SocketOverflow,
+  LoopOverload,
   Draining,
   AnswerTimeout
 )
@@ -217,6 +224,7 @@ export const toHttp = (failure: Failure, jitter = 0): HttpFailure => {
         protocol(500, "Internal Server Error", { message: "An unexpected error occurred", statusCode: 500 }),
       TooManyRequests: (failure) => later(failure.retryAfterMillis, "Too many requests", 429)(failure),
       SocketOverflow: later(2000, "Too many sockets connect at once"),
+      LoopOverload: later(2000, "The server is overloaded"),
       Draining: later(2000, "The server is shutting down"),
       AnswerTimeout: later(1000, "The server did not answer in time")
     })

@@ -44,6 +44,7 @@ import * as StartCheck from "./opening/StartCheck.ts"
 import * as TimeForm from "./database/TimeForm.ts"
 import * as HealthRoutes from "./health/HealthRoutes.ts"
 import * as Readiness from "./health/Readiness.ts"
+import * as BasePath from "./http/BasePath.ts"
 import * as HttpApp from "./http/HttpApp.ts"
 import * as HttpListener from "./http/HttpListener.ts"
 import * as MachineEvents from "./machines/MachineEvents.ts"
@@ -179,7 +180,9 @@ const http = (config: ServerConfig) =>
     bodyLimitBytes: config.bodyLimitBytes,
     corsOrigins: config.corsOrigins,
     trustedProxies: config.trustedProxies,
-    rateLimits: config.rateLimits
+    rateLimits: config.rateLimits,
+    ...config.http,
+    basePath: BasePath.of(config.publicUrl)
   }).pipe(Layer.provideMerge(Tokens.layer()))
 
 const accounts = ({ pairing }: ServerConfig) =>

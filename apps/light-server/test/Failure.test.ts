@@ -38,6 +38,7 @@ const samples: { readonly [Tag in Failure.Failure["_tag"]]: Extract<Failure.Fail
   RequestDefect: new Failure.RequestDefect(),
   TooManyRequests: new Failure.TooManyRequests({ retryAfterMillis: 1500 }),
   SocketOverflow: new Failure.SocketOverflow(),
+  LoopOverload: new Failure.LoopOverload({ delayMillis: 700 }),
   Draining: new Failure.Draining(),
   AnswerTimeout: new Failure.AnswerTimeout({ limitMillis: 9000 })
 }

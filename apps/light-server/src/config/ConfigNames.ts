@@ -8,6 +8,7 @@ import * as Knob from "../ConfigKnob.ts"
 import * as PairingKnobs from "../accounts/PairingKnobs.ts"
 import * as DatabaseKnobs from "../opening/DatabaseKnobs.ts"
 import * as ChangeKnobs from "../changes/ChangeKnobs.ts"
+import * as CorsOrigins from "../http/CorsOrigins.ts"
 import * as HttpKnobs from "../http/HttpKnobs.ts"
 import { logLevels } from "../LogLevels.ts"
 import * as RealtimeKnobs from "../realtime/RealtimeKnobs.ts"
@@ -21,18 +22,6 @@ const parseUrl = (text: string) => {
   if (text === "") return Either.right(undefined)
   const url = URL.canParse(text) ? new URL(text) : undefined
   return url?.protocol === "http:" || url?.protocol === "https:" ? Either.right(url.origin) : Either.left("")
-}
-
-const parseOrigins = (text: string): Either.Either<ReadonlyArray<string>, string> => {
-  const origins = text
-    .split(",")
-    .map((origin) => origin.trim())
-    .filter((origin) => origin !== "")
-  const wrong = origins.filter(
-    (origin) => origin !== "*" && (!URL.canParse(origin) || new URL(origin).origin !== origin)
-  )
-  if (wrong.length > 0) return Either.left(`${wrong.join(", ")}: an origin is scheme, host and port, without a path`)
-  return origins.includes("*") && origins.length > 1 ? Either.left("* stands alone") : Either.right(origins)
 }
 
 const parseDatabaseUrl = (text: string) => {
@@ -219,7 +208,7 @@ export const knobs = {
   corsOrigins: Knob.make(
     "HAPPIER_CORS_ORIGINS",
     { allowed: "origins, separated by commas; or *", meaning: "Where browsers may call from. Unset: nowhere." },
-    parseOrigins
+    CorsOrigins.parse
   ),
   bodyLimitBytes: Knob.integer("HAPPIER_BODY_LIMIT_BYTES", {
     fallback: "1048576",

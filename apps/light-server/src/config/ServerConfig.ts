@@ -63,6 +63,7 @@ export interface ServerConfig {
   readonly bodyLimitBytes: number
   readonly trustedProxies: ReadonlyArray<string>
   readonly rateLimits: RateLimits
+  readonly http: HttpKnobs.HttpSettings
   readonly pairing: PairingStore.Options
   readonly shutdownTimeoutMillis: number
   /** How it is split. */
@@ -292,6 +293,7 @@ export const load = (environment: Environment): Effect.Effect<Loaded, ConfigInva
       bodyLimitBytes: values.bodyLimitBytes,
       trustedProxies: values.trustedProxies,
       rateLimits: HttpKnobs.rateLimitsOf(values),
+      http: HttpKnobs.settingsOf(values),
       pairing: PairingKnobs.optionsOf(values),
       shutdownTimeoutMillis: values.shutdownTimeoutMillis,
       shutdownBudget: ShutdownBudget.make(values),

@@ -1,12 +1,17 @@
 /** From an effect to the answer of a request: the border between both worlds. */
 import { Effect, Either, Exit, Random, Runtime } from "effect"
 import type { IncomingMessage, ServerResponse } from "node:http"
+import type { CostMeter } from "../door/CostMeter.ts"
 import { AnswerTimeout, type Failure, RequestDefect, toHttp } from "../Failure.ts"
+
+/** Runs an effect that has everything it needs. */
+export type Run = <A, E>(effect: Effect.Effect<A, E>) => Promise<A>
 
 /** What is used of a request, whatever its route declares. */
 export interface AnyRequest {
   readonly id: string
   readonly raw: IncomingMessage
+  readonly cost: CostMeter
 }
 
 /** What is used of a reply, whatever its route declares. */
@@ -62,7 +67,8 @@ export const make =
         Effect.tapDefect((cause) => Effect.logError("A request died", cause, { code: "REQUEST_DEFECT" })),
         Effect.annotateLogs("requestId", request.id)
       )
-      const fiber = Runtime.runFork(runtime)(bounded)
+      // The first piece runs at once, all others when the scheduler says so.
+      const fiber = request.cost.run(() => Runtime.runFork(runtime)(bounded, { scheduler: request.cost.scheduler }))
       const hangUp = () => {
         if (!reply.raw.writableFinished) fiber.unsafeInterruptAsFork(fiber.id())
       }

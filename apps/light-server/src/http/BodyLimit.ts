@@ -9,6 +9,9 @@
 import type { FastifyInstance } from "fastify"
 import { type Readable, Transform } from "node:stream"
 
+/** Largest body of a request that stores messages: 8 MB, below what may wait for a socket. */
+export const messageBytesMax = 8_000_000
+
 /** Largest body of a request without an account. */
 export const anonymousBytesMax = 8192
 

@@ -11,6 +11,7 @@ import * as Answer from "./Answer.ts"
 import { type Failure, RequestDefect, RequestUnreadable, RouteUnknown } from "../Failure.ts"
 import * as HttpMetrics from "./HttpMetrics.ts"
 import * as RawAnswer from "./RawAnswer.ts"
+import type { WebApp } from "./WebApp.ts"
 
 /** The texts of Fastify repeat the path, which may hold a secret. */
 const unroutable: { readonly [code: string]: string } = {
@@ -63,10 +64,11 @@ export const answerUnparsable = (error: Error & { readonly code?: string }, sock
 }
 
 /** Adds the bodies of unknown routes, of requests that do not fit, and of defects. */
-export const add = (fastify: FastifyInstance, runtime: Runtime.Runtime<never>): void => {
-  fastify.setNotFoundHandler((request, reply) =>
-    Answer.refuse(reply, new RouteUnknown({ path: request.url, method: request.method }), 0)
-  )
+export const add = (fastify: FastifyInstance, runtime: Runtime.Runtime<never>, webApp: WebApp): void => {
+  fastify.setNotFoundHandler((request, reply) => {
+    if (!webApp.answer(request, reply))
+      Answer.refuse(reply, new RouteUnknown({ path: request.url, method: request.method }), 0)
+  })
   fastify.setErrorHandler((error: FastifyError, request, reply) => {
     const failure = failureOf(error)
     Answer.refuse(reply, failure, 0)

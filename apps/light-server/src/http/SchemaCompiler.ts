@@ -26,10 +26,8 @@ export class SchemaMismatch extends Error {
 const expectationMax = 200
 
 /** What a schema expects, in words. Never asks the schema for its message: that would print the value. */
-const expected = (ast: SchemaAST.AST): string => {
-  const words = `Expected ${Option.getOrElse(SchemaAST.getDescriptionAnnotation(ast), () => String(ast))}`
-  return words.length <= expectationMax ? words : `${words.slice(0, expectationMax)}…`
-}
+const expected = (words: string): string =>
+  `Expected ${words.length <= expectationMax ? words : `${words.slice(0, expectationMax)}…`}`
 
 /** The first thing that is wrong: which part of the request, where in it, and what is expected there. */
 const describe = (part: string, issue: ParseResult.ParseIssue, path: ReadonlyArray<PropertyKey> = []): string => {
@@ -50,7 +48,7 @@ const describe = (part: string, issue: ParseResult.ParseIssue, path: ReadonlyArr
     case "Transformation":
       return issue.kind === "Transformation" ? `${place} cannot be read` : describe(part, issue.issue, path)
     case "Type":
-      return `${place} ${expected(issue.ast)}`
+      return `${place} ${expected(String(issue.ast))}`
     case "Forbidden":
       return `${place} is not allowed`
   }
@@ -58,7 +56,9 @@ const describe = (part: string, issue: ParseResult.ParseIssue, path: ReadonlyArr
 
 /** A filter that says in its own words what is wrong is written by us and knows no value. */
 const refused = ({ ast, issue }: ParseResult.Refinement): string =>
-  issue._tag === "Type" && issue.message !== undefined ? issue.message : expected(ast)
+  issue._tag === "Type" && issue.message !== undefined
+    ? issue.message
+    : expected(Option.getOrElse(SchemaAST.getDescriptionAnnotation(ast), () => String(ast)))
 
 export const compile: FastifySchemaCompiler<unknown> = ({ schema, httpPart, url }) => {
   if (!Schema.isSchema(schema)) throw new TypeError(`the schema of ${url} is no Effect schema`)
