@@ -31,6 +31,8 @@ export const add = (
 ): void => {
   const counts = new Map<string, number>()
   let open = 0
+  connections({}, open)
+  for (const limit of ["total", "address"]) refused({ limit }, 0)
   if (limits.total > 0) server.maxConnections = limits.total
   server.prependListener("drop", () => refused({ limit: "total" }))
   server.prependListener("connection", (socket: Socket) => {

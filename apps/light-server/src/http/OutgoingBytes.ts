@@ -96,6 +96,8 @@ export const add = (
   const addresses = makeSums()
   const connections = makeSums()
   let total = 0
+  waiting({}, total)
+  cut({}, 0)
 
   const isOver = (request: FastifyRequest, size: number) => {
     const { socket } = request.raw

@@ -64,6 +64,10 @@ export const add = (
     )
     return new LoopOverload({ delayMillis })
   }
+  // Each series is there from the start, so that its first rise is seen.
+  for (const priority of ["heavy", "read", "change", "control"]) {
+    for (const reason of ["loop", "bytes"]) shed({ priority, reason }, 0)
+  }
   fastify.addHook("onRequest", (request, reply, done) => {
     // A late loop must not look like a dead process to what supervises it.
     if (limitMillis === 0 || request.routeOptions.config.answersWhileDraining === true) return done()

@@ -178,7 +178,11 @@ describe("connections", () => {
   it("are limited per address, but for trusted proxies", () => {
     const listeners: Record<string, (socket: unknown) => void> = {}
     const server = { prependListener: (name: string, listen: (socket: unknown) => void) => (listeners[name] = listen) }
-    ConnectionLimit.add(server as unknown as Parameters<typeof ConnectionLimit.add>[0], { total: 100, perAddress: 2 }, (address) => address === "10.0.0.1")
+    ConnectionLimit.add(
+      server as unknown as Parameters<typeof ConnectionLimit.add>[0],
+      { total: 100, perAddress: 2 },
+      (address) => address === "10.0.0.1"
+    )
     const connect = (remoteAddress: string) => {
       const socket = { remoteAddress, isOpen: true, end: () => {}, destroy: () => void (socket.isOpen = false) }
       listeners["connection"]?.({
