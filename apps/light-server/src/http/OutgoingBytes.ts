@@ -135,12 +135,15 @@ export const add = (
     })
   }
 
-  // Before the read: what is refused here has cost nothing yet.
-  fastify.addHook("onRequest", (request, reply, done) => {
-    if (priorityOf(request) !== "heavy" || !isOver(request, Math.min(expectedBytes, limits.connectionBytes)))
-      return done()
+  const makeRoom = (request: FastifyRequest, reply: FastifyReply, done: () => void) => {
+    const size = Math.min(expectedBytes, limits.connectionBytes)
+    if (priorityOf(request) !== "heavy" || !isOver(request, size)) return done()
     Answer.refuse(reply, shedding.refusal("heavy", "bytes"), Math.random())
-  })
+  }
+  // What is refused before the token is verified has cost nothing yet. Of many that come at once all pass that,
+  // so each is asked again before it reads.
+  fastify.addHook("onRequest", makeRoom)
+  fastify.addHook("preHandler", makeRoom)
   fastify.addHook("onSend", (request, reply, payload: unknown, done) => {
     const isText = typeof payload === "string"
     if (!isText && !Buffer.isBuffer(payload)) return done(null, payload)

@@ -22,7 +22,7 @@ export const F36InvalidBodies: Scenario = {
   promises: ["P7", "P10"],
   needs: [],
   isQuick: true,
-  within: "90 seconds",
+  within: "4 minutes",
   run: () =>
     Effect.gen(function* () {
       const stage = yield* Stage.open({ sessionCount: 1, environment: { HAPPIER_RATE_LIMIT_OPEN: "0" } })

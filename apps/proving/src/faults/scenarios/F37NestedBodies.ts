@@ -28,7 +28,7 @@ export const F37NestedBodies: Scenario = {
   promises: ["P7", "P10"],
   needs: [],
   isQuick: true,
-  within: "90 seconds",
+  within: "4 minutes",
   run: () =>
     Effect.gen(function* () {
       const stage = yield* Stage.open({

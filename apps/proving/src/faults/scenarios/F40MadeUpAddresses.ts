@@ -25,7 +25,7 @@ export const F40MadeUpAddresses: Scenario = {
   promises: ["P7"],
   needs: [],
   isQuick: true,
-  within: "60 seconds",
+  within: "3 minutes",
   run: () =>
     Effect.gen(function* () {
       const server = yield* BuiltServer.start({
