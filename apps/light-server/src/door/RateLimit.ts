@@ -101,6 +101,8 @@ const report = (group: Group, key: string) =>
 export const make = (limits: RateLimits): RateLimiter => {
   const { keyCapacity, windowMillis } = limits
   const of = (points: number) => CostLimiter.make({ points, windowMillis, keyCapacity })
+  // Each series is there from the start, so that its first rise is seen.
+  for (const metric of [...Object.values(limitedTotal), ...Object.values(chargedTotal)]) metric.unsafeUpdate(0, [])
   const limiters: { readonly [group in Group]: CostLimiter.CostLimiter } = {
     auth: of(limits.auth),
     open: of(limits.open),

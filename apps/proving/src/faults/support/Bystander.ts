@@ -8,7 +8,7 @@ import * as Observe from "../Observe.ts"
 import type { Observation } from "../Scenario.ts"
 import * as AckFile from "./AckFile.ts"
 import * as Box from "./Box.ts"
-import * as Stage from "./Stage.ts"
+import type * as Stage from "./Stage.ts"
 
 const quietMillis = 4000
 
