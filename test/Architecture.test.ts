@@ -160,7 +160,7 @@ describe("architecture of the light server", () => {
    * room and from lower floors; rooms of one floor never import each other.
    */
   const storeys: ReadonlyArray<ReadonlyArray<string>> = [
-    ["FinalizerLimit.ts", "LogLevels.ts", "Version.ts", "Tally.ts", "ConfigKnob.ts", "Failure.ts"],
+    ["FinalizerLimit.ts", "LogLevels.ts", "Version.ts", "Tally.ts", "ConfigKnob.ts", "Failure.ts", "SoundValue.ts"],
     ["ShutdownBudget.ts"],
     ["log", "migration"],
     ["opening"],
@@ -171,6 +171,7 @@ describe("architecture of the light server", () => {
     ["realtime"],
     features,
     ["config"],
+    ["MetricSeries.ts"],
     ["LightServer.ts"],
     ["ExitCode.ts"],
     ["cli"],

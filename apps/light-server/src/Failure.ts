@@ -66,7 +66,12 @@ export class CursorGone extends Schema.TaggedError<CursorGone>("light-server/Cur
  */
 export class RequestUnreadable extends Schema.TaggedError<RequestUnreadable>("light-server/RequestUnreadable")(
   "RequestUnreadable",
-  { status: Schema.Int.pipe(Schema.between(400, 499)), message: Schema.String }
+  {
+    status: Schema.Int.pipe(Schema.between(400, 499)),
+    message: Schema.String,
+    /** What the body calls it, if not `Error`: JSON that cannot be parsed is a `SyntaxError`. */
+    error: Schema.optional(Schema.Literal("SyntaxError"))
+  }
 ) {}
 
 /** No route has this path and method. Clients tell it from `NotFound` by `path`. */
@@ -95,6 +100,12 @@ export class SocketOverflow extends Schema.TaggedError<SocketOverflow>("light-se
   "SocketOverflow",
   {}
 ) {}
+
+/** The event loop is late or too much waits to be sent, and this request can wait. Nothing was done. */
+export class LoopOverload extends Schema.TaggedError<LoopOverload>("light-server/LoopOverload")("LoopOverload", {
+  /** How late the event loop was. */
+  delayMillis: Schema.NonNegative
+}) {}
 
 /** The server is shutting down and takes no new work. */
 export class Draining extends Schema.TaggedError<Draining>("light-server/Draining")("Draining", {}) {}

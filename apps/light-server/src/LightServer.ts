@@ -196,7 +196,11 @@ const http = (config: ServerConfig) =>
     bodyLimitBytes: config.bodyLimitBytes,
     corsOrigins: config.corsOrigins,
     trustedProxies: config.trustedProxies,
-    rateLimits: config.rateLimits
+    rateLimits: config.rateLimits,
+    messageLimitBytes: config.messageLimitBytes,
+    shedDelayMillis: config.shedDelayMillis,
+    connections: { total: config.connectionLimit, perAddress: config.addressConnectionLimit },
+    webAppDirectory: config.webAppDirectory
   }).pipe(Layer.provideMerge(Tokens.layer()))
 
 const accounts = ({ pairing, publicUrl, signUp }: ServerConfig) =>

@@ -14,6 +14,7 @@ import * as ReadMetrics from "./database/ReadMetrics.ts"
 import * as RateLimit from "./door/RateLimit.ts"
 import * as ServerMetrics from "./health/ServerMetrics.ts"
 import * as HttpMetrics from "./http/HttpMetrics.ts"
+import * as LogMetrics from "./log/LogMetrics.ts"
 import * as MessageMetrics from "./messages/MessageMetrics.ts"
 import * as RealtimeMetrics from "./realtime/RealtimeMetrics.ts"
 import * as RpcMetrics from "./rpc/RpcMetrics.ts"
@@ -84,7 +85,7 @@ const server = Effect.gen(function* () {
   yield* Metric.value(ServerMetrics.diskFreeBytes)
   yield* Metric.value(ServerMetrics.ready)
   yield* Metric.value(ServerMetrics.writerHoldingSeconds)
-  yield* Metric.value(ServerMetrics.logLinesSuppressed)
+  yield* Metric.value(LogMetrics.logLinesSuppressed)
   yield* Effect.sync(() => {
     ReadMetrics.start()
     RealtimeMetrics.start()

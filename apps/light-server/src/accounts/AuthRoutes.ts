@@ -23,16 +23,19 @@ export const layer: Layer.Layer<never, never, HttpApp | Login | AccountStore | T
     const accounts = yield* AccountStore
     const tokens = yield* Tokens
     yield* http.register((app) => {
-      app.post("/v1/auth", { config: { limitedAs: "auth" }, schema: { body: Credentials } }, (request, reply) =>
-        http.answer(
-          request,
-          reply,
-          login.prove(request.body).pipe(
-            Effect.flatMap(accounts.signIn),
-            Effect.flatMap(tokens.issue),
-            Effect.map((token) => ({ success: true, token }))
+      app.post(
+        "/v1/auth",
+        { config: { limitedAs: "auth", priority: "control" }, schema: { body: Credentials } },
+        (request, reply) =>
+          http.answer(
+            request,
+            reply,
+            login.prove(request.body).pipe(
+              Effect.flatMap(accounts.signIn),
+              Effect.flatMap(tokens.issue),
+              Effect.map((token) => ({ success: true, token }))
+            )
           )
-        )
       )
     })
   })

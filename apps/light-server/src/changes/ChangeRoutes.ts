@@ -16,7 +16,7 @@ export const layer: Layer.Layer<never, never, HttpApp | ChangeFeed> = Layer.effe
     const feed = yield* ChangeFeed
     yield* http.register((app) => {
       app.addHook("onRequest", http.authenticate)
-      app.get("/v2/changes", { schema: { querystring: PageQuery } }, (request, reply) =>
+      app.get("/v2/changes", { config: { priority: "heavy" }, schema: { querystring: PageQuery } }, (request, reply) =>
         http.answer(
           request,
           reply,

@@ -6,12 +6,13 @@
 import cuidOf from "@bugsnag/cuid"
 import { Schema } from "effect"
 import { randomInt } from "node:crypto"
+import { WellFormed } from "../SoundValue.ts"
 
 /** Longest id of a machine or a session, in UTF-16 code units. */
 export const idLengthMax = 128
 
 /** Id of a machine or a session, as a client sends it. */
-export const EntityId = Schema.String.pipe(Schema.minLength(1), Schema.maxLength(idLengthMax))
+export const EntityId = WellFormed.pipe(Schema.minLength(1), Schema.maxLength(idLengthMax))
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 

@@ -1,48 +1,57 @@
 /**
  * Where a request comes from, for requests that Fastify sees and for those that
- * become websockets.
+ * become websockets. Both are read by the package behind Fastify's `trustProxy`,
+ * with one function that says which proxies are trusted.
  */
+import proxyAddr from "@fastify/proxy-addr"
 import type { IncomingMessage } from "node:http"
-import { BlockList, isIP } from "node:net"
+import { isIP } from "node:net"
 
 export interface ClientAddress {
-  /** Is the word of this address about others believed? */
-  readonly isTrusted: (address: string) => boolean
-  /** The nearest address that nobody trusted stands for, as Fastify finds it, too. */
+  /** Whether the `X-Forwarded-For` of this hop is believed. Fastify takes it as `trustProxy`. */
+  readonly isTrusted: (hop: string, index: number) => boolean
+  /** The nearest address that is no trusted proxy. */
   readonly of: (request: Pick<IncomingMessage, "headers" | "socket">) => string
 }
 
-const networksOf: { readonly [name: string]: ReadonlyArray<string> } = {
-  loopback: ["127.0.0.0/8", "::1/128"],
-  linklocal: ["169.254.0.0/16", "fe80::/10"],
-  uniquelocal: ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"]
+/**
+ * The address in a hop of `X-Forwarded-For`. Some proxies add the port of the
+ * client, which differs with each connection, and quotes: `192.0.2.1:4711`,
+ * `"[2001:db8::1]:4711"`. `undefined` for what is no address, such as `unknown`.
+ */
+export const addressIn = (hop: string): string | undefined => {
+  const text = hop.trim().replace(/^"(.*)"$/s, "$1")
+  const bracketed = /^\[([^\]]*)\](?::\d{1,5})?$/.exec(text)?.[1]
+  const withPort = /^(\d{1,3}(?:\.\d{1,3}){3}):\d{1,5}$/.exec(text)?.[1]
+  const address = bracketed ?? withPort ?? text
+  return isIP(address) === 0 ? undefined : address
 }
-
-const familyOf = (address: string) => (isIP(address) === 6 ? "ipv6" : "ipv4")
 
 /**
  * `trusted`: addresses, networks, and the names `loopback`, `linklocal` and
- * `uniquelocal`.
+ * `uniquelocal`. `onUntrusted` is called for each request with an
+ * `X-Forwarded-For` from a peer that is not trusted.
  */
-export const make = (trusted: ReadonlyArray<string>): ClientAddress => {
-  const list = new BlockList()
-  for (const network of trusted.flatMap((name) => networksOf[name] ?? [name])) {
-    const [address = "", bits] = network.split("/")
-    if (bits === undefined) list.addAddress(address, familyOf(address))
-    else list.addSubnet(address, Number(bits), familyOf(address))
+export const make = (trusted: ReadonlyArray<string>, onUntrusted: (peer: string) => void = () => {}): ClientAddress => {
+  const check = trusted.length === 0 ? () => false : proxyAddr.compile([...trusted])
+  const isTrusted = (hop: string, index: number) => {
+    const address = addressIn(hop)
+    return address !== undefined && check(address.replace(/%.*$/s, ""), index)
   }
-  const isTrusted = (address: string) => isIP(address) !== 0 && list.check(address, familyOf(address))
   return {
     isTrusted,
-    of: ({ headers, socket }) => {
-      const direct = socket.remoteAddress ?? ""
-      if (!isTrusted(direct)) return direct
-      const forwarded = [headers["x-forwarded-for"] ?? []].flat().join(",").split(",")
-      const hops = forwarded
-        .map((hop) => hop.trim())
-        .filter((hop) => hop !== "")
-        .toReversed()
-      return hops.find((hop) => !isTrusted(hop)) ?? hops.at(-1) ?? direct
+    of: (request) => {
+      const peer = request.socket.remoteAddress
+      if (peer === undefined) return ""
+      if (request.headers["x-forwarded-for"] === undefined) return peer
+      if (!isTrusted(peer, 0)) {
+        onUntrusted(peer)
+        return peer
+      }
+      // The last one is not trusted, or the first of the chain. What is no address would be a key of its own
+      // for whoever makes it up, so the proxy that passed it on answers for it.
+      const hops = proxyAddr.all(request as IncomingMessage, isTrusted)
+      return hops.toReversed().flatMap((hop) => addressIn(hop) ?? [])[0] ?? peer
     }
   }
 }

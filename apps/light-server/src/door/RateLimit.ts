@@ -1,27 +1,30 @@
 /**
- * How often somebody may ask: by address before the login, by account after it.
+ * What requests and sockets may cost: by address before an account is known, by
+ * account after it.
  *
- * Three groups are counted apart, so that reading a lot never stops a login,
- * and a storm of logins never stops who is logged in. Memory is bounded: each
- * group remembers a number of keys, and forgets the least recent one first.
+ * Groups are counted apart, so that reading a lot never stops a login, and a
+ * storm of logins never stops those that are logged in. A request costs one
+ * point; what it took beyond that (see `CostMeter`) is charged after its answer.
  */
-import rateLimit from "@fastify/rate-limit"
-import { Metric } from "effect"
-import type { FastifyInstance, FastifyRequest } from "fastify"
+import { Effect, Metric } from "effect"
 import { defaultsOf, type Values } from "../ConfigKnob.ts"
-import { TooManyRequests } from "../Failure.ts"
+import type { TooManyRequests } from "../Failure.ts"
+import * as CostLimiter from "./CostLimiter.ts"
 import { knobs } from "./RateLimitKnobs.ts"
 
 /**
  * What is counted together.
  *
- * - `auth`: requests without a token that is good, by address.
+ * - `auth`: requests without a good token that ask for one or need one, by address.
+ * - `open`: other requests without an account, by address: health, version, the web app.
  * - `control`: requests that may change something, by account.
  * - `reads`: all others, by account.
+ * - `tokens`: tokens that are not known to be good, by address.
+ * - `sockets`: transports that are opened, by address.
  */
-export type Group = "auth" | "control" | "reads"
+export type Group = "auth" | "open" | "control" | "reads" | "tokens" | "sockets"
 
-/** Requests of one key per window. Zero: no limit. */
+/** Points of one key per window. Zero: no limit. */
 export interface RateLimits extends Values<typeof knobs> {
   readonly windowMillis: number
   /** Keys that are remembered, in each group. */
@@ -31,7 +34,8 @@ export interface RateLimits extends Values<typeof knobs> {
 /**
  * Limits that stop loops, not people: one address may pair ten terminals at
  * once, each of which asks once per second, and one account, behind one address,
- * may bring back thousands of machines within a minute.
+ * may bring back thousands of machines within a minute. Reads that cost a lot use
+ * up a fifth of the event loop at most.
  */
 export const defaults: RateLimits = {
   ...defaultsOf(knobs),
@@ -39,16 +43,16 @@ export const defaults: RateLimits = {
   keyCapacity: 10_000
 }
 
-declare module "fastify" {
-  interface FastifyContextConfig {
-    /** `auth`: counted by address, before anything else. Otherwise for methods that say it wrong. */
-    limitedAs?: Group
-  }
-}
+/** The groups of requests, which a route may name. */
+export type RequestGroup = Exclude<Group, "tokens" | "sockets">
 
 export interface RateLimiter {
-  /** Counts a request. Answers with the refusal when it is one too many. */
-  readonly take: (request: FastifyRequest, group: Group) => Promise<TooManyRequests | undefined>
+  /** Takes a point of the key, or fails. */
+  readonly take: (group: Group, key: string) => Effect.Effect<void, TooManyRequests>
+  /** Takes points for what was done already. */
+  readonly charge: (group: Group, key: string, points: number) => Effect.Effect<void>
+  /** Gives back a point that was taken within the current window. */
+  readonly giveBack: (group: Group, key: string) => Effect.Effect<void>
 }
 
 const limited = Metric.counter("http_rate_limited_total", {
@@ -56,44 +60,60 @@ const limited = Metric.counter("http_rate_limited_total", {
   incremental: true
 })
 
-/**
- * `http_rate_limited_total{group}`: requests that were refused. The group of
- * tokens nobody looked at is `tokens`, that of transports is `sockets`.
- */
-export const limitedTotal: { readonly [group in Group | "tokens" | "sockets"]: Metric.Metric.Counter<number> } = {
-  auth: Metric.tagged(limited, "group", "auth"),
-  control: Metric.tagged(limited, "group", "control"),
-  reads: Metric.tagged(limited, "group", "reads"),
-  tokens: Metric.tagged(limited, "group", "tokens"),
-  sockets: Metric.tagged(limited, "group", "sockets")
-}
+const charged = Metric.counter("http_cost_points_total", {
+  description: "Points that requests cost beyond the first one, by group",
+  incremental: true
+})
 
-/** The group of a request whose account is known. */
-export const groupOf = (request: FastifyRequest): Group =>
-  request.routeOptions.config.limitedAs ?? (request.method === "GET" || request.method === "HEAD" ? "reads" : "control")
+const perGroup = (metric: Metric.Metric.Counter<number>) => ({
+  auth: Metric.tagged(metric, "group", "auth"),
+  open: Metric.tagged(metric, "group", "open"),
+  control: Metric.tagged(metric, "group", "control"),
+  reads: Metric.tagged(metric, "group", "reads"),
+  tokens: Metric.tagged(metric, "group", "tokens"),
+  sockets: Metric.tagged(metric, "group", "sockets")
+})
 
-/**
- * Adds the plugin to the instance. Limits apply once the instance is ready.
- *
- * Addresses are counted whole for IPv4, and by their first 64 bits for IPv6,
- * which is what one customer has.
- */
-export const make = (fastify: FastifyInstance, limits: RateLimits): RateLimiter => {
-  const takes = new Map<Group, ReturnType<FastifyInstance["createRateLimit"]>>()
-  fastify.register(rateLimit, { global: false })
-  fastify.after(() => {
-    const terms = (max: number) => ({ max, timeWindow: limits.windowMillis, cache: limits.keyCapacity, ipv6Subnet: 64 })
-    const keyGenerator = (request: FastifyRequest) => request.accountId
-    if (limits.auth > 0) takes.set("auth", fastify.createRateLimit(terms(limits.auth)))
-    if (limits.control > 0) takes.set("control", fastify.createRateLimit({ ...terms(limits.control), keyGenerator }))
-    if (limits.reads > 0) takes.set("reads", fastify.createRateLimit({ ...terms(limits.reads), keyGenerator }))
-  })
+/** `http_rate_limited_total{group}`: what was refused. */
+export const limitedTotal: { readonly [group in Group]: Metric.Metric.Counter<number> } = perGroup(limited)
+
+/** `http_cost_points_total{group}`: what was charged after answers. */
+export const chargedTotal: { readonly [group in Group]: Metric.Metric.Counter<number> } = perGroup(charged)
+
+/** An operator finds out which key it is. Once per key and window, and repeated lines are rolled up. */
+const report = (group: Group, key: string) =>
+  Effect.logWarning("Too many requests, the rest of the window is refused").pipe(
+    Effect.annotateLogs({ code: "RATE_LIMITED", group, key })
+  )
+
+/** Starts with nothing counted. */
+export const make = (limits: RateLimits): RateLimiter => {
+  const { keyCapacity, windowMillis } = limits
+  const of = (points: number) => CostLimiter.make({ points, windowMillis, keyCapacity })
+  // Each series is there from the start, so that its first rise is seen.
+  for (const metric of [...Object.values(limitedTotal), ...Object.values(chargedTotal)]) metric.unsafeUpdate(0, [])
+  const limiters: { readonly [group in Group]: CostLimiter.CostLimiter } = {
+    auth: of(limits.auth),
+    open: of(limits.open),
+    control: of(limits.control),
+    reads: of(limits.reads),
+    tokens: of(limits.badTokens),
+    sockets: of(limits.sockets)
+  }
   return {
-    take: async (request, group) => {
-      const taken = await takes.get(group)?.(request)
-      if (taken === undefined || taken.isAllowed || !taken.isExceeded) return undefined
-      limitedTotal[group].unsafeUpdate(1, [])
-      return new TooManyRequests({ retryAfterMillis: taken.ttl })
-    }
+    take: (group, key) =>
+      Effect.gen(function* () {
+        const { isFirstRefusal, refusal } = yield* Effect.promise(() => limiters[group].take(key))
+        if (refusal === undefined) return
+        limitedTotal[group].unsafeUpdate(1, [])
+        if (isFirstRefusal) yield* report(group, key)
+        return yield* refusal
+      }),
+    charge: (group, key, points) =>
+      Effect.suspend(() => {
+        chargedTotal[group].unsafeUpdate(points, [])
+        return Effect.promise(() => limiters[group].charge(key, points))
+      }),
+    giveBack: (group, key) => Effect.promise(() => limiters[group].giveBack(key))
   }
 }

@@ -11,8 +11,18 @@ export const knobs = {
     "Requests without a valid token, including pairing and login, per address (IPv6: per /64). " +
       "A terminal that pairs sends one request per second."
   ),
-  control: perMinute("HAPPIER_RATE_LIMIT_CONTROL", 6000, "Requests that can change something, per account."),
-  reads: perMinute("HAPPIER_RATE_LIMIT_READS", 12_000, "Requests that only read, per account."),
+  open: perMinute(
+    "HAPPIER_RATE_LIMIT_OPEN",
+    6000,
+    "Other requests without an account (health, version, the web app), per address."
+  ),
+  control: perMinute("HAPPIER_RATE_LIMIT_CONTROL", 6000, "Points of requests that can change something, per account."),
+  reads: perMinute(
+    "HAPPIER_RATE_LIMIT_READS",
+    12_000,
+    "Points of requests that only read, per account. A request costs one point, and one more for each 64 KiB of its " +
+      "answer and each millisecond of the event loop."
+  ),
   badTokens: perMinute(
     "HAPPIER_RATE_LIMIT_BAD_TOKENS",
     600,

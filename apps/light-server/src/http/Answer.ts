@@ -3,11 +3,16 @@ import { Effect, Either, Exit, Random, Runtime } from "effect"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { AnswerTimeout, RequestDefect } from "../Failure.ts"
 import { type Failure, toHttp } from "./FailureTable.ts"
+import type { CostMeter } from "../door/CostMeter.ts"
+
+/** Runs an effect that has everything it needs. */
+export type Run = <A, E>(effect: Effect.Effect<A, E>) => Promise<A>
 
 /** What is used of a request, whatever its route declares. */
 export interface AnyRequest {
   readonly id: string
   readonly raw: IncomingMessage
+  readonly cost: CostMeter
 }
 
 /** What is used of a reply, whatever its route declares. */
@@ -63,7 +68,8 @@ export const make =
         Effect.tapDefect((cause) => Effect.logError("A request died", cause, { code: "REQUEST_DEFECT" })),
         Effect.annotateLogs("requestId", request.id)
       )
-      const fiber = Runtime.runFork(runtime)(bounded)
+      // The first piece runs at once, all others when the scheduler says so.
+      const fiber = request.cost.run(() => Runtime.runFork(runtime)(bounded, { scheduler: request.cost.scheduler }))
       const hangUp = () => {
         if (!reply.raw.writableFinished) fiber.unsafeInterruptAsFork(fiber.id())
       }

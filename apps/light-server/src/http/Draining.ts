@@ -13,36 +13,21 @@ declare module "fastify" {
 
 export interface Draining {
   readonly isDraining: () => boolean
+  readonly begin: () => void
   /** Adds a step to `drain`. */
   readonly onDrain: (step: Effect.Effect<void>) => Effect.Effect<void>
   /** From here on no new work; then the steps, in the order in which they were added. */
   readonly drain: Effect.Effect<void>
 }
 
-/**
- * Adds what a request meets from then on: no new work, and each connection ends
- * with the answer it waits for. A close that nobody announced begins it, too.
- */
-export const add = (fastify: FastifyInstance): Draining => {
+export const make = (): Draining => {
   let isDraining = false
   const steps: Array<Effect.Effect<void>> = []
   const begin = () => {
     isDraining = true
   }
-  fastify.addHook("preClose", (done) => {
-    begin()
-    done()
-  })
-  fastify.addHook("onRequest", (request, reply, done) => {
-    if (!isDraining || request.routeOptions.config.answersWhileDraining === true) return done()
-    Answer.refuse(reply, new Refusal(), Math.random())
-  })
-  fastify.addHook("onSend", (_, reply, payload, done) => {
-    // `close` waits for keep-alive sockets, so they must not outlive their answer.
-    if (isDraining) reply.header("connection", "close")
-    done(null, payload)
-  })
   return {
+    begin,
     isDraining: () => isDraining,
     onDrain: (step) => Effect.sync(() => void steps.push(step)),
     drain: Effect.zipRight(
@@ -50,4 +35,24 @@ export const add = (fastify: FastifyInstance): Draining => {
       Effect.suspend(() => Effect.forEach(steps, (step) => step, { discard: true }))
     )
   }
+}
+
+/**
+ * Adds what a request meets from then on: no new work, and each connection ends
+ * with the answer it waits for. A close that nobody announced begins it, too.
+ */
+export const add = (fastify: FastifyInstance, { begin, isDraining }: Draining): void => {
+  fastify.addHook("preClose", (done) => {
+    begin()
+    done()
+  })
+  fastify.addHook("onRequest", (request, reply, done) => {
+    if (!isDraining() || request.routeOptions.config.answersWhileDraining === true) return done()
+    Answer.refuse(reply, new Refusal(), Math.random())
+  })
+  fastify.addHook("onSend", (_, reply, payload, done) => {
+    // `close` waits for keep-alive sockets, so they must not outlive their answer.
+    if (isDraining()) reply.header("connection", "close")
+    done(null, payload)
+  })
 }

@@ -12,6 +12,7 @@ import { RequestDefect, RequestUnreadable, RouteUnknown } from "../Failure.ts"
 import type { Failure } from "./FailureTable.ts"
 import * as HttpMetrics from "./HttpMetrics.ts"
 import * as RawAnswer from "./RawAnswer.ts"
+import type { WebApp } from "./WebApp.ts"
 
 /** The texts of Fastify repeat the path, which may hold a secret. */
 const unroutable: { readonly [code: string]: string } = {
@@ -30,7 +31,11 @@ const noRequest = new RequestUnreadable({ status: 400, message: "this is no requ
 
 const failureOf = ({ code, message, statusCode = 500 }: FastifyError): Failure =>
   statusCode >= 400 && statusCode < 500
-    ? new RequestUnreadable({ status: statusCode, message: unroutable[code] ?? message })
+    ? new RequestUnreadable({
+        status: statusCode,
+        message: unroutable[code] ?? message,
+        ...(code === "BODY_SYNTAX" ? { error: "SyntaxError" } : {})
+      })
     : new RequestDefect()
 
 /**
@@ -60,10 +65,11 @@ export const answerUnparsable = (error: Error & { readonly code?: string }, sock
 }
 
 /** Adds the bodies of unknown routes, of requests that do not fit, and of defects. */
-export const add = (fastify: FastifyInstance, runtime: Runtime.Runtime<never>): void => {
-  fastify.setNotFoundHandler((request, reply) =>
-    Answer.refuse(reply, new RouteUnknown({ path: request.url, method: request.method }), 0)
-  )
+export const add = (fastify: FastifyInstance, runtime: Runtime.Runtime<never>, webApp: WebApp): void => {
+  fastify.setNotFoundHandler((request, reply) => {
+    if (!webApp.answer(request, reply))
+      Answer.refuse(reply, new RouteUnknown({ path: request.url, method: request.method }), 0)
+  })
   fastify.setErrorHandler((error: FastifyError, request, reply) => {
     const failure = failureOf(error)
     Answer.refuse(reply, failure, 0)

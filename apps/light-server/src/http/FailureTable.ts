@@ -12,6 +12,7 @@ import {
   Draining,
   Forbidden,
   InvalidInput,
+  LoopOverload,
   MachineIdConflict,
   MachineRevoked,
   machineRevoked,
@@ -41,6 +42,7 @@ export const Failure = Schema.Union(
   RequestDefect,
   TooManyRequests,
   SocketOverflow,
+  LoopOverload,
   Draining,
   AnswerTimeout
 )
@@ -126,12 +128,14 @@ export const toHttp = (failure: Failure, jitter = 0): HttpFailure => {
         protocol(409, "machine_id_conflict", { message: "This machine id belongs to another account" }),
       MachineRevoked: () => protocol(410, machineRevoked),
       CursorGone: ({ currentCursor }) => protocol(410, "cursor-gone", { currentCursor }),
-      RequestUnreadable: ({ message, status }) => protocol(status, "Error", { message, statusCode: status }),
+      RequestUnreadable: ({ error, message, status }) =>
+        protocol(status, error ?? "Error", { message, statusCode: status }),
       RouteUnknown: ({ method, path }) => protocol(404, "Not found", { path, method }),
       RequestDefect: () =>
         protocol(500, "Internal Server Error", { message: "An unexpected error occurred", statusCode: 500 }),
       TooManyRequests: (failure) => later(failure.retryAfterMillis, "Too many requests", 429)(failure),
       SocketOverflow: later(2000, "Too many sockets connect at once"),
+      LoopOverload: later(2000, "The server is overloaded"),
       Draining: later(2000, "The server is shutting down"),
       AnswerTimeout: later(1000, "The server did not answer in time")
     })

@@ -6,32 +6,50 @@
  */
 import cors from "@fastify/cors"
 import helmet from "@fastify/helmet"
-import { Context, Duration, Effect, Layer } from "effect"
+import { Context, Duration, Effect, Layer, Option, Runtime } from "effect"
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
+  type FastifyReply,
   type FastifyRequest,
   type RawServerDefault
 } from "fastify"
 import type { IncomingMessage, ServerResponse } from "node:http"
+import { performance } from "node:perf_hooks"
 import * as Answer from "./Answer.ts"
 import { Authenticator } from "../door/Authenticator.ts"
 import * as ClientAddress from "../door/ClientAddress.ts"
 import * as FailureLimiter from "../door/FailureLimiter.ts"
+import * as BodyLimit from "./BodyLimit.ts"
+import * as ConnectionLimit from "./ConnectionLimit.ts"
+import * as CostMeter from "../door/CostMeter.ts"
 import * as Draining from "./Draining.ts"
 import * as ErrorBodies from "./ErrorBodies.ts"
 import * as FinalizerLimit from "../FinalizerLimit.ts"
 import { Unauthorized } from "../Failure.ts"
 import type { Failure } from "./FailureTable.ts"
 import * as HttpKnobs from "./HttpKnobs.ts"
+import * as JsonBody from "./JsonBody.ts"
 import * as Observation from "./Observation.ts"
+import * as LoopDelay from "../door/LoopDelay.ts"
+import * as OutgoingBytes from "./OutgoingBytes.ts"
 import * as RateLimit from "../door/RateLimit.ts"
 import * as SchemaCompiler from "./SchemaCompiler.ts"
+import * as Shedding from "./Shedding.ts"
+import * as TruncationHeader from "./TruncationHeader.ts"
+import * as WebApp from "./WebApp.ts"
 
 declare module "fastify" {
   interface FastifyRequest {
     /** The account of the token, after `authenticate`; empty before. */
     accountId: string
+    /** What the request has cost until now. */
+    cost: CostMeter.CostMeter
+    serializationBeganMillis: number | undefined
+  }
+  interface FastifyContextConfig {
+    /** `auth`: counted by address, before anything else. Otherwise for methods that say it wrong. */
+    limitedAs?: RateLimit.RequestGroup
   }
 }
 
@@ -60,6 +78,8 @@ export class HttpApp extends Context.Tag("light-server/HttpApp")<
     readonly authenticate: (request: FastifyRequest, reply: Answer.AnyReply) => Promise<void>
     /** True once the server has begun to end. */
     readonly isDraining: () => boolean
+    /** Largest body of a request that stores messages. */
+    readonly messageLimitBytes: number
     /** Adds a step for the time between the end of new work and the closing of the port. It bounds itself. */
     readonly onDrain: (step: Effect.Effect<void>) => Effect.Effect<void>
     /** Begins to end: readiness says so, new work is refused, and then the steps run, one after the other. */
@@ -71,8 +91,18 @@ export class HttpApp extends Context.Tag("light-server/HttpApp")<
 >() {}
 
 export interface Options {
-  /** Largest body of a request. A route may raise it for itself. */
+  /** Largest body of a request with an account. A route may raise it for itself. */
   readonly bodyLimitBytes?: number
+  /** Largest body of a request that stores messages, unless the limit of all is larger. */
+  readonly messageLimitBytes?: number
+  /** How late the event loop is when large reads are refused. Zero: nothing is refused for that. */
+  readonly shedDelayMillis?: number
+  /** Where the lateness is read. Measured unless given. */
+  readonly loopDelay?: LoopDelay.LoopDelay
+  readonly outgoing?: OutgoingBytes.OutgoingLimits
+  readonly connections?: ConnectionLimit.ConnectionLimits
+  /** Folder of a built web app. */
+  readonly webAppDirectory?: string | undefined
   /** Origins that browsers may call from; `*` is everybody. None: no CORS headers. */
   readonly corsOrigins?: ReadonlyArray<string>
   /** Last limit for an answer. Above every deadline of the writer, below the 10 s of a daemon. */
@@ -96,7 +126,7 @@ const corsMethods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 const welcome = "Welcome to Happier Server!"
 
-const create = (options: Options, isTrusted: (address: string) => boolean): FastifyInstance =>
+const create = (options: Options, isTrusted: ClientAddress.ClientAddress["isTrusted"]): FastifyInstance =>
   Fastify({
     logger: false,
     bodyLimit: options.bodyLimitBytes ?? HttpKnobs.knobs.bodyLimitBytes.fallback,
@@ -116,28 +146,103 @@ const create = (options: Options, isTrusted: (address: string) => boolean): Fast
     clientErrorHandler: ErrorBodies.answerUnparsable
   })
 
-/** Routes that want no token and ask for a limit are counted by address, before anything else is done for them. */
-const addAddressLimit = (fastify: FastifyInstance, limiter: RateLimit.RateLimiter) => {
-  fastify.addHook("onRequest", async (request, reply) => {
-    if (request.routeOptions.config.limitedAs !== "auth") return
-    const refusal = await limiter.take(request, "auth")
-    if (refusal !== undefined) {
-      Answer.refuse(reply, refusal, Math.random())
-      return reply
-    }
+/** What was measured of a request, and what it brings: whoever wants no token is counted by address. */
+const addLimits = (
+  fastify: FastifyInstance,
+  limiter: RateLimit.RateLimiter,
+  keyOf: (request: FastifyRequest) => string,
+  run: Answer.Run
+) => {
+  const take = async (request: FastifyRequest, reply: FastifyReply, group: RateLimit.RequestGroup) => {
+    const refusal = await run(Effect.flip(limiter.take(group, keyOf(request))).pipe(Effect.option))
+    if (Option.isNone(refusal)) return
+    Answer.refuse(reply, refusal.value, Math.random())
+    return reply
+  }
+  // Before anything else is done for it.
+  fastify.addHook("onRequest", async (request, reply) =>
+    request.routeOptions.config.limitedAs === "auth" ? take(request, reply, "auth") : undefined
+  )
+  // An account is verified by now, if there is one.
+  fastify.addHook("preParsing", async (request, reply, payload) => {
+    if (request.accountId !== "" || request.routeOptions.config.limitedAs === "auth") return payload
+    await take(request, reply, "open")
+    return payload
   })
+  fastify.addHook("preSerialization", (request, _, payload, done) => {
+    request.serializationBeganMillis = performance.now()
+    done(null, payload)
+  })
+  fastify.addHook("onSend", (request, _, payload, done) => {
+    const began = request.serializationBeganMillis
+    if (began !== undefined) request.cost.addMillis(performance.now() - began)
+    done(null, payload)
+  })
+  fastify.addHook("onResponse", async (request) => {
+    const points = request.cost.points()
+    if (points === 0) return
+    const isKnown = request.accountId !== ""
+    const group = isKnown ? groupOf(request) : "open"
+    await run(limiter.charge(group, isKnown ? request.accountId : keyOf(request), points))
+  })
+}
+
+/** The group of a request whose account is known. */
+const groupOf = ({ method, routeOptions }: FastifyRequest): RateLimit.RequestGroup =>
+  routeOptions.config.limitedAs ?? (method === "GET" || method === "HEAD" ? "reads" : "control")
+
+/** Headers that scripts of a browser may read: when to come back, and that a list was cut. */
+const exposedHeaders = ["retry-after", TruncationHeader.header]
+
+const addCors = (fastify: FastifyInstance, origins: ReadonlyArray<string>) => {
+  if (origins.length === 0) return
+  const origin = origins.includes("*") ? "*" : [...origins]
+  fastify.register(cors, { origin, methods: [...corsMethods], exposedHeaders })
+}
+
+const addHelmet = (fastify: FastifyInstance) => {
+  fastify.register(helmet, {
+    contentSecurityPolicy: { useDefaults: false, directives: contentSecurityPolicy },
+    // TLS ends in front of this server, and what ends it decides whether it will go on doing so.
+    strictTransportSecurity: false
+  })
+}
+
+/** Said once: from then on it is known, and every request would say it. */
+const makeProxyWarning = (run: Answer.Run) => {
+  let isSaid = false
+  return (peer: string) => {
+    if (isSaid) return
+    isSaid = true
+    void run(
+      Effect.logWarning(
+        "X-Forwarded-For comes from a peer that is not trusted, so its clients share one address; " +
+          "name it in HAPPIER_TRUSTED_PROXIES if it is your proxy"
+      ).pipe(Effect.annotateLogs({ code: "PROXY_UNTRUSTED", peer }))
+    )
+  }
 }
 
 const bearer = /^Bearer +(\S+)$/i
 
+/** Everything that a request meets before its route, in this order: the refusals of a browser must be readable. */
+const addDoor = (fastify: FastifyInstance, options: Options, addHooks: () => void) => {
+  addCors(fastify, options.corsOrigins ?? [])
+  addHelmet(fastify)
+  fastify.after(addHooks)
+}
+
 export const make = (options: Options = {}) =>
   Effect.gen(function* () {
     const runtime = yield* Effect.runtime<never>()
-    const clientAddress = ClientAddress.make(options.trustedProxies ?? [])
+    const run: Answer.Run = Runtime.runPromise(runtime)
+    const clientAddress = ClientAddress.make(options.trustedProxies ?? [], makeProxyWarning(run))
     const limits = options.rateLimits ?? RateLimit.defaults
-    const failureLimiter = FailureLimiter.make(yield* Authenticator, limits)
+    const limiter = RateLimit.make(limits)
+    const failureLimiter = FailureLimiter.make(yield* Authenticator, limiter, limits.keyCapacity)
+    const loopDelay = options.loopDelay ?? (yield* LoopDelay.make)
     const fastify = create(options, clientAddress.isTrusted)
-    const draining = Draining.add(fastify)
+    const draining = Draining.make()
     // For a server that never listened: `HttpListener` closes what it opened, and waits as long as it may.
     yield* Effect.addFinalizer(() =>
       draining.isDraining()
@@ -145,41 +250,53 @@ export const make = (options: Options = {}) =>
         : Effect.promise(() => fastify.close()).pipe(FinalizerLimit.within("1 second"))
     )
 
+    const addressOf = (request: FastifyRequest) => clientAddress.of(request.raw)
     fastify.decorateRequest("accountId", "")
-    fastify.setValidatorCompiler(SchemaCompiler.compile)
-    ErrorBodies.add(fastify, runtime)
-    Observation.add(fastify, runtime)
-    const limiter = RateLimit.make(fastify, limits)
-    addAddressLimit(fastify, limiter)
-    fastify.register(helmet, {
-      contentSecurityPolicy: { useDefaults: false, directives: contentSecurityPolicy },
-      // TLS ends in front of this server, and who ends it knows whether it will go on doing so.
-      strictTransportSecurity: false
+    fastify.decorateRequest("serializationBeganMillis")
+    // Set by the first hook of each request.
+    fastify.decorateRequest("cost")
+    fastify.addHook("onRequest", (request, _, done) => {
+      request.cost = CostMeter.make()
+      done()
     })
-    const origins = options.corsOrigins ?? []
-    if (origins.length > 0) {
-      fastify.register(cors, { origin: origins.includes("*") ? "*" : [...origins], methods: [...corsMethods] })
+    fastify.setValidatorCompiler(SchemaCompiler.compile)
+    JsonBody.add(fastify)
+    Observation.add(fastify, runtime)
+    ConnectionLimit.add(fastify.server, options.connections ?? ConnectionLimit.defaults, (address) =>
+      clientAddress.isTrusted(address, 0)
+    )
+    addDoor(fastify, options, () => {
+      Draining.add(fastify, draining)
+      const shedding = Shedding.add(fastify, runtime, loopDelay, options.shedDelayMillis ?? Shedding.delayMillisDefault)
+      addLimits(fastify, limiter, (request) => ClientAddress.keyOf(addressOf(request)), run)
+      OutgoingBytes.add(fastify, runtime, shedding, addressOf, options.outgoing)
+      BodyLimit.add(fastify)
+    })
+    const webApp = options.webAppDirectory === undefined ? WebApp.none : WebApp.add(fastify, options.webAppDirectory)
+    if (options.webAppDirectory === undefined) {
+      fastify.get("/", (_, reply) => reply.type("text/plain; charset=utf-8").send(welcome))
+    } else if (!WebApp.isBuilt(options.webAppDirectory)) {
+      yield* Effect.logWarning("The folder of the web app holds no index.html").pipe(
+        Effect.annotateLogs({ code: "WEB_APP_MISSING", directory: options.webAppDirectory })
+      )
     }
-    fastify.get("/", (_, reply) => reply.type("text/plain; charset=utf-8").send(welcome))
+    ErrorBodies.add(fastify, runtime, webApp)
 
     const answer = Answer.make(runtime, Duration.toMillis(options.answerLimit ?? "9 seconds"))
     const identify = (request: FastifyRequest) => {
       const token = bearer.exec(request.headers.authorization ?? "")?.[1]
       return token === undefined
         ? Effect.fail(new Unauthorized({ error: "Missing authorization header" }))
-        : failureLimiter.verify(request.ip, token)
+        : failureLimiter.verify(addressOf(request), token)
     }
-    const count = (request: FastifyRequest, group: RateLimit.Group) =>
-      Effect.flatMap(
-        Effect.promise(() => limiter.take(request, group)),
-        (refusal) => refusal ?? Effect.void
-      )
-    /** An account is counted by itself, whatever others at its address do; who has none is counted by address. */
+    /** An account is counted by itself, whatever others at its address do; a request without one by address. */
     const admit = (request: FastifyRequest) =>
       Effect.gen(function* () {
-        const accountId = yield* Effect.tapErrorTag(identify(request), "Unauthorized", () => count(request, "auth"))
+        const accountId = yield* Effect.tapErrorTag(identify(request), "Unauthorized", () =>
+          limiter.take("auth", ClientAddress.keyOf(addressOf(request)))
+        )
         request.accountId = accountId
-        yield* count(request, RateLimit.groupOf(request))
+        yield* limiter.take(groupOf(request), accountId)
       })
     return HttpApp.of({
       fastify,
@@ -193,9 +310,10 @@ export const make = (options: Options = {}) =>
       answer,
       authenticate: async (request, reply) => {
         const isAdmitted = await answer(request, reply, Effect.as(admit(request), true))
-        // Who hung up meanwhile has no answer, and without one the handler would run, for no account.
+        // A client that hung up meanwhile has no answer, and without one the handler would run, for no account.
         if (isAdmitted === undefined && !reply.sent) reply.hijack()
       },
+      messageLimitBytes: Math.max(options.messageLimitBytes ?? BodyLimit.messageBytesMax, options.bodyLimitBytes ?? 0),
       isDraining: draining.isDraining,
       onDrain: draining.onDrain,
       drain: draining.drain,

@@ -2,6 +2,9 @@
 import { Either } from "effect"
 import { isIP } from "node:net"
 import * as Knob from "../ConfigKnob.ts"
+import { messageBytesMax } from "./BodyLimit.ts"
+import * as ConnectionLimit from "./ConnectionLimit.ts"
+import * as Shedding from "./Shedding.ts"
 
 /**
  * `undefined` when the text is not an origin. The URL standard has no origin for
@@ -115,5 +118,42 @@ export const knobs = {
       meaning: "Proxies whose `X-Forwarded-For` is used. Unset: none, so all clients of a proxy share its address."
     },
     parseProxies
+  ),
+  messageLimitBytes: Knob.integer("HAPPIER_MESSAGE_LIMIT_BYTES", {
+    fallback: messageBytesMax,
+    min: 1024,
+    max: 104_857_600,
+    unit: "bytes",
+    meaning: "Largest body of a request that stores a message, unless `HAPPIER_BODY_LIMIT_BYTES` is larger."
+  }),
+  shedDelayMillis: Knob.integer("HAPPIER_SHED_DELAY_MS", {
+    fallback: Shedding.delayMillisDefault,
+    min: 0,
+    max: 60_000,
+    unit: "ms",
+    meaning:
+      "Delay of the event loop above which large reads are refused; other reads at 2 times as much, changes at 6, " +
+      "registrations and logins at 20; 0: never."
+  }),
+  connectionLimit: Knob.integer("HAPPIER_CONNECTION_LIMIT", {
+    fallback: ConnectionLimit.defaults.total,
+    min: 0,
+    max: 10_000_000,
+    meaning: "Connections open at once, those of sockets included; 0: no limit."
+  }),
+  addressConnectionLimit: Knob.integer("HAPPIER_CONNECTION_ADDRESS_LIMIT", {
+    fallback: ConnectionLimit.defaults.perAddress,
+    min: 0,
+    max: 10_000_000,
+    meaning: "Connections of one address open at once, except of trusted proxies; 0: no limit."
+  }),
+  webAppDirectory: Knob.make<string | undefined>(
+    "HAPPIER_SERVER_UI_DIR",
+    {
+      fallback: undefined,
+      allowed: "a directory",
+      meaning: "The folder of a built web app that is served beside the API. Unset: none."
+    },
+    Either.right<string>
   )
 }

@@ -4,7 +4,7 @@
  * `schema: { body: Machine }` makes `request.body` a decoded `Machine`; a body
  * that does not fit is refused before the handler runs.
  */
-import { Either, ParseResult, Schema } from "effect"
+import { Either, Option, type ParseResult, Schema, SchemaAST } from "effect"
 import type { FastifySchemaCompiler, FastifyTypeProvider } from "fastify"
 
 /** Types `body`, `params` and `querystring` of a request by their schemas. */
@@ -22,28 +22,50 @@ export class SchemaMismatch extends Error {
   readonly code = "SCHEMA_MISMATCH"
 }
 
-const describe = (part: string, error: ParseResult.ParseError): string => {
-  const issue = ParseResult.ArrayFormatter.formatErrorSync(error)[0]
-  if (issue === undefined) return `${part} is invalid`
-  const place = [part, ...issue.path.map(String)].join("/")
+/** An expectation is written by us, so its length is ours too; some unions are long. */
+const expectationMax = 200
+
+/** What a schema expects, in words. Never asks the schema for its message: that would print the value. */
+const expected = (words: string): string =>
+  `Expected ${words.length <= expectationMax ? words : `${words.slice(0, expectationMax)}…`}`
+
+/** The first thing that is wrong: which part of the request, where in it, and what is expected there. */
+const describe = (part: string, issue: ParseResult.ParseIssue, path: ReadonlyArray<PropertyKey> = []): string => {
+  const place = [part, ...path.map(String)].join("/").slice(0, expectationMax)
   switch (issue._tag) {
+    case "Pointer":
+      return describe(part, issue.issue, [...path, ...[issue.path].flat()])
     case "Missing":
       return `${place} is required`
     case "Unexpected":
       return `${place} is not known`
+    case "Composite": {
+      const [first] = [issue.issues].flat()
+      return first === undefined ? `${place} is invalid` : describe(part, first, path)
+    }
+    case "Refinement":
+      return issue.kind === "From" ? describe(part, issue.issue, path) : `${place} ${refused(issue)}`
     case "Transformation":
-      return `${place} cannot be read`
-    default:
-      return `${place} ${issue.message.replace(/,? actual .*$/s, "")}`
+      return issue.kind === "Transformation" ? `${place} cannot be read` : describe(part, issue.issue, path)
+    case "Type":
+      return `${place} ${expected(String(issue.ast))}`
+    case "Forbidden":
+      return `${place} is not allowed`
   }
 }
+
+/** A filter that says in its own words what is wrong is written by us and knows no value. */
+const refused = ({ ast, issue }: ParseResult.Refinement): string =>
+  issue._tag === "Type" && issue.message !== undefined
+    ? issue.message
+    : expected(Option.getOrElse(SchemaAST.getDescriptionAnnotation(ast), () => String(ast)))
 
 export const compile: FastifySchemaCompiler<unknown> = ({ schema, httpPart, url }) => {
   if (!Schema.isSchema(schema)) throw new TypeError(`the schema of ${url} is no Effect schema`)
   const decode = Schema.decodeUnknownEither(schema as Schema.Schema<unknown, unknown>)
   return (part: unknown) =>
     Either.match(decode(part), {
-      onLeft: (error) => ({ error: new SchemaMismatch(describe(httpPart ?? "request", error)) }),
+      onLeft: (error) => ({ error: new SchemaMismatch(describe(httpPart ?? "request", error.issue)) }),
       onRight: (value) => ({ value })
     })
 }

@@ -1,7 +1,8 @@
 /** A machine: its row, and what clients see of it. */
 import { Schema } from "effect"
-import type * as Liveness from "../entities/Liveness.ts"
 import { EntityId } from "../database/Ids.ts"
+import type * as Liveness from "../entities/Liveness.ts"
+import { WellFormed } from "../SoundValue.ts"
 import { StoredTime } from "../database/StoredTime.ts"
 import { base64OrNull, StoredBytesOrNull, StoredFlag } from "../database/StoredValue.ts"
 
@@ -28,8 +29,8 @@ export type Machine = typeof Machine.Type
 export const Registration = Schema.Struct({
   /** Made by the client. */
   id: EntityId,
-  metadata: Schema.String,
-  daemonState: Schema.optional(Schema.NullOr(Schema.String)),
+  metadata: WellFormed,
+  daemonState: Schema.optional(Schema.NullOr(WellFormed)),
   dataEncryptionKey: Schema.optional(Schema.NullOr(Schema.Uint8ArrayFromBase64))
 })
 

@@ -11,12 +11,13 @@ import * as Heartbeat from "../realtime/events/BeatEvent.ts"
 import { Ownership } from "../entities/Ownership.ts"
 import { MachineRegistry } from "./MachineRegistry.ts"
 import type { MachineText } from "./MachineStore.ts"
+import { WellFormed } from "../SoundValue.ts"
 
 const Version = Schema.NonNegativeInt
 
-const MetadataUpdate = Schema.Struct({ machineId: EntityId, metadata: Schema.String, expectedVersion: Version })
+const MetadataUpdate = Schema.Struct({ machineId: EntityId, metadata: WellFormed, expectedVersion: Version })
 
-const StateUpdate = Schema.Struct({ machineId: EntityId, daemonState: Schema.String, expectedVersion: Version })
+const StateUpdate = Schema.Struct({ machineId: EntityId, daemonState: WellFormed, expectedVersion: Version })
 
 const messages: { readonly [reason in Refusal]: string } = {
   invalid: "Invalid parameters",

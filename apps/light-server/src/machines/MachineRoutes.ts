@@ -14,14 +14,14 @@ export const layer: Layer.Layer<never, never, HttpApp | MachineRegistry> = Layer
     const machines = yield* MachineRegistry
     yield* http.register((app) => {
       app.addHook("onRequest", http.authenticate)
-      app.post("/v1/machines", { schema: { body: Registration } }, (request, reply) =>
+      app.post("/v1/machines", { config: { priority: "control" }, schema: { body: Registration } }, (request, reply) =>
         http.answer(
           request,
           reply,
           Effect.map(machines.register(request.accountId, request.body), (machine) => ({ machine }))
         )
       )
-      app.get("/v1/machines", (request, reply) =>
+      app.get("/v1/machines", { config: { priority: "heavy" } }, (request, reply) =>
         http.answer(
           request,
           reply,

@@ -1,5 +1,6 @@
 /** A message of a session: its row, and what clients see of it. */
 import { Schema } from "effect"
+import { WellFormed } from "../SoundValue.ts"
 import { StoredTime } from "../database/StoredTime.ts"
 
 /**
@@ -18,7 +19,7 @@ export const Message = Schema.Struct({
 export type Message = typeof Message.Type
 
 /** A text that its client has encrypted. */
-export const Ciphertext = Schema.String.pipe(Schema.minLength(1))
+export const Ciphertext = WellFormed.pipe(Schema.minLength(1))
 
 export const localIdLengthMax = 256
 
@@ -26,7 +27,7 @@ export const localIdLengthMax = 256
  * What a client calls a message before it has an id. Whoever sends it twice
  * means one message. An empty one is none.
  */
-export const LocalId = Schema.optionalWith(Schema.String.pipe(Schema.maxLength(localIdLengthMax)), {
+export const LocalId = Schema.optionalWith(WellFormed.pipe(Schema.maxLength(localIdLengthMax)), {
   nullable: true,
   default: () => ""
 })

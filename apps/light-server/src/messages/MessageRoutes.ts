@@ -39,25 +39,28 @@ export const layer: Layer.Layer<never, never, HttpApp | MessageLog> = Layer.effe
     const messages = yield* MessageLog
     yield* http.register((app) => {
       app.addHook("onRequest", http.authenticate)
-      app.post("/v2/sessions/:id/messages", { schema: { params: SessionParams, body: NewMessage } }, (request, reply) =>
-        http.answer(
-          request,
-          reply,
-          Effect.gen(function* () {
-            const localId = yield* localIdOf(request.body.localId, request.headers["idempotency-key"])
-            const { id, seq, createdAt, ...message } = yield* messages.append({
-              accountId: request.accountId,
-              sessionId: request.params.id,
-              ciphertext: request.body.ciphertext,
-              localId
+      app.post(
+        "/v2/sessions/:id/messages",
+        { bodyLimit: http.messageLimitBytes, schema: { params: SessionParams, body: NewMessage } },
+        (request, reply) =>
+          http.answer(
+            request,
+            reply,
+            Effect.gen(function* () {
+              const localId = yield* localIdOf(request.body.localId, request.headers["idempotency-key"])
+              const { id, seq, createdAt, ...message } = yield* messages.append({
+                accountId: request.accountId,
+                sessionId: request.params.id,
+                ciphertext: request.body.ciphertext,
+                localId
+              })
+              return { message: { id, seq, localId: message.localId, createdAt } }
             })
-            return { message: { id, seq, localId: message.localId, createdAt } }
-          })
-        )
+          )
       )
       app.get(
         "/v1/sessions/:id/messages",
-        { schema: { params: SessionParams, querystring: PageQuery } },
+        { config: { priority: "heavy" }, schema: { params: SessionParams, querystring: PageQuery } },
         (request, reply) =>
           http.answer(
             request,

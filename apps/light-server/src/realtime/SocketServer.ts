@@ -1,5 +1,5 @@
 /** socket.io on the server of Fastify. */
-import { Array as Arr, Chunk, Context, Duration, Effect, Layer, Random } from "effect"
+import { Array as Arr, Chunk, Context, Duration, Effect, Layer, Random, Runtime } from "effect"
 import type { IncomingMessage } from "node:http"
 import { Server } from "socket.io"
 import { Draining, SocketOverflow } from "../Failure.ts"
@@ -55,19 +55,22 @@ export const make = (options: RealtimeOptions) =>
   Effect.gen(function* () {
     const { addressOf, failureLimiter, fastify, isDraining, onDrain } = yield* HttpApp
     const gate = HandshakeGate.make(options, Date.now())
+    const run = Runtime.runFork(yield* Effect.runtime<never>())
     let isClosed = false
     // Transports that have not said yet who they are count too, or they would be the ones without a limit.
     const transportLimit = options.socketLimit + options.handshakeLimit + options.handshakeQueueLimit
     /** Before the upgrade: what is refused here costs nothing, and its client waits longer each time. */
-    const refusalOf = (request: IncomingMessage): Refusal | undefined => {
-      if (isClosed || isDraining()) return { reason: "draining", failure: new Draining() }
-      const nowMillis = Date.now()
-      const failure = failureLimiter.admitSocket(addressOf(request), nowMillis)
-      if (failure !== undefined) return { reason: "address-overload", failure }
-      return io.engine.clientsCount >= transportLimit || !gate.isOpen(nowMillis)
-        ? { reason: "overload", failure: new SocketOverflow() }
-        : undefined
-    }
+    const refusalOf = (request: IncomingMessage): Effect.Effect<Refusal | undefined> =>
+      Effect.suspend((): Effect.Effect<Refusal | undefined> => {
+        if (isClosed || isDraining()) return Effect.succeed({ reason: "draining", failure: new Draining() } as const)
+        return Effect.match(failureLimiter.admitSocket(addressOf(request)), {
+          onFailure: (failure) => ({ reason: "address-overload", failure }) as const,
+          onSuccess: () =>
+            io.engine.clientsCount >= transportLimit || !gate.isOpen(Date.now())
+              ? ({ reason: "overload", failure: new SocketOverflow() } as const)
+              : undefined
+        })
+      })
     const io: Io = new Server(fastify.server, {
       path: options.path,
       transports: ["polling", "websocket"],
@@ -79,10 +82,13 @@ export const make = (options: RealtimeOptions) =>
       httpCompression: false,
       serveClient: false,
       allowRequest: (request, decide) => {
-        const refusal = refusalOf(request)
-        if (refusal === undefined) return decide(null, true)
-        countRefusal(refusal.reason)
-        TransportRefusal.send(request, refusal.failure, Math.random())
+        run(
+          Effect.map(refusalOf(request), (refusal) => {
+            if (refusal === undefined) return decide(null, true)
+            countRefusal(refusal.reason)
+            TransportRefusal.send(request, refusal.failure, Math.random())
+          })
+        )
       },
       ...(options.origins.length > 0
         ? { cors: { origin: options.origins.includes("*") ? "*" : [...options.origins] } }

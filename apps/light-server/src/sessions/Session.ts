@@ -1,5 +1,6 @@
 /** A session: its row, and what clients see of it. */
 import { Schema } from "effect"
+import { WellFormed } from "../SoundValue.ts"
 import { StoredTime } from "../database/StoredTime.ts"
 import { base64OrNull, StoredBytesOrNull, StoredFlag } from "../database/StoredValue.ts"
 import type * as Liveness from "../entities/Liveness.ts"
@@ -29,9 +30,9 @@ export const columns = `"id", "tag", "accountId", "metadata", "metadataVersion",
 
 /** Body of a request for a session. Texts are encrypted by the client. */
 export const Opening = Schema.Struct({
-  tag: Schema.String.pipe(Schema.minLength(1), Schema.maxLength(1024)),
-  metadata: Schema.String,
-  agentState: Schema.optional(Schema.NullOr(Schema.String)),
+  tag: WellFormed.pipe(Schema.minLength(1), Schema.maxLength(1024)),
+  metadata: WellFormed,
+  agentState: Schema.optional(Schema.NullOr(WellFormed)),
   dataEncryptionKey: Schema.optional(Schema.NullOr(Schema.Uint8ArrayFromBase64))
 })
 

@@ -11,16 +11,17 @@ import * as Heartbeat from "../realtime/events/BeatEvent.ts"
 import { Ownership } from "../entities/Ownership.ts"
 import { SessionRegistry } from "./SessionRegistry.ts"
 import type { TextChange } from "./SessionStore.ts"
+import { WellFormed } from "../SoundValue.ts"
 
 const SessionEnd = Schema.Struct({ sid: EntityId, time: Schema.NonNegative.pipe(Schema.finite()) })
 
 const Version = Schema.NonNegativeInt
 
-const MetadataUpdate = Schema.Struct({ sid: EntityId, metadata: Schema.String, expectedVersion: Version })
+const MetadataUpdate = Schema.Struct({ sid: EntityId, metadata: WellFormed, expectedVersion: Version })
 
 const StateUpdate = Schema.Struct({
   sid: EntityId,
-  agentState: Schema.NullOr(Schema.String),
+  agentState: Schema.NullOr(WellFormed),
   expectedVersion: Version
 })
 

@@ -55,7 +55,7 @@ export const layer: Layer.Layer<never, never, HttpApp | SessionRegistry> = Layer
     const registry = yield* SessionRegistry
     yield* http.register((app) => {
       app.addHook("onRequest", http.authenticate)
-      app.post("/v1/sessions", { schema: { body: Opening } }, (request, reply) =>
+      app.post("/v1/sessions", { config: { priority: "control" }, schema: { body: Opening } }, (request, reply) =>
         http.answer(
           request,
           reply,
@@ -64,7 +64,7 @@ export const layer: Layer.Layer<never, never, HttpApp | SessionRegistry> = Layer
           }))
         )
       )
-      app.get("/v1/sessions", (request, reply) =>
+      app.get("/v1/sessions", { config: { priority: "heavy" } }, (request, reply) =>
         http.answer(
           request,
           reply,
@@ -74,17 +74,20 @@ export const layer: Layer.Layer<never, never, HttpApp | SessionRegistry> = Layer
           })
         )
       )
-      app.get("/v2/sessions/active", { schema: { querystring: ActiveQuery } }, (request, reply) =>
-        http.answer(
-          request,
-          reply,
-          Effect.map(registry.listActive(request.accountId, request.query.limit), (list) => {
-            TruncationHeader.mark(reply, list)
-            return { sessions: list.sessions }
-          })
-        )
+      app.get(
+        "/v2/sessions/active",
+        { config: { priority: "heavy" }, schema: { querystring: ActiveQuery } },
+        (request, reply) =>
+          http.answer(
+            request,
+            reply,
+            Effect.map(registry.listActive(request.accountId, request.query.limit), (list) => {
+              TruncationHeader.mark(reply, list)
+              return { sessions: list.sessions }
+            })
+          )
       )
-      app.get("/v2/sessions", { schema: { querystring: PageQuery } }, (request, reply) =>
+      app.get("/v2/sessions", { config: { priority: "heavy" }, schema: { querystring: PageQuery } }, (request, reply) =>
         http.answer(
           request,
           reply,

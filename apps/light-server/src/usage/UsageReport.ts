@@ -30,7 +30,7 @@ const keyLengthMax = 256
 const nameCountMax = 64
 
 const isShortText = (value: unknown, lengthMax: number): value is string =>
-  typeof value === "string" && value.length > 0 && value.length <= lengthMax
+  typeof value === "string" && value.length > 0 && value.length <= lengthMax && value.isWellFormed()
 
 const isAmounts = (value: unknown): value is Amounts =>
   typeof value === "object" &&
@@ -38,7 +38,9 @@ const isAmounts = (value: unknown): value is Amounts =>
   !Array.isArray(value) &&
   Object.hasOwn(value, "total") &&
   Object.keys(value).length <= nameCountMax &&
-  Object.entries(value).every(([name, amount]) => name.length <= idLengthMax && Number.isFinite(amount))
+  Object.entries(value).every(
+    ([name, amount]) => name.length <= idLengthMax && name.isWellFormed() && Number.isFinite(amount)
+  )
 
 /** Reads a report, and names the first field that does not fit. */
 export const decode = (input: unknown): Either.Either<UsageReport, Mismatch> => {

@@ -28,16 +28,19 @@ export const layer: Layer.Layer<never, never, HttpApp | UsageLog> = Layer.effect
         )
       )
       // A query has a body, and changes nothing.
-      app.post("/v1/usage/query", { config: { limitedAs: "reads" }, schema: { body: UsageQuery } }, (request, reply) =>
-        http.answer(
-          request,
-          reply,
-          Effect.map(usage.periods(request.accountId, request.body), (usage) => ({
-            usage,
-            groupBy: request.body.groupBy,
-            totalReports: totalOf(usage)
-          }))
-        )
+      app.post(
+        "/v1/usage/query",
+        { config: { limitedAs: "reads", priority: "heavy" }, schema: { body: UsageQuery } },
+        (request, reply) =>
+          http.answer(
+            request,
+            reply,
+            Effect.map(usage.periods(request.accountId, request.body), (usage) => ({
+              usage,
+              groupBy: request.body.groupBy,
+              totalReports: totalOf(usage)
+            }))
+          )
       )
     })
   })

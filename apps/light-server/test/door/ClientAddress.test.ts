@@ -5,6 +5,7 @@
 import { assert, describe, it } from "vitest"
 import Fastify from "fastify"
 import type { IncomingMessage } from "node:http"
+import { isIP } from "node:net"
 import * as ClientAddress from "../../src/door/ClientAddress.ts"
 
 const words = [
@@ -43,12 +44,45 @@ describe("ClientAddress", () => {
               readonly ip: string
               readonly own: string
             }>()
-            assert.strictEqual(own, ip, `${remoteAddress} with ${headers["x-forwarded-for"]}`)
+            // What is no address is nobody's: the proxy that passed it on answers for it.
+            const nearest =
+              isIP(ip) === 0 ? (chain[1] !== undefined && isIP(chain[1]) !== 0 ? chain[1] : remoteAddress) : ip
+            assert.strictEqual(own, nearest, `${remoteAddress} with ${headers["x-forwarded-for"]}`)
           }
         }
       }
     })
   }
+
+  const from = (peer: string, forwarded: string) =>
+    ({ headers: { "x-forwarded-for": forwarded }, socket: { remoteAddress: peer } }) as unknown as IncomingMessage
+
+  it("finds the address in hops with a port or quotes, which differ with each connection", () => {
+    const { of } = ClientAddress.make(["loopback", "10.0.0.0/8"])
+    for (const [forwarded, address] of [
+      ["192.0.2.1:4711", "192.0.2.1"],
+      ["192.0.2.1:4712, 10.0.0.1:80", "192.0.2.1"],
+      ['"[2001:db8::1]:4711"', "2001:db8::1"],
+      ["[2001:db8::1]", "2001:db8::1"],
+      ['"192.0.2.1"', "192.0.2.1"],
+      ["2001:db8::1:4711", "2001:db8::1:4711"],
+      ["made-up-1", "127.0.0.1"],
+      ["192.0.2.9, made-up-2, 10.0.0.1", "10.0.0.1"],
+      ["", "127.0.0.1"],
+      [",,", "127.0.0.1"]
+    ] as const) {
+      assert.strictEqual(of(from("127.0.0.1", forwarded)), address, forwarded)
+    }
+  })
+
+  it("tells of an X-Forwarded-For from a peer that is not trusted", () => {
+    const told: Array<string> = []
+    const { of } = ClientAddress.make(["10.0.0.0/8"], (peer) => told.push(peer))
+    of(from("10.0.0.1", "192.0.2.1"))
+    assert.deepStrictEqual(told, [])
+    assert.strictEqual(of(from("192.0.2.200", "192.0.2.1")), "192.0.2.200")
+    assert.deepStrictEqual(told, ["192.0.2.200"])
+  })
 
   it("has an answer for a connection that is gone", () => {
     const request = { headers: {}, socket: { remoteAddress: undefined } } as unknown as IncomingMessage

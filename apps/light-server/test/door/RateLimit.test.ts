@@ -193,10 +193,42 @@ describe("no limit", () => {
     }).pipe(Effect.provide(limits({ auth: 0 })))
   )
 
-  it.scoped("holds for the welcome and for routes that do not exist", () =>
+  it.scoped("of the other groups binds the welcome, health and routes that do not exist", () =>
     Effect.gen(function* () {
-      assert.deepStrictEqual(new Set(yield* statuses(5, { url: "/" })), new Set([200]))
-      assert.deepStrictEqual(new Set(yield* statuses(5, { url: "/v9/none" })), new Set([404]))
-    }).pipe(Effect.provide(limits({ auth: 1, reads: 1, control: 1 })))
+      for (const url of ["/", "/livez", "/v1/version", "/v9/none"]) {
+        const remoteAddress = `192.0.2.${url.length}`
+        assert.notInclude(yield* statuses(5, { url, remoteAddress }), 429, url)
+        assert.strictEqual(yield* status({ url, remoteAddress }), 429, url)
+      }
+    }).pipe(Effect.provide(limits({ auth: 1, reads: 1, control: 1, open: 5 })))
+  )
+})
+
+describe("a cost", () => {
+  const big = "x".repeat(1_000_000)
+
+  it.scoped("is one point for a small answer and more for a large one, charged after it", () =>
+    Effect.gen(function* () {
+      const { token } = yield* login()
+      const register = (id: string): InjectOptions => ({
+        method: "POST",
+        url: "/v1/machines",
+        headers: bearer(token),
+        payload: { id, metadata: big }
+      })
+      yield* status(register("m1"))
+      const list: InjectOptions = { url: "/v1/machines", headers: bearer(token) }
+      const before = yield* Metric.value(RateLimit.chargedTotal.reads)
+      // One point for the profile that the login helper reads, one for the list, fifteen for its million bytes.
+      assert.strictEqual(yield* status(list), 200)
+      const after = yield* Metric.value(RateLimit.chargedTotal.reads)
+      assert.isAtLeast(after.count - before.count, 15)
+      assert.include(yield* statuses(2, list), 429)
+      const refused = yield* inject(list)
+      assert.strictEqual(refused.statusCode, 429)
+      assert.isDefined(refused.headers["retry-after"])
+      // What it costs to read stops no change.
+      assert.strictEqual(yield* status({ ...register("m2"), payload: { id: "m2", metadata: "small" } }), 200)
+    }).pipe(Effect.provide(limits({ reads: 20 })))
   )
 })

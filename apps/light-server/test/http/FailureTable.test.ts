@@ -42,6 +42,7 @@ const samples: {
   RequestDefect: new Failure.RequestDefect(),
   TooManyRequests: new Failure.TooManyRequests({ retryAfterMillis: 1500 }),
   SocketOverflow: new Failure.SocketOverflow(),
+  LoopOverload: new Failure.LoopOverload({ delayMillis: 700 }),
   Draining: new Failure.Draining(),
   AnswerTimeout: new Failure.AnswerTimeout({ limitMillis: 9000 })
 }

@@ -155,7 +155,7 @@ describe("HttpApp", () => {
             inject({ method: "POST", url: "/named", headers: { "content-type": type }, payload }),
             (response) => [response.statusCode, response.json<{ readonly error: string }>().error]
           )
-        assert.deepStrictEqual(yield* send("{"), [400, "Error"])
+        assert.deepStrictEqual(yield* send("{"), [400, "SyntaxError"])
         assert.deepStrictEqual(yield* send(JSON.stringify({ name: "x".repeat(2000) })), [413, "Error"])
         assert.deepStrictEqual(yield* send("<a/>", "text/xml"), [415, "Error"])
       }).pipe(Effect.provide(App({ bodyLimitBytes: 1024 })))

@@ -36,7 +36,7 @@ export const BadRequest = Struct({
   message: String.pipe(Schema.pattern(/^(body|querystring|params)/)),
   statusCode: Literal(400)
 })
-export const BadJson = Mismatched(Literal(400))
+export const BadJson = Struct({ error: Literal("SyntaxError"), message: String, statusCode: Literal(400) })
 export const TooLarge = Mismatched(Literal(413))
 export const BadMedia = Mismatched(Literal(415))
 export const NoRoute = Struct({ error: Literal("Not found"), path: String, method: String })

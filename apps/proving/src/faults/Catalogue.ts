@@ -35,6 +35,10 @@ import { F30ForeignFile } from "./scenarios/F30ForeignFile.ts"
 import { F31TwoServers } from "./scenarios/F31TwoServers.ts"
 import { F33Interleavings } from "./scenarios/F33Interleavings.ts"
 import { F35DeletedSessions } from "./scenarios/F35DeletedSessions.ts"
+import { F36InvalidBodies } from "./scenarios/F36InvalidBodies.ts"
+import { F37NestedBodies } from "./scenarios/F37NestedBodies.ts"
+import { F38UnreadAnswers } from "./scenarios/F38UnreadAnswers.ts"
+import { F40MadeUpAddresses } from "./scenarios/F40MadeUpAddresses.ts"
 
 export const scenarios: ReadonlyArray<Scenario> = [
   F01ForeignLock,
@@ -69,7 +73,11 @@ export const scenarios: ReadonlyArray<Scenario> = [
   F30ForeignFile,
   F31TwoServers,
   F33Interleavings,
-  F35DeletedSessions
+  F35DeletedSessions,
+  F36InvalidBodies,
+  F37NestedBodies,
+  F38UnreadAnswers,
+  F40MadeUpAddresses
 ]
 
 /** Faults of the list that cannot happen to this server. */

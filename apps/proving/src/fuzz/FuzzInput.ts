@@ -4,6 +4,21 @@
  */
 import { Arbitrary, FastCheck as fc, Schema } from "effect"
 
+const nested = (levels: number, open: string, close: string) => `${open.repeat(levels)}1${close.repeat(levels)}`
+
+/** Bodies that are deep, wide or large, each below the limit of bytes of most routes. */
+export const extremes: ReadonlyArray<{ readonly name: string; readonly body: string }> = [
+  { name: "deep arrays", body: nested(10_000, "[", "]") },
+  { name: "deep objects", body: nested(10_000, '{"a":', "}") },
+  { name: "deep in a field", body: `{"metadata":${nested(10_000, "[", "]")}}` },
+  { name: "wide object", body: `{${Array.from({ length: 100_000 }, (_, index) => `"${index}":0`).join()}}` },
+  { name: "wide array", body: `[${"0,".repeat(100_000)}0]` },
+  { name: "large text", body: JSON.stringify("x".repeat(1_000_000)) },
+  { name: "large texts in a field", body: JSON.stringify({ metadata: Array.from({ length: 100_000 }, () => "xxxx") }) },
+  { name: "large broken JSON", body: `{"metadata":"${"x".repeat(1_000_000)}` },
+  { name: "escapes", body: `{"metadata":"${"\\\\".repeat(400_000)}` }
+]
+
 /** What is known of a route or an event. */
 export interface Target {
   readonly kind: "route" | "event"

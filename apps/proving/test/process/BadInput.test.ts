@@ -151,12 +151,12 @@ layer(BuiltServer.layer(environment), { excludeTestServices: true, timeout: "60 
         const machine = (fields: object) => JSON.stringify({ id: randomUUID(), metadata: "m", ...fields })
         const challenge = Client.make().challenge()
         const cases: ReadonlyArray<readonly [string, string | undefined, number, string]> = [
-          ["POST /v1/machines", "{", 400, "Error"],
+          ["POST /v1/machines", "{", 400, "SyntaxError"],
           ["POST /v1/machines", "", 400, "Error"],
           ["POST /v1/machines", "null", 400, "Error"],
           ["POST /v1/machines", "[]", 400, "Error"],
           ["POST /v1/machines", `"text"`, 400, "Error"],
-          ["POST /v1/machines", `{"__proto__":{"id":"x"},"id":"x","metadata":"m"}`, 400, "Error"],
+          ["POST /v1/machines", `{"__proto__":{"id":"x"},"id":"x","metadata":"m"}`, 400, "SyntaxError"],
           ["POST /v1/machines", machine({ id: 7 }), 400, "Error"],
           ["POST /v1/machines", machine({ id: "" }), 400, "Error"],
           ["POST /v1/machines", machine({ id: "i".repeat(129) }), 400, "Error"],

@@ -1,0 +1,25 @@
+/**
+ * What every value from a client must satisfy, whatever its route or event: its
+ * texts are valid Unicode and it is not nested deeper than a limit.
+ */
+import { Schema } from "effect"
+
+/** Clients nest a few levels. A value that is nested thousands of times overflows the stack of what prints it. */
+export const depthMax = 64
+
+/**
+ * A text without half of a surrogate pair. SQLite would store the half as invalid
+ * UTF-8, and the text would be another one when it is read.
+ */
+export const WellFormed = Schema.String.pipe(
+  Schema.filter((text) => text.isWellFormed(), { description: "a text that is valid Unicode" })
+)
+
+/** All texts and keys of a parsed JSON value are valid Unicode, and it is not deeper than `depthMax`. */
+export const isSound = (value: unknown, depth = 0): boolean => {
+  if (typeof value === "string") return value.isWellFormed()
+  if (typeof value !== "object" || value === null) return true
+  if (depth >= depthMax) return false
+  if (Array.isArray(value)) return value.every((item) => isSound(item, depth + 1))
+  return Object.entries(value).every(([key, item]) => key.isWellFormed() && isSound(item, depth + 1))
+}

@@ -1,0 +1,53 @@
+/**
+ * How large the body of a request without an account may be.
+ *
+ * Whoever has a token is bounded by the limit of the route; without one the limit
+ * is small, since nothing such a request brings is large: a login is at most five
+ * keys and signatures. It follows from whether an account was verified, so a new
+ * route has it without asking for it.
+ */
+import type { FastifyInstance } from "fastify"
+import { type Readable, Transform } from "node:stream"
+
+/** Largest body of a request that stores messages: 8 MB, below what may wait for a socket. */
+export const messageBytesMax = 8_000_000
+
+/** Largest body of a request without an account. */
+export const anonymousBytesMax = 8192
+
+class BodyTooLarge extends Error {
+  readonly statusCode = 413
+  readonly code = "BODY_TOO_LARGE"
+  constructor() {
+    super("Request body is too large")
+  }
+}
+
+/** Passes a body on, up to the limit. Its length is not known before it has come. */
+const bounded = (payload: Readable): Readable => {
+  let bytes = 0
+  const counter = new Transform({
+    transform: (chunk: Buffer, _, done) => {
+      bytes += chunk.length
+      if (bytes > anonymousBytesMax) return done(new BodyTooLarge())
+      done(null, chunk)
+    }
+  })
+  payload.once("error", (error) => counter.destroy(error))
+  return payload.pipe(counter)
+}
+
+export const add = (fastify: FastifyInstance): void => {
+  fastify.addHook("preParsing", (request, reply, payload, done) => {
+    if (request.accountId !== "") return done(null, payload)
+    const length = request.headers["content-length"]
+    if (length === undefined) {
+      const hasBody = request.headers["transfer-encoding"] !== undefined
+      return done(null, hasBody ? bounded(payload as Readable) : payload)
+    }
+    if (Number(length) <= anonymousBytesMax) return done(null, payload)
+    // The rest of the body may still come.
+    reply.header("connection", "close")
+    done(new BodyTooLarge())
+  })
+}

@@ -1,0 +1,160 @@
+/**
+ * What answers may wait to be read: over all connections, per address and per
+ * connection. A client that does not read what it asked for holds its answer in
+ * the memory of this process.
+ */
+import { Effect, Runtime } from "effect"
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify"
+import { Socket } from "node:net"
+import { keyOf } from "../door/ClientAddress.ts"
+import { type Failure, toHttp } from "./FailureTable.ts"
+import * as Answer from "./Answer.ts"
+import * as Tally from "../Tally.ts"
+import { priorityOf, type Shedding } from "./Shedding.ts"
+
+export interface OutgoingLimits {
+  /** Over all connections. */
+  readonly totalBytes: number
+  /** Of the connections of one address. */
+  readonly addressBytes: number
+  /** Of one connection. A single answer may be larger: something must be able to be sent. */
+  readonly connectionBytes: number
+  /** A connection that takes nothing for so long is cut. */
+  readonly stallMillis: number
+  /** And one that takes less than this per second on the average. */
+  readonly bytesPerSecond: number
+}
+
+const mebibyte = 1_048_576
+
+export const defaults: OutgoingLimits = {
+  totalBytes: 64 * mebibyte,
+  addressBytes: 32 * mebibyte,
+  connectionBytes: 8 * mebibyte,
+  stallMillis: 10_000,
+  bytesPerSecond: 16_384
+}
+
+/** Smaller answers are not counted: the buffers of the system hold them. */
+const smallBytes = 65_536
+
+/** What a large read is expected to answer with, before it is known. */
+const expectedBytes = 8 * mebibyte
+
+const waiting = Tally.gauge("http_waiting_bytes", "Bytes of large answers that their clients have not read yet")
+
+const cut = Tally.counter("http_slow_readers_total", "Connections that were cut because their client did not read")
+
+/** Sums by key, without the keys whose sum is zero. */
+const makeSums = () => {
+  const sums = new Map<unknown, number>()
+  return {
+    of: (key: unknown) => sums.get(key) ?? 0,
+    add: (key: unknown, bytes: number) => {
+      const sum = (sums.get(key) ?? 0) + bytes
+      if (sum > 0) sums.set(key, sum)
+      else sums.delete(key)
+    }
+  }
+}
+
+/** Cuts the connection of a reply whose client does not read. Answers with how to stop watching. */
+const watch = (reply: FastifyReply, size: number, limits: OutgoingLimits, onCut: () => void): (() => void) => {
+  const { socket } = reply.request.raw
+  const end = () => {
+    onCut()
+    socket.destroy()
+  }
+  const mayLast = limits.stallMillis + (1000 * size) / limits.bytesPerSecond
+  const timer = setTimeout(end, mayLast).unref()
+  if (socket instanceof Socket) {
+    // Node restarts this timeout as long as the system takes bytes, and sets its own one after the answer.
+    socket.setTimeout(limits.stallMillis)
+    reply.raw.once("timeout", end)
+  }
+  return () => clearTimeout(timer)
+}
+
+/** Makes a reply that has its answer already a refusal, and answers with its body. */
+const refused = (reply: FastifyReply, failure: Failure): string => {
+  const { body, retryAfterMillis, status } = toHttp(failure, Math.random())
+  reply.code(status)
+  for (const name of ["content-length", "etag", "cache-control"]) reply.removeHeader(name)
+  reply.header("content-type", "application/json; charset=utf-8")
+  if (retryAfterMillis !== undefined) reply.header("retry-after", String(Math.ceil(retryAfterMillis / 1000)))
+  return JSON.stringify(body)
+}
+
+/** Adds the limits to the instance, for every answer that is a text or bytes; streams wait by themselves. */
+export const add = (
+  fastify: FastifyInstance,
+  runtime: Runtime.Runtime<never>,
+  shedding: Shedding,
+  addressOf: (request: FastifyRequest) => string,
+  limits: OutgoingLimits = defaults
+): void => {
+  const addresses = makeSums()
+  const connections = makeSums()
+  let total = 0
+  waiting({}, total)
+  cut({}, 0)
+
+  const isOver = (request: FastifyRequest, size: number) => {
+    const { socket } = request.raw
+    const address = addresses.of(keyOf(addressOf(request)))
+    const connection = connections.of(socket)
+    return (
+      total + size > limits.totalBytes ||
+      (address > 0 && address + size > limits.addressBytes) ||
+      (connection > 0 && connection + size > limits.connectionBytes)
+    )
+  }
+
+  const onCut = (route: string) => {
+    cut({})
+    Runtime.runFork(runtime)(
+      Effect.logWarning("A client did not read its answer, its connection is cut").pipe(
+        Effect.annotateLogs({ code: "SLOW_READER", route })
+      )
+    )
+  }
+
+  const track = (request: FastifyRequest, reply: FastifyReply, size: number) => {
+    const address = keyOf(addressOf(request))
+    const change = (bytes: number) => {
+      total += bytes
+      addresses.add(address, bytes)
+      connections.add(request.raw.socket, bytes)
+      waiting({}, total)
+    }
+    change(size)
+    const stop = watch(reply, size, limits, () => onCut(request.routeOptions.url ?? "none"))
+    reply.raw.once("close", () => {
+      stop()
+      change(-size)
+    })
+  }
+
+  const makeRoom = (request: FastifyRequest, reply: FastifyReply, done: () => void) => {
+    const size = Math.min(expectedBytes, limits.connectionBytes)
+    if (priorityOf(request) !== "heavy" || !isOver(request, size)) return done()
+    Answer.refuse(reply, shedding.refusal("heavy", "bytes"), Math.random())
+  }
+  // What is refused before the token is verified has cost nothing yet. Of many that come at once all pass that,
+  // so each is asked again before it reads.
+  fastify.addHook("onRequest", makeRoom)
+  fastify.addHook("preHandler", makeRoom)
+  fastify.addHook("onSend", (request, reply, payload: unknown, done) => {
+    const isText = typeof payload === "string"
+    if (!isText && !Buffer.isBuffer(payload)) return done(null, payload)
+    const size = isText ? Buffer.byteLength(payload) : payload.length
+    request.cost.addBytes(size)
+    if (size < smallBytes) return done(null, payload)
+    if (isOver(request, size)) {
+      return done(null, refused(reply, shedding.refusal(priorityOf(request), "bytes")))
+    }
+    track(request, reply, size)
+    // One copy waits instead of the text and its bytes.
+    done(null, isText ? Buffer.from(payload) : payload)
+  })
+}
