@@ -17,12 +17,16 @@ const require = createRequireOfBundle(import.meta.url);`
 
 /**
  * Makes `apps/light-server/dist/bundle`. All files lie in one folder, as deep as those that look for a neighbour by its
- * path: the thread's entry and the migrations.
+ * path: the entries of the threads and the migrations.
  */
 export const bundle = async (root) => {
   const { metafile } = await build({
     absWorkingDir: root,
-    entryPoints: ["apps/light-server/dist/main.js", "packages/presence-effect/dist/node/sqliteThreadEntry.js"],
+    entryPoints: [
+      "apps/light-server/dist/main.js",
+      "apps/light-server/dist/database/readerThreadEntry.js",
+      "packages/presence-effect/dist/node/sqliteThreadEntry.js"
+    ],
     outdir: folder,
     entryNames: "[name]",
     chunkNames: "[name]-[hash]",

@@ -4,7 +4,7 @@
  */
 import { Match, Schema } from "effect"
 import { WriterError } from "presence-effect/writer/WriterError"
-import { isDamage, ReadFailed } from "./database/DatabaseReader.ts"
+import { isDamage, ReadFailed, ReadOverflow, ReadTimeout } from "./database/ReadFailure.ts"
 
 /** No token, or one that does not verify. `error` is what the client reads. */
 export class Unauthorized extends Schema.TaggedError<Unauthorized>("light-server/Unauthorized")("Unauthorized", {
@@ -109,6 +109,8 @@ export class AnswerTimeout extends Schema.TaggedError<AnswerTimeout>("light-serv
 export const Failure = Schema.Union(
   ...WriterError.members,
   ReadFailed,
+  ReadOverflow,
+  ReadTimeout,
   Unauthorized,
   Forbidden,
   NotFound,
@@ -197,6 +199,8 @@ export const toHttp = (failure: Failure, jitter = 0): HttpFailure => {
           ? later(1000, "The database cannot be read now")(failure)
           : never("What is stored cannot be read")(failure)
       },
+      ReadOverflow: later(2000, "The server is overloaded"),
+      ReadTimeout: later(1000, "The server is busy"),
       Unauthorized: ({ error }) => protocol(401, error),
       Forbidden: ({ error }) => protocol(403, error),
       NotFound: ({ what }) => protocol(404, `${what} not found`),

@@ -3,7 +3,6 @@ import { Context, Effect, Layer, Option } from "effect"
 import { Presence } from "presence-effect/Presence"
 import * as PresenceKey from "presence-effect/presence/PresenceKey"
 import type { WriterError } from "presence-effect/writer/WriterError"
-import { reportCut } from "../database/BoundedList.ts"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
 import { MachineIdConflict, MachineRevoked, NotFound, type Unauthorized } from "../Failure.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
@@ -23,12 +22,6 @@ export type Replaced =
 /** A machine where clients also see its number. */
 export type ListedMachine = Machine.MachineView & { readonly seq: number }
 
-/** `isCut`: the rest would weigh too much. */
-export interface MachineList {
-  readonly machines: ReadonlyArray<ListedMachine>
-  readonly isCut: boolean
-}
-
 export class MachineRegistry extends Context.Tag("light-server/MachineRegistry")<
   MachineRegistry,
   {
@@ -44,8 +37,6 @@ export class MachineRegistry extends Context.Tag("light-server/MachineRegistry")
       Machine.MachineView,
       MachineIdConflict | MachineRevoked | Unauthorized | WriterError | ReadFailed
     >
-    /** Those that are not revoked, the last active first, no more than one answer can bear. */
-    readonly list: (accountId: string) => Effect.Effect<MachineList, ReadFailed>
     readonly find: (
       accountId: string,
       id: string
@@ -177,14 +168,6 @@ export const make = Effect.gen(function* () {
         if (machine.accountId !== accountId) return yield* new MachineIdConflict()
         return machine.isRevoked ? yield* refuseRevoked(machine) : viewOf(machine)
       }),
-    list: (accountId) =>
-      store.list(accountId).pipe(
-        Effect.tap((list) => reportCut("Machine", list)),
-        Effect.map(({ isCut, rows }) => ({
-          machines: rows.map(viewWithSeq).toSorted((a, b) => b.activeAt - a.activeAt),
-          isCut
-        }))
-      ),
     find: (accountId, id) => Effect.map(own(accountId, id), viewWithSeq),
     replace: (replacement) =>
       Effect.gen(function* () {

@@ -1,12 +1,11 @@
-/** Opening, listing, changing, ending and deleting sessions. */
+/** Opening, changing, ending and deleting sessions. */
 import { Context, Effect, Layer, Option } from "effect"
 import { Presence } from "presence-effect/Presence"
 import * as PresenceKey from "presence-effect/presence/PresenceKey"
 import type { WriterError } from "presence-effect/writer/WriterError"
-import { type BoundedList, reportCut } from "../database/BoundedList.ts"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
 import { cuid } from "../database/Ids.ts"
-import { InvalidInput, NotFound, type Unauthorized } from "../Failure.ts"
+import { NotFound, type Unauthorized } from "../Failure.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
 import * as Outbox from "../entities/Outbox.ts"
 import { Emitter } from "../realtime/sending/Emitter.ts"
@@ -15,19 +14,6 @@ import { Ownership, requireOwned } from "../entities/Ownership.ts"
 import * as Room from "../realtime/sending/Room.ts"
 import * as Session from "./Session.ts"
 import { type Replacement, SessionStore, type SessionText } from "./SessionStore.ts"
-
-/** Some sessions, and where the next ones begin. */
-export interface SessionPage {
-  readonly sessions: ReadonlyArray<Session.SessionView>
-  readonly nextCursor: string | null
-  readonly hasNext: boolean
-}
-
-/** Sessions without a cursor. `isCut`: the rest would weigh too much. */
-export interface SessionViews {
-  readonly sessions: ReadonlyArray<Session.SessionView>
-  readonly isCut: boolean
-}
 
 /** A text as it is stored. */
 export interface CurrentText {
@@ -53,16 +39,6 @@ export class SessionRegistry extends Context.Tag("light-server/SessionRegistry")
       accountId: string,
       opening: Session.Opening
     ) => Effect.Effect<Session.SessionView, Unauthorized | WriterError | ReadFailed>
-    /** The last updated first, at most 150. */
-    readonly list: (accountId: string) => Effect.Effect<SessionViews, ReadFailed>
-    /** Online now and seen within 15 minutes, the last seen first. */
-    readonly listActive: (accountId: string, limit: number) => Effect.Effect<SessionViews, ReadFailed>
-    /** The newest first. */
-    readonly page: (
-      accountId: string,
-      cursor: string | undefined,
-      limit: number
-    ) => Effect.Effect<SessionPage, InvalidInput | ReadFailed>
     readonly find: (accountId: string, id: string) => Effect.Effect<Session.SessionView, NotFound | ReadFailed>
     /** Replaces texts if all are at the expected versions. Everybody interested hears of it but `sender`. */
     readonly replace: (
@@ -79,20 +55,6 @@ export class SessionRegistry extends Context.Tag("light-server/SessionRegistry")
   }
 >() {}
 
-const listLimit = 150
-
-const activeWindowMillis = 15 * 60 * 1000
-
-const cursorPrefix = "cursor_v1_"
-
-/** Ids are short words; anything else was not made by `cursorAfter`. */
-const cursorPattern = /^cursor_v1_([A-Za-z0-9_-]{1,128})$/
-
-const idOf = (cursor: string): Effect.Effect<string, InvalidInput> =>
-  Effect.fromNullable(cursorPattern.exec(cursor)?.[1]).pipe(
-    Effect.mapError(() => new InvalidInput({ error: "Invalid cursor format" }))
-  )
-
 export const make = Effect.gen(function* () {
   const store = yield* SessionStore
   const presence = yield* Presence
@@ -103,9 +65,6 @@ export const make = Effect.gen(function* () {
   const livenessOf = (session: Session.Session) =>
     Liveness.of(presence, PresenceKey.session(session.accountId, session.id), session)
   const viewOf = (session: Session.Session) => Session.view(session, livenessOf(session))
-
-  const viewsOf = (list: BoundedList<Session.Session>): Effect.Effect<SessionViews> =>
-    Effect.as(reportCut("Session", list), { sessions: list.rows.map(viewOf), isCut: list.isCut })
 
   const changeOf = (accountId: string, id: string, mark: string): Outbox.Announced => ({
     accountId,
@@ -186,22 +145,6 @@ export const make = Effect.gen(function* () {
 
   return SessionRegistry.of({
     open: (accountId, opening) => Effect.map(findOrCreate(accountId, opening), viewOf),
-    list: (accountId) => Effect.flatMap(store.listUpdated(accountId, listLimit), viewsOf),
-    listActive: (accountId, limit) =>
-      Effect.suspend(() =>
-        store.listActive(accountId, {
-          sinceMillis: Date.now() - activeWindowMillis,
-          limit,
-          sightingOf: (id) => presence.lastSeen(PresenceKey.session(accountId, id))
-        })
-      ).pipe(Effect.flatMap(viewsOf)),
-    page: (accountId, cursor, limit) =>
-      Effect.gen(function* () {
-        const beforeId = cursor === undefined ? undefined : yield* idOf(cursor)
-        const { rows, lastKey, hasMore } = yield* store.page(accountId, beforeId, limit)
-        const nextCursor = hasMore && lastKey !== undefined ? `${cursorPrefix}${lastKey}` : null
-        return { sessions: rows.map(viewOf), nextCursor, hasNext: nextCursor !== null }
-      }),
     find: (accountId, id) =>
       Effect.gen(function* () {
         const found = yield* store.findById(accountId, id)
