@@ -35,6 +35,7 @@ import { F30ForeignFile } from "./scenarios/F30ForeignFile.ts"
 import { F31TwoServers } from "./scenarios/F31TwoServers.ts"
 import { F33Interleavings } from "./scenarios/F33Interleavings.ts"
 import { F35DeletedSessions } from "./scenarios/F35DeletedSessions.ts"
+import { F39HeavyReads } from "./scenarios/F39HeavyReads.ts"
 
 export const scenarios: ReadonlyArray<Scenario> = [
   F01ForeignLock,
@@ -69,7 +70,8 @@ export const scenarios: ReadonlyArray<Scenario> = [
   F30ForeignFile,
   F31TwoServers,
   F33Interleavings,
-  F35DeletedSessions
+  F35DeletedSessions,
+  F39HeavyReads
 ]
 
 /** Faults of the list that cannot happen to this server. */
