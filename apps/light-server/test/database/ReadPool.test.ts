@@ -52,11 +52,11 @@ interface Box {
 }
 
 /** Threads are stuck until the test is over, unless told otherwise. */
-const box = ({ isRefused = () => false, isStuckForEver = false, threadCount = terms.threads } = {}): Effect.Effect<
-  Box,
-  never,
-  Scope.Scope
-> =>
+const box = ({
+  isRefused = (): boolean => false,
+  isStuckForEver = false,
+  threadCount = terms.threads
+} = {}): Effect.Effect<Box, never, Scope.Scope> =>
   Effect.gen(function* () {
     const threads: Array<ScriptedThread> = []
     const spawn: ReadPool.Spawn = (events) => {
