@@ -201,7 +201,11 @@ export const bundle = async () => {
   const { build } = await import("esbuild")
   const { metafile } = await build({
     absWorkingDir: root,
-    entryPoints: [`${server}/dist/main.js`, `${library}/dist/node/sqliteThreadEntry.js`],
+    entryPoints: [
+      `${server}/dist/main.js`,
+      `${server}/dist/database/readerThreadEntry.js`,
+      `${library}/dist/node/sqliteThreadEntry.js`
+    ],
     outdir: bundleFolder,
     entryNames: "[name]",
     chunkNames: "[name]-[hash]",

@@ -64,6 +64,7 @@ import * as HttpApp from "./http/HttpApp.ts"
 import * as HttpListener from "./http/HttpListener.ts"
 import * as SubPath from "./http/SubPath.ts"
 import * as MachineEvents from "./machines/MachineEvents.ts"
+import * as MachineLists from "./machines/MachineLists.ts"
 import * as MachineRegistry from "./machines/MachineRegistry.ts"
 import * as MachineRoutes from "./machines/MachineRoutes.ts"
 import * as MachineStore from "./machines/MachineStore.ts"
@@ -73,6 +74,7 @@ import * as MessageRoutes from "./messages/MessageRoutes.ts"
 import * as MessageStore from "./messages/MessageStore.ts"
 import * as Emitter from "./realtime/sending/Emitter.ts"
 import * as EventRegistry from "./realtime/events/EventRegistry.ts"
+import * as OnlineSessions from "./entities/OnlineSessions.ts"
 import * as Ownership from "./entities/Ownership.ts"
 import * as RealtimeApp from "./realtime/RealtimeApp.ts"
 import * as SocketServer from "./realtime/SocketServer.ts"
@@ -83,6 +85,7 @@ import type { ServerConfig } from "./config/ServerConfig.ts"
 import * as MetricSeries from "./MetricSeries.ts"
 import * as ShutdownBudget from "./ShutdownBudget.ts"
 import * as SessionEvents from "./sessions/SessionEvents.ts"
+import * as SessionLists from "./sessions/SessionLists.ts"
 import * as SessionRegistry from "./sessions/SessionRegistry.ts"
 import * as SessionRoutes from "./sessions/SessionRoutes.ts"
 import * as SessionStore from "./sessions/SessionStore.ts"
@@ -210,12 +213,12 @@ const accounts = ({ pairing, publicUrl, signUp }: ServerConfig) =>
   )
 
 const machines = Layer.mergeAll(MachineRoutes.layer, MachineEvents.layer).pipe(
-  Layer.provide(MachineRegistry.layer),
+  Layer.provide(Layer.merge(MachineRegistry.layer, MachineLists.layer)),
   Layer.provide(MachineStore.layer)
 )
 
 const sessions = Layer.mergeAll(SessionRoutes.layer, SessionEvents.layer).pipe(
-  Layer.provide(SessionRegistry.layer),
+  Layer.provide(Layer.merge(SessionRegistry.layer, SessionLists.layer)),
   Layer.provide(SessionStore.layer)
 )
 
@@ -305,7 +308,7 @@ export const layer = (
   listener(config).pipe(
     Layer.provideMerge(Layer.mergeAll(realtime(config), health(config))),
     Layer.provideMerge(http(config)),
-    Layer.provideMerge(presence(config)),
+    Layer.provideMerge(Layer.provide(OnlineSessions.layer, presence(config))),
     Layer.provideMerge(walKeeper(config)),
     Layer.provideMerge(database(config)),
     // Gauges are set while the layers above are built, so this one comes first.

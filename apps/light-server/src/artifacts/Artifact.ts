@@ -7,24 +7,15 @@ export const ArtifactId = Schema.String.pipe(
   Schema.pattern(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i)
 )
 
-/** What lists show: all but the body. */
-const head = {
+/** Schema of a row. */
+export const Artifact = Schema.Struct({
   id: Schema.String,
   header: Schema.Uint8ArrayFromSelf,
   headerVersion: Schema.Int,
   dataEncryptionKey: Schema.Uint8ArrayFromSelf,
   seq: Schema.Int,
   createdAt: StoredTime,
-  updatedAt: StoredTime
-}
-
-export const ArtifactHead = Schema.Struct(head)
-
-export type ArtifactHead = typeof ArtifactHead.Type
-
-/** Schema of a row. */
-export const Artifact = Schema.Struct({
-  ...head,
+  updatedAt: StoredTime,
   accountId: Schema.String,
   body: Schema.Uint8ArrayFromSelf,
   bodyVersion: Schema.Int
@@ -46,28 +37,16 @@ export interface ArtifactChange {
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64")
 
-export const viewHead = ({
-  id,
-  header,
-  headerVersion,
-  dataEncryptionKey,
-  seq,
-  createdAt,
-  updatedAt
-}: ArtifactHead) => ({
-  id,
-  header: base64(header),
-  headerVersion,
-  dataEncryptionKey: base64(dataEncryptionKey),
-  seq,
-  createdAt,
-  updatedAt
-})
-
 export const view = (artifact: Artifact) => ({
-  ...viewHead(artifact),
+  id: artifact.id,
+  header: base64(artifact.header),
+  headerVersion: artifact.headerVersion,
   body: base64(artifact.body),
-  bodyVersion: artifact.bodyVersion
+  bodyVersion: artifact.bodyVersion,
+  dataEncryptionKey: base64(artifact.dataEncryptionKey),
+  seq: artifact.seq,
+  createdAt: artifact.createdAt,
+  updatedAt: artifact.updatedAt
 })
 
 /** As acks show it: clients of sockets have the key already. */

@@ -6,7 +6,8 @@ import { Context, Effect, Layer, Option } from "effect"
 import type { WriterError } from "presence-effect/writer/WriterError"
 import { createHash } from "node:crypto"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
-import type * as BoundedList from "../database/BoundedList.ts"
+import type { ReadFailure } from "../database/ReadFailure.ts"
+import * as BoundedList from "../database/BoundedList.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
 import * as FindOrCreate from "../entities/FindOrCreate.ts"
 import * as Outbox from "../entities/Outbox.ts"
@@ -34,7 +35,10 @@ export class ArtifactRegistry extends Context.Tag("light-server/ArtifactRegistry
   ArtifactRegistry,
   {
     readonly find: (accountId: string, id: string) => Effect.Effect<Artifact.Artifact, NotFound | ReadFailed>
-    readonly list: (accountId: string) => Effect.Effect<BoundedList.BoundedList<Artifact.ArtifactHead>, ReadFailed>
+    /** As JSON. `isCut`: the rest would make the answer too large. */
+    readonly list: (
+      accountId: string
+    ) => Effect.Effect<{ readonly json: Uint8Array; readonly isCut: boolean }, ReadFailure>
     /** Returns the stored one when the account has it already. Fails with `Conflict` when another account has it. */
     readonly create: (accountId: string, sent: NewArtifact) => Effect.Effect<Artifact.Artifact, Conflict | StoreFailure>
     readonly replace: (
@@ -148,7 +152,11 @@ export const make: Effect.Effect<ArtifactRegistry["Type"], never, ArtifactStore 
 
     return ArtifactRegistry.of({
       find,
-      list: store.list,
+      list: (accountId) =>
+        store.list(accountId).pipe(
+          Effect.tap((list) => BoundedList.reportCut("Artifact", list)),
+          Effect.map(({ isCut, rows }) => ({ json: BoundedList.toJson("[", rows, "]"), isCut }))
+        ),
       // A client that disconnects cancels neither the write nor its announcement.
       create,
       replace: (accountId, id, change) => Effect.uninterruptible(replace(accountId, id, change)),

@@ -2,6 +2,7 @@
 import { Effect, Layer, Schema } from "effect"
 import { InvalidInput } from "../Failure.ts"
 import { HttpApp } from "../http/HttpApp.ts"
+import * as JsonBytes from "../http/JsonBytes.ts"
 import * as TruncationHeader from "../http/TruncationHeader.ts"
 import * as Artifact from "./Artifact.ts"
 import { ArtifactRegistry, type Replaced } from "./ArtifactRegistry.ts"
@@ -80,13 +81,13 @@ export const layer: Layer.Layer<never, never, HttpApp | ArtifactRegistry> = Laye
 
     yield* http.register((app) => {
       app.addHook("onRequest", http.authenticate)
-      app.get("/v1/artifacts", (request, reply) =>
+      app.get("/v1/artifacts", { config: { priority: "heavy" } }, (request, reply) =>
         http.answer(
           request,
           reply,
           Effect.map(artifacts.list(request.accountId), (list) => {
             TruncationHeader.mark(reply, list)
-            return list.rows.map(Artifact.viewHead)
+            return JsonBytes.of(reply, list.json)
           })
         )
       )

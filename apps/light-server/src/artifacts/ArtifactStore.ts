@@ -6,10 +6,11 @@ import * as Write from "presence-effect/writer/Write"
 import type { WriterError } from "presence-effect/writer/WriterError"
 import * as BoundedList from "../database/BoundedList.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
+import type { ReadFailure } from "../database/ReadFailure.ts"
 import { millisOf } from "../database/StoredTime.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
-import { Artifact, type ArtifactChange, ArtifactHead } from "./Artifact.ts"
+import { Artifact, type ArtifactChange } from "./Artifact.ts"
 
 /**
  * A write returns the cursor of the account that numbers it. It fails with
@@ -22,7 +23,7 @@ export class ArtifactStore extends Context.Tag("light-server/ArtifactStore")<
     /** Of any account: the id of an artifact is global. */
     readonly find: (id: string) => Effect.Effect<Option.Option<Artifact>, ReadFailed>
     /** The last changed first, bounded in rows and bytes. */
-    readonly list: (accountId: string) => Effect.Effect<BoundedList.BoundedList<ArtifactHead>, ReadFailed>
+    readonly list: (accountId: string) => Effect.Effect<BoundedList.BoundedList, ReadFailure>
     /** Conflicts when the id is taken, by this account or another one. */
     readonly insert: (artifact: Artifact) => Effect.Effect<number, WriterError>
     /** Conflicts when the artifact is missing, foreign, or one of the parts is at another version. */
@@ -44,7 +45,21 @@ const listed: BoundedList.Source = {
   weighty: ["header", "dataEncryptionKey"],
   from: `FROM "Artifact" WHERE "accountId" = ?`,
   key: millisOf("updatedAt"),
-  direction: "DESC"
+  direction: "DESC",
+  bytesMax: BoundedList.listBytes
+}
+
+/** What lists show: all but the body. */
+const shape: BoundedList.Shape = {
+  fields: [
+    { column: "id", kind: "text", as: "id" },
+    { column: "header", kind: "bytesOrNull", as: "header" },
+    { column: "headerVersion", kind: "int", as: "headerVersion" },
+    { column: "dataEncryptionKey", kind: "bytesOrNull", as: "dataEncryptionKey" },
+    { column: "seq", kind: "int", as: "seq" },
+    { column: "createdAt", kind: "time", as: "createdAt" },
+    { column: "updatedAt", kind: "time", as: "updatedAt" }
+  ]
 }
 
 const listLimit = 10_000
@@ -78,7 +93,7 @@ export const make: Effect.Effect<ArtifactStore["Type"], never, DatabaseReader | 
 
     return ArtifactStore.of({
       find: (id) => reader.first(Artifact, selectById, [id]),
-      list: (accountId) => BoundedList.read(reader, listed, ArtifactHead, [accountId], listLimit),
+      list: (accountId) => BoundedList.read(reader, listed, shape, [accountId], listLimit),
       insert: (artifact) => {
         const { id, accountId, header, headerVersion, body, bodyVersion, dataEncryptionKey, seq } = artifact
         const times = [encode(artifact.createdAt), encode(artifact.updatedAt)]

@@ -5,25 +5,16 @@
  * away for a year reads no more than what there is.
  */
 import { Context, Effect, Layer, Schema } from "effect"
-import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
-import { StoredTimeOrNull } from "../database/StoredTime.ts"
+import * as BoundedList from "../database/BoundedList.ts"
+import { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
+import { type ReadFailure, undecodable } from "../database/ReadFailure.ts"
+import type { Field } from "../database/ReadRequest.ts"
 import { CursorGone, invalidToken, type Unauthorized } from "../Failure.ts"
 
-export interface Change {
-  readonly cursor: number
-  readonly kind: string
-  readonly entityId: string
-  readonly changedAt: number
-  readonly hint: unknown
-}
-
-/**
- * Some changes, the oldest first, and the cursor from which the next ones are
- * read.
- */
+/** Some changes as JSON, the oldest first, and the cursor from which the next ones are read. */
 export interface ChangePage {
-  readonly changes: ReadonlyArray<Change>
-  readonly nextCursor: number
+  readonly json: Uint8Array
+  readonly count: number
 }
 
 /**
@@ -43,7 +34,7 @@ export class ChangeFeed extends Context.Tag("light-server/ChangeFeed")<
       accountId: string,
       after: number,
       limit: number
-    ) => Effect.Effect<ChangePage, CursorGone | Unauthorized | ReadFailed>
+    ) => Effect.Effect<ChangePage, CursorGone | Unauthorized | ReadFailure>
   }
 >() {}
 
@@ -51,7 +42,7 @@ const selectBounds = `SELECT "seq" AS "cursor", "changesFloor" FROM "Account" WH
 
 /** One statement, so that the bounds and the changes are of one moment. Without a change it is one row of NULLs. */
 const selectPage = `SELECT a."seq" AS "currentCursor", a."changesFloor",
-    c."cursor", c."kind", c."entityId", c."changedAt", c."hint"
+    c."cursor" AS "listKey", c."cursor", c."kind", c."entityId", c."changedAt", c."hint"
   FROM "Account" AS a LEFT JOIN "AccountChange" AS c ON c."accountId" = a."id" AND c."cursor" > ?
   WHERE a."id" = ? ORDER BY c."cursor" LIMIT ?`
 
@@ -59,22 +50,15 @@ const selectPage = `SELECT a."seq" AS "currentCursor", a."changesFloor",
  * What the line is about must be readable. The rest only helps: a client that
  * never got a line for the sake of its hint would miss the change for ever.
  */
-const Line = Schema.Struct({
-  currentCursor: Schema.Int,
-  changesFloor: Schema.Int,
-  cursor: Schema.NullOr(Schema.Int),
-  kind: Schema.NullOr(Schema.String),
-  entityId: Schema.NullOr(Schema.String),
-  changedAt: StoredTimeOrNull.annotations({ decodingFallback: () => Effect.succeed(null) }),
-  hint: Schema.NullOr(Schema.parseJson()).annotations({ decodingFallback: () => Effect.succeed(null) })
-})
+const fields: ReadonlyArray<Field> = [
+  { column: "cursor", kind: "int", as: "cursor" },
+  { column: "kind", kind: "text", as: "kind" },
+  { column: "entityId", kind: "text", as: "entityId" },
+  { column: "changedAt", kind: "timeOrZero", as: "changedAt" },
+  { column: "hint", kind: "jsonOrNull", as: "hint" }
+]
 
-const changesOf = (lines: ReadonlyArray<typeof Line.Type>): ReadonlyArray<Change> =>
-  lines.flatMap(({ cursor, kind, entityId, changedAt, hint }) =>
-    cursor === null || kind === null || entityId === null
-      ? []
-      : [{ cursor, kind, entityId, changedAt: changedAt ?? 0, hint }]
-  )
+const decodeBounds = Schema.decodeUnknown(Schema.Tuple(Schema.Int, Schema.Int))
 
 export const make: Effect.Effect<ChangeFeed["Type"], never, DatabaseReader> = Effect.gen(function* () {
   const reader = yield* DatabaseReader
@@ -85,13 +69,26 @@ export const make: Effect.Effect<ChangeFeed["Type"], never, DatabaseReader> = Ef
       ),
     page: (accountId, after, limit) =>
       Effect.gen(function* () {
-        const lines = yield* reader.rows(Line, selectPage, [after, accountId, limit])
-        const [first] = lines
-        if (first === undefined) return yield* invalidToken
-        const { currentCursor, changesFloor } = first
+        const { first, lastKey, rows } = yield* BoundedList.ask(reader, "AccountChange", "list", {
+          _tag: "List",
+          sql: selectPage,
+          params: [after, accountId, limit],
+          fields,
+          kept: [],
+          skipNull: "cursor",
+          first: ["currentCursor", "changesFloor"],
+          constants: "",
+          limit,
+          bytesMax: BoundedList.pageBytes
+        })
+        if (first.length === 0) return yield* invalidToken
+        const [currentCursor, changesFloor] = yield* Effect.mapError(
+          decodeBounds(first),
+          () => new ReadFailed({ code: undecodable, detail: "the cursor of the account does not fit" })
+        )
         if (after > currentCursor || after < changesFloor) return yield* new CursorGone({ currentCursor })
-        const changes = changesOf(lines)
-        return { changes, nextCursor: changes.at(-1)?.cursor ?? after }
+        const next = typeof lastKey === "number" ? lastKey : after
+        return { json: BoundedList.toJson(`{"changes":[`, rows, `],"nextCursor":${next}}`), count: rows.length }
       })
   })
 })

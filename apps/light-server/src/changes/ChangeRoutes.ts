@@ -1,6 +1,7 @@
 /** `GET /v2/changes` and `GET /v2/cursor`. */
 import { Effect, Layer, Schema } from "effect"
 import { HttpApp } from "../http/HttpApp.ts"
+import * as JsonBytes from "../http/JsonBytes.ts"
 import * as Query from "../http/Query.ts"
 import { ChangeFeed } from "./ChangeFeed.ts"
 import { countRequest } from "./ChangeMetrics.ts"
@@ -21,8 +22,11 @@ export const layer: Layer.Layer<never, never, HttpApp | ChangeFeed> = Layer.effe
           request,
           reply,
           feed.page(request.accountId, request.query.after, request.query.limit).pipe(
-            Effect.tap(({ changes }) => countRequest("ok", changes.length)),
-            Effect.tapErrorTag("CursorGone", () => Effect.sync(() => countRequest("cursor-gone", 0)))
+            Effect.tapErrorTag("CursorGone", () => Effect.sync(() => countRequest("cursor-gone", 0))),
+            Effect.map(({ count, json }) => {
+              countRequest("ok", count)
+              return JsonBytes.of(reply, json)
+            })
           )
         )
       )

@@ -3,18 +3,23 @@
  * rows and in bytes, in one statement, and not spoiled by a single row.
  *
  * The sizes come first, from the heads of the rows, and only rows that fit are
- * read. A row that does not fit its schema is left out, counted and logged, and
- * the others are answered: a file of another server may hold what this one
- * never wrote.
+ * read. They are read, checked and made into JSON in a thread. A row that does
+ * not fit is left out, counted and logged, and the others are answered: a file of
+ * another server may hold what this one never wrote.
  */
-import { Effect, Either, ParseResult, Schema } from "effect"
+import { Effect } from "effect"
 import type { SqlValue } from "presence-effect/writer/Write"
-import type { DatabaseReader, ReadFailed } from "./DatabaseReader.ts"
+import type { DatabaseReader } from "./DatabaseReader.ts"
+import type { ReadFailure } from "./ReadFailure.ts"
 import { countCut, countUnreadable } from "./ReadMetrics.ts"
+import type { ReadClass } from "./ReadPool.ts"
+import type { Field, ListReply, ListRequest } from "./ReadRequest.ts"
+
+type Table = "Session" | "Machine" | "SessionMessage" | "Artifact" | "UserKVStore" | "AccountChange" | "UsageReport"
 
 /** What a list is made of. */
 export interface Source {
-  readonly table: "Session" | "Machine" | "SessionMessage" | "Artifact" | "UserKVStore"
+  readonly table: Table
   /** Columns of the rows, as they stand in a statement. */
   readonly columns: string
   /** Columns whose sizes add up to what a row weighs. */
@@ -24,29 +29,45 @@ export interface Source {
   /** What the list is sorted by. */
   readonly key: string
   readonly direction: "ASC" | "DESC"
+  /** Bytes of the rows together, the first one excepted. */
+  readonly bytesMax: number
+}
+
+/** How rows are shown. */
+export interface Shape {
+  readonly fields: ReadonlyArray<Field>
+  /** Columns of fields whose values come back beside the text. */
+  readonly kept?: ReadonlyArray<string>
+  /** Members that each row ends with, as JSON: `"share":null`. */
+  readonly constants?: string
+}
+
+/** A row as text, without its braces. */
+export interface Row {
+  readonly members: Uint8Array
+  /** Values of the columns that the shape keeps. */
+  readonly kept: ReadonlyArray<unknown>
 }
 
 /** What was read of a list. */
-export interface BoundedList<A> {
-  readonly rows: ReadonlyArray<A>
-  /** The key of the last row that was looked at, readable or not. `undefined`: there was none. */
-  readonly lastKey: string | number | undefined
-  /** There are rows after the last one. */
-  readonly hasMore: boolean
-  /** They would have been within the limit, and weigh too much. */
-  readonly isCut: boolean
+export interface BoundedList extends Pick<ListReply, "lastKey" | "hasMore" | "isCut" | "first"> {
+  readonly rows: ReadonlyArray<Row>
 }
 
-/** A list is read, made into JSON and sent in one piece. */
-const bytesMax = 8 * 1024 * 1024
+/** Of a page with a cursor, from which a client reads on. */
+export const pageBytes = 1024 * 1024
+
+/** Of a list without a cursor: nobody can ask for the rest. */
+export const listBytes = 8 * 1024 * 1024
 
 /**
  * The statement of a list, whose rows come in any order and say their place. Its
  * parameters are those of `from`, then the limit, twice.
  */
-export const statement = ({ table, columns, weighty, from, key, direction }: Source): string => {
+export const statement = ({ bytesMax, columns, direction, from, key, table, weighty }: Source): string => {
   const bytes = weighty.map((column) => `coalesce(octet_length("${column}"), 0)`).join(" + ")
-  // One more than the limit says whether anything comes after it.
+  // One more than the limit says whether anything comes after it. The index of the primary key is named, because with
+  // statistics from when the table had few rows SQLite would go through all of them for each candidate.
   return `WITH "candidate" AS MATERIALIZED (
       SELECT "id" AS "listId", ${key} AS "listKey", ${bytes} AS "listBytes" ${from}
       ORDER BY "listKey" ${direction} LIMIT ? + 1
@@ -55,73 +76,93 @@ export const statement = ({ table, columns, weighty, from, key, direction }: Sou
         sum("listBytes") OVER "until" AS "listTotal", count(*) OVER () AS "listCandidates"
       FROM "candidate" WINDOW "until" AS (ORDER BY "listKey" ${direction}, "listId" ROWS UNBOUNDED PRECEDING)
     )
-    SELECT "listKey", "listPlace", "listCandidates", ${columns} FROM "measured" CROSS JOIN "${table}" ON "id" = "listId"
+    SELECT "listKey", "listPlace", "listCandidates", ${columns}
+    FROM "measured" CROSS JOIN "${table}" INDEXED BY "sqlite_autoindex_${table}_1" ON "id" = "listId"
     WHERE "listPlace" <= ? AND ("listPlace" = 1 OR "listTotal" <= ${bytesMax})`
 }
 
-/** A row before it is decoded. */
-const Found = Schema.Struct(
-  { listKey: Schema.Unknown, listPlace: Schema.Int, listCandidates: Schema.Int },
-  Schema.Record({ key: Schema.String, value: Schema.Unknown })
-)
+type Reader = Pick<DatabaseReader["Type"], "list">
 
-/** No cursor is made from a key of another type. */
-const isKey = (key: unknown): key is string | number => typeof key === "string" || typeof key === "number"
-
-const columnOf = (error: ParseResult.ParseError) =>
-  String(ParseResult.ArrayFormatter.formatErrorSync(error)[0]?.path[0] ?? "unknown")
-
-/** Those of the rows that fit. Says which columns did not, and never what they hold. */
-const readable = <A, I>(table: string, schema: Schema.Schema<A, I>, found: ReadonlyArray<unknown>) => {
-  const decode = Schema.decodeUnknownEither(schema)
-  const rows: Array<A> = []
-  const columns: Array<string> = []
-  for (const row of found) {
-    const decoded = decode(row)
-    if (Either.isRight(decoded)) rows.push(decoded.right)
-    else columns.push(columnOf(decoded.left))
-  }
-  if (columns.length === 0) return Effect.succeed(rows)
+/** Says which columns did not fit, and never what they hold. */
+const reportUnreadable = (table: Table, columns: ReadonlyArray<string>) => {
+  if (columns.length === 0) return Effect.void
   countUnreadable(table, columns.length)
   return Effect.logWarning("Rows that do not fit were left out of a list").pipe(
-    Effect.annotateLogs({ code: "ROWS_UNREADABLE", table, rows: columns.length, columns: [...new Set(columns)] }),
-    Effect.as(rows)
+    Effect.annotateLogs({ code: "ROWS_UNREADABLE", table, rows: columns.length, columns: [...new Set(columns)] })
   )
 }
 
+const rowsOf = ({ bytes, ends, kept }: ListReply): ReadonlyArray<Row> =>
+  ends.map((end, index) => ({ members: bytes.subarray(ends[index - 1] ?? 0, end), kept: kept[index] ?? [] }))
+
+/** Asks for a list by a request of its own. */
+export const ask = (
+  reader: Reader,
+  table: Table,
+  readClass: ReadClass,
+  request: ListRequest
+): Effect.Effect<BoundedList, ReadFailure> =>
+  Effect.flatMap(reader.list(readClass, request), (reply) => {
+    const { first, hasMore, isCut, lastKey, unreadable } = reply
+    return Effect.as(reportUnreadable(table, unreadable), { rows: rowsOf(reply), lastKey, hasMore, isCut, first })
+  })
+
 /**
- * Reads at most `limit` rows that weigh no more than 8 MiB together. The first
+ * Reads at most `limit` rows that weigh no more than the source says. The first
  * one always may.
  */
-export const read = <A, I>(
-  reader: Pick<DatabaseReader["Type"], "rows">,
+export const read = (
+  reader: Reader,
   source: Source,
-  schema: Schema.Schema<A, I>,
+  shape: Shape,
   params: ReadonlyArray<SqlValue>,
   limit: number
-): Effect.Effect<BoundedList<A>, ReadFailed> =>
-  Effect.gen(function* () {
-    const unsorted = yield* reader.rows(Found, statement(source), [...params, limit, limit])
-    // SQLite would copy all the texts in order to sort them.
-    const found = unsorted.toSorted((a, b) => a.listPlace - b.listPlace)
-    const rows = yield* readable(source.table, schema, found)
-    const candidates = found[0]?.listCandidates ?? 0
-    return {
-      rows,
-      lastKey: found.map(({ listKey }) => listKey).findLast(isKey),
-      hasMore: candidates > found.length,
-      isCut: found.length < Math.min(limit, candidates)
-    }
+): Effect.Effect<BoundedList, ReadFailure> =>
+  ask(reader, source.table, "list", {
+    _tag: "List",
+    sql: statement(source),
+    params: [...params, limit, limit],
+    fields: shape.fields,
+    kept: shape.kept ?? [],
+    first: [],
+    constants: shape.constants ?? "",
+    limit,
+    bytesMax: source.bytesMax
   })
 
 /**
  * Counts and logs a list that was cut and has no cursor: nobody can ask for the
  * rest.
  */
-export const reportCut = (table: Source["table"], { isCut, rows }: BoundedList<unknown>): Effect.Effect<void> => {
+export const reportCut = (table: Table, { isCut, rows }: BoundedList): Effect.Effect<void> => {
   if (!isCut) return Effect.void
   countCut(table)
   return Effect.logWarning("A list was cut because it weighs too much").pipe(
     Effect.annotateLogs({ code: "LIST_CUT", table, rows: rows.length })
   )
+}
+
+const text = (part: string) => Buffer.from(part)
+
+const opening = text("{")
+const closing = text("}")
+const comma = text(",")
+
+/** JSON text of the rows between two texts. `more` adds members to a row: `,"active":true`. */
+export const toJson = (
+  before: string,
+  rows: ReadonlyArray<Row>,
+  after: string,
+  more: (row: Row) => string = () => ""
+): Buffer => {
+  const parts: Array<Uint8Array> = [text(before)]
+  for (const [index, row] of rows.entries()) {
+    if (index > 0) parts.push(comma)
+    parts.push(opening, row.members)
+    const added = more(row)
+    if (added !== "") parts.push(text(added))
+    parts.push(closing)
+  }
+  parts.push(text(after))
+  return Buffer.concat(parts)
 }

@@ -1,38 +1,29 @@
 /**
- * Reads of the database: one read-only connection that never waits.
+ * Reads of the database, in two ways.
  *
- * Reads take no permit of the writer. The database is in WAL mode, so a reader
- * neither waits for a writer nor delays one, and each call is one statement, so
- * that no snapshot stays open while JavaScript does something else.
+ * `rows` and `first` use one read-only connection of the event loop's thread that never waits, for single rows by
+ * their key: each is microseconds, and must be answered while everything else is busy. `list` and `rowsAside` use
+ * threads of their own, for whatever may be large.
+ *
+ * Reads take no permit of the writer. The database is in WAL mode, so a reader neither waits for a writer nor delays
+ * one. Each call is one statement whose snapshot begins with it, so a read that begins after a write was answered sees
+ * it, and no snapshot stays open while JavaScript does something else.
  */
 import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import { Context, Deferred, Effect, FiberId, Layer, Option, ParseResult, Schema } from "effect"
 import type { SqlValue } from "presence-effect/writer/Write"
+import * as ListAnswer from "./ListAnswer.ts"
+import * as ReaderThread from "./ReaderThread.ts"
+import { isDamage, ReadFailed, type ReadFailure, undecodable } from "./ReadFailure.ts"
+import * as ReadPool from "./ReadPool.ts"
+import type { ListReply, ListRequest, RowsRequest, StoredRow } from "./ReadRequest.ts"
 
-const undecodable = "UNDECODABLE"
-
-/** A damaged file, which no new process repairs: the server goes on reading. */
-export const isDamage = ({ code }: { readonly code: string }): boolean => /^SQLITE_(CORRUPT|NOTADB)/.test(code)
-
-/** A read did not answer, or its rows do not fit their schema. Nothing written. */
-export class ReadFailed extends Schema.TaggedError<ReadFailed>("light-server/ReadFailed")("ReadFailed", {
-  /** SQLite's extended result code, or `UNDECODABLE`. */
-  code: Schema.String,
-  detail: Schema.String
-}) {
-  get isRetryable(): boolean {
-    return this.code !== undecodable && !isDamage(this)
-  }
-  readonly written = "nothing" as const
-  override get message(): string {
-    return `the database could not be read (${this.code}): ${this.detail}`
-  }
-}
+export { isDamage, ReadFailed } from "./ReadFailure.ts"
 
 export class DatabaseReader extends Context.Tag("light-server/DatabaseReader")<
   DatabaseReader,
   {
-    /** All rows of one statement, each decoded by `schema`. Bound lists with a `LIMIT`. */
+    /** All rows of one statement, each decoded by `schema`. For few and small rows. */
     readonly rows: <A, I>(
       schema: Schema.Schema<A, I>,
       sql: string,
@@ -46,6 +37,15 @@ export class DatabaseReader extends Context.Tag("light-server/DatabaseReader")<
       sql: string,
       params?: ReadonlyArray<SqlValue>
     ) => Effect.Effect<Option.Option<A>, ReadFailed>
+    /** A list as JSON text, made in a thread. */
+    readonly list: ReadPool.ReadPool["list"]
+    /** The same as `rows`, of a statement that may take its time. */
+    readonly rowsAside: <A, I>(
+      readClass: ReadPool.ReadClass,
+      schema: Schema.Schema<A, I>,
+      sql: string,
+      params: ReadonlyArray<SqlValue>
+    ) => Effect.Effect<ReadonlyArray<A>, ReadFailure>
   }
 >() {}
 
@@ -68,35 +68,62 @@ const misfitOf = (error: ParseResult.ParseError): string => {
  */
 export type Query = (sql: string, params: ReadonlyArray<SqlValue>) => Effect.Effect<ReadonlyArray<unknown>, ReadFailed>
 
-export const fromQuery = (query: Query): DatabaseReader["Type"] => {
+/** Reads in the calling thread, unless `pool` says how else. */
+export const fromQuery = (query: Query, pool: ReadPool.ReadPool = inThread(query)): DatabaseReader["Type"] => {
   const damaged = Deferred.unsafeMake<never, ReadFailed>(FiberId.none)
-  const rows = <A, I>(schema: Schema.Schema<A, I>, sql: string, params: ReadonlyArray<SqlValue> = []) =>
-    query(sql, params).pipe(
-      Effect.tapError((failure) => (isDamage(failure) ? Deferred.fail(damaged, failure) : Effect.void)),
-      Effect.flatMap((found) =>
-        Schema.decodeUnknown(Schema.Array(schema))(found).pipe(
-          Effect.mapError((error) => new ReadFailed({ code: undecodable, detail: misfitOf(error) }))
-        )
-      )
+  const heeded = <A, E extends ReadFailure>(read: Effect.Effect<A, E>) =>
+    Effect.tapError(read, (failure) =>
+      failure._tag === "ReadFailed" && isDamage(failure) ? Deferred.fail(damaged, failure) : Effect.void
     )
+  const decoded =
+    <A, I>(schema: Schema.Schema<A, I>) =>
+    (found: ReadonlyArray<unknown>) =>
+      Schema.decodeUnknown(Schema.Array(schema))(found).pipe(
+        Effect.mapError((error) => new ReadFailed({ code: undecodable, detail: misfitOf(error) }))
+      )
+  const rows = <A, I>(schema: Schema.Schema<A, I>, sql: string, params: ReadonlyArray<SqlValue> = []) =>
+    Effect.flatMap(heeded(query(sql, params)), decoded(schema))
   return DatabaseReader.of({
     rows,
     untilDamaged: Deferred.await(damaged),
-    first: (schema, sql, params) => Effect.map(rows(schema, sql, params), (found) => Option.fromNullable(found[0]))
+    first: (schema, sql, params) => Effect.map(rows(schema, sql, params), (found) => Option.fromNullable(found[0])),
+    list: (readClass, request) => heeded(pool.list(readClass, request)),
+    rowsAside: (readClass, schema, sql, params) =>
+      Effect.flatMap(heeded(pool.rows(readClass, { _tag: "Rows", sql, params })), decoded(schema))
   })
+}
+
+/** What the threads do, in this one. */
+const inThread = (query: Query): ReadPool.ReadPool => {
+  const rowsOf = ({ params, sql }: ListRequest | RowsRequest) =>
+    Effect.map(query(sql, params), (rows) => rows as ReadonlyArray<StoredRow>)
+  return {
+    list: (_, request): Effect.Effect<ListReply, ReadFailed> =>
+      Effect.map(rowsOf(request), (rows) => ListAnswer.make(request, rows)),
+    rows: (_, request) => rowsOf(request)
+  }
 }
 
 const readFailed = (cause: unknown) => new ReadFailed({ code: codeOf(cause), detail: detailOf(cause) })
 
-const open = (filename: string) =>
+/** What is read, and by how many threads. */
+export interface Options extends ReaderThread.Options {
+  readonly pool?: ReadPool.Options
+}
+
+const open = (options: Options) =>
   Effect.gen(function* () {
+    const { filename } = options
     // `readonly` cannot switch the journal mode; the writer has done that before this layer is built.
     const context = yield* Layer.build(SqliteClient.layer({ filename, readonly: true, disableWAL: true }))
     const client = Context.get(context, SqliteClient.SqliteClient)
     // The driver waits for locks inside the call, 5 s by default, and the event loop with it.
     yield* client.unsafe("PRAGMA busy_timeout = 0")
-    return fromQuery((sql, params) =>
-      client.unsafe(sql, params).pipe(Effect.mapError(({ cause, message }) => readFailed(cause ?? message)))
+    const pool = yield* ReadPool.make(ReaderThread.spawn(options), options.pool)
+    return fromQuery(
+      (sql, params) =>
+        client.unsafe(sql, params).pipe(Effect.mapError(({ cause, message }) => readFailed(cause ?? message))),
+      pool
     )
   }).pipe(
     Effect.mapError((error) => readFailed("cause" in error ? (error.cause ?? error) : error)),
@@ -108,5 +135,5 @@ const open = (filename: string) =>
  * Opens `filename` for reading. The file must exist and be in WAL mode: build
  * this after the migration and the writer.
  */
-export const layer = (options: { readonly filename: string }): Layer.Layer<DatabaseReader, ReadFailed> =>
-  Layer.scoped(DatabaseReader, open(options.filename))
+export const layer = (options: Options): Layer.Layer<DatabaseReader, ReadFailed> =>
+  Layer.scoped(DatabaseReader, open(options))

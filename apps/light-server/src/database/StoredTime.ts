@@ -6,18 +6,7 @@
  * are read; `TimeForm` says which is written.
  */
 import { Option, ParseResult, Schema } from "effect"
-
-/** `2026-02-01 12:00:00`, with `T`, fraction and zone optional. Without a zone SQLite means UTC. */
-const isoText = /^(\d{4}-\d{2}-\d{2})(?:[ T](\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?))?\s*(Z|[+-]\d{2}:?\d{2})?$/i
-
-const parseText = (text: string): Option.Option<number> => {
-  const digits = /^\d{1,16}$/.test(text) ? Number(text) : undefined
-  if (digits !== undefined) return Option.some(digits)
-  const match = isoText.exec(text.trim())
-  if (match === null) return Option.none()
-  const millis = Date.parse(`${match[1]}T${match[2] ?? "00:00:00"}${(match[3] ?? "Z").toUpperCase()}`)
-  return Number.isFinite(millis) ? Option.some(Math.trunc(millis)) : Option.none()
-}
+import * as StoredMillis from "./StoredMillis.ts"
 
 /** Epoch milliseconds, stored as an integer or as ISO text. */
 export const StoredTime: Schema.Schema<number, number | string> = Schema.transformOrFail(
@@ -26,12 +15,10 @@ export const StoredTime: Schema.Schema<number, number | string> = Schema.transfo
   {
     strict: true,
     decode: (stored, _, ast) =>
-      typeof stored === "number"
-        ? ParseResult.succeed(Math.trunc(stored))
-        : Option.match(parseText(stored), {
-            onNone: () => ParseResult.fail(new ParseResult.Type(ast, stored, "a time is an integer or ISO text")),
-            onSome: ParseResult.succeed
-          }),
+      Option.match(Option.fromNullable(StoredMillis.of(stored)), {
+        onNone: () => ParseResult.fail(new ParseResult.Type(ast, stored, "a time is an integer or ISO text")),
+        onSome: ParseResult.succeed
+      }),
     encode: ParseResult.succeed
   }
 )

@@ -4,7 +4,7 @@
  */
 import { Match, Schema } from "effect"
 import { WriterError } from "presence-effect/writer/WriterError"
-import { isDamage, ReadFailed } from "../database/DatabaseReader.ts"
+import { isDamage, ReadFailed, ReadOverflow, ReadTimeout } from "../database/ReadFailure.ts"
 import {
   AnswerTimeout,
   Conflict,
@@ -29,6 +29,8 @@ import {
 export const Failure = Schema.Union(
   ...WriterError.members,
   ReadFailed,
+  ReadOverflow,
+  ReadTimeout,
   Unauthorized,
   Forbidden,
   NotFound,
@@ -119,6 +121,8 @@ export const toHttp = (failure: Failure, jitter = 0): HttpFailure => {
           ? later(1000, "The database cannot be read now")(failure)
           : never("What is stored cannot be read")(failure)
       },
+      ReadOverflow: later(2000, "The server is overloaded"),
+      ReadTimeout: later(1000, "The server is busy"),
       Unauthorized: ({ error }) => protocol(401, error),
       Forbidden: ({ error }) => protocol(403, error),
       NotFound: ({ error, what }) => protocol(404, error ?? `${what} not found`),

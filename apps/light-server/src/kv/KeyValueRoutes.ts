@@ -1,7 +1,9 @@
 /** `/v1/kv`: small encrypted values of an account under plain keys. */
 import { Effect, Layer, Option, Schema } from "effect"
+import * as BoundedList from "../database/BoundedList.ts"
 import { InvalidInput, NotFound } from "../Failure.ts"
 import { HttpApp } from "../http/HttpApp.ts"
+import * as JsonBytes from "../http/JsonBytes.ts"
 import * as Query from "../http/Query.ts"
 import * as TruncationHeader from "../http/TruncationHeader.ts"
 import * as KeyValue from "./KeyValue.ts"
@@ -87,7 +89,7 @@ export const layer: Layer.Layer<never, never, HttpApp | KeyValueStore | KeyValue
           reply,
           Effect.map(store.list(request.accountId, request.query.prefix, request.query.limit), (list) => {
             TruncationHeader.mark(reply, list)
-            return { items: list.rows.map(KeyValue.view) }
+            return JsonBytes.of(reply, BoundedList.toJson('{"items":[', list.rows, "]}"))
           })
         )
       )

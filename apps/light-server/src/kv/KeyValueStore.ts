@@ -6,6 +6,7 @@ import * as Write from "presence-effect/writer/Write"
 import type { WriterError } from "presence-effect/writer/WriterError"
 import * as BoundedList from "../database/BoundedList.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
+import type { ReadFailure } from "../database/ReadFailure.ts"
 import * as Ids from "../database/Ids.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
@@ -25,7 +26,7 @@ export class KeyValueStore extends Context.Tag("light-server/KeyValueStore")<
       accountId: string,
       prefix: string,
       limit: number
-    ) => Effect.Effect<BoundedList.BoundedList<KeyValue>, ReadFailed>
+    ) => Effect.Effect<BoundedList.BoundedList, ReadFailure>
     /**
      * All of the mutations or none. Returns the cursor of the account. Fails with `WriteConflict` of statement 0 when
      * the account does not exist, and of a later one when a key is at another version.
@@ -48,7 +49,16 @@ const listed: BoundedList.Source = {
   weighty: ["value"],
   from: `FROM "UserKVStore" WHERE "accountId" = ? AND "key" >= ? AND "key" < ? AND "value" IS NOT NULL`,
   key: `"key"`,
-  direction: "ASC"
+  direction: "ASC",
+  bytesMax: BoundedList.listBytes
+}
+
+const shape: BoundedList.Shape = {
+  fields: [
+    { column: "key", kind: "text", as: "key" },
+    { column: "value", kind: "bytesOrNull", as: "value" },
+    { column: "version", kind: "int", as: "version" }
+  ]
 }
 
 /** After every text that begins with the prefix: it sorts behind all characters that are in use. */
@@ -89,7 +99,7 @@ export const make: Effect.Effect<KeyValueStore["Type"], never, DatabaseReader | 
       find: (accountId, key) => reader.first(KeyValue, selectOne, [accountId, key]),
       pick: (accountId, keys) => reader.rows(KeyValue, selectSome, [accountId, JSON.stringify(keys)]),
       list: (accountId, prefix, limit) =>
-        BoundedList.read(reader, listed, KeyValue, [accountId, prefix, afterPrefix(prefix)], limit),
+        BoundedList.read(reader, listed, shape, [accountId, prefix, afterPrefix(prefix)], limit),
       mutate: (accountId, mutations) =>
         Effect.suspend(() => writer.write(Lane.data, mutateWrite(accountId, mutations, Date.now(), form)))
     })

@@ -3,7 +3,6 @@ import { Context, Effect, Layer, Option } from "effect"
 import { Presence } from "presence-effect/Presence"
 import * as PresenceKey from "presence-effect/presence/PresenceKey"
 import type { WriterError } from "presence-effect/writer/WriterError"
-import { reportCut } from "../database/BoundedList.ts"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
 import * as CompareAndSet from "../entities/CompareAndSet.ts"
 import * as FindOrCreate from "../entities/FindOrCreate.ts"
@@ -21,12 +20,6 @@ export type Replaced = CompareAndSet.Replaced<MachineText>
 /** A machine where clients also see its number. */
 export type ListedMachine = Machine.MachineView & { readonly seq: number }
 
-/** `isCut`: the rest would make the answer too large. */
-export interface MachineList {
-  readonly machines: ReadonlyArray<ListedMachine>
-  readonly isCut: boolean
-}
-
 export class MachineRegistry extends Context.Tag("light-server/MachineRegistry")<
   MachineRegistry,
   {
@@ -41,8 +34,6 @@ export class MachineRegistry extends Context.Tag("light-server/MachineRegistry")
       Machine.MachineView,
       MachineIdConflict | MachineRevoked | Unauthorized | WriterError | ReadFailed
     >
-    /** Machines that are not revoked, the last active first, as many as one answer can hold. */
-    readonly list: (accountId: string) => Effect.Effect<MachineList, ReadFailed>
     readonly find: (
       accountId: string,
       id: string
@@ -117,14 +108,6 @@ export const make = Effect.gen(function* () {
         ownership.learn(keyOf(machine))
         return viewOf(machine)
       }),
-    list: (accountId) =>
-      store.list(accountId).pipe(
-        Effect.tap((list) => reportCut("Machine", list)),
-        Effect.map(({ isCut, rows }) => ({
-          machines: rows.map(viewWithSeq).toSorted((a, b) => b.activeAt - a.activeAt),
-          isCut
-        }))
-      ),
     find: (accountId, id) => Effect.map(Effect.flatMap(store.find(id), requireOwn(accountId)), viewWithSeq),
     replace: (replacement) => {
       const { accountId, id } = replacement

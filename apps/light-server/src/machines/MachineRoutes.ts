@@ -5,13 +5,16 @@
 import { Effect, Layer, Schema } from "effect"
 import * as TruncationHeader from "../http/TruncationHeader.ts"
 import { HttpApp } from "../http/HttpApp.ts"
+import * as JsonBytes from "../http/JsonBytes.ts"
+import { MachineLists } from "./MachineLists.ts"
 import { Registration } from "./Machine.ts"
 import { MachineRegistry } from "./MachineRegistry.ts"
 
-export const layer: Layer.Layer<never, never, HttpApp | MachineRegistry> = Layer.effectDiscard(
+export const layer: Layer.Layer<never, never, HttpApp | MachineRegistry | MachineLists> = Layer.effectDiscard(
   Effect.gen(function* () {
     const http = yield* HttpApp
     const machines = yield* MachineRegistry
+    const lists = yield* MachineLists
     yield* http.register((app) => {
       app.addHook("onRequest", http.authenticate)
       app.post("/v1/machines", { config: { priority: "control" }, schema: { body: Registration } }, (request, reply) =>
@@ -25,9 +28,9 @@ export const layer: Layer.Layer<never, never, HttpApp | MachineRegistry> = Layer
         http.answer(
           request,
           reply,
-          Effect.map(machines.list(request.accountId), (list) => {
+          Effect.map(lists.list(request.accountId), (list) => {
             TruncationHeader.mark(reply, list)
-            return list.machines
+            return JsonBytes.of(reply, list.json)
           })
         )
       )

@@ -4,9 +4,7 @@ import * as Lane from "presence-effect/writer/Lane"
 import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as Write from "presence-effect/writer/Write"
 import type { WriterError } from "presence-effect/writer/WriterError"
-import * as BoundedList from "../database/BoundedList.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
-import { millisOf } from "../database/StoredTime.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
 import type { TextChange } from "../entities/CompareAndSet.ts"
@@ -32,8 +30,6 @@ export class MachineStore extends Context.Tag("light-server/MachineStore")<
   {
     /** From whichever account: ids of machines are global. */
     readonly find: (id: string) => Effect.Effect<Option.Option<Machine>, ReadFailed>
-    /** Machines that are not revoked, the last active first: at most 1000 and 8 MiB. */
-    readonly list: (accountId: string) => Effect.Effect<BoundedList.BoundedList<Machine>, ReadFailed>
     /** Conflicts when the id is taken, by any account. */
     readonly insert: (machine: Machine) => Effect.Effect<number, WriterError>
     /** Conflicts when the machine is missing, foreign, revoked, or at another version. */
@@ -48,17 +44,6 @@ const columns = `"id", "accountId", "metadata", "metadataVersion", "daemonState"
 const readColumns = `${columns}, "revokedAt" IS NOT NULL AS "isRevoked"`
 
 const selectById = `SELECT ${readColumns} FROM "Machine" WHERE "id" = ?`
-
-const listed: BoundedList.Source = {
-  table: "Machine",
-  columns: readColumns,
-  weighty: ["metadata", "daemonState", "dataEncryptionKey"],
-  from: `FROM "Machine" WHERE "accountId" = ? AND "revokedAt" IS NULL`,
-  key: millisOf("lastActiveAt"),
-  direction: "DESC"
-}
-
-const listLimit = 1000
 
 const insertNew = `INSERT INTO "Machine" (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
   ON CONFLICT ("id") DO NOTHING`
@@ -115,7 +100,6 @@ export const make: Effect.Effect<MachineStore["Type"], never, DatabaseReader | S
   const form = yield* TimeForm.TimeForm
   return MachineStore.of({
     find: (id) => reader.first(Machine, selectById, [id]),
-    list: (accountId) => BoundedList.read(reader, listed, Machine, [accountId], listLimit),
     insert: (machine) => writer.write(Lane.control, insertWrite(machine, form)),
     replace: (replacement) => Effect.suspend(() => writer.write(Lane.data, replaceWrite(replacement, Date.now(), form)))
   })

@@ -5,7 +5,9 @@
 import { Context, Effect, Layer, Option } from "effect"
 import * as PresenceKey from "presence-effect/presence/PresenceKey"
 import type { WriteConflict, WriterError } from "presence-effect/writer/WriterError"
+import * as BoundedList from "../database/BoundedList.ts"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
+import type { ReadFailure } from "../database/ReadFailure.ts"
 import { cuid } from "../database/Ids.ts"
 import { NotFound, type Unauthorized } from "../Failure.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
@@ -26,12 +28,10 @@ export interface Sent {
   readonly exceptSocket?: string
 }
 
-/** Some messages, and where the next ones begin. */
+/** Some messages as JSON, and where the next ones begin. */
 export interface MessagePage {
-  readonly messages: ReadonlyArray<Message.Message>
-  readonly hasMore: boolean
-  readonly nextBeforeSeq: number | null
-  readonly nextAfterSeq: number | null
+  readonly json: Uint8Array
+  readonly count: number
 }
 
 export class MessageLog extends Context.Tag("light-server/MessageLog")<
@@ -48,7 +48,7 @@ export class MessageLog extends Context.Tag("light-server/MessageLog")<
       sessionId: string,
       range: Range,
       limit: number
-    ) => Effect.Effect<MessagePage, NotFound | ReadFailed>
+    ) => Effect.Effect<MessagePage, NotFound | ReadFailure>
   }
 >() {}
 
@@ -125,12 +125,13 @@ export const make = Effect.gen(function* () {
         const { rows, lastKey, hasMore } = yield* store.page(accountId, sessionId, range, limit)
         const last = hasMore && typeof lastKey === "number" ? lastKey : null
         const isOlder = "before" in range
-        return {
-          messages: rows,
+        const cursors = {
           hasMore: last !== null,
           nextBeforeSeq: isOlder ? last : null,
           nextAfterSeq: isOlder ? null : last
         }
+        const after = `],${JSON.stringify(cursors).slice(1)}`
+        return { json: BoundedList.toJson(`{"messages":[`, rows, after), count: rows.length }
       })
   })
 })

@@ -2,6 +2,7 @@
 import { Effect, Layer, Schema } from "effect"
 import { InvalidInput } from "../Failure.ts"
 import { HttpApp } from "../http/HttpApp.ts"
+import * as JsonBytes from "../http/JsonBytes.ts"
 import * as Query from "../http/Query.ts"
 import * as Message from "./Message.ts"
 import { MessageLog } from "./MessageLog.ts"
@@ -65,10 +66,11 @@ export const layer: Layer.Layer<never, never, HttpApp | MessageLog> = Layer.effe
           http.answer(
             request,
             reply,
-            Effect.tap(
+            Effect.map(
               messages.page(request.accountId, request.params.id, rangeOf(request.query), request.query.limit),
-              (page) => {
-                if (request.query.afterSeq !== undefined) countCatchUp(page.messages.length)
+              ({ count, json }) => {
+                if (request.query.afterSeq !== undefined) countCatchUp(count)
+                return JsonBytes.of(reply, json)
               }
             )
           )

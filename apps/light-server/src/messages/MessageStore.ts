@@ -6,6 +6,7 @@ import * as Write from "presence-effect/writer/Write"
 import type { WriterError } from "presence-effect/writer/WriterError"
 import * as BoundedList from "../database/BoundedList.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
+import type { ReadFailure } from "../database/ReadFailure.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
 import { type Draft, Message } from "./Message.ts"
@@ -38,13 +39,13 @@ export class MessageStore extends Context.Tag("light-server/MessageStore")<
       sessionId: string,
       localId: string
     ) => Effect.Effect<Option.Option<Message>, ReadFailed>
-    /** Newest first before a number, and oldest first after one. The last key is the number to go on from. */
+    /** Newest first before a number, and oldest first after one, no more than 1 MiB. The last key is the number to go on from. */
     readonly page: (
       accountId: string,
       sessionId: string,
       range: Range,
       limit: number
-    ) => Effect.Effect<BoundedList.BoundedList<Message>, ReadFailed>
+    ) => Effect.Effect<BoundedList.BoundedList, ReadFailure>
   }
 >() {}
 
@@ -68,8 +69,21 @@ const pageOf = (isAfter: string, direction: BoundedList.Source["direction"]): Bo
   weighty: ["content"],
   from: `FROM "SessionMessage" WHERE "sessionId" = ${ownSession} AND ${isAfter}`,
   key: `"seq"`,
-  direction
+  direction,
+  bytesMax: BoundedList.pageBytes
 })
+
+/** A row like one of `Message`. */
+const shape: BoundedList.Shape = {
+  fields: [
+    { column: "id", kind: "text", as: "id" },
+    { column: "seq", kind: "int", as: "seq" },
+    { column: "content", kind: "json", as: "content" },
+    { column: "localId", kind: "textOrNull", as: "localId" },
+    { column: "createdAt", kind: "time", as: "createdAt" },
+    { column: "updatedAt", kind: "time", as: "updatedAt" }
+  ]
+}
 
 const older = pageOf(`"seq" < ?`, "DESC")
 
@@ -100,7 +114,7 @@ export const make: Effect.Effect<MessageStore["Type"], never, DatabaseReader | S
       reader.first(Message, selectByLocalId, [sessionId, accountId, localId]),
     page: (accountId, sessionId, range, limit) => {
       const [page, from] = "before" in range ? [older, range.before] : [newer, range.after]
-      return BoundedList.read(reader, page, Message, [sessionId, accountId, from], limit)
+      return BoundedList.read(reader, page, shape, [sessionId, accountId, from], limit)
     }
   })
 })

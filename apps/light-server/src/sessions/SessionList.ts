@@ -1,108 +1,96 @@
 /** Lists of sessions: what is read of them, and how much. */
-import { Effect, Schema } from "effect"
+import { Schema } from "effect"
 import * as BoundedList from "../database/BoundedList.ts"
-import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
+import type { DatabaseReader } from "../database/DatabaseReader.ts"
+import type { Field } from "../database/ReadRequest.ts"
 import { millisOf } from "../database/StoredTime.ts"
-import { columns, Session } from "./Session.ts"
+import { columns } from "./Session.ts"
 
-type Reader = Pick<DatabaseReader["Type"], "rows">
+type Reader = DatabaseReader["Type"]
 
-export type Sessions = Effect.Effect<BoundedList.BoundedList<Session>, ReadFailed>
+/** A row like one of `Session.Session`, shown like a `Session.SessionView` that lacks what presence knows. */
+const fields: ReadonlyArray<Field> = [
+  { column: "id", kind: "text", as: "id" },
+  { column: "seq", kind: "int", as: "seq" },
+  { column: "metadata", kind: "text", as: "metadata" },
+  { column: "metadataVersion", kind: "int", as: "metadataVersion" },
+  { column: "agentState", kind: "textOrNull", as: "agentState" },
+  { column: "agentStateVersion", kind: "int", as: "agentStateVersion" },
+  { column: "dataEncryptionKey", kind: "bytesOrNull", as: "dataEncryptionKey" },
+  { column: "createdAt", kind: "time", as: "createdAt" },
+  { column: "updatedAt", kind: "time", as: "updatedAt" },
+  { column: "tag", kind: "text" },
+  { column: "accountId", kind: "text" },
+  { column: "active", kind: "flag" },
+  { column: "lastActiveAt", kind: "time" }
+]
 
-/** What memory knows about a session. */
-export interface Sighting {
-  readonly isOnline: boolean
-  /** Epoch ms. */
-  readonly lastSeenMillis: number
-}
+/** What presence is asked for: id, flag and time of a row. */
+const kept = ["id", "active", "lastActiveAt"]
 
-export interface ActiveOptions {
-  /** Epoch ms. */
-  readonly sinceMillis: number
-  readonly limit: number
-  /** `undefined`: memory does not know it. */
-  readonly sightingOf: (id: string) => Sighting | undefined
-}
+export const Kept = Schema.Tuple(Schema.String, Schema.Boolean, Schema.Number)
 
-const sourceOf = (from: string, key: string): BoundedList.Source => ({
+const sourceOf = (from: string, key: string, bytesMax: number): BoundedList.Source => ({
   table: "Session",
   columns,
   weighty: ["metadata", "agentState", "dataEncryptionKey"],
   from,
   key,
-  direction: "DESC"
+  direction: "DESC",
+  bytesMax
 })
 
 const ofAccount = `FROM "Session" WHERE "accountId" = ?`
 
-const updated = sourceOf(ofAccount, `"updatedAt"`)
+/** The statements of all lists, for tests that look at their plans. */
+export const sources = {
+  updated: sourceOf(ofAccount, `"updatedAt"`, BoundedList.listBytes),
+  first: sourceOf(ofAccount, `"id"`, BoundedList.pageBytes),
+  next: sourceOf(`${ofAccount} AND "id" < ?`, `"id"`, BoundedList.pageBytes),
+  chosen: sourceOf(
+    `FROM (SELECT "value" ->> 0 AS "aliveId", "value" ->> 1 AS "aliveAt" FROM json_each(?))
+      CROSS JOIN "Session" INDEXED BY "sqlite_autoindex_Session_1" ON "id" = "aliveId" WHERE "accountId" = ?`,
+    `"aliveAt"`,
+    BoundedList.listBytes
+  )
+}
 
-const first = sourceOf(ofAccount, `"id"`)
-
-const next = sourceOf(`${ofAccount} AND "id" < ?`, `"id"`)
-
-const millis = millisOf("lastActiveAt")
+/** Rows of an account that are looked at. An offline row leaves the index, so there are no more than are online. */
+const activeLimit = 10_000
 
 /**
- * Those that memory sees online, and of those that it does not know the ones
- * that the database holds for active. A text is more than every number, so the
- * index serves both forms of times, and the key decides.
+ * From a partial index that holds the active rows of each account. It is named here: with statistics from when the table
+ * had few rows SQLite would look at all of them.
  */
-const active = sourceOf(
-  `FROM (
-      SELECT "value" ->> 0 AS "aliveId", "value" ->> 1 AS "seenAt" FROM json_each(?)
-      UNION ALL
-      SELECT "id", 0 FROM "Session" WHERE "accountId" = ? AND "active" = 1 AND "lastActiveAt" > ?
-        AND "id" NOT IN (SELECT "value" FROM json_each(?))
-    ) CROSS JOIN "Session" ON "id" = "aliveId" WHERE "accountId" = ? AND max("seenAt", ${millis}) > ?`,
-  `max("seenAt", ${millis})`
-)
+export const selectActive = `SELECT "id", ${millisOf("lastActiveAt")} AS "millis"
+  FROM "Session" INDEXED BY "presence_Session_accountId_active_idx" WHERE "accountId" = ? AND "active" = 1 AND typeof("id") = 'text' LIMIT ${activeLimit}`
 
-/** Newest sessions of an account among which those are looked for that only memory knows to be online. */
-const sightingLimit = 10_000
-
-/** From the index alone: the texts of sessions are long. */
-const selectIds = `SELECT json_group_array("id") AS "ids" FROM (
-    SELECT "id" FROM "Session" WHERE "accountId" = ? AND typeof("id") = 'text' ORDER BY "id" DESC LIMIT ${sightingLimit}
-  )`
-
-const Ids = Schema.Struct({ ids: Schema.parseJson(Schema.Array(Schema.String)) })
+const ActiveRow = Schema.Struct({ id: Schema.String, millis: Schema.Number })
 
 /** The last updated first. */
-export const readUpdated = (reader: Reader, accountId: string, limit: number): Sessions =>
-  BoundedList.read(reader, updated, Session, [accountId], limit)
+export const readUpdated = (reader: Reader, accountId: string, limit: number, constants: string) =>
+  BoundedList.read(reader, sources.updated, { fields, kept, constants }, [accountId], limit)
 
 /** Ids descending, below `beforeId` if there is one. */
-export const readPage = (reader: Reader, accountId: string, beforeId: string | undefined, limit: number): Sessions =>
+export const readPage = (
+  reader: Reader,
+  accountId: string,
+  beforeId: string | undefined,
+  limit: number,
+  constants: string
+) =>
   beforeId === undefined
-    ? BoundedList.read(reader, first, Session, [accountId], limit)
-    : BoundedList.read(reader, next, Session, [accountId, beforeId], limit)
+    ? BoundedList.read(reader, sources.first, { fields, kept, constants }, [accountId], limit)
+    : BoundedList.read(reader, sources.next, { fields, kept, constants }, [accountId, beforeId], limit)
 
-/**
- * Those that are online now and alive after `sinceMillis`, the last seen first.
- * What `sightingOf` knows counts, and the database for all others.
- */
-export const readActive = (reader: Reader, accountId: string, options: ActiveOptions): Sessions =>
-  Effect.gen(function* () {
-    const [known] = yield* reader.rows(Ids, selectIds, [accountId])
-    const sightings = (known?.ids ?? []).flatMap((id) => {
-      const sighting = options.sightingOf(id)
-      return sighting === undefined ? [] : [{ id, ...sighting }]
-    })
-    const online = sightings.filter(({ isOnline }) => isOnline).map(({ id, lastSeenMillis }) => [id, lastSeenMillis])
-    const { limit, sinceMillis } = options
-    return yield* BoundedList.read(
-      reader,
-      active,
-      Session,
-      [
-        JSON.stringify(online),
-        accountId,
-        sinceMillis,
-        JSON.stringify(sightings.map(({ id }) => id)),
-        accountId,
-        sinceMillis
-      ],
-      limit
-    )
-  })
+/** Sessions that their rows hold for active, and when they were last seen. */
+export const readActive = (reader: Reader, accountId: string) =>
+  reader.rowsAside("list", ActiveRow, selectActive, [accountId])
+
+/** Those with these ids, sorted by the time beside each, the newest first. */
+export const readChosen = (
+  reader: Reader,
+  accountId: string,
+  chosen: ReadonlyArray<readonly [id: string, aliveAtMillis: number]>,
+  limit: number
+) => BoundedList.read(reader, sources.chosen, { fields, kept }, [JSON.stringify(chosen), accountId], limit)

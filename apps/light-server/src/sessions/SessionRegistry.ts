@@ -1,12 +1,11 @@
-/** Creation, lists, compare-and-set, end and deletion of sessions. */
+/** Opening, changing, ending and deleting sessions. */
 import { Context, Effect, Layer, Option } from "effect"
 import { Presence } from "presence-effect/Presence"
 import * as PresenceKey from "presence-effect/presence/PresenceKey"
 import type { WriterError } from "presence-effect/writer/WriterError"
-import { type BoundedList, reportCut } from "../database/BoundedList.ts"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
-import { cuid, idLengthMax } from "../database/Ids.ts"
-import { InvalidInput, NotFound, type Unauthorized } from "../Failure.ts"
+import { cuid } from "../database/Ids.ts"
+import { NotFound, type Unauthorized } from "../Failure.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
 import * as CompareAndSet from "../entities/CompareAndSet.ts"
 import * as FindOrCreate from "../entities/FindOrCreate.ts"
@@ -18,19 +17,6 @@ import * as Session from "./Session.ts"
 import * as SessionAnnouncements from "./SessionAnnouncements.ts"
 import { type Replacement, SessionStore, type SessionText } from "./SessionStore.ts"
 
-/** Some sessions, and where the next ones begin. */
-export interface SessionPage {
-  readonly sessions: ReadonlyArray<Session.SessionView>
-  readonly nextCursor: string | null
-  readonly hasNext: boolean
-}
-
-/** Sessions without a cursor. `isCut`: the rest would make the answer too large. */
-export interface SessionViews {
-  readonly sessions: ReadonlyArray<Session.SessionView>
-  readonly isCut: boolean
-}
-
 export type Replaced = CompareAndSet.Replaced<SessionText>
 
 export class SessionRegistry extends Context.Tag("light-server/SessionRegistry")<
@@ -41,16 +27,6 @@ export class SessionRegistry extends Context.Tag("light-server/SessionRegistry")
       accountId: string,
       opening: Session.Opening
     ) => Effect.Effect<Session.SessionView, Unauthorized | WriterError | ReadFailed>
-    /** The last updated first, at most 150. */
-    readonly list: (accountId: string) => Effect.Effect<SessionViews, ReadFailed>
-    /** Online now and seen within 15 minutes, the last seen first. */
-    readonly listActive: (accountId: string, limit: number) => Effect.Effect<SessionViews, ReadFailed>
-    /** The newest first. */
-    readonly page: (
-      accountId: string,
-      cursor: string | undefined,
-      limit: number
-    ) => Effect.Effect<SessionPage, InvalidInput | ReadFailed>
     readonly find: (accountId: string, id: string) => Effect.Effect<Session.SessionView, NotFound | ReadFailed>
     /** Replaces texts if all are at the expected versions, and announces it to all but the socket `sender`. */
     readonly replace: (
@@ -66,20 +42,6 @@ export class SessionRegistry extends Context.Tag("light-server/SessionRegistry")
     ) => Effect.Effect<void, NotFound | Unauthorized | WriterError | ReadFailed>
   }
 >() {}
-
-const listLimit = 150
-
-const activeWindowMillis = 15 * 60 * 1000
-
-const cursorPrefix = "cursor_v1_"
-
-/** Ids that this server makes have no other characters. */
-const cursorPattern = new RegExp(`^${cursorPrefix}([A-Za-z0-9_-]{1,${idLengthMax}})$`)
-
-const idOf = (cursor: string): Effect.Effect<string, InvalidInput> =>
-  Effect.fromNullable(cursorPattern.exec(cursor)?.[1]).pipe(
-    Effect.mapError(() => new InvalidInput({ error: "Invalid cursor format" }))
-  )
 
 const changeOf = (id: string) => ({ kind: "session", id }) as const
 
@@ -136,27 +98,8 @@ export const make = Effect.gen(function* () {
   const viewOf = (session: Session.Session) =>
     Session.view(session, Liveness.of(presence, PresenceKey.session(session.accountId, session.id), session))
 
-  const viewsOf = (list: BoundedList<Session.Session>): Effect.Effect<SessionViews> =>
-    Effect.as(reportCut("Session", list), { sessions: list.rows.map(viewOf), isCut: list.isCut })
-
   return SessionRegistry.of({
     open: (accountId, opening) => Effect.map(open(parts, accountId, opening), viewOf),
-    list: (accountId) => Effect.flatMap(store.listUpdated(accountId, listLimit), viewsOf),
-    listActive: (accountId, limit) =>
-      Effect.suspend(() =>
-        store.listActive(accountId, {
-          sinceMillis: Date.now() - activeWindowMillis,
-          limit,
-          sightingOf: (id) => presence.lastSeen(PresenceKey.session(accountId, id))
-        })
-      ).pipe(Effect.flatMap(viewsOf)),
-    page: (accountId, cursor, limit) =>
-      Effect.gen(function* () {
-        const beforeId = cursor === undefined ? undefined : yield* idOf(cursor)
-        const { rows, lastKey, hasMore } = yield* store.page(accountId, beforeId, limit)
-        const nextCursor = hasMore && lastKey !== undefined ? `${cursorPrefix}${lastKey}` : null
-        return { sessions: rows.map(viewOf), nextCursor, hasNext: nextCursor !== null }
-      }),
     find: (accountId, id) => Effect.map(Effect.flatMap(store.findById(accountId, id), requireFound), viewOf),
     replace: (replacement, sender) => {
       const { accountId, id, changes } = replacement

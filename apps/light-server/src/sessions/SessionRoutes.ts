@@ -3,7 +3,9 @@ import { Array as Arr, Effect, Layer, Schema } from "effect"
 import { InvalidInput } from "../Failure.ts"
 import * as TruncationHeader from "../http/TruncationHeader.ts"
 import { HttpApp } from "../http/HttpApp.ts"
+import * as JsonBytes from "../http/JsonBytes.ts"
 import * as Query from "../http/Query.ts"
+import { SessionLists } from "./SessionLists.ts"
 import { Opening, type SessionView } from "./Session.ts"
 import { type Replaced, SessionRegistry } from "./SessionRegistry.ts"
 import type { TextChange } from "./SessionStore.ts"
@@ -49,10 +51,11 @@ const withoutMessages = (session: SessionView) => ({ ...session, lastMessage: nu
 /** Sessions cannot be shared. */
 const unshared = (session: SessionView) => ({ ...session, share: null })
 
-export const layer: Layer.Layer<never, never, HttpApp | SessionRegistry> = Layer.effectDiscard(
+export const layer: Layer.Layer<never, never, HttpApp | SessionRegistry | SessionLists> = Layer.effectDiscard(
   Effect.gen(function* () {
     const http = yield* HttpApp
     const registry = yield* SessionRegistry
+    const lists = yield* SessionLists
     yield* http.register((app) => {
       app.addHook("onRequest", http.authenticate)
       app.post("/v1/sessions", { config: { priority: "control" }, schema: { body: Opening } }, (request, reply) =>
@@ -68,9 +71,9 @@ export const layer: Layer.Layer<never, never, HttpApp | SessionRegistry> = Layer
         http.answer(
           request,
           reply,
-          Effect.map(registry.list(request.accountId), (list) => {
+          Effect.map(lists.list(request.accountId), (list) => {
             TruncationHeader.mark(reply, list)
-            return { sessions: list.sessions.map(withoutMessages) }
+            return JsonBytes.of(reply, list.json)
           })
         )
       )
@@ -81,9 +84,9 @@ export const layer: Layer.Layer<never, never, HttpApp | SessionRegistry> = Layer
           http.answer(
             request,
             reply,
-            Effect.map(registry.listActive(request.accountId, request.query.limit), (list) => {
+            Effect.map(lists.listActive(request.accountId, request.query.limit), (list) => {
               TruncationHeader.mark(reply, list)
-              return { sessions: list.sessions }
+              return JsonBytes.of(reply, list.json)
             })
           )
       )
@@ -91,10 +94,9 @@ export const layer: Layer.Layer<never, never, HttpApp | SessionRegistry> = Layer
         http.answer(
           request,
           reply,
-          Effect.map(registry.page(request.accountId, request.query.cursor, request.query.limit), (page) => ({
-            ...page,
-            sessions: page.sessions.map(unshared)
-          }))
+          Effect.map(lists.page(request.accountId, request.query.cursor, request.query.limit), (page) =>
+            JsonBytes.of(reply, page)
+          )
         )
       )
       app.get("/v2/sessions/:id", { schema: { params: SessionParams } }, (request, reply) =>

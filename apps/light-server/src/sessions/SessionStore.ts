@@ -9,7 +9,6 @@ import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
 import type * as CompareAndSet from "../entities/CompareAndSet.ts"
 import { columns, Session } from "./Session.ts"
-import * as SessionList from "./SessionList.ts"
 import * as SessionRemoval from "./SessionRemoval.ts"
 
 type MaybeSession = Effect.Effect<Option.Option<Session>, ReadFailed>
@@ -32,12 +31,6 @@ export class SessionStore extends Context.Tag("light-server/SessionStore")<
   {
     readonly findById: (accountId: string, id: string) => MaybeSession
     readonly findByTag: (accountId: string, tag: string) => MaybeSession
-    /** The last updated first. */
-    readonly listUpdated: (accountId: string, limit: number) => SessionList.Sessions
-    /** Those that are online now, the last seen first. */
-    readonly listActive: (accountId: string, options: SessionList.ActiveOptions) => SessionList.Sessions
-    /** Ids descending, below `beforeId` if there is one. The last key is the id to go on from. */
-    readonly page: (accountId: string, beforeId: string | undefined, limit: number) => SessionList.Sessions
     /**
      * Returns the cursor of the account that numbers the new session. Fails with
      * `WriteConflict` of statement 0 when the account does not exist, and of statement
@@ -125,9 +118,6 @@ export const make: Effect.Effect<SessionStore["Type"], never, DatabaseReader | S
     return SessionStore.of({
       findById: (accountId, id) => reader.first(Session, `${select} AND "id" = ?`, [accountId, id]),
       findByTag: (accountId, tag) => reader.first(Session, `${select} AND "tag" = ?`, [accountId, tag]),
-      listUpdated: (accountId, limit) => SessionList.readUpdated(reader, accountId, limit),
-      listActive: (accountId, options) => SessionList.readActive(reader, accountId, options),
-      page: (accountId, beforeId, limit) => SessionList.readPage(reader, accountId, beforeId, limit),
       insert: (session) => writer.write(Lane.control, insertWrite(session, form)),
       replace: (replacement) =>
         Effect.suspend(() => writer.write(Lane.data, replaceWrite(replacement, Date.now(), form))),

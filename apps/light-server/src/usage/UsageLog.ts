@@ -1,15 +1,39 @@
 /** Takes usage reports and tells apps about them. */
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Option, Schema } from "effect"
 import * as PresenceKey from "presence-effect/presence/PresenceKey"
 import type { WriterError } from "presence-effect/writer/WriterError"
+import * as BoundedList from "../database/BoundedList.ts"
 import type { ReadFailed } from "../database/DatabaseReader.ts"
+import type { ReadFailure } from "../database/ReadFailure.ts"
 import { NotFound } from "../Failure.ts"
 import { Emitter } from "../realtime/sending/Emitter.ts"
 import { Ownership, requireOwned } from "../entities/Ownership.ts"
 import * as Room from "../realtime/sending/Room.ts"
-import { type Period, periodsOf, type UsageQuery } from "./UsageQuery.ts"
+import type { UsageQuery } from "./UsageQuery.ts"
 import type { Receipt, UsageReport } from "./UsageReport.ts"
-import { UsageStore } from "./UsageStore.ts"
+import { reportLimit, UsageStore } from "./UsageStore.ts"
+
+/** An answer to a query. */
+export interface Usage {
+  readonly json: Uint8Array
+  /** More reports match than are summed up, or more periods than are told of. The newest ones are. */
+  readonly isCut: boolean
+}
+
+const keptOf = Schema.decodeUnknownSync(Schema.Tuple(Schema.Int))
+
+const foundOf = Schema.decodeUnknownOption(Schema.Tuple(Schema.Int))
+
+const usageOf = ({ first, isCut, rows }: BoundedList.BoundedList, { groupBy }: UsageQuery): Usage => {
+  const totalReports = rows.reduce((total, { kept }) => total + keptOf(kept)[0], 0)
+  const found = Option.match(foundOf(first), { onNone: () => 0, onSome: ([count]) => count })
+  const more = JSON.stringify({ groupBy, totalReports }).slice(1)
+  return {
+    // Read from the newest, so that what is cut is the oldest.
+    json: BoundedList.toJson(`{"usage":[`, rows.toReversed(), `],${more}`),
+    isCut: isCut || found > reportLimit
+  }
+}
 
 export class UsageLog extends Context.Tag("light-server/UsageLog")<
   UsageLog,
@@ -20,10 +44,7 @@ export class UsageLog extends Context.Tag("light-server/UsageLog")<
       report: UsageReport
     ) => Effect.Effect<Receipt, NotFound | WriterError | ReadFailed>
     /** What was used, the oldest period first. */
-    readonly periods: (
-      accountId: string,
-      query: UsageQuery
-    ) => Effect.Effect<ReadonlyArray<Period>, NotFound | ReadFailed>
+    readonly periods: (accountId: string, query: UsageQuery) => Effect.Effect<Usage, NotFound | ReadFailure>
   }
 >() {}
 
@@ -62,7 +83,8 @@ export const make = Effect.gen(function* () {
     periods: (accountId, query) =>
       Effect.gen(function* () {
         if (query.sessionId !== undefined) yield* requireSession(accountId, query.sessionId)
-        return periodsOf(yield* store.sum(accountId, query))
+        const list = yield* store.sum(accountId, query)
+        return usageOf(list, query)
       })
   })
 })

@@ -2,14 +2,14 @@
 import { Effect, Layer } from "effect"
 import { InvalidInput } from "../Failure.ts"
 import { HttpApp } from "../http/HttpApp.ts"
+import * as JsonBytes from "../http/JsonBytes.ts"
+import * as TruncationHeader from "../http/TruncationHeader.ts"
 import { UsageLog } from "./UsageLog.ts"
-import { type Period, UsageQuery } from "./UsageQuery.ts"
+import { UsageQuery } from "./UsageQuery.ts"
 import * as UsageReport from "./UsageReport.ts"
 
 const decode = (body: unknown): Effect.Effect<UsageReport.UsageReport, InvalidInput> =>
   Effect.mapError(UsageReport.decode(body), () => new InvalidInput({ error: "Invalid parameters" }))
-
-const totalOf = (usage: ReadonlyArray<Period>) => usage.reduce((total, { reportCount }) => total + reportCount, 0)
 
 export const layer: Layer.Layer<never, never, HttpApp | UsageLog> = Layer.effectDiscard(
   Effect.gen(function* () {
@@ -35,11 +35,10 @@ export const layer: Layer.Layer<never, never, HttpApp | UsageLog> = Layer.effect
           http.answer(
             request,
             reply,
-            Effect.map(usage.periods(request.accountId, request.body), (usage) => ({
-              usage,
-              groupBy: request.body.groupBy,
-              totalReports: totalOf(usage)
-            }))
+            Effect.map(usage.periods(request.accountId, request.body), ({ isCut, json }) => {
+              if (isCut) reply.header(TruncationHeader.header, "reports")
+              return JsonBytes.of(reply, json)
+            })
           )
       )
     })

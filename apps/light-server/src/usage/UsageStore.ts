@@ -4,11 +4,14 @@ import * as Lane from "presence-effect/writer/Lane"
 import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as Write from "presence-effect/writer/Write"
 import type { WriterError } from "presence-effect/writer/WriterError"
-import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
+import * as BoundedList from "../database/BoundedList.ts"
+import { DatabaseReader } from "../database/DatabaseReader.ts"
 import { cuid } from "../database/Ids.ts"
+import type { ReadFailure } from "../database/ReadFailure.ts"
+import type { Field } from "../database/ReadRequest.ts"
 import { StoredTime } from "../database/StoredTime.ts"
 import * as TimeForm from "../database/TimeForm.ts"
-import { PeriodAmount, type UsageQuery } from "./UsageQuery.ts"
+import type { UsageQuery } from "./UsageQuery.ts"
 import type { Receipt, UsageReport } from "./UsageReport.ts"
 
 export class UsageStore extends Context.Tag("light-server/UsageStore")<
@@ -16,8 +19,8 @@ export class UsageStore extends Context.Tag("light-server/UsageStore")<
   {
     /** Stores a report, or replaces the one with its key. Conflicts when the session does not belong to the account. */
     readonly replace: (accountId: string, report: UsageReport) => Effect.Effect<Receipt, WriterError>
-    /** The sums of the newest 5000 reports that the query means, in one statement. */
-    readonly sum: (accountId: string, query: UsageQuery) => Effect.Effect<ReadonlyArray<PeriodAmount>, ReadFailed>
+    /** The sums of the newest 5000 reports that the query means, in one statement, the newest period first. */
+    readonly sum: (accountId: string, query: UsageQuery) => Effect.Effect<BoundedList.BoundedList, ReadFailure>
   }
 >() {}
 
@@ -36,43 +39,93 @@ const withSession = `INSERT INTO "UsageReport" (${columns})
 const withoutSession = `INSERT INTO "UsageReport" (${columns}) VALUES (?, ?, ?, NULL, ?, ?, ?)
   ON CONFLICT ("accountId", "key") WHERE "sessionId" IS NULL ${replaceData}`
 
-const reportLimit = 5000
+/** Reports that one query sums up: the newest ones. */
+export const reportLimit = 5000
+
+/** Names of one half of a period, in their order. */
+export const nameLimit = 1000
 
 const periodSeconds = { hour: 3600, day: 86_400 } as const
 
-/** Files of any age hold integers or texts, whatever is written now. */
-const millisOfColumn = `CASE typeof("createdAt") WHEN 'text' THEN unixepoch("createdAt") * 1000 ELSE "createdAt" END`
-
-const sumOf = (part: "tokens" | "cost") => `
-SELECT "timestamp", '${part}', item."key", sum(item."value") FROM report, json_each("data", '$.${part}') AS item
-WHERE typeof(item."key") = 'text' AND item."type" IN ('integer', 'real') GROUP BY "timestamp", item."key"`
-
 /**
- * The texts are read for the newest reports only: the reader shares its thread with everything else. Damaged rows of
- * other programs are left out; what is no number within a report counts as none.
+ * Reports of a file of any age, whose times are integers or texts: each form has its range of the index. Indexes are
+ * named, because with statistics from when there were few reports SQLite would look at all of them.
  */
-const sumBy = (groupBy: UsageQuery["groupBy"], ofSession: string) => `
-WITH recent AS MATERIALIZED (
-  SELECT ${millisOfColumn} AS "millis", rowid AS "place" FROM "UsageReport"
-  WHERE "accountId" = ? ${ofSession} AND "millis" BETWEEN ? AND ?
-  ORDER BY "millis" DESC LIMIT ${reportLimit}
-), report AS MATERIALIZED (
-  SELECT "millis" / ${periodSeconds[groupBy] * 1000} * ${periodSeconds[groupBy]} AS "timestamp", "data"
-  FROM recent JOIN "UsageReport" ON "UsageReport".rowid = "place" WHERE json_valid("data")
-)
-SELECT "timestamp", 'reports' AS "part", '' AS "name", count(*) AS "amount" FROM report GROUP BY "timestamp"
-UNION ALL ${sumOf("tokens")}
-UNION ALL ${sumOf("cost")}`
-
-const sums = {
-  all: { hour: sumBy("hour", ""), day: sumBy("day", "") },
-  ofSession: { hour: sumBy("hour", `AND "sessionId" = ?`), day: sumBy("day", `AND "sessionId" = ?`) }
+const newestOf = (ofSession: string) => {
+  const index = `presence_UsageReport_${ofSession === "" ? "accountId" : "sessionId"}_createdAt_idx`
+  const ofForm = (millis: string, range: string) => `SELECT * FROM (
+      SELECT ${millis} AS "millis", "id" AS "place" FROM "UsageReport" INDEXED BY "${index}"
+      WHERE ${ofSession}"accountId" = ? AND "createdAt" ${range}
+      ORDER BY "createdAt" DESC LIMIT ${reportLimit} + 1
+    ) WHERE "millis" BETWEEN ? AND ?`
+  return `${ofForm(`CAST("createdAt" AS INTEGER)`, "BETWEEN ? AND ?")}
+    UNION ALL ${ofForm(`unixepoch("createdAt") * 1000`, "BETWEEN ? AND ?")}
+    ORDER BY "millis" DESC LIMIT ${reportLimit} + 1`
 }
 
-const rangeOf = ({ startTime, endTime }: UsageQuery) => [
-  startTime === undefined ? 0 : Math.ceil(startTime * 1000),
-  endTime === undefined ? Number.MAX_SAFE_INTEGER : Math.floor(endTime * 1000)
+/** No sum goes beyond what JSON holds, whatever a file holds already: integers would overflow, infinity has no text. */
+const greatest = "1.7976931348623157e308"
+const clamped = (sum: string) => `max(-${greatest}, min(${greatest}, coalesce(${sum}, 0.0)))`
+
+/** Whole numbers without a point, as they were reported. */
+const plain = `CASE WHEN abs("amount") <= ${Number.MAX_SAFE_INTEGER} AND "amount" = CAST("amount" AS INTEGER)
+  THEN CAST("amount" AS INTEGER) ELSE "amount" END`
+
+const sumOf = (part: "tokens" | "cost") => `
+  SELECT "timestamp", '${part}' AS "part", item."key" AS "name", ${clamped(`total(item."value")`)} AS "amount"
+  FROM report, json_each("data", '$.${part}') AS item
+  WHERE typeof(item."key") = 'text' AND item."type" IN ('integer', 'real') GROUP BY item."key", "timestamp"`
+
+const namesOf = (part: "tokens" | "cost") =>
+  `coalesce(json_group_object("name", ${plain}) FILTER (WHERE "part" = '${part}'), '{}')`
+
+/**
+ * The texts are read for the newest reports only. Damaged rows of other programs are left out; what is no number within
+ * a report counts as none.
+ */
+const sumBy = (groupBy: UsageQuery["groupBy"], ofSession: string) => `
+WITH recent AS MATERIALIZED (${newestOf(ofSession)}), report AS MATERIALIZED (
+  SELECT "millis" / ${periodSeconds[groupBy] * 1000} * ${periodSeconds[groupBy]} AS "timestamp", "data"
+  FROM (SELECT * FROM recent ORDER BY "millis" DESC LIMIT ${reportLimit})
+  CROSS JOIN "UsageReport" INDEXED BY "sqlite_autoindex_UsageReport_1" ON "id" = "place" WHERE json_valid("data")
+), summed AS (${sumOf("tokens")} UNION ALL ${sumOf("cost")}), numbered AS (
+  SELECT *, row_number() OVER (PARTITION BY "timestamp", "part" ORDER BY "name") AS "number" FROM summed
+), named AS MATERIALIZED (
+  SELECT "timestamp" AS "namedAt", ${namesOf("tokens")} AS "tokens", ${namesOf("cost")} AS "cost"
+  FROM numbered WHERE "number" <= ${nameLimit} GROUP BY "timestamp"
+)
+SELECT CAST("timestamp" AS INTEGER) AS "timestamp", count(*) AS "reportCount", coalesce("tokens", '{}') AS "tokens",
+  coalesce("cost", '{}') AS "cost", (SELECT count(*) FROM recent) AS "found"
+FROM report LEFT JOIN named ON "namedAt" = "timestamp" GROUP BY "timestamp" ORDER BY "timestamp" DESC`
+
+/** The statements, for tests that look at their plans. */
+export const sums = {
+  all: { hour: sumBy("hour", ""), day: sumBy("day", "") },
+  ofSession: { hour: sumBy("hour", `"sessionId" = ? AND `), day: sumBy("day", `"sessionId" = ? AND `) }
+}
+
+const fields: ReadonlyArray<Field> = [
+  { column: "timestamp", kind: "int", as: "timestamp" },
+  { column: "tokens", kind: "json", as: "tokens" },
+  { column: "cost", kind: "json", as: "cost" },
+  { column: "reportCount", kind: "int", as: "reportCount" }
 ]
+
+/** Texts may have a zone, and then begin with the date of another day. */
+const dayMillis = 86_400_000
+
+const dateOf = (millis: number) => new Date(millis).toISOString().slice(0, 10)
+
+const lastMillis = Date.UTC(9999, 11, 31)
+
+/** Parameters of the range of integers, and of that of texts. */
+const paramsOf = (accountId: string, { endTime, sessionId, startTime }: UsageQuery) => {
+  const from = startTime === undefined ? 0 : Math.ceil(startTime * 1000)
+  const to = endTime === undefined ? Number.MAX_SAFE_INTEGER : Math.floor(endTime * 1000)
+  const own = sessionId === undefined ? [accountId] : [sessionId, accountId]
+  const [firstDay, dayAfter] = [dateOf(Math.max(0, from - dayMillis)), dateOf(Math.min(lastMillis, to + 2 * dayMillis))]
+  return [...own, from, to, from, to, ...own, firstDay, `${dayAfter}~`, from, to]
+}
 
 /** The write of a report. */
 export const replaceWrite = (
@@ -109,9 +162,17 @@ export const layer: Layer.Layer<UsageStore, never, DatabaseReader | SqliteWriter
       replace: (accountId, report) =>
         Effect.suspend(() => writer.write(Lane.data, replaceWrite(accountId, cuid(), report, Date.now(), form))),
       sum: (accountId, query) =>
-        query.sessionId === undefined
-          ? reader.rows(PeriodAmount, sums.all[query.groupBy], [accountId, ...rangeOf(query)])
-          : reader.rows(PeriodAmount, sums.ofSession[query.groupBy], [accountId, query.sessionId, ...rangeOf(query)])
+        BoundedList.ask(reader, "UsageReport", "report", {
+          _tag: "List",
+          sql: (query.sessionId === undefined ? sums.all : sums.ofSession)[query.groupBy],
+          params: paramsOf(accountId, query),
+          fields,
+          kept: ["reportCount"],
+          first: ["found"],
+          constants: "",
+          limit: reportLimit,
+          bytesMax: BoundedList.pageBytes
+        })
     })
   })
 )

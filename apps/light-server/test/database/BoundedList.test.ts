@@ -4,11 +4,12 @@
  * memory.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, HashMap, Logger, Schema } from "effect"
+import { Effect, HashMap, Logger } from "effect"
 import * as BoundedList from "../../src/database/BoundedList.ts"
 import { DatabaseReader, ReadFailed } from "../../src/database/DatabaseReader.ts"
 import { valueOf } from "../support/Gauges.ts"
 import { addMessages, addTwoSessions } from "proving/drivers/Rows"
+import { parsedRows } from "../support/parsedRows.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
 const source: BoundedList.Source = {
@@ -17,10 +18,16 @@ const source: BoundedList.Source = {
   weighty: ["content", "localId"],
   from: `FROM "SessionMessage" WHERE "sessionId" = ?`,
   key: `"seq"`,
-  direction: "DESC"
+  direction: "DESC",
+  bytesMax: BoundedList.listBytes
 }
 
-const Row = Schema.Struct({ seq: Schema.Int, localId: Schema.NullOr(Schema.String) })
+const shape: BoundedList.Shape = {
+  fields: [
+    { column: "seq", kind: "int", as: "seq" },
+    { column: "localId", kind: "textOrNull", as: "called" }
+  ]
+}
 
 const mebibyte = 1024 * 1024
 
@@ -32,9 +39,9 @@ const withMessages = (count: number, bytes = 1) =>
   })
 
 const read = (limit: number, over: Partial<BoundedList.Source> = {}) =>
-  Effect.flatMap(DatabaseReader, (reader) => BoundedList.read(reader, { ...source, ...over }, Row, ["s1"], limit))
+  Effect.flatMap(DatabaseReader, (reader) => BoundedList.read(reader, { ...source, ...over }, shape, ["s1"], limit))
 
-const seqs = ({ rows }: BoundedList.BoundedList<typeof Row.Type>) => rows.map(({ seq }) => seq)
+const seqs = (list: BoundedList.BoundedList) => parsedRows(list).map(({ seq }) => seq)
 
 describe("BoundedList", () => {
   it.effect("reads up to the limit in order, in one statement, and says whether there is more", () =>
@@ -51,7 +58,13 @@ describe("BoundedList", () => {
   it.effect("reads nothing where there is nothing", () =>
     Effect.gen(function* () {
       yield* withMessages(0)
-      assert.deepStrictEqual(yield* read(2), { rows: [], lastKey: undefined, hasMore: false, isCut: false })
+      assert.deepStrictEqual(yield* read(2), {
+        rows: [],
+        lastKey: undefined,
+        hasMore: false,
+        isCut: false,
+        first: []
+      })
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
@@ -99,6 +112,35 @@ describe("BoundedList", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
+  it.effect("ends a page where its text is too long, also where the stored bytes are not", () =>
+    Effect.gen(function* () {
+      const database = yield* withMessages(3)
+      // Each character is six in JSON.
+      database.sqlite.prepare(`UPDATE "SessionMessage" SET "localId" = ? || "seq"`).run("\u0001".repeat(mebibyte / 8))
+      const page = yield* read(3, { bytesMax: mebibyte })
+      assert.deepStrictEqual([seqs(page), page.lastKey, page.hasMore, page.isCut], [[3], 3, true, true])
+    }).pipe(Effect.provide(TestDatabase.layer))
+  )
+
+  it.effect("is JSON under the names of the shape, with what is added to each row", () =>
+    Effect.gen(function* () {
+      const database = yield* withMessages(2)
+      database.sqlite.exec(`UPDATE "SessionMessage" SET "localId" = NULL WHERE "seq" = 1`)
+      database.sqlite.prepare(`UPDATE "SessionMessage" SET "localId" = ? WHERE "seq" = 2`).run(`é "\n\u2028`)
+      const { rows } = yield* Effect.flatMap(DatabaseReader, (reader) =>
+        BoundedList.read(reader, source, { ...shape, kept: ["seq"], constants: `"last":null` }, ["s1"], 5)
+      )
+      const json = BoundedList.toJson(`{"rows":[`, rows, `],"n":1}`, ({ kept }) => `,"twice":${Number(kept[0]) * 2}`)
+      assert.deepStrictEqual(JSON.parse(json.toString()), {
+        rows: [
+          { seq: 2, called: `é "\n\u2028`, last: null, twice: 4 },
+          { seq: 1, called: null, last: null, twice: 2 }
+        ],
+        n: 1
+      })
+    }).pipe(Effect.provide(TestDatabase.layer))
+  )
+
   it.effect("fails when the database cannot be read", () =>
     Effect.gen(function* () {
       const database = yield* withMessages(1)
@@ -121,7 +163,7 @@ describe("BoundedList", () => {
   it.effect("counts a cut list that nobody can go on with", () =>
     Effect.gen(function* () {
       const before = yield* valueOf("database_cut_lists_total")
-      const list = { rows: [], lastKey: undefined, hasMore: true }
+      const list = { rows: [], lastKey: undefined, hasMore: true, first: [] }
       yield* BoundedList.reportCut("Session", { ...list, isCut: true })
       yield* BoundedList.reportCut("Session", { ...list, isCut: false })
       assert.strictEqual((yield* valueOf("database_cut_lists_total")) - before, 1)

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Lane from "presence-effect/writer/Lane"
 import * as WriterError from "presence-effect/writer/WriterError"
-import { ReadFailed } from "../../src/database/DatabaseReader.ts"
+import { ReadFailed, ReadOverflow, ReadTimeout } from "../../src/database/ReadFailure.ts"
 import * as Failure from "../../src/Failure.ts"
 import * as FailureTable from "../../src/http/FailureTable.ts"
 import { codes, table } from "../Document.ts"
@@ -29,6 +29,8 @@ const samples: {
   DatabaseMoved: new WriterError.DatabaseMoved({ lane, detail: "detail" }),
   WriterClosed: new WriterError.WriterClosed({ lane }),
   ReadFailed: new ReadFailed({ code: "SQLITE_X", detail: "detail" }),
+  ReadOverflow: new ReadOverflow({ readClass: "list", limit: 128 }),
+  ReadTimeout: new ReadTimeout({ readClass: "list", limitMillis: 4000 }),
   Unauthorized: new Failure.Unauthorized({ error: "Invalid token" }),
   Forbidden: new Failure.Forbidden({ error: "forbidden" }),
   NotFound: new Failure.NotFound({ what: "Machine" }),

@@ -10,6 +10,8 @@ import type { Write } from "presence-effect/writer/Write"
 import type { Lane } from "presence-effect/writer/Lane"
 import * as MessageStore from "../../src/messages/MessageStore.ts"
 import * as TimeForm from "../../src/database/TimeForm.ts"
+import { DatabaseReader } from "../../src/database/DatabaseReader.ts"
+import * as SessionList from "../../src/sessions/SessionList.ts"
 import * as SessionStore from "../../src/sessions/SessionStore.ts"
 import { until } from "proving/drivers/Eventually"
 import * as FileDatabase from "../support/FileDatabase.ts"
@@ -48,10 +50,11 @@ const life = <A, E, R>(
 const seen = Effect.gen(function* () {
   const sessions = yield* SessionStore.SessionStore
   const messages = yield* MessageStore.MessageStore
+  const reader = yield* DatabaseReader
   const lists = [
-    yield* sessions.listUpdated("a1", 10),
-    yield* sessions.page("a1", undefined, 10),
-    yield* sessions.listActive("a1", { sinceMillis: 0, limit: 10, sightingOf: () => undefined })
+    yield* SessionList.readUpdated(reader, "a1", 10, ""),
+    yield* SessionList.readPage(reader, "a1", undefined, 10, ""),
+    { rows: yield* SessionList.readActive(reader, "a1") }
   ]
   const found = [yield* sessions.findById("a1", "s1"), yield* sessions.findByTag("a1", "s1")]
   const page = yield* messages.page("a1", "s1", { after: 0 }, 10)

@@ -397,7 +397,7 @@ describe("SessionRoutes", () => {
       }).pipe(Effect.provide(layerWith()))
     )
 
-    it.scoped("ends a page before 8 MiB, and loses nothing: not beside a row that cannot be read either", () =>
+    it.scoped("ends a page before 1 MiB, and loses nothing: not beside a row that cannot be read either", () =>
       Effect.gen(function* () {
         const database = yield* twoAccounts
         for (const [id, size] of [
@@ -408,10 +408,12 @@ describe("SessionRoutes", () => {
           ["s2", 1],
           ["s1", 1]
         ] as const) {
-          addSession(database, { id, metadata: "x".repeat(size * mebibyte) })
+          addSession(database, { id, metadata: "x".repeat((size * mebibyte) / 8) })
         }
         for (const id of ["s2", "s4"]) spoil(database, id)
-        database.sqlite.exec(`UPDATE "Session" SET "agentState" = '${"x".repeat(5 * mebibyte)}' WHERE "id" = 's4'`)
+        database.sqlite.exec(
+          `UPDATE "Session" SET "agentState" = '${"x".repeat((5 * mebibyte) / 8)}' WHERE "id" = 's4'`
+        )
         const pages: Array<Listed> = []
         let cursor: string | null = null
         do {

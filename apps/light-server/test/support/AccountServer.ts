@@ -17,6 +17,7 @@ import * as TokenRevocation from "../../src/accounts/TokenRevocation.ts"
 import * as Tokens from "../../src/accounts/Tokens.ts"
 import { DataDirectory } from "../../src/opening/DataDirectory.ts"
 import * as HttpApp from "../../src/http/HttpApp.ts"
+import * as MachineLists from "../../src/machines/MachineLists.ts"
 import * as MachineRegistry from "../../src/machines/MachineRegistry.ts"
 import * as MachineRoutes from "../../src/machines/MachineRoutes.ts"
 import * as MachineStore from "../../src/machines/MachineStore.ts"
@@ -45,7 +46,10 @@ export const layer = (
     Layer.provideMerge(Layer.mergeAll(Login.layer(), Pairing.layer, AccountSettings.layer, TokenRevocation.layer())),
     Layer.provide(Layer.mergeAll(AccountStore.layer, SettingsStore.layer, PairingStore.layer(options.pairing)))
   )
-  const machines = MachineRoutes.layer.pipe(Layer.provide(MachineRegistry.layer), Layer.provide(MachineStore.layer))
+  const machines = MachineRoutes.layer.pipe(
+    Layer.provide(Layer.merge(MachineRegistry.layer, MachineLists.layer)),
+    Layer.provide(MachineStore.layer)
+  )
   return TestServer.listening.pipe(
     Layer.provideMerge(RealtimeApp.layer(knobs)),
     Layer.provideMerge(Layer.merge(accounts, machines)),

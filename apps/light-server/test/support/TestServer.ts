@@ -16,6 +16,7 @@ import { Unauthorized } from "../../src/Failure.ts"
 import * as HttpApp from "../../src/http/HttpApp.ts"
 import * as MachineEvents from "../../src/machines/MachineEvents.ts"
 import * as MachineRoutes from "../../src/machines/MachineRoutes.ts"
+import * as MachineLists from "../../src/machines/MachineLists.ts"
 import * as MachineRegistry from "../../src/machines/MachineRegistry.ts"
 import * as MachineStore from "../../src/machines/MachineStore.ts"
 import * as MessageEvents from "../../src/messages/MessageEvents.ts"
@@ -24,6 +25,7 @@ import * as MessageRoutes from "../../src/messages/MessageRoutes.ts"
 import * as MessageStore from "../../src/messages/MessageStore.ts"
 import * as Emitter from "../../src/realtime/sending/Emitter.ts"
 import * as EventRegistry from "../../src/realtime/events/EventRegistry.ts"
+import * as OnlineSessions from "../../src/entities/OnlineSessions.ts"
 import * as Ownership from "../../src/entities/Ownership.ts"
 import * as RealtimeApp from "../../src/realtime/RealtimeApp.ts"
 import * as RealtimeOptions from "../../src/realtime/RealtimeOptions.ts"
@@ -31,6 +33,7 @@ import * as SocketServer from "../../src/realtime/SocketServer.ts"
 import * as SocketLookup from "../../src/realtime/sending/SocketLookup.ts"
 import * as SessionEvents from "../../src/sessions/SessionEvents.ts"
 import * as SessionRoutes from "../../src/sessions/SessionRoutes.ts"
+import * as SessionLists from "../../src/sessions/SessionLists.ts"
 import * as SessionRegistry from "../../src/sessions/SessionRegistry.ts"
 import * as SessionStore from "../../src/sessions/SessionStore.ts"
 import * as UsageEvents from "../../src/usage/UsageEvents.ts"
@@ -71,14 +74,24 @@ export const layerOver = <A, E>(
     extra
   ).pipe(
     Layer.provide(
-      Layer.mergeAll(MachineRegistry.layer, SessionRegistry.layer, MessageLog.layer, ChangeFeed.layer, UsageLog.layer)
+      Layer.mergeAll(
+        MachineRegistry.layer,
+        MachineLists.layer,
+        SessionRegistry.layer,
+        SessionLists.layer,
+        MessageLog.layer,
+        ChangeFeed.layer,
+        UsageLog.layer
+      )
     ),
     Layer.provide(Layer.mergeAll(MachineStore.layer, SessionStore.layer, MessageStore.layer, UsageStore.layer))
   )
   const base = Layer.mergeAll(Emitter.layer, SocketLookup.layer, EventRegistry.layer, Ownership.layer(knobs)).pipe(
     Layer.provideMerge(SocketServer.layer(knobs)),
     Layer.provideMerge(HttpApp.layer(door.http)),
-    Layer.provideMerge(Layer.merge(edges, door.authenticator ?? authenticator))
+    Layer.provideMerge(
+      Layer.merge(Layer.provideMerge(OnlineSessions.layer, edges), door.authenticator ?? authenticator)
+    )
   )
   return listening.pipe(
     Layer.provideMerge(RealtimeApp.layer(knobs)),

@@ -117,6 +117,11 @@ describe("UsageEvents", () => {
     ["Invalid tokens object - must include total", { ...report, tokens: [1] }],
     ["Invalid tokens object - must include total", { ...report, tokens: { total: "3" } }],
     ["Invalid tokens object - must include total", { ...report, tokens: { total: 3, input: {} } }],
+    ["Invalid tokens object - must include total", { ...report, tokens: { total: -1 } }],
+    ["Invalid tokens object - must include total", { ...report, tokens: { total: 2 ** 53 } }],
+    ["Invalid tokens object - must include total", { ...report, tokens: { total: 1, input: 9e18 } }],
+    ["Invalid cost object - must include total", { ...report, cost: { total: -0.01 } }],
+    ["Invalid cost object - must include total", { ...report, cost: { total: 1e308 } }],
     ["Invalid cost object - must include total", { ...report, cost: null }],
     ["Invalid cost object - must include total", { ...report, cost: {} }],
     ["Invalid sessionId", { ...report, sessionId: 5 }],
@@ -181,6 +186,15 @@ describe("UsageRoutes", () => {
     }).pipe(Effect.provide(layerWith()))
   )
 
+  it.scoped("stores the largest numbers there may be", () =>
+    Effect.gen(function* () {
+      const database = yield* twoSessions
+      const largest = { tokens: { total: Number.MAX_SAFE_INTEGER, none: 0 }, cost: { total: 1e12, none: 0 } }
+      assert.strictEqual((yield* post("a1", { ...report, ...largest })).statusCode, 200)
+      assert.strictEqual(reports(database)[0]?.["data"], JSON.stringify(largest))
+    }).pipe(Effect.provide(layerWith()))
+  )
+
   it.scoped("stores a report without a session, one row per account and key", () =>
     Effect.gen(function* () {
       const database = yield* twoSessions
@@ -195,6 +209,8 @@ describe("UsageRoutes", () => {
   for (const [what, payload, status, error] of [
     ["no key", { ...report, key: undefined }, 400, "Invalid parameters"],
     ["no tokens", { ...report, tokens: undefined }, 400, "Invalid parameters"],
+    ["more tokens than a number counts", { ...report, tokens: { total: 9e18 } }, 400, "Invalid parameters"],
+    ["a cost beyond all sense", { ...report, cost: { total: 1e308 } }, 400, "Invalid parameters"],
     ["a list", [], 400, "Invalid parameters"],
     ["an unknown session", { ...report, sessionId: "s9" }, 404, "Session not found"],
     ["the session of another account", { ...report, sessionId: "s2" }, 404, "Session not found"]

@@ -3,6 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { sums } from "../../src/usage/UsageStore.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 import { authorized, layerWith, TestServer } from "../support/TestServer.ts"
 
@@ -205,6 +206,73 @@ describe("POST /v1/usage/query", () => {
       assert.strictEqual(body.totalReports, 5000)
       assert.strictEqual(body.usage.at(-1)?.timestamp, midnight + 99 * hour)
       assert.strictEqual(database.readCount, 1)
+    }).pipe(Effect.provide(layerWith()))
+  )
+
+  it.scoped("says when there are more reports than it sums up, and when there are not", () =>
+    Effect.gen(function* () {
+      const database = yield* store(
+        Array.from({ length: 5001 }, (_, index) => ({ at: midnight + index, sessionId: null }))
+      )
+      const cut = yield* query({})
+      assert.strictEqual(cut.headers["x-list-cut"], "reports")
+      assert.strictEqual(cut.json<{ readonly totalReports: number }>().totalReports, 5000)
+      database.sqlite.exec(`DELETE FROM "UsageReport" WHERE "id" = 'r0'`)
+      const whole = yield* query({})
+      assert.notProperty(whole.headers, "x-list-cut")
+      assert.strictEqual(whole.json<{ readonly totalReports: number }>().totalReports, 5000)
+    }).pipe(Effect.provide(layerWith()))
+  )
+
+  it.scoped("answers what a file holds already, however large: sums neither overflow nor lose their numbers", () =>
+    Effect.gen(function* () {
+      yield* store([
+        { at: midnight, data: `{"tokens":{"total":9000000000000000000},"cost":{"total":1e308}}` },
+        { at: midnight, data: `{"tokens":{"total":9000000000000000000},"cost":{"total":1e308}}` },
+        { at: midnight, data: `{"tokens":{"total":1,"odd":-1e999},"cost":{"total":1e308,"odd":1e999}}` },
+        { at: midnight, data: `{"tokens":{"both":1e999},"cost":{}}` },
+        { at: midnight, data: `{"tokens":{"both":-1e999},"cost":{}}` }
+      ])
+      const response = yield* query({})
+      assert.strictEqual(response.statusCode, 200)
+      assert.deepStrictEqual(response.json<{ readonly usage: ReadonlyArray<unknown> }>().usage, [
+        {
+          timestamp: midnight,
+          tokens: { both: 0, odd: -Number.MAX_VALUE, total: 1.8e19 },
+          cost: { odd: Number.MAX_VALUE, total: Number.MAX_VALUE },
+          reportCount: 5
+        }
+      ])
+    }).pipe(Effect.provide(layerWith()))
+  )
+
+  it.scoped("names no more than 1000 names of a period", () =>
+    Effect.gen(function* () {
+      const names = (from: number) =>
+        Object.fromEntries(Array.from({ length: 600 }, (_, index) => [`n${String(from + index).padStart(4, "0")}`, 1]))
+      yield* store([0, 600].map((from) => ({ at: midnight, data: { tokens: names(from), cost: { total: 0.1 } } })))
+      const { usage } = (yield* query({})).json<{ readonly usage: ReadonlyArray<{ readonly tokens: object }> }>()
+      const shown = Object.keys(usage[0]?.tokens ?? {})
+      assert.deepStrictEqual([shown.length, shown[0], shown.at(-1)], [1000, "n0000", "n0999"])
+    }).pipe(Effect.provide(layerWith()))
+  )
+
+  it.scoped("finds its reports along indexes, also with statistics from when there were few", () =>
+    Effect.gen(function* () {
+      const database = yield* store([{ at: midnight }])
+      database.sqlite.exec("ANALYZE")
+      for (const [kind, index] of [
+        ["all", "presence_UsageReport_accountId_createdAt_idx"],
+        ["ofSession", "presence_UsageReport_sessionId_createdAt_idx"]
+      ] as const) {
+        const sql = sums[kind].day
+        const params = Array.from(sql.matchAll(/\?/g), () => 1)
+        const plan = database.query(`EXPLAIN QUERY PLAN ${sql}`, ...params).map(({ detail }) => String(detail))
+        const searches = plan.filter((detail) => /^SEARCH UsageReport USING (COVERING )?INDEX presence_/.test(detail))
+        assert.lengthOf(searches, 2, plan.join("\n"))
+        for (const search of searches) assert.include(search, index)
+        assert.notMatch(plan.join("\n"), /SCAN UsageReport/)
+      }
     }).pipe(Effect.provide(layerWith()))
   )
 })

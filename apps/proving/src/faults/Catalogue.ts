@@ -39,6 +39,7 @@ import { F36InvalidBodies } from "./scenarios/F36InvalidBodies.ts"
 import { F37NestedBodies } from "./scenarios/F37NestedBodies.ts"
 import { F38UnreadAnswers } from "./scenarios/F38UnreadAnswers.ts"
 import { F40MadeUpAddresses } from "./scenarios/F40MadeUpAddresses.ts"
+import { F39HeavyReads } from "./scenarios/F39HeavyReads.ts"
 
 export const scenarios: ReadonlyArray<Scenario> = [
   F01ForeignLock,
@@ -77,7 +78,8 @@ export const scenarios: ReadonlyArray<Scenario> = [
   F36InvalidBodies,
   F37NestedBodies,
   F38UnreadAnswers,
-  F40MadeUpAddresses
+  F40MadeUpAddresses,
+  F39HeavyReads
 ]
 
 /** Faults of the list that cannot happen to this server. */
