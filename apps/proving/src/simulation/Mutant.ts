@@ -42,8 +42,15 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "hand-over-dropped",
     breaks: "the permit is never lost",
     file: "writer/LaneSemaphore.ts",
-    find: "if (!leave(fiber.waiter) && fiber.isGranted()) handOver()",
-    replace: "leave(fiber.waiter)"
+    find: "if (!leave(waiter)) giveBack()",
+    replace: "leave(waiter)"
+  },
+  {
+    name: "no-semaphore",
+    breaks: "never two hold the permit",
+    file: "writer/LaneSemaphore.ts",
+    find: "semaphore.withPermitsIfAvailable(1)(nextTurn)",
+    replace: "Effect.asSome(nextTurn)"
   },
   {
     name: "no-bypass-bound",
@@ -105,14 +112,11 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "permit-freed-on-timeout",
     breaks: "nobody is let in beside a statement that still runs",
     file: "writer/internal/attempts.ts",
-    find: "house.fork(lanes.hold(turn(granted)))",
-    replace: `house.fork(
-          lanes.hold(
-            Effect.interruptible(
-              Effect.timeoutOption(Effect.disconnect(turn(granted)), granted.terms.holdLimitMillis)
-            )
-          )
-        )`
+    find: "Effect.zipRight(Effect.yieldNow(), lead(this))",
+    replace: `Effect.zipRight(
+      Effect.yieldNow(),
+      Effect.interruptible(Effect.timeoutOption(Effect.disconnect(lead(this)), terms.holdLimitMillis))
+    )`
   },
   {
     name: "retry-inside-the-permit",

@@ -15,7 +15,6 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Attempts from "./internal/attempts.ts"
@@ -107,18 +106,13 @@ export const make = (
     const resolved = yield* WriterPolicy.resolve(policy)
     const connection = yield* SqliteConnection
     const clock = yield* Effect.clock
-    const runtime = yield* Effect.runtime<never>()
     const journal = WriterJournal.make(resolved, clock)
     const lanes = yield* LaneSemaphore.make({ ...resolved, onQueue: journal.queued })
     const deadlines = yield* Deadlines.make(clock)
     let state: WriterStatus["state"] = "open"
 
     const bodies = yield* Scope.make()
-    // Never started inside the step that grants: a thousand grants in a row would be a thousand frames deep.
-    const fork = (turn: Effect.Effect<void>) => {
-      Runtime.runFork(runtime)(Effect.uninterruptible(turn), { immediate: false })
-    }
-    const attempts = Attempts.make({ lanes, connection, deadlines, journal, fork })
+    const attempts = Attempts.make({ lanes, connection, deadlines, journal })
 
     /** Tries again on the terms of the lane. `attempt` is told how long it may wait for the permit. */
     const withRetries = <A, E, R>(
@@ -180,16 +174,17 @@ export const make = (
           let grantedAt = startedAt
           let body: Fiber.RuntimeFiber<A, E> | undefined
           const held = Effect.sync(() => journal.held(lane.lane, deadlines.now() - grantedAt))
-          const start = Effect.suspend(() => {
-            grantedAt = deadlines.now()
-            journal.waited(lane.lane, grantedAt - startedAt)
-            journal.holding(lane.lane)
-            // Interruptible for its own timeouts only: nobody but the end of the writer interrupts it.
-            const work = lanes.hold(Effect.ensuring(Effect.interruptible(self), held))
-            return Effect.map(Effect.forkIn(work, bodies), (fiber) => {
-              body = fiber
+          const start = (giveBack: Effect.Effect<void>) =>
+            Effect.suspend(() => {
+              grantedAt = deadlines.now()
+              journal.waited(lane.lane, grantedAt - startedAt)
+              journal.holding(lane.lane)
+              // Interruptible for its own timeouts only: nobody but the end of the writer interrupts it.
+              const work = Effect.ensuring(Effect.interruptible(self), Effect.zipRight(held, giveBack))
+              return Effect.map(Effect.forkIn(work, bodies), (fiber) => {
+                body = fiber
+              })
             })
-          })
           const refused = (error: LaneOverflow | PermitTimeout | WriterClosed) =>
             Effect.zipRight(
               Effect.sync(() => journal.failed(error)),

@@ -28,6 +28,7 @@ type Settle = (outcome: Effect.Effect<Answered, WriterError>) => void
 class Attempt implements Waiter {
   readonly isCompanion: boolean
   readonly enteredAt: number
+  readonly turn: Effect.Effect<void>
   grantedAt = 0
   isSettled = false
 
@@ -36,18 +37,17 @@ class Attempt implements Waiter {
     readonly write: Write<unknown>,
     readonly attempts: number,
     private readonly resume: Settle,
-    private readonly onGrant: (attempt: Attempt) => void,
+    lead: (attempt: Attempt) => Effect.Effect<void>,
     now: number
   ) {
     this.isCompanion = terms.groupLimit > 1
     this.enteredAt = now
+    // A step later than the grant, so that writes asked for in the same step share the commit.
+    this.turn = Effect.zipRight(Effect.yieldNow(), lead(this))
   }
 
   get lane() {
     return this.terms.lane
-  }
-  granted(): void {
-    this.onGrant(this)
   }
   closed(): void {
     this.settle(Effect.fail(new WriterClosed({ lane: this.lane })))
@@ -76,8 +76,6 @@ export const make = (house: {
   readonly connection: SqliteConnection["Type"]
   readonly deadlines: Deadlines
   readonly journal: WriterJournal
-  /** Starts a fiber that outlives the caller's. */
-  readonly fork: (effect: Effect.Effect<void>) => void
 }): Attempts => {
   const { connection, deadlines, journal, lanes } = house
   let running: ReadonlyArray<Attempt> = []
@@ -159,8 +157,7 @@ export const make = (house: {
   return {
     run: (terms, write, acquireMillis, attempts) =>
       Effect.async<Answered, WriterError>((resume) => {
-        const onGrant = (granted: Attempt) => house.fork(lanes.hold(turn(granted)))
-        const attempt = new Attempt(terms, write, attempts, resume, onGrant, deadlines.now())
+        const attempt = new Attempt(terms, write, attempts, resume, turn, deadlines.now())
         const refusal = lanes.enter(attempt)
         if (refusal !== undefined) {
           journal.failed(refusal)
