@@ -22,7 +22,7 @@ const require = createRequireOfBundle(import.meta.url);`
 export const bundle = async (root) => {
   const { metafile } = await build({
     absWorkingDir: root,
-    entryPoints: ["apps/light-server/dist/main.js", "packages/presence-effect/dist/node/sqliteThreadEntry.js"],
+    entryPoints: ["apps/light-server/dist/main.js", "packages/presence-effect/dist/node/internal/sqliteThreadEntry.js"],
     outdir: folder,
     entryNames: "[name]",
     chunkNames: "[name]-[hash]",

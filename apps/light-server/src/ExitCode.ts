@@ -37,7 +37,7 @@ export const of: (failure: EndFailure) => number = Match.type<EndFailure>().pipe
     StorageInvalid: () => config,
     ListenFailed: ({ code }) => (code === "EADDRINUSE" ? temporary : config),
     DataDirectoryUnusable: () => storage,
-    EngineFault: ({ code }) => (code.startsWith("SQLITE_BUSY") ? temporary : storage),
+    EngineFault: ({ reason }) => (reason === "Busy" ? temporary : storage),
     ReadFailed: () => storage,
     StorageUnreadable: () => storage,
     DatabaseReplaced: () => storage,
