@@ -11,7 +11,15 @@ import * as Schema from "effect/Schema"
 import { NestedPermit } from "./internal/nestedPermit.ts"
 import { Lane } from "./Lane.ts"
 
-export { NestedPermit }
+export {
+  /**
+   * A write asked for inside a body that holds the permit.
+   *
+   * @category errors
+   * @since 0.2.0
+   */
+  NestedPermit
+}
 
 /**
  * What a failed write left in the file: nothing, everything, or nobody knows.
