@@ -14,7 +14,6 @@ import { Lane } from "./Lane.ts"
 export {
   /**
    * A write asked for inside a body that holds the permit.
-   *
    * @category errors
    * @since 0.2.0
    */
