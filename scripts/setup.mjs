@@ -204,7 +204,7 @@ export const bundle = async () => {
     entryPoints: [
       `${server}/dist/main.js`,
       `${server}/dist/database/readerThreadEntry.js`,
-      `${library}/dist/node/sqliteThreadEntry.js`
+      `${library}/dist/node/internal/sqliteThreadEntry.js`
     ],
     outdir: bundleFolder,
     entryNames: "[name]",

@@ -15,7 +15,7 @@ const floors: ReadonlyArray<ReadonlyArray<string>> = [
   ["writer/WriterError", "writer/WriterMetrics", "presence/Heartbeat", "presence/PresenceMetrics"],
   ["writer/WriterPolicy", "writer/Write", "presence/FlushBatch", "sqlite/SqliteMetrics"],
   ["writer/SqliteConnection", "writer/LaneSemaphore", "presence/PresenceRegistry"],
-  ["writer/SqliteWriter"],
+  ["writer/SqliteWriter", "sqlite/SqliteFault"],
   ["presence/PresenceStorage"],
   ["sqlite/SqlitePresenceStorage"],
   ["presence/PresenceFlusher", "presence/OfflineSweeper", "sqlite/WalKeeper"],
@@ -123,7 +123,7 @@ describe("architecture of presence-effect", () => {
     {
       place: "node/ and testing/",
       isThere: (file: string) => /^(node|testing)$/.test(roomOf(file) ?? ""),
-      allowed: /^(node:|better-sqlite3$|effect\/|@effect\/(platform|platform-node|sql|sql-sqlite-node|experimental)\/)/
+      allowed: /^(node:|better-sqlite3$|effect\/|@effect\/(platform|sql|sql-sqlite-node|experimental)\/)/
     },
     {
       place: "host/",

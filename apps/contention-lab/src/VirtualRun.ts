@@ -6,7 +6,7 @@
  */
 import Database from "better-sqlite3"
 import { Clock, Deferred, Effect, Layer, type Scope } from "effect"
-import { EngineFault } from "presence-effect/writer/SqliteConnection"
+import * as SqliteFault from "presence-effect/sqlite/SqliteFault"
 import { PresenceReader } from "presence-effect/sqlite/SqlitePresenceStorage"
 import * as SimulatedConnection from "presence-effect/testing/SimulatedConnection"
 import type { Statement, StatementResult } from "presence-effect/writer/Write"
@@ -109,7 +109,7 @@ const modelOfPresenceEffect = (run: Run, database: Database.Database): Effect.Ef
         try {
           return perform(statement)
         } catch (cause) {
-          return new EngineFault({ code: "SQLITE_ERROR", detail: String(cause), phase: "statement" })
+          return SqliteFault.make({ code: "SQLITE_ERROR", detail: String(cause), phase: "statement" })
         }
       }
     })

@@ -40,7 +40,7 @@ export const of: (failure: EndFailure) => number = Match.type<EndFailure>().pipe
     StorageInvalid: () => config,
     ListenFailed: ({ code }) => (passing.has(code) ? temporary : config),
     DataDirectoryUnusable: () => storage,
-    EngineFault: ({ code }) => (code.startsWith("SQLITE_BUSY") ? temporary : storage),
+    EngineFault: ({ reason }) => (reason === "Busy" ? temporary : storage),
     ReadFailed: () => storage,
     StorageUnreadable: () => storage,
     DatabaseReplaced: () => storage,

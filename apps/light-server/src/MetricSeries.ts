@@ -23,6 +23,7 @@ import * as RpcMetrics from "./rpc/RpcMetrics.ts"
 const failures = Object.keys({
   LaneOverflow: true,
   PermitTimeout: true,
+  NestedPermit: true,
   DatabaseBusy: true,
   WriteUnconfirmed: true,
   WriteConflict: true,

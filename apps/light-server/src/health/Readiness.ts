@@ -10,10 +10,12 @@ import fs from "node:fs/promises"
 import path from "node:path"
 import * as Lane from "presence-effect/writer/Lane"
 import { Presence } from "presence-effect/Presence"
-import { EngineFault, SqliteConnection } from "presence-effect/writer/SqliteConnection"
+import * as FileIdentity from "presence-effect/node/FileIdentity"
+import * as SqliteFault from "presence-effect/sqlite/SqliteFault"
+import { type EngineFault, SqliteConnection } from "presence-effect/writer/SqliteConnection"
 import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as Write from "presence-effect/writer/Write"
-import { DatabaseReader, isDamage } from "../database/DatabaseReader.ts"
+import { DatabaseReader } from "../database/DatabaseReader.ts"
 import { HttpApp } from "../http/HttpApp.ts"
 import { type Check, judge } from "./ReadinessCheck.ts"
 import * as ServerMetrics from "./ServerMetrics.ts"
@@ -120,10 +122,10 @@ const makeMoveFinder = (databaseFile: string) =>
     let first = yield* files
     return Effect.map(files, (now): string | undefined => {
       if (Option.isNone(now)) return undefined
-      if (Option.isSome(first) && now.value.database !== first.value.database) return databaseFile
+      const path = Option.isSome(first) ? FileIdentity.moved(databaseFile, first.value, now.value) : undefined
       // The log is made by the first connection that reads.
-      if (Option.isNone(first) || first.value.log === undefined) first = now
-      return now.value.log === first.value.log ? undefined : `${databaseFile}-wal`
+      if (Option.isNone(first) || (path === undefined && first.value.log === undefined)) first = now
+      return path
     })
   })
 
@@ -179,10 +181,10 @@ const make = (options: Options) =>
         stopped = fault
         const { code, detail } = fault
         const path = options.databaseFile
-        if (code === "MOVED") {
+        if (fault.reason === "Moved") {
           movedPath ??= (yield* findMoved) ?? path
           yield* replaced(movedPath)
-        } else if (isDamage(fault)) {
+        } else if (fault.reason === "Corrupt") {
           yield* Effect.logError(
             `${path} is damaged (${detail}); nothing is written any more: end the server and restore a backup`
           ).pipe(Effect.annotateLogs("code", "DATABASE_CORRUPT"))
@@ -194,7 +196,7 @@ const make = (options: Options) =>
 
     /** Damage is damage, whoever meets it first: nobody writes on into a file that a read found damaged. */
     const heedReads = Effect.catchAll(reader.untilDamaged, ({ code, detail }) =>
-      connection.stop(new EngineFault({ code, detail, phase: "queued" }))
+      connection.stop(SqliteFault.make({ code, detail, phase: "queued" }))
     )
 
     const publishHolding = Effect.gen(function* () {

@@ -101,6 +101,7 @@ export const toHttp = (failure: Failure, jitter = 0): HttpFailure => {
     Match.tagsExhaustive({
       LaneOverflow: later(2000, "The server is overloaded"),
       PermitTimeout: later(1000, "The server is busy"),
+      NestedPermit: never("A write waits for itself"),
       DatabaseBusy: later(1000, "The database is busy"),
       WriteUnconfirmed: later(1000, "The write was not confirmed in time"),
       WriteConflict: later(1000, "The row was changed by somebody else"),

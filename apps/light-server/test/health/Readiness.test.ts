@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Metric, Ref, Schema, TestClock } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { EngineFault } from "presence-effect/writer/SqliteConnection"
+import * as SqliteFault from "presence-effect/sqlite/SqliteFault"
 import { DatabaseReader, ReadFailed } from "../../src/database/DatabaseReader.ts"
 import * as HttpApp from "../../src/http/HttpApp.ts"
 import * as Readiness from "../../src/health/Readiness.ts"
@@ -111,7 +111,7 @@ describe("Readiness", () => {
     Effect.gen(function* () {
       const { untilUnusable } = yield* Readiness.Readiness
       const ending = yield* Effect.fork(Effect.flip(untilUnusable))
-      const fault = new EngineFault({ code, detail: "said the engine", phase: "queued", isFinal: true })
+      const fault = SqliteFault.make({ code, detail: "said the engine", phase: "queued", isFinal: true })
       yield* Deferred.fail(probe.stopped, fault)
       yield* Effect.repeatN(Effect.yieldNow(), 32)
       return ending

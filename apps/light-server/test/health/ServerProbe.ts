@@ -54,7 +54,8 @@ export const make = (options: { readonly heartbeatTable: boolean }) =>
       logState: refused,
       identity: Effect.map(Ref.get(identity), (files) => ({ ...files, databaseBytes: 0, logBytes: 0 })),
       untilStopped: Deferred.await(stopped),
-      stop: (fault: EngineFault) => Effect.asVoid(Deferred.fail(stopped, fault))
+      stop: (fault: EngineFault) => Effect.asVoid(Deferred.fail(stopped, fault)),
+      isBusy: () => false
     }
     /** What the next read fails with. */
     const readFailure = yield* Ref.make<ReadFailed | undefined>(undefined)

@@ -15,6 +15,7 @@ const samples: {
 } = {
   LaneOverflow: new WriterError.LaneOverflow({ lane, waiterCount: 1, capacity: 1 }),
   PermitTimeout: new WriterError.PermitTimeout({ lane, waitedMillis: 1 }),
+  NestedPermit: new WriterError.NestedPermit({ lane, holder: lane }),
   DatabaseBusy: new WriterError.DatabaseBusy({ lane, code: "SQLITE_BUSY", attempts: 2 }),
   WriteUnconfirmed: new WriterError.WriteUnconfirmed({ lane, reason: "hold-limit", heldMillis: 1 }),
   WriteConflict: new WriterError.WriteConflict({ lane, statement: 0, expected: 1, changed: 0 }),

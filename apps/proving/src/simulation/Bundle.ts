@@ -31,6 +31,16 @@ const plant = (mutant: Mutant): esbuild.Plugin => ({
   }
 })
 
+/** The library from its sources: from the built package no bug could be planted. */
+const fromSource: esbuild.Plugin = {
+  name: "from-source",
+  setup: (build) => {
+    build.onResolve({ filter: /^presence-effect\// }, (imported) => ({
+      path: path.join(source, `${imported.path.slice("presence-effect/".length)}.ts`)
+    }))
+  }
+}
+
 /** Answers the path of the bundle. Every call writes a file of its own; whoever calls removes it. */
 export const make = async (mutant?: Mutant): Promise<string> => {
   const outfile = path.join(cache, `${process.pid}-${mutant?.name ?? "sound"}.mjs`)
@@ -43,7 +53,7 @@ export const make = async (mutant?: Mutant): Promise<string> => {
     target: "node20",
     packages: "external",
     logLevel: "silent",
-    plugins: mutant === undefined ? [] : [plant(mutant)]
+    plugins: mutant === undefined ? [fromSource] : [fromSource, plant(mutant)]
   })
   return outfile
 }

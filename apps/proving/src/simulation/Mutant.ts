@@ -41,9 +41,16 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "hand-over-dropped",
     breaks: "the permit is never lost",
+    file: "writer/internal/opaque.ts",
+    find: "Effect.zipRight(held, giveBack)",
+    replace: "held"
+  },
+  {
+    name: "no-semaphore",
+    breaks: "never two hold the permit",
     file: "writer/LaneSemaphore.ts",
-    find: "if (!leave(fiber.waiter) && fiber.isGranted()) handOver()",
-    replace: "leave(fiber.waiter)"
+    find: "semaphore.withPermitsIfAvailable(1)(nextTurn)",
+    replace: "Effect.asSome(nextTurn)"
   },
   {
     name: "no-bypass-bound",
@@ -105,14 +112,11 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "permit-freed-on-timeout",
     breaks: "nobody is let in beside a statement that still runs",
     file: "writer/internal/attempts.ts",
-    find: "house.fork(lanes.hold(turn(granted)))",
-    replace: `house.fork(
-          lanes.hold(
-            Effect.interruptible(
-              Effect.timeoutOption(Effect.disconnect(turn(granted)), granted.terms.holdLimitMillis)
-            )
-          )
-        )`
+    find: "Effect.zipRight(Effect.yieldNow(), lead(this))",
+    replace: `Effect.zipRight(
+        Effect.yieldNow(),
+        Effect.interruptible(Effect.timeoutOption(Effect.disconnect(lead(this)), terms.holdLimitMillis))
+      )`
   },
   {
     name: "retry-inside-the-permit",
@@ -120,10 +124,10 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: "writer/internal/attempts.ts",
     find: "          Effect.exit,\n          Effect.map((exit) => {",
     replace: `          Effect.catchIf(
-            ({ code }) => code === "SQLITE_BUSY",
+            ({ reason }) => reason === "Busy",
             function again(): ReturnType<typeof connection.run> {
               const run = connection.run(group.map(({ write }) => write.statements), durabilityOf(group))
-              return Effect.zipRight(Effect.sleep(20), Effect.catchIf(run, ({ code }) => code === "SQLITE_BUSY", again))
+              return Effect.zipRight(Effect.sleep(20), Effect.catchIf(run, ({ reason }) => reason === "Busy", again))
             }
           ),
           Effect.exit,
@@ -150,22 +154,22 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "group-without-savepoints",
     breaks: "a write that fails leaves nothing, alone or in a group",
-    file: "node/sqliteEngine.ts",
-    find: 'execute("ROLLBACK TO one_write", [], "statement")',
+    file: "node/internal/sqliteEngine.ts",
+    find: 'this.connection.execute("ROLLBACK TO one_write", [], "statement")',
     replace: ""
   },
   {
     name: "unknown-is-retried",
     breaks: "no write is applied twice",
-    file: "writer/internal/sqliteFault.ts",
+    file: "writer/internal/engineFailure.ts",
     find: 'return phase === "queued"',
     replace: "return phase.length > 0"
   },
   {
     name: "commit-error-means-nothing",
     breaks: "a failure says truly what is in the file",
-    file: "writer/internal/sqliteFault.ts",
-    find: 'new DatabaseIo({ ...engine, written: phase === "commit" ? "unknown" : "nothing" })',
+    file: "writer/internal/engineFailure.ts",
+    find: "new DatabaseIo({ ...engine, written: atCommit })",
     replace: 'new DatabaseIo({ ...engine, written: "nothing" })'
   },
   {
@@ -187,7 +191,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "retry-by-the-wall-clock",
     breaks: "every caller is answered within its deadline, also when the clock is set",
-    file: "writer/SqliteWriter.ts",
+    file: "writer/internal/retries.ts",
     find: "Schedule.whileInput(schedule, isInTime)",
     replace: "(void isInTime, schedule)"
   }

@@ -1,5 +1,6 @@
 /** Lets each fault wait for the operation it is meant for, and strike while that holds the permit. */
-import { EngineFault } from "presence-effect/writer/SqliteConnection"
+import * as SqliteFault from "presence-effect/sqlite/SqliteFault"
+import type { EngineFault } from "presence-effect/writer/SqliteConnection"
 import type { SimulatedConnection } from "presence-effect/testing/SimulatedConnection"
 import type { Asker } from "./Call.ts"
 import * as Coverage from "./Coverage.ts"
@@ -23,7 +24,7 @@ export interface Trouble {
   fault: EngineFault | undefined
 }
 
-type Fault = ConstructorParameters<typeof EngineFault>[0]
+type Fault = Parameters<typeof SqliteFault.make>[0]
 
 const busy: Fault = { code: "SQLITE_BUSY", detail: "simulated", phase: "begin" }
 const full: Fault = { code: "SQLITE_FULL", detail: "simulated", phase: "statement" }
@@ -100,7 +101,7 @@ export class Saboteur {
     /** In the middle of a call, however short it is. */
     const soon = (action: () => void) => time.after(setting.latency / 2, action)
     const fail = (given: Fault, options?: { readonly isCommitted: boolean }) => {
-      if (engine === undefined) trouble.fault = new EngineFault(given)
+      if (engine === undefined) trouble.fault = SqliteFault.make(given)
       else engine.failNext(given, options)
     }
     switch (fault) {

@@ -5,7 +5,7 @@ import * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as Layer from "effect/Layer"
 import type { Lane } from "presence-effect/writer/Lane"
-import { EngineFault, SqliteConnection } from "presence-effect/writer/SqliteConnection"
+import { EngineFault, type Fault, SqliteConnection } from "presence-effect/writer/SqliteConnection"
 import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import type { SimulatedConnection } from "presence-effect/testing/SimulatedConnection"
 import type { Statement } from "presence-effect/writer/Write"
@@ -17,7 +17,7 @@ import type { Stage } from "./Stage.ts"
 /** Whoever asked for what the fiber does. */
 export const asker: FiberRef.FiberRef<Asker | undefined> = FiberRef.unsafeMake<Asker | undefined>(undefined)
 
-const codeOf = ({ code, phase }: EngineFault): string => (code === "LOST" ? `LOST ${phase}` : code)
+const codeOf = ({ code, phase, reason }: Fault): string => (reason === "Lost" ? `LOST ${phase}` : code)
 
 /** A thread goes on when whoever waits for it leaves. */
 const inThread = <A, E>(body: Effect.Effect<A, E>): Effect.Effect<A, E> =>
@@ -103,7 +103,7 @@ export class Watch {
         Effect.sync(() => {
           const fault = Exit.isFailure(exit) && exit.cause._tag === "Fail" ? exit.cause.error : undefined
           const code = fault instanceof EngineFault ? codeOf(fault) : undefined
-          if (code === "SQLITE_BUSY") {
+          if (fault instanceof EngineFault && fault.reason === "Busy") {
             for (const { operation } of calls) Coverage.note(this.stage.coverage, "busy", operation)
           }
           this.stage.trace.note(`  held: ${calls.map(({ mark, operation }) => mark ?? operation)}: ${code ?? "done"}`)

@@ -13,6 +13,7 @@ import * as Logger from "effect/Logger"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
+import { AsyncLocalStorage } from "node:async_hooks"
 import type { Lane } from "../writer/Lane.ts"
 import * as SqliteReader from "../node/SqliteReader.ts"
 import * as SqliteThread from "../node/SqliteThread.ts"
@@ -20,9 +21,11 @@ import * as Presence from "../Presence.ts"
 import type { PresenceConfig } from "../presence/PresenceConfig.ts"
 import type { PresenceKey } from "../presence/PresenceKey.ts"
 import type { Options as StorageOptions } from "../sqlite/SqlitePresenceStorage.ts"
+import { type EngineFault, SqliteConnection } from "../writer/SqliteConnection.ts"
 import * as SqliteWriter from "../writer/SqliteWriter.ts"
 import * as WalKeeper from "../sqlite/WalKeeper.ts"
 import type { Write } from "../writer/Write.ts"
+import { NestedPermit } from "../writer/WriterError.ts"
 import type { WriterPolicy } from "../writer/WriterPolicy.ts"
 
 /**
@@ -76,11 +79,11 @@ export interface PresenceHost {
   /**
    * Reports a sign of life, stamped by the client in epoch ms. Answers at once:
    * no promise, no database. The caller has verified that the row belongs to the
-   * account.
+   * account. `closed`: after `close`, where nothing writes it any more. Ignored.
    */
-  readonly beat: (key: PresenceKey, claimedMillis: number) => Presence.BeatOutcome
+  readonly beat: (key: PresenceKey, claimedMillis: number) => Presence.BeatOutcome | "closed"
   /** A connection of the row opened. Counts as a sign of life now. */
-  readonly connected: (key: PresenceKey) => Presence.BeatOutcome
+  readonly connected: (key: PresenceKey) => Presence.BeatOutcome | "closed"
   /** A connection closed. After the last one, the grace begins. */
   readonly disconnected: (key: PresenceKey) => void
   /** Ends the row. Never rejects: what could not be written now goes with the next tick. */
@@ -91,8 +94,12 @@ export interface PresenceHost {
   readonly lastSeen: (key: PresenceKey) => { readonly isOnline: boolean; readonly lastSeenMillis: number } | undefined
   /** Calls `listener` for each transition, after its commit. Returns the function that ends this. */
   readonly onTransition: (listener: (transition: Presence.Transition) => void) => () => void
-  /** Commits `write` on the terms of `lane`. Rejects with a `WriterError`. */
-  readonly write: <A>(lane: Lane, write: Write<A>) => Promise<A>
+  /**
+   * Commits `write` on the terms of `lane`. Rejects with a `WriterError`, or with
+   * the reason of `signal` when that aborts first: a write that waits is not run
+   * then, one that has begun goes on and its outcome is unknown.
+   */
+  readonly write: <A>(lane: Lane, write: Write<A>, options?: { readonly signal?: AbortSignal }) => Promise<A>
   /**
    * Runs `body` under the permit, for a database client of your own. A busy
    * database is tried again on the terms of `lane`, so `body` may run more than
@@ -101,10 +108,19 @@ export interface PresenceHost {
    * Rejects with the rejection of `body`, unchanged, or with `LaneOverflow`,
    * `PermitTimeout`, `WriteUnconfirmed` or `WriterClosed`. After
    * `WriteUnconfirmed` the body goes on and keeps the permit until it settles.
-   * `signal` aborts when the host closes and can wait no longer.
+   * `write` and `withPermit` of this host called by `body` reject at once with
+   * `NestedPermit`. `signal` aborts when the host closes and can wait no longer.
    */
   readonly withPermit: <A>(lane: Lane, body: (signal: AbortSignal) => Promise<A>) => Promise<A>
   readonly status: () => HostStatus
+  /**
+   * Resolves with the fault that stopped the connection for good: the file was
+   * moved or is damaged, the disk failed twice in a row, or no thread could be
+   * kept. End the process then. Never settles otherwise.
+   *
+   * @since 0.2.0
+   */
+  readonly untilStopped: () => Promise<EngineFault>
   /**
    * Ends everything in order: a last flush, the writer's running write, the log
    * file. Never rejects because of what stayed unwritten; the log says so. May be
@@ -113,7 +129,7 @@ export interface PresenceHost {
   readonly close: () => Promise<void>
 }
 
-type Services = Presence.Presence | SqliteWriter.SqliteWriter | WalKeeper.WalKeeper
+type Services = Presence.Presence | SqliteConnection | SqliteWriter.SqliteWriter | WalKeeper.WalKeeper
 
 const levels: { readonly [label: string]: LogLine["level"] } = {
   TRACE: "debug",
@@ -149,7 +165,7 @@ const houseOf = (options: HostOptions) => {
     Layer.provide(SqliteReader.layer({ filename })),
     Layer.provideMerge(WalKeeper.layer(options.wal)),
     Layer.provideMerge(SqliteWriter.layer(options.policy)),
-    Layer.provide(SqliteThread.layer({ filename }))
+    Layer.provideMerge(SqliteThread.layer({ filename }))
   )
   return options.onLog === undefined ? house : Layer.provideMerge(house, loggerOf(options.onLog))
 }
@@ -180,15 +196,36 @@ export const start = async (options: HostOptions): Promise<PresenceHost> => {
   const presence = inform(Presence.Presence)
   const writer = inform(SqliteWriter.SqliteWriter)
   const keeper = inform(WalKeeper.WalKeeper)
+  const connection = inform(SqliteConnection)
+  /** The body that the caller runs in: a promise knows no fiber. */
+  const around = new AsyncLocalStorage<{ readonly lane: Lane; isHeld: boolean }>()
   // On the runtime itself, not on its manager: after `close` the writer answers `WriterClosed`, typed as ever.
-  const promise = async <A, E>(self: Effect.Effect<A, E>): Promise<A> =>
-    unwrap(await Runtime.runPromiseExit(runtime)(self))
+  const promise = async <A, E>(self: Effect.Effect<A, E>, signal?: AbortSignal): Promise<A> => {
+    const exit = await Runtime.runPromiseExit(runtime)(self, signal === undefined ? {} : { signal })
+    if (signal?.aborted === true && Exit.isInterrupted(exit)) throw signal.reason
+    return unwrap(exit)
+  }
+  /** Runs `self`, unless it is asked for by a body that holds the permit. */
+  const outside = <A, E>(lane: Lane, self: Effect.Effect<A, E>, signal?: AbortSignal): Promise<A> => {
+    const holder = around.getStore()
+    return holder?.isHeld === true
+      ? Promise.reject(new NestedPermit({ lane, holder: holder.lane }))
+      : promise(self, signal)
+  }
+  const runBody = async <A>(lane: Lane, body: (signal: AbortSignal) => Promise<A>, signal: AbortSignal) => {
+    const hold = { lane, isHeld: true }
+    try {
+      return await around.run(hold, () => body(signal))
+    } finally {
+      hold.isHeld = false
+    }
+  }
   const status = Effect.all({ writer: writer.status, presence: presence.status, wal: keeper.status })
   let closing: Promise<void> | undefined
 
   return {
-    beat: presence.beat,
-    connected: presence.connected,
+    beat: (key, claimedMillis) => (closing === undefined ? presence.beat(key, claimedMillis) : "closed"),
+    connected: (key) => (closing === undefined ? presence.connected(key) : "closed"),
     disconnected: presence.disconnected,
     end: (key, claimedMillis) => promise(presence.end(key, claimedMillis)),
     forget: presence.forget,
@@ -198,10 +235,16 @@ export const start = async (options: HostOptions): Promise<PresenceHost> => {
       inform(Scope.extend(presence.onTransition(listener), scope))
       return () => inform(Scope.close(scope, Exit.void))
     },
-    write: (lane, write) => promise(writer.write(lane, write)),
+    write: (lane, write, options) => outside(lane, writer.write(lane, write), options?.signal),
     withPermit: (lane, body) =>
-      promise(writer.withPermit(lane)(Effect.tryPromise({ try: (signal) => body(signal), catch: (reason) => reason }))),
+      outside(
+        lane,
+        writer.withPermit(lane)(
+          Effect.tryPromise({ try: (signal) => runBody(lane, body, signal), catch: (reason) => reason })
+        )
+      ),
     status: () => inform(status),
+    untilStopped: () => promise(Effect.flip(connection.untilStopped)),
     close: () => (closing ??= managed.dispose())
   }
 }

@@ -9,15 +9,17 @@
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
 import { EngineFault, type FileIdentity } from "../writer/SqliteConnection.ts"
+import { identityOfStats, movedPath } from "./internal/fileWatch.ts"
 
 const statOf = (path: string) =>
-  // An inode may be larger than a number holds exactly.
   Effect.tryPromise(() => fs.stat(path, { bigint: true })).pipe(
-    Effect.map(({ dev, ino, size }) => ({ identity: `${dev}:${ino}`, bytes: Number(size) })),
+    Effect.map((stats) => ({ identity: identityOfStats(stats), bytes: Number(stats.size) })),
     Effect.catchAll(({ error }) =>
       error instanceof Error && "code" in error && error.code === "ENOENT"
         ? Effect.succeed({ identity: undefined, bytes: 0 })
-        : Effect.fail(new EngineFault({ code: "STAT", detail: `${path}: ${String(error)}`, phase: "queued" }))
+        : Effect.fail(
+            new EngineFault({ reason: "System", code: "STAT", detail: `${path}: ${String(error)}`, phase: "queued" })
+          )
     )
   )
 
@@ -37,3 +39,16 @@ export const read = (filename: string): Effect.Effect<FileIdentity, EngineFault>
     databaseBytes: database.bytes,
     logBytes: log.bytes
   }))
+
+/**
+ * The path where another file is now than at `first`: of the database, or of its
+ * log unless there was none. `undefined`: both are the ones that were there.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const moved = (
+  filename: string,
+  first: Pick<FileIdentity, "database" | "log">,
+  now: Pick<FileIdentity, "database" | "log">
+): string | undefined => movedPath(filename, first, now)

@@ -10,25 +10,23 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import { isBusyFailure } from "../sqlite/internal/resultCode.ts"
 import { EngineFault, SqliteConnection } from "../writer/SqliteConnection.ts"
-import { type Fault, isFault } from "./engineFault.ts"
 import * as FileIdentity from "./FileIdentity.ts"
-import * as Finality from "./finality.ts"
-import * as Engine from "./sqliteEngine.ts"
+import * as Finality from "./internal/finality.ts"
+import { engineOptions, retryBusyOpen } from "./internal/opening.ts"
+import * as Engine from "./internal/sqliteEngine.ts"
+import type { Failed } from "./internal/sqliteThreadProtocol.ts"
 import type { SqliteOptions } from "./SqliteOptions.ts"
-import { engineOptions, retryBusyOpen } from "./SqliteOptions.ts"
 
 const openEngine = (options: SqliteOptions): Effect.Effect<Engine.Engine, EngineFault, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.try({
-      try: () => Engine.open(engineOptions(options)),
-      catch: (fault) => new EngineFault(fault as Fault)
+    Effect.suspend(() => {
+      const opened = Engine.open(engineOptions(options))
+      return opened instanceof Engine.Engine ? Effect.succeed(opened) : Effect.fail(new EngineFault(opened.fault))
     }),
-    (engine) => Effect.sync(engine.close)
+    (engine) => Effect.sync(() => engine.close())
   ).pipe(retryBusyOpen(options))
-
-const orFault = <A extends object>(reply: A | Fault): Effect.Effect<A, EngineFault> =>
-  isFault(reply) ? Effect.fail(new EngineFault(reply)) : Effect.succeed(reply)
 
 /**
  * **Errors**: `EngineFault` when the file cannot be opened or brought into WAL
@@ -42,21 +40,35 @@ export const make = (options: SqliteOptions): Effect.Effect<SqliteConnection["Ty
     const engine = yield* openEngine(options)
     const copier = yield* openEngine(options)
     const finality = yield* Finality.make
-    const ask = <A extends object>(call: () => A | Fault) => finality.guard(Effect.suspend(() => orFault(call())))
+    const ask = <A extends { readonly _tag: string }>(call: () => A | Failed) =>
+      finality.guard(
+        Effect.suspend(() => {
+          const reply = call()
+          return isFailed(reply) ? Effect.fail(new EngineFault(reply.fault)) : Effect.succeed(reply)
+        })
+      )
+    const checkpoint = (on: Engine.Engine, mode: "noop" | "passive" | "truncate") =>
+      Effect.map(
+        ask(() => on.checkpoint(mode)),
+        ({ result }) => result
+      )
     return SqliteConnection.of({
       run: (group, durability) =>
         Effect.map(
           ask(() => engine.run(group, durability)),
-          finality.answersOf
+          ({ answers }) => finality.inspect(answers)
         ),
-      checkpoint: (mode) => ask(() => engine.checkpoint(mode)),
-      logState: ask(() => copier.checkpoint("noop")),
-      copyLog: ask(() => copier.checkpoint("passive")),
+      checkpoint: (mode) => checkpoint(engine, mode),
+      logState: checkpoint(copier, "noop"),
+      copyLog: checkpoint(copier, "passive"),
       identity: FileIdentity.read(options.filename),
       untilStopped: finality.untilStopped,
-      stop: (fault) => Effect.sync(() => finality.stop(fault))
+      stop: (fault) => Effect.sync(() => finality.stop(fault)),
+      isBusy: (failure) => isBusyFailure(failure)
     })
   })
+
+const isFailed = (reply: { readonly _tag: string }): reply is Failed => reply._tag === "Failed"
 
 /**
  * @category layers

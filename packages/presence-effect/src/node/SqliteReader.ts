@@ -14,15 +14,11 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { EngineFault } from "../writer/SqliteConnection.ts"
+import * as ResultCode from "../sqlite/internal/resultCode.ts"
 import { PresenceReader } from "../sqlite/SqlitePresenceStorage.ts"
 import type { SqliteOptions } from "./SqliteOptions.ts"
 
-const faultOf = (cause: unknown): EngineFault =>
-  new EngineFault({
-    code: cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "SQLITE_ERROR",
-    detail: cause instanceof Error ? cause.message : String(cause),
-    phase: "queued"
-  })
+const faultOf = (cause: unknown): EngineFault => new EngineFault(ResultCode.faultOf(cause, "queued"))
 
 /**
  * **Errors**: `EngineFault` when the file cannot be opened for reading. It must

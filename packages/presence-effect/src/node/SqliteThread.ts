@@ -8,28 +8,31 @@
  *
  * @since 0.1.0
  */
-import * as NodeWorker from "@effect/platform-node/NodeWorker"
 import * as Worker from "@effect/platform/Worker"
 import type { WorkerError } from "@effect/platform/WorkerError"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as WorkerThreads from "node:worker_threads"
-import { EngineFault, SqliteConnection } from "../writer/SqliteConnection.ts"
-import { type Fault, isFault } from "./engineFault.ts"
+import { isBusyFailure } from "../sqlite/internal/resultCode.ts"
+import type { Durability } from "../writer/Durability.ts"
+import { type CheckpointMode, EngineFault, SqliteConnection, type WriteAnswer } from "../writer/SqliteConnection.ts"
+import type { Statement } from "../writer/Write.ts"
 import * as FileIdentity from "./FileIdentity.ts"
-import type { OpenFiles } from "./fileWatch.ts"
-import * as Finality from "./finality.ts"
-import type { Answer } from "./sqliteEngine.ts"
+import type { OpenFiles } from "./internal/fileWatch.ts"
+import * as Finality from "./internal/finality.ts"
+import { engineOptions, openTimeoutDefault, retryBusyOpen } from "./internal/opening.ts"
+import type { Reply, Request } from "./internal/sqliteThreadProtocol.ts"
+import { entry } from "./internal/threadEntry.ts"
+import * as ThreadWorker from "./internal/threadWorker.ts"
 import type { SqliteOptions } from "./SqliteOptions.ts"
-import { engineOptions, openTimeoutDefault, retryBusyOpen } from "./SqliteOptions.ts"
-import type { Reply, Request } from "./sqliteThreadProtocol.ts"
 
 /**
  * @category models
@@ -44,34 +47,52 @@ export interface SqliteThreadOptions extends SqliteOptions {
   readonly restartLimit?: number
   /** How long a thread may say nothing while it opens the file, beyond `openTimeout`. Default 30 s. */
   readonly openHangLimit?: Duration.DurationInput
+  /**
+   * Where the program of the thread is: `sqliteThreadEntry.js`, as its own bundle, for a host that is bundled into one
+   * file. Default: the one beside this module.
+   *
+   * @since 0.2.0
+   */
+  readonly entry?: URL
   /** Sees each thread as it starts, for tests that kill it. */
   readonly onSpawn?: (thread: WorkerThreads.Worker) => void
 }
 
-// Node 20 runs no TypeScript in a thread: seen from the sources, the entry is the built one.
-const entry = new URL(
-  import.meta.url.endsWith(".ts") ? "../../dist/node/sqliteThreadEntry.js" : "./sqliteThreadEntry.js",
-  import.meta.url
-)
-
-const lost = (detail: string, phase: EngineFault["phase"]) => new EngineFault({ code: "LOST", detail, phase })
+const lost = (detail: string, phase: EngineFault["phase"]) =>
+  new EngineFault({ reason: "Lost", code: "LOST", detail, phase })
 
 /** What cannot be cloned has not left. Any other failure is the death of the thread: nobody knows how far it came. */
 const unsent = (cause: Cause.Cause<WorkerError>): EngineFault | undefined => {
   const error = Option.getOrUndefined(Cause.failureOption(cause))
   if (error?.reason !== "send") return undefined
-  return new EngineFault({ code: "SQLITE_MISUSE", detail: String(error.cause), phase: "queued" })
+  return new EngineFault({
+    reason: "Rejected",
+    code: "SQLITE_MISUSE",
+    detail: String(error.cause),
+    phase: "queued"
+  })
 }
 
 type Live = Worker.Worker<Request, Reply>
 
-const ask = (name: string, thread: Live, request: Request) =>
-  thread.executeEffect(request).pipe(
-    Effect.catchAllCause((cause) => Effect.fail(unsent(cause) ?? lost(`the ${name} thread died`, "commit"))),
-    Effect.flatMap((reply) =>
-      isFault(reply) ? Effect.fail(new EngineFault(reply)) : Effect.succeed(reply as Exclude<Reply, Fault>)
-    )
+const ask = (name: string, thread: Live, request: Request): Effect.Effect<Reply, EngineFault> =>
+  Effect.catchAllCause(thread.executeEffect(request), (cause) =>
+    Effect.fail(unsent(cause) ?? lost(`the ${name} thread died`, "commit"))
   )
+
+type ReplyOf<Tag extends Reply["_tag"]> = Extract<Reply, { readonly _tag: Tag }>
+
+const isReply = <Tag extends Reply["_tag"]>(reply: Reply, tag: Tag): reply is ReplyOf<Tag> => reply._tag === tag
+
+/** The reply that belongs to the request; a fault of the engine fails. */
+const expected =
+  <Tag extends Reply["_tag"]>(tag: Tag) =>
+  (reply: Reply): Effect.Effect<ReplyOf<Tag>, EngineFault> => {
+    if (reply._tag === "Failed") return Effect.fail(new EngineFault(reply.fault))
+    return isReply(reply, tag)
+      ? Effect.succeed(reply)
+      : Effect.dieMessage(`the thread replied ${reply._tag} instead of ${tag}`)
+  }
 
 /** The thread that can be asked now, and the files that the first of them had open: its successors open no others. */
 interface Current {
@@ -96,7 +117,7 @@ const start = (
     }
     const spawn = () => {
       try {
-        const thread = new WorkerThreads.Worker(entry, { name })
+        const thread = new WorkerThreads.Worker(options.entry ?? entry, { name })
         thread.once("error", (error) => end(String(error)))
         thread.once("exit", (code) => end(`exit code ${code}`))
         options.onSpawn?.(thread)
@@ -115,11 +136,12 @@ const start = (
       const manager = yield* Worker.WorkerManager
       const thread = yield* manager.spawn<Request, Reply, never>({})
       const request = { _tag: "Open", options: engineOptions(options, current.files) } as const
-      current.files = (yield* retryBusyOpen(options)(ask(name, thread, request))) as OpenFiles
+      const open = Effect.flatMap(ask(name, thread, request), expected("Opened"))
+      current.files = (yield* retryBusyOpen(options)(open)).files
       current.thread = opened = thread
     }).pipe(
       Effect.catchTag("WorkerError", (error) => Effect.fail(lost(`the ${name} thread: ${error.message}`, "queued"))),
-      Effect.provide(NodeWorker.layer(spawn))
+      Effect.provide(ThreadWorker.layer(spawn))
     )
     const failing = (reason: string) => Effect.fail(lost(`the ${name} thread: ${reason}`, "queued"))
     yield* opening.pipe(
@@ -134,7 +156,7 @@ const start = (
 /** One thread that is started anew whenever it dies, until the scope closes. */
 interface Thread {
   /** Fails with `LOST` in phase `queued` while there is no thread, in a later phase when it died meanwhile. */
-  readonly call: (request: Request) => Effect.Effect<Exclude<Reply, Fault>, EngineFault>
+  readonly call: <Tag extends Reply["_tag"]>(request: Request, tag: Tag) => Effect.Effect<ReplyOf<Tag>, EngineFault>
 }
 
 const makeThread = (
@@ -159,7 +181,7 @@ const makeThread = (
       Effect.gen(function* () {
         if (deaths >= restartLimit) {
           const detail = `the ${name} thread ended ${deaths} times in a row, the last time: ${reason}`
-          finality.stop(new EngineFault({ code: "GONE", detail, phase: "queued" }))
+          finality.stop(new EngineFault({ reason: "Gone", code: "GONE", detail, phase: "queued" }))
           yield* Effect.logError(`${detail}; the connection is given up`).pipe(Effect.annotateLogs("code", "GONE"))
           return restartLimit
         }
@@ -195,12 +217,12 @@ const makeThread = (
     yield* Effect.forkScoped(Effect.interruptible(supervise))
 
     return {
-      call: (request) =>
+      call: (request, tag) =>
         finality.guard(
           Effect.suspend(() =>
             current.thread === undefined
               ? Effect.fail(lost(`the ${name} thread is being started again`, "queued"))
-              : ask(name, current.thread, request)
+              : Effect.flatMap(ask(name, current.thread, request), expected(tag))
           )
         )
     }
@@ -225,17 +247,33 @@ export const make = (options: SqliteThreadOptions): Effect.Effect<SqliteConnecti
       ],
       { concurrency: 2 }
     )
+    const checkpoint = (thread: Thread, mode: CheckpointMode) =>
+      Effect.map(thread.call({ _tag: "Checkpoint", mode }, "Checkpointed"), ({ result }) => result)
+    const run: SqliteConnection["Type"]["run"] = (group, durability) =>
+      Effect.map(writer.call({ _tag: "Run", group, durability }, "Answered"), ({ answers }) =>
+        finality.inspect(answers)
+      )
+    /** What could not be sent as one may be so for one write only: alone, each gets the answer that is its own. */
+    const runAlone = (statements: ReadonlyArray<Statement>, durability: Durability) =>
+      Effect.map(Effect.either(run([statements], durability)), (reply): WriteAnswer => {
+        const answer = Either.isRight(reply) ? reply.right[0] : undefined
+        if (answer !== undefined) return answer
+        return { _tag: "Failed", fault: Either.isLeft(reply) ? reply.left : lost("no answer", "commit") }
+      })
     return SqliteConnection.of({
       run: (group, durability) =>
-        Effect.map(writer.call({ _tag: "Run", group, durability }), (reply) =>
-          finality.answersOf(reply as ReadonlyArray<Answer>)
+        Effect.catchIf(
+          run(group, durability),
+          (fault) => fault.reason === "Rejected" && fault.phase === "queued" && group.length > 1,
+          () => Effect.forEach(group, (statements) => runAlone(statements, durability))
         ),
-      checkpoint: (mode) => Effect.map(writer.call({ _tag: "Checkpoint", mode }), (reply) => reply as never),
-      logState: Effect.map(copier.call({ _tag: "Checkpoint", mode: "noop" }), (reply) => reply as never),
-      copyLog: Effect.map(copier.call({ _tag: "Checkpoint", mode: "passive" }), (reply) => reply as never),
+      checkpoint: (mode) => checkpoint(writer, mode),
+      logState: checkpoint(copier, "noop"),
+      copyLog: checkpoint(copier, "passive"),
       identity: FileIdentity.read(options.filename),
       untilStopped: finality.untilStopped,
-      stop: (fault) => Effect.sync(() => finality.stop(fault))
+      stop: (fault) => Effect.sync(() => finality.stop(fault)),
+      isBusy: (failure) => isBusyFailure(failure)
     })
   })
 

@@ -18,6 +18,7 @@ import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import { withinFinalizer } from "../internal/withinFinalizer.ts"
 import * as Lane from "../writer/Lane.ts"
 import * as SqliteMetrics from "./SqliteMetrics.ts"
 import { type CheckpointResult, type EngineFault, SqliteConnection } from "../writer/SqliteConnection.ts"
@@ -185,13 +186,8 @@ export const make = (
     const patient = (self: Effect.Effect<void, EngineFault | WriterError>) =>
       Effect.catchAllCause(self, (cause) => Effect.logDebug("checkpoint left for later", cause))
 
-    // Finalizers are uninterruptible; without `interruptible` the timeout would wait for the disk. It stands inside:
-    // outside, a fiber that was interrupted, which is how programs end, would not copy anything.
     yield* Effect.addFinalizer(() =>
-      patient(Effect.zipRight(connection.copyLog, truncate)).pipe(
-        Effect.interruptible,
-        Effect.timeoutOption(knobs.drainTimeout)
-      )
+      withinFinalizer(knobs.drainTimeout)(patient(Effect.zipRight(connection.copyLog, truncate)))
     )
     const look = patient(lookAround)
     yield* Effect.forkScoped(Effect.schedule(look, Schedule.spaced(knobs.lookInterval)))

@@ -13,7 +13,15 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
-import { type CheckpointResult, EngineFault, SqliteConnection, type WriteAnswer } from "../writer/SqliteConnection.ts"
+import * as ResultCode from "../sqlite/internal/resultCode.ts"
+import * as SqliteFault from "../sqlite/SqliteFault.ts"
+import {
+  type CheckpointResult,
+  EngineFault,
+  type Fault,
+  SqliteConnection,
+  type WriteAnswer
+} from "../writer/SqliteConnection.ts"
 import type { Durability } from "../writer/Durability.ts"
 import type { Statement, StatementResult } from "../writer/Write.ts"
 
@@ -56,10 +64,7 @@ export interface SimulatedConnection {
    * The next call fails as a whole with this fault; more of them queue up. One that is final fails all after it.
    * Nothing is written, unless `isCommitted`: then the group is, and only the answer is lost.
    */
-  readonly failNext: (
-    fault: ConstructorParameters<typeof EngineFault>[0],
-    options?: { readonly isCommitted?: boolean }
-  ) => void
+  readonly failNext: (fault: Omit<Fault, "reason">, options?: { readonly isCommitted?: boolean }) => void
 }
 
 /**
@@ -151,7 +156,7 @@ export const make = (options: SimulatedOptions = {}): Effect.Effect<SimulatedCon
 
     const refusal = (): EngineFault | undefined =>
       last ??
-      (isLocked ? new EngineFault({ code: "SQLITE_BUSY", detail: "database is locked", phase: "begin" }) : takeFault())
+      (isLocked ? SqliteFault.make({ code: "SQLITE_BUSY", detail: "database is locked", phase: "begin" }) : takeFault())
 
     const connection = SqliteConnection.of({
       run: (group, durability) =>
@@ -191,10 +196,11 @@ export const make = (options: SimulatedOptions = {}): Effect.Effect<SimulatedCon
         logBytes: log.fileFrames() * frameBytes
       })),
       untilStopped: Deferred.await(ended),
-      stop: ({ code, detail }) =>
+      stop: ({ code, detail, reason }) =>
         Effect.sync(() => {
-          if (last === undefined) end(new EngineFault({ code, detail, phase: "queued", isFinal: true }))
-        })
+          if (last === undefined) end(new EngineFault({ reason, code, detail, phase: "queued", isFinal: true }))
+        }),
+      isBusy: (failure) => ResultCode.isBusyFailure(failure)
     })
 
     return {
@@ -219,7 +225,7 @@ export const make = (options: SimulatedOptions = {}): Effect.Effect<SimulatedCon
         stalled = undefined
       },
       failNext: (given, options) => {
-        const fault = new EngineFault(given)
+        const fault = SqliteFault.make(given)
         faults.push(fault)
         if (options?.isCommitted === true) lostAnswers.add(fault)
       },

@@ -1,22 +1,24 @@
 /**
- * One permit, several lanes, direct hand-over.
+ * One permit, several lanes.
  *
- * A real Effect `Semaphore` of width one guards the body. It is never a queue:
- * it is neither fair nor ordered, and each release wakes every waiter. A lane
- * queue in plain state decides who is next, and whoever gives the permit back
- * passes it on in the same step, so at most one fiber ever stands at the
- * semaphore and the permit is never free while somebody waits.
+ * The permit is that of an Effect `Semaphore` of width one: nothing runs in a
+ * turn without it. A `Semaphore` is neither fair nor ordered, so it is never used
+ * as a queue: at most one fiber stands at it. That fiber asks the lane queue only
+ * when it has the permit, and then runs the turn of the waiter that is next.
  *
  * @since 0.1.0
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
 import * as LaneQueue from "./internal/laneQueue.ts"
 import type { Lane } from "./Lane.ts"
 import { LaneOverflow, WriterClosed } from "./WriterError.ts"
 
 /**
- * Somebody who waits for the permit without a fiber of their own.
+ * What waits for the permit.
  *
  * @category models
  * @since 0.1.0
@@ -26,11 +28,13 @@ export interface Waiter {
   /** May share the turn of another waiter of the lane, see `takeCompanions`. */
   readonly isCompanion: boolean
   /**
-   * Called once, inside the step that passes the permit on. From here on the
-   * waiter owns the permit and must run `hold`. It must not throw.
+   * Run once, in the fiber that has the permit, uninterruptibly; the permit goes
+   * back when it ends. Never run for a waiter that left, was taken or closed.
+   *
+   * @since 0.2.0
    */
-  readonly granted: () => void
-  /** Called instead of `granted` when the semaphore closes. */
+  readonly turn: Effect.Effect<void>
+  /** Called instead when the semaphore closes. */
   readonly closed: () => void
 }
 
@@ -44,29 +48,31 @@ export interface LaneSemaphore {
    * is certain. Sets no time limit: callers do.
    *
    * **Errors**: `LaneOverflow` at once when the lane is full, `WriterClosed`
-   * after `close`. Any failure of `self`, unchanged.
+   * after `close`. Any failure of `self`, unchanged. Dies when there is no such
+   * lane, whether the permit is free or not.
    */
   readonly withPermit: (
     lane: Lane
   ) => <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | LaneOverflow | WriterClosed, R>
   /**
    * Waits for the permit, interruptibly, and then runs `use`, uninterruptibly.
-   * `use` owns the permit and must run `hold`, itself or in another fiber.
+   * `use` owns the permit and must see to it that `giveBack` is called, by itself
+   * or by another fiber.
    */
   readonly whenGranted: (
     lane: Lane
-  ) => <A, E, R>(use: Effect.Effect<A, E, R>) => Effect.Effect<A, E | LaneOverflow | WriterClosed, R>
+  ) => <A, E, R>(
+    use: (giveBack: Effect.Effect<void>) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | LaneOverflow | WriterClosed, R>
   /**
-   * Queues a waiter, or grants at once when the permit is free. Plain function:
-   * returns the refusal instead of failing.
+   * Queues a waiter. With the permit free its turn begins before this returns.
+   * Plain function: returns the refusal instead of failing.
    */
   readonly enter: (waiter: Waiter) => LaneOverflow | WriterClosed | undefined
-  /** Takes a waiter out of its queue. `false`: it was granted, taken or closed before. */
+  /** Takes a waiter out of its queue. `false`: its turn has begun, or it was taken or closed before. */
   readonly leave: (waiter: Waiter) => boolean
   /** Takes waiters from the head of the lane to share the turn of its holder, at most `limit`. */
   readonly takeCompanions: (lane: Lane, limit: number) => ReadonlyArray<Waiter>
-  /** Runs `self` under the guard and passes the permit on. Only for whoever was granted. */
-  readonly hold: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   readonly waiterCount: (lane: Lane) => number
   readonly isHeld: () => boolean
   /** Succeeds once nobody holds the permit: at the next such moment, or for good after `close`. */
@@ -75,52 +81,75 @@ export interface LaneSemaphore {
   readonly close: Effect.Effect<void>
 }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
-export const make = (policy: {
+interface Policy {
   /** In serving order. */
   readonly lanes: ReadonlyArray<{ readonly lane: Lane; readonly capacity: number }>
   /** Grants that may pass over a waiting lane before it gets one turn. */
   readonly bypassLimit: number
   /** Told of each change of the number of waiters in a lane. It must not throw. */
   readonly onQueue?: (lane: Lane, waiterCount: number) => void
-}): Effect.Effect<LaneSemaphore> =>
-  Effect.map(Effect.makeSemaphore(1), (semaphore): LaneSemaphore => {
+}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (policy: Policy): Effect.Effect<LaneSemaphore> =>
+  Effect.gen(function* () {
+    const semaphore = yield* Effect.makeSemaphore(1)
+    const runtime = yield* Effect.runtime<never>()
     const queue = LaneQueue.make<Waiter>(policy.lanes, policy.bypassLimit)
+    const queueChanged = announcer(policy, queue.waiterCount)
+    /** A fiber stands at the semaphore. */
+    let isAsking = false
+    /** What the semaphore decides, for those who only want to know. */
     let isHeld = false
     let isClosed = false
     const awaitingFree = new Set<() => void>()
 
-    const queueChanged = (lane: Lane): void => policy.onQueue?.(lane, queue.waiterCount(lane))
-
-    const handOver = (): void => {
-      const next = queue.next()
-      if (next !== undefined) {
-        queueChanged(next.lane)
-        return next.granted()
-      }
-      isHeld = false
+    const wakeIfFree = (): void => {
+      if (isHeld || isAsking) return
       for (const wake of awaitingFree) wake()
+    }
+
+    const ended = Effect.sync(() => {
+      isHeld = false
+      wakeIfFree()
+    })
+
+    /** With the permit: who is next is decided now, not when the fiber came. */
+    const nextTurn = Effect.suspend(() => {
+      isAsking = false
+      const next = queue.next()
+      if (next === undefined) return Effect.sync(wakeIfFree)
+      isHeld = true
+      queueChanged(next.lane)
+      if (queue.isWaiting()) ask()
+      return Effect.ensuring(next.turn, ended)
+    })
+
+    // A permit that is free is taken in this very step, so that nobody counts as waiting for it.
+    const standing = Effect.uninterruptible(
+      Effect.flatMap(semaphore.withPermitsIfAvailable(1)(nextTurn), (turn) =>
+        Option.isSome(turn) ? Effect.void : semaphore.withPermits(1)(nextTurn)
+      )
+    )
+
+    const ask = (): void => {
+      if (isAsking) return
+      isAsking = true
+      Runtime.runFork(runtime)(standing, { immediate: true })
     }
 
     const enter: LaneSemaphore["enter"] = (waiter) => {
       if (isClosed) return new WriterClosed({ lane: waiter.lane })
-      if (!isHeld) {
-        isHeld = true
-        waiter.granted()
-        return undefined
+      const { lane } = waiter
+      if (!queue.enter(lane, waiter)) {
+        return new LaneOverflow({ lane, waiterCount: queue.waiterCount(lane), capacity: queue.capacity(lane) })
       }
-      if (queue.enter(waiter.lane, waiter)) {
-        queueChanged(waiter.lane)
-        return undefined
-      }
-      return new LaneOverflow({
-        lane: waiter.lane,
-        waiterCount: queue.waiterCount(waiter.lane),
-        capacity: queue.capacity(waiter.lane)
-      })
+      ask()
+      queueChanged(lane)
+      return undefined
     }
 
     const leave: LaneSemaphore["leave"] = (waiter) => {
@@ -129,55 +158,44 @@ export const make = (policy: {
       return hasWaited
     }
 
-    // Nobody else stands here, so a permit is always available, and taking it has no step in which an interruption of
-    // 3.22 would lose it, as a take that may wait has.
-    const guarded = semaphore.withPermitsIfAvailable(1)
-    const hold: LaneSemaphore["hold"] = (self) =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.ensuring(Effect.flatMap(guarded(restore(self)), demandPermit), Effect.sync(handOver))
-      )
-
     /** Runs in an uninterruptible region; `restore` is what makes the wait as interruptible as its caller. */
     const onGrant = <A, E, R>(
       lane: Lane,
-      use: Effect.Effect<A, E, R>,
+      use: (giveBack: Effect.Effect<void>) => Effect.Effect<A, E, R>,
       restore: <B, F>(self: Effect.Effect<B, F>) => Effect.Effect<B, F>
     ) =>
       Effect.suspend((): Effect.Effect<A, E | LaneOverflow | WriterClosed, R> => {
-        if (!isHeld && !isClosed) {
-          isHeld = true
-          return use
-        }
-        const fiber = fiberWaiter(lane)
-        const refusal = enter(fiber.waiter)
+        const { giveBack, wait, waiter } = fiberWaiter(lane)
+        const refusal = enter(waiter)
         if (refusal !== undefined) return Effect.fail(refusal)
-        return Effect.matchCauseEffect(restore(fiber.wait), {
+        return Effect.matchCauseEffect(restore(wait), {
           onFailure: (cause) =>
             Effect.suspend(() => {
-              // Granted in the very turn that ended the wait: the permit is ours without a body to run.
-              if (!leave(fiber.waiter) && fiber.isGranted()) handOver()
+              // Granted in the very step that ended the wait: the permit is ours without a body to run.
+              if (!leave(waiter)) giveBack()
               return Effect.failCause(cause)
             }),
-          onSuccess: () => use
+          onSuccess: () => use(Effect.sync(giveBack))
         })
       })
 
     return {
       withPermit: (lane) => (self) =>
-        Effect.uninterruptibleMask((restore) => onGrant(lane, hold(restore(self)), restore)),
+        Effect.uninterruptibleMask((restore) =>
+          onGrant(lane, (giveBack) => Effect.ensuring(restore(self), giveBack), restore)
+        ),
       whenGranted: (lane) => (use) => Effect.uninterruptibleMask((restore) => onGrant(lane, use, restore)),
       enter,
       leave,
       takeCompanions: (lane, limit) => {
         const companions = queue.takeWhile(lane, limit, ({ isCompanion }) => isCompanion)
-        if (companions.length > 0) queueChanged(lane)
+        queueChanged(lane)
         return companions
       },
-      hold,
       waiterCount: queue.waiterCount,
       isHeld: () => isHeld,
       awaitFree: Effect.async((resume) => {
-        if (!isHeld) return resume(Effect.void)
+        if (!isHeld && !isAsking) return resume(Effect.void)
         const wake = () => resume(Effect.void)
         awaitingFree.add(wake)
         return Effect.sync(() => awaitingFree.delete(wake))
@@ -191,31 +209,30 @@ export const make = (policy: {
     }
   })
 
-const demandPermit = <A>(guarded: Option.Option<A>): Effect.Effect<A> =>
-  Option.isSome(guarded)
-    ? Effect.succeed(guarded.value)
-    : Effect.dieMessage("somebody else stood at the semaphore of the lanes")
-
-/** A waiter that wakes the fiber it stands for. */
-const fiberWaiter = (lane: Lane) => {
-  let outcome: Effect.Effect<void, WriterClosed> | undefined
-  let resume: ((effect: Effect.Effect<void, WriterClosed>) => void) | undefined
-  const settle = (effect: Effect.Effect<void, WriterClosed>) => {
-    outcome = effect
-    resume?.(effect)
+/** Tells `onQueue` of a lane whose number of waiters is another one than it was told last. */
+const announcer = ({ onQueue }: Policy, waiterCount: (lane: Lane) => number) => {
+  const announced = new Map<Lane, number>()
+  return (lane: Lane): void => {
+    const count = waiterCount(lane)
+    if (count === (announced.get(lane) ?? 0)) return
+    announced.set(lane, count)
+    onQueue?.(lane, count)
   }
+}
+
+/** A waiter that wakes the fiber it stands for, and whose turn lasts until that fiber gives the permit back. */
+const fiberWaiter = (lane: Lane) => {
+  const granted = Deferred.unsafeMake<void, WriterClosed>(FiberId.none)
+  const returned = Deferred.unsafeMake<void>(FiberId.none)
   const waiter: Waiter = {
     lane,
     isCompanion: false,
-    granted: () => settle(Effect.void),
-    closed: () => settle(Effect.fail(new WriterClosed({ lane })))
+    turn: Effect.zipRight(Deferred.succeed(granted, undefined), Deferred.await(returned)),
+    closed: () => Deferred.unsafeDone(granted, Effect.fail(new WriterClosed({ lane })))
   }
   return {
     waiter,
-    isGranted: () => outcome === Effect.void,
-    wait: Effect.async<void, WriterClosed>((wake) => {
-      if (outcome === undefined) resume = wake
-      else wake(outcome)
-    })
+    wait: Deferred.await(granted),
+    giveBack: (): void => Deferred.unsafeDone(returned, Effect.void)
   }
 }

@@ -14,18 +14,46 @@ import type { Durability } from "./Durability.ts"
 import type { Statement, StatementResult } from "./Write.ts"
 
 /**
- * What the engine answered when it did not do what it was told.
+ * Why the engine did not do what it was asked for.
  *
- * `code` is SQLite's extended result code. `CONFLICT` means that a statement
- * changed another number of rows than demanded; `LOST` that the connection died,
- * with `phase` telling whether the call had reached it; `MOVED` that the file or
- * the log under the path is another one; `RESERVE` that less room is left on the
- * disk than writes must leave; `GONE` that the connection was given up.
+ * - `Busy`: another connection holds the lock. `Full`: no room, or only the reserve
+ *   is left that writes must leave.
+ * - `Rejected`: the statement is refused for itself. `Conflict`: a statement changed
+ *   another number of rows than its write demands.
+ * - `Readonly`: the file cannot be opened or written by this process. `Moved`: the
+ *   file or its log was deleted or replaced. `Corrupt`: it is damaged.
+ * - `InputOutput`: the disk failed. `System`: something else of the system did, such
+ *   as memory.
+ * - `Lost`: the connection died; `phase` says whether the call had reached it.
+ *   `Gone`: it was given up.
+ * - `Unknown`: a code that this version does not know.
  *
  * @category errors
- * @since 0.1.0
+ * @since 0.2.0
  */
-export class EngineFault extends Data.TaggedError("EngineFault")<{
+export type FaultReason =
+  | "Busy"
+  | "Rejected"
+  | "Conflict"
+  | "Full"
+  | "Readonly"
+  | "Moved"
+  | "Corrupt"
+  | "InputOutput"
+  | "System"
+  | "Lost"
+  | "Gone"
+  | "Unknown"
+
+/**
+ * A fault as plain data, which crosses threads.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export interface Fault {
+  readonly reason: FaultReason
+  /** The engine's own code, for logs: SQLite's extended result code. Decide by `reason`. */
   readonly code: string
   readonly detail: string
   /** How far the call had come. `queued`: the engine has not seen it. */
@@ -33,7 +61,20 @@ export class EngineFault extends Data.TaggedError("EngineFault")<{
   readonly conflict?: { readonly statement: number; readonly expected: "some" | number; readonly changed: number }
   /** The connection has stopped: it answers every later call with this fault, and touches the file no more. */
   readonly isFinal?: boolean
-}> {}
+}
+
+/**
+ * What the engine answered when it did not do what it was asked for.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class EngineFault extends Data.TaggedError("EngineFault")<Fault> {
+  /** @since 0.2.0 */
+  override get message(): string {
+    return `${this.detail} (${this.code})`
+  }
+}
 
 /**
  * The answer to one write of a group.
@@ -43,7 +84,7 @@ export class EngineFault extends Data.TaggedError("EngineFault")<{
  */
 export type WriteAnswer =
   | { readonly _tag: "Done"; readonly results: ReadonlyArray<StatementResult> }
-  | { readonly _tag: "Failed"; readonly fault: EngineFault }
+  | { readonly _tag: "Failed"; readonly fault: Fault }
 
 /**
  * `noop` only looks; `passive` copies what it can; `truncate` also empties the
@@ -97,7 +138,7 @@ export class SqliteConnection extends Context.Tag("presence-effect/writer/Sqlite
      * each, in order. With two or more writes each gets a savepoint, so that one
      * that fails takes no other with it. Fails as a whole when the transaction
      * could not begin or not commit: then nothing of the group is written, except
-     * after an input/output error of the commit and after `LOST` in a later phase
+     * after an input/output error of the commit and after `Lost` in a later phase
      * than `queued`, when nobody knows.
      */
     readonly run: (
@@ -113,9 +154,9 @@ export class SqliteConnection extends Context.Tag("presence-effect/writer/Sqlite
     /** Identity of the files under the path now. Needs no permit. */
     readonly identity: Effect.Effect<FileIdentity, EngineFault>
     /**
-     * Never succeeds. Fails with the fault that ended the connection: the file is damaged (`SQLITE_CORRUPT`,
-     * `SQLITE_NOTADB`), it or its log was moved (`MOVED`), the disk failed again on a new connection
-     * (`SQLITE_IOERR`), or no connection could be kept (`GONE`).
+     * Never succeeds. Fails with the fault that ended the connection: the file is damaged (`Corrupt`), it or its log
+     * was moved (`Moved`), the disk failed again on a new connection (`InputOutput`), or no connection could be kept
+     * (`Gone`).
      */
     readonly untilStopped: Effect.Effect<never, EngineFault>
     /**
@@ -123,5 +164,11 @@ export class SqliteConnection extends Context.Tag("presence-effect/writer/Sqlite
      * call fails with it. What the engine is at goes on to its end. The first fault that ends it stays.
      */
     readonly stop: (fault: EngineFault) => Effect.Effect<void>
+    /**
+     * Whether a failure of a host's own client on the same database says that another connection holds the lock.
+     *
+     * @since 0.2.0
+     */
+    readonly isBusy: (failure: unknown) => boolean
   }
 >() {}

@@ -1,34 +1,44 @@
 /**
  * The only door to SQLite writes.
  *
- * The permit belongs to the engine's work, not to the caller: a caller that
- * gives up or is interrupted is free at once, while the permit stays until the
- * engine has answered. So nobody is ever let in beside a statement that still
- * runs, and nobody hangs on one that never ends.
+ * The permit belongs to the engine's work, not to the caller: the caller of a
+ * write that gives up or is interrupted is free at once, while the permit stays
+ * until the engine has answered. So no write ever runs beside a statement that
+ * still runs, and no caller hangs on one that never ends.
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
+import { withinFinalizer } from "../internal/withinFinalizer.ts"
 import * as Attempts from "./internal/attempts.ts"
+import { demandBindable } from "./internal/bindable.ts"
 import * as Deadlines from "./internal/deadlines.ts"
-import { isBusyFailure, toWriterError } from "./internal/sqliteFault.ts"
+import { toWriterError } from "./internal/engineFailure.ts"
+import * as Opaque from "./internal/opaque.ts"
+import { withRetries } from "./internal/retries.ts"
 import * as WriterJournal from "./internal/writerJournal.ts"
 import type * as Lane from "./Lane.ts"
 import * as LaneSemaphore from "./LaneSemaphore.ts"
 import type { CheckpointMode, CheckpointResult } from "./SqliteConnection.ts"
 import { SqliteConnection } from "./SqliteConnection.ts"
 import type { Write } from "./Write.ts"
-import type { LaneOverflow, WriterClosed, WriterError } from "./WriterError.ts"
-import { PermitTimeout, WriteUndecodable, WriteUnconfirmed } from "./WriterError.ts"
+import type {
+  LaneOverflow,
+  NestedPermit,
+  PermitTimeout,
+  WriterClosed,
+  WriterError,
+  WriteUnconfirmed
+} from "./WriterError.ts"
+import { isWriterError, WriteUndecodable } from "./WriterError.ts"
 import * as WriterPolicy from "./WriterPolicy.ts"
 
 /**
@@ -80,20 +90,61 @@ export class SqliteWriter extends Context.Tag("presence-effect/writer/SqliteWrit
     readonly write: <A>(lane: Lane.Lane, write: Write<A>) => Effect.Effect<A, WriterError>
     /** The same, with the time it took. */
     readonly writeMeasured: <A>(lane: Lane.Lane, write: Write<A>) => Effect.Effect<Measured<A>, WriterError>
-    /** Runs an opaque effect under the permit, for hosts that write through a client of their own. */
+    /**
+     * Runs an opaque effect under the permit, for hosts that write through a client of their own. It is tried again on
+     * the terms of the lane while `SqliteConnection.isBusy` says that its failure is a lock, so it must be one
+     * transaction.
+     *
+     * `self` runs in a fiber of its own. When its caller is interrupted it is interrupted too, and the caller goes on
+     * only when it has ended, so that nothing it uses is released before; `holdLimit` after the grant the caller goes
+     * on all the same. A caller that has waited for `holdLimit` fails with `WriteUnconfirmed`, and `self` goes on and
+     * keeps the permit: let it acquire what it uses by itself. What cannot be interrupted keeps the permit until it
+     * ends; wrap a promise in `Effect.uninterruptible`, unless its client has rolled back when the signal aborts.
+     *
+     * **Errors**: those of `self`, unchanged; `NestedPermit` at once in the body of another `withPermit` of this writer
+     * and in the fibers it forked, as long as it holds the permit; `WriteUnconfirmed` with reason `closed` when the
+     * writer ended meanwhile.
+     */
     readonly withPermit: (
       lane: Lane.Lane
     ) => <A, E, R>(
       self: Effect.Effect<A, E, R>
-    ) => Effect.Effect<A, E | LaneOverflow | PermitTimeout | WriteUnconfirmed | WriterClosed, R>
+    ) => Effect.Effect<A, E | LaneOverflow | NestedPermit | PermitTimeout | WriteUnconfirmed | WriterClosed, R>
     /** Checkpoint by the writing connection, under the permit of `lane`. */
     readonly checkpoint: (lane: Lane.Lane, mode: CheckpointMode) => Effect.Effect<CheckpointResult, WriterError>
     readonly status: Effect.Effect<WriterStatus>
   }
 >() {}
 
+/** Connections that a writer has: two writers over one would be two permits. */
+const taken = new WeakSet<SqliteConnection["Type"]>()
+
+const takeConnection = Effect.flatMap(SqliteConnection, (connection) =>
+  Effect.acquireRelease(
+    Effect.suspend(() => {
+      if (taken.has(connection)) {
+        return Effect.dieMessage(
+          "this connection has a writer already: build the layer of SqliteWriter once and share it"
+        )
+      }
+      taken.add(connection)
+      return Effect.succeed(connection)
+    }),
+    () => Effect.sync(() => taken.delete(connection))
+  )
+)
+
+/** What `writer_writes_total` says of a write that ended so. */
+const outcomeOf = (exit: Exit.Exit<unknown, unknown>): string => {
+  if (Exit.isSuccess(exit)) return "committed"
+  if (Cause.isInterruptedOnly(exit.cause)) return "interrupted"
+  const failure = Option.getOrUndefined(Cause.failureOption(exit.cause))
+  return isWriterError(failure) ? failure._tag : "failed"
+}
+
 /**
- * Builds the writer around a connection.
+ * Builds the writer around a connection. Dies when the connection has a writer
+ * already.
  *
  * **Errors**: `PolicyInvalid` with every contradiction in `policy`.
  *
@@ -105,127 +156,63 @@ export const make = (
 ): Effect.Effect<SqliteWriter["Type"], WriterPolicy.PolicyInvalid, SqliteConnection | Scope.Scope> =>
   Effect.gen(function* () {
     const resolved = yield* WriterPolicy.resolve(policy)
-    const connection = yield* SqliteConnection
+    const connection = yield* takeConnection
     const clock = yield* Effect.clock
-    const runtime = yield* Effect.runtime<never>()
     const journal = WriterJournal.make(resolved, clock)
     const lanes = yield* LaneSemaphore.make({ ...resolved, onQueue: journal.queued })
     const deadlines = yield* Deadlines.make(clock)
+    const attempts = Attempts.make({ lanes, connection, deadlines, journal })
+    const opaque = yield* Opaque.make({ lanes, deadlines, journal })
     let state: WriterStatus["state"] = "open"
 
-    const bodies = yield* Scope.make()
-    // Never started inside the step that grants: a thousand grants in a row would be a thousand frames deep.
-    const fork = (turn: Effect.Effect<void>) => {
-      Runtime.runFork(runtime)(Effect.uninterruptible(turn), { immediate: false })
-    }
-    const attempts = Attempts.make({ lanes, connection, deadlines, journal, fork })
-
-    /** Tries again on the terms of the lane. `attempt` is told how long it may wait for the permit. */
-    const withRetries = <A, E, R>(
-      lane: WriterPolicy.ResolvedLane,
-      schedule: Schedule.Schedule<unknown, E>,
-      attempt: (acquireMillis: number, attempts: number) => Effect.Effect<A, E, R>
-    ): Effect.Effect<A, E, R> => {
-      const startedAt = deadlines.now()
-      const first = attempt(lane.acquireTimeoutMillis, 1)
-      if (lane.retryForMillis <= 0) return first
-      return Effect.catchAll(first, (failure) => {
-        let attempts = 0
-        // The schedule sees the first failure as the failure of this effect, so that its delays begin there.
-        const again = Effect.suspend(() => {
-          const left = startedAt + lane.deadlineMillis - lane.holdLimitMillis - deadlines.now()
-          if (++attempts === 1 || left <= 0) return Effect.fail(failure)
-          return attempt(Math.min(lane.acquireTimeoutMillis, left), attempts)
-        })
-        // Besides the schedule, which follows the wall clock: set back, that would go on for as long as it was set.
-        const isInTime = () => deadlines.now() - startedAt < lane.retryForMillis
-        return Effect.retry(again, Schedule.whileInput(schedule, isInTime))
-      })
-    }
+    const told = <A, E, R>(lane: Lane.Lane, self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+      Effect.onExit(self, (exit) => Effect.sync(() => journal.told(lane, outcomeOf(exit))))
 
     const writeMeasured = <A>(lane: Lane.Lane, write: Write<A>): Effect.Effect<Measured<A>, WriterError> =>
       Effect.suspend(() => {
-        const laneTerms = WriterPolicy.termsOf(resolved, lane)
+        const terms = WriterPolicy.termsOf(resolved, lane)
         const startedAt = deadlines.now()
         let attemptCount = 1
-        return withRetries(laneTerms, WriterPolicy.retrySchedule(laneTerms), (acquireMillis, attempt) => {
+        const committed = withRetries(deadlines, terms, WriterPolicy.retrySchedule(terms), (acquireMillis, attempt) => {
           attemptCount = attempt
-          return attempts.run(laneTerms, write, acquireMillis, attempt)
-        }).pipe(
-          Effect.flatMap(({ grantedAt, groupSize, holdMillis, results }) =>
-            Either.match(write.decode(results), {
-              onLeft: (error) => Effect.fail(new WriteUndecodable({ lane, detail: error.message })),
-              onRight: (value) =>
-                Effect.succeed({
-                  value,
-                  waitMillis: grantedAt - startedAt,
-                  holdMillis,
-                  attempts: attemptCount,
-                  groupSize
-                })
-            })
-          )
+          return attempts.run(terms, write, acquireMillis, attempt)
+        })
+        const measured = Effect.flatMap(committed, ({ grantedAt, groupSize, holdMillis, results }) =>
+          Either.match(write.decode(results), {
+            onLeft: (error) => Effect.fail(new WriteUndecodable({ lane, detail: error.message })),
+            onRight: (value) =>
+              Effect.succeed({
+                value,
+                waitMillis: grantedAt - startedAt,
+                holdMillis,
+                attempts: attemptCount,
+                groupSize
+              })
+          })
+        )
+        return told(
+          lane,
+          Effect.zipRight(demandBindable(lane, write), Effect.zipRight(opaque.demandOutside(lane), measured))
         )
       })
 
-    /** One try of an opaque effect, in a fiber of its own: it keeps the permit when its caller leaves. */
-    const holdOpaque = <A, E, R>(
-      lane: WriterPolicy.ResolvedLane,
-      self: Effect.Effect<A, E, R>,
-      acquireMillis: number
-    ) =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.gen(function* () {
-          const startedAt = deadlines.now()
-          let grantedAt = startedAt
-          let body: Fiber.RuntimeFiber<A, E> | undefined
-          const held = Effect.sync(() => journal.held(lane.lane, deadlines.now() - grantedAt))
-          const start = Effect.suspend(() => {
-            grantedAt = deadlines.now()
-            journal.waited(lane.lane, grantedAt - startedAt)
-            journal.holding(lane.lane)
-            // Interruptible for its own timeouts only: nobody but the end of the writer interrupts it.
-            const work = lanes.hold(Effect.ensuring(Effect.interruptible(self), held))
-            return Effect.map(Effect.forkIn(work, bodies), (fiber) => {
-              body = fiber
-            })
-          })
-          const refused = (error: LaneOverflow | PermitTimeout | WriterClosed) =>
-            Effect.zipRight(
-              Effect.sync(() => journal.failed(error)),
-              Effect.fail(error)
-            )
-          const granted = Effect.catchAll(lanes.whenGranted(lane.lane)(start), refused)
-          yield* restore(Effect.timeoutOption(granted, acquireMillis))
-          // Asked of the body, not of the race: a grant in the instant of the timeout has begun.
-          if (body === undefined) {
-            const waitedMillis = deadlines.now() - startedAt
-            return yield* refused(new PermitTimeout({ lane: lane.lane, waitedMillis }))
-          }
-          const result = yield* restore(Effect.timeoutOption(Fiber.join(body), lane.holdLimitMillis))
-          if (Option.isSome(result)) return result.value
-          const heldMillis = deadlines.now() - grantedAt
-          return yield* new WriteUnconfirmed({ lane: lane.lane, reason: "hold-limit", heldMillis })
-        })
-      )
-
-    const withPermit: SqliteWriter["Type"]["withPermit"] = (lane) => (self) =>
+    /** Not counted: a checkpoint is no write. */
+    const holdWithRetries = <A, E, R>(lane: Lane.Lane, self: Effect.Effect<A, E, R>) =>
       Effect.suspend(() => {
-        const laneTerms = WriterPolicy.termsOf(resolved, lane)
-        const schedule = Schedule.whileInput(WriterPolicy.retryDelays(laneTerms), isBusyFailure)
-        return withRetries(laneTerms, schedule, (acquireMillis) => holdOpaque(laneTerms, self, acquireMillis))
+        const terms = WriterPolicy.termsOf(resolved, lane)
+        const schedule = Schedule.whileInput(WriterPolicy.retryDelays(terms), connection.isBusy)
+        const held = withRetries(deadlines, terms, schedule, (acquireMillis) => opaque.hold(terms, self, acquireMillis))
+        return Effect.zipRight(opaque.demandOutside(lane), held)
       })
 
-    const longestHoldMillis = Math.max(...resolved.lanes.map(({ holdLimitMillis }) => holdLimitMillis))
     yield* Effect.addFinalizer(() =>
       Effect.gen(function* () {
+        const longestHoldMillis = Math.max(...resolved.lanes.map(({ holdLimitMillis }) => holdLimitMillis))
         state = "draining"
         yield* lanes.close
-        // Finalizers are uninterruptible; without `interruptible` the timeout would wait for the engine. It stands
-        // inside: outside, a fiber that was interrupted, which is how programs end, would not wait at all.
-        yield* Effect.timeoutOption(Effect.interruptible(lanes.awaitFree), longestHoldMillis)
+        yield* withinFinalizer(longestHoldMillis)(lanes.awaitFree)
         attempts.abandonRunning()
-        yield* Scope.close(bodies, Exit.void)
+        yield* opaque.close
         state = "closed"
       })
     )
@@ -234,9 +221,16 @@ export const make = (
       policy: resolved,
       write: (lane, write) => Effect.map(writeMeasured(lane, write), ({ value }) => value),
       writeMeasured,
-      withPermit,
+      withPermit: (lane) => (self) =>
+        told(
+          lane,
+          holdWithRetries(
+            lane,
+            Effect.tap(self, () => Effect.sync(journal.committed))
+          )
+        ),
       checkpoint: (lane, mode) =>
-        Effect.mapError(withPermit(lane)(connection.checkpoint(mode)), (error) =>
+        Effect.mapError(holdWithRetries(lane, connection.checkpoint(mode)), (error) =>
           error._tag === "EngineFault" ? toWriterError(error, { lane, attempts: 1, heldMillis: 0 }) : error
         ),
       status: Effect.sync(() => ({

@@ -8,7 +8,17 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { NestedPermit } from "./internal/nestedPermit.ts"
 import { Lane } from "./Lane.ts"
+
+export {
+  /**
+   * A write asked for inside a body that holds the permit.
+   * @category errors
+   * @since 0.2.0
+   */
+  NestedPermit
+}
 
 /**
  * What a failed write left in the file: nothing, everything, or nobody knows.
@@ -151,7 +161,7 @@ export class WriteConflict extends Schema.TaggedError<WriteConflict>("presence-e
  */
 export class WriteRejected extends Schema.TaggedError<WriteRejected>("presence-effect/WriteRejected")("WriteRejected", {
   lane: Lane,
-  /** SQLite's extended result code, `SQLITE_CONSTRAINT_UNIQUE` for example. */
+  /** The engine's code, `SQLITE_CONSTRAINT_UNIQUE` for example; `PARAMETER`: one that cannot be bound. */
   code: Schema.String,
   detail: Schema.String
 }) {
@@ -361,6 +371,7 @@ export class WriterClosed extends Schema.TaggedError<WriterClosed>("presence-eff
 export const WriterError = Schema.Union(
   LaneOverflow,
   PermitTimeout,
+  NestedPermit,
   DatabaseBusy,
   WriteUnconfirmed,
   WriteConflict,

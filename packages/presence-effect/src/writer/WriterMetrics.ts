@@ -14,7 +14,7 @@ const queueDepthGauge = gauge("writer_queue_depth", "Writes that wait for the pe
 const queueLimitGauge = gauge("writer_queue_limit", "Writes that may wait for the permit")
 const waitHistogram = seconds("writer_wait_seconds", "From the call to the grant of the permit")
 const holdHistogram = seconds("writer_hold_seconds", "From the grant of the permit to the answer of the engine")
-const writesCounter = counter("writer_writes_total", "Writes, by lane and outcome")
+const writesCounter = counter("writer_writes_total", "Writes, by lane and what their caller was told")
 
 /**
  * `writer_queue_depth{lane}`: writes that wait for the permit.
@@ -52,8 +52,10 @@ export const holdSeconds = (lane: Lane.Lane): Metric.Metric.Histogram<number> =>
   Metric.tagged(holdHistogram, "lane", lane)
 
 /**
- * `writer_writes_total{lane,outcome}`: writes, where `outcome` is `committed` or
- * the tag of the failure.
+ * `writer_writes_total{lane,outcome}`: writes, each once however often it was
+ * tried, by what its caller was told: `committed`, the tag of the failure,
+ * `interrupted` when the caller left, or `failed` when the body of `withPermit`
+ * failed by itself.
  *
  * @category metrics
  * @since 0.1.0

@@ -1,3 +1,4 @@
+import * as SqliteFault from "../../src/sqlite/SqliteFault.ts"
 import { assert, it } from "@effect/vitest"
 import Database from "better-sqlite3"
 import * as Effect from "effect/Effect"
@@ -5,7 +6,7 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
 import type { SqliteOptions } from "../../src/node/SqliteOptions.ts"
-import { EngineFault, type SqliteConnection, type WriteAnswer } from "../../src/writer/SqliteConnection.ts"
+import type { EngineFault, Fault, SqliteConnection, WriteAnswer } from "../../src/writer/SqliteConnection.ts"
 import type { Statement } from "../../src/writer/Write.ts"
 import { readRows, temporaryDatabase } from "../support/temporaryFile.ts"
 
@@ -18,7 +19,7 @@ const insert = (id: number, table = "Left"): ReadonlyArray<Statement> => [
   { sql: `INSERT INTO ${table} VALUES (?)`, params: [id], changes: 1 }
 ]
 
-const faultIn = (answers: ReadonlyArray<WriteAnswer>): Effect.Effect<never, EngineFault | "done"> => {
+const faultIn = (answers: ReadonlyArray<WriteAnswer>): Effect.Effect<never, Fault | "done"> => {
   const [answer] = answers
   return Effect.fail(answer?._tag === "Failed" ? answer.fault : "done")
 }
@@ -121,7 +122,6 @@ export const suite = (
         yield* connection.copyLog
         assert.isFalse((yield* connection.checkpoint(id % 2 === 0 ? "passive" : "truncate")).isBusy)
       }
-      // A statement that cannot be prepared makes it open the file again.
       yield* connection.run([[{ sql: "INSERT INTO Missing VALUES (1)", params: [], changes: "any" }]], "power-loss")
       assert.strictEqual(yield* codeOf(connection, insert(6)), "done")
       assert.strictEqual(readRows(filename, "SELECT * FROM Left").length, 6)
@@ -150,9 +150,11 @@ export const suite = (
       const connection = yield* make(filename)
       assert.strictEqual(yield* codeOf(connection, insert(1)), "done")
       const isStopped = yield* Effect.fork(Effect.flip(connection.untilStopped))
-      yield* connection.stop(new EngineFault({ code: "SQLITE_CORRUPT", detail: "met by a reader", phase: "statement" }))
+      yield* connection.stop(
+        SqliteFault.make({ code: "SQLITE_CORRUPT", detail: "met by a reader", phase: "statement" })
+      )
       assert.deepInclude(yield* Fiber.join(isStopped), { code: "SQLITE_CORRUPT", detail: "met by a reader" })
-      yield* connection.stop(new EngineFault({ code: "GONE", detail: "later", phase: "queued" }))
+      yield* connection.stop(SqliteFault.make({ code: "GONE", detail: "later", phase: "queued" }))
       yield* assertStopped(connection, filename, "SQLITE_CORRUPT")
     })
   )
@@ -184,7 +186,7 @@ export const suite = (
         assert.notProperty(fault, "isFinal")
         putBack()
         assert.strictEqual(yield* codeOf(connection, insert(++id)), "done")
-        assert.strictEqual(yield* codeOf(connection, use), "SQLITE_ERROR", "on a new connection")
+        assert.strictEqual(yield* codeOf(connection, use), "SQLITE_ERROR", "the connection is a new one")
       }
       cutLog()
       yield* faultOf(connection, insert(100))

@@ -198,11 +198,58 @@ export const suite = (
   it.scopedLive("says in SQLite's words why it cannot open the file again", () =>
     Effect.gen(function* () {
       const { connection, filename } = yield* open
-      yield* connection.run([[statement("INSERT INTO Missing VALUES (1)")]], "power-loss")
+      // A log that ends too early is an input/output error to a connection that must read it.
+      const foreign = new Database(filename)
+      foreign.prepare("INSERT INTO Parent VALUES (7, 'foreign')").run()
+      fs.truncateSync(`${filename}-wal`, 0)
+      assert.notDeepEqual(
+        tags(yield* connection.run([[insert(1)]], "power-loss").pipe(Effect.orElseSucceed(() => []))),
+        ["Done"]
+      )
+      foreign.close()
       for (const suffix of ["", "-wal", "-shm"]) fs.rmSync(`${filename}${suffix}`, { force: true })
       fs.writeFileSync(filename, "no database, long enough for a header of one. ".repeat(30))
       const fault = yield* Effect.flip(connection.run([[insert(1)]], "power-loss"))
       assert.deepInclude(fault, { code: "SQLITE_NOTADB", detail: "file is not a database" })
+    })
+  )
+
+  it.scopedLive("stays on its connection when a statement cannot be prepared, again and again", () =>
+    Effect.gen(function* () {
+      const { connection } = yield* open
+      const run = (sql: string) => Effect.map(connection.run([[statement(sql)]], "power-loss"), tags)
+      // Of the connection, so that it tells one from the next.
+      assert.deepStrictEqual(yield* run("CREATE TEMP TABLE Mark (id)"), ["Done"])
+      const missing = "INSERT INTO Missing VALUES (1)"
+      for (let round = 0; round < 3; round++) {
+        assert.deepStrictEqual(yield* run(missing), ["SQLITE_ERROR"])
+        const group = yield* connection.run(
+          [[insert(10 + round)], [statement(missing)], [insert(20 + round)]],
+          "power-loss"
+        )
+        assert.deepStrictEqual(tags(group), ["Done", "SQLITE_ERROR", "Done"])
+        assert.deepStrictEqual(yield* run("INSERT INTO Mark VALUES (1)"), ["Done"])
+      }
+      assert.deepStrictEqual(yield* run("CREATE TABLE Missing (id INTEGER PRIMARY KEY)"), ["Done"])
+      const [answer] = yield* connection.run([[statement(missing, [], 1)]], "power-loss")
+      assert.deepStrictEqual(answer, { _tag: "Done", results: [{ rows: [], changes: 1 }] })
+      assert.deepStrictEqual(yield* run(missing), ["SQLITE_CONSTRAINT_PRIMARYKEY"])
+    })
+  )
+
+  it.scopedLive("keeps integers whole: exact beyond 2^53, and no reals in a column without a type", () =>
+    Effect.gen(function* () {
+      const { connection } = yield* open
+      const big = 9_007_199_254_740_993n
+      yield* connection.run([[statement("CREATE TABLE Loose (a, b, c)")]], "power-loss")
+      const insertLoose = statement(
+        "INSERT INTO Loose VALUES (?, ?, ?) RETURNING a, b, c, typeof(a) AS ta, typeof(b) AS tb, typeof(c) AS tc",
+        [5, big, 0.5]
+      )
+      const [answer] = yield* connection.run([[insertLoose]], "power-loss")
+      assert.deepStrictEqual(answer?._tag === "Done" ? answer.results[0]?.rows : answer, [
+        { a: 5, b: big, c: 0.5, ta: "integer", tb: "integer", tc: "real" }
+      ])
     })
   )
 

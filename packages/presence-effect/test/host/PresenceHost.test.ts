@@ -3,6 +3,7 @@ import Database from "better-sqlite3"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
+import * as fs from "node:fs"
 import * as path from "node:path"
 import * as PresenceHost from "../../src/host/PresenceHost.ts"
 import * as Lane from "../../src/writer/Lane.ts"
@@ -177,6 +178,29 @@ describe("PresenceHost", () => {
       })
     )
 
+    it.scopedLive("rejects at once what a body asks for, naming both lanes, and serves it after the body", () =>
+      Effect.gen(function* () {
+        const { host } = yield* house()
+        let later: Promise<unknown> = Promise.resolve()
+        const hold = gate()
+        const asks = [
+          () => host.write(Lane.presence, insert("m2")),
+          () => host.withPermit(Lane.presence, async () => 1)
+        ]
+        for (const ask of asks) {
+          const error = yield* rejection(host.withPermit(Lane.control, async () => ask()))
+          assert.deepInclude(error, { _tag: "NestedPermit", lane: Lane.presence, holder: Lane.control })
+        }
+        yield* Effect.promise(() =>
+          host.withPermit(Lane.control, async () => {
+            later = hold.promise.then(() => host.write(Lane.control, insert("m3")))
+          })
+        )
+        hold.open(undefined)
+        yield* Effect.promise(() => later)
+      })
+    )
+
     it.scopedLive("lets the caller go at the hold limit, keeps the permit, and aborts the body when it closes", () =>
       Effect.gen(function* () {
         const policy: WriterPolicy.WriterPolicy = {
@@ -205,6 +229,36 @@ describe("PresenceHost", () => {
     )
   })
 
+  it.scopedLive("takes a waiting write back when its signal aborts, and rejects with the reason", () =>
+    Effect.gen(function* () {
+      const { filename, host } = yield* house()
+      const hold = gate()
+      const holder = host.withPermit(Lane.control, () => hold.promise)
+      while (host.status().writer.holder === undefined) yield* turn
+      const abort = new AbortController()
+      const waiting = rejection(host.write(Lane.control, insert("m9"), { signal: abort.signal }))
+      const reason = new Error("the client hung up")
+      const rejected = yield* Effect.fork(waiting)
+      while (host.status().writer.lanes.every(({ waiterCount }) => waiterCount === 0)) yield* turn
+      abort.abort(reason)
+      assert.strictEqual(yield* rejected, reason)
+      hold.open(undefined)
+      yield* Effect.promise(() => holder)
+      assert.deepStrictEqual(readRows(filename, "SELECT id FROM Machine WHERE id = 'm9'"), [])
+    })
+  )
+
+  it.scopedLive("says when its connection has stopped for good", () =>
+    Effect.gen(function* () {
+      const { filename, host } = yield* house()
+      const stopped = host.untilStopped()
+      fs.copyFileSync(filename, `${filename}.copy`)
+      fs.renameSync(`${filename}.copy`, filename)
+      yield* rejection(host.write(Lane.control, insert("m2")))
+      assert.deepInclude(yield* Effect.promise(() => stopped), { reason: "Moved" })
+    })
+  )
+
   describe("close", () => {
     it.scopedLive("may be called twice, and refuses writes from then on, typed", () =>
       Effect.gen(function* () {
@@ -216,7 +270,9 @@ describe("PresenceHost", () => {
         assert.strictEqual(host.status().writer.state, "closed")
         assert.instanceOf(yield* rejection(host.write(Lane.control, insert("m2"))), WriterError.WriterClosed)
         assert.instanceOf(yield* rejection(host.withPermit(Lane.control, async () => 1)), WriterError.WriterClosed)
-        assert.strictEqual(host.beat(machine, Date.now()), "online")
+        assert.strictEqual(host.beat(machine, Date.now()), "closed")
+        assert.strictEqual(host.connected(machine), "closed")
+        assert.isUndefined(host.lastSeen(machine))
         yield* Effect.promise(() => host.end(machine, Date.now()))
       })
     )

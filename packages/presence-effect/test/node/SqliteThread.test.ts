@@ -157,8 +157,13 @@ describe("SqliteThread", () => {
       const fault = yield* Effect.flip(
         connection.run([[{ sql: "INSERT INTO T VALUES (?)", params, changes: 1 }]], "power-loss")
       )
-      assert.deepInclude(fault, { code: "SQLITE_MISUSE", phase: "queued" })
-      yield* connection.run([insert(1)], "power-loss")
+      assert.deepInclude(fault, { reason: "Rejected", code: "SQLITE_MISUSE", phase: "queued" })
+      const guilty = [{ sql: "INSERT INTO T VALUES (?)", params, changes: 1 as const }]
+      const answers = yield* connection.run([insert(1), guilty, insert(2)], "power-loss")
+      assert.deepStrictEqual(
+        answers.map(({ _tag }) => _tag),
+        ["Done", "Failed", "Done"]
+      )
     })
   )
 

@@ -12,7 +12,7 @@ import * as PresenceStorage from "../../src/presence/PresenceStorage.ts"
 import { SqliteConnection } from "../../src/writer/SqliteConnection.ts"
 import { SqliteWriter } from "../../src/writer/SqliteWriter.ts"
 import * as Lane from "../../src/writer/Lane.ts"
-import { toWriterError } from "../../src/writer/internal/sqliteFault.ts"
+import { toWriterError } from "../../src/writer/internal/engineFailure.ts"
 import * as Write from "../../src/writer/Write.ts"
 import * as WriterPolicy from "../../src/writer/WriterPolicy.ts"
 

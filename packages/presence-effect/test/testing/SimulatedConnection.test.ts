@@ -1,9 +1,10 @@
+import * as SqliteFault from "../../src/sqlite/SqliteFault.ts"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
-import { EngineFault, SqliteConnection } from "../../src/writer/SqliteConnection.ts"
+import { SqliteConnection } from "../../src/writer/SqliteConnection.ts"
 import * as SimulatedConnection from "../../src/testing/SimulatedConnection.ts"
 import type { Changes, Statement } from "../../src/writer/Write.ts"
 
@@ -42,7 +43,7 @@ describe("SimulatedConnection", () => {
       const stubborn = yield* SimulatedConnection.make({
         evaluate: ({ sql }) =>
           sql === "bad"
-            ? new EngineFault({ code: "SQLITE_CONSTRAINT", detail: sql, phase: "statement" })
+            ? SqliteFault.make({ code: "SQLITE_CONSTRAINT", detail: sql, phase: "statement" })
             : { rows: [{ sql }], changes: 0 }
       })
       const answers = yield* stubborn.connection.run(
@@ -90,7 +91,7 @@ describe("SimulatedConnection", () => {
   it.effect("lets somebody else do what a group says", () =>
     Effect.gen(function* () {
       const seen: Array<unknown> = []
-      const full = new EngineFault({ code: "SQLITE_FULL", detail: "", phase: "statement" })
+      const full = SqliteFault.make({ code: "SQLITE_FULL", detail: "", phase: "statement" })
       const engine = yield* SimulatedConnection.make({
         evaluateGroup: (group, durability) => {
           seen.push([group, durability])

@@ -1,9 +1,10 @@
+import * as SqliteFault from "../../src/sqlite/SqliteFault.ts"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as SqliteInProcess from "../../src/node/SqliteInProcess.ts"
-import { EngineFault, SqliteConnection } from "../../src/writer/SqliteConnection.ts"
+import { SqliteConnection } from "../../src/writer/SqliteConnection.ts"
 import * as SimulatedConnection from "../../src/testing/SimulatedConnection.ts"
 import { temporaryDatabase } from "../support/temporaryFile.ts"
 
@@ -13,6 +14,7 @@ describe("SqliteConnection", () => {
   it("has one contract, and every adapter on a real file is held to it", () => {
     const adapters = fs
       .readdirSync(below("../../src/node"))
+      .filter((file) => file.endsWith(".ts"))
       .filter((file) =>
         fs.readFileSync(path.join(below("../../src/node"), file), "utf8").includes("SqliteConnection.of(")
       )
@@ -40,7 +42,7 @@ describe("SqliteConnection", () => {
   describe("EngineFault", () => {
     it("is a failure with SQLite's code, its words and how far the call had come", () => {
       const conflict = { statement: 1, expected: "some", changed: 0 } as const
-      const fault = new EngineFault({ code: "CONFLICT", detail: "UPDATE …", phase: "statement", conflict })
+      const fault = SqliteFault.make({ code: "CONFLICT", detail: "UPDATE …", phase: "statement", conflict })
       assert.deepInclude(fault, {
         _tag: "EngineFault",
         code: "CONFLICT",
@@ -49,6 +51,7 @@ describe("SqliteConnection", () => {
         conflict
       })
       assert.instanceOf(fault, Error)
+      assert.strictEqual(fault.reason, "Conflict")
     })
   })
 })

@@ -1,3 +1,4 @@
+import * as SqliteFault from "../../src/sqlite/SqliteFault.ts"
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -11,7 +12,6 @@ import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as Lane from "../../src/writer/Lane.ts"
 import * as WriterMetrics from "../../src/writer/WriterMetrics.ts"
-import { EngineFault } from "../../src/writer/SqliteConnection.ts"
 import * as SqliteWriter from "../../src/writer/SqliteWriter.ts"
 import * as SimulatedConnection from "../../src/testing/SimulatedConnection.ts"
 import * as WriterProbe from "../../src/testing/WriterProbe.ts"
@@ -125,7 +125,7 @@ describe("SqliteWriter", () => {
         latency: "10 millis",
         evaluate: ({ sql }) =>
           sql.includes("'bad'")
-            ? new EngineFault({ code: "SQLITE_CONSTRAINT_UNIQUE", detail: "UNIQUE failed", phase: "statement" })
+            ? SqliteFault.make({ code: "SQLITE_CONSTRAINT_UNIQUE", detail: "UNIQUE failed", phase: "statement" })
             : { rows: [], changes: 1 }
       },
       (writer) =>
@@ -491,31 +491,6 @@ describe("SqliteWriter", () => {
           assert.strictEqual(yield* Effect.flip(Fiber.join(high)), "mine")
           yield* Fiber.join(low)
           assert.deepStrictEqual(order, ["control after 1", "presence"])
-        })
-      )
-    )
-
-    it.effect("keeps the permit of an effect whose caller left, until the effect ends", () =>
-      withWriter({}, (writer, engine) =>
-        Effect.gen(function* () {
-          const gate = yield* Deferred.make<void>()
-          const interrupted = yield* Effect.fork(writer.withPermit(Lane.control)(Deferred.await(gate)))
-          yield* settle
-          yield* Fiber.interrupt(interrupted)
-          const next = yield* Effect.fork(writer.write(Lane.control, one("next")))
-          yield* settle
-          assert.strictEqual(engine.callCount(), 0)
-          yield* Deferred.succeed(gate, undefined)
-          yield* Fiber.join(next)
-          const slowGate = yield* Deferred.make<void>()
-          const slow = yield* Effect.fork(Effect.flip(writer.withPermit(Lane.control)(Deferred.await(slowGate))))
-          yield* settle
-          yield* TestClock.adjust("500 millis")
-          assert.deepInclude(yield* Fiber.join(slow), { _tag: "WriteUnconfirmed", reason: "hold-limit" })
-          assert.deepInclude((yield* writer.status).holder, { lane: Lane.control })
-          yield* Deferred.succeed(slowGate, undefined)
-          yield* settle
-          assert.isUndefined((yield* writer.status).holder)
         })
       )
     )

@@ -28,6 +28,12 @@ const everyError: { readonly [Tag in WriterError.WriterError["_tag"]]: Expected 
     written: "nothing",
     says: ["control", "500.5 ms"]
   },
+  NestedPermit: {
+    error: new WriterError.NestedPermit({ lane, holder: Lane.data }),
+    isRetryable: false,
+    written: "nothing",
+    says: ["control", "data", "holds the permit"]
+  },
   DatabaseBusy: {
     error: new WriterError.DatabaseBusy({ lane, code: "SQLITE_BUSY_SNAPSHOT", attempts: 31 }),
     isRetryable: true,

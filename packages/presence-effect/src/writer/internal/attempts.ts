@@ -2,7 +2,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type { LaneSemaphore, Waiter } from "../LaneSemaphore.ts"
-import type { EngineFault, SqliteConnection, WriteAnswer } from "../SqliteConnection.ts"
+import type { EngineFault, Fault, SqliteConnection, WriteAnswer } from "../SqliteConnection.ts"
 import type { Durability } from "../Durability.ts"
 import type { StatementResult, Write } from "../Write.ts"
 import { stricter } from "../Durability.ts"
@@ -10,7 +10,7 @@ import type { WriterError } from "../WriterError.ts"
 import { PermitTimeout, WriterClosed, WriteUnconfirmed } from "../WriterError.ts"
 import type { ResolvedLane } from "../WriterPolicy.ts"
 import type { Deadlines } from "./deadlines.ts"
-import { toWriterError } from "./sqliteFault.ts"
+import { toWriterError } from "./engineFailure.ts"
 import type { WriterJournal } from "./writerJournal.ts"
 
 /** What the engine did for one write, and how long it took. */
@@ -28,26 +28,32 @@ type Settle = (outcome: Effect.Effect<Answered, WriterError>) => void
 class Attempt implements Waiter {
   readonly isCompanion: boolean
   readonly enteredAt: number
+  readonly turn: Effect.Effect<void>
   grantedAt = 0
+  isGranted = false
   isSettled = false
+  /** Takes back the limit of what it waits for now: of the permit, then of the answer. */
+  cancelLimit: () => void = () => undefined
 
   constructor(
     readonly terms: ResolvedLane,
     readonly write: Write<unknown>,
     readonly attempts: number,
     private readonly resume: Settle,
-    private readonly onGrant: (attempt: Attempt) => void,
+    lead: (attempt: Attempt) => Effect.Effect<void>,
     now: number
   ) {
     this.isCompanion = terms.groupLimit > 1
     this.enteredAt = now
+    // A step later than the grant, so that writes asked for in the same step share the commit.
+    this.turn = Effect.suspend(() => {
+      this.isGranted = true
+      return Effect.zipRight(Effect.yieldNow(), lead(this))
+    })
   }
 
   get lane() {
     return this.terms.lane
-  }
-  granted(): void {
-    this.onGrant(this)
   }
   closed(): void {
     this.settle(Effect.fail(new WriterClosed({ lane: this.lane })))
@@ -55,6 +61,7 @@ class Attempt implements Waiter {
   settle(outcome: Effect.Effect<Answered, WriterError>): void {
     if (this.isSettled) return
     this.isSettled = true
+    this.cancelLimit()
     this.resume(outcome)
   }
 }
@@ -76,8 +83,6 @@ export const make = (house: {
   readonly connection: SqliteConnection["Type"]
   readonly deadlines: Deadlines
   readonly journal: WriterJournal
-  /** Starts a fiber that outlives the caller's. */
-  readonly fork: (effect: Effect.Effect<void>) => void
 }): Attempts => {
   const { connection, deadlines, journal, lanes } = house
   let running: ReadonlyArray<Attempt> = []
@@ -89,7 +94,14 @@ export const make = (house: {
     attempt.settle(Effect.fail(new WriteUnconfirmed({ lane: attempt.lane, reason, heldMillis })))
   }
 
-  const failWith = (attempt: Attempt, fault: EngineFault, heldMillis: number) => {
+  const timedOut = (attempt: Attempt) => {
+    if (!lanes.leave(attempt)) return
+    attempt.settle(
+      Effect.fail(new PermitTimeout({ lane: attempt.lane, waitedMillis: deadlines.now() - attempt.enteredAt }))
+    )
+  }
+
+  const failWith = (attempt: Attempt, fault: Fault, heldMillis: number) => {
     const error = toWriterError(fault, { lane: attempt.lane, attempts: attempt.attempts, heldMillis })
     journal.failed(error)
     attempt.settle(Effect.fail(error))
@@ -98,7 +110,7 @@ export const make = (house: {
   const answer = (attempt: Attempt, answered: WriteAnswer | undefined, holdMillis: number, groupSize: number) => {
     if (answered === undefined) return unconfirmed(attempt, "connection-lost")
     if (answered._tag === "Failed") return failWith(attempt, answered.fault, holdMillis)
-    journal.committed(attempt.lane)
+    journal.committed()
     const { grantedAt } = attempt
     return attempt.settle(Effect.succeed({ results: answered.results, grantedAt, holdMillis, groupSize }))
   }
@@ -127,17 +139,18 @@ export const make = (house: {
       const companions = lanes
         .takeCompanions(leader.lane, leader.terms.groupLimit - 1)
         .filter((waiter): waiter is Attempt => waiter instanceof Attempt)
-      // Whoever settled while the grant was on its way was promised that nothing is written.
+      // One that settled while the grant was on its way was promised that nothing is written.
       const group = [leader, ...companions].filter(({ isSettled }) => !isSettled)
       const grantedAt = deadlines.now()
       for (const attempt of group) {
         attempt.grantedAt = grantedAt
+        attempt.cancelLimit()
         journal.waited(attempt.lane, grantedAt - attempt.enteredAt)
       }
       if (group.length === 0) return Effect.void
       running = group
       journal.holding(leader.lane)
-      deadlines.add(leader.terms.holdLimitMillis, () => {
+      const cancelLimit = deadlines.add(leader.terms.holdLimitMillis, () => {
         for (const attempt of group) unconfirmed(attempt, "hold-limit")
       })
       return connection
@@ -150,6 +163,7 @@ export const make = (house: {
           Effect.map((exit) => {
             const holdMillis = deadlines.now() - grantedAt
             running = []
+            cancelLimit()
             journal.held(leader.lane, holdMillis)
             settleGroup(group, exit, holdMillis)
           })
@@ -159,21 +173,14 @@ export const make = (house: {
   return {
     run: (terms, write, acquireMillis, attempts) =>
       Effect.async<Answered, WriterError>((resume) => {
-        const onGrant = (granted: Attempt) => house.fork(lanes.hold(turn(granted)))
-        const attempt = new Attempt(terms, write, attempts, resume, onGrant, deadlines.now())
+        const attempt = new Attempt(terms, write, attempts, resume, turn, deadlines.now())
         const refusal = lanes.enter(attempt)
-        if (refusal !== undefined) {
-          journal.failed(refusal)
-          return attempt.settle(Effect.fail(refusal))
-        }
-        deadlines.add(acquireMillis, () => {
-          if (!lanes.leave(attempt)) return
-          const error = new PermitTimeout({ lane: terms.lane, waitedMillis: deadlines.now() - attempt.enteredAt })
-          journal.failed(error)
-          attempt.settle(Effect.fail(error))
-        })
+        if (refusal !== undefined) return attempt.settle(Effect.fail(refusal))
+        // Most writes find the permit free: they cost no entry in the heap.
+        if (!attempt.isGranted) attempt.cancelLimit = deadlines.add(acquireMillis, () => timedOut(attempt))
         return Effect.sync(() => {
           attempt.isSettled = true
+          attempt.cancelLimit()
           lanes.leave(attempt)
         })
       }),

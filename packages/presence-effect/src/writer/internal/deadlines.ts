@@ -8,19 +8,22 @@ import type * as Scope from "effect/Scope"
  * Many time limits, one fiber.
  *
  * `Effect.timeout` costs about 54 µs a call, more than a small write. Here a
- * limit costs one entry in a heap; an entry whose matter is settled is dropped
- * when its time comes.
+ * limit costs one entry in a heap. One that was settled is emptied at once, and
+ * dropped when its time comes.
  */
 export interface Deadlines {
-  /** Calls `expire` in `millis` from now. It must not throw, and must know itself whether it still matters. */
-  readonly add: (millis: number, expire: () => void) => void
+  /**
+   * Calls `expire` in `millis` from now, unless the function that is returned is called before. That one lets go of all
+   * that `expire` refers to. `expire` must not throw.
+   */
+  readonly add: (millis: number, expire: () => void) => () => void
   /** Monotonic milliseconds: intervals must not follow a wall clock that jumps. */
   readonly now: () => number
 }
 
 interface Entry {
   readonly due: number
-  readonly expire: () => void
+  expire: (() => void) | undefined
 }
 
 /** Smallest `due` first. */
@@ -67,7 +70,7 @@ export const make = (clock: Clock.Clock): Effect.Effect<Deadlines, never, Scope.
       let head = heap[0]
       while (head !== undefined && head.due <= now()) {
         pop(heap)
-        head.expire()
+        head.expire?.()
         head = heap[0]
       }
       sleepsUntil = head?.due ?? Infinity
@@ -81,10 +84,14 @@ export const make = (clock: Clock.Clock): Effect.Effect<Deadlines, never, Scope.
     return {
       add: (millis, expire) => {
         const due = now() + millis
-        push(heap, { due, expire })
+        const entry: Entry = { due, expire }
+        push(heap, entry)
         if (due < sleepsUntil) {
           sleepsUntil = due
           Deferred.unsafeDone(earlier, Effect.void)
+        }
+        return () => {
+          entry.expire = undefined
         }
       },
       now

@@ -23,6 +23,8 @@ export interface LaneQueue<W> {
   /** Takes from the head of `lane` while `accept` says yes, at most `limit`. */
   readonly takeWhile: (lane: Lane, limit: number, accept: (waiter: W) => boolean) => ReadonlyArray<W>
   readonly takeAll: () => ReadonlyArray<W>
+  /** Somebody waits, in whichever lane. */
+  readonly isWaiting: () => boolean
   readonly waiterCount: (lane: Lane) => number
   readonly capacity: (lane: Lane) => number
 }
@@ -108,6 +110,7 @@ export const make = <W>(
         queue.bypassed = 0
         return waiters
       }),
+    isWaiting: () => queues.some(({ waiters }) => waiters.size > 0),
     waiterCount: (lane) => queueOf(lane).waiters.size,
     capacity: (lane) => queueOf(lane).capacity
   }

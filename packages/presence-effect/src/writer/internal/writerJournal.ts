@@ -10,8 +10,12 @@ export interface WriterJournal {
   readonly waited: (lane: Lane, millis: number) => void
   readonly holding: (lane: Lane) => void
   readonly held: (lane: Lane, millis: number) => void
-  readonly committed: (lane: Lane) => void
+  /** The engine, or the body of a host, has committed. */
+  readonly committed: () => void
+  /** An attempt failed. */
   readonly failed: (error: WriterError) => void
+  /** What the caller of a write was told, once for all of its attempts. */
+  readonly told: (lane: Lane, outcome: string) => void
   readonly holder: () => { readonly lane: Lane; readonly sinceMillis: number } | undefined
   readonly lastCommitMillis: () => number | undefined
   readonly lastFailure: () => { readonly tag: WriterError["_tag"]; readonly atMillis: number } | undefined
@@ -42,8 +46,8 @@ export const make = (policy: ResolvedPolicy, clock: Clock.Clock): WriterJournal 
 
   const monotonicMillis = () => Number(clock.unsafeCurrentTimeNanos()) / 1e6
   /**
-   * What lies so far back, on the wall clock as it goes now: whoever compares it with that clock gets the true age,
-   * however often the clock was set in between.
+   * A monotonic time on the wall clock as that goes now: its distance from the wall clock is the true age, however
+   * often the clock was set in between.
    */
   const onWall = (monotonic: number): number =>
     Math.round(clock.unsafeCurrentTimeMillis() - (monotonicMillis() - monotonic))
@@ -67,15 +71,14 @@ export const make = (policy: ResolvedPolicy, clock: Clock.Clock): WriterJournal 
       holder = undefined
       update(hold(lane, ""), millis / 1_000)
     },
-    committed: (lane) => {
+    committed: () => {
       lastCommit = monotonicMillis()
       lastFailure = undefined
-      update(outcomes(lane, "committed"), 1)
     },
     failed: (error) => {
       if (isEngineTrouble(error)) lastFailure = { tag: error._tag, at: monotonicMillis() }
-      update(outcomes(error.lane, error._tag), 1)
     },
+    told: (lane, outcome) => update(outcomes(lane, outcome), 1),
     holder: () => holder && { lane: holder.lane, sinceMillis: onWall(holder.since) },
     lastCommitMillis: () => (lastCommit === undefined ? undefined : onWall(lastCommit)),
     lastFailure: () => lastFailure && { tag: lastFailure.tag, atMillis: onWall(lastFailure.at) }

@@ -115,3 +115,17 @@ describe("deadlines", () => {
     })
   )
 })
+
+describe("a limit that is taken back", () => {
+  it.scoped("expires nothing, and lets go of what it referred to", () =>
+    Effect.gen(function* () {
+      const deadlines = yield* make
+      const expired: Array<string> = []
+      const cancel = deadlines.add(100, () => expired.push("cancelled"))
+      deadlines.add(200, () => expired.push("kept"))
+      cancel()
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(expired, ["kept"])
+    })
+  )
+})

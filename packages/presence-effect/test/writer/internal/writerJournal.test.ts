@@ -19,7 +19,7 @@ describe("writerJournal", () => {
         yield* TestClock.setTime(10 * hour)
         const { clock, set } = yield* WallClock.make
         const journal = WriterJournal.make(yield* WriterPolicy.resolve(WriterPolicy.defaults), clock)
-        journal.committed(Lane.control)
+        journal.committed()
         journal.holding(Lane.data)
         journal.failed(new DatabaseFull({ lane: Lane.data, code: "SQLITE_FULL", detail: "" }))
         yield* TestClock.adjust("3 seconds")

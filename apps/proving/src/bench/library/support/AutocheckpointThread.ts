@@ -5,7 +5,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { EngineFault, SqliteConnection } from "presence-effect/writer/SqliteConnection"
+import * as SqliteFault from "presence-effect/sqlite/SqliteFault"
+import { SqliteConnection } from "presence-effect/writer/SqliteConnection"
 import type { Durability } from "presence-effect/writer/Durability"
 import type { Statement, StatementResult } from "presence-effect/writer/Write"
 import { Worker } from "node:worker_threads"
@@ -19,7 +20,7 @@ type Reply = { readonly results: ReadonlyArray<StatementResult> } | { readonly d
 
 const entry = new URL("./autocheckpointThreadEntry.mjs", import.meta.url)
 
-const unused = Effect.fail(new EngineFault({ code: "SQLITE_MISUSE", detail: "not here", phase: "queued" }))
+const unused = Effect.fail(SqliteFault.make({ code: "SQLITE_MISUSE", detail: "not here", phase: "queued" }))
 
 export const layer = (filename: string): Layer.Layer<SqliteConnection> =>
   Layer.scoped(
@@ -36,7 +37,7 @@ export const layer = (filename: string): Layer.Layer<SqliteConnection> =>
               resume(
                 "results" in reply
                   ? Effect.succeed([{ _tag: "Done", results: reply.results }])
-                  : Effect.fail(new EngineFault({ code: "SQLITE_ERROR", detail: reply.detail, phase: "statement" }))
+                  : Effect.fail(SqliteFault.make({ code: "SQLITE_ERROR", detail: reply.detail, phase: "statement" }))
               )
             )
             const request: Request = { statements: group.flat(), durability }
@@ -47,7 +48,8 @@ export const layer = (filename: string): Layer.Layer<SqliteConnection> =>
         copyLog: unused,
         identity: unused,
         untilStopped: Effect.never,
-        stop: () => Effect.void
+        stop: () => Effect.void,
+        isBusy: () => false
       })
     })
   )

@@ -6,7 +6,7 @@
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
-import type { Fault } from "./engineFault.ts"
+import type { Fault } from "../../writer/SqliteConnection.ts"
 
 export interface FreeSpace {
   /** The refusal of a write that would grow the file. About 2 µs. */
@@ -35,7 +35,7 @@ export const make = (filename: string, reserveBytes: number, free: () => number 
     isShort = bytes < (isShort ? reserveBytes * recovery : reserveBytes)
     if (!isShort) return undefined
     const detail = `${bytes} bytes are free, ${reserveBytes} are kept in reserve`
-    return { code: "RESERVE", detail, phase: "begin" }
+    return { reason: "Full", code: "RESERVE", detail, phase: "begin" }
   }
   return { refusal } satisfies FreeSpace
 }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as FreeSpace from "../../src/node/freeSpace.ts"
+import * as FreeSpace from "../../../src/node/internal/freeSpace.ts"
 import { tmpdir } from "node:os"
 import path from "node:path"
 

@@ -3,14 +3,15 @@
  */
 import * as Reactivity from "@effect/experimental/Reactivity"
 import type { Connection } from "@effect/sql/SqlConnection"
+import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
-import type { CheckpointMode, CheckpointResult } from "../writer/SqliteConnection.ts"
-import type { Row, StatementResult } from "../writer/Write.ts"
-import { codeOf, faultOf } from "./engineFault.ts"
+import type { CheckpointMode, CheckpointResult } from "../../writer/SqliteConnection.ts"
+import type { Row, SqlValue, StatementResult } from "../../writer/Write.ts"
+import { codeOf, faultOf } from "../../sqlite/internal/resultCode.ts"
 
 export interface Options {
   readonly filename: string
@@ -18,15 +19,8 @@ export interface Options {
   readonly journalSizeLimitBytes: number
 }
 
-/** A statement that could not be prepared, which the client remembers. */
-export class PrepareFailed extends Error {
-  constructor(cause: unknown) {
-    super("prepare failed", { cause })
-  }
-}
-
 export interface OpenConnection {
-  /** Throws the driver's error, or `PrepareFailed` around it. */
+  /** Throws the driver's error. */
   readonly execute: (sql: string, params: ReadonlyArray<unknown>) => StatementResult
   readonly setSafetyLevel: (level: number) => void
   readonly checkpoint: (mode: CheckpointMode) => CheckpointResult
@@ -56,13 +50,71 @@ export const open = (options: Options): OpenConnection => {
 const rootOf = (cause: unknown): unknown =>
   cause instanceof Error && cause.cause !== undefined && codeOf(cause) === "SQLITE_ERROR" ? rootOf(cause.cause) : cause
 
-const prepare = (connection: Connection, options: Options): Omit<OpenConnection, "close"> => {
-  const unwrap = (exit: Exit.Exit<unknown, SqlError>): unknown => {
-    if (Exit.isSuccess(exit)) return exit.value
-    const error = exit.cause._tag === "Fail" ? exit.cause.error : undefined
-    if (error === undefined) throw rootOf(exit.cause._tag === "Die" ? exit.cause.defect : exit.cause)
-    throw error.message.startsWith("Failed to prepare") ? new PrepareFailed(error.cause) : error.cause
+const unwrap = (exit: Exit.Exit<unknown, SqlError>): unknown => {
+  if (Exit.isSuccess(exit)) return exit.value
+  const error = exit.cause._tag === "Fail" ? exit.cause.error : undefined
+  throw error === undefined ? rootOf(exit.cause._tag === "Die" ? exit.cause.defect : exit.cause) : error.cause
+}
+
+/** The driver binds every number as a real: an integer stays one, also in a column without a type. */
+const bound = (value: unknown): unknown => (Number.isSafeInteger(value) ? BigInt(value as number) : value)
+
+/** The driver reads all integers as bigints here: those that fit are numbers, and no other is rounded. */
+const exact = (value: SqlValue): SqlValue =>
+  typeof value === "bigint" && value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER
+    ? Number(value)
+    : value
+
+const exactRow = (row: Row): Row => {
+  const read: Record<string, SqlValue> = {}
+  for (const column of Object.keys(row)) read[column] = exact(row[column] ?? null)
+  return read
+}
+
+/** Statements whose failure is remembered before all of it is forgotten. */
+const unpreparedMax = 1_000
+
+/**
+ * Runs statements. The client keeps what it prepared, and for minutes also that it could not prepare a statement: one
+ * that failed so is run past its cache from then on, since the table may have come meanwhile.
+ */
+const executor = (connection: Connection) => {
+  const unprepared = new Set<string>()
+  const raw = (sql: string, params: ReadonlyArray<unknown>) =>
+    Effect.runSyncExit(Effect.provideService(connection.executeRaw(sql, params), SqlClient.SafeIntegers, true))
+  const numberOf = (sql: string): number => Number((unwrap(raw(sql, [])) as ReadonlyArray<Row>)[0]?.["n"])
+  const totalChanges = (): number => numberOf("SELECT total_changes() AS n")
+
+  const pastTheCache = (sql: string, params: ReadonlyArray<unknown>): StatementResult => {
+    const before = totalChanges()
+    const run = Effect.suspend(() => connection.executeUnprepared(sql, params, undefined))
+    const rows = unwrap(
+      Effect.runSyncExit(Effect.provideService(run, SqlClient.SafeIntegers, true))
+    ) as ReadonlyArray<Row>
+    if (rows.length > 0) return { rows: rows.map(exactRow), changes: rows.length }
+    const changes = totalChanges() === before ? 0 : numberOf("SELECT changes() AS n")
+    return { rows: [], changes }
   }
+
+  return (sql: string, params: ReadonlyArray<unknown>): StatementResult => {
+    const values = params.map(bound)
+    if (unprepared.has(sql)) return pastTheCache(sql, values)
+    const exit = raw(sql, values)
+    if (
+      Exit.isFailure(exit) &&
+      exit.cause._tag === "Fail" &&
+      exit.cause.error.message.startsWith("Failed to prepare")
+    ) {
+      if (unprepared.size >= unpreparedMax) unprepared.clear()
+      unprepared.add(sql)
+    }
+    const reply = unwrap(exit) as ReadonlyArray<Row> | { readonly changes: number }
+    if ("changes" in reply) return { rows: [], changes: reply.changes }
+    return { rows: reply.map(exactRow), changes: reply.length }
+  }
+}
+
+const prepare = (connection: Connection, options: Options): Omit<OpenConnection, "close"> => {
   // Never cached: some pragmas act when they are compiled, not when they are stepped.
   const pragma = (text: string): ReadonlyArray<Row> =>
     unwrap(
@@ -88,12 +140,7 @@ const prepare = (connection: Connection, options: Options): Omit<OpenConnection,
   const frameBytes = Number(pragma("page_size")[0]?.["page_size"]) + 24
 
   return {
-    execute: (sql, params) => {
-      const reply = unwrap(Effect.runSyncExit(connection.executeRaw(sql, params))) as
-        | ReadonlyArray<Row>
-        | { readonly changes: number }
-      return "changes" in reply ? { rows: [], changes: reply.changes } : { rows: reply, changes: reply.length }
-    },
+    execute: executor(connection),
     setSafetyLevel: (level) => {
       if (level === safety) return
       demand(`synchronous = ${level}`, "synchronous", level)

@@ -4,18 +4,17 @@
  * SQLite in WAL mode goes on writing into files that were deleted or replaced, and reports success.
  */
 import * as fs from "node:fs"
-import type { Fault } from "./engineFault.ts"
+import type { Fault, FileIdentity } from "../../writer/SqliteConnection.ts"
 
 /** Device and inode of each file. A log that nobody has made yet is `undefined`. */
-export interface OpenFiles {
-  readonly database: string | undefined
-  readonly log: string | undefined
-}
+export type OpenFiles = Pick<FileIdentity, "database" | "log">
+
+/** Tells a file from another one that took its path. Of bigints: an inode may be larger than a number holds exactly. */
+export const identityOfStats = ({ dev, ino }: Pick<fs.BigIntStats, "dev" | "ino">): string => `${dev}:${ino}`
 
 const identityOf = (path: string): string | undefined => {
-  // An inode may be larger than a number holds exactly.
   const stats = fs.statSync(path, { bigint: true, throwIfNoEntry: false })
-  return stats === undefined ? undefined : `${stats.dev}:${stats.ino}`
+  return stats === undefined ? undefined : identityOfStats(stats)
 }
 
 export const read = (filename: string): OpenFiles => ({
@@ -23,18 +22,18 @@ export const read = (filename: string): OpenFiles => ({
   log: identityOf(`${filename}-wal`)
 })
 
-/** Whether `now` is what is expected, as far as both are known; else the fault. */
-export const compare = (filename: string, expected: OpenFiles, now: OpenFiles): Fault | undefined => {
-  if (now.database !== expected.database) return moved(filename)
-  return expected.log === undefined || now.log === expected.log ? undefined : moved(`${filename}-wal`)
+/** The path where `now` another file is than the one expected, as far as both are known. */
+export const movedPath = (filename: string, expected: OpenFiles, now: OpenFiles): string | undefined => {
+  if (now.database !== expected.database) return filename
+  return expected.log === undefined || now.log === expected.log ? undefined : `${filename}-wal`
 }
 
-const moved = (path: string): Fault => ({
-  code: "MOVED",
-  detail: `${path} was deleted or replaced`,
-  phase: "queued",
-  isFinal: true
-})
+/** The fault of whoever writes on into files that are not those expected. */
+export const compare = (filename: string, expected: OpenFiles, now: OpenFiles): Fault | undefined => {
+  const path = movedPath(filename, expected, now)
+  if (path === undefined) return undefined
+  return { reason: "Moved", code: "MOVED", detail: `${path} was deleted or replaced`, phase: "queued", isFinal: true }
+}
 
 export interface FileWatch {
   readonly files: () => OpenFiles

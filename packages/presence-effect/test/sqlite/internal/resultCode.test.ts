@@ -1,8 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { isBusyCode } from "../../../src/writer/internal/resultCode.ts"
-import { isBusyFailure, toWriterError } from "../../../src/writer/internal/sqliteFault.ts"
+import { faultOfCode, isBusyFailure, reasonOf } from "../../../src/sqlite/internal/resultCode.ts"
+import { toWriterError } from "../../../src/writer/internal/engineFailure.ts"
 import * as Lane from "../../../src/writer/Lane.ts"
-import { EngineFault } from "../../../src/writer/SqliteConnection.ts"
 import type { WriterError, Written } from "../../../src/writer/WriterError.ts"
 
 const attempt = { lane: Lane.data, attempts: 3, heldMillis: 12.5 }
@@ -10,7 +9,7 @@ const phases = ["queued", "begin", "statement", "commit"] as const
 type Phase = (typeof phases)[number]
 
 const errorOf = (code: string, phase: Phase, detail = "what SQLite says") =>
-  toWriterError(new EngineFault({ code, detail, phase }), attempt)
+  toWriterError(faultOfCode({ code, detail, phase }), attempt)
 
 /** SQLite's result codes, and what this library makes of them in every phase. */
 const table: ReadonlyArray<readonly [tag: WriterError["_tag"], written: Written, codes: ReadonlyArray<string>]> = [
@@ -86,13 +85,13 @@ const inputOutput = [
   "STAT"
 ]
 
-describe("sqliteFault", () => {
+describe("resultCode", () => {
   describe("toWriterError", () => {
     for (const [tag, written, codes] of table) {
       it.each([...codes])(`makes ${tag} of %s, with ${written} written, in every phase`, (code) => {
         for (const phase of phases) {
           const error = errorOf(code, phase)
-          assert.deepInclude(error, { _tag: tag, lane: Lane.data, written })
+          assert.deepInclude<object>(error, { _tag: tag, lane: Lane.data, written })
           assert.strictEqual(error.isRetryable, tag === "DatabaseBusy")
         }
       })
@@ -125,7 +124,7 @@ describe("sqliteFault", () => {
     it("names the statement that changed another number of rows, whatever the code says", () => {
       const conflict = { statement: 4, expected: 1, changed: 2 } as const
       for (const code of ["CONFLICT", "SQLITE_BUSY"]) {
-        const fault = new EngineFault({ code, detail: "UPDATE …", phase: "statement", conflict })
+        const fault = faultOfCode({ code, detail: "UPDATE …", phase: "statement", conflict })
         assert.deepInclude(toWriterError(fault, attempt), { _tag: "WriteConflict", lane: Lane.data, ...conflict })
       }
     })
@@ -139,10 +138,22 @@ describe("sqliteFault", () => {
     })
   })
 
-  describe("isBusyCode", () => {
-    it("is true for a lock in the way and for nothing else", () => {
+  describe("reasonOf", () => {
+    it("is busy for a lock in the way and for nothing else", () => {
       const codes = [...table.flatMap(([, , some]) => some), ...inputOutput, "LOST", "", "NOT_SQLITE_BUSY"]
-      assert.deepStrictEqual(codes.filter(isBusyCode), [...(table[0]?.[2] ?? [])])
+      assert.deepStrictEqual(
+        codes.filter((code) => reasonOf(code) === "Busy"),
+        [...(table[0]?.[2] ?? [])]
+      )
+    })
+
+    it("does not take a code it does not know for the statement's own", () => {
+      assert.deepStrictEqual(["A_CODE_NOBODY_KNOWS", "SQLITE_SCHEMA", "SQLITE_ERROR_RETRY", ""].map(reasonOf), [
+        "Unknown",
+        "Unknown",
+        "Unknown",
+        "Unknown"
+      ])
     })
   })
 

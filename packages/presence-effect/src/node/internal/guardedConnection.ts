@@ -1,0 +1,158 @@
+/**
+ * The open connection, looked after: it is opened again when it is spoiled, and left alone for good when the file is
+ * damaged, moved, or fails again.
+ */
+import { faultOf } from "../../sqlite/internal/resultCode.ts"
+import type { CheckpointMode, CheckpointResult, Fault } from "../../writer/SqliteConnection.ts"
+import type { Durability } from "../../writer/Durability.ts"
+import type { StatementResult } from "../../writer/Write.ts"
+import * as FileWatch from "./fileWatch.ts"
+import * as OpenConnection from "./openConnection.ts"
+
+export interface EngineOptions extends OpenConnection.Options {
+  /** Writes are refused while less than this is free where the file is; 0: never. */
+  readonly freeReserveBytes: number
+  /** The files that an earlier connection had open: others in their place are refused. */
+  readonly files?: FileWatch.OpenFiles
+}
+
+/** Raised between this module and the engine only; crosses their border as a fault. */
+export class Refusal {
+  readonly fault: Fault
+  constructor(fault: Fault) {
+    this.fault = fault
+  }
+}
+
+const safetyLevel: Record<Durability, number> = { "process-crash": 1, "power-loss": 2 }
+
+/** Faults of the file: no other write fares better. */
+export const isFilesOwn = ({ reason }: Fault): boolean =>
+  reason === "Moved" || reason === "Corrupt" || reason === "InputOutput"
+
+/** What is damaged is not opened again either. */
+const openOrThrow = (options: EngineOptions): OpenConnection.OpenConnection => {
+  try {
+    return OpenConnection.open(options)
+  } catch (cause) {
+    const fault = faultOf(cause, "queued")
+    throw isFilesOwn(fault) && fault.reason !== "InputOutput" ? { ...fault, isFinal: true } : fault
+  }
+}
+
+/** Opens the connection, and refuses a file that took the place of the one asked for. Throws a `Fault`. */
+const connect = (options: EngineOptions): OpenConnection.OpenConnection => {
+  const { database } = FileWatch.read(options.filename)
+  const connection = openOrThrow(options)
+  const now = FileWatch.read(options.filename)
+  // A file that was not there is made by opening it.
+  const expected = options.files ?? { database: database ?? now.database, log: undefined }
+  const fault = FileWatch.compare(options.filename, expected, now)
+  if (fault === undefined) return connection
+  connection.close()
+  throw fault
+}
+
+/** Every method throws a `Refusal`, except where it says otherwise. */
+export class GuardedConnection {
+  private readonly options: EngineOptions
+  private readonly watch: FileWatch.FileWatch
+  private connection: OpenConnection.OpenConnection | undefined
+  private isSpoiled = false
+  private ioFailuresInARow = 0
+  private stopped: Fault | undefined
+
+  /** Throws a `Fault`. */
+  constructor(options: EngineOptions) {
+    this.options = options
+    this.connection = connect(options)
+    this.watch = FileWatch.make(options.filename, options.files)
+  }
+
+  /** The files that are open. Throws nothing. */
+  files(): FileWatch.OpenFiles {
+    return this.watch.files()
+  }
+
+  demandGoing(): void {
+    if (this.stopped !== undefined) throw new Refusal(this.stopped)
+  }
+
+  demandUnmoved(phase: Fault["phase"]): void {
+    const fault = this.watch.look()
+    if (fault !== undefined) throw new Refusal(this.noted({ ...fault, phase }))
+  }
+
+  execute(sql: string, params: ReadonlyArray<unknown>, phase: Fault["phase"]): StatementResult {
+    try {
+      return this.current().execute(sql, params)
+    } catch (cause) {
+      throw new Refusal(this.noted(faultOf(cause, phase)))
+    }
+  }
+
+  /** What the next commit survives. */
+  demandDurability(durability: Durability): void {
+    try {
+      this.current().setSafetyLevel(safetyLevel[durability])
+    } catch (cause) {
+      throw new Refusal(this.noted(faultOf(cause, "begin")))
+    }
+  }
+
+  /** After the commit, so that none is confirmed which went into a file that nobody will see again. */
+  confirm(): void {
+    this.ioFailuresInARow = 0
+    this.demandUnmoved("commit")
+  }
+
+  /** Tolerant: SQLite has rolled back by itself after some errors. Throws nothing. */
+  rollback(): void {
+    try {
+      this.connection?.execute("ROLLBACK", [])
+    } catch (cause) {
+      if (!/no transaction is active/.test(String(cause))) this.isSpoiled = true
+    }
+  }
+
+  checkpoint(mode: CheckpointMode): CheckpointResult {
+    this.demandGoing()
+    if (mode !== "noop") this.demandUnmoved("queued")
+    try {
+      const result = this.current().checkpoint(mode)
+      if (mode !== "noop") this.ioFailuresInARow = 0
+      return result
+    } catch (cause) {
+      throw new Refusal(this.noted(faultOf(cause, "statement")))
+    }
+  }
+
+  /** Throws nothing. */
+  close(): void {
+    this.connection?.close()
+    this.connection = undefined
+  }
+
+  private current(): OpenConnection.OpenConnection {
+    if (this.connection !== undefined && !this.isSpoiled) return this.connection
+    // The new one first: the last connection to close would remove the log.
+    const fresh = connect({ ...this.options, files: this.watch.files() })
+    this.connection?.close()
+    this.isSpoiled = false
+    return (this.connection = fresh)
+  }
+
+  /** What is damaged, gone, or fails again on a new connection must not be touched any more. */
+  private noted(fault: Fault): Fault {
+    const isInputOutput = fault.reason === "InputOutput"
+    if (isInputOutput) {
+      this.isSpoiled = true
+      this.ioFailuresInARow++
+    }
+    // SQLite opens for reading what it may not write, and a connection opened so never writes again.
+    if (fault.reason === "Readonly") this.isSpoiled = true
+    if (!isFilesOwn(fault) || (isInputOutput && this.ioFailuresInARow < 2)) return fault
+    this.stopped ??= { ...fault, phase: "queued", isFinal: true }
+    return { ...fault, isFinal: true }
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * Entry of the thread that owns one connection. Started by `SqliteThread` only.
+ *
+ * Speaks the protocol of the `Worker` of `@effect/platform` itself: each call is answered in the step in which it
+ * comes, so there is nothing to run, to interrupt or to decode, and a thread starts without the modules for that. What
+ * it throws ends the thread, and nobody knows then how far the call came.
+ */
+import type { Worker } from "@effect/platform/Worker"
+import { parentPort } from "node:worker_threads"
+import * as Engine from "./sqliteEngine.ts"
+import { failed, type Reply, type Request } from "./sqliteThreadProtocol.ts"
+
+/** From the event loop: a request, or the wish that the thread ends. */
+type Incoming = readonly [0, Worker.Request<Request>] | readonly [1]
+
+/** To the event loop: the thread listens, or a response. */
+type Outgoing = readonly [0] | readonly [1, Worker.Response<never, Reply>]
+
+let engine: Engine.Engine | undefined
+
+const answer = (request: Request): Reply => {
+  if (request._tag === "Open") {
+    const opened = Engine.open(request.options)
+    if (!(opened instanceof Engine.Engine)) return opened
+    engine = opened
+    return { _tag: "Opened", files: engine.files() }
+  }
+  if (engine === undefined) {
+    return failed({
+      reason: "Rejected",
+      code: "SQLITE_MISUSE",
+      detail: "the connection is not open",
+      phase: "queued"
+    })
+  }
+  return request._tag === "Run" ? engine.run(request.group, request.durability) : engine.checkpoint(request.mode)
+}
+
+// A port of a thread: it has no origin.
+// oxlint-disable-next-line unicorn/require-post-message-target-origin
+const send = (message: Outgoing): void => parentPort?.postMessage(message)
+
+parentPort?.on("message", (message: Incoming) => {
+  if (message[0] === 1) {
+    engine?.close()
+    return parentPort?.close()
+  }
+  const [id, kind, request] = message[1]
+  // A call cannot be interrupted: it is over before the next message is read.
+  if (kind === 0) send([1, [id, 0, [answer(request)]]])
+})
+send([0])

@@ -1,0 +1,39 @@
+/** What crosses the border between the event loop and the thread of a connection: plain data only. */
+import type { CheckpointMode, CheckpointResult, Fault, WriteAnswer } from "../../writer/SqliteConnection.ts"
+import type { Durability } from "../../writer/Durability.ts"
+import type { Statement } from "../../writer/Write.ts"
+import type { OpenFiles } from "./fileWatch.ts"
+import type { EngineOptions } from "./guardedConnection.ts"
+
+export type Request =
+  | { readonly _tag: "Open"; readonly options: EngineOptions }
+  | {
+      readonly _tag: "Run"
+      readonly group: ReadonlyArray<ReadonlyArray<Statement>>
+      readonly durability: Durability
+    }
+  | { readonly _tag: "Checkpoint"; readonly mode: CheckpointMode }
+
+export interface Failed {
+  readonly _tag: "Failed"
+  readonly fault: Fault
+}
+
+export interface Opened {
+  readonly _tag: "Opened"
+  readonly files: OpenFiles
+}
+
+export interface Answered {
+  readonly _tag: "Answered"
+  readonly answers: ReadonlyArray<WriteAnswer>
+}
+
+export interface Checkpointed {
+  readonly _tag: "Checkpointed"
+  readonly result: CheckpointResult
+}
+
+export type Reply = Opened | Answered | Checkpointed | Failed
+
+export const failed = (fault: Fault): Failed => ({ _tag: "Failed", fault })
