@@ -21,6 +21,16 @@ export const mutate = (mutant: Mutant): string => {
   return parts.join(mutant.replace)
 }
 
+/** The library is bundled from its source, not from what was built of it: a bug can be planted there only. */
+const fromSource: esbuild.Plugin = {
+  name: "from-source",
+  setup: (build) => {
+    build.onResolve({ filter: /^presence-effect\// }, ({ path: module }) => ({
+      path: path.join(source, `${module.slice("presence-effect/".length)}.ts`)
+    }))
+  }
+}
+
 const plant = (mutant: Mutant): esbuild.Plugin => ({
   name: "plant",
   setup: (build) => {
@@ -43,7 +53,7 @@ export const make = async (mutant?: Mutant): Promise<string> => {
     target: "node20",
     packages: "external",
     logLevel: "silent",
-    plugins: mutant === undefined ? [] : [plant(mutant)]
+    plugins: [fromSource, ...(mutant === undefined ? [] : [plant(mutant)])]
   })
   return outfile
 }
