@@ -77,6 +77,7 @@ export const make = (options: { readonly heartbeatTable: boolean }) =>
 
 const AlivePresence = Layer.succeed(Presence, {
   beat: () => "alive",
+  seen: () => "alive",
   connected: () => "alive",
   disconnected: () => {},
   end: () => Effect.void,
@@ -87,6 +88,7 @@ const AlivePresence = Layer.succeed(Presence, {
     trackedCount: 0,
     capacity: 1,
     pendingCount: 0,
+    parkedCount: 0,
     oldestPendingMillis: undefined,
     lastFlushMillis: 0,
     consecutiveFlushFailures: 0
