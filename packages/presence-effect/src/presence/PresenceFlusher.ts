@@ -216,14 +216,14 @@ const makeFlush = (
   journal: Journal,
   onTransitions: FlusherOptions["onTransitions"]
 ) => {
-  const settle = (report: FlushReport): Effect.Effect<void> => {
-    const transitions = registry.confirm(report)
+  const settle = (report: FlushReport, nowMillis: number): Effect.Effect<void> => {
+    const transitions = registry.confirm(report, nowMillis)
     return transitions.length === 0 || onTransitions === undefined ? Effect.void : onTransitions(transitions)
   }
   const release = (batch: FlushBatch.FlushBatch, exit: Exit.Exit<FlushReport, FlushFailed>) =>
     Effect.flatMap(Clock.currentTimeMillis, (nowMillis) => {
       const report = Exit.isSuccess(exit) ? exit.value : (failureOf(exit)?.report ?? emptyReport)
-      const told = settle(report)
+      const told = settle(report, nowMillis)
       registry.giveBack(unaccounted(batch, report))
       if (report.refused === undefined || report.refused.length === 0) return told
       registry.park(FlushBatch.make(report.refused), nowMillis)

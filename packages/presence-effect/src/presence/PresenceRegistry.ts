@@ -128,7 +128,7 @@ export class PresenceRegistry extends Context.Tag("presence-effect/presence/Pres
     /** Takes one row, if it waits. */
     readonly takeKey: (key: PresenceKey) => FlushBatch
     /** The database has these. Answers the transitions that happened with them. */
-    readonly confirm: (result: FlushResult) => ReadonlyArray<Transition>
+    readonly confirm: (result: FlushResult, nowMillis?: number) => ReadonlyArray<Transition>
     /** The database may not have these: they wait again, with the newest state of their rows. */
     readonly giveBack: (batch: FlushBatch) => void
     /** The database refuses these rows: they are tried again after a minute, then less and less often. */
@@ -317,7 +317,7 @@ const makeBatches = ({ tables, tableOf, rowOf }: Tables) => ({
     const entry = row === undefined ? undefined : tableOf(key.kind).take(row)
     return entry === undefined ? noRows : { entries: [entry] }
   },
-  confirm: (result: FlushResult): ReadonlyArray<Transition> => {
+  confirm: (result: FlushResult, nowMillis = 0): ReadonlyArray<Transition> => {
     const transitions: Array<Transition> = []
     const happened = ({ accountId, id, kind }: PresenceKey, row: Row, reason: Transition["reason"]) =>
       transitions.push({ key: { kind, accountId, id }, lastSeenMillis: row.seen, reason })
@@ -328,7 +328,7 @@ const makeBatches = ({ tables, tableOf, rowOf }: Tables) => ({
     }
     for (const entry of result.superseded) {
       const row = rowOf(entry)
-      if (row !== undefined && tableOf(entry.kind).superseded(row, entry)) happened(entry, row, "outdated")
+      if (row !== undefined && tableOf(entry.kind).superseded(row, entry, nowMillis)) happened(entry, row, "outdated")
     }
     for (const entry of result.missing) {
       const row = rowOf(entry)

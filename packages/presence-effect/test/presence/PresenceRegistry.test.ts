@@ -401,6 +401,15 @@ describe("a batch", () => {
     assert.strictEqual(registry.connected(key, start + second), "online", "nobody reported an end")
   })
 
+  it("that the database knows better than because the clock was set back is written again while a connection is open", () => {
+    const registry = make()
+    registry.connected(key, start)
+    const [entry] = registry.takeDirty().entries
+    const superseded = [{ ...entry!, storedMillis: start + minute }]
+    assert.deepStrictEqual(registry.confirm({ written: [], superseded, missing: [] }, start + 2 * minute), [])
+    assert.deepStrictEqual(states(registry.takeDirty()), [["alive", 2 * minute]])
+  })
+
   it("that the database refuses waits for a minute, then for longer, and other rows are not held up", () => {
     const registry = make()
     registry.beat(key, start, start)

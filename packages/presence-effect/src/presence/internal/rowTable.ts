@@ -330,7 +330,7 @@ export class RowTable {
   }
 
   /** The database knows better. Answers whether the row is shown offline because of it. */
-  superseded(row: Row, entry: StoredEntry): boolean {
+  superseded(row: Row, entry: StoredEntry, now: number): boolean {
     if (row.holds === 0) return false
     this.parked.delete(row)
     const { storedMillis = entry.seenAtMillis } = entry
@@ -338,6 +338,8 @@ export class RowTable {
     if (entry.state === "alive") {
       if (storedMillis > row.persisted) row.persisted = storedMillis
       row.stored = inactive
+      // Its connection is open now, so only a clock that was set back dates the row before its end.
+      if (row.isAlive && row.connections > 0 && now > row.seen) row.seen = now
       // The row is offline since, and nothing newer was reported: what was taken for a sign of life was an old one.
       if (row.isAlive && row.seen <= storedMillis) {
         row.state = "ended"
