@@ -144,7 +144,12 @@ export class PresenceRegistry extends Context.Tag("presence-effect/presence/Pres
   }
 >() {}
 
-/** A row that waits to be written. Opaque. */
+/**
+ * A row that waits to be written. Opaque.
+ *
+ * @category models
+ * @since 0.2.0
+ */
 export interface FlushCandidate {
   readonly table: RowTable
   readonly row: Row
