@@ -3,14 +3,11 @@
  *
  * @since 0.1.0
  */
-import type * as Config from "effect/Config"
-import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import type { BeatOutcome } from "./presence/Heartbeat.ts"
-import * as Lane from "./writer/Lane.ts"
 import * as OfflineSweeper from "./presence/OfflineSweeper.ts"
 import type { ConfigInvalid, PresenceConfig } from "./presence/PresenceConfig.ts"
 import { resolve } from "./presence/PresenceConfig.ts"
@@ -47,10 +44,13 @@ export interface PresenceStatus {
   readonly trackedCount: number
   readonly capacity: number
   readonly pendingCount: number
+  /** Rows that the database refused to write. Each is tried again later. */
+  readonly parkedCount: number
   /** Epoch ms of the oldest heartbeat that is not in the database yet. */
   readonly oldestPendingMillis: number | undefined
-  /** Epoch ms of the last flush that wrote everything it took, or found nothing to write. */
+  /** Epoch ms of the last tick that wrote everything it took, or found nothing to write. */
   readonly lastFlushMillis: number | undefined
+  /** Ticks in a row that failed. */
   readonly consecutiveFlushFailures: number
 }
 
@@ -62,18 +62,29 @@ export class Presence extends Context.Tag("presence-effect/Presence")<
   Presence,
   {
     /**
-     * Reports a sign of life that the client stamped with `claimedMillis`. A
-     * plain function, for hot callbacks: no effect runs, no database is asked.
-     * The caller has verified that the row belongs to the account.
+     * Reports a sign of life that the client stamped with `claimedMillis` by its
+     * own clock, which may be wrong: the claim dates the sign of life, its arrival
+     * counts. A plain function, for hot callbacks: no effect runs, no database is
+     * asked. The caller has verified that the row belongs to the account.
      */
     readonly beat: (key: PresenceKey, claimedMillis: number) => BeatOutcome
-    /** A connection of the row opened. Counts as a sign of life now. */
+    /**
+     * The row did something now: anything that its own connection sends. As cheap
+     * as a beat. Does not bring a row back that ended; a beat does.
+     *
+     * @since 0.2.0
+     */
+    readonly seen: (key: PresenceKey) => BeatOutcome
+    /**
+     * A connection of the row opened. Counts as `seen`, and while it is open the
+     * row is never judged silent: call `disconnected` when it stops answering.
+     */
     readonly connected: (key: PresenceKey) => BeatOutcome
     /** A connection closed. After the last one, the grace begins. */
     readonly disconnected: (key: PresenceKey) => void
     /**
      * Ends the row: `active` is cleared at once in memory and by a control write
-     * in the database; heartbeats that are not newer are ignored from now on.
+     * in the database; from now on only a heartbeat that is newer brings it back.
      * Never fails: what could not be written now goes with the next tick.
      */
     readonly end: (key: PresenceKey, claimedMillis: number) => Effect.Effect<void>
@@ -140,25 +151,25 @@ export const make = (
 
     return Presence.of({
       beat: (key, claimedMillis) => registry.beat(key, claimedMillis, now()),
+      seen: (key) => registry.seen(key, now()),
       connected: (key) => registry.connected(key, now()),
       disconnected: (key) => registry.disconnected(key, now()),
       end: (key, claimedMillis) =>
         Effect.suspend(() => {
           const nowMillis = now()
           const outcome = registry.end(key, claimedMillis, nowMillis)
-          if (outcome === "ended") return flusher.flushKey(key, Lane.control)
+          if (outcome === "ended") return flusher.flushKey(key, config.endLane)
           if (outcome === "foreign") return Effect.void
           // No room to remember it, so it is written or lost. The row is not tracked, so nobody else says otherwise.
           const entry = { ...key, seenAtMillis: endOf(claimedMillis, nowMillis), state: "ended" as const }
-          return storage
-            .flush({ entries: [entry] }, Lane.control)
-            .pipe(
-              Effect.catchAll((failure) =>
-                Effect.logWarning("an end is lost: presence is full and the write failed", failure).pipe(
-                  Effect.annotateLogs("code", "PresenceFull")
-                )
+          return storage.flush({ entries: [entry] }, config.endLane).pipe(
+            Effect.asVoid,
+            Effect.catchAll((failure) =>
+              Effect.logWarning("an end is lost: presence is full and the write failed", failure).pipe(
+                Effect.annotateLogs("code", "PresenceFull")
               )
             )
+          )
         }),
       forget: (key) => registry.forget(key),
       lastSeen: (key) => registry.find(key),
@@ -176,6 +187,7 @@ export const make = (
         trackedCount: registry.trackedCount(),
         capacity: registry.capacity,
         pendingCount: registry.pendingCount(),
+        parkedCount: registry.parkedCount(),
         oldestPendingMillis: registry.oldestPendingMillis(),
         lastFlushMillis: status.lastFlushMillis,
         consecutiveFlushFailures: status.consecutiveFailures
@@ -195,17 +207,6 @@ const endOf = (claimedMillis: number, nowMillis: number): number =>
 export const layer = (
   options?: Partial<PresenceConfig>
 ): Layer.Layer<Presence, ConfigInvalid, PresenceStorage.PresenceStorage> => Layer.scoped(Presence, make(options))
-
-/**
- * The same with the knobs of a `Config`, `PresenceConfig.config` for example.
- *
- * @category layers
- * @since 0.1.0
- */
-export const layerConfig = (
-  config: Config.Config<Partial<PresenceConfig>>
-): Layer.Layer<Presence, ConfigInvalid | ConfigError, PresenceStorage.PresenceStorage> =>
-  Layer.unwrapEffect(Effect.map(config, layer))
 
 /**
  * Presence in SQLite. The knobs `chunkRows` and `chunkHold` reach the storage.
@@ -230,7 +231,13 @@ export const layerSqlite = (
     Effect.map(resolve(options), (config) =>
       Layer.provide(
         layer(config),
-        SqlitePresenceStorage.layer({ ...tables, chunkRows: config.chunkRows, chunkHold: config.chunkHold })
+        SqlitePresenceStorage.layer({
+          ...tables,
+          chunkRows: config.chunkRows,
+          chunkHold: config.chunkHold,
+          lane: config.lane,
+          endLane: config.endLane
+        })
       )
     )
   )

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
+import * as Lane from "../src/writer/Lane.ts"
 import * as Presence from "../src/Presence.ts"
 import * as PresenceConfig from "../src/presence/PresenceConfig.ts"
 import * as PresenceKey from "../src/presence/PresenceKey.ts"
@@ -84,14 +85,15 @@ describe("Presence", () => {
     })
   )
 
-  it.scoped("writes the end of a row that there is no room to track", () =>
+  it.scoped("writes and remembers the end of a row that there is no room to track", () =>
     Effect.gen(function* () {
       const { presence, row } = yield* makeWorld({ capacity: 1 })
       presence.beat(PresenceKey.session("a", "other"), start)
       assert.strictEqual(presence.connected(key), "full")
       yield* presence.end(key, start)
       assert.strictEqual(row()?.active, false)
-      assert.strictEqual((yield* presence.status).trackedCount, 1)
+      assert.strictEqual((yield* presence.status).trackedCount, 2)
+      assert.strictEqual(presence.beat(key, start), "ended")
     })
   )
 
@@ -151,6 +153,7 @@ describe("Presence", () => {
         trackedCount: 1,
         capacity: 1_000_000,
         pendingCount: 1,
+        parkedCount: 0,
         oldestPendingMillis: start,
         lastFlushMillis: undefined,
         consecutiveFlushFailures: 0
@@ -223,8 +226,38 @@ describe("Presence", () => {
 
   it.effect("takes its knobs from a Config", () =>
     Effect.gen(function* () {
-      const presence = yield* Presence.Presence
+      const config = yield* PresenceConfig.config
+      const presence = yield* Effect.scoped(
+        Presence.make(config).pipe(Effect.provideService(PresenceStorage.PresenceStorage, PresenceStorage.makeMemory()))
+      )
       assert.strictEqual((yield* presence.status).capacity, PresenceConfig.defaults.capacity)
-    }).pipe(Effect.provide(Layer.provide(Presence.layerConfig(PresenceConfig.config), PresenceStorage.layerMemory())))
+    })
+  )
+
+  it.scoped("writes its ends and ticks in the lanes of its configuration", () =>
+    Effect.gen(function* () {
+      const lanes = { lane: Lane.make("life"), endLane: Lane.make("urgent") }
+      const { presence, scripted } = yield* makeWorld(lanes)
+      presence.beat(key, start)
+      yield* TestClock.adjust("5 seconds")
+      yield* presence.end(key, start + 5_000)
+      assert.deepStrictEqual(
+        scripted.batches.map(({ lane }) => lane),
+        ["life", "urgent"]
+      )
+    })
+  )
+
+  it.scoped("costs nothing while nothing happens: a day of an idle layer is a few wake-ups", () =>
+    Effect.gen(function* () {
+      const { presence, scripted } = yield* makeWorld({ sweepInterval: "1 hour" })
+      presence.beat(key, start)
+      yield* TestClock.adjust("1 hour")
+      const before = performance.now()
+      yield* TestClock.adjust("1 day")
+      assert.isBelow(performance.now() - before, 15_000)
+      assert.isUndefined(presence.lastSeen(key))
+      assert.strictEqual(scripted.batches.length, 2)
+    })
   )
 })

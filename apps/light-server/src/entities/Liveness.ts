@@ -20,5 +20,9 @@ export const of = (
   const seen = presence.lastSeen(key)
   return seen === undefined
     ? { active: stored.active, activeAt: stored.lastActiveAt }
-    : { active: seen.isOnline, activeAt: Math.max(seen.lastSeenMillis, stored.lastActiveAt) }
+    : { active: seen.isOnline, activeAt: newestOf(seen.lastSeenMillis, stored.lastActiveAt) }
 }
+
+/** A stored time that lies ahead is from before the clock was set back. */
+const newestOf = (seenMillis: number, storedMillis: number): number =>
+  storedMillis > Date.now() ? seenMillis : Math.max(seenMillis, storedMillis)

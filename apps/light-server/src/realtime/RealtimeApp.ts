@@ -1,6 +1,6 @@
 /** Sockets: who connects, what they say, who comes and goes. */
 import { Effect, FiberSet, Layer } from "effect"
-import { Presence, type Transition } from "presence-effect/Presence"
+import { type BeatOutcome, Presence, type Transition } from "presence-effect/Presence"
 import type { PresenceKey } from "presence-effect/presence/PresenceKey"
 import * as FinalizerLimit from "../FinalizerLimit.ts"
 import { machineRevoked } from "../Failure.ts"
@@ -42,8 +42,7 @@ const acceptConnections = (options: RealtimeOptions, run: (effect: Effect.Effect
     const census = makeCensus()
     let laggardCount = 0
 
-    const arrive = (key: PresenceKey) => {
-      const outcome = presence.connected(key)
+    const announce = (key: PresenceKey, outcome: BeatOutcome) => {
       if (outcome !== "online" && outcome !== "alive") return
       // A machine that connects is always announced; of a session apps know unless it was offline.
       if (outcome === "alive" && key.kind === "session") return
@@ -65,6 +64,11 @@ const acceptConnections = (options: RealtimeOptions, run: (effect: Effect.Effect
 
       const dispatch = Dispatcher.make(registry, connection, options, {
         run,
+        onEvent: () => {
+          if (key === undefined) return
+          // A row that was taken for offline and says something is online again.
+          if (presence.seen(key) === "online") announce(key, "online")
+        },
         accountBudget: slot.budget,
         onFlood: () => {
           countRefusal("flooding")
@@ -88,7 +92,7 @@ const acceptConnections = (options: RealtimeOptions, run: (effect: Effect.Effect
         socket.conn.close()
         if (key !== undefined) presence.disconnected(key)
       })
-      if (key !== undefined) arrive(key)
+      if (key !== undefined) announce(key, presence.connected(key))
     })
   })
 

@@ -23,7 +23,8 @@ const healthy: Facts = {
     pendingCount: 0,
     oldestPendingMillis: undefined,
     lastFlushMillis: now,
-    consecutiveFlushFailures: 0
+    consecutiveFlushFailures: 0,
+    parkedCount: 0
   },
   flushIntervalMillis: 5000,
   movedPath: undefined,

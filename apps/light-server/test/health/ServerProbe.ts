@@ -78,6 +78,7 @@ export const make = (options: { readonly heartbeatTable: boolean }) =>
 
 const AlivePresence = Layer.succeed(Presence, {
   beat: () => "alive",
+  seen: () => "alive",
   connected: () => "alive",
   disconnected: () => {},
   end: () => Effect.void,
@@ -88,6 +89,7 @@ const AlivePresence = Layer.succeed(Presence, {
     trackedCount: 0,
     capacity: 1,
     pendingCount: 0,
+    parkedCount: 0,
     oldestPendingMillis: undefined,
     lastFlushMillis: 0,
     consecutiveFlushFailures: 0

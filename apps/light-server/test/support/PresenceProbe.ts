@@ -45,6 +45,7 @@ const make = Effect.sync(() => {
       probe.calls.push(`beat ${textOf(key)}`)
       return beat(key, claimedMillis)
     },
+    seen: (key) => (seen.get(textOf(key))?.isOnline === false ? "ended" : beat(key, 0)),
     connected: (key) => {
       probe.calls.push(`connected ${textOf(key)}`)
       return beat(key, Date.now())

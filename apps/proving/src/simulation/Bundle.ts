@@ -21,6 +21,16 @@ export const mutate = (mutant: Mutant): string => {
   return parts.join(mutant.replace)
 }
 
+/** The library is bundled from its source, not from what was built of it: a bug can be planted there only. */
+const fromSource: esbuild.Plugin = {
+  name: "from-source",
+  setup: (build) => {
+    build.onResolve({ filter: /^presence-effect\// }, ({ path: module }) => ({
+      path: path.join(source, `${module.slice("presence-effect/".length)}.ts`)
+    }))
+  }
+}
+
 const plant = (mutant: Mutant): esbuild.Plugin => ({
   name: "plant",
   setup: (build) => {
@@ -30,16 +40,6 @@ const plant = (mutant: Mutant): esbuild.Plugin => ({
     )
   }
 })
-
-/** The library from its sources: from the built package no bug could be planted. */
-const fromSource: esbuild.Plugin = {
-  name: "from-source",
-  setup: (build) => {
-    build.onResolve({ filter: /^presence-effect\// }, (imported) => ({
-      path: path.join(source, `${imported.path.slice("presence-effect/".length)}.ts`)
-    }))
-  }
-}
 
 /** Answers the path of the bundle. Every call writes a file of its own; whoever calls removes it. */
 export const make = async (mutant?: Mutant): Promise<string> => {

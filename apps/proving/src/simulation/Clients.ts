@@ -22,6 +22,9 @@ export const keys: ReadonlyArray<PresenceKey.PresenceKey> = Array.from({ length:
 
 const tableOf = ({ kind }: PresenceKey.PresenceKey): string => (kind === "session" ? '"Session"' : '"Machine"')
 
+/** What a plain call reports. */
+const spoken: ReadonlySet<Action["_tag"]> = new Set(["Beat", "Connect", "Disconnect", "Seen"])
+
 /** A failure of a handler is an answer to its client; a defect is not. */
 const answered = <A, E>(self: Effect.Effect<A, E>, stage: Stage): Effect.Effect<void> =>
   Effect.catchAllCause(Effect.asVoid(self), (cause) =>
@@ -39,10 +42,12 @@ export class Clients {
   /** Times that were claimed for a row, for those who send the same again. */
   private readonly claimed = new Map<number, Array<number>>()
   private markCount = 0
+  private readonly skews: ReadonlyArray<number>
 
-  constructor(stage: Stage, server: Server) {
+  constructor(stage: Stage, server: Server, skews: ReadonlyArray<number>) {
     this.stage = stage
     this.server = server
+    this.skews = skews
   }
 
   private timeOf(row: number, claim: Claim): number {
@@ -50,7 +55,8 @@ export class Clients {
     this.claimed.set(row, before)
     if (claim._tag === "Nonsense") return before.length % 2 === 0 ? Number.NaN : -5
     const again = claim._tag === "Again" ? before[Math.floor(claim.choice * before.length)] : undefined
-    const at = again ?? this.stage.time.wallMillis() - (claim._tag === "Ago" ? claim.millis : 0)
+    const at =
+      again ?? this.stage.time.wallMillis() + (this.skews[row] ?? 0) - (claim._tag === "Ago" ? claim.millis : 0)
     before.push(at)
     return at
   }
@@ -176,7 +182,7 @@ ON CONFLICT DO NOTHING`
       presence.beat({ ...key, accountId: "b" }, this.stage.time.wallMillis())
       return true
     }
-    if (action._tag !== "Beat" && action._tag !== "Connect" && action._tag !== "Disconnect") return false
+    if (!spoken.has(action._tag)) return false
     // The real server lets nobody speak for a row that is not theirs, and knows most owners by heart.
     if (!rows.isStored(key)) return true
     if (action._tag === "Beat") {
@@ -184,6 +190,12 @@ ON CONFLICT DO NOTHING`
       const outcome = presence.beat(key, claimed)
       trace.note(`${name}: a beat from ${claimed} is ${outcome}`)
       this.stage.audit(() => rows.beat(key, claimed, outcome))
+    } else if (action._tag === "Seen") {
+      // Only its own connection speaks for a row without a beat.
+      if (rows.connectionCount(key) === 0) return true
+      const outcome = presence.seen(key)
+      trace.note(`${name}: seen, ${outcome}`)
+      this.stage.audit(() => rows.seen(key, outcome))
     } else if (action._tag === "Connect") {
       const outcome = presence.connected(key)
       trace.note(`${name}: connected, ${outcome}`)

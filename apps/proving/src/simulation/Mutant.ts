@@ -20,7 +20,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "Effect.sync(take),",
     replace: `Effect.sync(() => {
         const batch = take()
-        registry.confirm({ written: batch.entries, overtaken: [], missing: [] })
+        registry.confirm({ written: batch.entries, superseded: [], missing: [] })
         return batch
       }),`
   },
@@ -35,7 +35,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "no-last-flush",
     breaks: "an orderly end writes what waits",
     file: "presence/PresenceFlusher.ts",
-    find: "yield* Effect.addFinalizer(() => drain)",
+    find: "yield* Effect.addFinalizer(() => drain(registry, flushAll, drainTimeout))",
     replace: "void drain"
   },
   {
@@ -70,26 +70,26 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "guard-removed",
     breaks: "lastActiveAt never goes backwards",
     file: "sqlite/internal/caseUpdate.ts",
-    find: "CASE WHEN entry.seen > ${stored} THEN ${seen} ELSE ${lastActiveAt} END,",
+    find: "CASE WHEN ${isNewer} THEN ${seen} ELSE ${lastActiveAt} END,",
     replace: "${seen},"
   },
   {
     name: "equal-counts-as-newer",
-    breaks: "a stored end is a fence, also after a restart",
+    breaks: "a stored end keeps older signs of life out, also after a restart",
     file: "sqlite/internal/caseUpdate.ts",
-    find: "THEN CASE WHEN entry.seen > ${stored} OR",
-    replace: "THEN CASE WHEN entry.seen >= ${stored} OR"
+    find: "const isNewer = `${entry}.seen > ${stored} OR",
+    replace: "const isNewer = `${entry}.seen >= ${stored} OR"
   },
   {
     name: "fence-ignored",
     breaks: "nothing rises from the dead",
     file: "presence/internal/rowTable.ts",
-    find: 'if (seen <= row.seen || (row.droppedAt !== undefined && seen <= row.droppedAt)) return "ended"',
-    replace: ""
+    find: "if (end === undefined || claimed > end) return true",
+    replace: "return true"
   },
   {
     name: "fence-of-the-future",
-    breaks: "an end that is written while a flush waits stays a fence",
+    breaks: "an end that is written while a flush waits stays an end",
     file: "sqlite/SqlitePresenceStorage.ts",
     find: " + WriterPolicy.termsOf(writer.policy, lane).deadlineMillis",
     replace: " + 0 * WriterPolicy.termsOf(writer.policy, lane).deadlineMillis"
@@ -107,6 +107,77 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: "presence/OfflineSweeper.ts",
     find: ".filter((key) => !registry.isHeld(key))",
     replace: ""
+  },
+  {
+    name: "silent-while-connected",
+    breaks: "a row with an open connection is never silent",
+    file: "presence/internal/rowTable.ts",
+    find: "if (!row.isAlive || row.connections > 0) continue",
+    replace: "if (!row.isAlive) continue"
+  },
+  {
+    name: "claims-refuse",
+    breaks: "no clock of a client refuses a beat over the row's own connection",
+    file: "presence/PresenceRegistry.ts",
+    find: 'if (dated === "ancient" && (rowOf(key)?.connections ?? 0) > 0)',
+    replace: 'if (dated === "ancient" && (rowOf(key)?.connections ?? 0) > 1e9)'
+  },
+  {
+    name: "claims-date-everything",
+    breaks: "a beat over the row's own connection is newer than its end by its arrival",
+    file: "presence/internal/rowTable.ts",
+    find: 'dated > row.seen ? dated : row.connections > 0 || row.state === "offline" ? now : row.seen',
+    replace: "Math.max(dated, row.seen)"
+  },
+  {
+    name: "connection-revives",
+    breaks: "a connection does not bring a row back that ended",
+    file: "presence/internal/rowTable.ts",
+    find: "(now <= row.seen || this.ends.get(row)?.claimed !== undefined)",
+    replace: "now <= row.seen"
+  },
+  {
+    name: "grace-by-claims",
+    breaks: "a beat that arrives within the grace keeps the row online, whatever its clock says",
+    file: "presence/internal/rowTable.ts",
+    find: "    if (seen > row.seen) row.seen = seen\n    this.dropped.delete(row)",
+    replace: `    if (seen > row.seen) row.seen = seen
+    if (seen > (this.dropped.get(row) ?? 0)) this.dropped.delete(row)`
+  },
+  {
+    name: "start-forgotten",
+    breaks: "a row that has not come back after a start is offline when its grace is over",
+    file: "presence/OfflineSweeper.ts",
+    find: "firstMillis: Math.max(nowMillis - timeoutMillis, quiet.startedAt(nowMillis)),",
+    replace: "firstMillis: nowMillis - timeoutMillis,"
+  },
+  {
+    name: "superseded-stays-online",
+    breaks: "nothing rises from the dead in memory",
+    file: "presence/internal/rowTable.ts",
+    find: "if (row.isAlive && row.seen <= storedMillis) {",
+    replace: "if (row.isAlive && row.seen <= storedMillis - 1e15) {"
+  },
+  {
+    name: "end-forgotten-when-full",
+    breaks: "an end is remembered also when the registry is full",
+    file: "presence/PresenceRegistry.ts",
+    find: "hasRoom(nowMillis, capacity + Math.max(8, Math.trunc(capacity / 8)))",
+    replace: "hasRoom(nowMillis, capacity)"
+  },
+  {
+    name: "end-at-its-claim",
+    breaks: "an end of a row that memory had forgotten lies at what the file knows of it",
+    file: "presence/internal/rowTable.ts",
+    find: "claimed: isProvisional ? Math.max(row.claimed, now) : row.claimed",
+    replace: "claimed: row.claimed"
+  },
+  {
+    name: "future-stays",
+    breaks: "a time from a clock that was ahead is replaced by the next beat",
+    file: "sqlite/internal/caseUpdate.ts",
+    find: "CASE WHEN ${isNewer} THEN ${seen} ELSE",
+    replace: "CASE WHEN ${entry}.seen > ${stored} THEN ${seen} ELSE"
   },
   {
     name: "permit-freed-on-timeout",

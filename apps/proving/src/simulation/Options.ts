@@ -14,7 +14,7 @@ export interface Options {
 
 export const usage = `usage: npm run prove -- simulation [options]
   --seeds N       how many seeds to run (default 1000)
-  --from N        the first of them (default 1)
+  --from N        the first of them (default: a new one each time)
   --seed N        one seed, with a trace of everything that happens
   --mutant NAME   plant a bug first: ${Mutant.mutants.map(({ name }) => name).join(", ")}
   --json          the result as one line of JSON
@@ -37,7 +37,7 @@ export const parse = (args: ReadonlyArray<string>): Options => {
     options: {
       seed: { type: "string" },
       seeds: { type: "string", default: "1000" },
-      from: { type: "string", default: "1" },
+      from: { type: "string", default: String(Math.floor(Math.random() * 2 ** 32)) },
       mutant: { type: "string" },
       json: { type: "boolean", default: false }
     }

@@ -5,6 +5,7 @@
  * takes the side of the server: it knows lower bounds, and judges what is certain.
  */
 import type { BeatOutcome } from "presence-effect/presence/Heartbeat"
+import type { Transition } from "presence-effect/Presence"
 import type { PresenceKey } from "presence-effect/presence/PresenceKey"
 import { Violation } from "./Call.ts"
 import type { Setting } from "./Scenario.ts"
@@ -18,13 +19,19 @@ interface Scene {
 
 /** What one process was told about a row. Times of the wall clock, unless the name says otherwise. */
 interface Told {
-  /** The newest sign of life; no later than the clock, were it set back since. */
+  /** The date of the newest sign of life; no later than the clock, were it set back since. */
   sign: number | undefined
-  /** Later than any sign, end and last disconnect of the row: what is newer must be accepted. */
+  /** When the newest sign of life arrived. */
+  arrivedAt: number | undefined
+  /** Later than any date of a sign, an end and a last disconnect of the row: what is newer must be accepted. */
   highest: number
-  /** No sign up to here may bring the row back. */
-  fence: number | undefined
+  /** The newest time that the client claimed, by its own clock, for a sign or an end. */
+  claimed: number
   isEnded: boolean
+  /** When the end arrived. It is remembered for the acceptance window. */
+  endedAt: number
+  /** The end by the clock of the client: a beat that claims no more may not bring the row back. */
+  endClaim: number
   /** Once, by this process. */
   wasEnded: boolean
   connections: number
@@ -38,11 +45,17 @@ interface Told {
 /** From taking what one chunk says to its commit: the longest wait and the longest hold, with a little more. */
 const chunkMillis = 3_200
 
+/** What lies no further ahead may have been written while a flush waited. The longest deadline of a lane, and a little. */
+const aheadMillis = 4_000
+
 const nothingTold = (): Told => ({
   sign: undefined,
+  arrivedAt: undefined,
   highest: Number.NEGATIVE_INFINITY,
-  fence: undefined,
+  claimed: Number.NEGATIVE_INFINITY,
   isEnded: false,
+  endedAt: Number.NEGATIVE_INFINITY,
+  endClaim: Number.NEGATIVE_INFINITY,
   wasEnded: false,
   connections: 0,
   droppedAt: undefined,
@@ -62,6 +75,9 @@ export class RowAuditor {
   private readonly births = new Set<string>()
   private readonly underWayMillis: number
   private bootedAtElapsed = 0
+  private bootedAt = Number.NEGATIVE_INFINITY
+  /** Rows that nobody told this process of, and that it could judge when the clock was set. */
+  private readonly judgeableBefore = new Map<string, number>()
   private clockSetAtElapsed = Number.NEGATIVE_INFINITY
   private isClockTrusted = true
 
@@ -96,7 +112,9 @@ export class RowAuditor {
 
   booted(): void {
     this.told.clear()
+    this.judgeableBefore.clear()
     this.bootedAtElapsed = this.scene.elapsedMillis()
+    this.bootedAt = this.scene.wallMillis()
     this.isClockTrusted = true
   }
 
@@ -104,14 +122,17 @@ export class RowAuditor {
   clockIsSet(byMillis: number): void {
     this.isClockTrusted = false
     this.clockSetAtElapsed = this.scene.elapsedMillis()
-    const before = this.scene.wallMillis()
-    const now = before + byMillis
+    const now = this.scene.wallMillis() + byMillis
+    for (const [name, stored] of this.stored) {
+      const isJudgeable = this.isJudgeable(this.told.get(name) ?? nothingTold(), stored)
+      if (isJudgeable) this.judgeableBefore.set(name, this.scene.elapsedMillis())
+    }
     for (const row of this.told.values()) {
       if (this.isJudgeable(row)) row.judgeableAtElapsed = this.scene.elapsedMillis()
       if (byMillis >= 0) continue
-      // An end that was so old that no sign could meet it need not be remembered, and now it could be met.
-      if (row.fence !== undefined && row.fence < before - this.setting.acceptanceWindow) row.fence = undefined
-      if (row.fence !== undefined) row.fence = Math.min(row.fence, now)
+      if (row.isEnded && this.isForgotten(row)) row.isEnded = false
+      row.endedAt = Math.min(row.endedAt, now)
+      if (row.arrivedAt !== undefined) row.arrivedAt = Math.min(row.arrivedAt, now)
       if (row.sign !== undefined) row.sign = Math.min(row.sign, now)
       if (row.droppedAt !== undefined) row.droppedAt = Math.min(row.droppedAt, now)
     }
@@ -120,59 +141,98 @@ export class RowAuditor {
   /** The row may be shown offline now, for all that was reported. */
   private isJudgeable(row: Told, stored?: StoredRow): boolean {
     const now = this.scene.wallMillis()
-    const newest = row.sign ?? stored?.lastMillis ?? Number.NEGATIVE_INFINITY
-    const isDropped = row.droppedAt !== undefined && now - row.droppedAt >= this.setting.disconnectGrace
-    // Who was started since does not know the row, and what is stored so far ahead tells it nothing.
-    const isAhead = stored !== undefined && stored.lastMillis > now + this.setting.acceptanceWindow
-    const isSilent = now - newest > this.setting.offlineTimeout
-    return row.isEnded || (isDropped && row.connections === 0) || isSilent || isAhead
+    if (row.isEnded) return true
+    if (row.connections > 0) return false
+    if (row.droppedAt !== undefined && now - row.droppedAt >= this.setting.disconnectGrace) return true
+    const newest = row.arrivedAt ?? stored?.lastMillis ?? Number.NEGATIVE_INFINITY
+    if (now - newest > this.setting.offlineTimeout) return true
+    if (stored === undefined || row.arrivedAt !== undefined) return false
+    // A process that was started since does not know the row. What is stored so far ahead tells it nothing, and once the
+    // grace after the start is over, the row has not come back.
+    const isAhead = stored.lastMillis > now + this.setting.acceptanceWindow
+    const isGraceOver = this.scene.elapsedMillis() - this.bootedAtElapsed >= this.setting.startGrace
+    return isAhead || (isGraceOver && stored.lastMillis < this.bootedAt)
+  }
+
+  /** The end is so long ago that it need not be remembered. */
+  private isForgotten(row: Told): boolean {
+    return this.scene.wallMillis() - row.endedAt > this.setting.acceptanceWindow
   }
 
   /** The time a claim stands for, or why it stands for none. */
-  private acceptedTime(claimed: number): number | "invalid" | "ancient" {
+  private acceptedTime(claimed: number, isConnected = false): number | "invalid" | "ancient" {
     const now = this.scene.wallMillis()
     if (!(claimed >= 0 && claimed < Number.POSITIVE_INFINITY)) return "invalid"
-    if (claimed < now - this.setting.acceptanceWindow) return "ancient"
+    if (!isConnected && claimed < now - this.setting.acceptanceWindow) return "ancient"
     return Math.floor(Math.min(claimed, now))
   }
 
   beat(key: PresenceKey, claimed: number, outcome: BeatOutcome): void {
-    const at = this.acceptedTime(claimed)
-    if (typeof at === "number") return this.sign(key, at, outcome)
+    const row = this.toldOf(key)
+    // A row that was deleted meanwhile may have taken the count of its connections with it.
+    if (row.isClouded && outcome === "ancient") return
+    const at = this.acceptedTime(claimed, row.connections > 0)
+    if (typeof at === "number") return this.sign(key, at, claimed, outcome)
     if (outcome !== at) throw new Violation(`${nameOf(key)}: a beat from ${claimed} is ${outcome}, not ${at}`)
   }
 
   connected(key: PresenceKey, outcome: BeatOutcome): void {
     const row = this.toldOf(key)
     if (this.isJudgeable(row, this.stored.get(nameOf(key)))) row.judgeableAtElapsed = this.scene.elapsedMillis()
+    this.sign(key, this.scene.wallMillis(), undefined, outcome)
     row.droppedAt = undefined
-    this.sign(key, this.scene.wallMillis(), outcome)
     if (outcome === "full" || outcome === "foreign") return
     row.connections++
   }
 
-  private sign(key: PresenceKey, at: number, outcome: BeatOutcome): void {
+  /** Its own connection brought something else than a beat. */
+  seen(key: PresenceKey, outcome: BeatOutcome): void {
+    this.sign(key, this.scene.wallMillis(), undefined, outcome)
+  }
+
+  private sign(key: PresenceKey, accepted: number, claimed: number | undefined, outcome: BeatOutcome): void {
     const row = this.toldOf(key)
+    const now = this.scene.wallMillis()
+    const isOld = row.sign !== undefined && accepted <= row.sign
+    const at = isOld && row.connections > 0 ? now : accepted
     const what = `${nameOf(key)}: a sign of life from ${at} is "${outcome}"`
     if (this.isJudgeable(row, this.stored.get(nameOf(key)))) row.judgeableAtElapsed = this.scene.elapsedMillis()
     if (outcome === "invalid" || outcome === "ancient") throw new Violation(`${what}, though it is neither`)
     if (outcome === "full" || outcome === "foreign") return this.turnedAway(row, what, outcome)
-    if (outcome === "ended") {
-      if (at > row.highest && !row.isClouded) throw new Violation(`${what}, though nothing newer is known`)
-      return
-    }
-    if (row.isEnded && row.fence !== undefined && at <= row.fence && !row.isClouded) {
-      throw new Violation(`${what}, though the row ended at ${row.fence}: it rose from the dead`)
+    if (outcome === "ended") return this.demandReason(row, what, at, claimed, this.stored.get(nameOf(key)))
+    if (row.isEnded && !this.isForgotten(row) && !row.isClouded && !((claimed ?? -1) > row.endClaim)) {
+      throw new Violation(
+        `${what} (it claims ${claimed}), though the row ended at ${row.endClaim}: it rose from the dead`
+      )
     }
     const isCertain = this.isClockTrusted && !row.isClouded && row.sign !== undefined
     if (outcome === "online" && isCertain && row.judgeableAtElapsed < this.scene.elapsedMillis()) {
       throw new Violation(`${what}, though it was online all the time: memory lost it`)
     }
     row.sign = outcome === "online" ? at : Math.max(row.sign ?? at, at)
+    row.arrivedAt = now
     row.highest = Math.max(row.highest, at)
+    row.claimed = Math.max(row.claimed, claimed ?? row.claimed)
     row.isEnded = false
-    if (row.droppedAt !== undefined && (outcome === "online" || at > row.droppedAt)) row.droppedAt = undefined
-    this.report(key, at)
+    row.droppedAt = undefined
+    this.report(key, Math.max(at, now))
+  }
+
+  /** A sign of life was refused because of an end. */
+  private demandReason(row: Told, what: string, at: number, claimed: number | undefined, stored?: StoredRow): void {
+    if (row.isClouded) return
+    const isKnown = stored !== undefined && !stored.isActive && at <= stored.lastMillis
+    if (claimed === undefined) {
+      // While the clock was ahead an end may have been forgotten or not.
+      const mayBeEnded = row.isEnded || (row.wasEnded && !this.isClockTrusted)
+      if (!mayBeEnded && !isKnown && at > row.highest) throw new Violation(`${what}, though it did not end`)
+      return
+    }
+    const isNewer = at > row.highest && claimed > Math.max(row.claimed, row.endClaim)
+    if (isNewer && !isKnown) throw new Violation(`${what}, though nothing newer is known`)
+    if (row.connections > 0 && this.isForgotten(row) && at > row.highest && !isKnown && this.isClockTrusted) {
+      throw new Violation(`${what}, though it is connected and ended long ago: its clock refuses it`)
+    }
   }
 
   private turnedAway(row: Told, what: string, outcome: "full" | "foreign"): void {
@@ -188,7 +248,9 @@ export class RowAuditor {
     row.connections--
     if (row.connections > 0) return
     row.droppedAt = this.scene.wallMillis()
+    if (row.arrivedAt !== undefined) row.arrivedAt = row.droppedAt
     row.highest = Math.max(row.highest, row.droppedAt)
+    this.report(key, row.droppedAt)
   }
 
   /** The end of a row is said to the layer now. */
@@ -203,12 +265,14 @@ export class RowAuditor {
       at ?? (row.sign === undefined ? this.scene.wallMillis() : 0)
     )
     row.highest = Math.max(row.highest, fence)
+    row.claimed = Math.max(row.claimed, at === undefined || row.sign === undefined ? this.scene.wallMillis() : 0)
+    if (at !== undefined) row.claimed = Math.max(row.claimed, claimed)
     this.report(key, Math.max(0, fence))
     this.report(key, at ?? this.scene.wallMillis())
-    // A registry that is full writes the end and cannot remember it.
-    if (row.isClouded || (row.sign === undefined && this.told.size > this.setting.rowCapacity)) return
+    if (row.isClouded) return
     row.isEnded = true
-    row.fence = fence
+    row.endedAt = this.scene.wallMillis()
+    row.endClaim = at === undefined ? row.endedAt : claimed
     row.droppedAt = undefined
   }
 
@@ -254,7 +318,8 @@ export class RowAuditor {
   private demandLawful(before: StoredRow, after: StoredRow): void {
     const name = nameOf(after)
     const change = `${name} went from ${show(before)} to ${show(after)}`
-    if (after.lastMillis < before.lastMillis) throw new Violation(`${change}: backwards`)
+    const isHealed = before.lastMillis > this.scene.wallMillis() || this.wasClockSet()
+    if (after.lastMillis < before.lastMillis && !isHealed) throw new Violation(`${change}: backwards`)
     if (after.lastMillis > (this.reported.get(name) ?? 0)) throw new Violation(`${change}: nobody reported that time`)
     if (!before.isActive && after.isActive) {
       const isFuture = before.lastMillis > this.scene.wallMillis() || this.wasClockSet()
@@ -274,7 +339,8 @@ export class RowAuditor {
     // Of a row that nobody told it of, the server knew what is stored, by the clock of then.
     if (row.isClouded || (row.sign === undefined && this.wasClockSet())) return
     const elapsed = this.scene.elapsedMillis()
-    const isRecent = elapsed - row.judgeableAtElapsed <= this.underWayMillis + this.scene.pausedMillis()
+    const judgeableAt = Math.max(row.judgeableAtElapsed, this.judgeableBefore.get(nameOf(after)) ?? -Infinity)
+    const isRecent = elapsed - judgeableAt <= this.underWayMillis + this.scene.pausedMillis()
     if (!isRecent && !this.isJudgeable(row, after)) {
       throw new Violation(`${change}: it is alive, its last sign of life is from ${row.sign ?? after.lastMillis}`)
     }
@@ -285,7 +351,14 @@ export class RowAuditor {
   }
 
   /** A listener was told that the row is offline. */
-  transition(key: PresenceKey): void {
+  transition(key: PresenceKey, reason: Transition["reason"]): void {
+    const row = this.told.get(nameOf(key))
+    if (row !== undefined && reason === "outdated") {
+      // What was taken for a sign of life was none.
+      row.sign = undefined
+      row.arrivedAt = undefined
+      row.judgeableAtElapsed = this.scene.elapsedMillis()
+    }
     if (this.stored.get(nameOf(key))?.isActive === true) {
       throw new Violation(`${nameOf(key)}: people were told that it is offline before the file says so`)
     }
@@ -314,10 +387,36 @@ export class RowAuditor {
       const isAlive = row.sign !== undefined && !this.isJudgeable(row)
       if (row.isEnded || !isAlive || elapsed - row.judgeableAtElapsed < settlingMillis) continue
       const sign = row.sign ?? 0
+      if (!stored.isActive && row.connections > 0 && this.isClockTrusted) {
+        throw new Violation(`${what}, though it is connected`)
+      }
+      if (stored.isActive && this.isClockTrusted && stored.lastMillis > this.scene.wallMillis() + aheadMillis) {
+        throw new Violation(`${what}: that time lies in the future, and a beat must have replaced it`)
+      }
       if (!stored.isActive && stored.lastMillis < sign) throw new Violation(`${what}, though it is alive since ${sign}`)
       if (stored.lastMillis < sign - this.setting.persistThreshold) {
         throw new Violation(`${what}: its sign of life from ${sign} was lost`)
       }
+    }
+  }
+
+  /** Everything is written: no row may be online in memory that the file says is not. */
+  demandAgreement(isOnline: (key: PresenceKey) => boolean): void {
+    // After the clock was set back a row may need a second tick.
+    if (!this.isClockTrusted) return
+    for (const stored of this.stored.values()) {
+      if (this.told.get(nameOf(stored))?.isClouded === true) continue
+      if (!stored.isActive && isOnline(stored)) throw new Violation(`${nameOf(stored)} is online in memory alone`)
+    }
+  }
+
+  /** The grace after the start is long over: a row that was seen last before it and has not come back is offline. */
+  demandBack(): void {
+    if (!this.isClockTrusted) return
+    for (const [name, stored] of this.stored) {
+      const isUntold = this.told.get(name)?.arrivedAt === undefined
+      if (!stored.isActive || !isUntold || stored.lastMillis >= this.bootedAt - 1_000) continue
+      throw new Violation(`${name} is ${show(stored)} long after the start at ${this.bootedAt}, and never came back`)
     }
   }
 
@@ -331,7 +430,7 @@ export class RowAuditor {
     const isBelievable = (millis: number) =>
       millis >= now - this.setting.offlineTimeout && millis <= now + this.setting.acceptanceWindow
     for (const row of this.stored.values()) {
-      const isHeldUp = this.told.get(nameOf(row))?.sign === undefined && isBelievable(row.lastMillis)
+      const isHeldUp = this.told.get(nameOf(row))?.arrivedAt === undefined && isBelievable(row.lastMillis)
       if (row.isActive && !isHeldUp) throw new Violation(`${nameOf(row)} is ${show(row)}, and silent for ever`)
     }
   }

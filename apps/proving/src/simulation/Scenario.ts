@@ -11,7 +11,10 @@ export type Claim =
 
 export type Action =
   | { readonly _tag: "Beat" | "End"; readonly row: number; readonly claim: Claim }
-  | { readonly _tag: "Connect" | "Disconnect" | "Register" | "Remove" | "Message" | "Stranger"; readonly row: number }
+  | {
+      readonly _tag: "Connect" | "Disconnect" | "Seen" | "Register" | "Remove" | "Message" | "Stranger"
+      readonly row: number
+    }
   | { readonly _tag: "Rename"; readonly row: number; readonly isStale: boolean }
   | { readonly _tag: "Prune" }
   /** A session comes from elsewhere, online and silent for long. */
@@ -55,6 +58,8 @@ export interface Setting {
 export interface Scenario {
   readonly seed: number
   readonly setting: Setting
+  /** How far the clock of each row's client is ahead of the server's, in milliseconds. Negative: behind. */
+  readonly skews: ReadonlyArray<number>
   /** In order of time. */
   readonly steps: ReadonlyArray<Step>
   readonly endMillis: number
@@ -145,8 +150,25 @@ const featured = (seed: number): ReadonlyArray<readonly [Fault, Operation]> =>
 
 const jumpOf = (dice: Dice.Dice): number => dice.pick([50, 500, 3_000, 60_000])
 
+/** In half of the worlds clocks of clients are wrong, by seconds, minutes or hours. */
+const skewsOf = (dice: Dice.Dice): ReadonlyArray<number> => {
+  const isWrong = dice.chance(0.5)
+  return Array.from({ length: rowCount }, () => {
+    const skew = dice.pick([0, 0, 3_000, 660_000, 3 * 3_600_000]) * dice.pick([1, -1])
+    return isWrong ? skew : 0
+  })
+}
+
+/** In some worlds silence takes long, so that only a start tells that a row has not come back. */
+const patient = (setting: Setting, dice: Dice.Dice): Setting =>
+  dice.chance(0.15) ? { ...setting, offlineTimeout: longTimeout } : setting
+
+export const longTimeout = 30_000
+
 export const make = (seed: number): Scenario => {
-  const setting = settingOf(Dice.make(seed, "setting"))
+  const setting = patient(settingOf(Dice.make(seed, "setting")), Dice.make(seed, "patience"))
+  const clocks = Dice.make(seed, "clocks")
+  const skews = skewsOf(clocks)
   const arrivals = Dice.make(seed, "arrivals")
   const trouble = Dice.make(seed, "faults")
   const endMillis = arrivals.whole(3, 7) * 1_000
@@ -163,6 +185,9 @@ export const make = (seed: number): Scenario => {
       const before = Math.max(grid, atMillis - arrivals.whole(0, 40) * grid)
       steps.push({ atMillis: before, action: { _tag: "Beat", row: action.row, claim } })
     }
+  }
+  for (let index = clocks.whole(0, 12); index > 0; index--) {
+    steps.push({ atMillis: at(clocks), action: { _tag: "Seen", row: clocks.whole(0, rowCount - 1) } })
   }
   // Whoever hangs up in the very instant of the grant must pass the permit on.
   for (let index = 0; index < 2; index++) {
@@ -207,5 +232,5 @@ export const make = (seed: number): Scenario => {
     steps.push({ atMillis: at(trouble), action: { _tag, millis: trouble.whole(1, 30) * 100 } })
   }
   // A stable sort: what falls on one instant keeps the order in which it was thrown.
-  return { seed, setting, steps: steps.toSorted((a, b) => a.atMillis - b.atMillis), endMillis }
+  return { seed, setting, skews, steps: steps.toSorted((a, b) => a.atMillis - b.atMillis), endMillis }
 }

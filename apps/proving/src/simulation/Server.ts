@@ -156,7 +156,7 @@ export class Server {
       yield* Scope.extend(
         presence.onTransition(({ key, reason }) => {
           this.stage.trace.note(`told: ${key.kind} ${key.id} is offline (${reason})`)
-          this.stage.audit(() => this.stage.rows.transition(key))
+          this.stage.audit(() => this.stage.rows.transition(key, reason))
         }),
         run.scope
       )

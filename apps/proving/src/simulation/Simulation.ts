@@ -19,14 +19,17 @@ export interface Outcome {
   readonly coverage: Coverage
 }
 
-/** Some rows the last process left behind: online and offline, fresh and long silent. */
+/** Some rows the last process left behind: online and offline, fresh and long silent, some from a clock that was ahead. */
 const leftBehind =
   (seed: number) =>
   (wallMillis: number): ReadonlyArray<StoredRow> => {
     const dice = Dice.make(seed, "rows")
+    const clocks = Dice.make(seed, "rows of a clock that was ahead")
     return keys.flatMap((key): ReadonlyArray<StoredRow> => {
       const row = { ...key, isActive: dice.chance(0.6), lastMillis: wallMillis - dice.whole(0, 4) * 4_000 }
-      return dice.chance(0.6) ? [row] : []
+      const isAhead = clocks.chance(0.08)
+      const lastMillis = isAhead ? wallMillis + clocks.pick([600_000, 7_200_000]) : row.lastMillis
+      return dice.chance(0.6) ? [{ ...row, lastMillis }] : []
     })
   }
 
@@ -40,7 +43,7 @@ class Simulation {
     this.scenario = scenario
     this.stage = new Stage(scenario, file, leftBehind(scenario.seed), print)
     this.server = new Server(this.stage)
-    this.clients = new Clients(this.stage, this.server)
+    this.clients = new Clients(this.stage, this.server, scenario.skews)
   }
 
   /** Answers whether it can go on. */
@@ -119,6 +122,12 @@ class Simulation {
     const tickMillis = setting.interval + 500
     if (!this.runFor(tickMillis)) return false
     this.stage.audit(() => this.stage.rows.settled("one tick after the last fault", tickMillis))
+    const presence = this.server.services()?.presence
+    this.stage.audit(() => this.stage.rows.demandAgreement((key) => presence?.lastSeen(key)?.isOnline === true))
+    if (setting.offlineTimeout === Scenario.longTimeout) {
+      if (!this.runFor(setting.startGrace + 2 * setting.sweepInterval + 1_000)) return false
+      this.stage.audit(() => this.stage.rows.demandBack())
+    }
     // None of them can take longer than its deadline, so this ends.
     while (this.stage.calls.hasOpen()) if (!this.runFor(50)) return false
     this.stage.audit(() => this.stage.calls.demandPromises())

@@ -9,7 +9,7 @@ import type { PresenceKey } from "./PresenceKey.ts"
  * What a flush says about a row.
  *
  * - `alive`: active, unless the database knows something newer.
- * - `ended`: inactive, whatever the database says. The time is the fence.
+ * - `ended`: inactive, whatever the database says. The time is the end marker.
  * - `offline`: inactive, unless the database knows a sign of life newer than the
  *   one that was judged.
  *
@@ -23,16 +23,27 @@ export type FlushState = "alive" | "ended" | "offline"
  * @since 0.1.0
  */
 export interface FlushEntry extends PresenceKey {
-  /** Epoch ms of the newest sign of life, or of the end. Never lowers what is stored. */
+  /** Epoch ms of the newest sign of life, or of the end. Lowers what is stored only when that lies in the future. */
   readonly seenAtMillis: number
   readonly state: FlushState
 }
 
 /**
- * An entry as a store left it.
+ * An entry as a store left it, with what it holds now when that is newer.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface StoredEntry extends FlushEntry {
+  /** Epoch ms of `lastActiveAt` after the flush. Absent: the time of the entry. */
+  readonly storedMillis?: number
+}
+
+/**
+ * What became of the entries of a flush.
  *
  * - `written`: the database says what the entry says, or something newer of the same kind.
- * - `overtaken`: the row exists, but the database knows better: an end that is not older than the sign of life, or a
+ * - `superseded`: the row exists, but the database knows better: an end that is not older than the sign of life, or a
  *   sign of life newer than the one that was judged.
  * - `missing`: no such row in this account.
  *
@@ -40,8 +51,8 @@ export interface FlushEntry extends PresenceKey {
  * @since 0.1.0
  */
 export interface FlushResult {
-  readonly written: ReadonlyArray<FlushEntry>
-  readonly overtaken: ReadonlyArray<FlushEntry>
+  readonly written: ReadonlyArray<StoredEntry>
+  readonly superseded: ReadonlyArray<StoredEntry>
   readonly missing: ReadonlyArray<FlushEntry>
 }
 
@@ -68,31 +79,6 @@ export const make = (entries: ReadonlyArray<FlushEntry>): FlushBatch => ({ entri
  * @since 0.1.0
  */
 export const empty: FlushBatch = make([])
-
-/**
- * At most `rowCount` entries from position `from` on, over both kinds.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const slice = (self: FlushBatch, from: number, rowCount: number): FlushBatch =>
-  make(self.entries.slice(from, from + rowCount))
-
-/**
- * Splits a batch into chunks of at most `rowLimit` entries, over both kinds.
- * No entries, no chunk.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const chunksOf = (self: FlushBatch, rowLimit: number): ReadonlyArray<FlushBatch> => {
-  const limit = Math.max(1, Math.trunc(rowLimit))
-  const chunks: Array<FlushBatch> = []
-  for (let from = 0; from < self.entries.length; from += limit) {
-    chunks.push(slice(self, from, limit))
-  }
-  return chunks
-}
 
 /**
  * Entries per kind.

@@ -10,8 +10,8 @@
  * - `online`: accepted, and the row was not online before.
  * - `alive`: accepted; the row was online already.
  * - `invalid`: the time is no finite, non-negative number. Ignored.
- * - `ancient`: older than the acceptance window. Ignored.
- * - `ended`: not newer than the end of the row. Ignored: nothing rises from the dead.
+ * - `ancient`: older than the acceptance window, and the row has no open connection. Ignored.
+ * - `ended`: the row ended, and this is not a beat that is newer than the end. Ignored.
  * - `foreign`: the id is tracked for another account. Ignored.
  * - `full`: a new row, and the registry holds as many as it may. Ignored.
  *

@@ -1,13 +1,11 @@
 /**
- * Who has been silent too long: in memory, and in the database.
+ * Which rows have been silent for too long: in memory, and in the database.
  *
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { Transition } from "./PresenceRegistry.ts"
 import { PresenceRegistry } from "./PresenceRegistry.ts"
@@ -25,9 +23,12 @@ export interface SweeperOptions {
   readonly acceptanceWindow: Duration.DurationInput
   /** Time between two sweeps of the database. */
   readonly sweepInterval: Duration.DurationInput
-  /** Time to come back after the last connection closed. Memory is looked at thrice as often, at least each second. */
+  /** Time to come back after the last connection closed. */
   readonly disconnectGrace: Duration.DurationInput
-  /** Nobody is shown offline so long after the start, and after a pause of the process. */
+  /**
+   * No row is shown offline for so long after the start, and after a pause of the process. After that, a row that was
+   * last seen before the start is offline, unless it came back.
+   */
   readonly startGrace: Duration.DurationInput
   /** Runs after the commit that made the transitions happen. */
   readonly onTransitions?: (transitions: ReadonlyArray<Transition>) => Effect.Effect<void>
@@ -41,18 +42,138 @@ const pageRows = 500
 /** A wake-up so much later than planned means that the process stood still, or that the clock was set. */
 const pauseMillis = 1_000
 
+/** Between two steps of a walk over the rows of memory. */
+const walkMillis = 50
+
+/** Shortest and longest sleep while rows are tracked and no walk is under way. */
+const stepMillisMin = 100
+const stepMillisMax = 15_000
+
+/** While a grace runs a pause of the process must be noticed soon: it would count as time to come back. */
+const graceStepMillis = 1_000
+
 /**
- * Starts two fibers in the scope: one looks at memory, one sweeps the database.
+ * When rows may be judged: not during the grace after the start, nor after a pause in which nobody could show a sign of
+ * life. A fiber plans when it wakes up; when that is far behind, the process stood still.
+ */
+const makeQuiet = (quietMillis: number, bootMillis: number) => {
+  let until = bootMillis + quietMillis
+  let startedAt = bootMillis
+  const planned = { memory: Number.POSITIVE_INFINITY, database: Number.POSITIVE_INFINITY }
+  return {
+    plan: (fiber: keyof typeof planned, atMillis: number): void => {
+      planned[fiber] = atMillis
+    },
+    /** Asked before every judgement, by both fibers: the first that wakes up after a pause must notice it. */
+    isQuiet: (nowMillis: number): boolean => {
+      if (nowMillis - Math.min(planned.memory, planned.database) > pauseMillis) {
+        until = nowMillis + quietMillis
+        planned.memory = Number.POSITIVE_INFINITY
+        planned.database = Number.POSITIVE_INFINITY
+      }
+      // After the clock was set back the quiet must not last for as long as that.
+      until = Math.min(until, nowMillis + quietMillis)
+      return nowMillis < until
+    },
+    /** A row that was last seen before has not come back. Before a clock that was set back, times say nothing. */
+    startedAt: (nowMillis: number): number => {
+      if (startedAt > nowMillis) startedAt = Number.NEGATIVE_INFINITY
+      return startedAt
+    }
+  }
+}
+
+type Quiet = ReturnType<typeof makeQuiet>
+
+/** Judges the rows of memory whenever one of them may be due. While none is tracked, nothing wakes up. */
+const judgeMemory = (registry: PresenceRegistry["Type"], quiet: Quiet): Effect.Effect<never> => {
+  const sleepMillis = (nowMillis: number): number => {
+    if (registry.trackedCount() === 0) return Number.POSITIVE_INFINITY
+    const untilDue = registry.nextDueMillis() - nowMillis
+    if (untilDue === Number.NEGATIVE_INFINITY) return walkMillis
+    return Math.max(stepMillisMin, Math.min(registry.hasGrace() ? graceStepMillis : stepMillisMax, untilDue))
+  }
+  return Effect.forever(
+    Effect.gen(function* () {
+      registry.judgeable.unsafeClose()
+      const beforeMillis = yield* Clock.currentTimeMillis
+      const millis = sleepMillis(beforeMillis)
+      quiet.plan("memory", beforeMillis + millis)
+      if (millis === Number.POSITIVE_INFINITY) yield* registry.judgeable.await
+      else if (millis <= graceStepMillis) yield* Effect.sleep(millis)
+      else yield* Effect.raceFirst(Effect.sleep(millis), registry.judgeable.await)
+      const nowMillis = yield* Clock.currentTimeMillis
+      if (!quiet.isQuiet(nowMillis)) registry.dueOffline(nowMillis)
+    })
+  )
+}
+
+/** Takes rows offline that are stored as active and that memory does not hold. */
+const makeSweep = (
+  registry: PresenceRegistry["Type"],
+  storage: PresenceStorage["Type"],
+  options: SweeperOptions,
+  quiet: Quiet
+): Effect.Effect<void> => {
+  const timeoutMillis = Duration.toMillis(options.offlineTimeout)
+  const windowMillis = Duration.toMillis(options.acceptanceWindow)
+
+  const emit = (transitions: ReadonlyArray<Transition>): Effect.Effect<void> =>
+    transitions.length === 0 || options.onTransitions === undefined ? Effect.void : options.onTransitions(transitions)
+
+  const sweepPage = (page: StalePage, believable: BelievableTimes, nowMillis: number) =>
+    Effect.uninterruptibleMask((restore) => {
+      const keys = page.rows.map(({ key }) => key).filter((key) => !registry.isHeld(key))
+      if (keys.length === 0) return Effect.void
+      // What was committed is told, also when the scope closes now.
+      return Effect.flatMap(restore(storage.markOffline(keys, believable)), (changed) => {
+        const transitions: Array<Transition> = []
+        for (const { key, lastSeenMillis } of changed) {
+          // It came back while the statement waited: it is written again, and nobody hears of it.
+          if (registry.reactivate(key)) continue
+          transitions.push({ key, lastSeenMillis: Math.min(lastSeenMillis, nowMillis), reason: "silent" })
+        }
+        return emit(transitions)
+      })
+    })
+
+  return Effect.gen(function* () {
+    const nowMillis = yield* Clock.currentTimeMillis
+    const believable = {
+      firstMillis: Math.max(nowMillis - timeoutMillis, quiet.startedAt(nowMillis)),
+      lastMillis: nowMillis + windowMillis
+    }
+    for (const kind of kinds) {
+      let after: StaleCursor | undefined = undefined
+      do {
+        if (quiet.isQuiet(yield* Clock.currentTimeMillis)) return
+        const page: StalePage = yield* storage.findStale(kind, believable, pageRows, after)
+        if (quiet.isQuiet(yield* Clock.currentTimeMillis)) return
+        yield* sweepPage(page, believable, nowMillis)
+        after = page.next
+      } while (after !== undefined)
+    }
+  }).pipe(
+    Effect.catchAllCause((cause) =>
+      Effect.logDebug("offline sweep put off", cause).pipe(Effect.annotateLogs("code", "SweepPutOff"))
+    ),
+    Effect.withSpan("presence.sweep")
+  )
+}
+
+/**
+ * Starts two fibers in the scope: one judges memory, one sweeps the database.
  *
  * **Details**
  *
- * - Memory: rows whose grace is over or which have been silent become offline with the next flush.
- * - Database: every `sweepInterval`, rows stored as active that nobody tracks, in pages, one write each, in the lane
- *   `presence`. A row that memory holds online, or has a change of, is left alone. A time that lies further ahead than
- *   the acceptance window does not keep a row online until it comes.
+ * - Memory: rows whose grace is over, and rows without a connection that have been silent, become offline with the next
+ *   flush. The fiber sleeps until one may be due.
+ * - Database: every `sweepInterval`, rows stored as active that memory does not hold and that were last seen longer ago
+ *   than `offlineTimeout` or before the start, in pages, one write each. A time that lies further ahead than the
+ *   acceptance window does not keep a row online until it comes.
  * - Quiet: for `startGrace` after the start and after each pause (a stopped process, a suspended machine, a clock set
- *   forward) nobody is judged, since nobody could show a sign of life.
- * - Fails never: what could not be swept is found again by the next sweep.
+ *   forward) no row is judged, since none could show a sign of life.
+ * - Never fails: what could not be swept is found again by the next sweep.
  *
  * @category constructors
  * @since 0.1.0
@@ -63,76 +184,18 @@ export const make = (
   Effect.gen(function* () {
     const registry = yield* PresenceRegistry
     const storage = yield* PresenceStorage
-    const timeoutMillis = Duration.toMillis(options.offlineTimeout)
-    const windowMillis = Duration.toMillis(options.acceptanceWindow)
-    const quietMillis = Duration.toMillis(options.startGrace)
-    const stepMillis = Math.max(1, Math.min(1_000, Duration.toMillis(options.disconnectGrace) / 3))
-    const startedAt = yield* Clock.currentTimeMillis
-    let quietUntil = startedAt + quietMillis
-    let plannedAt = startedAt + stepMillis
-
-    const emit = (transitions: ReadonlyArray<Transition>): Effect.Effect<void> =>
-      transitions.length === 0 || options.onTransitions === undefined ? Effect.void : options.onTransitions(transitions)
-
-    /** Asked before every judgement, by both fibers: whoever wakes up first after a pause must notice it. */
-    const isQuiet = (nowMillis: number): boolean => {
-      if (nowMillis - plannedAt > pauseMillis) {
-        quietUntil = nowMillis + quietMillis
-        plannedAt = nowMillis + stepMillis
-      }
-      // After the clock was set back the quiet must not last for as long as that.
-      quietUntil = Math.min(quietUntil, nowMillis + quietMillis)
-      return nowMillis < quietUntil
-    }
-
-    const step = Effect.map(Clock.currentTimeMillis, (nowMillis) => {
-      if (!isQuiet(nowMillis)) registry.dueOffline(nowMillis)
-      plannedAt = nowMillis + stepMillis
+    const quiet = makeQuiet(Duration.toMillis(options.startGrace), yield* Clock.currentTimeMillis)
+    const sweepMillis = Duration.toMillis(options.sweepInterval)
+    const sweep = makeSweep(registry, storage, options, quiet)
+    const sleepThenSweep = Effect.gen(function* () {
+      quiet.plan("database", (yield* Clock.currentTimeMillis) + sweepMillis)
+      yield* Effect.sleep(sweepMillis)
+      quiet.isQuiet(yield* Clock.currentTimeMillis)
+      // A statement that waits for the permit is no pause of the process.
+      quiet.plan("database", Number.POSITIVE_INFINITY)
+      yield* sweep
     })
 
-    const sweepPage = (page: StalePage, believable: BelievableTimes, nowMillis: number) =>
-      Effect.uninterruptibleMask((restore) => {
-        const keys = page.rows.map(({ key }) => key).filter((key) => !registry.isHeld(key))
-        if (keys.length === 0) return Effect.void
-        // What was committed is told, also when the scope closes now.
-        return Effect.flatMap(restore(storage.markOffline(keys, believable)), (changed) => {
-          const transitions: Array<Transition> = []
-          for (const { key, lastSeenMillis } of changed) {
-            // It came back while the statement waited: it is written again, and nobody hears of it.
-            if (registry.reactivate(key)) continue
-            transitions.push({ key, lastSeenMillis: Math.min(lastSeenMillis, nowMillis), reason: "silent" })
-          }
-          return emit(transitions)
-        })
-      })
-
-    const sweep = Effect.gen(function* () {
-      const nowMillis = yield* Clock.currentTimeMillis
-      const believable = { firstMillis: nowMillis - timeoutMillis, lastMillis: nowMillis + windowMillis }
-      for (const kind of kinds) {
-        let after: StaleCursor | undefined = undefined
-        do {
-          if (isQuiet(yield* Clock.currentTimeMillis)) return
-          const page: StalePage = yield* storage.findStale(kind, believable, pageRows, after)
-          if (isQuiet(yield* Clock.currentTimeMillis)) return
-          yield* sweepPage(page, believable, nowMillis)
-          after = page.next
-        } while (after !== undefined)
-      }
-    }).pipe(
-      Effect.catchAllCause((cause) =>
-        Effect.logDebug("offline sweep put off", cause).pipe(Effect.annotateLogs("code", "SweepPutOff"))
-      ),
-      Effect.withSpan("presence.sweep")
-    )
-
-    yield* Effect.forkScoped(Effect.schedule(step, Schedule.spaced(stepMillis)))
-    yield* Effect.forkScoped(Effect.schedule(sweep, Schedule.spaced(options.sweepInterval)))
+    yield* Effect.forkScoped(judgeMemory(registry, quiet))
+    yield* Effect.forkScoped(Effect.forever(sleepThenSweep))
   })
-
-/**
- * @category layers
- * @since 0.1.0
- */
-export const layer = (options: SweeperOptions): Layer.Layer<never, never, PresenceRegistry | PresenceStorage> =>
-  Layer.scopedDiscard(make(options))

@@ -9,6 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as Lane from "../writer/Lane.ts"
 
 /**
  * A configuration is a value: it can be printed, compared and changed by
@@ -22,24 +23,31 @@ export interface PresenceConfig {
   readonly interval: Duration.DurationInput
   /** An active row is written again only when its newest sign of life is more than this newer than the stored one. */
   readonly persistThreshold: Duration.DurationInput
-  /** Older heartbeats are ignored, and end markers are remembered for as long. */
+  /** Older heartbeats are ignored unless the row has an open connection. End markers are remembered for as long. */
   readonly acceptanceWindow: Duration.DurationInput
-  /** Silence after which a row is shown offline. */
+  /** Silence after which a row without an open connection is shown offline. */
   readonly offlineTimeout: Duration.DurationInput
   /** Time between two sweeps for rows that are active in the database and that nobody tracks. */
   readonly sweepInterval: Duration.DurationInput
   /** Time to come back after the last connection closed, before the row is shown offline. */
   readonly disconnectGrace: Duration.DurationInput
-  /** Nobody is shown offline for so long after the start, and after a pause of the process. */
+  /**
+   * No row is shown offline for so long after the start, and after a pause of the process. A row that has not come back
+   * when it is over is shown offline.
+   */
   readonly startGrace: Duration.DurationInput
   /** Longest time for the last flush at shutdown. */
   readonly drainTimeout: Duration.DurationInput
-  /** Rows tracked at once, sessions and machines together. About 256 bytes each. */
+  /** Rows tracked at once, sessions and machines together. About 300 bytes each. */
   readonly capacity: number
   /** Rows of the first chunk of a flush; the size adapts. */
   readonly chunkRows: number
   /** How long one chunk may hold the writer. */
   readonly chunkHold: Duration.DurationInput
+  /** Lane of the ticks and sweeps. */
+  readonly lane: Lane.Lane
+  /** Lane of the write of an end, which its caller waits for. */
+  readonly endLane: Lane.Lane
 }
 
 /**
@@ -61,7 +69,9 @@ export const defaults: PresenceConfig = {
   drainTimeout: "3 seconds",
   capacity: 1_000_000,
   chunkRows: 250,
-  chunkHold: "10 millis"
+  chunkHold: "10 millis",
+  lane: Lane.presence,
+  endLane: Lane.control
 }
 
 /**
@@ -80,7 +90,7 @@ export class ConfigInvalid extends Schema.TaggedError<ConfigInvalid>("presence-e
   }
 }
 
-type DurationKnob = Exclude<keyof PresenceConfig, "capacity" | "chunkRows">
+type DurationKnob = Exclude<keyof PresenceConfig, "capacity" | "chunkRows" | "lane" | "endLane">
 
 const durationKnobs: ReadonlyArray<DurationKnob> = [
   "interval",
@@ -174,6 +184,9 @@ const duration = (knob: DurationKnob, description: string): Config.Config<Durati
 const count = (knob: "capacity" | "chunkRows", description: string): Config.Config<number> =>
   Config.integer(knob).pipe(Config.withDescription(description), Config.withDefault(defaults[knob]))
 
+const lane = (knob: "lane" | "endLane", description: string): Config.Config<Lane.Lane> =>
+  Schema.Config(knob, Lane.Lane).pipe(Config.withDescription(description), Config.withDefault(defaults[knob]))
+
 /**
  * The knobs from the configuration of the program, each with its default.
  * Nest it and choose the provider's case where it is used: with
@@ -194,5 +207,7 @@ export const config: Config.Config<PresenceConfig> = Config.all({
   drainTimeout: duration("drainTimeout", "Longest time for the last flush at shutdown"),
   capacity: count("capacity", "Rows tracked at once, sessions and machines together"),
   chunkRows: count("chunkRows", "Rows of the first chunk of a flush"),
-  chunkHold: duration("chunkHold", "How long one chunk may hold the writer")
+  chunkHold: duration("chunkHold", "How long one chunk may hold the writer"),
+  lane: lane("lane", "Lane of the ticks and sweeps"),
+  endLane: lane("endLane", "Lane of the write of an end")
 })

@@ -9,18 +9,18 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as FlushBatch from "./FlushBatch.ts"
-import type * as Lane from "../writer/Lane.ts"
+import { pause } from "./internal/sortedRuns.ts"
+import * as Lane from "../writer/Lane.ts"
 import type { PresenceKey } from "./PresenceKey.ts"
 import * as PresenceMetrics from "./PresenceMetrics.ts"
 import type { Rejection, Transition } from "./PresenceRegistry.ts"
 import { PresenceRegistry } from "./PresenceRegistry.ts"
-import type { FlushFailed, FlushReport } from "./PresenceStorage.ts"
+import type { FlushFailed, FlushReport, RefusedEntry } from "./PresenceStorage.ts"
 import { emptyReport, PresenceStorage } from "./PresenceStorage.ts"
 import type { WriterError } from "../writer/WriterError.ts"
 
@@ -29,8 +29,10 @@ import type { WriterError } from "../writer/WriterError.ts"
  * @since 0.1.0
  */
 export interface FlusherOptions {
-  /** Time between the end of one tick and the start of the next. */
+  /** Longest time that a report waits for its tick, and shortest time between the end of one tick and the next. */
   readonly interval: Duration.DurationInput
+  /** Lane of the ticks. Default: `presence`. */
+  readonly lane?: Lane.Lane
   /** Longest time for the last flush when the scope closes. */
   readonly drainTimeout: Duration.DurationInput
   /** Runs after the commit that made the transitions happen. */
@@ -42,10 +44,11 @@ export interface FlusherOptions {
  * @since 0.1.0
  */
 export interface FlusherStatus {
-  /** Epoch ms of the last flush that wrote everything it took, or found nothing to write. */
+  /** Epoch ms of the last tick that wrote everything it took, or found nothing to write. */
   readonly lastFlushMillis: number | undefined
+  /** Ticks in a row that failed. Writes of single rows by `flushKey` do not count. */
   readonly consecutiveFailures: number
-  /** Tag of the newest failure since that flush. */
+  /** Tag of the newest failure since that tick. */
   readonly lastFailure: WriterError["_tag"] | undefined
 }
 
@@ -64,17 +67,22 @@ export class PresenceFlusher extends Context.Tag("presence-effect/presence/Prese
   }
 >() {}
 
+/** Rows taken at once: a tick of many rows must not keep the event loop. */
+const takeRows = 2_000
+
 /** While the database refuses, one line a minute says so. */
 const warnEveryMillis = 60_000
 
 /** No second try can help: the drain does not wait for these. */
-const hopeless: ReadonlySet<WriterError["_tag"]> = new Set([
+const final: ReadonlySet<WriterError["_tag"]> = new Set([
   "WriterClosed",
   "ConnectionGone",
   "DatabaseCorrupt",
   "DatabaseMoved",
   "DatabaseReadonly",
-  "WriteRejected"
+  "WriteConflict",
+  "WriteRejected",
+  "WriteUndecodable"
 ])
 
 const rejections: ReadonlyArray<Rejection> = ["invalid", "ancient", "ended", "foreign", "full"]
@@ -83,7 +91,7 @@ const nameOf = (key: PresenceKey): string => `${key.kind}:${key.id}`
 
 /** What the report does not account for: it may not be in the database. */
 const unaccounted = (batch: FlushBatch.FlushBatch, report: FlushReport): FlushBatch.FlushBatch => {
-  const parts = [report.written, report.overtaken, report.missing]
+  const parts = [report.written, report.superseded, report.missing, report.refused ?? []]
   if (parts.reduce((count, { length }) => count + length, 0) === batch.entries.length) return FlushBatch.empty
   const accounted = new Set<string>()
   for (const part of parts) {
@@ -103,48 +111,59 @@ const summaryOf = (batch: FlushBatch.FlushBatch, report: FlushReport | undefined
 const makeJournal = () => {
   let status: FlusherStatus = { lastFlushMillis: undefined, consecutiveFailures: 0, lastFailure: undefined }
   let warnedAtMillis = Number.NEGATIVE_INFINITY
-  const done = (nowMillis: number): void => {
-    status = { lastFlushMillis: nowMillis, consecutiveFailures: 0, lastFailure: undefined }
-    warnedAtMillis = Number.NEGATIVE_INFINITY
-  }
   return {
     status: Effect.sync(() => status),
-    done,
-    succeeded: (batch: FlushBatch.FlushBatch, report: FlushReport, nowMillis: number) =>
-      Effect.gen(function* () {
-        const failures = status.consecutiveFailures
-        done(nowMillis)
-        const { chunkCount: chunks, missing, overtaken } = report
-        yield* Effect.logDebug(summaryOf(batch, report)).pipe(
-          Effect.annotateLogs({
-            code: "PresenceFlushed",
-            chunks,
-            missing: missing.length,
-            overtaken: overtaken.length
-          })
-        )
-        if (failures === 0) return
-        yield* Effect.logInfo(`presence is written again after ${failures} failed flushes`).pipe(
-          Effect.annotateLogs("code", "PresenceFlushRecovered")
-        )
-      }),
-    failed: (batch: FlushBatch.FlushBatch, failure: FlushFailed | undefined, nowMillis: number) =>
-      Effect.suspend(() => {
-        const consecutiveFailures = status.consecutiveFailures + 1
-        status = { ...status, consecutiveFailures, lastFailure: failure?.cause._tag }
-        // Between two readings of the wall clock: one that was set back must not make it silent.
-        if (Math.abs(nowMillis - warnedAtMillis) < warnEveryMillis) return Effect.void
-        warnedAtMillis = nowMillis
-        const repeated = consecutiveFailures > 1 ? ` (failed ${consecutiveFailures} times in a row)` : ""
-        const why = failure?.cause.message ?? "unexpected defect"
-        return Effect.logWarning(`${summaryOf(batch, failure?.report)}${repeated}: ${why}`).pipe(
-          Effect.annotateLogs("code", failure?.cause._tag ?? "Defect")
-        )
-      })
+    /** A tick wrote everything it took. */
+    succeeded: (nowMillis: number): Effect.Effect<void> => {
+      const failures = status.consecutiveFailures
+      status = { lastFlushMillis: nowMillis, consecutiveFailures: 0, lastFailure: undefined }
+      warnedAtMillis = Number.NEGATIVE_INFINITY
+      if (failures === 0) return Effect.void
+      return Effect.logInfo(`presence is written again after ${failures} failed flushes`).pipe(
+        Effect.annotateLogs("code", "PresenceFlushRecovered")
+      )
+    },
+    failed: (batch: FlushBatch.FlushBatch, cause: Cause.Cause<FlushFailed>, nowMillis: number): Effect.Effect<void> => {
+      const failure = Option.getOrUndefined(Cause.failureOption(cause))
+      const consecutiveFailures = status.consecutiveFailures + 1
+      status = { ...status, consecutiveFailures, lastFailure: failure?.cause._tag }
+      // Between two readings of the wall clock: one that was set back must not make it silent.
+      if (Math.abs(nowMillis - warnedAtMillis) < warnEveryMillis) return Effect.void
+      warnedAtMillis = nowMillis
+      const repeated = consecutiveFailures > 1 ? ` (failed ${consecutiveFailures} times in a row)` : ""
+      const line = `${summaryOf(batch, failure?.report)}${repeated}`
+      // A defect is a mistake in a storage: only its cause says where.
+      return failure === undefined
+        ? Effect.logWarning(`${line}: unexpected defect`, cause).pipe(Effect.annotateLogs("code", "Defect"))
+        : Effect.logWarning(`${line}: ${failure.cause.message}`).pipe(Effect.annotateLogs("code", failure.cause._tag))
+    }
   }
 }
 
 type Journal = ReturnType<typeof makeJournal>
+
+const logFlushed = (batch: FlushBatch.FlushBatch, report: FlushReport): Effect.Effect<void> =>
+  Effect.logDebug(summaryOf(batch, report)).pipe(
+    Effect.annotateLogs({
+      code: "PresenceFlushed",
+      chunks: report.chunkCount,
+      missing: report.missing.length,
+      superseded: report.superseded.length
+    })
+  )
+
+/** One line for the rows of a flush that the database refuses themselves. */
+const logRefused = (refused: ReadonlyArray<RefusedEntry>): Effect.Effect<void> => {
+  const [first] = refused
+  if (first === undefined) return Effect.void
+  const others = refused.length === 1 ? "" : ` and ${refused.length - 1} more rows`
+  return Effect.zipRight(
+    Metric.incrementBy(PresenceMetrics.refused, refused.length),
+    Effect.logWarning(
+      `the database refuses ${first.kind} ${first.id}${others}, tried again later: ${first.cause.message}`
+    ).pipe(Effect.annotateLogs({ code: "PresenceRowRefused", rows: refused.length }))
+  )
+}
 
 const failureOf = (exit: Exit.Exit<FlushReport, FlushFailed>): FlushFailed | undefined =>
   Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Cause.failureOption(exit.cause))
@@ -157,15 +176,13 @@ const observed = (
 ): Effect.Effect<FlushReport, FlushFailed> =>
   Effect.gen(function* () {
     const [duration, exit] = yield* Effect.timed(Effect.exit(self))
-    const now = yield* Clock.currentTimeMillis
     yield* Metric.update(PresenceMetrics.flushSeconds, Duration.toSeconds(duration))
     yield* Metric.update(PresenceMetrics.flushRows, batch.entries.length)
     if (Exit.isSuccess(exit)) {
-      yield* journal.succeeded(batch, exit.value, now)
+      yield* logFlushed(batch, exit.value)
     } else {
-      const failure = failureOf(exit)
-      yield* Metric.increment(PresenceMetrics.flushFailures(failure?.cause._tag ?? "Defect"))
-      yield* journal.failed(batch, failure, now)
+      yield* Metric.increment(PresenceMetrics.flushFailures(failureOf(exit)?.cause._tag ?? "Defect"))
+      yield* journal.failed(batch, exit.cause, yield* Clock.currentTimeMillis)
     }
     return yield* exit
   }).pipe(
@@ -183,6 +200,7 @@ const publish = (registry: PresenceRegistry["Type"]): Effect.Effect<void> =>
       yield* Metric.set(PresenceMetrics.tracked(kind), registry.trackedCount(kind))
       yield* Metric.set(PresenceMetrics.pending(kind), registry.pendingCount(kind))
     }
+    yield* Metric.set(PresenceMetrics.parked, registry.parkedCount())
     yield* Metric.set(PresenceMetrics.oldestPendingSeconds, oldest === undefined ? 0 : Math.max(0, now - oldest) / 1000)
     if (counts.coalesced > 0) yield* Metric.incrementBy(PresenceMetrics.coalesced, counts.coalesced)
     for (const reason of rejections) {
@@ -198,19 +216,21 @@ const makeFlush = (
   journal: Journal,
   onTransitions: FlusherOptions["onTransitions"]
 ) => {
-  const settle = (report: FlushReport): Effect.Effect<void> => {
-    const transitions = registry.confirm(report)
+  const settle = (report: FlushReport, nowMillis: number): Effect.Effect<void> => {
+    const transitions = registry.confirm(report, nowMillis)
     return transitions.length === 0 || onTransitions === undefined ? Effect.void : onTransitions(transitions)
   }
   const release = (batch: FlushBatch.FlushBatch, exit: Exit.Exit<FlushReport, FlushFailed>) =>
-    Effect.suspend(() => {
+    Effect.flatMap(Clock.currentTimeMillis, (nowMillis) => {
       const report = Exit.isSuccess(exit) ? exit.value : (failureOf(exit)?.report ?? emptyReport)
-      const told = settle(report)
+      const told = settle(report, nowMillis)
       registry.giveBack(unaccounted(batch, report))
-      return told
+      if (report.refused === undefined || report.refused.length === 0) return told
+      registry.park(FlushBatch.make(report.refused), nowMillis)
+      return Effect.zipRight(told, logRefused(report.refused))
     })
   // An interruption between taking and writing would lose the batch, so taking is promised back in the same step.
-  return (take: () => FlushBatch.FlushBatch, lane?: Lane.Lane): Effect.Effect<FlushReport, FlushFailed> =>
+  return (take: () => FlushBatch.FlushBatch, lane: Lane.Lane): Effect.Effect<FlushReport, FlushFailed> =>
     Effect.acquireUseRelease(
       Effect.sync(take),
       (batch) =>
@@ -220,14 +240,16 @@ const makeFlush = (
 }
 
 /**
- * Starts the fiber in the scope. The first tick runs one interval after the
- * start, the last one when the scope closes.
+ * Starts the fiber in the scope. A tick runs one interval after the first report since the last tick: while nothing is
+ * reported, nothing wakes up. The last one runs when the scope closes.
  *
  * **Details**
  *
+ * - A tick takes, writes and confirms 2 000 rows at a time, so that many rows do not keep the event loop.
  * - A tick that runs when the scope closes ends first, within `drainTimeout`; then the last flush is tried again until
  *   it succeeds or the time is over. What stays pending then is counted in the log.
- * - Fails never: a flush that fails keeps its entries, and newer signs of life replace them.
+ * - Never fails: a flush that fails keeps its entries, and newer signs of life replace them.
+ * - A row that the database refuses is tried again after a minute, then less and less often, and holds up no other.
  *
  * @category constructors
  * @since 0.1.0
@@ -240,13 +262,19 @@ export const make = (
     const storage = yield* PresenceStorage
     const interval = Duration.decode(options.interval)
     const drainTimeout = Duration.decode(options.drainTimeout)
+    const lane = options.lane ?? Lane.presence
     const journal = makeJournal()
     const flush = makeFlush(registry, storage, journal, options.onTransitions)
+    // Its own journal: a single row that was written says nothing about the ticks.
+    const flushOne = makeFlush(registry, storage, makeJournal(), options.onTransitions)
     const gate = yield* Effect.makeSemaphore(1)
 
     const flushAll = Effect.gen(function* () {
-      const report = yield* flush(() => registry.takeDirty())
-      if (report === emptyReport) journal.done(yield* Clock.currentTimeMillis)
+      registry.reported.unsafeClose()
+      registry.unpark(yield* Clock.currentTimeMillis)
+      const order = yield* registry.order
+      while ((yield* flush(() => registry.takeNext(order, takeRows), lane)) !== emptyReport) yield* pause
+      yield* journal.succeeded(yield* Clock.currentTimeMillis)
     }).pipe(gate.withPermits(1))
 
     // Defects too: a broken store must not end the fiber that repairs what it left.
@@ -254,43 +282,48 @@ export const make = (
       Effect.catchAllCause(() => Effect.void),
       Effect.zipRight(publish(registry))
     )
-
-    const lastFlush = flushAll.pipe(
-      Effect.retry({
-        schedule: Schedule.spaced("50 millis"),
-        while: (error) => !hopeless.has(error.cause._tag)
-      }),
-      Effect.catchAllCause(() => Effect.void)
+    const hasWork = Effect.suspend(() =>
+      registry.pendingCount() + registry.parkedCount() > 0 ? Effect.void : registry.reported.await
     )
 
-    const drain = Effect.gen(function* () {
-      // Finalizers are uninterruptible; without `interruptible` the timeout would wait for the flush. It stands inside:
-      // outside, a fiber that was interrupted, which is how programs end, would not even begin to flush.
-      yield* lastFlush.pipe(Effect.interruptible, Effect.timeoutOption(drainTimeout))
-      yield* publish(registry)
-      const pending = registry.pendingCount()
-      if (pending === 0) return
-      yield* Effect.logWarning(`${pending} presence rows stayed pending at shutdown`).pipe(
-        Effect.annotateLogs({ code: "PresenceUndrained", pending })
-      )
-    })
-
-    yield* Effect.forkScoped(Effect.schedule(tick, Schedule.spaced(interval)))
+    yield* Effect.forkScoped(
+      Effect.forever(hasWork.pipe(Effect.zipRight(Effect.sleep(interval)), Effect.zipRight(tick)))
+    )
     // Registered after the fiber, so it runs before the fiber is stopped: a tick under way may end.
-    yield* Effect.addFinalizer(() => drain)
+    yield* Effect.addFinalizer(() => drain(registry, flushAll, drainTimeout))
 
     return PresenceFlusher.of({
       tick,
-      flushKey: (key, lane) => flush(() => registry.takeKey(key), lane).pipe(Effect.catchAllCause(() => Effect.void)),
+      flushKey: (key, keyLane) =>
+        flushOne(() => registry.takeKey(key), keyLane).pipe(
+          Effect.catchAllCause(() => Effect.void),
+          Effect.asVoid
+        ),
       status: journal.status
     })
   })
 
-/**
- * @category layers
- * @since 0.1.0
- */
-export const layer = (
-  options: FlusherOptions
-): Layer.Layer<PresenceFlusher, never, PresenceRegistry | PresenceStorage> =>
-  Layer.scoped(PresenceFlusher, make(options))
+/** The last flush, as often as it takes, until the time is over. */
+const drain = (
+  registry: PresenceRegistry["Type"],
+  flushAll: Effect.Effect<void, FlushFailed>,
+  timeout: Duration.Duration
+): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const lastFlush = flushAll.pipe(
+      Effect.retry({
+        schedule: Schedule.spaced("50 millis"),
+        while: (error) => !final.has(error.cause._tag)
+      }),
+      Effect.catchAllCause(() => Effect.void)
+    )
+    // Finalizers are uninterruptible; without `interruptible` the timeout would wait for the flush. It stands inside:
+    // outside, a fiber that was interrupted, which is how programs end, would not even begin to flush.
+    yield* lastFlush.pipe(Effect.interruptible, Effect.timeoutOption(timeout))
+    yield* publish(registry)
+    const pending = registry.pendingCount() + registry.parkedCount()
+    if (pending === 0) return
+    yield* Effect.logWarning(`${pending} presence rows stayed pending at shutdown`).pipe(
+      Effect.annotateLogs({ code: "PresenceUndrained", pending })
+    )
+  })

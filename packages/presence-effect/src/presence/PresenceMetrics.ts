@@ -46,6 +46,29 @@ export const oldestPendingSeconds: Metric.Metric.Gauge<number> = gauge(
 )
 
 /**
+ * `presence_refused_total`: rows that the database refused to write, whatever
+ * was written with them.
+ *
+ * @category metrics
+ * @since 0.2.0
+ */
+export const refused: Metric.Metric.Counter<number> = counter(
+  "presence_refused_total",
+  "Rows that the database refused to write, by themselves"
+)
+
+/**
+ * `presence_parked`: refused rows that wait to be tried again.
+ *
+ * @category metrics
+ * @since 0.2.0
+ */
+export const parked: Metric.Metric.Gauge<number> = gauge(
+  "presence_parked",
+  "Rows the database refused, which wait to be tried again"
+)
+
+/**
  * `presence_flush_seconds`: duration of a flush, waiting for the permit
  * included.
  *

@@ -7,22 +7,24 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Schema from "effect/Schema"
 import type { FlushBatch, FlushEntry, FlushResult } from "./FlushBatch.ts"
 import * as Heartbeat from "./Heartbeat.ts"
 import { RowTable } from "./internal/rowTable.ts"
 import type { Row } from "./internal/rowTable.ts"
-import type { PresenceKey } from "./PresenceKey.ts"
-import { PresenceKind } from "./PresenceKey.ts"
+import { sorted } from "./internal/sortedRuns.ts"
+import type { PresenceKey, PresenceKind } from "./PresenceKey.ts"
 
 /**
- * A row became offline in the database: silent for too long, disconnected for
- * longer than the grace, or ended.
+ * A row is offline in the database.
+ *
+ * - `silent`: without an open connection and without a sign of life for too long.
+ * - `disconnected`: its last connection closed longer ago than the grace.
+ * - `ended`: its end was reported.
+ * - `outdated`: what was taken for a sign of life was older than the end that the database knew, so the row is not
+ *   online after all.
  *
  * @category models
  * @since 0.1.0
@@ -30,7 +32,7 @@ import { PresenceKind } from "./PresenceKey.ts"
 export interface Transition {
   readonly key: PresenceKey
   readonly lastSeenMillis: number
-  readonly reason: "silent" | "disconnected" | "ended"
+  readonly reason: "silent" | "disconnected" | "ended" | "outdated"
 }
 
 /**
@@ -38,7 +40,9 @@ export interface Transition {
  * @since 0.1.0
  */
 export interface RegistryOptions {
-  /** Heartbeats older than this are ignored, and end markers are kept as long. */
+  /**
+   * Heartbeats older than this are ignored unless the row has an open connection, and end markers are kept as long.
+   */
   readonly acceptanceWindow: Duration.DurationInput
   /** An active row is written again when its newest sign of life is more than this newer than the stored one. */
   readonly persistThreshold: Duration.DurationInput
@@ -46,7 +50,10 @@ export interface RegistryOptions {
   readonly offlineTimeout: Duration.DurationInput
   /** Time to come back after the last connection closed. */
   readonly disconnectGrace: Duration.DurationInput
-  /** Rows tracked at once, over both kinds, end markers included. */
+  /**
+   * Rows tracked at once, over both kinds, end markers included. An end that finds no room may exceed it, by an eighth
+   * and at least 8 rows: an end that is forgotten could be undone by a heartbeat that comes late.
+   */
   readonly capacity: number
 }
 
@@ -68,24 +75,6 @@ export interface BeatCounts {
 export type Rejection = Exclude<Heartbeat.BeatOutcome, "online" | "alive">
 
 /**
- * The registry holds as many rows as it may, so a new one cannot be tracked.
- *
- * @category errors
- * @since 0.1.0
- */
-export class PresenceFull extends Schema.TaggedError<PresenceFull>("presence-effect/PresenceFull")("PresenceFull", {
-  kind: PresenceKind,
-  capacity: Schema.NonNegativeInt
-}) {
-  /** @since 0.1.0 */
-  readonly isRetryable = true
-  /** @since 0.1.0 */
-  override get message(): string {
-    return `presence tracks ${this.capacity} rows, as many as it may: this ${this.kind} is not tracked`
-  }
-}
-
-/**
  * All times are epoch milliseconds of the server's clock. `now` is a parameter,
  * so that one reading of the clock serves a whole batch.
  *
@@ -96,13 +85,19 @@ export class PresenceRegistry extends Context.Tag("presence-effect/presence/Pres
   PresenceRegistry,
   {
     readonly capacity: number
-    /** A sign of life at a claimed time. Never moves a row backwards. */
+    /**
+     * A sign of life that the client stamped with its own clock. Silence is counted from its arrival. The claim dates
+     * it; over an open connection of the row a claim that is older than what is known is dated by its arrival. Never
+     * moves a row backwards.
+     */
     readonly beat: (key: PresenceKey, claimedMillis: number, nowMillis: number) => Heartbeat.BeatOutcome
-    /** A connection opened: a sign of life now, and the end of a grace. */
+    /** The row did something now. Does not bring a row back that ended. */
+    readonly seen: (key: PresenceKey, nowMillis: number) => Heartbeat.BeatOutcome
+    /** A connection opened: the row did something now. While one is open the row is never judged silent. */
     readonly connected: (key: PresenceKey, nowMillis: number) => Heartbeat.BeatOutcome
     /** A connection closed. The last one starts the grace. */
     readonly disconnected: (key: PresenceKey, nowMillis: number) => void
-    /** Sets an end marker: signs of life that are not newer are ignored for as long as they would be accepted. */
+    /** Sets an end marker: only a beat that is newer brings the row back, for as long as the marker is kept. */
     readonly end: (key: PresenceKey, claimedMillis: number, nowMillis: number) => "ended" | "foreign" | "full"
     /** Drops a row that was deleted. */
     readonly forget: (key: PresenceKey) => void
@@ -113,17 +108,34 @@ export class PresenceRegistry extends Context.Tag("presence-effect/presence/Pres
     readonly reactivate: (key: PresenceKey) => boolean
     /**
      * Takes rows offline whose grace is over or which have been silent for too long, and drops end markers that no
-     * heartbeat can meet any more. Looks at `scanLimit` rows for silence and goes on there the next time.
+     * heartbeat can meet any more. Handles at most `scanLimit` rows of each sort and goes on there the next time.
      */
     readonly dueOffline: (nowMillis: number, scanLimit?: number) => number
-    /** Takes everything that waits. The caller owns it until it confirms or gives it back. */
+    /** When `dueOffline` may find something, if nothing is reported until then. Infinity: not before that. */
+    readonly nextDueMillis: () => number
+    /** A grace runs. */
+    readonly hasGrace: () => boolean
+    /** Opened by every report. The flusher closes it when it begins a tick. */
+    readonly reported: Effect.Latch
+    /** Opened when the sweeper may have to wake up earlier than it planned: a row is tracked, or a grace begins. */
+    readonly judgeable: Effect.Latch
+    /** The rows that wait, in the order in which they are written best. Yields while it sorts. */
+    readonly order: Effect.Effect<Iterator<FlushCandidate>>
+    /** Takes at most `limit` rows in this order. The caller owns them until it confirms them or gives them back. */
+    readonly takeNext: (order: Iterator<FlushCandidate>, limit: number) => FlushBatch
+    /** Takes everything that waits, at once. */
     readonly takeDirty: () => FlushBatch
     /** Takes one row, if it waits. */
     readonly takeKey: (key: PresenceKey) => FlushBatch
     /** The database has these. Answers the transitions that happened with them. */
-    readonly confirm: (result: FlushResult) => ReadonlyArray<Transition>
+    readonly confirm: (result: FlushResult, nowMillis?: number) => ReadonlyArray<Transition>
     /** The database may not have these: they wait again, with the newest state of their rows. */
     readonly giveBack: (batch: FlushBatch) => void
+    /** The database refuses these rows: they are tried again after a minute, then less and less often. */
+    readonly park: (batch: FlushBatch, nowMillis: number) => void
+    /** Parked rows whose time has come wait again. */
+    readonly unpark: (nowMillis: number) => void
+    readonly parkedCount: () => number
     readonly trackedCount: (kind?: PresenceKind) => number
     readonly pendingCount: (kind?: PresenceKind) => number
     /** When the oldest change began to wait. */
@@ -131,6 +143,17 @@ export class PresenceRegistry extends Context.Tag("presence-effect/presence/Pres
     readonly takeCounts: () => BeatCounts
   }
 >() {}
+
+/**
+ * A row that waits to be written. Opaque.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface FlushCandidate {
+  readonly table: RowTable
+  readonly row: Row
+}
 
 const noCounts = (): { -readonly [K in Rejection]: number } => ({
   invalid: 0,
@@ -143,50 +166,72 @@ const noCounts = (): { -readonly [K in Rejection]: number } => ({
 /** Rows examined for room by one heartbeat that finds the registry full: a flood must not become a scan. */
 const makeRoomLimit = 64
 
-/** One walk step: about a millisecond. With a step each second a million rows are seen within a minute. */
+/** One step of a walk: about a millisecond. */
 const scanLimitDefault = 20_000
 
-/**
- * @category constructors
- * @since 0.1.0
- */
-export const make = (options: RegistryOptions): PresenceRegistry["Type"] => {
+const noRows: FlushBatch = { entries: [] }
+
+/** The rows of both kinds, and how many there may be. */
+const makeTables = (options: RegistryOptions) => {
   const { capacity } = options
-  const windowMillis = Duration.toMillis(options.acceptanceWindow)
-  const timeoutMillis = Duration.toMillis(options.offlineTimeout)
-  const graceMillis = Duration.toMillis(options.disconnectGrace)
-  const thresholdMillis = Duration.toMillis(options.persistThreshold)
-  const sessions = new RowTable("session", thresholdMillis)
-  const machines = new RowTable("machine", thresholdMillis)
+  const tableOptions = {
+    windowMillis: Duration.toMillis(options.acceptanceWindow),
+    thresholdMillis: Duration.toMillis(options.persistThreshold)
+  }
+  const sessions = new RowTable("session", tableOptions)
+  const machines = new RowTable("machine", tableOptions)
   const tables = [sessions, machines]
+  const tableOf = (kind: PresenceKind): RowTable => (kind === "session" ? sessions : machines)
+  const hasRoom = (nowMillis: number, limit: number): boolean => {
+    if (sessions.rows.size + machines.rows.size < limit) return true
+    for (const table of tables) table.evictEnds(nowMillis, makeRoomLimit)
+    return sessions.rows.size + machines.rows.size < limit
+  }
+  return {
+    tables,
+    tableOf,
+    rowOf: (key: PresenceKey): Row | undefined => {
+      const row = tableOf(key.kind).rows.get(key.id)
+      return row !== undefined && row.accountId === key.accountId ? row : undefined
+    },
+    hasRoom: (nowMillis: number) => hasRoom(nowMillis, capacity),
+    hasRoomForEnd: (nowMillis: number) => hasRoom(nowMillis, capacity + Math.max(8, Math.trunc(capacity / 8))),
+    sum: (count: (table: RowTable) => number) => (kind?: PresenceKind) =>
+      kind === undefined ? count(sessions) + count(machines) : count(tableOf(kind))
+  }
+}
+
+type Tables = ReturnType<typeof makeTables>
+
+/** What is reported of rows. */
+const makeReports = (
+  { tableOf, rowOf, hasRoom, hasRoomForEnd }: Tables,
+  windowMillis: number,
+  { touch, wake }: { readonly touch: () => void; readonly wake: () => void }
+) => {
   let coalesced = 0
   let rejected = noCounts()
-
-  const tableOf = (kind: PresenceKind): RowTable => (kind === "session" ? sessions : machines)
-  const rowOf = (key: PresenceKey): Row | undefined => {
-    const row = tableOf(key.kind).rows.get(key.id)
-    return row !== undefined && row.accountId === key.accountId ? row : undefined
-  }
   const reject = (reason: Rejection): Rejection => {
     rejected[reason]++
     return reason
   }
-  const hasRoom = (nowMillis: number): boolean => {
-    if (sessions.rows.size + machines.rows.size < capacity) return true
-    for (const table of tables) table.evictFences(nowMillis - windowMillis, makeRoomLimit)
-    return sessions.rows.size + machines.rows.size < capacity
-  }
-
-  const beatAt = (key: PresenceKey, seenAtMillis: number, nowMillis: number): Heartbeat.BeatOutcome => {
+  const sign = (
+    key: PresenceKey,
+    nowMillis: number,
+    dated: number,
+    claimed: number | undefined
+  ): Heartbeat.BeatOutcome => {
+    touch()
     const table = tableOf(key.kind)
     const row = table.rows.get(key.id)
     if (row === undefined) {
       if (!hasRoom(nowMillis)) return reject("full")
-      table.track(key, seenAtMillis, nowMillis)
+      table.track(key, dated, claimed ?? Number.NEGATIVE_INFINITY, nowMillis)
+      wake()
       return "online"
     }
     if (row.accountId !== key.accountId) return reject("foreign")
-    const outcome = table.signOfLife(row, seenAtMillis, nowMillis)
+    const outcome = claimed === undefined ? table.show(row, nowMillis) : table.beat(row, dated, claimed, nowMillis)
     if (outcome === "ended") return reject(outcome)
     if (outcome === "dirty") return "alive"
     if (outcome === "clean") {
@@ -195,40 +240,152 @@ export const make = (options: RegistryOptions): PresenceRegistry["Type"] => {
     }
     return outcome
   }
-
-  const sum = (count: (table: RowTable) => number) => (kind?: PresenceKind) =>
-    kind === undefined ? count(sessions) + count(machines) : count(tableOf(kind))
-
+  const seen = (key: PresenceKey, nowMillis: number) => sign(key, nowMillis, nowMillis, undefined)
   return {
-    capacity,
-    beat: (key, claimedMillis, nowMillis) => {
-      const seenAtMillis = Heartbeat.accept(claimedMillis, nowMillis, windowMillis)
-      return typeof seenAtMillis === "number" ? beatAt(key, seenAtMillis, nowMillis) : reject(seenAtMillis)
+    beat: (key: PresenceKey, claimedMillis: number, nowMillis: number) => {
+      let dated = Heartbeat.accept(claimedMillis, nowMillis, windowMillis)
+      // A clock that is hours behind refuses nothing over a connection of the row itself.
+      if (dated === "ancient" && (rowOf(key)?.connections ?? 0) > 0) dated = Math.trunc(claimedMillis)
+      if (typeof dated === "number") return sign(key, nowMillis, dated, claimedMillis)
+      touch()
+      return reject(dated)
     },
-    connected: (key, nowMillis) => {
-      const known = rowOf(key)
-      if (known !== undefined) tableOf(key.kind).clearDrop(known)
-      const outcome = beatAt(key, nowMillis, nowMillis)
+    seen,
+    connected: (key: PresenceKey, nowMillis: number) => {
+      const outcome = seen(key, nowMillis)
       const row = rowOf(key)
-      if (row !== undefined) row.connections++
+      if (row !== undefined) {
+        row.connections++
+        tableOf(key.kind).dropped.delete(row)
+      }
       return outcome
     },
-    disconnected: (key, nowMillis) => {
+    disconnected: (key: PresenceKey, nowMillis: number) => {
       const row = rowOf(key)
       if (row === undefined || row.connections === 0) return
+      touch()
       row.connections--
-      if (row.connections === 0) tableOf(key.kind).drop(row, nowMillis)
+      if (row.connections > 0) return
+      tableOf(key.kind).drop(row, nowMillis)
+      wake()
     },
-    end: (key, claimedMillis, nowMillis) => {
+    end: (key: PresenceKey, claimedMillis: number, nowMillis: number): "ended" | "foreign" | "full" => {
+      touch()
       const table = tableOf(key.kind)
       const accepted = Heartbeat.accept(claimedMillis, nowMillis, windowMillis)
       const row = table.rows.get(key.id)
       if (row !== undefined && row.accountId !== key.accountId) return "foreign"
-      if (row === undefined && !hasRoom(nowMillis)) return "full"
-      const claimed = accepted === "invalid" ? undefined : accepted === "ancient" ? claimedMillis : accepted
-      table.end(key, row, claimed, nowMillis)
+      if (row === undefined && !hasRoomForEnd(nowMillis)) return "full"
+      const dated = accepted === "invalid" ? undefined : accepted === "ancient" ? Math.trunc(claimedMillis) : accepted
+      table.end(key, row, dated, accepted === "invalid" ? undefined : claimedMillis, nowMillis)
+      wake()
       return "ended"
     },
+    takeCounts: () => {
+      const counts = { coalesced, rejected }
+      coalesced = 0
+      rejected = noCounts()
+      return counts
+    }
+  }
+}
+
+/** What batches take, and what becomes of them. */
+const makeBatches = ({ tables, tableOf, rowOf }: Tables) => ({
+  order: Effect.map(
+    Effect.forEach(tables, (table) => sorted(Array.from(table.pending.keys()), (a, b) => a.id < b.id)),
+    (rowsOfTables) => candidates(tables, rowsOfTables)
+  ),
+  takeNext: (order: Iterator<FlushCandidate>, limit: number): FlushBatch => {
+    const entries: Array<FlushEntry> = []
+    while (entries.length < limit) {
+      const next = order.next()
+      if (next.done === true) break
+      const { row, table } = next.value
+      const entry = table.take(row)
+      if (entry !== undefined) entries.push(entry)
+    }
+    return entries.length === 0 ? noRows : { entries }
+  },
+  takeDirty: (): FlushBatch => {
+    const entries: Array<FlushEntry> = []
+    for (const table of tables) {
+      for (const row of table.pending.keys()) {
+        const entry = table.take(row)
+        if (entry !== undefined) entries.push(entry)
+      }
+    }
+    return { entries }
+  },
+  takeKey: (key: PresenceKey): FlushBatch => {
+    const row = rowOf(key)
+    const entry = row === undefined ? undefined : tableOf(key.kind).take(row)
+    return entry === undefined ? noRows : { entries: [entry] }
+  },
+  confirm: (result: FlushResult, nowMillis = 0): ReadonlyArray<Transition> => {
+    const transitions: Array<Transition> = []
+    const happened = ({ accountId, id, kind }: PresenceKey, row: Row, reason: Transition["reason"]) =>
+      transitions.push({ key: { kind, accountId, id }, lastSeenMillis: row.seen, reason })
+    for (const entry of result.written) {
+      const row = rowOf(entry)
+      const reason = row === undefined ? undefined : tableOf(entry.kind).confirm(row, entry)
+      if (row !== undefined && reason !== undefined) happened(entry, row, reason)
+    }
+    for (const entry of result.superseded) {
+      const row = rowOf(entry)
+      if (row !== undefined && tableOf(entry.kind).superseded(row, entry, nowMillis)) happened(entry, row, "outdated")
+    }
+    for (const entry of result.missing) {
+      const row = rowOf(entry)
+      if (row !== undefined && row.holds > 0) tableOf(entry.kind).remove(row)
+    }
+    return transitions
+  },
+  giveBack: (batch: FlushBatch): void => {
+    for (const entry of batch.entries) {
+      const row = rowOf(entry)
+      if (row !== undefined) tableOf(entry.kind).giveBack(row)
+    }
+  },
+  park: (batch: FlushBatch, nowMillis: number): void => {
+    for (const entry of batch.entries) {
+      const row = rowOf(entry)
+      if (row !== undefined) tableOf(entry.kind).refused(row, nowMillis)
+    }
+  },
+  unpark: (nowMillis: number): void => {
+    for (const table of tables) table.unpark(nowMillis)
+  }
+})
+
+function* candidates(
+  tables: ReadonlyArray<RowTable>,
+  rowsOfTables: ReadonlyArray<Iterable<Row>>
+): Generator<FlushCandidate, void> {
+  for (const [index, table] of tables.entries()) {
+    for (const row of rowsOfTables[index] ?? []) yield { table, row }
+  }
+}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: RegistryOptions): PresenceRegistry["Type"] => {
+  const timeoutMillis = Duration.toMillis(options.offlineTimeout)
+  const graceMillis = Duration.toMillis(options.disconnectGrace)
+  const reported = Effect.unsafeMakeLatch(false)
+  const judgeable = Effect.unsafeMakeLatch(false)
+  const tables = makeTables(options)
+  const { rowOf, sum, tableOf } = tables
+  const touch = (): void => reported.unsafeOpen()
+  const wake = (): void => judgeable.unsafeOpen()
+  return {
+    capacity: options.capacity,
+    ...makeReports(tables, Duration.toMillis(options.acceptanceWindow), { touch, wake }),
+    ...makeBatches(tables),
+    reported,
+    judgeable,
     forget: (key) => {
       const row = rowOf(key)
       if (row !== undefined) tableOf(key.kind).remove(row)
@@ -243,89 +400,28 @@ export const make = (options: RegistryOptions): PresenceRegistry["Type"] => {
     },
     reactivate: (key) => {
       const row = rowOf(key)
-      return row !== undefined && tableOf(key.kind).reactivate(row)
+      if (row === undefined || !tableOf(key.kind).reactivate(row)) return false
+      touch()
+      return true
     },
     dueOffline: (nowMillis, scanLimit = scanLimitDefault) => {
       let count = 0
-      for (const table of tables) {
-        count += table.takeDropped(nowMillis, graceMillis)
+      for (const table of tables.tables) {
+        count += table.takeDropped(nowMillis, graceMillis, scanLimit)
         count += table.takeSilent(nowMillis, timeoutMillis, scanLimit)
-        table.evictFences(nowMillis - windowMillis, Number.POSITIVE_INFINITY)
+        table.evictEnds(nowMillis, scanLimit)
       }
+      if (count > 0) reported.unsafeOpen()
       return count
     },
-    takeDirty: () => {
-      const entries: Array<FlushEntry> = []
-      for (const table of tables) table.takeDirty(entries)
-      return { entries }
-    },
-    takeKey: (key) => {
-      const row = rowOf(key)
-      const entry = row === undefined ? undefined : tableOf(key.kind).take(row)
-      return { entries: entry === undefined ? [] : [entry] }
-    },
-    confirm: (result) => {
-      const transitions: Array<Transition> = []
-      for (const entry of result.written) {
-        const row = rowOf(entry)
-        const reason = row === undefined ? undefined : tableOf(entry.kind).confirm(row, entry)
-        if (row !== undefined && reason !== undefined) {
-          const { accountId, id, kind } = entry
-          transitions.push({ key: { kind, accountId, id }, lastSeenMillis: row.seen, reason })
-        }
-      }
-      for (const entry of result.overtaken) {
-        const row = rowOf(entry)
-        if (row !== undefined) tableOf(entry.kind).overtaken(row, entry)
-      }
-      for (const entry of result.missing) {
-        const row = rowOf(entry)
-        if (row !== undefined && row.holds > 0) tableOf(entry.kind).remove(row)
-      }
-      return transitions
-    },
-    giveBack: (batch) => {
-      for (const entry of batch.entries) {
-        const row = rowOf(entry)
-        if (row !== undefined) tableOf(entry.kind).giveBack(row)
-      }
-    },
+    nextDueMillis: () => Math.min(...tables.tables.map((table) => table.nextDue(timeoutMillis, graceMillis))),
+    hasGrace: () => tables.tables.some((table) => table.dropped.size > 0),
     trackedCount: sum((table) => table.rows.size),
     pendingCount: sum((table) => table.pending.size),
+    parkedCount: () => sum((table) => table.parked.size)(),
     oldestPendingMillis: () => {
-      const oldest = Math.min(...tables.map((table) => table.oldestPending()))
+      const oldest = Math.min(...tables.tables.map((table) => table.oldestPending()))
       return Number.isFinite(oldest) ? oldest : undefined
-    },
-    takeCounts: () => {
-      const counts = { coalesced, rejected }
-      coalesced = 0
-      rejected = noCounts()
-      return counts
     }
   }
 }
-
-/**
- * A heartbeat that fails with `PresenceFull` when a new row cannot be tracked,
- * for callers that answer 503. Reads the time from `Clock`.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const beatOrFail = (
-  key: PresenceKey,
-  claimedMillis: number
-): Effect.Effect<Exclude<Heartbeat.BeatOutcome, "full">, PresenceFull, PresenceRegistry> =>
-  Effect.gen(function* () {
-    const registry = yield* PresenceRegistry
-    const outcome = registry.beat(key, claimedMillis, yield* Clock.currentTimeMillis)
-    if (outcome === "full") return yield* new PresenceFull({ kind: key.kind, capacity: registry.capacity })
-    return outcome
-  })
-
-/**
- * @category layers
- * @since 0.1.0
- */
-export const layer = (options: RegistryOptions): Layer.Layer<PresenceRegistry> =>
-  Layer.sync(PresenceRegistry, () => make(options))

@@ -8,10 +8,20 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { FlushBatch, FlushEntry, FlushResult } from "./FlushBatch.ts"
+import type { FlushBatch, FlushEntry, FlushResult, StoredEntry } from "./FlushBatch.ts"
 import type * as Lane from "../writer/Lane.ts"
 import type { PresenceKey, PresenceKind } from "./PresenceKey.ts"
 import type { WriterError } from "../writer/WriterError.ts"
+
+/**
+ * A row that the database refuses by itself, whatever is written with it, and why.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface RefusedEntry extends FlushEntry {
+  readonly cause: WriterError
+}
 
 /**
  * What a flush committed, and in how many chunks.
@@ -21,6 +31,8 @@ import type { WriterError } from "../writer/WriterError.ts"
  */
 export interface FlushReport extends FlushResult {
   readonly chunkCount: number
+  /** Rows that the database refuses: a trigger, a constraint, a column of another type. The others are written. */
+  readonly refused?: ReadonlyArray<RefusedEntry>
 }
 
 /**
@@ -29,7 +41,7 @@ export interface FlushReport extends FlushResult {
  * @category constructors
  * @since 0.1.0
  */
-export const emptyReport: FlushReport = { written: [], overtaken: [], missing: [], chunkCount: 0 }
+export const emptyReport: FlushReport = { written: [], superseded: [], missing: [], chunkCount: 0 }
 
 /**
  * A chunk failed, and the ones after it were not tried. `report` says what the
@@ -125,11 +137,13 @@ export class PresenceStorage extends Context.Tag("presence-effect/presence/Prese
      *
      * **Details**
      *
-     * - `lastActiveAt` is raised, never lowered. No other column but `active` is touched.
-     * - `alive` sets `active` when it is newer than what is stored, or when what is stored lies in the future, which
-     *   only a clock that was set back explains. So a stored end is a fence, also after a restart.
+     * - `lastActiveAt` is raised, never lowered, with one exception: a time that lies in the future, which only a clock
+     *   that was set back explains, is replaced. No other column but `active` is touched.
+     * - `alive` sets `active` when it is newer than what is stored, or when what is stored lies in the future. So a
+     *   stored end keeps older signs of life out, also after a restart.
      * - `ended` clears `active`. `offline` does unless something newer than the judged time is stored, and that does
      *   not lie in the future.
+     * - A row that the store refuses by itself holds up no other: it is reported in `refused`.
      * - Size: several transactions when the batch would hold the writer too long, each atomic, each queueing anew.
      *
      * **Errors**: `FlushFailed` with what was committed before.
@@ -166,7 +180,7 @@ export interface MemoryRow {
 }
 
 /**
- * Rows by kind and id. Whoever makes it may fill, read and change it.
+ * Rows by kind and id. The caller that makes it may fill, read and change it.
  *
  * @category models
  * @since 0.1.0
@@ -189,7 +203,8 @@ const afterEntry = (row: MemoryRow, entry: FlushEntry, nowMillis: number): Memor
         entry.state === "offline" &&
         lastActiveMillis > entry.seenAtMillis &&
         lastActiveMillis <= nowMillis
-  return { ...row, active: isActive, lastActiveMillis: isNewer ? entry.seenAtMillis : lastActiveMillis }
+  const isWritten = isNewer || lastActiveMillis > nowMillis
+  return { ...row, active: isActive, lastActiveMillis: isWritten ? entry.seenAtMillis : lastActiveMillis }
 }
 
 const isBelievable = ({ lastActiveMillis }: MemoryRow, { firstMillis, lastMillis }: BelievableTimes): boolean =>
@@ -205,8 +220,8 @@ const isBelievable = ({ lastActiveMillis }: MemoryRow, { firstMillis, lastMillis
 export const makeMemory = (rows: MemoryRows = memoryRows()): PresenceStorage["Type"] => ({
   flush: (batch) =>
     Effect.map(Clock.currentTimeMillis, (nowMillis): FlushReport => {
-      const written: Array<FlushEntry> = []
-      const overtaken: Array<FlushEntry> = []
+      const written: Array<StoredEntry> = []
+      const superseded: Array<StoredEntry> = []
       const missing: Array<FlushEntry> = []
       for (const entry of batch.entries) {
         const row = rows[entry.kind].get(entry.id)
@@ -216,10 +231,12 @@ export const makeMemory = (rows: MemoryRows = memoryRows()): PresenceStorage["Ty
         }
         const after = afterEntry(row, entry, nowMillis)
         rows[entry.kind].set(entry.id, after)
-        if (after.active === (entry.state === "alive")) written.push(entry)
-        else overtaken.push(entry)
+        const stored =
+          after.lastActiveMillis > entry.seenAtMillis ? { ...entry, storedMillis: after.lastActiveMillis } : entry
+        if (after.active === (entry.state === "alive")) written.push(stored)
+        else superseded.push(stored)
       }
-      return { written, overtaken, missing, chunkCount: batch.entries.length === 0 ? 0 : 1 }
+      return { written, superseded, missing, chunkCount: batch.entries.length === 0 ? 0 : 1 }
     }),
   findStale: (kind, believable, limit, after) =>
     Effect.sync((): StalePage => {

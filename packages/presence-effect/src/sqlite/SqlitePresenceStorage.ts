@@ -12,11 +12,20 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as FlushBatch from "../presence/FlushBatch.ts"
 import * as caseUpdate from "./internal/caseUpdate.ts"
+import * as tableCheck from "./internal/tableCheck.ts"
 import * as Lane from "../writer/Lane.ts"
 import type { PresenceKey, PresenceKind } from "../presence/PresenceKey.ts"
-import type { BelievableTimes, StaleCursor, StalePage, StaleRow } from "../presence/PresenceStorage.ts"
+import type {
+  BelievableTimes,
+  FlushReport,
+  RefusedEntry,
+  StaleCursor,
+  StalePage,
+  StaleRow
+} from "../presence/PresenceStorage.ts"
 import { FlushFailed, PresenceStorage, StorageUnreadable } from "../presence/PresenceStorage.ts"
 import { SqliteWriter } from "../writer/SqliteWriter.ts"
+import type { WriterError } from "../writer/WriterError.ts"
 import * as Write from "../writer/Write.ts"
 import * as WriterPolicy from "../writer/WriterPolicy.ts"
 
@@ -54,6 +63,13 @@ export const layerReader: Layer.Layer<PresenceReader, never, SqlClient.SqlClient
 /**
  * Names of a table and its columns: letters, digits and `_`.
  *
+ * **Details**
+ *
+ * - The table needs an index that begins with the column `id`, or with `accountId` and `id`; a primary key is one.
+ * - It should have an index on (`active`, `lastActiveAt`): without it each sweep reads the whole table, on the event
+ *   loop of the reader. A warning says so at the start.
+ * - `id` may hold texts or whole numbers.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -78,6 +94,10 @@ export interface Options {
   readonly chunkRows: number
   /** How long one chunk may hold the writer. */
   readonly chunkHold: Duration.DurationInput
+  /** Lane of a flush that names none, and of the sweep. */
+  readonly lane: Lane.Lane
+  /** Lane that single rows are flushed in when they end. Only checked here. */
+  readonly endLane: Lane.Lane
 }
 
 const tableDefaults = (table: string): TableOptions => ({
@@ -100,7 +120,9 @@ export const defaults: Options = {
   session: tableDefaults("Session"),
   machine: tableDefaults("Machine"),
   chunkRows: 250,
-  chunkHold: "10 millis"
+  chunkHold: "10 millis",
+  lane: Lane.presence,
+  endLane: Lane.control
 }
 
 /**
@@ -138,16 +160,21 @@ export const nextChunkRows = (size: number, rowCount: number, holdMillis: number
   return Math.min(chunkRowsMax, Math.max(chunkRowsMin, next))
 }
 
-const FlushedRow = Schema.Struct({ id: Schema.String, active: Schema.Number })
-const OfflineRow = Schema.Struct({ id: Schema.String, millis: Schema.Number })
-const StaleRecord = Schema.Struct({
-  id: Schema.String,
-  accountId: Schema.String,
-  stored: Schema.Union(Schema.Number, Schema.String),
-  millis: Schema.Number
-})
+/** An id as a text, also of a column that holds whole numbers. */
+const Id = Schema.Union(Schema.String, Schema.Number, Schema.BigIntFromSelf)
+// Without `millis` for engines that only stand in for one.
+const FlushedRow = Schema.Struct({ id: Id, active: Schema.Number, millis: Schema.optional(Schema.Number) })
+const OfflineRow = Schema.Struct({ id: Id, millis: Schema.Number })
+const StaleRecord = Schema.Struct({ id: Id, accountId: Id, stored: Schema.Unknown, millis: Schema.Number })
 const SampleRecord = Schema.Struct({ numbers: Schema.Number, texts: Schema.Number })
-const IndexRecord = Schema.Struct({ name: Schema.String })
+const ColumnRecord = Schema.Struct({ name: Schema.String, type: Schema.String, pk: Schema.Number })
+const IndexRecord = Schema.Struct({
+  index: Schema.String,
+  origin: Schema.String,
+  isUnique: Schema.Number,
+  isPartial: Schema.Number,
+  column: Schema.NullOr(Schema.String)
+})
 
 const problemsOf = (options: Options): ReadonlyArray<string> => {
   const problems: Array<string> = []
@@ -188,19 +215,55 @@ interface Statements {
   readonly table: string
 }
 
-const statementsOf = (reader: Reader, names: TableOptions): Effect.Effect<Statements, StorageUnreadable> =>
+const invalid = (problem: string, ...others: ReadonlyArray<string>) =>
+  new StorageInvalid({ problems: [problem, ...others] })
+
+/** Which index finds a row by its key. A reader that stands in for a database has no columns, and is not checked. */
+const keyIndexOf = (
+  reader: Reader,
+  kind: PresenceKind,
+  names: TableOptions
+): Effect.Effect<string | undefined, StorageInvalid | StorageUnreadable> =>
   Effect.gen(function* () {
+    const columns = yield* read(reader, names.table, ColumnRecord, tableCheck.columnsSql, [names.table])
+    if (columns.length === 0) return undefined
+    const [missing, ...others] = tableCheck.missingColumns(kind, names, columns)
+    if (missing !== undefined) return yield* invalid(missing, ...others)
+    const indexes = yield* read(reader, names.table, IndexRecord, tableCheck.indexesSql, [names.table])
+    if (!tableCheck.hasSweepIndex(names, indexes)) {
+      yield* Effect.logWarning(
+        `no index on ("${names.active}", "${names.lastActiveAt}") of "${names.table}": each sweep reads the whole table`
+      ).pipe(Effect.annotateLogs("code", "PresenceIndexMissing"))
+    }
+    const access = tableCheck.keyAccess(names, columns, indexes)
+    if (access._tag === "None") {
+      return yield* invalid(
+        `${kind}.id: no index of "${names.table}" begins with "${names.id}", or with "${names.accountId}" and ` +
+          `"${names.id}", so each row of a flush would read the whole table: CREATE INDEX … ON ` +
+          `"${names.table}"("${names.id}")`
+      )
+    }
+    return access._tag === "Index" ? access.name : undefined
+  })
+
+const statementsOf = (
+  reader: Reader,
+  kind: PresenceKind,
+  names: TableOptions
+): Effect.Effect<Statements, StorageInvalid | StorageUnreadable> =>
+  Effect.gen(function* () {
+    const keyIndex = yield* keyIndexOf(reader, kind, names)
     const [sample] = yield* read(reader, names.table, SampleRecord, caseUpdate.sampleSql(names), [])
-    const [index] = yield* read(reader, names.table, IndexRecord, caseUpdate.primaryIndexSql, [names.table])
     const detected = sample !== undefined && sample.texts > sample.numbers ? "iso" : "integer"
     const timeForm = names.timeForm === "detect" ? detected : names.timeForm
-    const shape: caseUpdate.TableShape = { ...names, timeForm, primaryIndex: index?.name }
-    return {
-      flush: caseUpdate.flushSql(shape),
-      offline: caseUpdate.offlineSql(shape),
-      stale: caseUpdate.staleRanges(names),
-      table: names.table
+    const shape: caseUpdate.TableShape = { ...names, timeForm, keyIndex }
+    const flush = caseUpdate.flushSql(shape)
+    const offline = caseUpdate.offlineSql(shape)
+    // Prepared now, so that a table that does not fit is found at the start and not by the first tick.
+    for (const [sql, params] of [[flush, [0, "[]"]] as const, [offline, ["[]", 0, 0]] as const]) {
+      yield* read(reader, names.table, Schema.Unknown, `EXPLAIN ${sql}`, params)
     }
+    return { flush, offline, stale: caseUpdate.staleRanges(names), table: names.table }
   })
 
 /** No statement when there are no entries. */
@@ -219,17 +282,11 @@ const offlineWrite = (sql: string, keys: ReadonlyArray<PresenceKey>, { firstMill
     Write.decodeRows(OfflineRow),
     Write.map((rows) =>
       rows.flatMap(({ id, millis }): ReadonlyArray<StaleRow> => {
-        const key = byId.get(id)
+        const key = byId.get(String(id))
         return key === undefined ? [] : [{ key, lastSeenMillis: millis }]
       })
     )
   )
-}
-
-/** Before everything of a form. */
-const beginnings: { readonly [form in caseUpdate.StaleRange["form"]]: number | string } = {
-  number: Number.MIN_SAFE_INTEGER,
-  text: ""
 }
 
 /** A page takes what is left of a range and goes on with the next. */
@@ -237,23 +294,29 @@ const findStalePage = (
   reader: Reader,
   { stale: ranges, table }: Statements,
   kind: PresenceKind,
-  { firstMillis, lastMillis }: BelievableTimes,
+  believable: BelievableTimes,
   limit: number,
   after: StaleCursor | undefined
 ): Effect.Effect<StalePage, StorageUnreadable> =>
   Effect.gen(function* () {
     const rows: Array<StaleRow> = []
     let next = after
-    for (const [part, { form, side, sql }] of ranges.entries()) {
+    for (const [part, { params, sql }] of ranges.entries()) {
       if (part < (after?.part ?? 0)) continue
-      const { id, stored } = part === after?.part ? after : { id: "", stored: beginnings[form] }
-      const end = side === "before" ? firstMillis : lastMillis
-      const records = yield* read(reader, table, StaleRecord, sql, [end, stored, id, end, limit - rows.length])
-      for (const { accountId, id, millis } of records) {
-        rows.push({ key: { kind, accountId, id }, lastSeenMillis: millis })
+      const start = part === after?.part ? after : undefined
+      const found = yield* read(reader, table, StaleRecord, sql, params(believable, start, limit - rows.length))
+      for (const { accountId, id, millis } of found) {
+        rows.push({ key: { kind, accountId: String(accountId), id: String(id) }, lastSeenMillis: millis })
       }
-      const last = records.at(-1)
-      if (last !== undefined) next = { part, stored: last.stored, id: last.id }
+      const last = found.at(-1)
+      if (last !== undefined) {
+        const { stored } = last
+        next = {
+          part,
+          stored: typeof stored === "number" || typeof stored === "string" ? stored : 0,
+          id: String(last.id)
+        }
+      }
       if (rows.length >= limit) return { rows, next }
     }
     return { rows, next: undefined }
@@ -262,12 +325,13 @@ const findStalePage = (
 /**
  * **Details**
  *
- * - Reads the tables once, so they must exist.
+ * - Reads the tables once, so they must exist: their columns, their indexes and the form of their times.
  * - Durations are decoded once, here.
  *
  * **Errors**
  *
- * - `StorageInvalid`: an option names something that is no identifier, or a size is out of range.
+ * - `StorageInvalid`: an option names something that is no identifier, a column that the table does not have, a table
+ *   without an index on its key, or a lane that the policy does not have; or a size is out of range.
  * - `StorageUnreadable`: the tables could not be read.
  *
  * @category constructors
@@ -282,8 +346,18 @@ export const make = (
     if (problem !== undefined) return yield* new StorageInvalid({ problems: [problem, ...others] })
     const writer = yield* SqliteWriter
     const reader = yield* PresenceReader
-    const session = yield* statementsOf(reader, options.session)
-    const machine = yield* statementsOf(reader, options.machine)
+    const unknown = (["lane", "endLane"] as const).flatMap((option) =>
+      writer.policy.lanes.some(({ lane }) => lane === options[option])
+        ? []
+        : [
+            `${option}: the policy of the writer has no lane ${options[option]}, only ` +
+              writer.policy.lanes.map(({ lane }) => lane).join(", ")
+          ]
+    )
+    const [unknownLane, ...unknownLanes] = unknown
+    if (unknownLane !== undefined) return yield* invalid(unknownLane, ...unknownLanes)
+    const session = yield* statementsOf(reader, "session", options.session)
+    const machine = yield* statementsOf(reader, "machine", options.machine)
 
     return PresenceStorage.of({
       flush: makeFlush(writer, session.flush, machine.flush, options),
@@ -296,7 +370,7 @@ export const make = (
           offlineWrite(session.offline, sessions, believable),
           offlineWrite(machine.offline, machines, believable)
         )
-        return Effect.map(writer.write(Lane.presence, write), ([first, second]) => [...first, ...second])
+        return Effect.map(writer.write(options.lane, write), ([first, second]) => [...first, ...second])
       }
     })
   })
@@ -307,6 +381,57 @@ const neighbours = ({ entries }: FlushBatch.FlushBatch): FlushBatch.FlushBatch =
     entries.toSorted((a, b) => (a.kind === b.kind ? (a.id < b.id ? -1 : 1) : a.kind === "session" ? -1 : 1))
   )
 
+/** A write that fails for these fails by what is in it: without that row the others can be written. */
+const isRowsOwn = ({ _tag }: WriterError): boolean => _tag === "WriteRejected" || _tag === "WriteConflict"
+
+/** More refused rows than this in one flush, and it is the table that refuses. */
+const refusedMax = 32
+
+/** What is left to write, as chunks, and what became of the rest. */
+const makeProgress = (entries: ReadonlyArray<FlushBatch.FlushEntry>) => {
+  const written: Array<FlushBatch.StoredEntry> = []
+  const superseded: Array<FlushBatch.StoredEntry> = []
+  const missing: Array<FlushBatch.FlushEntry> = []
+  const refused: Array<RefusedEntry> = []
+  /** Parts of a chunk that was refused as a whole, the next one last. */
+  const parts: Array<ReadonlyArray<FlushBatch.FlushEntry>> = []
+  let chunkCount = 0
+  let from = 0
+  return {
+    next: (chunkRows: number): ReadonlyArray<FlushBatch.FlushEntry> | undefined => {
+      const part = parts.pop()
+      if (part !== undefined) return part
+      if (from >= entries.length) return undefined
+      const chunk = entries.slice(from, from + chunkRows)
+      from += chunk.length
+      return chunk
+    },
+    committed: (results: ReadonlyArray<FlushBatch.FlushResult>): void => {
+      chunkCount++
+      for (const result of results) {
+        for (const entry of result.written) written.push(entry)
+        for (const entry of result.superseded) superseded.push(entry)
+        for (const entry of result.missing) missing.push(entry)
+      }
+    },
+    /** Halves the chunk until the row is alone. Answers whether the flush can go on. */
+    refuse: (chunk: ReadonlyArray<FlushBatch.FlushEntry>, cause: WriterError): boolean => {
+      const [first] = chunk
+      if (chunk.length > 1) {
+        const half = Math.ceil(chunk.length / 2)
+        parts.push(chunk.slice(half), chunk.slice(0, half))
+      } else if (first !== undefined) {
+        refused.push({ ...first, cause })
+      }
+      return refused.length <= refusedMax
+    },
+    report: (): FlushReport =>
+      refused.length === 0 || refused.length > refusedMax
+        ? { written, superseded, missing, chunkCount }
+        : { written, superseded, missing, chunkCount, refused }
+  }
+}
+
 /** Chunk by chunk, each a write of its own that queues anew. */
 const makeFlush = (
   writer: SqliteWriter["Type"],
@@ -316,33 +441,28 @@ const makeFlush = (
 ): PresenceStorage["Type"]["flush"] => {
   const targetMillis = Duration.toMillis(options.chunkHold)
   let chunkRows = options.chunkRows
-  return (batch, lane = Lane.presence) =>
+  return (batch, lane = options.lane) =>
     Effect.gen(function* () {
-      const written: Array<FlushBatch.FlushEntry> = []
-      const overtaken: Array<FlushBatch.FlushEntry> = []
-      const missing: Array<FlushBatch.FlushEntry> = []
-      let chunkCount = 0
       const ordered = batch.entries.length > chunkRows ? neighbours(batch) : batch
-      for (let from = 0; from < ordered.entries.length;) {
-        const { entries } = FlushBatch.slice(ordered, from, chunkRows)
+      const progress = makeProgress(ordered.entries)
+      for (let chunk = progress.next(chunkRows); chunk !== undefined; chunk = progress.next(chunkRows)) {
+        const entries = chunk
         const [sessions, machines] = partition(entries)
-        // An end may be written while the chunk waits. It is no time from the future then, and must stay a fence.
+        // An end may be written while the chunk waits. It is no time from the future then, and must stay an end marker.
         const latest = (yield* Clock.currentTimeMillis) + WriterPolicy.termsOf(writer.policy, lane).deadlineMillis
         const write = Write.zip(flushWrite(sessionSql, sessions, latest), flushWrite(machineSql, machines, latest))
-        const { holdMillis, value } = yield* Effect.mapError(
-          writer.writeMeasured(lane, write),
-          (cause) => new FlushFailed({ report: { written, overtaken, missing, chunkCount }, cause })
+        const measured = yield* writer.writeMeasured(lane, write).pipe(
+          Effect.catchIf(
+            (cause) => isRowsOwn(cause) && progress.refuse(entries, cause),
+            () => Effect.succeed(undefined)
+          ),
+          Effect.mapError((cause) => new FlushFailed({ report: progress.report(), cause }))
         )
-        for (const result of value) {
-          for (const entry of result.written) written.push(entry)
-          for (const entry of result.overtaken) overtaken.push(entry)
-          for (const entry of result.missing) missing.push(entry)
-        }
-        chunkCount++
-        from += entries.length
-        chunkRows = nextChunkRows(chunkRows, entries.length, holdMillis, targetMillis)
+        if (measured === undefined) continue
+        progress.committed(measured.value)
+        chunkRows = nextChunkRows(chunkRows, entries.length, measured.holdMillis, targetMillis)
       }
-      return { written, overtaken, missing, chunkCount }
+      return progress.report()
     })
 }
 
@@ -351,23 +471,28 @@ const partition = <K extends PresenceKey>(keys: ReadonlyArray<K>): readonly [Rea
   keys.filter(({ kind }) => kind === "machine")
 ]
 
-const emptyResult: FlushBatch.FlushResult = { written: [], overtaken: [], missing: [] }
+const emptyResult: FlushBatch.FlushResult = { written: [], superseded: [], missing: [] }
 
 const resultOf = (
   entries: ReadonlyArray<FlushBatch.FlushEntry>,
   rows: ReadonlyArray<typeof FlushedRow.Type>
 ): FlushBatch.FlushResult => {
-  const activeById = new Map(rows.map((row) => [row.id, row.active !== 0]))
-  const written: Array<FlushBatch.FlushEntry> = []
-  const overtaken: Array<FlushBatch.FlushEntry> = []
+  const byId = new Map(rows.map((row) => [String(row.id), row]))
+  const written: Array<FlushBatch.StoredEntry> = []
+  const superseded: Array<FlushBatch.StoredEntry> = []
   const missing: Array<FlushBatch.FlushEntry> = []
   for (const entry of entries) {
-    const isActive = activeById.get(entry.id)
-    if (isActive === undefined) missing.push(entry)
-    else if (isActive === (entry.state === "alive")) written.push(entry)
-    else overtaken.push(entry)
+    const row = byId.get(entry.id)
+    if (row === undefined) {
+      missing.push(entry)
+      continue
+    }
+    const { active, millis = entry.seenAtMillis } = row
+    const stored = millis > entry.seenAtMillis ? { ...entry, storedMillis: millis } : entry
+    if ((active !== 0) === (entry.state === "alive")) written.push(stored)
+    else superseded.push(stored)
   }
-  return { written, overtaken, missing }
+  return { written, superseded, missing }
 }
 
 /**

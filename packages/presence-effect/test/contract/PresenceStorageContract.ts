@@ -72,7 +72,7 @@ export const presenceStorageContract = <E>(name: string, make: Effect.Effect<Wor
       })
     )
 
-    inWorld("keeps an end as a fence: a sign of life that is not newer does not activate", (world) =>
+    inWorld("keeps an end: a sign of life that is not newer does not activate", (world) =>
       Effect.gen(function* () {
         world.insert("session", "s", "a", { active: true, lastActiveMillis: start - hour })
         yield* world.storage.flush(FlushBatch.make([entry("s", start - 100, "ended")]))
@@ -80,7 +80,7 @@ export const presenceStorageContract = <E>(name: string, make: Effect.Effect<Wor
 
         const late = FlushBatch.make([entry("s", start - 100, "alive")])
         const refused = yield* world.storage.flush(late)
-        assert.deepStrictEqual(refused.overtaken, late.entries)
+        assert.deepStrictEqual(refused.superseded, late.entries)
         assert.strictEqual(world.read("session", "s")?.active, false)
 
         yield* world.storage.flush(FlushBatch.make([entry("s", start - 99, "alive")]))
@@ -104,17 +104,31 @@ export const presenceStorageContract = <E>(name: string, make: Effect.Effect<Wor
         const newer = entry("newer", start - 5, "offline")
         const report = yield* world.storage.flush(FlushBatch.make([judged, newer]))
         assert.deepStrictEqual(report.written, [judged])
-        assert.deepStrictEqual(report.overtaken, [newer])
+        assert.deepStrictEqual(report.superseded, [{ ...newer, storedMillis: start - 4 }])
         assert.strictEqual(world.read("session", "judged")?.active, false)
         assert.strictEqual(world.read("session", "newer")?.active, true)
       })
     )
 
-    inWorld("activates a row whose stored time lies in the future, without lowering it", (world) =>
+    inWorld("replaces a stored time that lies in the future, whatever the entry says", (world) =>
       Effect.gen(function* () {
-        world.insert("session", "s", "a", { active: false, lastActiveMillis: start + 2 * hour })
-        yield* world.storage.flush(FlushBatch.make([entry("s", start, "alive")]))
-        assert.deepStrictEqual(world.read("session", "s"), { active: true, lastActiveMillis: start + 2 * hour })
+        for (const state of ["alive", "ended", "offline"] as const) {
+          world.insert("session", state, "a", { active: state !== "alive", lastActiveMillis: start + 2 * hour })
+          const seen = entry(state, start - 1, state)
+          const report = yield* world.storage.flush(FlushBatch.make([seen]))
+          assert.deepStrictEqual(report.written, [seen])
+          const after = { active: state === "alive", lastActiveMillis: start - 1 }
+          assert.deepStrictEqual(world.read("session", state), after)
+        }
+      })
+    )
+
+    inWorld("says what it holds when that is newer than an end", (world) =>
+      Effect.gen(function* () {
+        world.insert("session", "s", "a", { active: true, lastActiveMillis: start - 1 })
+        const ended = entry("s", start - hour, "ended")
+        const report = yield* world.storage.flush(FlushBatch.make([ended]))
+        assert.deepStrictEqual(report.written, [{ ...ended, storedMillis: start - 1 }])
       })
     )
 
@@ -124,7 +138,7 @@ export const presenceStorageContract = <E>(name: string, make: Effect.Effect<Wor
         const judged = entry("s", start - hour, "offline")
         const report = yield* world.storage.flush(FlushBatch.make([judged]))
         assert.deepStrictEqual(report.written, [judged])
-        assert.deepStrictEqual(world.read("session", "s"), { active: false, lastActiveMillis: start + 2 * hour })
+        assert.deepStrictEqual(world.read("session", "s"), { active: false, lastActiveMillis: start - hour })
       })
     )
 

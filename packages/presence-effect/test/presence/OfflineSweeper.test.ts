@@ -128,7 +128,7 @@ describe("the sweep of the database", () => {
       yield* TestClock.adjust("2 minutes")
       assert.strictEqual(scripted.marked.length, 1)
       registry.beat(key, start + 120_000, start + 120_000)
-      registry.confirm({ written: registry.takeDirty().entries, overtaken: [], missing: [] })
+      registry.confirm({ written: registry.takeDirty().entries, superseded: [], missing: [] })
       yield* Deferred.succeed(latch, undefined)
       yield* settle
       assert.isFalse(isActive("s"), "the statement was faster than the flush")

@@ -15,7 +15,7 @@ import * as PresenceKey from "../../src/presence/PresenceKey.ts"
 import * as PresenceMetrics from "../../src/presence/PresenceMetrics.ts"
 import * as PresenceRegistry from "../../src/presence/PresenceRegistry.ts"
 import { PresenceStorage } from "../../src/presence/PresenceStorage.ts"
-import { WriterClosed } from "../../src/writer/WriterError.ts"
+import { WriteRejected, WriterClosed } from "../../src/writer/WriterError.ts"
 import * as ScriptedStorage from "../support/scriptedStorage.ts"
 
 const start = 1_800_000_000_000
@@ -126,22 +126,26 @@ describe("the tick", () => {
     })
   )
 
-  it.effect("survives a defect of the store, and keeps everything", () =>
-    Effect.gen(function* () {
+  it.effect("survives a defect of the store, keeps everything, and logs the cause", () => {
+    const lines: Array<ScriptedStorage.Line> = []
+    return Effect.gen(function* () {
       const { beat, close, registry, scripted } = yield* makeWorld()
       beat(0)
       scripted.script.push(() => Effect.dieMessage("store is broken"))
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual(registry.pendingCount(), 1)
+      assert.match(lines.find(({ code }) => code === "Defect")?.cause ?? "", /store is broken/)
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual(registry.pendingCount(), 0)
       yield* close
-    })
-  )
+    }).pipe(Effect.provide(ScriptedStorage.layerLog(lines)))
+  })
 
   it.effect("counts as a successful flush when there is nothing to write", () =>
     Effect.gen(function* () {
-      const { close, flusher, scripted } = yield* makeWorld()
+      const { beat, close, flusher, registry, scripted } = yield* makeWorld()
+      beat(0)
+      registry.forget(key)
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual((yield* flusher.status).lastFlushMillis, start + 5_000)
       assert.strictEqual(scripted.batches.length, 0)
@@ -212,6 +216,28 @@ describe("flushKey", () => {
     })
   )
 
+  it.effect("says nothing about the ticks, neither when it succeeds nor when it fails", () => {
+    const lines: Array<ScriptedStorage.Line> = []
+    return Effect.gen(function* () {
+      const { beat, close, flusher, registry, scripted } = yield* makeWorld()
+      beat(0)
+      for (let round = 1; round <= 5; round++) {
+        scripted.script.push(ScriptedStorage.failAfter(scripted, 0))
+        yield* TestClock.adjust("5 seconds")
+        registry.end(session(9), start + round, start + round)
+        yield* flusher.flushKey(session(9), Lane.control)
+        assert.deepInclude(yield* flusher.status, { consecutiveFailures: round, lastFlushMillis: undefined })
+      }
+      assert.strictEqual(lines.filter(({ level }) => level === "WARN").length, 1)
+      yield* TestClock.adjust("5 seconds")
+      scripted.script.push(ScriptedStorage.failAfter(scripted, 0))
+      registry.end(session(9), start + 9, start + 9)
+      yield* flusher.flushKey(session(9), Lane.control)
+      assert.deepInclude(yield* flusher.status, { consecutiveFailures: 0 })
+      yield* close
+    }).pipe(Effect.provide(ScriptedStorage.layerLog(lines)))
+  })
+
   it.effect("leaves the row to the next tick when it fails", () =>
     Effect.gen(function* () {
       const { beat, close, flusher, registry, scripted } = yield* makeWorld()
@@ -224,6 +250,75 @@ describe("flushKey", () => {
       yield* close
     })
   )
+})
+
+describe("many rows", () => {
+  it.effect("are taken, written and confirmed part by part, in the order of their ids", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(start)
+      const scripted = ScriptedStorage.make()
+      const registry = PresenceRegistry.make({
+        acceptanceWindow: "10 minutes",
+        persistThreshold: "30 seconds",
+        offlineTimeout: "10 minutes",
+        disconnectGrace: "15 seconds",
+        capacity: 20_000
+      })
+      const count = 9_000
+      const idOf = (index: number) => `s${String((index * 7_919) % count).padStart(5, "0")}`
+      for (let index = 0; index < count; index++) {
+        scripted.rows.session.set(idOf(index), { accountId: "a", active: false, lastActiveMillis: 0 })
+        registry.beat(PresenceKey.session("a", idOf(index)), start, start)
+      }
+      const flusher = yield* PresenceFlusher.make({ interval: "5 seconds", drainTimeout: "3 seconds" }).pipe(
+        Effect.provideService(PresenceRegistry.PresenceRegistry, registry),
+        Effect.provideService(PresenceStorage, scripted.storage)
+      )
+      yield* flusher.tick
+      assert.deepStrictEqual(
+        scripted.batches.map(({ entries }) => entries.length),
+        [2_000, 2_000, 2_000, 2_000, 1_000]
+      )
+      const ids = scripted.batches.flatMap(({ entries }) => entries.map(({ id }) => id))
+      assert.deepStrictEqual(ids, ids.toSorted())
+      assert.strictEqual(registry.pendingCount(), 0)
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a row that the database refuses", () => {
+  it.effect("is written later, and the rows beside it at once", () => {
+    const lines: Array<ScriptedStorage.Line> = []
+    return Effect.gen(function* () {
+      const { beat, close, flusher, registry, scripted } = yield* makeWorld()
+      const before = (yield* Metric.value(PresenceMetrics.refused)).count
+      beat(0)
+      beat(1)
+      const cause = new WriteRejected({ lane: Lane.presence, code: "SQLITE_CONSTRAINT_TRIGGER", detail: "revoked" })
+      scripted.script.push((batch) =>
+        Effect.map(scripted.storage.flush({ entries: batch.entries.slice(1) }), (report) => ({
+          ...report,
+          refused: batch.entries.slice(0, 1).map((entry) => ({ ...entry, cause }))
+        }))
+      )
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(scripted.rows.session.get("s1")?.active, true)
+      assert.strictEqual(registry.pendingCount(), 0)
+      assert.strictEqual(registry.parkedCount(), 1)
+      assert.deepInclude(yield* flusher.status, { consecutiveFailures: 0 })
+      assert.strictEqual((yield* Metric.value(PresenceMetrics.refused)).count, before + 1)
+      assert.match(
+        lines.find(({ code }) => code === "PresenceRowRefused")?.message ?? "",
+        /refuses session s0, .*revoked/
+      )
+      yield* TestClock.adjust("59 seconds")
+      assert.strictEqual(scripted.rows.session.get("s0")?.active, false)
+      yield* TestClock.adjust("6 seconds")
+      assert.strictEqual(scripted.rows.session.get("s0")?.active, true)
+      assert.strictEqual(registry.parkedCount(), 0)
+      yield* close
+    }).pipe(Effect.provide(ScriptedStorage.layerLog(lines)))
+  })
 })
 
 describe("the drain", () => {
@@ -373,7 +468,8 @@ describe("a program that is interrupted", () => {
       disconnectGrace: "15 seconds",
       capacity: 100
     })
-    const layer = PresenceFlusher.layer({ interval: "5 seconds", drainTimeout: "3 seconds" }).pipe(
+    const flusher = PresenceFlusher.make({ interval: "5 seconds", drainTimeout: "3 seconds" })
+    const layer = Layer.scoped(PresenceFlusher.PresenceFlusher, flusher).pipe(
       Layer.provide(Layer.succeed(PresenceRegistry.PresenceRegistry, registry)),
       Layer.provide(Layer.succeed(PresenceStorage, scripted.storage))
     )

@@ -1,6 +1,4 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as TestClock from "effect/TestClock"
 import type { FlushBatch, FlushResult } from "../../src/presence/FlushBatch.ts"
 import * as PresenceKey from "../../src/presence/PresenceKey.ts"
 import * as PresenceRegistry from "../../src/presence/PresenceRegistry.ts"
@@ -22,7 +20,7 @@ const make = (options?: Partial<PresenceRegistry.RegistryOptions>) => PresenceRe
 
 type Registry = ReturnType<typeof make>
 
-const all = ({ entries }: FlushBatch): FlushResult => ({ written: entries, overtaken: [], missing: [] })
+const all = ({ entries }: FlushBatch): FlushResult => ({ written: entries, superseded: [], missing: [] })
 const flush = (registry: Registry) => registry.confirm(all(registry.takeDirty()))
 const states = ({ entries }: FlushBatch) => entries.map(({ seenAtMillis, state }) => [state, seenAtMillis - start])
 
@@ -101,15 +99,6 @@ describe("beat", () => {
     registry.beat(key, back + 1, back + 1)
     assert.isTrue(registry.find(key)?.isOnline)
   })
-
-  it.effect("fails with PresenceFull in its Effect form", () =>
-    Effect.gen(function* () {
-      yield* TestClock.setTime(start)
-      assert.strictEqual(yield* PresenceRegistry.beatOrFail(key, start), "online")
-      const failure = yield* Effect.flip(PresenceRegistry.beatOrFail(PresenceKey.machine("a", "m"), start))
-      assert.deepInclude(failure, { _tag: "PresenceFull", kind: "machine", capacity: 1 })
-    }).pipe(Effect.provide(PresenceRegistry.layer({ ...defaults, capacity: 1 })))
-  )
 })
 
 describe("end", () => {
@@ -148,12 +137,77 @@ describe("end", () => {
     assert.deepStrictEqual(flush(registry), [])
   })
 
-  it("is told also of a row whose end the database knew before", () => {
+  it("is told once also of a row whose end the database knew before", () => {
     const registry = make()
     registry.beat(key, start, start)
-    registry.confirm({ written: [], overtaken: registry.takeDirty().entries, missing: [] })
+    const known = { written: [], superseded: registry.takeDirty().entries, missing: [] }
+    assert.deepStrictEqual(registry.confirm(known), [{ key, lastSeenMillis: start, reason: "outdated" }])
+    registry.end(key, start + 1, start + 1)
+    assert.deepStrictEqual(flush(registry), [])
+  })
+
+  it("is an end marker also when it finds no room", () => {
+    const registry = make({ capacity: 1 })
+    registry.beat(PresenceKey.session("a", "other"), start, start)
+    assert.strictEqual(registry.end(key, start, start), "ended")
+    registry.forget(PresenceKey.session("a", "other"))
+    assert.strictEqual(registry.beat(key, start - 1, start + second), "ended")
+    for (let index = 0; index < 8; index++) registry.end(PresenceKey.session("a", `e${index}`), start, start)
+    assert.strictEqual(registry.end(PresenceKey.session("a", "last"), start, start), "full")
+  })
+
+  it("of a row that was forgotten lies at what the database knows, and until that is known at its arrival", () => {
+    const registry = make()
+    registry.end(key, start - 5 * second, start)
+    const batch = registry.takeDirty()
+    assert.deepStrictEqual(states(batch), [["ended", -5 * second]])
+    assert.strictEqual(registry.beat(key, start - 4 * second, start), "ended")
+    const [entry] = batch.entries
+    assert.isDefined(entry)
+    registry.confirm({ written: [{ ...entry!, storedMillis: start - 3 * second }], superseded: [], missing: [] })
+    assert.strictEqual(registry.beat(key, start - 3 * second, start), "ended")
+    assert.strictEqual(registry.beat(key, start - 2 * second, start), "online")
+  })
+
+  it("is written in whole milliseconds, however old it is", () => {
+    const registry = make()
+    registry.end(key, start - 60 * minute - 0.5, start)
+    assert.deepStrictEqual(states(registry.takeDirty()), [["ended", -60 * minute - 1]])
+  })
+
+  it("is not undone by a connection, nor by anything but a newer beat", () => {
+    const registry = make()
+    registry.connected(key, start)
     registry.end(key, start, start)
-    assert.deepStrictEqual(flush(registry), [{ key, lastSeenMillis: start, reason: "ended" }])
+    assert.strictEqual(registry.connected(key, start + second), "ended")
+    assert.strictEqual(registry.seen(key, start + 2 * second), "ended")
+    assert.strictEqual(registry.beat(key, start, start + 3 * second), "ended")
+    assert.isFalse(registry.find(key)?.isOnline)
+    assert.strictEqual(registry.beat(key, start + 1, start + 3 * second), "online")
+  })
+
+  for (const [name, skew] of [
+    ["11 minutes slow", -11 * minute],
+    ["3 hours slow", -180 * minute],
+    ["3 hours fast", 180 * minute]
+  ] as const) {
+    it(`is compared by the clock of the client, ${name}`, () => {
+      const registry = make()
+      registry.connected(key, start)
+      registry.beat(key, start + skew, start)
+      registry.end(key, start + second + skew, start + second)
+      assert.strictEqual(registry.beat(key, start + second - 1 + skew, start + 2 * second), "ended")
+      assert.strictEqual(registry.beat(key, start + 3 * second + skew, start + 3 * second), "online")
+      assert.deepStrictEqual(registry.find(key), { isOnline: true, lastSeenMillis: start + 3 * second })
+    })
+  }
+
+  it("by a clock that is ahead keeps a connected row offline for the acceptance window at most", () => {
+    const registry = make()
+    registry.connected(key, start)
+    registry.end(key, start + 180 * minute, start)
+    assert.strictEqual(registry.beat(key, start + 10 * minute, start + 10 * minute), "ended")
+    assert.strictEqual(registry.beat(key, start + 10 * minute + 1, start + 10 * minute + 1), "online")
   })
 
   it("stays as a fence until no heartbeat can meet it, then it is dropped", () => {
@@ -176,7 +230,6 @@ describe("end", () => {
     registry.end(key, start, start)
     flush(registry)
     assert.strictEqual(registry.beat(other, start + minute, start + minute), "full")
-    assert.strictEqual(registry.end(other, start + minute, start + minute), "full")
     assert.strictEqual(registry.beat(other, start + 11 * minute, start + 11 * minute), "online")
     assert.strictEqual(registry.trackedCount(), 1)
   })
@@ -193,7 +246,7 @@ describe("connections", () => {
     assert.strictEqual(registry.dueOffline(start + minute + 15 * second - 1), 0)
     assert.strictEqual(registry.dueOffline(start + minute + 15 * second), 1)
     assert.isFalse(registry.find(key)?.isOnline)
-    assert.deepStrictEqual(flush(registry), [{ key, lastSeenMillis: start, reason: "disconnected" }])
+    assert.deepStrictEqual(flush(registry), [{ key, lastSeenMillis: start + minute, reason: "disconnected" }])
     assert.strictEqual(registry.trackedCount(), 0)
   })
 
@@ -210,26 +263,54 @@ describe("connections", () => {
     }
   })
 
-  it("are not brought back by a heartbeat from before they closed", () => {
+  it("stay online when a heartbeat arrives within the grace, by whatever clock: its arrival decides", () => {
     const registry = make()
     registry.connected(key, start)
     registry.disconnected(key, start + 10 * second)
-    registry.beat(key, start + 9 * second, start + 12 * second)
-    assert.strictEqual(registry.dueOffline(start + 25 * second), 1)
-    assert.strictEqual(registry.beat(key, start + 10 * second, start + 25 * second), "ended")
-    assert.strictEqual(registry.beat(key, start + 10 * second + 1, start + 25 * second), "online")
+    assert.strictEqual(registry.beat(key, start - 5 * minute, start + 12 * second), "alive")
+    assert.strictEqual(registry.dueOffline(start + 10 * minute), 0)
+    assert.strictEqual(registry.dueOffline(start + 10 * minute + 12 * second + 1), 1)
   })
 
-  it("are counted also while the row is silent, so that it does not leave too early or stay for ever", () => {
+  it("keep a row online that says nothing: whether they answer is the transport's business", () => {
     const registry = make()
     registry.connected(key, start)
-    assert.strictEqual(registry.dueOffline(start + 10 * minute), 0)
-    assert.strictEqual(registry.dueOffline(start + 10 * minute + 1), 1)
-    assert.deepStrictEqual(flush(registry), [{ key, lastSeenMillis: start, reason: "silent" }])
-    assert.strictEqual(registry.trackedCount(), 1)
-    registry.disconnected(key, start + 11 * minute)
+    assert.strictEqual(registry.dueOffline(start + 24 * 60 * minute), 0)
+    assert.isTrue(registry.find(key)?.isOnline)
+    registry.disconnected(key, start + 24 * 60 * minute)
+    assert.strictEqual(registry.dueOffline(start + 24 * 60 * minute + 15 * second), 1)
+    const lastSeenMillis = start + 24 * 60 * minute
+    assert.deepStrictEqual(flush(registry), [{ key, lastSeenMillis, reason: "disconnected" }])
+    registry.disconnected(key, start + 25 * 60 * minute)
     assert.strictEqual(registry.trackedCount(), 0)
-    registry.disconnected(key, start + 11 * minute)
+  })
+
+  for (const [name, skew] of [
+    ["3 hours slow", -180 * minute],
+    ["11 minutes slow", -11 * minute],
+    ["5 minutes slow", -5 * minute],
+    ["3 hours fast", 180 * minute]
+  ] as const) {
+    it(`of a row whose clock is ${name} date its beats by their arrival, and refuse none`, () => {
+      const registry = make()
+      registry.connected(key, start)
+      for (let at = start; at < start + 30 * minute; at += 20 * second) {
+        assert.strictEqual(registry.beat(key, at + skew, at), "alive")
+        assert.deepStrictEqual(registry.find(key), { isOnline: true, lastSeenMillis: at })
+        assert.strictEqual(registry.dueOffline(at), 0)
+      }
+    })
+  }
+
+  it("do not make the row flap when one of several closes", () => {
+    const registry = make()
+    registry.connected(key, start)
+    registry.beat(key, start - 5 * minute, start)
+    registry.disconnected(key, start + second)
+    for (let at = start + 2 * second; at < start + 30 * minute; at += 10 * second) {
+      assert.strictEqual(registry.beat(key, at - 5 * minute, at), "alive")
+      assert.strictEqual(registry.dueOffline(at), 0)
+    }
   })
 
   it("survive a sign of life between the verdict and its write, in silence", () => {
@@ -290,7 +371,7 @@ describe("a batch", () => {
   it("drops rows that are missing", () => {
     const registry = make()
     registry.beat(key, start, start)
-    registry.confirm({ written: [], overtaken: [], missing: registry.takeDirty().entries })
+    registry.confirm({ written: [], superseded: [], missing: registry.takeDirty().entries })
     assert.strictEqual(registry.trackedCount(), 0)
     assert.strictEqual(registry.pendingCount(), 0)
   })
@@ -298,10 +379,65 @@ describe("a batch", () => {
   it("with a sign of life the database knows better than is not written again and again", () => {
     const registry = make()
     registry.beat(key, start, start)
-    registry.confirm({ written: [], overtaken: registry.takeDirty().entries, missing: [] })
+    registry.confirm({ written: [], superseded: registry.takeDirty().entries, missing: [] })
     assert.strictEqual(registry.pendingCount(), 0)
-    registry.beat(key, start + 1, start + 1)
+    assert.isFalse(registry.find(key)?.isOnline, "it was no sign of life")
+    assert.strictEqual(registry.beat(key, start + 1, start + 1), "online")
     assert.deepStrictEqual(states(registry.takeDirty()), [["alive", 1]])
+  })
+
+  it("whose sign of life is older than the end in the database is shown offline, at the time of that end", () => {
+    const registry = make()
+    registry.beat(key, start - 5 * second, start)
+    const [entry] = registry.takeDirty().entries
+    const transitions = registry.confirm({
+      written: [],
+      superseded: [{ ...entry!, storedMillis: start - 2 * second }],
+      missing: []
+    })
+    assert.deepStrictEqual(transitions, [{ key, lastSeenMillis: start - 2 * second, reason: "outdated" }])
+    assert.deepStrictEqual(registry.find(key), { isOnline: false, lastSeenMillis: start - 2 * second })
+    assert.strictEqual(registry.beat(key, start - 3 * second, start), "ended")
+    assert.strictEqual(registry.connected(key, start + second), "online", "nobody reported an end")
+  })
+
+  it("that the database knows better than because the clock was set back is written again while a connection is open", () => {
+    const registry = make()
+    registry.connected(key, start)
+    const [entry] = registry.takeDirty().entries
+    const superseded = [{ ...entry!, storedMillis: start + minute }]
+    assert.deepStrictEqual(registry.confirm({ written: [], superseded, missing: [] }, start + 2 * minute), [])
+    assert.deepStrictEqual(states(registry.takeDirty()), [["alive", 2 * minute]])
+  })
+
+  it("that the database refuses waits for a minute, then for longer, and other rows are not held up", () => {
+    const registry = make()
+    registry.beat(key, start, start)
+    registry.park(registry.takeDirty(), start)
+    assert.strictEqual(registry.pendingCount(), 0)
+    assert.strictEqual(registry.parkedCount(), 1)
+    registry.beat(key, start + 40 * second, start + 40 * second)
+    assert.strictEqual(registry.pendingCount(), 0, "a beat does not bring it forward")
+    registry.unpark(start + minute - 1)
+    assert.strictEqual(registry.takeDirty().entries.length, 0)
+    registry.unpark(start + minute)
+    registry.park(registry.takeDirty(), start + minute)
+    registry.unpark(start + 3 * minute - 1)
+    assert.strictEqual(registry.takeDirty().entries.length, 0)
+    registry.unpark(start + 3 * minute)
+    assert.deepStrictEqual(states(registry.takeDirty()), [["alive", 40 * second]])
+  })
+
+  it("that the database goes on refusing is forgotten once its row is not online", () => {
+    const registry = make()
+    registry.end(key, start, start)
+    for (let round = 0; round < 5; round++) {
+      const at = start + round * 20 * minute
+      registry.unpark(at)
+      registry.park(registry.takeDirty(), at)
+    }
+    assert.strictEqual(registry.trackedCount(), 0)
+    assert.strictEqual(registry.parkedCount(), 0)
   })
 
   it("with a verdict the database knows better than drops the row and tells nobody", () => {
@@ -309,18 +445,18 @@ describe("a batch", () => {
     registry.beat(key, start, start)
     flush(registry)
     registry.dueOffline(start + 11 * minute)
-    const transitions = registry.confirm({ written: [], overtaken: registry.takeDirty().entries, missing: [] })
+    const transitions = registry.confirm({ written: [], superseded: registry.takeDirty().entries, missing: [] })
     assert.deepStrictEqual(transitions, [])
     assert.strictEqual(registry.trackedCount(), 0)
   })
 
-  it("that turns out to be overtaken does not swallow the verdict that came meanwhile", () => {
+  it("that turns out to be superseded does not swallow the verdict that came meanwhile", () => {
     const registry = make()
     registry.connected(key, start)
     const batch = registry.takeDirty()
     registry.disconnected(key, start)
     registry.dueOffline(start + 15 * second)
-    registry.confirm({ written: [], overtaken: batch.entries, missing: [] })
+    registry.confirm({ written: [], superseded: batch.entries, missing: [] })
     assert.deepStrictEqual(flush(registry), [{ key, lastSeenMillis: start, reason: "disconnected" }])
     assert.strictEqual(registry.trackedCount(), 0)
   })

@@ -135,10 +135,10 @@ class History {
     const half = outcome === "half" ? Math.floor(batch.entries.length / 2) : batch.entries.length
     const reached = outcome === "refused" ? [] : batch.entries.slice(0, half)
     const written: Array<FlushEntry> = []
-    const overtaken: Array<FlushEntry> = []
-    for (const entry of reached) (this.apply(entry) ? written : overtaken).push(entry)
+    const superseded: Array<FlushEntry> = []
+    for (const entry of reached) (this.apply(entry) ? written : superseded).push(entry)
     if (outcome === "committed" || outcome === "half") {
-      this.told.push(...this.registry.confirm({ written, overtaken, missing: [] }))
+      this.told.push(...this.registry.confirm({ written, superseded, missing: [] }))
       this.registry.giveBack({ entries: batch.entries.slice(half) })
     } else {
       this.registry.giveBack(batch)

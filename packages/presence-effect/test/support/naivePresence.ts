@@ -64,7 +64,7 @@ export const layerStorage: Layer.Layer<PresenceStorage.PresenceStorage, never, S
               Write.statement("UPDATE row SET lastActiveAt = ? WHERE id = ?", [entry.seenAtMillis, entry.id])
             )
           )
-        ).pipe(Effect.as({ written: batch.entries, overtaken: [], missing: [], chunkCount: batch.entries.length })),
+        ).pipe(Effect.as({ written: batch.entries, superseded: [], missing: [], chunkCount: batch.entries.length })),
       findStale: () => Effect.succeed({ rows: [], next: undefined }),
       markOffline: () => Effect.succeed([])
     })

@@ -1,4 +1,5 @@
 /** A storage in memory whose next answers can be scripted, and a log that can be read. */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
@@ -71,6 +72,8 @@ export interface Line {
   readonly level: string
   readonly message: string
   readonly code: unknown
+  /** Empty: the line has none. */
+  readonly cause: string
 }
 
 /** Collects what is logged instead of printing it. */
@@ -78,12 +81,13 @@ export const layerLog = (lines: Array<Line>): Layer.Layer<never> =>
   Layer.mergeAll(
     Logger.replace(
       Logger.defaultLogger,
-      Logger.make(({ annotations, logLevel, message }) => {
+      Logger.make(({ annotations, cause, logLevel, message }) => {
         const code = HashMap.get(annotations, "code")
         lines.push({
           level: logLevel.label,
           message: Array.isArray(message) ? message.map(String).join(" ") : String(message),
-          code: code._tag === "Some" ? code.value : undefined
+          code: code._tag === "Some" ? code.value : undefined,
+          cause: Cause.isEmpty(cause) ? "" : Cause.pretty(cause)
         })
       })
     )

@@ -13,6 +13,8 @@ export type Dispatcher = (event: string, args: ReadonlyArray<unknown>) => void
 /** What a dispatcher needs from outside its socket. */
 export interface Surroundings {
   readonly run: (effect: Effect.Effect<void>) => void
+  /** The socket sent an event other than a plain one, within its limits: the row that it speaks for is there. */
+  readonly onEvent: () => void
   /** The budget that the sockets of the account share. */
   readonly accountBudget: EventBudget.EventBudget
   /** The socket goes on sending far beyond its budget. Called once. */
@@ -47,7 +49,7 @@ export const make = (
   registry: Pick<EventRegistry["Type"], "find">,
   connection: Connection,
   options: Pick<RealtimeOptions, "eventsPerSecond" | "eventBurst" | "inFlightLimit">,
-  { run, accountBudget, onFlood }: Surroundings
+  { run, accountBudget, onEvent, onFlood }: Surroundings
 ): Dispatcher => {
   const terms = { perSecond: options.eventsPerSecond, burst: options.eventBurst }
   const budget = EventBudget.make(terms, Date.now())
@@ -102,12 +104,14 @@ export const make = (
     const reply = replyIn(args)
     const payload = typeof args[0] === "function" ? undefined : args[0]
     const limit = limitAt(Date.now())
+    const registration = registry.find(event)
+    // Heartbeats are plain events: they say themselves which row they are for, and when they were sent.
+    if (limit === undefined && registration?._tag !== "Plain") onEvent()
     if (event === "ping") {
       countEvent(event, limit ?? "accepted")
       if (limit === undefined) reply?.({})
       return
     }
-    const registration = registry.find(event)
     if (registration === undefined) return countEvent("other", "unknown")
 
     if (registration._tag === "Plain") {

@@ -17,6 +17,7 @@ const make = (
 ) => {
   const fibers: Array<Fiber.RuntimeFiber<void>> = []
   const floods: Array<string> = []
+  const seen: Array<string> = []
   const dispatch = Dispatcher.make(
     registry,
     connection,
@@ -24,6 +25,7 @@ const make = (
     {
       run: (effect) => void fibers.push(Effect.runFork(effect)),
       accountBudget: EventBudget.make(account, Date.now()),
+      onEvent: () => void seen.push("event"),
       onFlood: () => void floods.push("flood")
     }
   )
@@ -31,6 +33,7 @@ const make = (
   return {
     answers,
     floods,
+    seen,
     ask: (event: string, payload: unknown) =>
       dispatch(event, [payload, (answer: unknown) => void answers.push(answer)]),
     dispatch,
@@ -55,6 +58,23 @@ describe("Dispatcher", () => {
       ask("double", 21)
       yield* settled
       assert.deepStrictEqual(answers, [42])
+    })
+  )
+
+  it.effect("takes each event within the limits for a sign of life, except plain ones, which report their own", () =>
+    Effect.gen(function* () {
+      const registry = yield* EventRegistry.make
+      yield* doubling(registry, (n) => Effect.succeed(2 * n))
+      yield* registry.onPlain("alive", () => "accepted")
+      const { ask, dispatch, seen, settled } = make(registry, { eventBurst: 4, eventsPerSecond: 0 })
+      ask("double", 21)
+      dispatch("ping", [])
+      dispatch("alive", [])
+      dispatch("unknown", [])
+      assert.lengthOf(seen, 3)
+      dispatch("ping", [])
+      assert.lengthOf(seen, 3, "refused")
+      yield* settled
     })
   )
 

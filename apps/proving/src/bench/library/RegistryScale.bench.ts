@@ -32,7 +32,7 @@ const measure = (rowCount: number) => {
   const began = performance.now()
   const { entries } = registry.takeDirty()
   const taken = performance.now()
-  registry.confirm({ written: entries, overtaken: [], missing: [] })
+  registry.confirm({ written: entries, superseded: [], missing: [] })
   const confirmed = performance.now()
   return { held, takeMillis: taken - began, confirmMillis: confirmed - taken }
 }

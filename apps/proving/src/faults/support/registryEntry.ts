@@ -35,7 +35,7 @@ for (let index = 0; index < count; index++) {
   if ((index + 1) % step !== 0) continue
   // The steady state: all of it is in the database.
   const { entries } = registry.takeDirty()
-  registry.confirm({ written: entries, overtaken: [], missing: [] })
+  registry.confirm({ written: entries, superseded: [], missing: [] })
   sizes.push({ tracked: registry.trackedCount(), bytes: resident() })
 }
 process.stdout.write(JSON.stringify({ sizes, beyond: beat(count), tracked: registry.trackedCount() }))

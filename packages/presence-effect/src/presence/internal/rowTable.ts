@@ -1,10 +1,10 @@
 /**
  * The rows of one kind, and what each needs from the next tick.
  *
- * Rows are small flat records in one map; sets beside it hold only the rows in
+ * Rows are small flat records in one map; maps beside it hold only the rows in
  * a special situation, in the order in which they came into it.
  */
-import type { FlushEntry, FlushState } from "../FlushBatch.ts"
+import type { FlushEntry, FlushState, StoredEntry } from "../FlushBatch.ts"
 import type { PresenceKey, PresenceKind } from "../PresenceKey.ts"
 
 type Reason = "silent" | "disconnected" | "ended"
@@ -19,28 +19,31 @@ const reasons: ReadonlyArray<Reason | undefined> = [undefined, "silent", "discon
 
 /**
  * A million of these must fit a small box, so what has few values shares one
- * integer, two bits each. The initial values matter: `seen` and `persisted` are
- * doubles for ever and are changed in place, `droppedAt` costs a box only while
- * a grace runs.
+ * integer, two bits each. The initial values matter: the times are doubles for
+ * ever and are changed in place.
  */
 export class Row {
   connections = 0
   /** Batches that hold the row and have neither confirmed it nor given it back. */
   holds = 0
-  /** When the last connection closed. Kept after the grace: what is older does not bring the row back. */
-  droppedAt: number | undefined = undefined
   /** The newest value known to be in the database. */
   persisted = -1
   readonly id: string
   readonly accountId: string
-  /** The newest sign of life; of an ended row its end marker. */
+  /** The date of the newest sign of life, by the server's clock; of an ended row its end marker. */
   seen: number
+  /** When the newest sign of life, or the end, arrived. Silence is counted from here, whatever clients claim. */
+  arrived: number
+  /** The newest time that was claimed, by the clock of the client. */
+  claimed: number
   private marks = 0
 
-  constructor(id: string, accountId: string, seen: number) {
+  constructor(id: string, accountId: string, seen: number, claimed: number, now: number) {
     this.id = id
     this.accountId = accountId
     this.seen = seen
+    this.arrived = now
+    this.claimed = claimed
   }
 
   get isAlive(): boolean {
@@ -76,131 +79,223 @@ export class Row {
   }
 }
 
+/** Why a row does not come back. */
+interface End {
+  /**
+   * The end by the clock of the client: a beat must claim more. `undefined`: nobody reported an end, the database was
+   * found to say so.
+   */
+  readonly claimed: number | undefined
+  /** The row was not tracked when it ended, so what the database knows of it may be newer. The commit will tell. */
+  readonly isProvisional: boolean
+}
+
+/** A row that the database refuses to write. */
+interface Parking {
+  readonly retryAt: number
+  readonly refusals: number
+}
+
+const retryFirstMillis = 60_000
+const retryLastMillis = 16 * 60_000
+
+/** After so many refusals a row that is not online is forgotten. */
+const refusalsMax = 5
+
+export interface TableOptions {
+  readonly thresholdMillis: number
+  readonly windowMillis: number
+}
+
 export class RowTable {
   readonly rows = new Map<string, Row>()
-  /** Dirty rows and rows in a batch, with the time since when, after `pendingFrom`: a small integer needs no box. */
+  /** Dirty rows and rows in a batch, oldest first, with the time since when, after `pendingFrom`: small, so unboxed. */
   readonly pending = new Map<Row, number>()
   private pendingFrom = 0
-  /** Rows whose grace runs, oldest first. */
-  private readonly dropped = new Set<Row>()
+  /** Rows whose grace runs, with the time when their last connection closed, oldest first. */
+  readonly dropped = new Map<Row, number>()
   /** Ended rows, oldest first. */
-  private readonly fences = new Set<Row>()
-  private walk: Iterator<Row> | undefined = undefined
+  readonly ends = new Map<Row, End>()
+  readonly parked = new Map<Row, Parking>()
+  private walk: { readonly rows: Iterator<Row>; readonly since: number; oldest: number } | undefined = undefined
+  /** No row without a connection showed its newest sign of life before. */
+  private quietSince = Number.POSITIVE_INFINITY
+  private judgedAt = 0
+  /** The newest reading of the clock that came with a report. */
+  private latest = 0
   private readonly kind: PresenceKind
-  private readonly thresholdMillis: number
+  private readonly options: TableOptions
 
-  constructor(kind: PresenceKind, thresholdMillis: number) {
+  constructor(kind: PresenceKind, options: TableOptions) {
     this.kind = kind
-    this.thresholdMillis = thresholdMillis
+    this.options = options
   }
 
-  track(key: PresenceKey, seen: number, now: number): Row {
-    const row = new Row(key.id, key.accountId, seen)
+  track(key: PresenceKey, seen: number, claimed: number, now: number): Row {
+    const row = new Row(key.id, key.accountId, seen, claimed, now)
     this.rows.set(key.id, row)
+    this.latest = now
+    this.quietSince = Math.min(this.quietSince, now)
     this.markDirty(row, now)
     return row
   }
 
-  signOfLife(row: Row, seen: number, now: number): "online" | "dirty" | "clean" | "ended" {
+  /** A heartbeat. `dated`: the claim by the server's clock. Silence is counted from its arrival. */
+  beat(row: Row, dated: number, claimed: number, now: number): "online" | "dirty" | "clean" | "ended" {
     stepBack(row, now)
-    if (row.isAlive) {
-      if (seen > row.seen) row.seen = seen
-      if (row.droppedAt !== undefined && seen > row.droppedAt) this.clearDrop(row)
+    // An open connection proves that the row is there now, however wrong its clock is.
+    const seen = dated > row.seen ? dated : row.connections > 0 || row.state === "offline" ? now : row.seen
+    if (row.state === "ended" && !this.isNewerThanEnd(row, seen, claimed, now)) return "ended"
+    if (claimed > row.claimed) row.claimed = claimed
+    return this.live(row, seen, now)
+  }
+
+  /** The row did something, or opened a connection. That does not bring an ended row back: only a beat does. */
+  show(row: Row, now: number): "online" | "dirty" | "clean" | "ended" {
+    stepBack(row, now)
+    if (row.state === "ended" && (now <= row.seen || this.ends.get(row)?.claimed !== undefined)) return "ended"
+    return this.live(row, now, now)
+  }
+
+  private isNewerThanEnd(row: Row, seen: number, claimed: number, now: number): boolean {
+    if (seen <= row.seen) return false
+    const end = this.ends.get(row)?.claimed
+    if (end === undefined || claimed > end) return true
+    // Two clocks that differ must not keep a row that is there offline for longer than an end is remembered.
+    return row.connections > 0 && now - row.arrived > this.options.windowMillis
+  }
+
+  private live(row: Row, seen: number, now: number): "online" | "dirty" | "clean" {
+    const wasAlive = row.isAlive
+    this.latest = now
+    row.arrived = now
+    if (seen > row.seen) row.seen = seen
+    this.dropped.delete(row)
+    if (wasAlive) {
       if (row.isDirty || row.holds > 0 || !this.needsWrite(row)) return "clean"
       this.markDirty(row, now)
       return "dirty"
     }
-    if (seen <= row.seen || (row.droppedAt !== undefined && seen <= row.droppedAt)) return "ended"
     row.state = "alive"
-    row.seen = seen
     row.reason = undefined
-    this.clearDrop(row)
-    this.fences.delete(row)
+    this.quietSince = Math.min(this.quietSince, now)
+    this.ends.delete(row)
     this.markDirty(row, now)
     return "online"
   }
 
+  /** The last connection closed. Until now the row was there. */
   drop(row: Row, now: number): void {
+    stepBack(row, now)
     if (!row.isAlive) {
-      if (row.state === "offline" && !this.pending.has(row)) this.remove(row)
+      if (row.state === "offline" && !this.pending.has(row) && !this.parked.has(row)) this.remove(row)
       return
     }
-    row.droppedAt = now
+    this.latest = now
+    row.seen = now
+    row.arrived = now
+    this.quietSince = Math.min(this.quietSince, now)
     this.dropped.delete(row)
-    this.dropped.add(row)
+    this.dropped.set(row, now)
   }
 
-  clearDrop(row: Row): void {
-    if (row.droppedAt === undefined) return
-    row.droppedAt = undefined
-    this.dropped.delete(row)
-  }
-
-  end(key: PresenceKey, known: Row | undefined, claimed: number | undefined, now: number): void {
-    const row = known ?? this.track(key, claimed ?? now, now)
+  /** `dated`: the end by the server's clock, `claimed`: by the clock of the client; both absent when it makes no sense. */
+  end(key: PresenceKey, known: Row | undefined, dated: number | undefined, claimed: number | undefined, now: number) {
+    const row = known ?? this.track(key, dated ?? now, Number.NEGATIVE_INFINITY, now)
     stepBack(row, now)
-    if (claimed !== undefined && claimed > row.seen) row.seen = claimed
+    this.latest = now
+    if (dated !== undefined && dated > row.seen) row.seen = dated
+    row.claimed = Math.max(row.claimed, claimed ?? now)
     // A row that was shown offline before says nothing new by ending.
     if (row.isAlive || row.reason !== undefined) row.reason = "ended"
     row.state = "ended"
-    this.clearDrop(row)
-    this.fences.add(row)
+    row.arrived = now
+    this.dropped.delete(row)
+    const isProvisional = known === undefined || this.ends.get(row)?.isProvisional === true
+    this.ends.delete(row)
+    this.ends.set(row, { claimed: isProvisional ? Math.max(row.claimed, now) : row.claimed, isProvisional })
     if (this.needsWrite(row)) this.markDirty(row, now)
   }
 
-  takeDropped(now: number, graceMillis: number): number {
+  takeDropped(now: number, graceMillis: number, limit: number): number {
     let count = 0
-    for (const row of this.dropped) {
-      stepBack(row, now)
-      if (row.droppedAt !== undefined && now - row.droppedAt < graceMillis) break
-      this.dropped.delete(row)
+    for (const [row, droppedAt] of this.dropped) {
+      if (droppedAt > now) {
+        // The clock was set back.
+        this.dropped.set(row, now)
+        continue
+      }
+      if (now - droppedAt < graceMillis || count >= limit) break
       this.takeOffline(row, "disconnected", now)
       count++
     }
     return count
   }
 
+  /** Looks at `scanLimit` rows, once one of them may have been silent for too long. */
   takeSilent(now: number, timeoutMillis: number, scanLimit: number): number {
+    this.turnBack(now)
+    // A time that lies ahead is from before the clock was set back.
+    if (this.walk === undefined && this.quietSince <= now && now - this.quietSince <= timeoutMillis) return 0
     let count = 0
     // A map iterator survives changes of its map, so the walk goes on where it stopped.
-    this.walk ??= this.rows.values()
+    const walk = (this.walk ??= { rows: this.rows.values(), since: now, oldest: now })
     for (let step = 0; step < scanLimit; step++) {
-      const next = this.walk.next()
+      const next = walk.rows.next()
       if (next.done === true) {
         this.walk = undefined
+        this.quietSince = Math.min(walk.oldest, walk.since)
         break
       }
       const row = next.value
       stepBack(row, now)
-      if (row.isAlive && now - row.seen > timeoutMillis) {
-        this.dropped.delete(row)
+      // Whether an open connection still answers is the transport's business.
+      if (!row.isAlive || row.connections > 0) continue
+      if (now - row.arrived > timeoutMillis) {
         this.takeOffline(row, "silent", now)
         count++
+      } else if (row.arrived < walk.oldest) {
+        walk.oldest = row.arrived
       }
     }
     return count
   }
 
-  evictFences(endedBefore: number, limit: number): void {
+  /** When a row may be due for the next time, if nothing is reported until then. */
+  nextDue(timeoutMillis: number, graceMillis: number): number {
+    if (this.walk !== undefined) return Number.NEGATIVE_INFINITY
+    const [droppedAt] = this.dropped.values()
+    const [ended] = this.ends.keys()
+    return Math.min(
+      droppedAt === undefined ? Number.POSITIVE_INFINITY : droppedAt + graceMillis,
+      this.rows.size === 0 ? Number.POSITIVE_INFINITY : this.quietSince + timeoutMillis + 1,
+      ended === undefined ? Number.POSITIVE_INFINITY : ended.arrived + this.options.windowMillis + 1
+    )
+  }
+
+  evictEnds(now: number, limit: number): void {
     let examined = 0
-    for (const row of this.fences) {
-      if (examined++ >= limit || row.seen >= endedBefore) return
+    for (const row of this.ends.keys()) {
+      stepBack(row, now)
+      if (examined++ >= limit || now - row.arrived <= this.options.windowMillis) return
       if (!this.pending.has(row) && row.connections === 0) this.remove(row)
     }
   }
 
-  takeDirty(into: Array<FlushEntry>): void {
-    for (const row of this.pending.keys()) {
-      const entry = this.take(row)
-      if (entry !== undefined) into.push(entry)
+  /** Parked rows whose time has come wait again. */
+  unpark(now: number): void {
+    for (const [row, { retryAt, refusals }] of this.parked) {
+      // A time that lies further ahead is from before the clock was set back.
+      if (retryAt === Number.POSITIVE_INFINITY || (now < retryAt && retryAt - now <= retryLastMillis)) continue
+      this.parked.set(row, { retryAt: Number.POSITIVE_INFINITY, refusals })
+      this.markDirty(row, now)
     }
   }
 
   /** When the oldest change began to wait. Infinity: none waits. */
   oldestPending(): number {
-    let oldest = Number.POSITIVE_INFINITY
-    for (const since of this.pending.values()) if (since < oldest) oldest = since
-    return this.pendingFrom + oldest
+    const [oldest] = this.pending.values()
+    return oldest === undefined ? Number.POSITIVE_INFINITY : this.pendingFrom + oldest
   }
 
   take(row: Row): FlushEntry | undefined {
@@ -210,10 +305,12 @@ export class RowTable {
     return { kind: this.kind, id: row.id, accountId: row.accountId, seenAtMillis: row.seen, state: row.state }
   }
 
-  confirm(row: Row, entry: FlushEntry): Reason | undefined {
+  confirm(row: Row, entry: StoredEntry): Reason | undefined {
     if (row.holds === 0) return undefined
+    this.parked.delete(row)
     if (entry.seenAtMillis > row.persisted) row.persisted = entry.seenAtMillis
     row.stored = entry.state === "alive" ? active : inactive
+    this.learnEnd(row, entry)
     let happened: Reason | undefined = undefined
     if (entry.state !== "alive" && entry.state === row.state) {
       happened = row.reason
@@ -223,19 +320,58 @@ export class RowTable {
     return happened
   }
 
-  overtaken(row: Row, entry: FlushEntry): void {
-    if (row.holds === 0) return
+  /** An end of a row that was not tracked: what the database knows of it is known now. */
+  private learnEnd(row: Row, { seenAtMillis, state, storedMillis = seenAtMillis }: StoredEntry): void {
+    const end = this.ends.get(row)
+    if (state !== "ended" || end?.isProvisional !== true) return
+    if (storedMillis > row.seen) row.seen = storedMillis
+    if (storedMillis > row.persisted) row.persisted = storedMillis
+    this.ends.set(row, { claimed: Math.max(row.claimed, storedMillis), isProvisional: false })
+  }
+
+  /** The database knows better. Answers whether the row is shown offline because of it. */
+  superseded(row: Row, entry: StoredEntry, now: number): boolean {
+    if (row.holds === 0) return false
+    this.parked.delete(row)
+    const { storedMillis = entry.seenAtMillis } = entry
+    let isOffline = false
     if (entry.state === "alive") {
-      if (entry.seenAtMillis > row.persisted) row.persisted = entry.seenAtMillis
+      if (storedMillis > row.persisted) row.persisted = storedMillis
       row.stored = inactive
+      // Its connection is open now, so only a clock that was set back dates the row before its end.
+      if (row.isAlive && row.connections > 0 && now > row.seen) row.seen = now
+      // The row is offline since, and nothing newer was reported: what was taken for a sign of life was an old one.
+      if (row.isAlive && row.seen <= storedMillis) {
+        row.state = "ended"
+        row.seen = storedMillis
+        this.dropped.delete(row)
+        this.ends.delete(row)
+        this.ends.set(row, { claimed: undefined, isProvisional: false })
+        isOffline = true
+      }
       this.settle(row)
     } else if (row.state === "offline") {
-      // Somebody else saw it later than we did: the row is theirs to judge.
+      // Another process saw it later than we did, and judges it.
       this.remove(row)
     } else {
       row.stored = active
       this.settle(row)
     }
+    return isOffline
+  }
+
+  /** The database refuses the row itself: it is tried again later and less and less often. */
+  refused(row: Row, now: number): void {
+    if (row.holds === 0) return
+    row.holds--
+    row.stored = unknown
+    const refusals = (this.parked.get(row)?.refusals ?? 0) + 1
+    if (refusals >= refusalsMax && !row.isAlive && row.connections === 0) return this.remove(row)
+    const retryAt = now + Math.min(retryLastMillis, retryFirstMillis * 2 ** (refusals - 1))
+    this.parked.set(row, { retryAt, refusals })
+    if (row.holds > 0) return
+    row.isDirty = false
+    this.pending.delete(row)
   }
 
   giveBack(row: Row): void {
@@ -247,7 +383,7 @@ export class RowTable {
   reactivate(row: Row): boolean {
     if (!row.isAlive) return false
     row.stored = unknown
-    this.markDirty(row, row.seen)
+    this.markDirty(row, this.latest)
     return true
   }
 
@@ -255,31 +391,51 @@ export class RowTable {
     this.rows.delete(row.id)
     this.pending.delete(row)
     this.dropped.delete(row)
-    this.fences.delete(row)
+    this.ends.delete(row)
+    this.parked.delete(row)
     row.holds = 0
     row.isDirty = false
   }
 
+  /** A clock that was set back: rows are looked at now, so that none waits for it to catch up. */
+  private turnBack(now: number): void {
+    if (now < this.judgedAt) {
+      this.walk = undefined
+      this.quietSince = Number.NEGATIVE_INFINITY
+    }
+    this.judgedAt = now
+  }
+
   private takeOffline(row: Row, reason: Reason, now: number): void {
+    this.dropped.delete(row)
     row.state = "offline"
     row.reason = reason
     this.markDirty(row, now)
   }
 
   private markDirty(row: Row, since: number): void {
+    if (this.isParked(row)) return
     row.isDirty = true
     if (!this.pending.has(row)) this.addPending(row, since)
   }
 
+  private isParked(row: Row): boolean {
+    const parking = this.parked.get(row)
+    return parking !== undefined && parking.retryAt !== Number.POSITIVE_INFINITY
+  }
+
   private addPending(row: Row, since: number): void {
     if (this.pending.size === 0) this.pendingFrom = since
+    this.pending.delete(row)
     this.pending.set(row, since - this.pendingFrom)
   }
 
   private needsWrite(row: Row): boolean {
+    if (this.isParked(row)) return false
     if (row.stored === unknown) return true
     if (row.isAlive) {
-      return row.seen - row.persisted > this.thresholdMillis || (row.stored === inactive && row.seen > row.persisted)
+      const { thresholdMillis } = this.options
+      return row.seen - row.persisted > thresholdMillis || (row.stored === inactive && row.seen > row.persisted)
     }
     // A reason is a transition nobody has been told of: telling is what a confirmed write does.
     return row.reason !== undefined || row.stored === active || row.seen > row.persisted
@@ -291,7 +447,7 @@ export class RowTable {
     if (row.holds > 0) return
     row.isDirty = this.needsWrite(row)
     if (row.isDirty) {
-      if (row.stored !== unknown) this.addPending(row, row.seen)
+      if (row.stored !== unknown) this.addPending(row, Math.max(this.latest, row.arrived))
       return
     }
     this.pending.delete(row)
@@ -307,5 +463,5 @@ export class RowTable {
 const stepBack = (row: Row, now: number): void => {
   if (row.seen > now) row.seen = now
   if (row.persisted > now) row.persisted = now
-  if (row.droppedAt !== undefined && row.droppedAt > now) row.droppedAt = now
+  if (row.arrived > now) row.arrived = now
 }

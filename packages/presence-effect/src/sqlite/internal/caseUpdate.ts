@@ -21,8 +21,8 @@ export interface TableNames {
 
 export interface TableShape extends TableNames {
   readonly timeForm: TimeForm
-  /** The index of the primary key, when it has one. */
-  readonly primaryIndex: string | undefined
+  /** The index that finds a row by its key. `undefined`: the id is the key of the table itself. */
+  readonly keyIndex: string | undefined
 }
 
 export const isIdentifier = (name: string): boolean => /^[A-Za-z_][A-Za-z0-9_]{0,62}$/.test(name)
@@ -32,7 +32,7 @@ const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
 /** Milliseconds of a stored time, whatever its form: one file may hold all three. Unreadable counts as never. */
 const millisOf = (column: string): string =>
   `coalesce(CASE typeof(${column}) WHEN 'text' ` +
-  `THEN CAST(round(unixepoch(${column}, 'subsec') * 1000) AS INTEGER) ELSE ${column} END, 0)`
+  `THEN CAST(round(unixepoch(${column}, 'subsec') * 1000) AS INTEGER) WHEN 'blob' THEN 0 ELSE ${column} END, 0)`
 
 const isoOf = (millis: string): string =>
   `strftime('%Y-%m-%dT%H:%M:%S', ${millis} / 1000, 'unixepoch') || printf('.%03d+00:00', ${millis} % 1000)`
@@ -53,34 +53,40 @@ const columnsOf = (shape: TableNames) => {
  * table for every entry: 1.3 s instead of 4 ms for 1 000 entries once it has
  * grown to 20 000 rows. Three things together keep the plan right whatever the
  * statistics say: the entries are materialized, they are said to be few, and the
- * table may be reached by its primary key only.
+ * table may be reached by its key only.
  */
 const target = (shape: TableShape): string =>
-  quote(shape.table) + (shape.primaryIndex === undefined ? "" : ` INDEXED BY ${quote(shape.primaryIndex)}`)
+  `${quote(shape.table)} ${shape.keyIndex === undefined ? "NOT INDEXED" : `INDEXED BY ${quote(shape.keyIndex)}`}`
+
+/** The name of the entries in a statement, which must not be that of the table. */
+const entriesName = ({ table }: TableNames): string => (table.toLowerCase() === "entry" ? "flushed" : "entry")
 
 const stateCodes: { readonly [S in FlushState]: number } = { alive: 0, ended: 1, offline: 2 }
 
 /**
  * Parameters: the latest time that can have been written before this statement runs, in epoch milliseconds, and the
- * entries as JSON. What is stored with a later time was stored before the clock was set back.
+ * entries as JSON. What is stored with a later time was stored before the clock was set back, and is replaced.
  */
 export const flushSql = (shape: TableShape): string => {
   const { accountId, active, id, lastActiveAt, table } = columnsOf(shape)
+  const entry = entriesName(shape)
   const stored = millisOf(lastActiveAt)
-  const seen = shape.timeForm === "iso" ? isoOf("entry.seen") : "entry.seen"
-  return `WITH entry(id, account, seen, state, now) AS MATERIALIZED (
+  const seen = shape.timeForm === "iso" ? isoOf(`${entry}.seen`) : `${entry}.seen`
+  const isNewer = `${entry}.seen > ${stored} OR ${stored} > ${entry}.now`
+  return `WITH ${entry}(id, account, seen, state, now) AS MATERIALIZED (
   SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, ? FROM json_each(?)
 )
 UPDATE ${target(shape)} SET
-  ${quote(shape.lastActiveAt)} = CASE WHEN entry.seen > ${stored} THEN ${seen} ELSE ${lastActiveAt} END,
-  ${quote(shape.active)} = CASE entry.state
-    WHEN ${stateCodes.alive} THEN CASE WHEN entry.seen > ${stored} OR ${stored} > entry.now THEN 1 ELSE ${active} END
+  ${quote(shape.lastActiveAt)} = CASE WHEN ${isNewer} THEN ${seen} ELSE ${lastActiveAt} END,
+  ${quote(shape.active)} = CASE ${entry}.state
+    WHEN ${stateCodes.alive} THEN CASE WHEN ${isNewer} THEN 1 ELSE ${active} END
     WHEN ${stateCodes.ended} THEN 0
-    ELSE CASE WHEN ${stored} <= entry.seen OR ${stored} > entry.now THEN 0 ELSE ${active} END
+    ELSE CASE WHEN ${stored} <= ${entry}.seen OR ${stored} > ${entry}.now THEN 0 ELSE ${active} END
   END
-FROM entry
-WHERE ${id} = entry.id AND ${accountId} = entry.account AND likelihood(entry.seen >= 0, 0.000001)
-RETURNING ${table}.${quote(shape.id)} AS id, ${table}.${quote(shape.active)} AS active`
+FROM ${entry}
+WHERE ${id} = ${entry}.id AND ${accountId} = ${entry}.account AND likelihood(${entry}.seen >= 0, 0.000001)
+RETURNING ${table}.${quote(shape.id)} AS id, ${table}.${quote(shape.active)} AS active,
+  ${millisOf(`${table}.${quote(shape.lastActiveAt)}`)} AS millis`
 }
 
 export const flushJson = (entries: ReadonlyArray<FlushEntry>): string =>
@@ -91,10 +97,11 @@ export const flushJson = (entries: ReadonlyArray<FlushEntry>): string =>
 /** Parameters: the keys as JSON, and the first and the last believable time in epoch milliseconds. */
 export const offlineSql = (shape: TableShape): string => {
   const { accountId, active, id, lastActiveAt, table } = columnsOf(shape)
-  return `WITH entry(id, account) AS MATERIALIZED (SELECT value ->> 0, value ->> 1 FROM json_each(?))
+  const entry = entriesName(shape)
+  return `WITH ${entry}(id, account) AS MATERIALIZED (SELECT value ->> 0, value ->> 1 FROM json_each(?))
 UPDATE ${target(shape)} SET ${quote(shape.active)} = 0
-FROM entry
-WHERE ${id} = entry.id AND ${accountId} = entry.account AND likelihood(entry.id IS NOT NULL, 0.000001)
+FROM ${entry}
+WHERE ${id} = ${entry}.id AND ${accountId} = ${entry}.account AND likelihood(${entry}.id IS NOT NULL, 0.000001)
   AND +${active} = 1 AND ${millisOf(`+${lastActiveAt}`)} NOT BETWEEN ? AND ?
 RETURNING ${table}.${quote(shape.id)} AS id, ${millisOf(`${table}.${quote(shape.lastActiveAt)}`)} AS millis`
 }
@@ -102,23 +109,53 @@ RETURNING ${table}.${quote(shape.id)} AS id, ${millisOf(`${table}.${quote(shape.
 export const keysJson = (keys: ReadonlyArray<PresenceKey>): string =>
   JSON.stringify(keys.map((key) => [key.id, key.accountId] as const))
 
-/** A range of the index (`active`, `lastActiveAt`) that holds all stale rows of one form on one side. */
-export interface StaleRange {
-  readonly form: "number" | "text"
-  /** Before the first believable time, or after the last one. */
-  readonly side: "before" | "after"
-  /** Parameters: that time, time and id of the cursor, that time again, the limit. */
-  readonly sql: string
+/** Where a page of stale rows begins, within one range. */
+export interface RangeStart {
+  readonly stored: number | string
+  readonly id: string
 }
 
-const staleSql = (names: TableNames, isStale: string, below: string, from: string): string => {
+/** A range of the index (`active`, `lastActiveAt`) that holds all stale rows of one form on one side. */
+export interface StaleRange {
+  readonly sql: string
+  readonly params: (
+    believable: { readonly firstMillis: number; readonly lastMillis: number },
+    after: RangeStart | undefined,
+    limit: number
+  ) => ReadonlyArray<string | number>
+}
+
+const selectStale = (names: TableNames): string => {
   const { accountId, active, id, lastActiveAt, table } = columnsOf(names)
-  const millis = millisOf(lastActiveAt)
-  return `SELECT ${id} AS id, ${accountId} AS accountId, ${lastActiveAt} AS stored, ${millis} AS millis
+  return `SELECT ${id} AS id, ${accountId} AS accountId, ${lastActiveAt} AS stored, ${millisOf(lastActiveAt)} AS millis
 FROM ${table}
-WHERE ${active} = 1 AND ${lastActiveAt} < ${below} AND (${lastActiveAt}, ${id}) > (${from}, ?)
-  AND ${millis} ${isStale} ?
-ORDER BY ${lastActiveAt}, ${id} LIMIT ?`
+WHERE ${active} = 1`
+}
+
+const timeRange = (
+  names: TableNames,
+  bounds: { readonly below: string; readonly from: string; readonly isStale: string },
+  side: "before" | "after",
+  beginning: number | string
+): StaleRange => {
+  const { id, lastActiveAt } = columnsOf(names)
+  return {
+    sql: `${selectStale(names)} AND ${lastActiveAt} < ${bounds.below} AND (${lastActiveAt}, ${id}) > (${bounds.from}, ?)
+  AND ${bounds.isStale} ORDER BY ${lastActiveAt}, ${id} LIMIT ?`,
+    params: ({ firstMillis, lastMillis }, after, limit) => {
+      const end = side === "before" ? firstMillis : lastMillis
+      return [end, after?.stored ?? beginning, after?.id ?? "", end, limit]
+    }
+  }
+}
+
+/** Rows without a time, or with bytes for one, were never seen. */
+const timelessRange = (names: TableNames, condition: string): StaleRange => {
+  const { id } = columnsOf(names)
+  return {
+    sql: `${selectStale(names)} AND ${condition} AND (? = 0 OR ${id} > ?) ORDER BY +${id} LIMIT ?`,
+    params: (_, after, limit) => [after === undefined ? 0 : 1, after?.id ?? "", limit]
+  }
 }
 
 const secondOf = (format: string): string => `strftime('${format}', ? / 1000, 'unixepoch')`
@@ -126,16 +163,29 @@ const secondOf = (format: string): string => `strftime('${format}', ? / 1000, 'u
 /**
  * The ranges in the order of the index, but that two of texts may overlap: SQLite sorts text after every number, and
  * bytes after every text. The text of a second bounds a range of texts, wide enough for the form with a blank, which
- * sorts before a `T`; the rest is left to the comparison in milliseconds.
+ * sorts before a `T`; the rest is left to the comparison in milliseconds. A text that is no time counts as never.
  */
-export const staleRanges = (names: TableNames): ReadonlyArray<StaleRange> => [
-  { form: "number", side: "before", sql: staleSql(names, "<", "?", "?") },
-  { form: "number", side: "after", sql: staleSql(names, ">", "''", "max(?, ?)") },
-  { form: "text", side: "before", sql: staleSql(names, "<", secondOf("%Y-%m-%dT%H:%M:%S~"), "?") },
-  { form: "text", side: "after", sql: staleSql(names, ">", "x''", `max(${secondOf("%Y-%m-%d %H:%M:%S")}, ?)`) }
-]
+export const staleRanges = (names: TableNames): ReadonlyArray<StaleRange> => {
+  const { lastActiveAt } = columnsOf(names)
+  const millis = millisOf(lastActiveAt)
+  const first = Number.MIN_SAFE_INTEGER
+  const isBefore = `${millis} < ?`
+  return [
+    timeRange(names, { below: "?", from: "?", isStale: isBefore }, "before", first),
+    timeRange(names, { below: "''", from: "max(?, ?)", isStale: `${millis} > ?` }, "after", first),
+    timeRange(names, { below: secondOf("%Y-%m-%dT%H:%M:%S~"), from: "?", isStale: isBefore }, "before", ""),
+    timeRange(
+      names,
+      { below: "x''", from: `max(${secondOf("%Y-%m-%d %H:%M:%S")}, ?)`, isStale: `(${millis} > ? OR ${millis} <= 0)` },
+      "after",
+      ""
+    ),
+    timelessRange(names, `${lastActiveAt} >= x''`),
+    timelessRange(names, `${lastActiveAt} IS NULL`)
+  ]
+}
 
-/** Which forms a sample of the table holds, from both ends of the primary key. */
+/** Which forms a sample of the table holds, from both ends of its key. */
 export const sampleSql = (names: TableNames): string => {
   const { id, lastActiveAt, table } = columnsOf(names)
   const end = (order: string) =>
@@ -145,6 +195,3 @@ export const sampleSql = (names: TableNames): string => {
   coalesce(sum(typeof(stored) = 'text' AND stored LIKE '____-__-__T%'), 0) AS texts
 FROM (${end("ASC")} UNION ALL ${end("DESC")})`
 }
-
-/** The index behind the primary key. Parameter: the table. */
-export const primaryIndexSql = "SELECT name FROM pragma_index_list(?) WHERE origin = 'pk'"
