@@ -5,8 +5,16 @@
 import { Effect, Layer, Schema } from "effect"
 import * as TruncationHeader from "../http/TruncationHeader.ts"
 import { HttpApp } from "../http/HttpApp.ts"
+import { persist } from "../PassingFailure.ts"
 import { Registration } from "./Machine.ts"
 import { MachineRegistry } from "./MachineRegistry.ts"
+
+/**
+ * A daemon that cannot register goes on without its machine, and some never try
+ * again. So a registration is tried as long as daemons wait, which is 10 s: the
+ * last attempt begins early enough to end before. A known machine needs no write.
+ */
+const registerWithinMillis = 6500
 
 export const layer: Layer.Layer<never, never, HttpApp | MachineRegistry> = Layer.effectDiscard(
   Effect.gen(function* () {
@@ -18,7 +26,9 @@ export const layer: Layer.Layer<never, never, HttpApp | MachineRegistry> = Layer
         http.answer(
           request,
           reply,
-          Effect.map(machines.register(request.accountId, request.body), (machine) => ({ machine }))
+          Effect.map(persist(machines.register(request.accountId, request.body), registerWithinMillis), (machine) => ({
+            machine
+          }))
         )
       )
       app.get("/v1/machines", (request, reply) =>

@@ -152,7 +152,7 @@ export const optionsOf = (
   values: Values,
   server: { readonly corsOrigins: ReadonlyArray<string>; readonly bodyLimitBytes: number }
 ): RealtimeOptions => ({
-  path: defaults.path,
+  ...defaults,
   origins: server.corsOrigins,
   pingInterval: values.socketPingIntervalMillis,
   pingTimeout: values.socketPingTimeoutMillis,

@@ -26,8 +26,26 @@ export interface RealtimeOptions {
   readonly socketLimit: number
   /** The same for the sockets of one account. */
   readonly accountSocketLimit: number
-  /** Largest message a client may send, in bytes. */
+  /** Largest payload of one event, in bytes. A larger one is answered with a refusal, and the connection stays. */
   readonly payloadBytesMax: number
+  /**
+   * Largest frame, in bytes, at least twice `payloadBytesMax`. A larger one is
+   * not read any more: the transport is closed.
+   */
+  readonly transportBytesMax: number
+  /** Bytes of events of one socket that wait for their write before the socket is not read any more. */
+  readonly intakeBytesMax: number
+  /** The same over all sockets. */
+  readonly intakeTotalBytesMax: number
+  /**
+   * How long an event whose client waits for its ack is tried again. Shorter
+   * than the 7.5 s after which clients stop to wait.
+   */
+  readonly ackPatience: Duration.DurationInput
+  /** The same for an event without an ack, and for one that clients send again under the same id. */
+  readonly keepPatience: Duration.DurationInput
+  /** How long such an event is still tried after its socket has left. */
+  readonly leftPatience: Duration.DurationInput
   /** Events of one socket per second in the long run. */
   readonly eventsPerSecond: number
   /**
@@ -45,6 +63,12 @@ export interface RealtimeOptions {
   readonly outgoingBytesLagging: number
   /** Bytes that wait for one socket before its transport is closed. */
   readonly outgoingBytesMax: number
+  /** The same over all sockets; beyond it the one for which most waits is closed. */
+  readonly outgoingTotalBytesMax: number
+  /** How long a socket may take nothing of what waits for it. */
+  readonly readerPatience: Duration.DurationInput
+  /** Packets with repeated signs of life that the sockets of one account get per second. */
+  readonly repeatedPacketsPerSecond: number
   /** How long it is remembered that a row belongs to an account. */
   readonly validityTtl: Duration.DurationInput
   /** Rows remembered at once; the least recently used one goes first. */
@@ -70,8 +94,14 @@ export const defaults: RealtimeOptions = {
   handshakeQueueLimit: 512,
   handshakesPerSecond: 500,
   socketLimit: 10_000,
-  accountSocketLimit: 2000,
+  accountSocketLimit: 200,
   payloadBytesMax: 1_048_576,
+  transportBytesMax: 8 * 1024 * 1024,
+  intakeBytesMax: 1024 * 1024,
+  intakeTotalBytesMax: 64 * 1024 * 1024,
+  ackPatience: "7 seconds",
+  keepPatience: "5 minutes",
+  leftPatience: "1 minute",
   eventsPerSecond: 100,
   eventBurst: 500,
   accountEventsPerSecond: 2000,
@@ -79,6 +109,9 @@ export const defaults: RealtimeOptions = {
   inFlightLimit: 128,
   outgoingBytesLagging: 256 * 1024,
   outgoingBytesMax: 8 * 1024 * 1024,
+  outgoingTotalBytesMax: 64 * 1024 * 1024,
+  readerPatience: "10 seconds",
+  repeatedPacketsPerSecond: 10_000,
   validityTtl: "30 seconds",
   validityCapacity: 20_000,
   closeSpread: "1 second",

@@ -27,6 +27,7 @@ type Values = { readonly [K in keyof typeof knobs]: (typeof knobs)[K] extends Kn
 
 /** The options that the variables and the rest of the configuration make. */
 export const optionsOf = (values: Values, server: { readonly bodyLimitBytes: number }): RpcOptions => ({
+  ...defaults,
   callTimeout: values.rpcCallTimeoutMillis,
   methodLimit: values.rpcMethodLimit,
   callLimit: values.rpcCallLimit,

@@ -4,6 +4,11 @@ import type { Duration } from "effect"
 export interface RpcOptions {
   /** Longest wait for the answer of a registrant. Counts from the request to it. */
   readonly callTimeout: Duration.DurationInput
+  /**
+   * How long a call waits for a machine or session whose last socket has just
+   * left. Shorter than the time after which it is shown offline.
+   */
+  readonly awayGrace: Duration.DurationInput
   /** Methods that one socket may have registered at once. */
   readonly methodLimit: number
   /** Calls of one socket that are not answered yet. */
@@ -21,6 +26,7 @@ export interface RpcOptions {
  */
 export const defaults: RpcOptions = {
   callTimeout: "30 seconds",
+  awayGrace: "12 seconds",
   methodLimit: 256,
   callLimit: 64,
   requestLimit: 128,
