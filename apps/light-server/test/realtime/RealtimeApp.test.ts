@@ -217,7 +217,9 @@ describe("handshake", () => {
       const client = yield* server.client(app("a1"))
       client.socket.connect()
       // Buffered by the client, sent in the same breath as it learns that it is connected.
-      for (let index = 0; index < 5; index++) client.emit("session-alive", { sid: "s1", time: Date.now() })
+      for (let index = 0; index < 5; index++) {
+        client.emit("session-alive", { sid: "s1", time: Date.now(), thinking: index % 2 === 1 })
+      }
       for (let index = 0; index < 5; index++) yield* client.next("ephemeral")
     }).pipe(Effect.provide(layerWith()))
   )

@@ -35,6 +35,9 @@ import { F30ForeignFile } from "./scenarios/F30ForeignFile.ts"
 import { F31TwoServers } from "./scenarios/F31TwoServers.ts"
 import { F33Interleavings } from "./scenarios/F33Interleavings.ts"
 import { F35DeletedSessions } from "./scenarios/F35DeletedSessions.ts"
+import { F41Burst } from "./scenarios/F41Burst.ts"
+import { F42LargeFrames } from "./scenarios/F42LargeFrames.ts"
+import { F43FanOut } from "./scenarios/F43FanOut.ts"
 
 export const scenarios: ReadonlyArray<Scenario> = [
   F01ForeignLock,
@@ -69,7 +72,10 @@ export const scenarios: ReadonlyArray<Scenario> = [
   F30ForeignFile,
   F31TwoServers,
   F33Interleavings,
-  F35DeletedSessions
+  F35DeletedSessions,
+  F41Burst,
+  F42LargeFrames,
+  F43FanOut
 ]
 
 /** Faults of the list that cannot happen to this server. */

@@ -23,7 +23,7 @@ export interface Run {
 }
 
 export interface Scenario {
-  /** Number in the catalogue, `F1` to `F35`. */
+  /** Number in the catalogue, `F1` to `F43`. */
   readonly id: string
   readonly title: string
   /** What is done to the server. */
