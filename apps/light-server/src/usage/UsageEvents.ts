@@ -10,7 +10,7 @@ const errors: { readonly [reason in Refusal]: string } = {
   invalid: "Invalid key",
   "too-large": "Usage report is too large",
   limited: "Failed to save usage report",
-  failed: "Internal error"
+  failed: "Failed to save usage report"
 }
 
 export const layer: Layer.Layer<never, never, EventRegistry | UsageLog> = Layer.effectDiscard(

@@ -7,7 +7,7 @@ import * as FileDatabase from "../support/FileDatabase.ts"
 import * as PresenceProbe from "../support/PresenceProbe.ts"
 import { addTwoSessions } from "proving/drivers/Rows"
 import { TestDatabase } from "../support/TestDatabase.ts"
-import { agent, app, type Client, daemon, layerOver, layerWith, TestServer } from "../support/TestServer.ts"
+import { agent, app, askHeld, type Client, daemon, layerOver, layerWith, TestServer } from "../support/TestServer.ts"
 import { valueOf } from "../support/Gauges.ts"
 import { vi } from "vitest"
 
@@ -27,16 +27,7 @@ interface Update {
 
 const oneTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1)
 
-/** The ack of a message whose first attempt fails, after the second one. */
-const held = (sender: Client, message: object) =>
-  Effect.gen(function* () {
-    const asked = yield* Effect.fork(sender.ask("message", message))
-    yield* Effect.yieldNow()
-    yield* sender.flush
-    assert.isNull(asked.unsafePoll())
-    yield* TestClock.adjust("1 second")
-    return yield* Fiber.join(asked)
-  })
+const held = (sender: Client, message: object) => askHeld(sender, "message", message)
 
 const paused = () => Effect.runPromise(valueOf("websocket_paused"))
 

@@ -2,7 +2,7 @@
  * The realtime part of the server on a free port of the loopback, and clients
  * of it. Only its edges are replaced: the database, presence and tokens.
  */
-import { Context, Effect, Layer, Mailbox, type Scope } from "effect"
+import { Context, Effect, Fiber, Layer, Mailbox, TestClock, type Scope } from "effect"
 import type { InjectOptions, LightMyRequestResponse } from "fastify"
 import type { AddressInfo } from "node:net"
 import type { Presence } from "presence-effect/Presence"
@@ -212,3 +212,14 @@ export const daemon = (accountId: string, machineId: string) => ({
 })
 
 export const authorized = (accountId: string) => ({ authorization: `Bearer ${tokenOf(accountId)}` })
+
+/** The ack of an event whose first attempt fails for now: none at first, and that of the next attempt a little later. */
+export const askHeld = (client: Client, event: string, payload: object) =>
+  Effect.gen(function* () {
+    const asked = yield* Effect.fork(client.ask(event, payload))
+    yield* Effect.yieldNow()
+    yield* client.flush
+    if (asked.unsafePoll() !== null) return yield* Effect.dieMessage(`${event} was answered at once`)
+    yield* TestClock.adjust("1 second")
+    return yield* Fiber.join(asked)
+  })
