@@ -1,7 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, TestClock } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { DatabaseBusy, DatabaseCorrupt, DatabaseFull, WriteRejected, WriterClosed } from "presence-effect/writer/WriterError"
+import {
+  DatabaseBusy,
+  DatabaseCorrupt,
+  DatabaseFull,
+  WriteRejected,
+  WriterClosed
+} from "presence-effect/writer/WriterError"
 import { ReadFailed } from "../src/database/DatabaseReader.ts"
 import { type Failure, NotFound } from "../src/Failure.ts"
 import * as PassingFailure from "../src/PassingFailure.ts"

@@ -46,10 +46,11 @@ const refusals = Tally.counter("websocket_refusals_total", "Connections that wer
   "reason"
 ])
 
-const kept = Tally.counter("websocket_kept_events_total", "Events whose write did not succeed at once, by how it ended", [
-  "event_type",
-  "outcome"
-])
+const kept = Tally.counter(
+  "websocket_kept_events_total",
+  "Events whose write did not succeed at once, by how it ended",
+  ["event_type", "outcome"]
+)
 
 const held = Tally.gauge("websocket_held_events", "Events whose write is tried again")
 

@@ -202,7 +202,8 @@ export const make = (options: RpcOptions): Effect.Effect<RpcRelay["Type"], never
         const obstacle = obstacleOf(options, caller, call.params)
         if (registrant === undefined) {
           const millis = away.remainingMillis(accountId, call.method, clock.unsafeCurrentTimeMillis())
-          if (millis === 0 || obstacle !== undefined) return refuse(millis === 0 ? "unavailable" : (obstacle ?? "failed"))
+          if (millis === 0 || obstacle !== undefined)
+            return refuse(millis === 0 ? "unavailable" : (obstacle ?? "failed"))
           countAwaited()
           return Effect.flatMap(awaitRegistrant(away, caller, call.method, millis), (outcome) =>
             outcome === "registered" ? attempt(caller, call) : refuse(outcome)

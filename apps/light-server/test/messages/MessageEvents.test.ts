@@ -340,9 +340,12 @@ describe("MessageEvents", () => {
       const database = yield* twoSessions
       const sender = yield* (yield* TestServer).connect(app("a1"))
       const ask = (sid: string, localId: string) => sender.ask("message", { sid, message: "sealed", localId })
-      const acks = yield* Effect.all([ask("s1", "l1"), ask("s1", "l2"), ask("s9", "l3"), ask("s1", "l2"), ask("s1", "l4")], {
-        concurrency: "unbounded"
-      })
+      const acks = yield* Effect.all(
+        [ask("s1", "l1"), ask("s1", "l2"), ask("s9", "l3"), ask("s1", "l2"), ask("s1", "l4")],
+        {
+          concurrency: "unbounded"
+        }
+      )
       const seqs = (acks as ReadonlyArray<Ack>).map(({ ok, seq }) => (ok ? seq : "refused"))
       assert.deepStrictEqual(seqs, [1, 2, "refused", 2, 3])
       assert.deepStrictEqual(

@@ -75,7 +75,12 @@ export const layerOver = <A, E>(
     ),
     Layer.provide(Layer.mergeAll(MachineStore.layer, SessionStore.layer, MessageStore.layer, UsageStore.layer))
   )
-  const base = Layer.mergeAll(Emitter.layer(knobs), SocketLookup.layer, EventRegistry.layer, Ownership.layer(knobs)).pipe(
+  const base = Layer.mergeAll(
+    Emitter.layer(knobs),
+    SocketLookup.layer,
+    EventRegistry.layer,
+    Ownership.layer(knobs)
+  ).pipe(
     Layer.provideMerge(SocketServer.layer(knobs)),
     Layer.provideMerge(HttpApp.layer(door.http)),
     Layer.provideMerge(Layer.merge(edges, door.authenticator ?? authenticator))

@@ -84,11 +84,17 @@ it.scopedLive(
         sender(names("phone"), "phone", (name) => sendPosted(second, sid, name))
       ])
       const emitting = yield* Effect.fork(
-        sender(names("silent"), "silent", (message) => Effect.sync(() => void silent.socket.emit("message", { sid, message })))
+        sender(names("silent"), "silent", (message) =>
+          Effect.sync(() => void silent.socket.emit("message", { sid, message }))
+        )
       )
 
       yield* Effect.sleep("500 millis")
-      for (const [millis, broken] of [[1500, silent], [3000, agent], [2500, silent]] as const) {
+      for (const [millis, broken] of [
+        [1500, silent],
+        [3000, agent],
+        [2500, silent]
+      ] as const) {
         const locking = yield* Effect.fork(lock(server.databaseFile, millis))
         yield* Effect.sleep("300 millis")
         // The engine hands on what was written, and the client keeps what it sends from now on.

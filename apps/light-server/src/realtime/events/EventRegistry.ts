@@ -64,7 +64,9 @@ export interface Handling {
         readonly withoutAck: "silence" | "close"
         readonly isRepeatable: boolean
         /** One attempt for several of the same event. `undefined`: each has its own. */
-        readonly attemptAll: ((handlings: ReadonlyArray<Handling>) => Effect.Effect<ReadonlyArray<unknown>, Failure>) | undefined
+        readonly attemptAll:
+          | ((handlings: ReadonlyArray<Handling>) => Effect.Effect<ReadonlyArray<unknown>, Failure>)
+          | undefined
       }
     | undefined
 }

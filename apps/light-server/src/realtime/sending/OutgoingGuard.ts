@@ -135,7 +135,7 @@ const makeReaders = (options: Limits) => {
     },
     /** Cuts the readers that have taken nothing for as long as is waited for them. */
     check: (nowMillis: number, patienceMillis: number) => {
-      for (const reader of [...readers.keys()]) {
+      for (const reader of readers.keys()) {
         if (reader.hasProgress()) reader.stuckSince = undefined
         else if (nowMillis - (reader.stuckSince ??= nowMillis) >= patienceMillis) reader.cut()
       }

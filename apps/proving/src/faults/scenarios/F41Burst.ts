@@ -30,7 +30,12 @@ export const F41Burst: Scenario = {
         for (let index = 0; index < messageCount; index++) {
           agent.socket.emit("message", { sid, message: `${index} ${text}` })
           if (index < reportCount) {
-            agent.socket.emit("usage-report", { key: `k${index}`, sessionId: sid, tokens: { total: 1 }, cost: { total: 0 } })
+            agent.socket.emit("usage-report", {
+              key: `k${index}`,
+              sessionId: sid,
+              tokens: { total: 1 },
+              cost: { total: 0 }
+            })
           }
         }
         return yield* Eventually.until(countStored, (count) => count >= messageCount, "2 minutes")

@@ -44,7 +44,10 @@ export const F42LargeFrames: Scenario = {
         ]
         return acks
       })
-      const { answer, observations } = yield* Registrations.compared(server.url, Effect.zipLeft(ask, Effect.sleep(1000)))
+      const { answer, observations } = yield* Registrations.compared(
+        server.url,
+        Effect.zipLeft(ask, Effect.sleep(1000))
+      )
       const lines = [app, agent, daemon]
       const lost = lines.filter(({ heard }) => heard.some(({ event }) => event === "disconnect")).length
       app.socket.emit("message", { sid, message: endless })
@@ -64,7 +67,11 @@ export const F42LargeFrames: Scenario = {
           ])
         ),
         Observe.equal("sockets that lost their connection", lost, 0),
-        Observe.equal("frames beyond the transport, counted", metrics.value("websocket_refusals_total", { reason: "too-large" }), 1),
+        Observe.equal(
+          "frames beyond the transport, counted",
+          metrics.value("websocket_refusals_total", { reason: "too-large" }),
+          1
+        ),
         Observe.yes("and logged", server.output().includes("FRAME_TOO_LARGE")),
         ...observations
       ]

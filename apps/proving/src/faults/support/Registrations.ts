@@ -47,7 +47,10 @@ export const compared = <A, E, R>(
     return {
       answer: busy.answer,
       observations: [
-        Observe.figure("registrations of another account, idle", `${idle.millis.length}, p99 ${Math.round(p99(idle.millis))} ms`),
+        Observe.figure(
+          "registrations of another account, idle",
+          `${idle.millis.length}, p99 ${Math.round(p99(idle.millis))} ms`
+        ),
         Observe.atLeast("registrations of another account meanwhile", busy.millis.length, 5),
         Observe.equal("their answers", [...busy.statuses].join(" "), "200"),
         Observe.atMost("their p99", p99(busy.millis), Math.round(2 * p99(idle.millis) + 50), "ms"),
