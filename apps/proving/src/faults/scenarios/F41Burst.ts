@@ -24,7 +24,9 @@ export const F41Burst: Scenario = {
       const sid = sessionIds[0] ?? ""
       const agent = yield* device.connect({ clientType: "session-scoped", sessionId: sid })
       const text = "x".repeat(1000)
-      const countStored = Effect.sync(() => server.rows("SELECT id FROM SessionMessage").length)
+      const countStored = Effect.sync(
+        () => server.rows(`SELECT "id" FROM "SessionMessage" UNION ALL SELECT "id" FROM "UsageReport"`).length
+      )
       const burst = Effect.gen(function* () {
         agent.socket.io.engine.close()
         for (let index = 0; index < messageCount; index++) {
@@ -38,7 +40,7 @@ export const F41Burst: Scenario = {
             })
           }
         }
-        return yield* Eventually.until(countStored, (count) => count >= messageCount, "2 minutes")
+        return yield* Eventually.until(countStored, (count) => count >= messageCount + reportCount, "2 minutes")
       })
       const { answer, observations } = yield* Registrations.compared(server.url, burst)
       yield* agent.settled
