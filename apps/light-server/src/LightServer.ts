@@ -263,7 +263,7 @@ const realtime = (config: ServerConfig) => {
   return RealtimeApp.layer(options).pipe(
     Layer.provideMerge(Layer.mergeAll(entities, changes(config), usage, rpc(config))),
     Layer.provideMerge(
-      Layer.mergeAll(Emitter.layer, SocketLookup.layer, EventRegistry.layer, Ownership.layer(options))
+      Layer.mergeAll(Emitter.layer(options), SocketLookup.layer, EventRegistry.layer, Ownership.layer(options))
     ),
     Layer.provideMerge(SocketServer.layer(options)),
     ShutdownBudget.closeWithin("events", config.shutdownBudget.events)

@@ -69,6 +69,7 @@ const failed = (error: string) => ({ ok: false, error })
 
 const errors: { readonly [reason in Refusal]: string } = {
   invalid: "Invalid parameters: sessionId and machineId are required",
+  "too-large": "Invalid parameters: sessionId and machineId are required",
   limited: "Too many events",
   failed: "Internal error"
 }
@@ -83,13 +84,7 @@ const event = Effect.gen(function* () {
     answer: ({ accountId }, place) =>
       keys.find({ accountId, ...place }).pipe(
         Effect.map((found): object => ({ ok: true, ...shown(found) })),
-        Effect.catchTag("NotFound", () => Effect.succeed(failed("Session or machine not found"))),
-        Effect.catchTag("ReadFailed", (failure) =>
-          Effect.logWarning("An access key could not be read", failure).pipe(
-            Effect.annotateLogs("code", failure._tag),
-            Effect.as(failed(errors.failed))
-          )
-        )
+        Effect.catchTag("NotFound", () => Effect.succeed(failed("Session or machine not found")))
       )
   })
 })

@@ -1,5 +1,6 @@
 /** Artifacts over sockets. The names of the fields differ from those of the routes. */
 import { Effect, Either, Layer, Schema } from "effect"
+import type { Failure } from "../http/FailureTable.ts"
 import { EventRegistry, type Refusal } from "../realtime/events/EventRegistry.ts"
 import * as Artifact from "./Artifact.ts"
 import { ArtifactRegistry, type Replaced } from "./ArtifactRegistry.ts"
@@ -26,6 +27,7 @@ const failed = (message: string) => ({ result: "error", message })
 
 const messages: { readonly [reason in Refusal]: string } = {
   invalid: "Invalid parameters",
+  "too-large": "Invalid parameters",
   limited: "Too many events",
   failed: "Internal error"
 }
@@ -62,15 +64,14 @@ const ackOf = ({ body, header }: Artifact.ArtifactChange, replaced: Replaced) =>
   }
 }
 
-/** An ack for every failure. A write that cannot be done now is not the fault of the event. */
-const acked = <A, E extends { readonly _tag: string }>(effect: Effect.Effect<A, E>): Effect.Effect<unknown> =>
-  Effect.catchAll(effect, (failure) => {
+/** Clients wait for the ack, and send the event again over the next transport. */
+const kept = { withoutAck: "close", isRepeatable: () => true } as const
+
+/** An ack for what is wrong with the event. All other failures are left to the caller. */
+const acked = <A, E extends Failure>(effect: Effect.Effect<A, E>): Effect.Effect<unknown, Failure> =>
+  Effect.catchAll(effect, (failure: Failure) => {
     if (failure._tag === "NotFound") return Effect.succeed(failed("Artifact not found"))
-    if (failure._tag === "Conflict") return Effect.succeed(failed("Artifact already exists"))
-    return Effect.logWarning("An artifact could not be served", failure).pipe(
-      Effect.annotateLogs("code", failure._tag),
-      Effect.as(refusal("failed"))
-    )
+    return failure._tag === "Conflict" ? Effect.succeed(failed("Artifact already exists")) : Effect.fail(failure)
   })
 
 export const layer: Layer.Layer<never, never, EventRegistry | ArtifactRegistry> = Layer.effectDiscard(
@@ -93,6 +94,7 @@ export const layer: Layer.Layer<never, never, EventRegistry | ArtifactRegistry> 
     yield* events.on({
       event: "artifact-create",
       payload: NewArtifact,
+      keep: kept,
       refusal,
       answer: ({ accountId }, sent) =>
         acked(
@@ -105,10 +107,11 @@ export const layer: Layer.Layer<never, never, EventRegistry | ArtifactRegistry> 
     yield* events.on({
       event: "artifact-update",
       payload: Update,
+      keep: kept,
       refusal,
       answer: ({ accountId }, sent) =>
         Either.match(changeOf(sent), {
-          onLeft: (message) => Effect.succeed<unknown>(failed(message)),
+          onLeft: (message): Effect.Effect<unknown, Failure> => Effect.succeed(failed(message)),
           onRight: (change) =>
             acked(
               Effect.map(artifacts.replace(accountId, sent.artifactId, change), (replaced) => ackOf(change, replaced))
@@ -118,6 +121,7 @@ export const layer: Layer.Layer<never, never, EventRegistry | ArtifactRegistry> 
     yield* events.on({
       event: "artifact-delete",
       payload: Id,
+      keep: kept,
       refusal,
       answer: ({ accountId }, { artifactId }) =>
         acked(Effect.as(artifacts.remove(accountId, artifactId), { result: "success" }))

@@ -66,13 +66,13 @@ const listLimit = 10_000
 
 const insertNew = `INSERT INTO "Artifact" (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT ("id") DO NOTHING`
 
-// A part without an expected version stays as it is. Both parts change, or none.
+// A part that is not sent stays as it is. Both parts change, or none.
 const replaceParts = `UPDATE "Artifact" SET
-    "header" = coalesce(?1, "header"), "headerVersion" = "headerVersion" + (?2 IS NOT NULL),
-    "body" = coalesce(?3, "body"), "bodyVersion" = "bodyVersion" + (?4 IS NOT NULL),
-    "seq" = "seq" + 1, "updatedAt" = ?5
-  WHERE "id" = ?6 AND "accountId" = ?7
-    AND (?2 IS NULL OR "headerVersion" = ?2) AND (?4 IS NULL OR "bodyVersion" = ?4)`
+    "header" = coalesce(?, "header"), "headerVersion" = "headerVersion" + ?,
+    "body" = coalesce(?, "body"), "bodyVersion" = "bodyVersion" + ?,
+    "seq" = "seq" + 1, "updatedAt" = ?
+  WHERE "id" = ? AND "accountId" = ?
+    AND "headerVersion" = coalesce(?, "headerVersion") AND "bodyVersion" = coalesce(?, "bodyVersion")`
 
 const removeOne = `DELETE FROM "Artifact" WHERE "id" = ? AND "accountId" = ?`
 
@@ -103,8 +103,9 @@ export const make: Effect.Effect<ArtifactStore["Type"], never, DatabaseReader | 
       replace: (accountId, id, { body, header }) =>
         Effect.suspend(() => {
           const now = Date.now()
-          const parts = [header, body].flatMap((part) => [part?.data ?? null, part?.expectedVersion ?? null])
-          const params = [...parts, encode(now), id, accountId]
+          const parts = [header, body].flatMap((part) => [part?.data ?? null, part === undefined ? 0 : 1])
+          const versions = [header, body].map((part) => part?.expectedVersion ?? null)
+          const params = [...parts, encode(now), id, accountId, ...versions]
           return numbered(accountId, id, now, Write.statement(replaceParts, params, { changes: 1 }))
         }),
       remove: (accountId, id) =>

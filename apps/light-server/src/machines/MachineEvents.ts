@@ -21,9 +21,13 @@ const StateUpdate = Schema.Struct({ machineId: EntityId, daemonState: WellFormed
 
 const messages: { readonly [reason in Refusal]: string } = {
   invalid: "Invalid parameters",
+  "too-large": "Parameters are too large",
   limited: "Too many events",
   failed: "Internal error"
 }
+
+/** Clients wait for the ack without a limit, and send the update again over the next transport. */
+const updates = { withoutAck: "close", isRepeatable: () => true } as const
 
 const refusal = (reason: Refusal) => ({ result: "error", message: messages[reason] })
 
@@ -56,18 +60,13 @@ export const layer: Layer.Layer<never, never, EventRegistry | MachineRegistry | 
           Effect.catchTags({
             NotFound: () => Effect.succeed({ result: "error", message: "Machine not found" }),
             MachineRevoked: () => Effect.succeed({ result: "error", message: machineRevoked })
-          }),
-          Effect.catchAll((failure) =>
-            Effect.logWarning("A machine could not be updated", failure).pipe(
-              Effect.annotateLogs("code", failure._tag),
-              Effect.as(refusal("failed"))
-            )
-          )
+          })
         )
 
       yield* events.on({
         event: "machine-update-metadata",
         payload: MetadataUpdate,
+        keep: updates,
         refusal,
         answer: ({ accountId }, { machineId, metadata, expectedVersion }) =>
           replace(accountId, machineId, "metadata", metadata, expectedVersion)
@@ -75,6 +74,7 @@ export const layer: Layer.Layer<never, never, EventRegistry | MachineRegistry | 
       yield* events.on({
         event: "machine-update-state",
         payload: StateUpdate,
+        keep: updates,
         refusal,
         answer: ({ accountId }, { machineId, daemonState, expectedVersion }) =>
           replace(accountId, machineId, "daemonState", daemonState, expectedVersion)

@@ -9,6 +9,14 @@ import * as JsonBytes from "../http/JsonBytes.ts"
 import { MachineLists } from "./MachineLists.ts"
 import { Registration } from "./Machine.ts"
 import { MachineRegistry } from "./MachineRegistry.ts"
+import { persist } from "../http/PassingFailure.ts"
+
+/**
+ * A daemon that cannot register goes on without its machine, and some never try
+ * again. So a registration is tried as long as daemons wait, which is 10 s: the
+ * last attempt begins early enough to end before. A known machine needs no write.
+ */
+const registerWithinMillis = 6500
 
 export const layer: Layer.Layer<never, never, HttpApp | MachineRegistry | MachineLists> = Layer.effectDiscard(
   Effect.gen(function* () {
@@ -21,7 +29,9 @@ export const layer: Layer.Layer<never, never, HttpApp | MachineRegistry | Machin
         http.answer(
           request,
           reply,
-          Effect.map(machines.register(request.accountId, request.body), (machine) => ({ machine }))
+          Effect.map(persist(machines.register(request.accountId, request.body), registerWithinMillis), (machine) => ({
+            machine
+          }))
         )
       )
       app.get("/v1/machines", { config: { priority: "heavy" } }, (request, reply) =>

@@ -1,9 +1,10 @@
 /** The event `message`. */
 import { Effect, Layer, Schema } from "effect"
-import { EntityId } from "../database/Ids.ts"
+import { cuid, EntityId } from "../database/Ids.ts"
+import type { Connection } from "../realtime/Connection.ts"
 import { EventRegistry, type Refusal } from "../realtime/events/EventRegistry.ts"
 import * as Message from "./Message.ts"
-import { MessageLog } from "./MessageLog.ts"
+import { MessageLog, type Sent } from "./MessageLog.ts"
 import { countAck } from "./MessageMetrics.ts"
 
 const SentMessage = Schema.Struct({
@@ -13,11 +14,14 @@ const SentMessage = Schema.Struct({
   echoToSender: Schema.optionalWith(Schema.Boolean, { nullable: true, default: () => false })
 })
 
-/** The words that clients know. */
+type SentMessage = typeof SentMessage.Type
+
+/** The errors that clients know. */
 type AckError = "invalid-params" | "forbidden" | "session-not-found" | "internal"
 
 const errors: { readonly [reason in Refusal]: AckError } = {
   invalid: "invalid-params",
+  "too-large": "invalid-params",
   limited: "internal",
   failed: "internal"
 }
@@ -33,40 +37,47 @@ const accepted = ({ id, seq, localId }: Message.Message) => {
   return { ok: true, id, seq, localId }
 }
 
-/** Messages of one socket that wait for the one before them. An agent catches up with dozens at once. */
-const queueLimit = 100
-
 export const layer: Layer.Layer<never, never, EventRegistry | MessageLog> = Layer.effectDiscard(
   Effect.gen(function* () {
     const events = yield* EventRegistry
     const messages = yield* MessageLog
+    /** One id for all attempts to store a message, so that each of them stores the same one. */
+    const ids = new WeakMap<SentMessage, string>()
+    const idOf = (payload: SentMessage) => {
+      const id = ids.get(payload) ?? cuid()
+      ids.set(payload, id)
+      return id
+    }
+    const sentBy = ({ accountId, id: socketId }: Connection, payload: SentMessage): Sent => ({
+      id: idOf(payload),
+      accountId,
+      sessionId: payload.sid,
+      ciphertext: payload.message,
+      localId: payload.localId,
+      ...(payload.echoToSender ? {} : { exceptSocket: socketId })
+    })
     yield* events.on({
       event: "message",
       payload: SentMessage,
-      queueLimit,
-      refusal: (reason) => refused(errors[reason]),
-      answer: ({ accountId, id: socketId }, { sid, message, localId, echoToSender }) =>
-        messages
-          .append({
-            accountId,
-            sessionId: sid,
-            ciphertext: message,
-            localId,
-            ...(echoToSender ? {} : { exceptSocket: socketId })
-          })
-          .pipe(
-            Effect.map(accepted),
-            Effect.catchTags({
-              NotFound: () => Effect.sync(() => refused("session-not-found")),
-              Unauthorized: () => Effect.sync(() => refused("forbidden"))
-            }),
-            Effect.catchAll((failure) =>
-              Effect.logWarning("A message was not stored", failure).pipe(
-                Effect.annotateLogs("code", failure._tag),
-                Effect.zipRight(Effect.sync(() => refused("internal")))
-              )
-            )
+      keep: {
+        // Clients wait 7.5 s for the ack and send the message again under the same local id. An ack that is
+        // not `ok` is final for them, and the older ones ask for none.
+        withoutAck: "silence",
+        isRepeatable: ({ localId }) => localId !== "",
+        answerAll: (connection, payloads) =>
+          Effect.map(messages.appendAll(payloads.map((payload) => sentBy(connection, payload))), (stored) =>
+            stored.map(accepted)
           )
+      },
+      refusal: (reason) => refused(errors[reason]),
+      answer: (connection, payload) =>
+        messages.append(sentBy(connection, payload)).pipe(
+          Effect.map(accepted),
+          Effect.catchTags({
+            NotFound: () => Effect.sync(() => refused("session-not-found")),
+            Unauthorized: () => Effect.sync(() => refused("forbidden"))
+          })
+        )
     })
   })
 )

@@ -8,7 +8,6 @@ import type { WriteConflict, WriterError } from "presence-effect/writer/WriterEr
 import * as BoundedList from "../database/BoundedList.ts"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
 import type { ReadFailure } from "../database/ReadFailure.ts"
-import { cuid } from "../database/Ids.ts"
 import { NotFound, type Unauthorized } from "../Failure.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
 import * as Outbox from "../entities/Outbox.ts"
@@ -19,6 +18,8 @@ import * as Message from "./Message.ts"
 import { MessageStore, messageStatement, type Range, sessionStatement } from "./MessageStore.ts"
 
 export interface Sent {
+  /** The id that the message gets. One that is stored already answers with that message. */
+  readonly id: string
   readonly accountId: string
   readonly sessionId: string
   readonly ciphertext: string
@@ -40,9 +41,14 @@ export class MessageLog extends Context.Tag("light-server/MessageLog")<
     /**
      * Stores a message under the next number of its session, and tells everybody
      * interested. A local id that the session knows answers with the message that
-     * has it: nothing is written, and nobody told.
+     * has it: nothing is written, and nobody told. So it can be repeated with the
+     * same id after any failure.
      */
     readonly append: (sent: Sent) => Effect.Effect<Message.Message, NotFound | Unauthorized | WriterError | ReadFailed>
+    /** Stores messages of one account in order, all of them or none. */
+    readonly appendAll: (
+      sent: ReadonlyArray<Sent>
+    ) => Effect.Effect<ReadonlyArray<Message.Message>, NotFound | WriterError | ReadFailed>
     readonly page: (
       accountId: string,
       sessionId: string,
@@ -75,11 +81,13 @@ export const make = Effect.gen(function* () {
     mark: id
   })
 
-  /** The message that has the local id already, from whichever attempt. */
+  const find = ({ accountId, id, localId, sessionId }: Sent) =>
+    localId === "" ? store.findById(accountId, sessionId, id) : store.findByLocalId(accountId, sessionId, localId)
+
+  /** The message that has the local id already, or the id, from whichever attempt. */
   const known = (sent: Sent) =>
     Effect.gen(function* () {
-      if (sent.localId === "") return Option.none()
-      const found = yield* store.findByLocalId(sent.accountId, sent.sessionId, sent.localId)
+      const found = yield* find(sent)
       if (Option.isNone(found)) return Option.none()
       // Its write may not have been confirmed when it was sent first.
       yield* outbox.settle(changeOf(sent, found.value.id), (cursor) => announce(sent, found.value, cursor))
@@ -104,20 +112,47 @@ export const make = Effect.gen(function* () {
           if (failure._tag === "WriteConflict" && failure.statement !== messageStatement) {
             return yield* whyConflict(failure)
           }
-          // Who sends again what is stored gets its answer, even when nothing can be written now.
+          // What is stored already is answered, even when nothing can be written now. An attempt that was not
+          // confirmed may have stored it, and the next one is then rejected because of the id.
           const found = yield* Effect.orElseSucceed(known(sent), Option.none)
           return Option.isSome(found) ? found.value : yield* failure
         })
       )
     )
 
+  /** The change of each is noted as unconfirmed when the write is. */
+  const writeAll = (all: ReadonlyArray<{ readonly sent: Sent; readonly draft: Message.Draft }>) =>
+    all.reduce(
+      (write, { draft, sent }) => outbox.track(changeOf(sent, draft.id), write),
+      store.appendAll(all.map(({ draft }) => draft))
+    )
+
+  const appendAll = (all: ReadonlyArray<Sent>) =>
+    Effect.gen(function* () {
+      for (const { accountId, sessionId } of all) yield* requireOwn(accountId, sessionId)
+      const drafts = all.map((sent) => ({
+        sent,
+        draft: Message.draft(sent.accountId, sent.sessionId, sent, sent.id, Date.now())
+      }))
+      const places = yield* writeAll(drafts)
+      return places.flatMap(({ cursor, seq }, index) => {
+        const stored = drafts[index]
+        if (stored === undefined) return []
+        const message = Message.stored(stored.draft, seq)
+        announce(stored.sent, message, cursor)
+        return [message]
+      })
+      // A client that disconnects cancels neither the write nor its announcement.
+    }).pipe(Effect.uninterruptible)
+
   return MessageLog.of({
+    appendAll,
     append: (sent) =>
       Effect.gen(function* () {
         const { accountId, sessionId } = sent
         yield* requireOwn(accountId, sessionId)
-        return yield* write(sent, Message.draft(accountId, sessionId, sent, cuid(), Date.now()))
-        // Who hangs up takes back neither the write nor the word about it.
+        return yield* write(sent, Message.draft(accountId, sessionId, sent, sent.id, Date.now()))
+        // A client that disconnects cancels neither the write nor its announcement.
       }).pipe(Effect.uninterruptible),
     page: (accountId, sessionId, range, limit) =>
       Effect.gen(function* () {

@@ -1,5 +1,6 @@
 /** The messages of a session over HTTP. */
 import { Effect, Layer, Schema } from "effect"
+import { cuid } from "../database/Ids.ts"
 import { InvalidInput } from "../Failure.ts"
 import { HttpApp } from "../http/HttpApp.ts"
 import * as JsonBytes from "../http/JsonBytes.ts"
@@ -50,6 +51,7 @@ export const layer: Layer.Layer<never, never, HttpApp | MessageLog> = Layer.effe
             Effect.gen(function* () {
               const localId = yield* localIdOf(request.body.localId, request.headers["idempotency-key"])
               const { id, seq, createdAt, ...message } = yield* messages.append({
+                id: cuid(),
                 accountId: request.accountId,
                 sessionId: request.params.id,
                 ciphertext: request.body.ciphertext,

@@ -34,6 +34,13 @@ export class MessageStore extends Context.Tag("light-server/MessageStore")<
   {
     /** Stores a message under the next number of its session. Conflicts as said above, and writes nothing then. */
     readonly append: (draft: Draft) => Effect.Effect<Place, WriterError>
+    /** Stores messages in order, all of them or none. */
+    readonly appendAll: (drafts: ReadonlyArray<Draft>) => Effect.Effect<ReadonlyArray<Place>, WriterError>
+    readonly findById: (
+      accountId: string,
+      sessionId: string,
+      id: string
+    ) => Effect.Effect<Option.Option<Message>, ReadFailed>
     readonly findByLocalId: (
       accountId: string,
       sessionId: string,
@@ -62,6 +69,8 @@ const insertNew = `INSERT INTO "SessionMessage"
 const ownSession = `(SELECT "id" FROM "Session" WHERE "id" = ? AND "accountId" = ?)`
 
 const selectByLocalId = `SELECT ${columns} FROM "SessionMessage" WHERE "sessionId" = ${ownSession} AND "localId" = ?`
+
+const selectById = `SELECT ${columns} FROM "SessionMessage" WHERE "sessionId" = ${ownSession} AND "id" = ?`
 
 const pageOf = (isAfter: string, direction: BoundedList.Source["direction"]): BoundedList.Source => ({
   table: "SessionMessage",
@@ -110,6 +119,8 @@ export const make: Effect.Effect<MessageStore["Type"], never, DatabaseReader | S
   const form = yield* TimeForm.TimeForm
   return MessageStore.of({
     append: (draft) => writer.write(Lane.data, appendWrite(draft, form)),
+    appendAll: (drafts) => writer.write(Lane.data, Write.all(drafts.map((draft) => appendWrite(draft, form)))),
+    findById: (accountId, sessionId, id) => reader.first(Message, selectById, [sessionId, accountId, id]),
     findByLocalId: (accountId, sessionId, localId) =>
       reader.first(Message, selectByLocalId, [sessionId, accountId, localId]),
     page: (accountId, sessionId, range, limit) => {

@@ -6,7 +6,9 @@ import * as FinalizerLimit from "../FinalizerLimit.ts"
 import { machineRevoked } from "../Failure.ts"
 import { make as makeAdmission, sendAway } from "./arrival/Admission.ts"
 import { clientType, type Connection, presenceKey } from "./Connection.ts"
+import * as BackPressure from "./arrival/BackPressure.ts"
 import { refuse } from "./arrival/Disconnects.ts"
+import type { EventBudget } from "./events/EventBudget.ts"
 import * as Dispatcher from "./events/Dispatcher.ts"
 import { Emitter, type Ephemeral } from "./sending/Emitter.ts"
 import { EventRegistry } from "./events/EventRegistry.ts"
@@ -15,6 +17,7 @@ import { Ownership } from "../entities/Ownership.ts"
 import { countRefusal, setLagging, setLimits, setSockets } from "./RealtimeMetrics.ts"
 import type { RealtimeOptions } from "./RealtimeOptions.ts"
 import * as Room from "./sending/Room.ts"
+import type { Socket } from "./Socket.ts"
 import { SocketServer } from "./SocketServer.ts"
 
 /** What apps are told when a row comes or goes. */
@@ -33,14 +36,54 @@ const makeCensus = () => {
   }
 }
 
+/** What the connected sockets share. */
+const makeShared = (options: RealtimeOptions, run: (effect: Effect.Effect<void>) => void) =>
+  Effect.gen(function* () {
+    const { readControls } = yield* SocketServer
+    const registry = yield* EventRegistry
+    const clock = yield* Effect.clock
+    const backPressure = BackPressure.make(options)
+    const outgoing = yield* OutgoingGuard.make(options)
+    let laggardCount = 0
+
+    /** Takes the events of a socket, within its limits. */
+    const listen = (socket: Socket, connection: Connection, accountBudget: EventBudget, onEvent: () => void): void => {
+      const close = (reason: "flooding" | "unstored") => () => {
+        countRefusal(reason)
+        OutgoingGuard.closeTransport(socket)
+      }
+      const dispatch = Dispatcher.make(registry, connection, options, {
+        run,
+        nowMillis: () => clock.unsafeCurrentTimeMillis(),
+        onEvent,
+        accountBudget,
+        intake: backPressure.intakeOf(readControls.of(socket.conn)),
+        isOpen: () => socket.connected,
+        closeTransport: close("unstored"),
+        onFlood: close("flooding")
+      })
+      socket.onAny((event, ...args) => dispatch(event, args))
+    }
+
+    const guard = (socket: Socket): void =>
+      outgoing.watch(socket, {
+        overflow: () => countRefusal("slow-reader"),
+        lagging: (change) => {
+          laggardCount += change
+          setLagging(laggardCount)
+        }
+      })
+
+    return { listen, guard }
+  })
+
 const acceptConnections = (options: RealtimeOptions, run: (effect: Effect.Effect<void>) => void) =>
   Effect.gen(function* () {
     const { disconnects, io } = yield* SocketServer
-    const registry = yield* EventRegistry
     const presence = yield* Presence
     const emitter = yield* Emitter
+    const shared = yield* makeShared(options, run)
     const census = makeCensus()
-    let laggardCount = 0
 
     const announce = (key: PresenceKey, outcome: BeatOutcome) => {
       if (outcome !== "online" && outcome !== "alive") return
@@ -58,37 +101,21 @@ const acceptConnections = (options: RealtimeOptions, run: (effect: Effect.Effect
       const { accountId, scope } = verdict
       // Tokens were revoked since; which ones, the next handshake finds out.
       if (disconnects.isSince(accountId, socket.data.disconnectCount ?? 0)) return sendAway(socket, "unverified")
-      const connection: Connection = { id: socket.id, accountId, scope }
       const type = clientType(scope)
       const key = presenceKey(accountId, scope)
 
-      const dispatch = Dispatcher.make(registry, connection, options, {
-        run,
-        onEvent: () => {
-          if (key === undefined) return
-          // A row that was taken for offline and says something is online again.
-          if (presence.seen(key) === "online") announce(key, "online")
-        },
-        accountBudget: slot.budget,
-        onFlood: () => {
-          countRefusal("flooding")
-          OutgoingGuard.closeTransport(socket)
-        }
+      shared.listen(socket, { id: socket.id, accountId, scope }, slot.budget, () => {
+        if (key === undefined) return
+        // A row that was taken for offline and says something is online again.
+        if (presence.seen(key) === "online") announce(key, "online")
       })
-      socket.onAny((event, ...args) => dispatch(event, args))
-      OutgoingGuard.watch(socket, options, {
-        overflow: () => countRefusal("slow-reader"),
-        lagging: (change) => {
-          laggardCount += change
-          setLagging(laggardCount)
-        }
-      })
+      shared.guard(socket)
       socket.join([...Room.roomsOf(accountId, scope)])
       census(type, 1)
       socket.once("disconnect", () => {
         census(type, -1)
-        // One transport carries one socket: who leaves the one has no use for the other, and an ack that
-        // comes late must not meet the next socket on it.
+        // One transport carries one socket: a client that leaves the one has no use for the other, and an ack
+        // that comes late must not meet the next socket on it.
         socket.conn.close()
         if (key !== undefined) presence.disconnected(key)
       })

@@ -10,13 +10,22 @@ import type { RealtimeOptions } from "./RealtimeOptions.ts"
  *
  * - `accepted`: handed to its handler.
  * - `invalid`: the payload does not fit.
+ * - `too-large`: the payload is larger than an event may be.
  * - `ignored`: about a row of another account, about none, or too old to count.
  * - `limited`: over the budget of the socket.
  * - `crowded`: over the budget of its account.
  * - `failed`: the handler failed or died.
  * - `unknown`: nobody listens to the event.
  */
-export type EventOutcome = "accepted" | "invalid" | "ignored" | "limited" | "crowded" | "failed" | "unknown"
+export type EventOutcome =
+  | "accepted"
+  | "invalid"
+  | "too-large"
+  | "ignored"
+  | "limited"
+  | "crowded"
+  | "failed"
+  | "unknown"
 
 const events = Tally.counter("websocket_events_total", "Events from sockets, by event and by what became of them", [
   "event_type",
@@ -36,6 +45,62 @@ const limits = Tally.gauge("websocket_limit", "How many there may be at once", [
 const refusals = Tally.counter("websocket_refusals_total", "Connections that were refused or closed, by reason", [
   "reason"
 ])
+
+const kept = Tally.counter(
+  "websocket_kept_events_total",
+  "Events whose write did not succeed at once, by how it ended",
+  ["event_type", "outcome"]
+)
+
+const held = Tally.gauge("websocket_held_events", "Events whose write is tried again")
+
+const intake = Tally.gauge("websocket_intake_bytes", "Bytes of events that wait for their write")
+
+const paused = Tally.gauge("websocket_paused", "Sockets that are not read until what waits of them is written")
+
+const outgoing = Tally.gauge("websocket_outgoing_bytes", "Bytes that wait for sockets, over all of them")
+
+const repeated = Tally.counter("websocket_repeated_total", "Repeated signs of life that somebody watches, by outcome", [
+  "outcome"
+])
+
+/** Sets how many bytes wait for sockets. */
+export const setOutgoingBytes = (bytes: number): void => outgoing({}, bytes)
+
+/**
+ * Counts a sign of life of a row that is watched.
+ *
+ * - `sent`: once for all sockets that got it.
+ * - `coalesced`: the one before was sent less than a second ago and said the same.
+ * - `over-budget`: the account has used up the packets of this second.
+ */
+export const countRepeated = (outcome: "sent" | "coalesced" | "over-budget"): void => repeated({ outcome })
+
+/**
+ * How an event ended whose write did not succeed at once.
+ *
+ * - `stored`: a later attempt succeeded.
+ * - `refused`: a later attempt failed for good, and the client was told.
+ * - `silent`: not stored and not answered; the client sends it again.
+ * - `closed`: the transport was closed; the client connects and sends it again.
+ * - `lost`: nobody sends it again. Logged with `EVENT_LOST`.
+ */
+export type KeptOutcome = "stored" | "refused" | "silent" | "closed" | "lost"
+
+/** Counts how an event ended that was tried more than once, or was given up. */
+export const countKept = (event: string, outcome: KeptOutcome, count = 1): void =>
+  kept({ event_type: event, outcome }, count)
+
+let heldCount = 0
+
+/** Counts the events whose write is tried again. */
+export const changeHeld = (change: 1 | -1): void => held({}, (heldCount += change))
+
+/** Sets how many bytes of events wait for their write. */
+export const setIntakeBytes = (bytes: number): void => intake({}, bytes)
+
+/** Sets how many sockets are not read now. */
+export const setPaused = (count: number): void => paused({}, count)
 
 /** Counts an event. `event` is the name of a registered event, or `other`. */
 export const countEvent = (event: string, outcome: EventOutcome): void => events({ event_type: event, outcome })
@@ -84,6 +149,9 @@ export const setLimits = (
  * - `unverified`: nobody can say now whether it may connect.
  * - `slow-reader`: too much waits for it.
  * - `flooding`: it went on sending far beyond its budget.
+ * - `too-large`: it sent more in one frame than is read.
+ * - `unstored`: a write of it could not be done in time; the client comes back and sends it again.
+ * - `unregistered`: it speaks for a machine that has no row yet; the client comes back.
  */
 export type RefusalReason =
   | "refused"
@@ -95,6 +163,9 @@ export type RefusalReason =
   | "unverified"
   | "slow-reader"
   | "flooding"
+  | "too-large"
+  | "unstored"
+  | "unregistered"
 
 /** Counts a connection that was not accepted, or ended by this side. */
 export const countRefusal = (reason: RefusalReason): void => refusals({ reason })
@@ -108,7 +179,10 @@ const reasons: { readonly [reason in RefusalReason]: true } = {
   draining: true,
   unverified: true,
   "slow-reader": true,
-  flooding: true
+  flooding: true,
+  "too-large": true,
+  unstored: true,
+  unregistered: true
 }
 
 /** Lets every series exist from the first scrape on. */

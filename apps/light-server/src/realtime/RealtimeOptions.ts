@@ -25,8 +25,26 @@ export interface RealtimeOptions extends Knob.Values<typeof knobs> {
   readonly handshakeQueueLimit: number
   /** Sockets of one account at once; the transport of one more is closed. */
   readonly accountSocketLimit: number
-  /** Largest message a client may send, in bytes. */
+  /** Largest payload of one event, in bytes. A larger one is answered with a refusal, and the connection stays. */
   readonly payloadBytesMax: number
+  /**
+   * Largest frame, in bytes, at least twice `payloadBytesMax`. A larger one is
+   * not read any more: the transport is closed.
+   */
+  readonly transportBytesMax: number
+  /** Bytes of events of one socket that wait for their write before the socket is not read any more. */
+  readonly intakeBytesMax: number
+  /** The same over all sockets. */
+  readonly intakeTotalBytesMax: number
+  /**
+   * How long an event whose client waits for its ack is tried again. Shorter
+   * than the 7.5 s after which clients stop to wait.
+   */
+  readonly ackPatience: Duration.DurationInput
+  /** The same for an event without an ack, and for one that clients send again under the same id. */
+  readonly keepPatience: Duration.DurationInput
+  /** How long such an event is still tried after its socket has left. */
+  readonly leftPatience: Duration.DurationInput
   /** Events of all sockets of one account per second in the long run. */
   readonly accountEventsPerSecond: number
   /** Events of all sockets of one account at once, after silence. */
@@ -37,6 +55,12 @@ export interface RealtimeOptions extends Knob.Values<typeof knobs> {
   readonly outgoingBytesLagging: number
   /** Bytes that wait for one socket before its transport is closed. */
   readonly outgoingBytesMax: number
+  /** The same over all sockets; beyond it the one for which most waits is closed. */
+  readonly outgoingTotalBytesMax: number
+  /** How long a socket may take nothing of what waits for it. */
+  readonly readerPatience: Duration.DurationInput
+  /** Packets with repeated signs of life that the sockets of one account get per second. */
+  readonly repeatedPacketsPerSecond: number
   /** How long it is remembered that a row belongs to an account. */
   readonly validityTtl: Duration.DurationInput
   /** Rows remembered at once; the least recently used one goes first. */
@@ -61,13 +85,22 @@ export const defaults: RealtimeOptions = {
   handshakeTimeout: "5 seconds",
   handshakeLimit: 64,
   handshakeQueueLimit: knobs.handshakesPerSecond.fallback,
-  accountSocketLimit: 2000,
+  accountSocketLimit: 200,
   payloadBytesMax: HttpKnobs.knobs.bodyLimitBytes.fallback,
+  transportBytesMax: 8 * 1024 * 1024,
+  intakeBytesMax: 1024 * 1024,
+  intakeTotalBytesMax: 64 * 1024 * 1024,
+  ackPatience: "7 seconds",
+  keepPatience: "5 minutes",
+  leftPatience: "1 minute",
   accountEventsPerSecond: 2000,
   accountEventBurst: 20_000,
   inFlightLimit: 128,
   outgoingBytesLagging: 256 * 1024,
   outgoingBytesMax: 8 * 1024 * 1024,
+  outgoingTotalBytesMax: 64 * 1024 * 1024,
+  readerPatience: "10 seconds",
+  repeatedPacketsPerSecond: 10_000,
   validityTtl: "30 seconds",
   validityCapacity: 20_000,
   closeSpread: "1 second",

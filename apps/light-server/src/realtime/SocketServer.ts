@@ -7,6 +7,8 @@ import type { Failure } from "../http/FailureTable.ts"
 import { HttpApp } from "../http/HttpApp.ts"
 import * as Disconnects from "./arrival/Disconnects.ts"
 import * as HandshakeGate from "./arrival/HandshakeGate.ts"
+import * as ReadControls from "./arrival/ReadControls.ts"
+import * as TransportLimit from "./arrival/TransportLimit.ts"
 import { countRefusal, type RefusalReason } from "./RealtimeMetrics.ts"
 import type { RealtimeOptions } from "./RealtimeOptions.ts"
 import type { Io } from "./Socket.ts"
@@ -20,6 +22,7 @@ export class SocketServer extends Context.Tag("light-server/SocketServer")<
     readonly isDraining: () => boolean
     readonly disconnects: Disconnects.Disconnects
     readonly gate: HandshakeGate.HandshakeGate
+    readonly readControls: ReadControls.ReadControls
   } & Pick<HttpApp["Type"], "addressOf" | "failureLimiter">
 >() {}
 
@@ -71,13 +74,15 @@ export const make = (options: RealtimeOptions) =>
               : undefined
         })
       })
+    // The frame of an event carries more than its payload, and a refusal can only answer what was read.
+    const transportBytesMax = Math.max(options.transportBytesMax, 2 * options.payloadBytesMax)
     const io: Io = new Server(fastify.server, {
       path: options.path,
       transports: ["polling", "websocket"],
       pingInterval: Duration.toMillis(options.pingInterval),
       pingTimeout: Duration.toMillis(options.pingTimeout),
       connectTimeout: Duration.toMillis(options.connectTimeout),
-      maxHttpBufferSize: options.payloadBytesMax,
+      maxHttpBufferSize: transportBytesMax,
       perMessageDeflate: false,
       httpCompression: false,
       serveClient: false,
@@ -94,6 +99,7 @@ export const make = (options: RealtimeOptions) =>
         ? { cors: { origin: options.origins.includes("*") ? "*" : [...options.origins] } }
         : {})
     })
+    yield* TransportLimit.watch(io, transportBytesMax)
     // `io.close` would close the server of Fastify too, and `disconnectSockets` would tell clients to stay
     // away. Closing the transports does neither: they come back, to the next process.
     const close = () => {
@@ -112,6 +118,7 @@ export const make = (options: RealtimeOptions) =>
       isDraining: () => isClosed || isDraining(),
       disconnects: Disconnects.make(io),
       gate,
+      readControls: ReadControls.make(io),
       addressOf,
       failureLimiter
     })

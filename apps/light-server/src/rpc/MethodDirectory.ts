@@ -1,15 +1,18 @@
-/** Who answers which method, for each account of its own. */
+/** Which socket answers which method, for each account of its own. */
 
 /** What became of an attempt to register. */
 export type Registered = "registered" | "replaced" | "limited"
 
 /** Plain state: every member is one step, so no two of them can mix. */
 export interface MethodDirectory<Registrant extends object> {
-  /** The newest registrant wins. One that has `methodLimit` methods gets no more. */
+  /**
+   * The newest registrant answers; the older ones keep their place behind it. One
+   * that has `methodLimit` methods gets no more.
+   */
   readonly register: (accountId: string, method: string, registrant: Registrant) => Registered
-  /** Has no effect when somebody else has the method by now. */
+  /** The registrant before it answers again. No effect when it does not have the method. */
   readonly unregister: (accountId: string, method: string, registrant: Registrant) => void
-  /** Takes everything from somebody who left. */
+  /** Takes everything from a registrant that left. */
   readonly unregisterAll: (accountId: string, registrant: Registrant) => void
   readonly find: (accountId: string, method: string) => Registrant | undefined
   /** Methods of all accounts. */
@@ -17,14 +20,19 @@ export interface MethodDirectory<Registrant extends object> {
 }
 
 export const make = <Registrant extends object>(methodLimit: number): MethodDirectory<Registrant> => {
-  const accounts = new Map<string, Map<string, Registrant>>()
+  /** The registrants of each method, the newest last. */
+  const accounts = new Map<string, Map<string, Array<Registrant>>>()
   const methodsOf = new WeakMap<Registrant, Set<string>>()
   let count = 0
 
   const unregister = (accountId: string, method: string, registrant: Registrant) => {
     methodsOf.get(registrant)?.delete(method)
     const methods = accounts.get(accountId)
-    if (methods?.get(method) !== registrant) return
+    const registrants = methods?.get(method)
+    const index = registrants?.indexOf(registrant) ?? -1
+    if (methods === undefined || registrants === undefined || index < 0) return
+    registrants.splice(index, 1)
+    if (registrants.length > 0) return
     methods.delete(method)
     count -= 1
     if (methods.size === 0) accounts.delete(accountId)
@@ -34,21 +42,21 @@ export const make = <Registrant extends object>(methodLimit: number): MethodDire
     register: (accountId, method, registrant) => {
       const own = methodsOf.get(registrant) ?? new Set<string>()
       if (!own.has(method) && own.size >= methodLimit) return "limited"
-      const methods = accounts.get(accountId) ?? new Map<string, Registrant>()
+      const methods = accounts.get(accountId) ?? new Map<string, Array<Registrant>>()
       const before = methods.get(method)
-      if (before !== undefined && before !== registrant) methodsOf.get(before)?.delete(method)
+      const others = before?.filter((other) => other !== registrant) ?? []
       if (before === undefined) count += 1
-      methods.set(method, registrant)
+      methods.set(method, [...others, registrant])
       own.add(method)
       accounts.set(accountId, methods)
       methodsOf.set(registrant, own)
-      return before === undefined || before === registrant ? "registered" : "replaced"
+      return others.length === 0 ? "registered" : "replaced"
     },
     unregister,
     unregisterAll: (accountId, registrant) => {
       for (const method of methodsOf.get(registrant) ?? []) unregister(accountId, method, registrant)
     },
-    find: (accountId, method) => accounts.get(accountId)?.get(method),
+    find: (accountId, method) => accounts.get(accountId)?.get(method)?.at(-1),
     count: () => count
   }
 }

@@ -20,9 +20,15 @@ const Call = Schema.Struct({
 
 const refusalOf: { readonly [reason in Refusal]: RpcRefusal } = {
   invalid: "invalid",
+  "too-large": "params-too-large",
   limited: "caller-limit",
   failed: "failed"
 }
+
+const registrationErrors = {
+  limited: "Too many methods",
+  foreign: "The method belongs to another machine or session"
+} as const
 
 export const layer: Layer.Layer<never, never, EventRegistry | RpcRelay | SocketLookup> = Layer.effectDiscard(
   Effect.gen(function* () {
@@ -43,8 +49,8 @@ export const layer: Layer.Layer<never, never, EventRegistry | RpcRelay | SocketL
       const registered = relay.register(connection, method)
       if (registered === "gone") return "ignored"
       countRegistration(registered)
-      if (registered === "limited") {
-        refuse(connection, "register", "Too many methods")
+      if (registered === "limited" || registered === "foreign") {
+        refuse(connection, "register", registrationErrors[registered])
         return "ignored"
       }
       socketLookup.find(connection.id)?.say({ event: "rpc-registered", payload: { method } })

@@ -8,6 +8,8 @@ const calls = Tally.counter("rpc_calls_total", "Calls between sockets, by how th
 
 const registrations = Tally.counter("rpc_registrations_total", "Attempts to register a method, by outcome", ["outcome"])
 
+const awaited = Tally.counter("rpc_calls_awaited_total", "Calls that waited for a machine or session to reconnect")
+
 const inFlight = Tally.gauge("rpc_calls_in_flight", "Calls that are not answered yet")
 
 const methods = Tally.gauge("rpc_methods", "Registered methods")
@@ -26,7 +28,10 @@ export const countCall = (outcome: "answered" | RpcRefusal, callSeconds?: number
   if (callSeconds !== undefined) seconds.unsafeUpdate(callSeconds, [])
 }
 
-export const countRegistration = (outcome: "registered" | "replaced" | "invalid" | "limited"): void =>
+/** Counts a call that waits because its machine or session reconnects. */
+export const countAwaited = (): void => awaited({})
+
+export const countRegistration = (outcome: "registered" | "replaced" | "invalid" | "foreign" | "limited"): void =>
   registrations({ outcome })
 
 export const setInFlight = (count: number): void => inFlight({}, count)

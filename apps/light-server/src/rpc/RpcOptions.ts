@@ -1,9 +1,15 @@
 /** Every option of the relay of calls. */
+import type { Duration } from "effect"
 import * as Knob from "../ConfigKnob.ts"
 import * as HttpKnobs from "../http/HttpKnobs.ts"
 import { knobs } from "./RpcKnobs.ts"
 
 export interface RpcOptions extends Knob.Values<typeof knobs> {
+  /**
+   * How long a call waits for a machine or session whose last socket has just
+   * left. Shorter than the time after which it is shown offline.
+   */
+  readonly awayGrace: Duration.DurationInput
   /** Methods that one socket may have registered at once. */
   readonly methodLimit: number
   /** Calls of one socket that are not answered yet. */
@@ -21,6 +27,7 @@ export interface RpcOptions extends Knob.Values<typeof knobs> {
  */
 export const defaults: RpcOptions = {
   ...Knob.defaultsOf(knobs),
+  awayGrace: "12 seconds",
   methodLimit: 256,
   callLimit: 64,
   requestLimit: 128,

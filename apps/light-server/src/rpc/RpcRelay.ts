@@ -5,18 +5,21 @@
 import { Context, Duration, Effect, Layer } from "effect"
 import type { Connection } from "../realtime/Connection.ts"
 import { type Line, SocketLookup } from "../realtime/sending/SocketLookup.ts"
+import * as AwayRows from "./AwayRows.ts"
 import * as MethodDirectory from "./MethodDirectory.ts"
-import * as PayloadSize from "./PayloadSize.ts"
+import * as PayloadSize from "../realtime/PayloadSize.ts"
 import * as RpcAnswer from "./RpcAnswer.ts"
-import { countCall, setInFlight, setLimits, setMethods } from "./RpcMetrics.ts"
+import { countAwaited, countCall, setInFlight, setLimits, setMethods } from "./RpcMetrics.ts"
 import type { RpcOptions } from "./RpcOptions.ts"
 
 type End = (outcome: "answered" | RpcAnswer.RpcRefusal, answer: RpcAnswer.RpcAnswer) => void
 
-/** A socket that calls, or is called, or both. Known from its first word until it disconnects. */
+/** A socket that calls, or is called, or both. Known from its first event until it disconnects. */
 interface Peer {
   readonly line: Line
   readonly accountId: string
+  /** The machine or session it speaks for, and whose methods it may register. `undefined` for an app. */
+  readonly rowId: string | undefined
   /** What it waits for. */
   readonly calls: Set<End>
   /** What it owes. Stays until it answers or its time is over, even when the caller has left: it is still busy. */
@@ -31,16 +34,22 @@ export interface Call {
 export class RpcRelay extends Context.Tag("light-server/RpcRelay")<
   RpcRelay,
   {
-    /** Makes a socket the one that answers the method, for its account. `gone`: it is not connected any more. */
-    readonly register: (connection: Connection, method: string) => MethodDirectory.Registered | "gone"
-    /** Has no effect when somebody else has the method by now. */
+    /**
+     * Makes a socket the one that answers the method, for its account. `foreign`:
+     * the method belongs to another machine or session than the socket. `gone`: the
+     * socket is not connected any more.
+     */
+    readonly register: (connection: Connection, method: string) => MethodDirectory.Registered | "foreign" | "gone"
+    /** The registrant before it answers again. */
     readonly unregister: (connection: Connection, method: string) => void
     /**
-     * Asks the socket that has the method.
+     * Asks the newest connected socket that has the method.
      *
      * **Details**
      *
      * - Waits at most `callTimeout`, measured with `Clock`.
+     * - While the machine or session has lost its connection, waits at most `awayGrace` for the
+     *   method to be registered again.
      * - Ends at once when the caller or the registrant disconnects. A registrant that is
      *   replaced stays connected, and its answer still counts.
      * - Nothing queues: beyond a limit the call is refused.
@@ -49,23 +58,40 @@ export class RpcRelay extends Context.Tag("light-server/RpcRelay")<
   }
 >() {}
 
+const rowIdOf = ({ scope }: Connection): string | undefined => {
+  switch (scope._tag) {
+    case "User":
+      return undefined
+    case "Session":
+      return scope.sessionId
+    case "Machine":
+      return scope.machineId
+  }
+}
+
 const makePeers = (
   socketLookup: SocketLookup["Type"],
-  directory: MethodDirectory.MethodDirectory<Peer>,
-  onChange: () => void
+  onLeave: (peer: Peer, left: { readonly isFinal: boolean; readonly isLast: boolean }) => void
 ) => {
   const peers = new Map<string, Peer>()
-  return ({ id, accountId }: Pick<Connection, "id" | "accountId">): Peer | undefined => {
+  /** The peers of each machine and session. */
+  const rows = new Map<string, Set<Peer>>()
+  return (connection: Connection): Peer | undefined => {
+    const { accountId, id } = connection
     const known = peers.get(id)
     if (known !== undefined) return known
     const line = socketLookup.find(id)
     if (line === undefined) return undefined
-    const peer: Peer = { line, accountId, calls: new Set(), requests: new Set() }
+    const peer: Peer = { line, accountId, rowId: rowIdOf(connection), calls: new Set(), requests: new Set() }
+    const row = `${accountId}:${peer.rowId ?? ""}`
+    const sameRow = rows.get(row) ?? new Set()
+    rows.set(row, sameRow.add(peer))
     peers.set(id, peer)
-    line.onClose(() => {
+    line.onClose((isFinal) => {
       peers.delete(id)
-      directory.unregisterAll(accountId, peer)
-      onChange()
+      sameRow.delete(peer)
+      if (sameRow.size === 0) rows.delete(row)
+      onLeave(peer, { isFinal, isLast: sameRow.size === 0 })
       for (const end of peer.calls) end("caller-gone", RpcAnswer.refusals["caller-gone"])
       for (const end of peer.requests) end("registrant-gone", RpcAnswer.refusals["registrant-gone"])
     })
@@ -73,69 +99,130 @@ const makePeers = (
   }
 }
 
+const refuse = (refusal: RpcAnswer.RpcRefusal) =>
+  Effect.sync(() => {
+    countCall(refusal)
+    return RpcAnswer.refusals[refusal]
+  })
+
+/** Passes requests on, and answers back. From its begin on two sockets have a place less. */
+const makeExchange = (options: RpcOptions) => {
+  const timeoutMillis = Duration.toMillis(options.callTimeout)
+  let inFlight = 0
+  setInFlight(inFlight)
+  return (caller: Peer, registrant: Peer, { method, params }: Call) =>
+    Effect.async<RpcAnswer.RpcAnswer>((resume) => {
+      const began = performance.now()
+      const end: End = (outcome, answer) => {
+        if (!caller.calls.delete(end)) return
+        setInFlight((inFlight -= 1))
+        countCall(outcome, (performance.now() - began) / 1000)
+        resume(Effect.succeed(answer))
+      }
+      const refuseLate = (refusal: RpcAnswer.RpcRefusal) => {
+        registrant.requests.delete(end)
+        end(refusal, RpcAnswer.refusals[refusal])
+      }
+      const settle = (result: unknown) => {
+        if (!PayloadSize.isWithin(result, options.payloadBytesMax)) return refuseLate("result-too-large")
+        registrant.requests.delete(end)
+        end("answered", RpcAnswer.result(result))
+      }
+      // First, so that a defect of the encoder takes no place for ever. The answer is never there at once.
+      registrant.line.ask({ method, params }, timeoutMillis, settle, () => refuseLate("timeout"))
+      caller.calls.add(end)
+      registrant.requests.add(end)
+      setInFlight((inFlight += 1))
+      // The time is over, or the server stops.
+      return Effect.sync(() => refuseLate("timeout"))
+    }).pipe(
+      Effect.timeoutTo({
+        duration: timeoutMillis,
+        onSuccess: (answer) => answer,
+        onTimeout: () => RpcAnswer.refusals.timeout
+      })
+    )
+}
+
+/** Waits until the method is registered again. It counts as a call of its caller meanwhile. */
+const awaitRegistrant = (
+  away: AwayRows.AwayRows,
+  caller: Peer,
+  method: string,
+  millis: number
+): Effect.Effect<"registered" | "unavailable" | "caller-gone"> =>
+  Effect.async<"registered" | "caller-gone">((resume) => {
+    const leave = () => {
+      caller.calls.delete(end)
+      stop()
+    }
+    const end: End = () => {
+      leave()
+      resume(Effect.succeed("caller-gone"))
+    }
+    const stop = away.wait(caller.accountId, method, () => {
+      leave()
+      resume(Effect.succeed("registered"))
+    })
+    caller.calls.add(end)
+    return Effect.sync(leave)
+  }).pipe(
+    Effect.timeoutTo({ duration: millis, onSuccess: (outcome) => outcome, onTimeout: () => "unavailable" as const })
+  )
+
+/** Why a call cannot begin, whether its method has a registrant or not. */
+const obstacleOf = (options: RpcOptions, caller: Peer, params: unknown): RpcAnswer.RpcRefusal | undefined => {
+  if (!PayloadSize.isWithin(params, options.payloadBytesMax)) return "params-too-large"
+  return caller.calls.size >= options.callLimit ? "caller-limit" : undefined
+}
+
 export const make = (options: RpcOptions): Effect.Effect<RpcRelay["Type"], never, SocketLookup> =>
-  Effect.map(SocketLookup, (socketLookup) => {
-    const timeoutMillis = Duration.toMillis(options.callTimeout)
+  Effect.gen(function* () {
+    const socketLookup = yield* SocketLookup
+    const clock = yield* Effect.clock
     const directory = MethodDirectory.make<Peer>(options.methodLimit)
+    const away = AwayRows.make(Duration.toMillis(options.awayGrace))
+    const exchange = makeExchange(options)
     const noteMethods = () => setMethods(directory.count())
-    const peerOf = makePeers(socketLookup, directory, noteMethods)
-    let inFlight = 0
+    const peerOf = makePeers(socketLookup, (peer, { isFinal, isLast }) => {
+      directory.unregisterAll(peer.accountId, peer)
+      noteMethods()
+      if (peer.rowId !== undefined && isLast && !isFinal) {
+        away.leave(peer.accountId, peer.rowId, clock.unsafeCurrentTimeMillis())
+      }
+    })
     setLimits(options)
-    setInFlight(inFlight)
     noteMethods()
 
-    const refuse = (refusal: RpcAnswer.RpcRefusal) => {
-      countCall(refusal)
-      return Effect.succeed(RpcAnswer.refusals[refusal])
-    }
-
-    const obstacle = (caller: Peer, registrant: Peer, params: unknown): RpcAnswer.RpcRefusal | undefined => {
-      if (registrant === caller) return "same-socket"
-      if (!PayloadSize.isWithin(params, options.payloadBytesMax)) return "params-too-large"
-      if (caller.calls.size >= options.callLimit) return "caller-limit"
-      return registrant.requests.size >= options.requestLimit ? "registrant-limit" : undefined
-    }
-
-    /** From here on two sockets have a place less, and each way out gives the places back. */
-    const exchange = (caller: Peer, registrant: Peer, { method, params }: Call) =>
-      Effect.async<RpcAnswer.RpcAnswer>((resume) => {
-        const began = performance.now()
-        const end: End = (outcome, answer) => {
-          if (!caller.calls.delete(end)) return
-          setInFlight((inFlight -= 1))
-          countCall(outcome, (performance.now() - began) / 1000)
-          resume(Effect.succeed(answer))
+    const attempt = (caller: Peer, call: Call): Effect.Effect<RpcAnswer.RpcAnswer> =>
+      Effect.suspend(() => {
+        const { accountId } = caller
+        const registrant = directory.find(accountId, call.method)
+        if (registrant === caller) return refuse("same-socket")
+        const obstacle = obstacleOf(options, caller, call.params)
+        if (registrant === undefined) {
+          const millis = away.remainingMillis(accountId, call.method, clock.unsafeCurrentTimeMillis())
+          if (millis === 0 || obstacle !== undefined)
+            return refuse(millis === 0 ? "unavailable" : (obstacle ?? "failed"))
+          countAwaited()
+          return Effect.flatMap(awaitRegistrant(away, caller, call.method, millis), (outcome) =>
+            outcome === "registered" ? attempt(caller, call) : refuse(outcome)
+          )
         }
-        const refuseLate = (refusal: RpcAnswer.RpcRefusal) => {
-          registrant.requests.delete(end)
-          end(refusal, RpcAnswer.refusals[refusal])
-        }
-        const settle = (result: unknown) => {
-          if (!PayloadSize.isWithin(result, options.payloadBytesMax)) return refuseLate("result-too-large")
-          registrant.requests.delete(end)
-          end("answered", RpcAnswer.result(result))
-        }
-        // First, so that a defect of the encoder takes no place for ever. The answer is never there at once.
-        registrant.line.ask({ method, params }, timeoutMillis, settle, () => refuseLate("timeout"))
-        caller.calls.add(end)
-        registrant.requests.add(end)
-        setInFlight((inFlight += 1))
-        // The time is over, or the server stops.
-        return Effect.sync(() => refuseLate("timeout"))
-      }).pipe(
-        Effect.timeoutTo({
-          duration: timeoutMillis,
-          onSuccess: (answer) => answer,
-          onTimeout: () => RpcAnswer.refusals.timeout
-        })
-      )
+        if (obstacle !== undefined) return refuse(obstacle)
+        return registrant.requests.size >= options.requestLimit
+          ? refuse("registrant-limit")
+          : exchange(caller, registrant, call)
+      })
 
     return RpcRelay.of({
       register: (connection, method) => {
         const peer = peerOf(connection)
         if (peer === undefined) return "gone"
+        if (peer.rowId === undefined || !method.startsWith(`${peer.rowId}:`)) return "foreign"
         const registered = directory.register(connection.accountId, method, peer)
         noteMethods()
+        away.wake(connection.accountId, method)
         return registered
       },
       unregister: (connection, method) => {
@@ -147,11 +234,7 @@ export const make = (options: RpcOptions): Effect.Effect<RpcRelay["Type"], never
       call: (connection, call) =>
         Effect.suspend(() => {
           const caller = peerOf(connection)
-          if (caller === undefined) return refuse("caller-gone")
-          const registrant = directory.find(connection.accountId, call.method)
-          if (registrant === undefined) return refuse("unavailable")
-          const refusal = obstacle(caller, registrant, call.params)
-          return refusal === undefined ? exchange(caller, registrant, call) : refuse(refusal)
+          return caller === undefined ? refuse("caller-gone") : attempt(caller, call)
         })
     })
   })

@@ -25,6 +25,9 @@ const StateUpdate = Schema.Struct({
   expectedVersion: Version
 })
 
+/** Clients wait for the ack without a limit, and send the update again over the next transport. */
+const updates = { withoutAck: "close", isRepeatable: () => true } as const
+
 /** Clients accept no other keys. */
 const refusal = () => ({ result: "error" })
 
@@ -34,13 +37,7 @@ const replaceIn =
   ({ accountId, id: sender }: Connection, id: string, change: TextChange) =>
     sessions.replace({ accountId, id, changes: [change] }, sender).pipe(
       Effect.map(CompareAndSet.ackOf),
-      Effect.catchTag("NotFound", () => Effect.succeed({ result: "forbidden" })),
-      Effect.catchAll((failure) =>
-        Effect.logWarning("A session could not be updated", failure).pipe(
-          Effect.annotateLogs("code", failure._tag),
-          Effect.as(refusal())
-        )
-      )
+      Effect.catchTag("NotFound", () => Effect.succeed({ result: "forbidden" }))
     )
 
 export const layer: Layer.Layer<never, never, EventRegistry | SessionRegistry | Presence | Ownership | Emitter> =
@@ -72,6 +69,7 @@ export const layer: Layer.Layer<never, never, EventRegistry | SessionRegistry | 
       yield* events.on({
         event: "update-metadata",
         payload: MetadataUpdate,
+        keep: updates,
         refusal,
         answer: (connection, { sid, metadata: value, expectedVersion }) =>
           replace(connection, sid, { text: "metadata", value, expectedVersion })
@@ -79,6 +77,7 @@ export const layer: Layer.Layer<never, never, EventRegistry | SessionRegistry | 
       yield* events.on({
         event: "update-state",
         payload: StateUpdate,
+        keep: updates,
         refusal,
         answer: (connection, { sid, agentState: value, expectedVersion }) =>
           replace(connection, sid, { text: "agentState", value, expectedVersion })
@@ -87,18 +86,10 @@ export const layer: Layer.Layer<never, never, EventRegistry | SessionRegistry | 
       yield* events.on({
         event: "session-end",
         payload: SessionEnd,
-        // The event has no ack.
+        keep: { withoutAck: "silence", isRepeatable: () => true },
+        // The event knows no ack.
         refusal: () => undefined,
-        answer: ({ accountId }, { sid, time }) =>
-          sessions
-            .end(accountId, sid, time)
-            .pipe(
-              Effect.catchTag("ReadFailed", (failure) =>
-                Effect.logWarning("The end of a session was not stored", failure).pipe(
-                  Effect.annotateLogs("code", failure._tag)
-                )
-              )
-            )
+        answer: ({ accountId }, { sid, time }) => sessions.end(accountId, sid, time)
       })
     })
   )

@@ -8,8 +8,9 @@ const failed = (error: string) => ({ success: false, error })
 
 const errors: { readonly [reason in Refusal]: string } = {
   invalid: "Invalid key",
+  "too-large": "Usage report is too large",
   limited: "Failed to save usage report",
-  failed: "Internal error"
+  failed: "Failed to save usage report"
 }
 
 export const layer: Layer.Layer<never, never, EventRegistry | UsageLog> = Layer.effectDiscard(
@@ -20,6 +21,7 @@ export const layer: Layer.Layer<never, never, EventRegistry | UsageLog> = Layer.
       event: "usage-report",
       // The answer names the field that does not fit, so the report is read there.
       payload: Schema.Unknown,
+      keep: { withoutAck: "silence", isRepeatable: () => true },
       refusal: (reason) => failed(errors[reason]),
       answer: ({ accountId }, payload) =>
         Effect.gen(function* () {
@@ -29,11 +31,7 @@ export const layer: Layer.Layer<never, never, EventRegistry | UsageLog> = Layer.
         }).pipe(
           Effect.catchAll((failure) => {
             if (typeof failure === "string") return Effect.succeed(failed(failure))
-            if (failure._tag === "NotFound") return Effect.succeed(failed("Session not found"))
-            return Effect.logWarning("A usage report was not stored", failure).pipe(
-              Effect.annotateLogs("code", failure._tag),
-              Effect.as(failed("Failed to save usage report"))
-            )
+            return failure._tag === "NotFound" ? Effect.succeed(failed("Session not found")) : Effect.fail(failure)
           })
         )
     })

@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber, TestClock } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { PermitTimeout, WriteUnconfirmed } from "presence-effect/writer/WriterError"
+import { PermitTimeout, WriteRejected, WriteUnconfirmed } from "presence-effect/writer/WriterError"
 import { ReadFailed } from "../../src/database/DatabaseReader.ts"
 import { PresenceProbe } from "../support/PresenceProbe.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
-import { app, daemon, layerWith, TestServer } from "../support/TestServer.ts"
+import { app, daemon, layerWith, TestServer, askHeld } from "../support/TestServer.ts"
 
 const addMachine = (database: TestDatabase["Type"], accountId: string, id: string) => {
   database.sqlite
@@ -57,6 +57,7 @@ describe("MachineEvents", () => {
         mine.emit("machine-alive", { machineId: "m1", time: Date.now() })
         yield* mine.next("ephemeral")
         const readCount = database.readCount
+        yield* TestClock.adjust("1 second")
         mine.emit("machine-alive", { machineId: "m1", time: Date.now() })
         yield* mine.next("ephemeral")
         assert.strictEqual(database.readCount, readCount)
@@ -224,13 +225,17 @@ describe("MachineEvents", () => {
         }).pipe(Effect.provide(layerWith()))
       )
 
-      it.scoped("answers an error when the write cannot be done now", () =>
+      it.scoped("answers when it is stored, if the write cannot be done now, and an error if it never can", () =>
         Effect.gen(function* () {
           const database = yield* twoMachines
           const server = yield* TestServer
           const mine = yield* server.connect(app("a1"))
           database.nextWrite = { _tag: "Fail", error: new PermitTimeout({ lane: Lane.data, waitedMillis: 1500 }) }
-          const answer = yield* mine.ask(event, { machineId: "m1", [text]: "new", expectedVersion: version })
+          const change = { machineId: "m1", [text]: "new", expectedVersion: version }
+          assert.deepInclude((yield* askHeld(mine, event, change)) as object, { result: "success" })
+          const error = new WriteRejected({ lane: Lane.data, code: "SQLITE_CONSTRAINT", detail: "test" })
+          database.nextWrite = { _tag: "Fail", error }
+          const answer = yield* mine.ask(event, { ...change, expectedVersion: version + 1 })
           assert.deepStrictEqual(answer, { result: "error", message: "Internal error" })
         }).pipe(Effect.provide(layerWith()))
       )
@@ -274,15 +279,15 @@ describe("MachineEvents", () => {
       let commit: Effect.Effect<void> = Effect.void
       database.nextWrite = { _tag: "Late", error: unconfirmed, hold: (effect) => void (commit = effect) }
       const three = { machineId: "m1", metadata: "three", expectedVersion: 2 }
-      const refused = { result: "error", message: "Internal error" }
-      assert.deepStrictEqual(yield* mine.ask("machine-update-metadata", three), refused)
+      const asked = yield* Effect.fork(mine.ask("machine-update-metadata", three))
+      yield* Effect.yieldNow()
+      yield* mine.flush
       yield* commit
       assert.deepStrictEqual(yield* mine.rest("update"), [])
-      // Another text at that version was never in doubt.
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* Fiber.join(asked), { result: "success", version: 3, metadata: "three" })
       const other = yield* mine.ask("machine-update-metadata", { ...three, metadata: "other" })
       assert.deepStrictEqual(other, { result: "version-mismatch", version: 3, metadata: "three" })
-      const again = yield* mine.ask("machine-update-metadata", three)
-      assert.deepStrictEqual(again, { result: "success", version: 3, metadata: "three" })
       const update = (yield* mine.next("update")) as { readonly seq: number; readonly body: object }
       assert.deepStrictEqual(update.body, {
         t: "update-machine",

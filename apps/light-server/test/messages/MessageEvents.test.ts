@@ -1,13 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer } from "effect"
+import { Deferred, Effect, Fiber, Layer, TestClock } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { DatabaseBusy, PermitTimeout, WriteUnconfirmed } from "presence-effect/writer/WriterError"
+import { DatabaseBusy, DatabaseCorrupt, PermitTimeout, WriteUnconfirmed } from "presence-effect/writer/WriterError"
 import { ReadFailed } from "../../src/database/DatabaseReader.ts"
 import * as FileDatabase from "../support/FileDatabase.ts"
 import * as PresenceProbe from "../support/PresenceProbe.ts"
 import { addTwoSessions } from "proving/drivers/Rows"
 import { TestDatabase } from "../support/TestDatabase.ts"
-import { agent, app, daemon, layerOver, layerWith, TestServer } from "../support/TestServer.ts"
+import { agent, app, askHeld, type Client, daemon, layerOver, layerWith, TestServer } from "../support/TestServer.ts"
+import { valueOf } from "../support/Gauges.ts"
+import { vi } from "vitest"
 
 const twoSessions = Effect.tap(TestDatabase, addTwoSessions)
 
@@ -24,6 +26,10 @@ interface Update {
 }
 
 const oneTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1)
+
+const held = (sender: Client, message: object) => askHeld(sender, "message", message)
+
+const paused = () => Effect.runPromise(valueOf("websocket_paused"))
 
 const stored = (database: TestDatabase["Type"]) =>
   database.query(`SELECT "seq", "localId" FROM "SessionMessage" ORDER BY "seq"`)
@@ -144,7 +150,7 @@ describe("MessageEvents", () => {
     }).pipe(Effect.provide(layerWith()))
   )
 
-  it.scoped("answers a repeated local id even when nothing can be written, and the first one with an error", () =>
+  it.scoped("answers a repeated local id even when nothing can be written, and holds the first one", () =>
     Effect.gen(function* () {
       const database = yield* twoSessions
       const server = yield* TestServer
@@ -152,8 +158,8 @@ describe("MessageEvents", () => {
       const busy = new DatabaseBusy({ lane: Lane.data, code: "SQLITE_BUSY", attempts: 9 })
       const message = { sid: "s1", message: "sealed", localId: "l1" }
       database.nextWrite = { _tag: "Fail", error: busy }
-      assert.deepStrictEqual(yield* sender.ask("message", message), { ok: false, error: "internal" })
-      const ack = yield* sender.ask("message", message)
+      const ack = yield* held(sender, message)
+      assert.deepInclude(ack as object, { ok: true, seq: 1 })
       database.nextWrite = { _tag: "Fail", error: busy }
       assert.deepStrictEqual(yield* sender.ask("message", message), ack)
     }).pipe(Effect.provide(layerWith()))
@@ -187,9 +193,12 @@ describe("MessageEvents", () => {
       const error = new WriteUnconfirmed({ lane: Lane.data, reason: "hold-limit", heldMillis: 1000 })
       let commit: Effect.Effect<void> = Effect.void
       database.nextWrite = { _tag: "Late", error, hold: (effect) => void (commit = effect) }
-      assert.deepStrictEqual(yield* sender.ask("message", message), { ok: false, error: "internal" })
+      const asked = yield* Effect.fork(sender.ask("message", message))
+      yield* Effect.yieldNow()
+      yield* sender.flush
       yield* commit
-      const ack = (yield* sender.ask("message", message)) as Ack
+      yield* TestClock.adjust("1 second")
+      const ack = (yield* Fiber.join(asked)) as Ack
       assert.deepInclude(ack, { ok: true, seq: 1, localId: "l1" })
       assert.deepInclude((yield* watching.next("update")) as object, { seq: 1 })
       assert.deepStrictEqual(yield* sender.ask("message", message), ack)
@@ -253,45 +262,96 @@ describe("MessageEvents", () => {
     }).pipe(Effect.provide(layerWith()))
   )
 
-  it.scoped("answers internal when the write or the look cannot be done now, and goes on", () =>
+  it.scoped("answers nothing while a write or a read cannot be done now, and the message once it is stored", () =>
     Effect.gen(function* () {
       const database = yield* twoSessions
       const server = yield* TestServer
       const sender = yield* server.connect(app("a1"))
       database.nextReadFailure = new ReadFailed({ code: "SQLITE_BUSY", detail: "test" })
-      const failed = { ok: false, error: "internal" }
-      assert.deepStrictEqual(yield* sender.ask("message", { sid: "s1", message: "sealed" }), failed)
+      assert.deepInclude((yield* held(sender, { sid: "s1", message: "sealed" })) as object, { ok: true, seq: 1 })
       database.nextWrite = { _tag: "Fail", error: new PermitTimeout({ lane: Lane.data, waitedMillis: 1500 }) }
-      assert.deepStrictEqual(yield* sender.ask("message", { sid: "s1", message: "sealed" }), failed)
-      assert.deepInclude(yield* sender.ask("message", { sid: "s1", message: "sealed" }), { ok: true, seq: 1 })
+      assert.deepInclude((yield* held(sender, { sid: "s1", message: "sealed" })) as object, { ok: true, seq: 2 })
     }).pipe(Effect.provide(layerWith()))
   )
 
-  it.scoped("writes messages of one socket one at a time, and refuses those beyond its queue", () =>
+  it.scoped("answers internal when the write can never be done", () =>
+    Effect.gen(function* () {
+      const database = yield* twoSessions
+      const sender = yield* (yield* TestServer).connect(app("a1"))
+      const error = new DatabaseCorrupt({ lane: Lane.data, code: "SQLITE_CORRUPT", detail: "test" })
+      database.nextWrite = { _tag: "Fail", error }
+      assert.deepStrictEqual(yield* sender.ask("message", { sid: "s1", message: "sealed" }), {
+        ok: false,
+        error: "internal"
+      })
+    }).pipe(Effect.provide(layerWith()))
+  )
+
+  it.scoped("stores a message without a local id once, also when its first write was not confirmed", () =>
+    Effect.gen(function* () {
+      const database = yield* twoSessions
+      const server = yield* TestServer
+      const watching = yield* server.connect(app("a1"))
+      const sender = yield* server.connect(agent("a1", "s1"))
+      const error = new WriteUnconfirmed({ lane: Lane.data, reason: "hold-limit", heldMillis: 1000 })
+      let commit: Effect.Effect<void> = Effect.void
+      database.nextWrite = { _tag: "Late", error, hold: (effect) => void (commit = effect) }
+      sender.emit("message", { sid: "s1", message: "sealed" })
+      yield* sender.flush
+      yield* commit
+      yield* TestClock.adjust("1 second")
+      assert.deepInclude((yield* watching.next("update")) as object, { seq: 1 })
+      yield* sender.flush
+      assert.deepStrictEqual(yield* watching.rest("update"), [])
+      assert.deepStrictEqual(stored(database), [{ seq: 1, localId: null }])
+    }).pipe(Effect.provide(layerWith()))
+  )
+
+  it.scoped("stores a burst in order and loses none of it, without acks and beyond every budget", () =>
     Effect.gen(function* () {
       const database = yield* twoSessions
       const server = yield* TestServer
       const sender = yield* server.connect(app("a1"))
       const gate = yield* Deferred.make<void>()
       database.nextWrite = { _tag: "After", gate: Deferred.await(gate) }
-      const asked = yield* Effect.fork(
-        Effect.forEach(
-          oneTo(110),
-          (index) => sender.ask("message", { sid: "s1", message: "sealed", localId: `l${index}` }),
-          { concurrency: "unbounded" }
-        )
-      )
-      yield* Effect.yieldNow()
-      yield* sender.flush
+      const text = "x".repeat(1000)
+      for (const index of oneTo(1000)) {
+        sender.emit("message", { sid: "s1", message: `${index} ${text}`, localId: `l${index}` })
+      }
+      // What waits is bounded: the rest is still with the client, or on its way.
+      yield* Effect.promise(() => vi.waitFor(async () => assert.strictEqual(await paused(), 1), { timeout: 15_000 }))
+      assert.isBelow(yield* valueOf("websocket_intake_bytes"), 500_000)
       assert.strictEqual(database.writes.length, 1)
       yield* Deferred.succeed(gate, undefined)
-      const acks = (yield* Fiber.join(asked)) as ReadonlyArray<Ack>
+      yield* sender.flush
+      const last = (yield* sender.ask("message", { sid: "s1", message: "last", localId: "last" })) as Ack
+      assert.deepInclude(last, { ok: true, seq: 1001 })
       assert.deepStrictEqual(
-        acks.slice(0, 101).map(({ ok, seq, localId }) => ({ ok, seq, localId })),
-        oneTo(101).map((seq) => ({ ok: true, seq, localId: `l${seq}` }))
+        stored(database).map(({ localId }) => localId),
+        [...oneTo(1000).map((index) => `l${index}`), "last"]
       )
-      for (const ack of acks.slice(101)) assert.deepStrictEqual<unknown>(ack, { ok: false, error: "internal" })
-      assert.strictEqual(stored(database).length, 101)
+      // Those that waited shared writes.
+      assert.isBelow(database.writes.length, 970)
+    }).pipe(Effect.provide(layerWith({ intakeBytesMax: 100_000, eventBurst: 100 })))
+  )
+
+  it.scoped("answers each of a burst, and those that cannot be stored one by one", () =>
+    Effect.gen(function* () {
+      const database = yield* twoSessions
+      const sender = yield* (yield* TestServer).connect(app("a1"))
+      const ask = (sid: string, localId: string) => sender.ask("message", { sid, message: "sealed", localId })
+      const acks = yield* Effect.all(
+        [ask("s1", "l1"), ask("s1", "l2"), ask("s9", "l3"), ask("s1", "l2"), ask("s1", "l4")],
+        {
+          concurrency: "unbounded"
+        }
+      )
+      const seqs = (acks as ReadonlyArray<Ack>).map(({ ok, seq }) => (ok ? seq : "refused"))
+      assert.deepStrictEqual(seqs, [1, 2, "refused", 2, 3])
+      assert.deepStrictEqual(
+        stored(database).map(({ localId }) => localId),
+        ["l1", "l2", "l4"]
+      )
     }).pipe(Effect.provide(layerWith()))
   )
 

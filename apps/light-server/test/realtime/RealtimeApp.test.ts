@@ -25,6 +25,18 @@ const twoAccounts = Effect.tap(TestDatabase, (database) => {
   }
 })
 
+/** An event that is not kept. */
+const Echo = Layer.effectDiscard(
+  Effect.flatMap(EventRegistry, (events) =>
+    events.on({
+      event: "echo",
+      payload: Schema.Unknown,
+      refusal: (reason) => reason,
+      answer: () => Effect.succeed("done")
+    })
+  )
+)
+
 describe("handshake", () => {
   const refusals: ReadonlyArray<readonly [string, Record<string, unknown>, string]> = [
     ["no token", {}, "Missing authentication token"],
@@ -205,7 +217,9 @@ describe("handshake", () => {
       const client = yield* server.client(app("a1"))
       client.socket.connect()
       // Buffered by the client, sent in the same breath as it learns that it is connected.
-      for (let index = 0; index < 5; index++) client.emit("session-alive", { sid: "s1", time: Date.now() })
+      for (let index = 0; index < 5; index++) {
+        client.emit("session-alive", { sid: "s1", time: Date.now(), thinking: index % 2 === 1 })
+      }
       for (let index = 0; index < 5; index++) yield* client.next("ephemeral")
     }).pipe(Effect.provide(layerWith()))
   )
@@ -356,9 +370,32 @@ describe("limits", () => {
       const server = yield* TestServer
       const witness = yield* server.connect(app("a1"))
       const client = yield* server.connect(app("a1"))
-      client.emit("usage-report", { key: "k".repeat(20_000) })
+      const before = yield* valueOf("websocket_refusals_total", { key: "reason", value: "too-large" })
+      client.emit("usage-report", { key: "k".repeat(20_001) })
       assert.strictEqual(yield* client.next("disconnect"), "transport close")
+      assert.strictEqual(yield* valueOf("websocket_refusals_total", { key: "reason", value: "too-large" }), before + 1)
       yield* witness.flush
+    }).pipe(Effect.provide(layerWith({ payloadBytesMax: 10_000, transportBytesMax: 1 })))
+  )
+
+  it.scoped("answers an event that is larger than allowed, and keeps the connection", () =>
+    Effect.gen(function* () {
+      yield* twoAccounts
+      const server = yield* TestServer
+      const client = yield* server.connect(daemon("a1", "m1"))
+      const large = "x".repeat(10_001)
+      assert.deepStrictEqual(
+        yield* client.ask("machine-update-state", { machineId: "m1", daemonState: large, expectedVersion: 0 }),
+        { result: "error", message: "Parameters are too large" }
+      )
+      assert.deepStrictEqual(yield* client.ask("message", { sid: "s1", message: large }), {
+        ok: false,
+        error: "invalid-params"
+      })
+      assert.deepStrictEqual(yield* client.ask("update-state", { sid: "s1", agentState: large, expectedVersion: 0 }), {
+        result: "error"
+      })
+      yield* client.flush
     }).pipe(Effect.provide(layerWith({ payloadBytesMax: 10_000 })))
   )
 
@@ -384,15 +421,13 @@ describe("limits", () => {
       const server = yield* TestServer
       const [one, two] = [yield* server.connect(daemon("a1", "m1")), yield* server.connect(daemon("a1", "m1"))]
       const other = yield* server.connect(daemon("a2", "m2"))
-      const update = (client: typeof one, machineId: string) =>
-        client.ask("machine-update-metadata", { machineId, metadata: "sealed", expectedVersion: 7 })
-      const limited = { result: "error", message: "Too many events" }
-      assert.notDeepEqual(yield* update(one, "m1"), limited)
-      assert.deepStrictEqual(yield* update(two, "m1"), limited)
-      assert.deepStrictEqual(yield* update(one, "m1"), limited)
-      assert.notDeepEqual(yield* update(other, "m2"), limited)
+      const ask = (client: typeof one) => client.ask("echo", 1)
+      assert.strictEqual(yield* ask(one), "done")
+      assert.strictEqual(yield* ask(two), "limited")
+      assert.strictEqual(yield* ask(one), "limited")
+      assert.strictEqual(yield* ask(other), "done")
       assert.isTrue(one.socket.connected && two.socket.connected)
-    }).pipe(Effect.provide(layerWith({ accountEventBurst: 3, accountEventsPerSecond: 0.001 })))
+    }).pipe(Effect.provide(layerWith({ accountEventBurst: 3, accountEventsPerSecond: 0.001 }, Echo)))
   )
 
   it.scoped("lets a socket that reads too slowly miss repeats, and then closes its transport", () =>

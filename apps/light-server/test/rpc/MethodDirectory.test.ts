@@ -14,14 +14,19 @@ describe("MethodDirectory", () => {
     assert.strictEqual(directory.count(), 1)
   })
 
-  it("leaves a method to its new registrant when the old one goes", () => {
+  it("leaves a method to its newest registrant when another one goes, and gives it back when that one does", () => {
     const directory = MethodDirectory.make<{ readonly name: string }>(10)
-    const [first, second] = [registrant("first"), registrant("second")]
-    directory.register("a1", "m1:x", first)
-    directory.register("a1", "m1:x", second)
-    directory.unregister("a1", "m1:x", first)
+    const [first, second, third] = [registrant("first"), registrant("second"), registrant("third")]
+    for (const each of [first, second, third]) directory.register("a1", "m1:x", each)
+    directory.unregister("a1", "m1:x", second)
+    assert.strictEqual(directory.find("a1", "m1:x"), third)
+    directory.unregisterAll("a1", third)
+    assert.strictEqual(directory.find("a1", "m1:x"), first)
+    assert.strictEqual(directory.register("a1", "m1:x", second), "replaced")
+    assert.strictEqual(directory.register("a1", "m1:x", first), "replaced")
+    assert.strictEqual(directory.find("a1", "m1:x"), first)
+    assert.strictEqual(directory.count(), 1)
     directory.unregisterAll("a1", first)
-    assert.strictEqual(directory.find("a1", "m1:x"), second)
     directory.unregisterAll("a1", second)
     assert.isUndefined(directory.find("a1", "m1:x"))
     assert.strictEqual(directory.count(), 0)
@@ -38,16 +43,14 @@ describe("MethodDirectory", () => {
     assert.strictEqual(directory.find("a2", "m1:x"), foreign)
   })
 
-  it("refuses one method too many of a registrant, and counts those it lost as free", () => {
+  it("refuses one method too many of a registrant", () => {
     const directory = MethodDirectory.make<{ readonly name: string }>(2)
-    const [first, second] = [registrant("first"), registrant("second")]
+    const first = registrant("first")
     directory.register("a1", "m1:x", first)
     directory.register("a1", "m1:y", first)
     assert.strictEqual(directory.register("a1", "m1:z", first), "limited")
     assert.strictEqual(directory.register("a1", "m1:y", first), "registered")
-    assert.strictEqual(directory.register("a1", "m1:y", second), "replaced")
-    assert.strictEqual(directory.register("a1", "m1:z", first), "registered")
     directory.unregister("a1", "m1:x", first)
-    assert.strictEqual(directory.register("a1", "m1:w", first), "registered")
+    assert.strictEqual(directory.register("a1", "m1:z", first), "registered")
   })
 })

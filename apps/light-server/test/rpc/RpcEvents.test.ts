@@ -115,9 +115,9 @@ describe("rpc-call", () => {
           errorCode: "RPC_METHOD_NOT_AVAILABLE"
         })
       }
-      caller.emit("rpc-register", { method: "m1:own" })
-      yield* caller.next("rpc-registered")
-      assert.deepStrictEqual(yield* call(caller, "m1:own"), { ok: false, error: "Cannot call RPC on the same socket" })
+      const own = yield* server.connect(daemon("a1", "m1"))
+      yield* serve(own, "m1:own", (_, ack) => ack("own"))
+      assert.deepStrictEqual(yield* call(own, "m1:own"), { ok: false, error: "Cannot call RPC on the same socket" })
       for (const method of [undefined, "", 7]) assert.deepStrictEqual(yield* call(caller, method), refusals.invalid)
       assert.deepStrictEqual(yield* foreign.rest("rpc-request"), [])
     }).pipe(Effect.provide(layer()))
@@ -129,10 +129,16 @@ describe("rpc-call", () => {
       const server = yield* TestServer
       const own = yield* server.connect(daemon("a1", "m1"))
       yield* serve(own, "m1:x", (_, ack) => ack("own"))
-      const foreign = yield* server.connect(app("a2"))
-      yield* serve(foreign, "m1:x", (_, ack) => ack("foreign"))
-      foreign.emit("rpc-unregister", { method: "m1:x" })
-      yield* foreign.next("rpc-unregistered")
+      for (const auth of [app("a2"), daemon("a2", "m2"), app("a1"), agent("a1", "s1")]) {
+        const foreign = yield* server.connect(auth)
+        foreign.emit("rpc-register", { method: "m1:x" })
+        assert.deepStrictEqual(yield* foreign.next("rpc-error"), {
+          type: "register",
+          error: "The method belongs to another machine or session"
+        })
+        foreign.emit("rpc-unregister", { method: "m1:x" })
+        yield* foreign.next("rpc-unregistered")
+      }
       assert.deepStrictEqual(yield* call(yield* server.connect(app("a1")), "m1:x"), { ok: true, result: "own" })
     }).pipe(Effect.provide(layer()))
   )

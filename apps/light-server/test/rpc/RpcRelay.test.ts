@@ -16,13 +16,15 @@ interface Asked {
 /** Sockets that a test connects, answers for and disconnects. */
 const makeBoard = () => {
   const lines = new Map<string, { readonly line: Line; readonly asked: Array<Asked>; readonly close: () => void }>()
-  const connect = (id: string, accountId = "a1") => {
-    const listeners: Array<() => void> = []
+  const machine: Connection["scope"] = { _tag: "Machine", machineId: "m1" }
+  const connect = (id: string, accountId = "a1", scope: Connection["scope"] = machine) => {
+    const listeners: Array<(isFinal: boolean) => void> = []
     const asked: Array<Asked> = []
-    const close = () => {
+    const end = (isFinal: boolean) => () => {
       lines.delete(id)
-      for (const listener of listeners) listener()
+      for (const listener of listeners) listener(isFinal)
     }
+    const close = end(true)
     const line: Line = {
       id,
       say: () => {},
@@ -30,8 +32,8 @@ const makeBoard = () => {
       onClose: (listener) => void listeners.push(listener)
     }
     lines.set(id, { line, asked, close })
-    const connection: Connection = { id, accountId, scope: { _tag: "User" } }
-    return { connection, asked, close }
+    const connection: Connection = { id, accountId, scope }
+    return { connection, asked, close, lose: end(false) }
   }
   return { connect, board: SocketLookup.of({ find: (id) => lines.get(id)?.line }) }
 }
@@ -178,6 +180,78 @@ describe("RpcRelay", () => {
       relay.register(caller.connection, "m1:x")
       assert.deepStrictEqual(yield* Fiber.join(yield* ask(caller)), refusals["same-socket"])
       for (const { asked } of [caller, daemon, foreign]) assert.deepStrictEqual(asked, [])
+    })
+  )
+
+  it.effect("binds a method to the sockets of its machine or session", () =>
+    Effect.gen(function* () {
+      const { connect, relay } = yield* make()
+      const session = connect("session", "a1", { _tag: "Session", sessionId: "s1" })
+      const app = connect("app", "a1", { _tag: "User" })
+      const daemon = connect("daemon")
+      for (const { connection } of [session, app]) assert.strictEqual(relay.register(connection, "m1:x"), "foreign")
+      for (const method of ["s1:x", "m11:x", "m:x"]) {
+        assert.strictEqual(relay.register(daemon.connection, method), "foreign")
+      }
+      assert.strictEqual(relay.register(daemon.connection, "m1:x"), "registered")
+      assert.strictEqual(relay.register(session.connection, "s1:x"), "registered")
+    })
+  )
+
+  it.effect("gives a method back to the older socket of a machine when the newer one leaves", () =>
+    Effect.gen(function* () {
+      const { ask, connect, relay } = yield* make()
+      const [caller, old, young] = [connect("caller", "a1", { _tag: "User" }), connect("old"), connect("young")]
+      relay.register(old.connection, "m1:x")
+      relay.register(young.connection, "m1:x")
+      young.lose()
+      const call = yield* ask(caller)
+      yield* settle
+      old.asked[0]?.answer("old")
+      assert.deepStrictEqual(yield* Fiber.join(call), { ok: true, result: "old" })
+    })
+  )
+
+  it.effect("lets a call wait for a machine that lost its connection, and for no longer than its grace", () =>
+    Effect.gen(function* () {
+      const { answered, ask, connect, relay } = yield* make({ callLimit: 2 })
+      const caller = connect("caller", "a1", { _tag: "User" })
+      const daemon = connect("daemon")
+      relay.register(daemon.connection, "m1:x")
+      yield* Effect.sync(() => daemon.lose())
+      yield* TestClock.adjust("2 seconds")
+      const call = yield* ask(caller)
+      const other = yield* ask(caller, 1, "m1:y")
+      yield* settle
+      assert.deepStrictEqual(yield* Fiber.join(yield* ask(caller)), refusals["caller-limit"])
+      const back = connect("back")
+      relay.register(back.connection, "m1:x")
+      yield* settle
+      back.asked[0]?.answer("back")
+      assert.deepStrictEqual(yield* Fiber.join(call), { ok: true, result: "back" })
+      yield* TestClock.adjust("9900 millis")
+      assert.isFalse(answered(other))
+      yield* TestClock.adjust("100 millis")
+      assert.deepStrictEqual(yield* Fiber.join(other), refusals.unavailable)
+      assert.deepStrictEqual(yield* Fiber.join(yield* ask(caller, 1, "m1:y")), refusals.unavailable)
+    })
+  )
+
+  it.effect("ends a call that waits when its caller leaves", () =>
+    Effect.gen(function* () {
+      const { ask, connect, relay } = yield* make()
+      const caller = connect("caller", "a1", { _tag: "User" })
+      const daemon = connect("daemon")
+      relay.register(daemon.connection, "m1:x")
+      daemon.lose()
+      const call = yield* ask(caller)
+      yield* settle
+      caller.close()
+      assert.deepStrictEqual(yield* Fiber.join(call), refusals["caller-gone"])
+      const back = connect("back")
+      relay.register(back.connection, "m1:x")
+      yield* settle
+      assert.deepStrictEqual(back.asked, [])
     })
   )
 

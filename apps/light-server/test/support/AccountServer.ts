@@ -53,7 +53,7 @@ export const layer = (
   return TestServer.listening.pipe(
     Layer.provideMerge(RealtimeApp.layer(knobs)),
     Layer.provideMerge(Layer.merge(accounts, machines)),
-    Layer.provideMerge(Layer.mergeAll(Emitter.layer, EventRegistry.layer, Ownership.layer(knobs))),
+    Layer.provideMerge(Layer.mergeAll(Emitter.layer(knobs), EventRegistry.layer, Ownership.layer(knobs))),
     Layer.provideMerge(SocketServer.layer(knobs)),
     Layer.provideMerge(HttpApp.layer(options.http)),
     Layer.provideMerge(tokens),

@@ -2,7 +2,7 @@
  * The realtime part of the server on a free port of the loopback, and clients
  * of it. Only its edges are replaced: the database, presence and tokens.
  */
-import { Context, Effect, Layer, Mailbox, type Scope } from "effect"
+import { Context, Effect, Fiber, Layer, Mailbox, TestClock, type Scope } from "effect"
 import type { InjectOptions, LightMyRequestResponse } from "fastify"
 import type { AddressInfo } from "node:net"
 import type { Presence } from "presence-effect/Presence"
@@ -86,7 +86,12 @@ export const layerOver = <A, E>(
     ),
     Layer.provide(Layer.mergeAll(MachineStore.layer, SessionStore.layer, MessageStore.layer, UsageStore.layer))
   )
-  const base = Layer.mergeAll(Emitter.layer, SocketLookup.layer, EventRegistry.layer, Ownership.layer(knobs)).pipe(
+  const base = Layer.mergeAll(
+    Emitter.layer(knobs),
+    SocketLookup.layer,
+    EventRegistry.layer,
+    Ownership.layer(knobs)
+  ).pipe(
     Layer.provideMerge(SocketServer.layer(knobs)),
     Layer.provideMerge(HttpApp.layer(door.http)),
     Layer.provideMerge(
@@ -225,3 +230,14 @@ export const daemon = (accountId: string, machineId: string) => ({
 })
 
 export const authorized = (accountId: string) => ({ authorization: `Bearer ${tokenOf(accountId)}` })
+
+/** The ack of an event whose first attempt fails for now: none at first, and that of the next attempt a little later. */
+export const askHeld = (client: Client, event: string, payload: object) =>
+  Effect.gen(function* () {
+    const asked = yield* Effect.fork(client.ask(event, payload))
+    yield* Effect.yieldNow()
+    yield* client.flush
+    if (asked.unsafePoll() !== null) return yield* Effect.dieMessage(`${event} was answered at once`)
+    yield* TestClock.adjust("1 second")
+    return yield* Fiber.join(asked)
+  })

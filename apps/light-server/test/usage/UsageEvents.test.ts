@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { DatabaseBusy } from "presence-effect/writer/WriterError"
+import { DatabaseBusy, WriteRejected } from "presence-effect/writer/WriterError"
 import { TestDatabase } from "../support/TestDatabase.ts"
-import { app, authorized, layerWith, TestServer } from "../support/TestServer.ts"
+import { app, authorized, layerWith, TestServer, askHeld } from "../support/TestServer.ts"
 
 const twoSessions = Effect.tap(TestDatabase, (database) => {
   for (const [accountId, id] of [
@@ -153,7 +153,7 @@ describe("UsageEvents", () => {
     }).pipe(Effect.provide(layerWith()))
   )
 
-  it.scoped("answers that the report was not saved when the write fails", () =>
+  it.scoped("answers when the report is saved, if it cannot be saved now, and that it was not if it never can", () =>
     Effect.gen(function* () {
       const database = yield* twoSessions
       const server = yield* TestServer
@@ -162,6 +162,9 @@ describe("UsageEvents", () => {
         _tag: "Fail",
         error: new DatabaseBusy({ lane: Lane.data, code: "SQLITE_BUSY", attempts: 4 })
       }
+      assert.deepInclude((yield* askHeld(mine, "usage-report", report)) as object, { success: true })
+      const error = new WriteRejected({ lane: Lane.data, code: "SQLITE_CONSTRAINT", detail: "test" })
+      database.nextWrite = { _tag: "Fail", error }
       assert.deepStrictEqual(yield* mine.ask("usage-report", report), {
         success: false,
         error: "Failed to save usage report"

@@ -338,7 +338,7 @@ export const events = {
 export type RouteName = keyof typeof routes
 export type EventName = keyof typeof events
 
-/** The outcome of an event that could not be written now, where nothing else has it. */
+/** The outcome of an event that can never be written. Nothing that a client sends brings it about. */
 const lateOutcomes: { readonly [event: string]: string } = { message: "internal", "usage-report": "Failed to save" }
 
 const partOfUpdate = (name: string): Part => {
@@ -359,12 +359,11 @@ const routeClauses = Object.entries<RouteTerms>(routes).flatMap(([name, terms]) 
   ...(terms.writes === true ? [[`${name} 503`, "Busy"] as const] : [])
 ])
 
-const eventClauses = Object.entries<EventTerms>(events).flatMap(([name, { acks, part, writes }]) => {
+const eventClauses = Object.entries<EventTerms>(events).flatMap(([name, { acks, part }]) => {
   const outcomes = Object.keys(acks).filter((outcome) => outcome !== lateOutcomes[name])
   return [
     ...(outcomes.length === 0 ? [[name, part] as const] : []),
-    ...outcomes.map((outcome) => [`${name} ${outcome}`, part] as const),
-    ...(writes === true ? [[`${name} ${lateOutcomes[name] ?? "error"}`, "Busy"] as const] : [])
+    ...outcomes.map((outcome) => [`${name} ${outcome}`, part] as const)
   ]
 })
 

@@ -40,6 +40,9 @@ import { F37NestedBodies } from "./scenarios/F37NestedBodies.ts"
 import { F38UnreadAnswers } from "./scenarios/F38UnreadAnswers.ts"
 import { F40MadeUpAddresses } from "./scenarios/F40MadeUpAddresses.ts"
 import { F39HeavyReads } from "./scenarios/F39HeavyReads.ts"
+import { F41Burst } from "./scenarios/F41Burst.ts"
+import { F42LargeFrames } from "./scenarios/F42LargeFrames.ts"
+import { F43FanOut } from "./scenarios/F43FanOut.ts"
 
 export const scenarios: ReadonlyArray<Scenario> = [
   F01ForeignLock,
@@ -79,7 +82,10 @@ export const scenarios: ReadonlyArray<Scenario> = [
   F37NestedBodies,
   F38UnreadAnswers,
   F40MadeUpAddresses,
-  F39HeavyReads
+  F39HeavyReads,
+  F41Burst,
+  F42LargeFrames,
+  F43FanOut
 ]
 
 /** Faults of the list that cannot happen to this server. */

@@ -4,7 +4,7 @@
  * Method: another process keeps the write lock of the file.
  */
 import { assert } from "@effect/vitest"
-import { Duration, Effect } from "effect"
+import { Duration, Effect, Fiber } from "effect"
 import * as ForeignLock from "presence-effect/testing/ForeignLock"
 import { randomBytes } from "node:crypto"
 import * as Client from "../../src/drivers/AccountClient.ts"
@@ -48,7 +48,6 @@ const requests = ({ call, keys, machineId, owner, sid }: Scene) => {
     owner.call("POST /v1/auth/account/response", 503, answer(keys.device)),
     owner.call("POST /v1/auth/revoke", 503),
     owner.call("POST /v1/account/settings", 503, { body: { settings: "s", expectedVersion: 0 } }),
-    owner.call("POST /v1/machines", 503, { body: newMachine() }),
     owner.call("POST /v1/sessions", 503, { body: { tag: "new", metadata: "m" } }),
     owner.call("PATCH /v2/sessions/:id", 503, { params, body: { metadata } }),
     owner.call("DELETE /v1/sessions/:id", 503, { params }),
@@ -76,20 +75,15 @@ const requests = ({ call, keys, machineId, owner, sid }: Scene) => {
   ]
 }
 
-/** Every event that has to. */
-const events = ({ agent, ask, daemon, machineId, sid }: Scene) => [
-  ask(daemon, "machine-update-metadata", "error", { machineId, metadata: "n", expectedVersion: 1 }),
-  ask(daemon, "machine-update-state", "error", { machineId, daemonState: "n", expectedVersion: 0 }),
-  ask(agent, "update-metadata", "error", { sid, metadata: "n", expectedVersion: 0 }),
-  ask(agent, "update-state", "error", { sid, agentState: "n", expectedVersion: 0 }),
-  ask(agent, "message", "internal", { sid, message: "m" }),
-  ask(agent, "usage-report", "Failed to save", report),
-  ask(agent, "artifact-create", "error", newArtifact()),
-  ask(agent, "artifact-update", "error", {
-    artifactId: crypto.randomUUID(),
-    header: { data: "", expectedVersion: 1 }
-  }),
-  ask(agent, "artifact-delete", "error", { artifactId: crypto.randomUUID() })
+/** Every event that has to. Their clients take a refusal for final, so none is answered before it is stored. */
+const events = ({ agent, ask, daemon, machineId, sid }: Scene): ReadonlyArray<Effect.Effect<unknown>> => [
+  ask(daemon, "machine-update-metadata", "success", { machineId, metadata: "n", expectedVersion: 1 }),
+  ask(daemon, "machine-update-state", "success", { machineId, daemonState: "n", expectedVersion: 0 }),
+  ask(agent, "update-metadata", "success", { sid, metadata: "n", expectedVersion: 0 }),
+  ask(agent, "update-state", "success", { sid, agentState: "n", expectedVersion: 0 }),
+  ask(agent, "message", "ok", { sid, message: "m" }),
+  ask(agent, "usage-report", "success", report),
+  ask(agent, "artifact-create", "success", newArtifact())
 ]
 
 contract("Busy", (it) => {
@@ -106,15 +100,35 @@ contract("Busy", (it) => {
       yield* Effect.scoped(
         Effect.gen(function* () {
           yield* ForeignLock.hold(server.databaseFile)
-          const timed = [...requests(cast), ...events(cast)].map((one) => Effect.timed<unknown, never, never>(one))
+          // A registration is tried for as long as daemons wait.
+          const registration = yield* Effect.fork(owner.call("POST /v1/machines", 503, { body: newMachine() }))
+          const timed = requests(cast).map((one) => Effect.timed<unknown, never, never>(one))
           const answers = yield* Effect.all(timed, { concurrency: "unbounded" })
           const worst = Math.max(...answers.map(([duration]) => Duration.toMillis(duration)))
           TimeLimit.holds("the slowest control write, in ms", worst, controlDeadlineMillis + marginMillis)
+          const [duration] = yield* Effect.timed(Fiber.join(registration))
+          TimeLimit.holds("a registration, in ms", Duration.toMillis(duration), 10_000)
         })
       )
       assert.deepStrictEqual(counts(), before)
       assert.deepStrictEqual(yield* owner.call("GET /v2/cursor", 200), cursor)
       yield* owner.call("POST /v1/machines", 200, { body: newMachine() })
+    })
+  )
+
+  it.scoped("answers no event while the lock is kept, and each once it is stored", () =>
+    Effect.gen(function* () {
+      const cast = yield* scene
+      const asked = yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* ForeignLock.hold(cast.server.databaseFile)
+          const asked = yield* Effect.forEach(events(cast), Effect.forkDaemon)
+          yield* Effect.sleep("3 seconds")
+          for (const fiber of asked) assert.isNull(fiber.unsafePoll())
+          return asked
+        })
+      )
+      yield* Fiber.joinAll(asked)
     })
   )
 

@@ -40,21 +40,27 @@ contract(
       })
     )
 
-    it.scoped("refuses the acks of a socket that sends too much, and hears it again later", () =>
+    it.scoped("refuses calls of a socket that sends too much, hears it again later, and refuses no message", () =>
       Effect.gen(function* () {
         const { person } = yield* Wire
         const { agent } = yield* person()
         const { line, sid } = yield* agent
-        const acks = yield* Effect.all(
-          Array.from({ length: limits.burst + 5 }, () => line.ask("message", { sid, message: "m" })),
-          { concurrency: "unbounded" }
+        const many = Array.from({ length: limits.burst + 5 })
+        const all = (event: string, payload: object) =>
+          Effect.all(
+            many.map(() => line.ask(event, payload)),
+            { concurrency: "unbounded" }
+          )
+        const acks = yield* all("message", { sid, message: "m" })
+        assert.deepStrictEqual(
+          acks.map(({ ok, seq }) => [ok, seq]),
+          many.map((_, index) => [true, index + 1])
         )
-        const refused = acks.filter(({ ok }) => ok === false)
-        assert.isAbove(refused.length, 0)
-        for (const ack of refused) demand("message", Shapes.MessageAck.internal, ack)
-        // Whoever goes on at once is out of control, and loses its connection.
-        yield* Effect.repeat(line.ask("message", { sid, message: "m" }), {
-          until: ({ ok }) => ok === true,
+        const method = "nobody:has-it"
+        const codes = (yield* all("rpc-call", { method })).map(({ errorCode }) => errorCode)
+        assert.sameMembers([...new Set(codes)], ["RPC_METHOD_NOT_AVAILABLE", "RPC_TOO_MANY_CALLS"])
+        yield* Effect.repeat(line.ask("rpc-call", { method }), {
+          until: ({ errorCode }) => errorCode === "RPC_METHOD_NOT_AVAILABLE",
           schedule: Schedule.spaced("500 millis")
         })
         assert.isFalse(line.heard.some(({ event }) => event === "disconnect"))

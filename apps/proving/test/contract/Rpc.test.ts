@@ -40,23 +40,40 @@ contract(
       })
     )
 
-    it.scoped("calls the newest registrant, and nobody after it is gone", () =>
+    it.scoped("calls the newest registrant, the older one when that is gone, and nobody after the last", () =>
       Effect.gen(function* () {
         const { ask, person, say } = yield* Wire
         const owner = yield* person()
-        const { app, line, method } = yield* daemonAndApp(owner)
-        const newer = yield* owner.app
+        const { line, machineId } = yield* owner.daemon
+        const app = yield* owner.app
+        const newer = yield* owner.connect({ clientType: "machine-scoped", machineId })
+        const method = `${machineId}:echo`
         yield* register(line, method)
         yield* register(newer, method)
         const { result } = yield* ask(app, "rpc-call", "ok", { method, params: 1 })
         assert.deepStrictEqual(result, { by: newer.socket.id, params: 1 })
-        // The older one has nothing to take back any more.
-        yield* say(line, "rpc-unregister", { method })
-        yield* line.until(({ event }) => event === "rpc-unregistered")
-        yield* ask(app, "rpc-call", "ok", { method, params: 2 })
         yield* say(newer, "rpc-unregister", { method })
         yield* newer.until(({ event }) => event === "rpc-unregistered")
+        const older = yield* ask(app, "rpc-call", "ok", { method, params: 2 })
+        assert.deepStrictEqual(older.result, { by: line.socket.id, params: 2 })
+        yield* say(line, "rpc-unregister", { method })
+        yield* line.until(({ event }) => event === "rpc-unregistered")
         yield* ask(app, "rpc-call", "unavailable", { method, params: 3 })
+      })
+    )
+
+    it.scoped("refuses a method of a machine to an app and to the socket of a session", () =>
+      Effect.gen(function* () {
+        const { person, say } = yield* Wire
+        const owner = yield* person()
+        const { machineId } = yield* owner.daemon
+        for (const line of [yield* owner.app, (yield* owner.agent).line]) {
+          const from = line.heard.length
+          yield* say(line, "rpc-register", { method: `${machineId}:echo` })
+          const { payload } = yield* line.until(({ event }) => event === "rpc-error", from)
+          const error = "The method belongs to another machine or session"
+          assert.deepStrictEqual(payload, { type: "register", error })
+        }
       })
     )
 

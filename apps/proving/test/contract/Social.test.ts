@@ -17,7 +17,7 @@ contract("Social", (it) => {
       yield* call("GET /v1/friends", 200)
       yield* call("GET /v1/user/search", 200, { query: { query: "" } })
       yield* call("GET /v1/user/search", 400)
-      yield* call("POST /v1/voice/token", 400)
+      yield* call("POST /v1/voice/token", 400, { body: {} })
     })
   )
 

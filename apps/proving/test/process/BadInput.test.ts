@@ -381,7 +381,7 @@ layer(BuiltServer.layer(environment), { excludeTestServices: true, timeout: "60 
           line.socket.disconnect()
         }
         const large = yield* alice.device.connect({ clientType: "user-scoped" })
-        large.socket.emit("session-alive", { sid: sessionId, time: now, rest: "x".repeat(1_100_000) })
+        large.socket.emit("session-alive", { sid: sessionId, time: now, rest: "x".repeat(9_000_000) })
         const end = yield* large.until(({ event }) => event === "disconnect")
         // Not for good: it comes back.
         assert.strictEqual(end.payload, "transport close")

@@ -7,6 +7,7 @@ import { countRefusal, type RefusalReason } from "../RealtimeMetrics.ts"
 import type { RealtimeOptions } from "../RealtimeOptions.ts"
 import type { Socket, Verdict } from "../Socket.ts"
 import { SocketServer } from "../SocketServer.ts"
+import * as UnregisteredMachines from "./UnregisteredMachines.ts"
 
 /** Closes the transport instead of answering: the client comes back. */
 export const sendAway = (socket: Socket, reason: Exclude<RefusalReason, "refused">): void => {
@@ -42,13 +43,24 @@ export const make = (
     // One transport may ask for one connection at a time, whatever it sends.
     const verifying = new WeakSet<object>()
 
+    const unregistered = UnregisteredMachines.make(options.handshakeQueueLimit)
+
+    const turnAway = (socket: Socket, refusal: Handshake.RetryableRefusal): Effect.Effect<void> => {
+      const leave = Effect.sync(() => sendAway(socket, refusal.reason))
+      if (refusal.reason !== "unregistered") return leave
+      const wait = unregistered.refuse(refusal.key)
+      // Not within the turn of the handshake: one that waits here must not keep others from theirs.
+      return wait === undefined ? leave : Effect.sync(() => run(Effect.zipRight(wait, leave)))
+    }
+
     const verified = (socket: Socket, next: () => void) =>
       Handshake.verify(socket.handshake.auth, (token) => failureLimiter.verify(addressOf(socket.request), token)).pipe(
-        Effect.map((verdict) => {
-          if (verdict._tag === "NotYet") return sendAway(socket, "unverified")
-          if (verdict._tag === "Barred") return sendAway(socket, "bad-tokens")
-          // Who left in the meantime needs no place, and would not give it back.
-          if (socket.conn.readyState === "open") admit(socket, slots, verdict, next)
+        Effect.flatMap((verdict) => {
+          if (verdict._tag === "RetryableRefusal") return turnAway(socket, verdict)
+          return Effect.sync(() => {
+            // A client that left in the meantime needs no place, and would not give it back.
+            if (socket.conn.readyState === "open") admit(socket, slots, verdict, next)
+          })
         }),
         Effect.catchAllCause((cause) =>
           Effect.logWarning("A handshake could not be verified", cause).pipe(
@@ -62,7 +74,7 @@ export const make = (
       if (isDraining()) return sendAway(socket, "draining")
       const isFull = slots.count() + gate.count() >= options.socketLimit
       if (isFull || verifying.has(socket.conn)) return sendAway(socket, "overload")
-      // Whoever has left while it waited is not looked at.
+      // A client that has left while it waited is not verified.
       const handshake = Effect.suspend(() => (socket.conn.readyState === "open" ? verified(socket, next) : Effect.void))
       const turn = gate.enter(handshake)
       if (turn === undefined) return sendAway(socket, "overload")

@@ -1,5 +1,6 @@
 /** Who connects, and for what. */
 import { Effect } from "effect"
+import type { PresenceKey } from "presence-effect/presence/PresenceKey"
 import type { ReadFailed } from "../../database/DatabaseReader.ts"
 import { idLengthMax } from "../../database/Ids.ts"
 import { machineRevoked, type TooManyRequests, type Unauthorized } from "../../Failure.ts"
@@ -8,20 +9,16 @@ import { Ownership } from "../../entities/Ownership.ts"
 import type { Verdict } from "../Socket.ts"
 
 /**
- * The row a machine speaks for does not exist yet: its registration may be
- * under way. Its client comes back.
+ * The handshake cannot be accepted now, and the client comes back.
+ *
+ * - `unregistered`: the row the machine speaks for does not exist yet: its
+ *   registration may be under way.
+ * - `bad-tokens`: too many bad tokens came from its address, so this one was not
+ *   verified.
  */
-export interface NotYet {
-  readonly _tag: "NotYet"
-}
-
-/**
- * Too many bad tokens came from its address, so nobody looked at this one. The
- * client comes back.
- */
-export interface Barred {
-  readonly _tag: "Barred"
-}
+export type RetryableRefusal =
+  | { readonly _tag: "RetryableRefusal"; readonly reason: "unregistered"; readonly key: PresenceKey }
+  | { readonly _tag: "RetryableRefusal"; readonly reason: "bad-tokens" }
 
 const textIn = (auth: unknown, field: string): string => {
   const value = typeof auth === "object" && auth !== null ? (auth as { readonly [field: string]: unknown })[field] : ""
@@ -61,12 +58,12 @@ const scopeOf = (auth: unknown): ConnectionScope | Verdict => {
  * another one nor be revoked. What fails is refused for good, mostly with one of
  * four texts that clients know.
  *
- * **Errors**: `ReadFailed` when nobody can say; the client should come back.
+ * **Errors**: `ReadFailed` when the database cannot be read now; the client should come back.
  */
 export const verify = (
   auth: unknown,
   authenticate: (token: string) => Effect.Effect<string, Unauthorized | TooManyRequests | ReadFailed>
-): Effect.Effect<Verdict | NotYet | Barred, ReadFailed, Ownership> =>
+): Effect.Effect<Verdict | RetryableRefusal, ReadFailed, Ownership> =>
   Effect.gen(function* () {
     const ownership = yield* Ownership
     const token = textIn(auth, "token")
@@ -80,10 +77,12 @@ export const verify = (
     const validity = yield* ownership.check(key)
     if (validity === "owned") return { _tag: "Accepted", accountId, scope } as const
     if (validity === "revoked") return refused(machineRevoked)
-    return validity === "missing" && key.kind === "machine" ? ({ _tag: "NotYet" } as const) : invalidToken
+    return validity === "missing" && key.kind === "machine"
+      ? ({ _tag: "RetryableRefusal", reason: "unregistered", key } as const)
+      : invalidToken
   }).pipe(
     Effect.catchTags({
       Unauthorized: () => Effect.succeed(invalidToken),
-      TooManyRequests: () => Effect.succeed({ _tag: "Barred" } as const)
+      TooManyRequests: () => Effect.succeed({ _tag: "RetryableRefusal", reason: "bad-tokens" } as const)
     })
   )

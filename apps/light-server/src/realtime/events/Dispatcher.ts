@@ -1,33 +1,116 @@
 /** From an event of a socket to its handler, within the limits of the socket. */
 import { Cause, Effect } from "effect"
 import type { Connection } from "../Connection.ts"
-import * as EventBudget from "./EventBudget.ts"
-import * as EventQueue from "./EventQueue.ts"
-import type { EventRegistry, Refusal } from "./EventRegistry.ts"
+import * as PayloadSize from "../PayloadSize.ts"
 import { countEvent } from "../RealtimeMetrics.ts"
 import type { RealtimeOptions } from "../RealtimeOptions.ts"
+import * as EventBudget from "./EventBudget.ts"
+import type { EventRegistry, Handling, Refusal, Registration } from "./EventRegistry.ts"
+import * as KeptEvents from "./KeptEvents.ts"
 
 /** Takes every event of one socket. */
 export type Dispatcher = (event: string, args: ReadonlyArray<unknown>) => void
 
 /** What a dispatcher needs from outside its socket. */
-export interface Surroundings {
-  readonly run: (effect: Effect.Effect<void>) => void
+export interface Surroundings extends KeptEvents.KeptSocket {
+  /** As `Clock` says. */
+  readonly nowMillis: () => number
   /** The socket sent an event other than a plain one, within its limits: the row that it speaks for is there. */
   readonly onEvent: () => void
-  /** The budget that the sockets of the account share. */
-  readonly accountBudget: EventBudget.EventBudget
   /** The socket goes on sending far beyond its budget. Called once. */
   readonly onFlood: () => void
 }
 
+type Options = Pick<
+  RealtimeOptions,
+  | "eventsPerSecond"
+  | "eventBurst"
+  | "inFlightLimit"
+  | "payloadBytesMax"
+  | "ackPatience"
+  | "keepPatience"
+  | "leftPatience"
+>
+
 type Reply = (value: unknown) => void
+
+type EffectRegistration = Extract<Registration, { readonly _tag: "Effect" }>
 
 /** The last argument is a function exactly when the client waits for an ack. */
 const replyIn = (args: ReadonlyArray<unknown>): Reply | undefined => {
   const last = args.at(-1)
   return typeof last === "function" ? (value) => void last(value) : undefined
 }
+
+/** Whether an event is over the budget of its socket or of its account. */
+const makeLimiter = (options: Options, { accountBudget, nowMillis, onFlood }: Surroundings) => {
+  const terms = { perSecond: options.eventsPerSecond, burst: options.eventBurst }
+  const budget = EventBudget.make(terms, nowMillis())
+  const patience = EventBudget.make(terms, nowMillis())
+  let isPatient = true
+  return (): "limited" | "crowded" | undefined => {
+    const now = nowMillis()
+    if (!budget.take(now)) {
+      if (isPatient && !patience.take(now)) {
+        isPatient = false
+        onFlood()
+      }
+      return "limited"
+    }
+    return accountBudget.take(now) ? undefined : "crowded"
+  }
+}
+
+/** Handlers that run, no more than a limit at once. */
+const makeInFlight = (limit: number, run: Surroundings["run"]) => {
+  let count = 0
+  return {
+    isFull: () => count >= limit,
+    fork: (event: string, effect: Effect.Effect<void>, onFailure: () => void) => {
+      count += 1
+      run(
+        effect.pipe(
+          Effect.catchAllCause((cause) =>
+            Effect.logError("An event handler died", cause).pipe(
+              Effect.annotateLogs({ code: "EVENT_DEFECT", event }),
+              Effect.zipRight(
+                Effect.sync(() => {
+                  countEvent(event, "failed")
+                  onFailure()
+                })
+              )
+            )
+          ),
+          Effect.ensuring(
+            Effect.sync(() => {
+              count -= 1
+            })
+          )
+        )
+      )
+    }
+  }
+}
+
+const logTooLarge = (event: string, bytesMax: number) =>
+  Effect.annotateLogs(Effect.logWarning(`An event was refused: its payload is larger than ${bytesMax} bytes`), {
+    code: "EVENT_TOO_LARGE",
+    event
+  })
+
+/** The first failure of an event that is not kept is final. */
+const answered = (event: string, { attempt }: Handling, reply: Reply | undefined, refuse: () => void) =>
+  Effect.matchEffect(attempt, {
+    onSuccess: (value) => Effect.sync(() => reply?.(value)),
+    onFailure: (failure) =>
+      Effect.zipRight(
+        Effect.annotateLogs(Effect.logWarning("An event was refused", failure), { code: failure._tag, event }),
+        Effect.sync(() => {
+          countEvent(event, "failed")
+          refuse()
+        })
+      )
+  })
 
 /**
  * Makes the dispatcher of one socket.
@@ -36,8 +119,9 @@ const replyIn = (args: ReadonlyArray<unknown>): Reply | undefined => {
  *
  * - More events than the budget of the socket or of its account, or more running
  *   handlers than the limit: the event is refused, never queued.
- * - An event that asks for it waits for its predecessors of the same name; it
- *   counts as running while it does.
+ * - An event that is kept is never refused for being one of many: it waits for
+ *   its turn, and the socket is not read any more while too much waits.
+ * - A payload beyond `payloadBytesMax` is refused, and the connection stays.
  * - A socket that empties a second budget of the same size with refused events is
  *   not confused but out of control: refusing it costs more than closing it.
  * - A handler that fails or dies is logged, refused and counted; it takes
@@ -48,112 +132,78 @@ const replyIn = (args: ReadonlyArray<unknown>): Reply | undefined => {
 export const make = (
   registry: Pick<EventRegistry["Type"], "find">,
   connection: Connection,
-  options: Pick<RealtimeOptions, "eventsPerSecond" | "eventBurst" | "inFlightLimit">,
-  { run, accountBudget, onEvent, onFlood }: Surroundings
+  options: Options,
+  surroundings: Surroundings
 ): Dispatcher => {
-  const terms = { perSecond: options.eventsPerSecond, burst: options.eventBurst }
-  const budget = EventBudget.make(terms, Date.now())
-  const patience = EventBudget.make(terms, Date.now())
-  const queues = new Map<string, EventQueue.EventQueue>()
-  let isPatient = true
-  let inFlight = 0
+  const { nowMillis, onEvent, run } = surroundings
+  const limitNow = makeLimiter(options, surroundings)
+  const inFlight = makeInFlight(options.inFlightLimit, run)
+  const kept = KeptEvents.make(options, surroundings)
 
-  const limitAt = (nowMillis: number): "limited" | "crowded" | undefined => {
-    if (!budget.take(nowMillis)) {
-      if (isPatient && !patience.take(nowMillis)) {
-        isPatient = false
-        onFlood()
-      }
-      return "limited"
+  const listen = (event: string, registration: Exclude<Registration, EffectRegistration>, payload: unknown): void => {
+    const limit = limitNow()
+    if (limit !== undefined) {
+      countEvent(event, limit)
+      return registration.refuse(connection)
     }
-    return accountBudget.take(nowMillis) ? undefined : "crowded"
-  }
-
-  const fork = (event: string, effect: Effect.Effect<void>, onFailure: () => void) => {
-    inFlight += 1
-    run(
-      effect.pipe(
-        Effect.catchAllCause((cause) =>
-          Effect.logError("An event handler died", cause).pipe(
-            Effect.annotateLogs({ code: "EVENT_DEFECT", event }),
-            Effect.zipRight(
-              Effect.sync(() => {
-                countEvent(event, "failed")
-                onFailure()
-              })
-            )
-          )
-        ),
-        Effect.ensuring(
-          Effect.sync(() => {
-            inFlight -= 1
-          })
-        )
-      )
+    const outcome = registration.listen(connection, payload)
+    if (typeof outcome === "string") return countEvent(event, outcome)
+    if (inFlight.isFull()) return countEvent(event, "limited")
+    inFlight.fork(
+      event,
+      Effect.map(outcome, (known) => countEvent(event, known)),
+      () => {}
     )
   }
 
-  const inTurn = (event: string, limit: number | undefined, handler: Effect.Effect<void>) => {
-    if (limit === undefined) return handler
-    const queue = queues.get(event) ?? EventQueue.make(limit)
-    queues.set(event, queue)
-    return queue.enter(handler)
+  const handle = (event: string, registration: EffectRegistration, payload: unknown, reply: Reply | undefined) => {
+    const refuse = (reason: Refusal) => {
+      const refusal = registration.refusal(reason)
+      if (refusal !== undefined) reply?.(refusal)
+    }
+    const isOverLimit = () => {
+      const limit = limitNow() ?? (inFlight.isFull() ? "limited" : undefined)
+      if (limit === undefined) return false
+      countEvent(event, limit)
+      refuse("limited")
+      return true
+    }
+    if (!registration.isKept && isOverLimit()) return
+    const bytes = PayloadSize.measure(payload, options.payloadBytesMax)
+    const handling = bytes === undefined ? undefined : registration.handle(connection, payload)
+    if (bytes === undefined || handling === undefined) {
+      if (registration.isKept && isOverLimit()) return
+      if (bytes === undefined) run(logTooLarge(event, options.payloadBytesMax))
+      const reason = bytes === undefined ? "too-large" : "invalid"
+      countEvent(event, reason)
+      return refuse(reason)
+    }
+    const { keep } = handling
+    onEvent()
+    if (keep !== undefined) {
+      countEvent(event, "accepted")
+      const fail = () => refuse("failed")
+      return kept.add(event, { handling, keep, bytes, reply, refuse: fail, arrivedAt: nowMillis() })
+    }
+    countEvent(event, "accepted")
+    inFlight.fork(
+      event,
+      answered(event, handling, reply, () => refuse("failed")),
+      () => refuse("failed")
+    )
   }
 
   const dispatch = (event: string, args: ReadonlyArray<unknown>): void => {
     const reply = replyIn(args)
     const payload = typeof args[0] === "function" ? undefined : args[0]
-    const limit = limitAt(Date.now())
     const registration = registry.find(event)
-    // Heartbeats are plain events: they say themselves which row they are for, and when they were sent.
-    if (limit === undefined && registration?._tag !== "Plain") onEvent()
-    if (event === "ping") {
-      countEvent(event, limit ?? "accepted")
-      if (limit === undefined) reply?.({})
-      return
-    }
-    if (registration === undefined) return countEvent("other", "unknown")
-
-    if (registration._tag === "Plain") {
-      if (limit !== undefined) {
-        countEvent(event, limit)
-        return registration.refuse(connection)
-      }
-      const outcome = registration.listen(connection, payload)
-      if (typeof outcome === "string") return countEvent(event, outcome)
-      if (inFlight >= options.inFlightLimit) return countEvent(event, "limited")
-      fork(
-        event,
-        Effect.map(outcome, (known) => countEvent(event, known)),
-        () => {}
-      )
-      return
-    }
-
-    const refuse = (reason: Refusal) => {
-      const refusal = registration.refusal(reason)
-      if (refusal !== undefined) reply?.(refusal)
-    }
-    if (limit !== undefined || inFlight >= options.inFlightLimit) {
-      countEvent(event, limit ?? "limited")
-      return refuse("limited")
-    }
-    const answer = registration.answer(connection, payload)
-    if (answer === undefined) {
-      countEvent(event, "invalid")
-      return refuse("invalid")
-    }
-    const handler = inTurn(
-      event,
-      registration.queueLimit,
-      Effect.map(answer, (value) => reply?.(value))
-    )
-    if (handler === undefined) {
-      countEvent(event, "limited")
-      return refuse("limited")
-    }
-    countEvent(event, "accepted")
-    fork(event, handler, () => refuse("failed"))
+    if (registration?._tag === "Effect") return handle(event, registration, payload, reply)
+    if (registration !== undefined) return listen(event, registration, payload)
+    const limit = limitNow()
+    if (limit === undefined) onEvent()
+    if (event !== "ping") return countEvent("other", "unknown")
+    countEvent(event, limit ?? "accepted")
+    if (limit === undefined) reply?.({})
   }
 
   return (event, args) => {

@@ -1,8 +1,10 @@
 /** How many events one socket may send: a bucket of tokens. */
 
 export interface EventBudget {
-  /** Takes a token; `false` when there is none. */
-  readonly take: (nowMillis: number) => boolean
+  /** Takes `count` tokens, one unless told otherwise; `false` when there are fewer. */
+  readonly take: (nowMillis: number, count?: number) => boolean
+  /** How long until there are so many tokens again, at most a second: then `take` can be tried again. */
+  readonly waitMillis: (count?: number) => number
 }
 
 /**
@@ -13,12 +15,13 @@ export const make = (terms: { readonly perSecond: number; readonly burst: number
   let tokens = terms.burst
   let filledAt = nowMillis
   return {
-    take: (now) => {
+    take: (now, count = 1) => {
       tokens = Math.min(terms.burst, tokens + (Math.max(0, now - filledAt) * terms.perSecond) / 1000)
       filledAt = now
-      if (tokens < 1) return false
-      tokens -= 1
+      if (tokens < count) return false
+      tokens -= count
       return true
-    }
+    },
+    waitMillis: (count = 1) => Math.max(1, Math.min(1000, Math.ceil(((count - tokens) * 1000) / terms.perSecond)))
   }
 }

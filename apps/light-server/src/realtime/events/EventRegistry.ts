@@ -5,28 +5,71 @@
  * looks them up. Neither knows the other.
  */
 import { Context, Effect, Either, Layer, Schema } from "effect"
+import type { Failure } from "../../http/FailureTable.ts"
 import type { Connection } from "../Connection.ts"
 import { startEvent } from "../RealtimeMetrics.ts"
 
 /**
- * Why an event is not handled: the payload does not fit, the socket is over its
- * limits, or the handler died.
+ * Why an event is not handled: the payload does not fit, it is larger than an
+ * event may be, the socket is over its limits, or the handler failed for good.
  */
-export type Refusal = "invalid" | "limited" | "failed"
+export type Refusal = "invalid" | "too-large" | "limited" | "failed"
+
+/**
+ * How an event that carries a write is kept: those of one socket are handled one
+ * at a time and in order, none is refused for being one of many, and a failure
+ * that passes is never answered.
+ */
+export interface Keeping<A> {
+  /**
+   * What its client needs in place of the ack that is not sent, so that it sends
+   * the event again. `silence`: it stops to wait by itself. `close`: it waits as
+   * long as the transport is open.
+   */
+  readonly withoutAck: "silence" | "close"
+  /** The event can come twice and is stored once. */
+  readonly isRepeatable: (payload: A) => boolean
+  /**
+   * Handles several that wait in one write: all of them or none, with an ack for
+   * each. After any failure each is handled alone, so this must be idempotent with
+   * `answer`.
+   */
+  readonly answerAll?: (
+    connection: Connection,
+    payloads: ReadonlyArray<A>
+  ) => Effect.Effect<ReadonlyArray<unknown>, Failure>
+}
 
 /** An event whose handler is an effect. */
 export interface EventSpec<A, I> {
   readonly event: string
   readonly payload: Schema.Schema<A, I>
-  /**
-   * Those of one socket are handled one at a time and in order, and so many of
-   * them may wait. Without it each begins when it comes.
-   */
-  readonly queueLimit?: number
+  /** Without it each begins when it comes, and its failure is final. */
+  readonly keep?: Keeping<A>
   /** The ack of an event that is not handled. `undefined`: none is sent. */
   readonly refusal: (reason: Refusal) => unknown
-  /** The success is the ack, if the client asked for one. */
-  readonly answer: (connection: Connection, payload: A) => Effect.Effect<unknown>
+  /**
+   * Called once for each event. The success of the effect is the ack, if the
+   * client asked for one. A failure is logged and becomes a refusal, unless it
+   * passes and the event is kept: then the same effect runs again, so it must be
+   * idempotent.
+   */
+  readonly answer: (connection: Connection, payload: A) => Effect.Effect<unknown, Failure>
+}
+
+/** The handler of one event. */
+export interface Handling {
+  readonly attempt: Effect.Effect<unknown, Failure>
+  readonly keep:
+    | {
+        readonly withoutAck: "silence" | "close"
+        readonly isRepeatable: boolean
+        /** One attempt for several of the same event. `undefined`: each has its own. */
+        readonly attemptAll:
+          | ((handlings: ReadonlyArray<Handling>) => Effect.Effect<ReadonlyArray<unknown>, Failure>)
+          | undefined
+      }
+    | undefined
 }
 
 /** What became of an event that needs no answer. */
@@ -48,10 +91,10 @@ export type Registration =
     }
   | {
       readonly _tag: "Effect"
-      readonly queueLimit: number | undefined
+      readonly isKept: boolean
       readonly refusal: (reason: Refusal) => unknown
       /** `undefined`: the payload does not fit. */
-      readonly answer: (connection: Connection, payload: unknown) => Effect.Effect<unknown> | undefined
+      readonly handle: (connection: Connection, payload: unknown) => Handling | undefined
     }
 
 export class EventRegistry extends Context.Tag("light-server/EventRegistry")<
@@ -72,6 +115,43 @@ export class EventRegistry extends Context.Tag("light-server/EventRegistry")<
   }
 >() {}
 
+/** Makes the effect when it runs for the first time, so that what throws meanwhile becomes a defect of it. */
+const once = <A, E>(make: () => Effect.Effect<A, E>): Effect.Effect<A, E> => {
+  let made: Effect.Effect<A, E> | undefined
+  return Effect.suspend(() => (made ??= make()))
+}
+
+/** Reads payloads of the event, and knows them again when several are handled at once. */
+const handlerOf = <A, I>(spec: EventSpec<A, I>) => {
+  const decode = Schema.decodeUnknownEither(spec.payload)
+  const payloads = new WeakMap<Handling, { readonly payload: A }>()
+  const { keep } = spec
+  return (connection: Connection, input: unknown): Handling | undefined => {
+    const decoded = decode(input)
+    if (Either.isLeft(decoded)) return undefined
+    const payload = decoded.right
+    const { answerAll } = keep ?? {}
+    const handling: Handling = {
+      attempt: once(() => spec.answer(connection, payload)),
+      keep: keep && {
+        withoutAck: keep.withoutAck,
+        isRepeatable: keep.isRepeatable(payload),
+        attemptAll:
+          answerAll &&
+          ((handlings) =>
+            Effect.suspend(() =>
+              answerAll(
+                connection,
+                handlings.flatMap((each) => payloads.get(each) ?? []).map((known) => known.payload)
+              )
+            ))
+      }
+    }
+    payloads.set(handling, { payload })
+    return handling
+  }
+}
+
 export const make: Effect.Effect<EventRegistry["Type"]> = Effect.sync(() => {
   const registrations = new Map<string, Registration>()
   const add = (event: string, registration: Registration) =>
@@ -82,19 +162,13 @@ export const make: Effect.Effect<EventRegistry["Type"]> = Effect.sync(() => {
       return Effect.void
     })
   return EventRegistry.of({
-    on: (spec) => {
-      const decode = Schema.decodeUnknownEither(spec.payload)
-      return add(spec.event, {
+    on: (spec) =>
+      add(spec.event, {
         _tag: "Effect",
-        queueLimit: spec.queueLimit,
+        isKept: spec.keep !== undefined,
         refusal: spec.refusal,
-        answer: (connection, payload) =>
-          Either.match(decode(payload), {
-            onLeft: () => undefined,
-            onRight: (decoded) => Effect.suspend(() => spec.answer(connection, decoded))
-          })
-      })
-    },
+        handle: handlerOf(spec)
+      }),
     onPlain: (event, listen, refuse = () => {}) => add(event, { _tag: "Plain", listen, refuse }),
     find: (event) => registrations.get(event)
   })

@@ -4,7 +4,9 @@
  */
 import { Context, Effect, Layer } from "effect"
 import { updateId } from "../../database/Ids.ts"
+import { defaults, type RealtimeOptions } from "../RealtimeOptions.ts"
 import * as Room from "./Room.ts"
+import * as SignsOfLife from "./SignsOfLife.ts"
 import { SocketServer } from "../SocketServer.ts"
 
 /** A change of the account, numbered by its cursor. `t` says what changed. */
@@ -39,34 +41,60 @@ export class Emitter extends Context.Tag("light-server/Emitter")<
     readonly update: (recipients: Room.Recipients, update: Update, options?: { readonly exceptSocket?: string }) => void
     /** Sends a change of presence, or a report. */
     readonly ephemeral: (recipients: Room.Recipients, ephemeral: Ephemeral) => void
-    /** Repeats what recipients know. Sockets that read too slowly miss it. */
+    /**
+     * Repeats what recipients know, at most once a second for each row and at once
+     * when it says something new. Sockets that read too slowly miss it.
+     */
     readonly repeated: (recipients: Room.Recipients, ephemeral: Ephemeral) => void
   }
 >() {}
 
-export const make: Effect.Effect<Emitter["Type"], never, SocketServer> = Effect.map(SocketServer, ({ io }) => {
-  const { rooms } = io.of("/").adapter
-  // A packet is encoded before anybody looks whether there is a recipient, and while no app is open there is none.
-  const isHeard = (recipients: Room.Recipients): boolean => recipients.some((room) => rooms.has(room))
-  return Emitter.of({
-    update: (recipients, { seq, body }, options) => {
-      const target = io.to([...recipients])
-      const update = { id: updateId(), seq, body, createdAt: Date.now() }
-      if (options?.exceptSocket === undefined) target.emit("update", update)
-      else target.except(options.exceptSocket).emit("update", update)
-    },
-    ephemeral: (recipients, ephemeral) => {
-      io.to([...recipients]).emit("ephemeral", ephemeral)
-    },
-    // `volatile` of socket.io also loses what follows another packet within the same turn, which a tick
-    // with two heartbeats does; lagging sockets are a room instead.
-    repeated: (recipients, ephemeral) => {
-      if (!isHeard(recipients)) return
-      io.to([...recipients])
-        .except(Room.lagging)
-        .emit("ephemeral", ephemeral)
-    }
-  })
-})
+/** The account and the row that an ephemeral is about. */
+const nameOf = (recipients: Room.Recipients, { id, type }: Ephemeral) => `${type} ${recipients[0] ?? ""} ${id}`
 
-export const layer: Layer.Layer<Emitter, never, SocketServer> = Layer.effect(Emitter, make)
+const isThinking = (ephemeral: Ephemeral) => ephemeral.type === "activity" && ephemeral.thinking
+
+export const make = (
+  options: Pick<RealtimeOptions, "repeatedPacketsPerSecond"> = defaults
+): Effect.Effect<Emitter["Type"], never, SocketServer> =>
+  Effect.gen(function* () {
+    const { io } = yield* SocketServer
+    const clock = yield* Effect.clock
+    const signs = SignsOfLife.make(options)
+    const { rooms } = io.of("/").adapter
+    const recipientCount = (recipients: Room.Recipients): number =>
+      recipients.reduce((sum, room) => sum + (rooms.get(room)?.size ?? 0), 0)
+    return Emitter.of({
+      update: (recipients, { seq, body }, options) => {
+        const target = io.to([...recipients])
+        const update = { id: updateId(), seq, body, createdAt: Date.now() }
+        if (options?.exceptSocket === undefined) target.emit("update", update)
+        else target.except(options.exceptSocket).emit("update", update)
+      },
+      ephemeral: (recipients, ephemeral) => {
+        if (ephemeral.type !== "usage") {
+          const name = nameOf(recipients, ephemeral)
+          if (ephemeral.active) {
+            signs.online({ name, thinking: isThinking(ephemeral) }, clock.unsafeCurrentTimeMillis())
+          } else signs.offline(name)
+        }
+        io.to([...recipients]).emit("ephemeral", ephemeral)
+      },
+      // `volatile` of socket.io also loses what follows another packet within the same turn, which a tick
+      // with two heartbeats does; lagging sockets are a room instead.
+      repeated: (recipients, ephemeral) => {
+        // A packet is encoded before its recipients are looked up, and while no app is open there is none.
+        const count = recipientCount(recipients)
+        if (count === 0) return
+        const sign = { name: nameOf(recipients, ephemeral), thinking: isThinking(ephemeral) }
+        if (!signs.take(recipients[0] ?? "", sign, count, clock.unsafeCurrentTimeMillis())) return
+        io.to([...recipients])
+          .except(Room.lagging)
+          .emit("ephemeral", ephemeral)
+      }
+    })
+  })
+
+export const layer = (
+  options?: Pick<RealtimeOptions, "repeatedPacketsPerSecond">
+): Layer.Layer<Emitter, never, SocketServer> => Layer.effect(Emitter, make(options))

@@ -1,7 +1,9 @@
-/** What may wait for one slow reader. */
-import type { RealtimeOptions } from "../RealtimeOptions.ts"
-import * as Room from "./Room.ts"
+/** What may wait for slow readers: one of them, and all together. */
+import { Duration, Effect, type Scope } from "effect"
 import type { Socket } from "../Socket.ts"
+import type { RealtimeOptions } from "../RealtimeOptions.ts"
+import { setOutgoingBytes } from "../RealtimeMetrics.ts"
+import * as Room from "./Room.ts"
 
 /** About what a packet takes besides its text, so that many small ones are not free. */
 const packetBytes = 256
@@ -24,26 +26,64 @@ export const closeTransport = (socket: Socket): void => {
   socket.conn.close(true)
 }
 
-/**
- * Watches what waits for `socket`: beyond `outgoingBytesLagging` it joins the
- * room of those who miss repeated signs of life, beyond `outgoingBytesMax` its
- * transport is closed and `overflow` is called. The bytes handed to the
- * operating system last are not counted, and never more than `outgoingBytesMax`.
- *
- * **Source**: events of a socket, https://socket.io/docs/v4/engine-io-protocol/
- */
-export const watch = (
-  socket: Socket,
-  options: Pick<RealtimeOptions, "outgoingBytesLagging" | "outgoingBytesMax">,
-  on: {
-    readonly overflow: () => void
-    /** +1: the socket lags; -1: it has caught up, or is gone. */
-    readonly lagging: (change: 1 | -1) => void
-  }
-): void => {
+type Limits = Pick<
+  RealtimeOptions,
+  "outgoingBytesLagging" | "outgoingBytesMax" | "outgoingTotalBytesMax" | "readerPatience"
+>
+
+/** What happens to a socket that reads too slowly. */
+export interface Listeners {
+  /** Its transport is closed now. */
+  readonly overflow: () => void
+  /** +1: the socket lags; -1: it has caught up, or is gone. */
+  readonly lagging: (change: 1 | -1) => void
+}
+
+export interface OutgoingGuard {
+  readonly watch: (socket: Socket, on: Listeners) => void
+}
+
+/** One socket for which something waits, or is under way. */
+interface Reader {
+  /** Waits, and is under way through its transport. */
+  bytes: () => number
+  /** What was under way has arrived at the operating system, or less of it waits than before. */
+  hasProgress: () => boolean
+  stuckSince: number | undefined
+  readonly cut: () => void
+}
+
+const checkMillis = 1000
+
+/** Notes what waits for one socket. `changed` is called after each change of the sum. */
+const makeReader = (socket: Socket, options: Limits, on: Listeners, changed: (reader: Reader) => void) => {
   let waitingBytes = 0
+  let movingBytes = 0
+  let pendingBytes = Number.POSITIVE_INFINITY
   let isLagging = false
   let isClosed = false
+  const reader: Reader = {
+    bytes: () => (isClosed ? 0 : waitingBytes + movingBytes),
+    hasProgress: () => {
+      if (socket.conn.transport.writable) {
+        movingBytes = 0
+        changed(reader)
+        return true
+      }
+      const before = pendingBytes
+      pendingBytes = socket.conn.request.socket.writableLength
+      return pendingBytes > 0 && pendingBytes < before
+    },
+    stuckSince: undefined,
+    cut: () => {
+      if (isClosed) return
+      isClosed = true
+      changed(reader)
+      on.overflow()
+      // Not inside the broadcast that is walking through the rooms.
+      queueMicrotask(() => closeTransport(socket))
+    }
+  }
   socket.conn.on("packetCreate", (packet) => {
     waitingBytes += bytesOf(packet)
     if (waitingBytes > options.outgoingBytesLagging && !isLagging && !isClosed) {
@@ -51,23 +91,81 @@ export const watch = (
       on.lagging(1)
       socket.join(Room.lagging)
     }
-    if (waitingBytes > options.outgoingBytesMax && !isClosed) {
-      isClosed = true
-      on.overflow()
-      // Not inside the broadcast that is walking through the rooms.
-      queueMicrotask(() => closeTransport(socket))
-    }
+    if (waitingBytes > options.outgoingBytesMax) reader.cut()
+    changed(reader)
   })
   const catchUp = () => {
-    waitingBytes = 0
     if (!isLagging) return
     isLagging = false
     on.lagging(-1)
     socket.leave(Room.lagging)
   }
-  socket.conn.on("flush", catchUp)
+  // The engine hands on what waits when what was under way has left.
+  socket.conn.on("flush", () => {
+    movingBytes = waitingBytes
+    waitingBytes = 0
+    reader.stuckSince = undefined
+    changed(reader)
+    catchUp()
+  })
   socket.once("disconnect", () => {
     isClosed = true
     catchUp()
+    changed(reader)
   })
 }
+
+/** The sum over all readers, and those for which anything waits. */
+const makeReaders = (options: Limits) => {
+  const readers = new Map<Reader, number>()
+  let totalBytes = 0
+  const largest = (): Reader | undefined => {
+    let found: Reader | undefined
+    for (const reader of readers.keys()) if (reader.bytes() > (found?.bytes() ?? 0)) found = reader
+    return found
+  }
+  return {
+    changed: (reader: Reader) => {
+      const bytes = reader.bytes()
+      totalBytes += bytes - (readers.get(reader) ?? 0)
+      if (bytes === 0) readers.delete(reader)
+      else readers.set(reader, bytes)
+      setOutgoingBytes(totalBytes)
+      if (totalBytes > options.outgoingTotalBytesMax) largest()?.cut()
+    },
+    /** Cuts the readers that have taken nothing for as long as is waited for them. */
+    check: (nowMillis: number, patienceMillis: number) => {
+      for (const reader of readers.keys()) {
+        if (reader.hasProgress()) reader.stuckSince = undefined
+        else if (nowMillis - (reader.stuckSince ??= nowMillis) >= patienceMillis) reader.cut()
+      }
+    }
+  }
+}
+
+/**
+ * Bounds what waits for sockets.
+ *
+ * **Details**
+ *
+ * - Beyond `outgoingBytesLagging` a socket joins the room of those that miss
+ *   repeated signs of life; beyond `outgoingBytesMax` its transport is closed.
+ * - When more than `outgoingTotalBytesMax` wait for all sockets together, the one
+ *   with most is closed.
+ * - A socket that takes nothing for `readerPatience`, while something waits for it
+ *   in this process, is closed.
+ *
+ * **Source**: events of a socket, https://socket.io/docs/v4/engine-io-protocol/
+ */
+export const make = (options: Limits): Effect.Effect<OutgoingGuard, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const readers = makeReaders(options)
+    const clock = yield* Effect.clock
+    const patienceMillis = Duration.toMillis(options.readerPatience)
+    yield* Effect.sync(() => readers.check(clock.unsafeCurrentTimeMillis(), patienceMillis)).pipe(
+      Effect.delay(checkMillis),
+      Effect.forever,
+      Effect.forkScoped
+    )
+    return { watch: (socket, on) => makeReader(socket, options, on, readers.changed) }
+  })

@@ -1,4 +1,4 @@
-/** Lines to single sockets, for those who have to reach one and not a room. */
+/** Lines to single sockets, for features that address one and not a room. */
 import { Context, Effect, Layer } from "effect"
 import { SocketServer } from "../SocketServer.ts"
 
@@ -25,8 +25,8 @@ export interface Line {
     onAnswer: (answer: unknown) => void,
     onSilence: () => void
   ) => void
-  /** Calls `listener` once, when the socket is gone. */
-  readonly onClose: (listener: () => void) => void
+  /** Calls `listener` once, when the socket is gone. `isFinal`: it was disconnected on purpose, and does not come back. */
+  readonly onClose: (listener: (isFinal: boolean) => void) => void
 }
 
 /** Plain functions, as for `Emitter`. */
@@ -57,7 +57,8 @@ export const make: Effect.Effect<SocketLookup["Type"], never, SocketServer> = Ef
             .emit("rpc-request", request, (silence: Error | null, answer?: unknown) =>
               silence === null ? onAnswer(answer) : onSilence()
             ),
-        onClose: (listener) => void socket.once("disconnect", listener)
+        onClose: (listener) =>
+          void socket.once("disconnect", (reason) => listener(reason.endsWith("namespace disconnect")))
       }
     }
   })

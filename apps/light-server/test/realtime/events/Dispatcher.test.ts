@@ -3,11 +3,17 @@ import { Deferred, Effect, Fiber, Schema } from "effect"
 import type { Connection } from "../../../src/realtime/Connection.ts"
 import * as Dispatcher from "../../../src/realtime/events/Dispatcher.ts"
 import * as EventBudget from "../../../src/realtime/events/EventBudget.ts"
+import * as RealtimeOptions from "../../../src/realtime/RealtimeOptions.ts"
 import * as EventRegistry from "../../../src/realtime/events/EventRegistry.ts"
 
 const connection: Connection = { id: "socket", accountId: "a1", scope: { _tag: "User" } }
 
-const roomy = { eventsPerSecond: 1, eventBurst: 1000, inFlightLimit: 1000 }
+const roomy = {
+  ...RealtimeOptions.defaults,
+  eventsPerSecond: 1,
+  eventBurst: 1000,
+  inFlightLimit: 1000
+}
 
 /** A dispatcher, the fibers it started and what it answered. */
 const make = (
@@ -24,7 +30,11 @@ const make = (
     { ...roomy, ...options },
     {
       run: (effect) => void fibers.push(Effect.runFork(effect)),
-      accountBudget: EventBudget.make(account, Date.now()),
+      nowMillis: () => 0,
+      accountBudget: EventBudget.make(account, 0),
+      intake: { add: () => {}, remove: () => {} },
+      isOpen: () => true,
+      closeTransport: () => {},
       onEvent: () => void seen.push("event"),
       onFlood: () => void floods.push("flood")
     }
@@ -151,33 +161,44 @@ describe("Dispatcher", () => {
     })
   )
 
-  it.effect("handles events that ask for it in order, and refuses those beyond their queue", () =>
+  it.effect("refuses a payload that is larger than an event may be, whether the event is kept or not", () =>
     Effect.gen(function* () {
       const registry = yield* EventRegistry.make
-      const gate = yield* Deferred.make<void>()
-      const begun: Array<number> = []
+      const spec = {
+        payload: Schema.Unknown,
+        refusal: (reason: EventRegistry.Refusal) => reason,
+        answer: () => Effect.dieMessage("must not run")
+      }
+      yield* registry.on({ ...spec, event: "plain" })
+      yield* registry.on({ ...spec, event: "kept", keep: { withoutAck: "silence", isRepeatable: () => true } })
+      const { answers, ask } = make(registry, { payloadBytesMax: 10 })
+      ask("plain", "x".repeat(11))
+      ask("kept", { text: "x".repeat(11) })
+      assert.deepStrictEqual(answers, ["too-large", "too-large"])
+    })
+  )
+
+  it.effect("never refuses a kept event for being one of many, and counts one that does not fit", () =>
+    Effect.gen(function* () {
+      const registry = yield* EventRegistry.make
       yield* registry.on({
-        event: "inTurn",
+        event: "kept",
         payload: Schema.Number,
-        queueLimit: 2,
+        keep: { withoutAck: "silence", isRepeatable: () => true },
         refusal: (reason) => reason,
-        answer: (_, n) =>
-          Effect.as(
-            Effect.zipRight(
-              Effect.sync(() => begun.push(n)),
-              Deferred.await(gate)
-            ),
-            n
-          )
+        answer: (_, n) => Effect.succeed(n)
       })
-      const { answers, ask, settled } = make(registry)
-      for (const n of [1, 2, 3, 4]) ask("inTurn", n)
-      yield* Effect.yieldNow()
-      assert.deepStrictEqual(begun, [1])
-      assert.deepStrictEqual(answers, ["limited"])
-      yield* Deferred.succeed(gate, undefined)
+      const { answers, ask, floods, settled } = make(registry, { eventBurst: 1, inFlightLimit: 1 })
+      for (let n = 0; n < 50; n++) ask("kept", n)
       yield* settled
-      assert.deepStrictEqual(answers, ["limited", 1, 2, 3])
+      assert.deepStrictEqual(
+        answers,
+        Array.from({ length: 50 }, (_, n) => n)
+      )
+      answers.length = 0
+      for (let n = 0; n < 3; n++) ask("kept", "no number")
+      assert.deepStrictEqual(answers, ["invalid", "limited", "limited"])
+      assert.deepStrictEqual(floods, ["flood"])
     })
   )
 

@@ -19,7 +19,7 @@ describe("Emitter", () => {
   it.effect("repeats a sign of life only while an app of the account is there to hear it", () =>
     Effect.gen(function* () {
       const { io, rooms, sent } = fakeIo()
-      const emitter = yield* Effect.provideService(Emitter.make, SocketServer, {
+      const emitter = yield* Effect.provideService(Emitter.make(), SocketServer, {
         io
       } as unknown as SocketServer["Type"])
       const recipients = Room.toApps("account")

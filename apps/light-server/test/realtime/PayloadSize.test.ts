@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as PayloadSize from "../../src/rpc/PayloadSize.ts"
+import * as PayloadSize from "../../src/realtime/PayloadSize.ts"
 
 const nested = (depth: number): unknown => {
   let value: unknown = 1

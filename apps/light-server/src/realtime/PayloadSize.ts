@@ -31,8 +31,14 @@ const rest = (value: unknown, bytes: number, depth: number): number => {
 }
 
 /**
- * Whether `value` takes at most `bytesMax` bytes, and is not nested too deep to be
- * encoded again. An estimate: texts count as UTF-8, punctuation is left out.
- * Stops at the limit, so its cost has one too.
+ * The bytes that `value` takes, or `undefined` when it takes more than `bytesMax`
+ * or is nested too deep to be encoded again. An estimate: texts count as UTF-8,
+ * punctuation is left out. Stops at the limit, so its cost has one too.
  */
+export const measure = (value: unknown, bytesMax: number): number | undefined => {
+  const left = rest(value, bytesMax, 0)
+  return left < 0 ? undefined : bytesMax - left
+}
+
+/** Whether `value` takes at most `bytesMax` bytes. */
 export const isWithin = (value: unknown, bytesMax: number): boolean => rest(value, bytesMax, 0) >= 0

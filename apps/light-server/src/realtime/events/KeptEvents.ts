@@ -1,0 +1,264 @@
+/**
+ * Events that carry a write, of one socket: each waits for its predecessors of
+ * the same name, and a write that cannot be done now keeps its place and is
+ * tried again.
+ */
+import { Clock, Duration, Effect } from "effect"
+import type { Failure } from "../../http/FailureTable.ts"
+import { delayBefore, isPassing } from "../../http/PassingFailure.ts"
+import { eventBytes, type Intake } from "../arrival/BackPressure.ts"
+import { changeHeld, countEvent, countKept } from "../RealtimeMetrics.ts"
+import type { RealtimeOptions } from "../RealtimeOptions.ts"
+import type { EventBudget } from "./EventBudget.ts"
+import type { Handling } from "./EventRegistry.ts"
+
+/** An event that waits for its turn. */
+export interface KeptEvent {
+  readonly handling: Handling
+  readonly keep: NonNullable<Handling["keep"]>
+  /** Of its payload. */
+  readonly bytes: number
+  /** `undefined`: the client did not ask for an ack. */
+  readonly reply: ((value: unknown) => void) | undefined
+  /** Answers that the event failed for good. */
+  readonly refuse: () => void
+  /** When it came, as `Clock` says. */
+  readonly arrivedAt: number
+}
+
+/** What is known of the socket whose events these are. */
+export interface KeptSocket {
+  readonly run: (effect: Effect.Effect<void>) => void
+  /** The budget that the sockets of the account share. */
+  readonly accountBudget: EventBudget
+  readonly intake: Intake
+  readonly isOpen: () => boolean
+  /** Closes the transport, so that the client comes back and sends again what was not answered. */
+  readonly closeTransport: () => void
+}
+
+export interface KeptEvents {
+  readonly add: (event: string, kept: KeptEvent) => void
+}
+
+type Patience = Pick<RealtimeOptions, "ackPatience" | "keepPatience" | "leftPatience">
+
+/** What follows a failure that passes. */
+type Step = "again" | "silent" | "closed" | "lost"
+
+/**
+ * The one rule for a failure that passes: it is never answered.
+ *
+ * - Nobody waits for an ack, or the client sends the event again under the same
+ *   id: tried again until it is stored, within `keepPatience`, and for
+ *   `leftPatience` after the socket has left. Given up, the event is lost if it
+ *   has no ack; with one, its client sends it again.
+ * - A client waits for the ack: tried again within `ackPatience` while it is
+ *   there. Then its transport is closed, or nothing is said, whichever makes the
+ *   client send it again.
+ */
+const makeRule = (options: Patience) => {
+  const ackMillis = Duration.toMillis(options.ackPatience)
+  const keepMillis = Duration.toMillis(options.keepPatience)
+  const leftMillis = Duration.toMillis(options.leftPatience)
+  return (kept: KeptEvent, nowMillis: number, leftAt: number | undefined): Step => {
+    const waitedMillis = nowMillis - kept.arrivedAt
+    const isOpen = leftAt === undefined
+    const asksAck = kept.reply !== undefined
+    if (!asksAck || (kept.keep.withoutAck === "silence" && kept.keep.isRepeatable)) {
+      const isPatient = waitedMillis < keepMillis && (isOpen || nowMillis - leftAt < leftMillis)
+      if (isPatient) return "again"
+      return asksAck ? "silent" : "lost"
+    }
+    if (isOpen && waitedMillis < ackMillis) return "again"
+    return kept.keep.withoutAck === "close" ? "closed" : "silent"
+  }
+}
+
+const makeHandler = (options: Patience, socket: KeptSocket) => {
+  const rule = makeRule(options)
+  let leftAt: number | undefined
+  let isClosedByServer = false
+
+  const giveUp = (event: string, step: Exclude<Step, "again">, failure: Failure) =>
+    Effect.suspend(() => {
+      countKept(event, step)
+      if (step === "closed") {
+        isClosedByServer = true
+        socket.closeTransport()
+      }
+      const text = step === "lost" ? "An event could not be stored and is lost" : "An event could not be stored in time"
+      return Effect.annotateLogs(Effect.logWarning(text, failure), {
+        code: step === "lost" ? "EVENT_LOST" : failure._tag,
+        event,
+        outcome: step
+      })
+    })
+
+  const refuse = (event: string, kept: KeptEvent, failure: Failure) =>
+    Effect.zipRight(
+      Effect.annotateLogs(Effect.logWarning("An event was refused", failure), { code: failure._tag, event }),
+      Effect.sync(() => {
+        countEvent(event, "failed")
+        kept.refuse()
+      })
+    )
+
+  /** What follows the failure of one attempt. `undefined`: it is tried again. */
+  const judge = (event: string, kept: KeptEvent, failure: Failure, nowMillis: number) => {
+    if (!isPassing(failure)) return refuse(event, kept, failure)
+    if (!socket.isOpen()) leftAt ??= nowMillis
+    const step = rule(kept, nowMillis, leftAt)
+    return step === "again" ? undefined : giveUp(event, step, failure)
+  }
+
+  const again = (event: string, kept: KeptEvent, first: Failure) =>
+    Effect.gen(function* () {
+      let failure = first
+      for (let attempt = 0; ; attempt++) {
+        yield* delayBefore(attempt)
+        const outcome = yield* Effect.either(kept.handling.attempt)
+        if (outcome._tag === "Right") {
+          countKept(event, "stored")
+          return kept.reply?.(outcome.right)
+        }
+        failure = outcome.left
+        const end = judge(event, kept, failure, yield* Clock.currentTimeMillis)
+        if (end === undefined) continue
+        if (!isPassing(failure)) countKept(event, "refused")
+        return yield* end
+      }
+    })
+
+  return (event: string, kept: KeptEvent): Effect.Effect<void> =>
+    Effect.gen(function* () {
+      // Its client sends it again over the next transport, and must not meet this attempt there.
+      if (isClosedByServer && kept.reply !== undefined && kept.keep.withoutAck === "close") {
+        return countKept(event, "closed")
+      }
+      const outcome = yield* Effect.either(kept.handling.attempt)
+      if (outcome._tag === "Right") return kept.reply?.(outcome.right)
+      const end = judge(event, kept, outcome.left, yield* Clock.currentTimeMillis)
+      if (end !== undefined) return yield* end
+      changeHeld(1)
+      yield* Effect.ensuring(
+        again(event, kept, outcome.left),
+        Effect.sync(() => changeHeld(-1))
+      )
+    }).pipe(
+      Effect.catchAllCause((cause) =>
+        Effect.logError("An event handler died", cause).pipe(
+          Effect.annotateLogs({ code: "EVENT_DEFECT", event }),
+          Effect.zipRight(
+            Effect.sync(() => {
+              countEvent(event, "failed")
+              kept.refuse()
+            })
+          )
+        )
+      )
+    )
+}
+
+/** So many events at most, and so many bytes of them, are stored by one write: it must not hold the writer long. */
+const batchLimit = 32
+const batchBytesMax = 128 * 1024
+
+/** The first of those that wait, as many as one write may store. */
+const batchOf = (queue: ReadonlyArray<KeptEvent>): ReadonlyArray<KeptEvent> => {
+  const [first] = queue
+  if (first?.keep.attemptAll === undefined) return queue.slice(0, 1)
+  let bytes = 0
+  const batch: Array<KeptEvent> = []
+  for (const kept of queue) {
+    bytes += kept.bytes
+    if (batch.length > 0 && (batch.length >= batchLimit || bytes > batchBytesMax)) break
+    batch.push(kept)
+  }
+  return batch
+}
+
+/** Stores several at once and answers them; `false` when none is stored, for whatever reason. */
+const storeAll = (event: string, batch: ReadonlyArray<KeptEvent>): Effect.Effect<boolean> => {
+  const attemptAll = batch[0]?.keep.attemptAll
+  if (attemptAll === undefined) return Effect.succeed(false)
+  return attemptAll(batch.map(({ handling }) => handling)).pipe(
+    Effect.map((acks) => {
+      for (const [index, { reply }] of batch.entries()) reply?.(acks[index])
+      return true
+    }),
+    // The attempts one by one show what is wrong.
+    Effect.catchAllCause((cause) =>
+      Effect.as(Effect.annotateLogs(Effect.logDebug("Events are stored one by one", cause), { event }), false)
+    )
+  )
+}
+
+/** Waits until the account may do so many more writes. The events are late then, and not refused. */
+const paced = (budget: EventBudget, count: number): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    for (;;) {
+      const nowMillis = yield* Clock.currentTimeMillis
+      if (budget.take(nowMillis, count)) return
+      yield* Effect.sleep(budget.waitMillis(count))
+    }
+  })
+
+/**
+ * Makes the queues of one socket. They are bounded in bytes by the back-pressure
+ * of `intake`, not in number.
+ *
+ * When the server stops, what waits without an ack is counted and logged as lost;
+ * the other clients send theirs to the next process.
+ */
+export const make = (options: Patience, socket: KeptSocket): KeptEvents => {
+  const handle = makeHandler(options, socket)
+  const queues = new Map<string, Array<KeptEvent>>()
+
+  const done = (queue: Array<KeptEvent>) => {
+    const kept = queue.shift()
+    if (kept !== undefined) socket.intake.remove(kept.bytes + eventBytes)
+  }
+
+  const abandon = (event: string, queue: Array<KeptEvent>) =>
+    Effect.suspend(() => {
+      const lostCount = queue.filter(({ reply }) => reply === undefined).length
+      queues.delete(event)
+      while (queue.length > 0) done(queue)
+      if (lostCount === 0) return Effect.void
+      countKept(event, "lost", lostCount)
+      return Effect.annotateLogs(Effect.logWarning(`The server stopped before ${lostCount} events were stored`), {
+        code: "EVENT_LOST",
+        event
+      })
+    })
+
+  const work = (event: string, queue: Array<KeptEvent>) =>
+    Effect.gen(function* () {
+      /** Those of a batch that failed are handled one by one before the next batch. */
+      let aloneCount = 0
+      for (let kept = queue[0]; kept !== undefined; kept = queue[0]) {
+        const batch = aloneCount > 0 ? [kept] : batchOf(queue)
+        yield* paced(socket.accountBudget, batch.length)
+        const isStored = batch.length > 1 && (yield* storeAll(event, batch))
+        if (isStored) for (const _ of batch) done(queue)
+        else {
+          aloneCount = Math.max(aloneCount, batch.length) - 1
+          yield* handle(event, kept)
+          done(queue)
+        }
+      }
+      queues.delete(event)
+    }).pipe(Effect.onInterrupt(() => abandon(event, queue)))
+
+  return {
+    add: (event, kept) => {
+      socket.intake.add(kept.bytes + eventBytes)
+      const known = queues.get(event)
+      if (known !== undefined) return void known.push(kept)
+      const queue = [kept]
+      queues.set(event, queue)
+      socket.run(work(event, queue))
+    }
+  }
+}

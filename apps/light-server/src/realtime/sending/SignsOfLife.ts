@@ -1,0 +1,67 @@
+/**
+ * Which repeated signs of life are sent. Agents and daemons say every moment that
+ * they are alive, and apps need to hear it about once a second.
+ */
+import { LRUCache } from "lru-cache"
+import * as EventBudget from "../events/EventBudget.ts"
+import { countRepeated } from "../RealtimeMetrics.ts"
+import type { RealtimeOptions } from "../RealtimeOptions.ts"
+
+/** What a sign of life says besides that. */
+export interface Sign {
+  /** The account and the row. */
+  readonly name: string
+  readonly thinking: boolean
+}
+
+export interface SignsOfLife {
+  /**
+   * May `sign` be sent to `recipientCount` sockets of the account? At once when
+   * it says something new, else once per interval, and never beyond the packets
+   * of the account.
+   */
+  readonly take: (accountName: string, sign: Sign, recipientCount: number, nowMillis: number) => boolean
+  /** The row was announced as online at this time. */
+  readonly online: (sign: Sign, nowMillis: number) => void
+  /** The row was announced as offline: the next sign of life is news. */
+  readonly offline: (name: string) => void
+}
+
+/** Rows and accounts that are remembered. A sign of life of one that is forgotten is sent. */
+const rowsMax = 20_000
+const accountsMax = 10_000
+
+const intervalMillis = 1000
+
+export const make = (options: Pick<RealtimeOptions, "repeatedPacketsPerSecond">): SignsOfLife => {
+  const sent = new LRUCache<string, { readonly at: number; readonly thinking: boolean }>({ max: rowsMax })
+  const budgets = new LRUCache<string, EventBudget.EventBudget>({ max: accountsMax })
+  const terms = { perSecond: options.repeatedPacketsPerSecond, burst: options.repeatedPacketsPerSecond }
+
+  const budgetOf = (accountName: string, nowMillis: number) => {
+    const budget = budgets.get(accountName) ?? EventBudget.make(terms, nowMillis)
+    budgets.set(accountName, budget)
+    return budget
+  }
+
+  return {
+    take: (accountName, { name, thinking }, recipientCount, nowMillis) => {
+      const last = sent.get(name)
+      const isNew = last === undefined || last.thinking !== thinking
+      if (!isNew && nowMillis - last.at < intervalMillis && nowMillis >= last.at) {
+        countRepeated("coalesced")
+        return false
+      }
+      // Not noted as sent: the next one tries again.
+      if (!budgetOf(accountName, nowMillis).take(nowMillis, recipientCount)) {
+        countRepeated("over-budget")
+        return false
+      }
+      sent.set(name, { at: nowMillis, thinking })
+      countRepeated("sent")
+      return true
+    },
+    online: ({ name, thinking }, nowMillis) => void sent.set(name, { at: nowMillis, thinking }),
+    offline: (name) => void sent.delete(name)
+  }
+}
