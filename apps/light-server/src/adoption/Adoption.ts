@@ -21,6 +21,7 @@ import { MigrationFailed, type BackupFailed, type MigrationFolderInvalid } from 
 import * as MigrationFolder from "../migration/MigrationFolder.ts"
 import * as MigrationHistory from "../migration/MigrationHistory.ts"
 import { type MigrateOptions, transaction } from "../migration/PrismaMigrator.ts"
+import * as Revocations from "./Revocations.ts"
 import * as SchemaShape from "./SchemaShape.ts"
 import { quoted } from "./SchemaShape.ts"
 import * as ServerSchema from "./ServerSchema.ts"
@@ -158,8 +159,9 @@ const inspect = (
       return Option.none()
     }
     const { additions, uniqueIndexes } = plan.right
+    const revocations = yield* DatabaseFile.attempt(connection, () => Revocations.addition(sqlite, file))
     const need = {
-      additions,
+      additions: revocations === undefined ? additions : [...additions, { adds: "revoked machines", sql: revocations }],
       theirMigration: history.recorded.at(-1)?.name ?? null,
       isRecorded: record === schema.version
     }

@@ -7,11 +7,11 @@
 import * as Either from "effect/Either"
 import type { Column, Index, SchemaShape, Table } from "./SchemaShape.ts"
 import { quoted } from "./SchemaShape.ts"
-import { essentialTables, isNeeded, type ServerSchema } from "./ServerSchema.ts"
+import { essentialTables, isNeeded, namedIndexes, type ServerSchema } from "./ServerSchema.ts"
 
 /** One statement that adds something and changes nothing. */
 export interface Addition {
-  /** What it adds, such as `index Session_active_lastActiveAt_idx`. */
+  /** What it adds, such as `index presence_Session_active_lastActiveAt_idx`. */
   readonly adds: string
   readonly sql: string
 }
@@ -112,8 +112,8 @@ const compareIndexes = (schema: ServerSchema, file: SchemaShape) => {
     const theirs = file.tables.get(table)
     const isLacking = (column: string) =>
       theirs !== undefined && !isNeeded(table, column) && !theirs.columns.some(({ name }) => name === column)
-    if (sql === undefined || index.columns.some(isLacking) || file.indexes.some((found) => serves(found, index)))
-      continue
+    if (sql === undefined || index.columns.some(isLacking)) continue
+    if (file.indexes.some((found) => serves(found, index) && (found.name === name || !namedIndexes.has(name)))) continue
     const namesake = file.indexes.find((found) => found.name === name)
     if (namesake !== undefined) {
       reasons.push(

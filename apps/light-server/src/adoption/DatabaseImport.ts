@@ -20,6 +20,7 @@ import type { MigrationError } from "../migration/MigrationError.ts"
 import * as MigrationFolder from "../migration/MigrationFolder.ts"
 import * as MigrationHistory from "../migration/MigrationHistory.ts"
 import * as PrismaMigrator from "../migration/PrismaMigrator.ts"
+import * as Revocations from "./Revocations.ts"
 import * as SchemaShape from "./SchemaShape.ts"
 import * as ServerSchema from "./ServerSchema.ts"
 
@@ -180,6 +181,7 @@ const copyAll = (
       target.sqlite.exec("PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; BEGIN IMMEDIATE")
     )
     const reports = yield* Effect.forEach(tables, (table) => copyTable(source, shape, target, table))
+    yield* DatabaseFile.attempt(target, () => Revocations.copy(source.sqlite, shape, target.sqlite))
     const ignored = yield* DatabaseFile.attempt(source, () => ImportedTable.ignored(source.sqlite, shape, tables))
     yield* DatabaseFile.attempt(target, () => target.sqlite.exec("COMMIT"))
     return { tables: reports, ignored }
@@ -187,8 +189,15 @@ const copyAll = (
 
 /** A hard link fails when the name is taken, where a rename would replace what has it. */
 const name = (partial: string, databaseFile: string): void => {
-  FileSystem.linkSync(partial, databaseFile)
-  FileSystem.rmSync(partial)
+  try {
+    FileSystem.linkSync(partial, databaseFile)
+    FileSystem.rmSync(partial)
+  } catch (cause) {
+    // A file system without hard links. The lock of the directory keeps other programs of this kind away.
+    if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EINVAL"].includes(DatabaseFile.codeOf(cause))) throw cause
+    if (FileSystem.existsSync(databaseFile)) throw cause
+    FileSystem.renameSync(partial, databaseFile)
+  }
   const directory = FileSystem.openSync(Path.dirname(databaseFile), "r")
   try {
     FileSystem.fsyncSync(directory)

@@ -22,6 +22,13 @@ export const untouchedColumns: { readonly [table: string]: ReadonlyArray<string>
   Account: ["feedSeq", "githubUserId"]
 }
 
+/** Indexes that statements name. One with the same columns and another name does not do. */
+export const namedIndexes: ReadonlySet<string> = new Set([
+  "presence_Session_accountId_active_idx",
+  "presence_UsageReport_accountId_createdAt_idx",
+  "presence_UsageReport_sessionId_createdAt_idx"
+])
+
 /** Whether a database must have this column. */
 export const isNeeded = (table: string, column: string): boolean => untouchedColumns[table]?.includes(column) !== true
 

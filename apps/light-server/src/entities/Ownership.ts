@@ -51,7 +51,9 @@ const Owner = Schema.Struct({ accountId: Schema.String, isRevoked: StoredFlag })
 
 const ownerOf: { readonly [kind in PresenceKind]: string } = {
   session: `SELECT "accountId", 0 AS "isRevoked" FROM "Session" WHERE "id" = ?`,
-  machine: `SELECT "accountId", "revokedAt" IS NOT NULL AS "isRevoked" FROM "Machine" WHERE "id" = ?`
+  machine: `SELECT "accountId",
+    EXISTS (SELECT 1 FROM "PresenceMachineRevocation" WHERE "machineId" = "Machine"."id") AS "isRevoked"
+    FROM "Machine" WHERE "id" = ?`
 }
 
 /** The id comes last: it is the one part that a client chooses. */

@@ -3,7 +3,7 @@ import { Schema } from "effect"
 import { EntityId } from "../database/Ids.ts"
 import type * as Liveness from "../entities/Liveness.ts"
 import { WellFormed } from "../SoundValue.ts"
-import { StoredTime } from "../database/StoredTime.ts"
+import { StoredTime, StoredTimeOrNull } from "../database/StoredTime.ts"
 import { base64OrNull, StoredBytesOrNull, StoredFlag } from "../database/StoredValue.ts"
 
 /** Schema of a row. */
@@ -17,7 +17,8 @@ export const Machine = Schema.Struct({
   dataEncryptionKey: StoredBytesOrNull,
   seq: Schema.Int,
   active: StoredFlag,
-  isRevoked: StoredFlag,
+  /** `null`: the machine may be used. */
+  revokedAt: StoredTimeOrNull,
   lastActiveAt: StoredTime,
   createdAt: StoredTime,
   updatedAt: StoredTime
@@ -47,7 +48,7 @@ export const make = (accountId: string, registration: Registration, nowMillis: n
   dataEncryptionKey: registration.dataEncryptionKey ?? null,
   seq: 0,
   active: false,
-  isRevoked: false,
+  revokedAt: null,
   lastActiveAt: nowMillis,
   createdAt: nowMillis,
   updatedAt: nowMillis

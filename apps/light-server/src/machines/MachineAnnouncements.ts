@@ -15,6 +15,8 @@ export interface MachineAnnouncements {
   readonly created: (machine: Machine.Machine, cursor: number) => void
   /** `update-machine` for the apps and the machine. */
   readonly replaced: (accountId: string, id: string, text: CurrentText<MachineText>, cursor: number) => void
+  /** `update-machine` for the apps and the machine. */
+  readonly revoked: (accountId: string, id: string, revokedAt: number, cursor: number) => void
 }
 
 export const make: Effect.Effect<MachineAnnouncements, never, Presence | Ownership | Emitter> = Effect.gen(
@@ -41,6 +43,11 @@ export const make: Effect.Effect<MachineAnnouncements, never, Presence | Ownersh
           }
         })
       },
+      revoked: (accountId, id, revokedAt, cursor) =>
+        emitter.update(Room.toMachine(accountId, id), {
+          seq: cursor,
+          body: { t: "update-machine", machineId: id, active: false, revokedAt }
+        }),
       replaced: (accountId, id, { text, value, version }, cursor) => {
         const key = PresenceKey.machine(accountId, id)
         // Only a running daemon reports its state.

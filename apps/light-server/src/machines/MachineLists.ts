@@ -28,7 +28,8 @@ export const source: BoundedList.Source = {
   columns: `"id", "metadata", "metadataVersion", "daemonState", "daemonStateVersion", "dataEncryptionKey", "seq",
     "active", "lastActiveAt", "createdAt", "updatedAt"`,
   weighty: ["metadata", "daemonState", "dataEncryptionKey"],
-  from: `FROM "Machine" WHERE "accountId" = ? AND "revokedAt" IS NULL`,
+  from: `FROM "Machine" WHERE "accountId" = ?
+    AND NOT EXISTS (SELECT 1 FROM "PresenceMachineRevocation" WHERE "machineId" = "Machine"."id")`,
   key: millisOf("lastActiveAt"),
   direction: "DESC",
   bytesMax: BoundedList.listBytes

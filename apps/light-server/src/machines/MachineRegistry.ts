@@ -4,6 +4,7 @@ import { Presence } from "presence-effect/Presence"
 import * as PresenceKey from "presence-effect/presence/PresenceKey"
 import type { WriterError } from "presence-effect/writer/WriterError"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
+import * as AccountCursor from "../entities/AccountCursor.ts"
 import * as CompareAndSet from "../entities/CompareAndSet.ts"
 import * as FindOrCreate from "../entities/FindOrCreate.ts"
 import * as Liveness from "../entities/Liveness.ts"
@@ -19,6 +20,9 @@ export type Replaced = CompareAndSet.Replaced<MachineText>
 
 /** A machine where clients also see its number. */
 export type ListedMachine = Machine.MachineView & { readonly seq: number }
+
+/** A machine that may not come back. */
+export type RevokedMachine = ListedMachine & { readonly revokedAt: number }
 
 export class MachineRegistry extends Context.Tag("light-server/MachineRegistry")<
   MachineRegistry,
@@ -42,6 +46,14 @@ export class MachineRegistry extends Context.Tag("light-server/MachineRegistry")
     readonly replace: (
       replacement: Replacement
     ) => Effect.Effect<Replaced, NotFound | MachineRevoked | Unauthorized | WriterError | ReadFailed>
+    /**
+     * Revokes a machine for good: its connection ends, and its id cannot be registered again. A machine that is revoked
+     * already stays as it is, and is returned the same.
+     */
+    readonly revoke: (
+      accountId: string,
+      id: string
+    ) => Effect.Effect<RevokedMachine, NotFound | Unauthorized | WriterError | ReadFailed>
   }
 >() {}
 
@@ -52,7 +64,7 @@ const changeOf = (id: string) => ({ kind: "machine", id }) as const
 
 /** Refuses machines that the account may not use. */
 const guardOf = (ownership: Ownership["Type"]) => {
-  /** Another server of the file revoked it. The connection of its daemon ends as well. */
+  /** The connection of its daemon ends as well. */
   const refuseRevoked = (machine: Machine.Machine) =>
     Effect.suspend(() => {
       ownership.revoke(keyOf(machine))
@@ -66,7 +78,7 @@ const guardOf = (ownership: Ownership["Type"]) => {
       if (Option.isNone(found) || found.value.accountId !== accountId) {
         return Effect.fail(new NotFound({ what: "Machine" }))
       }
-      return found.value.isRevoked ? refuseRevoked(found.value) : Effect.succeed(found.value)
+      return found.value.revokedAt !== null ? refuseRevoked(found.value) : Effect.succeed(found.value)
     }
 
   return { refuseRevoked, requireOwn }
@@ -96,15 +108,51 @@ export const make = Effect.gen(function* () {
           Option.exists((found) => found.accountId === accountId)
         ),
       send: announcements.created,
-      isOwn: (found) => found.accountId === accountId && !found.isRevoked
+      isOwn: (found) => found.accountId === accountId && found.revokedAt === null
     })
 
+  const findOwn = (accountId: string, id: string) =>
+    Effect.flatMap(
+      Effect.map(
+        store.find(id),
+        Option.filter((machine) => machine.accountId === accountId)
+      ),
+      Option.match({ onNone: () => Effect.fail(new NotFound({ what: "Machine" })), onSome: Effect.succeed })
+    )
+
+  const revoke = (accountId: string, id: string) =>
+    Effect.gen(function* () {
+      const key = PresenceKey.machine(accountId, id)
+      yield* findOwn(accountId, id)
+      yield* (
+        outbox
+          .commit(
+            { accountId, change: changeOf(id), mark: "revoked" },
+            {
+              write: store.revoke(accountId, id),
+              isStored: Effect.map(
+                store.find(id),
+                Option.exists(({ revokedAt }) => revokedAt !== null)
+              ),
+              send: (cursor) => announcements.revoked(accountId, id, Date.now(), cursor)
+            }
+          )
+          // It was revoked already.
+          .pipe(Effect.catchTag("WriteConflict", AccountCursor.requireAccount))
+      )
+      ownership.revoke(key)
+      presence.forget(key)
+      const machine = yield* findOwn(accountId, id)
+      return { ...viewWithSeq(machine), active: false, revokedAt: machine.revokedAt ?? Date.now() }
+    }).pipe(Effect.uninterruptible)
+
   return MachineRegistry.of({
+    revoke,
     register: (accountId, registration) =>
       Effect.gen(function* () {
         const machine = yield* findOrCreate(accountId, registration)
         if (machine.accountId !== accountId) return yield* new MachineIdConflict()
-        if (machine.isRevoked) return yield* refuseRevoked(machine)
+        if (machine.revokedAt !== null) return yield* refuseRevoked(machine)
         ownership.learn(keyOf(machine))
         return viewOf(machine)
       }),

@@ -18,6 +18,8 @@ import { persist } from "../http/PassingFailure.ts"
  */
 const registerWithinMillis = 6500
 
+const Params = Schema.Struct({ id: Schema.String })
+
 export const layer: Layer.Layer<never, never, HttpApp | MachineRegistry | MachineLists> = Layer.effectDiscard(
   Effect.gen(function* () {
     const http = yield* HttpApp
@@ -44,7 +46,18 @@ export const layer: Layer.Layer<never, never, HttpApp | MachineRegistry | Machin
           })
         )
       )
-      app.get("/v1/machines/:id", { schema: { params: Schema.Struct({ id: Schema.String }) } }, (request, reply) =>
+      app.post("/v1/machines/:id/revoke", { schema: { params: Params } }, (request, reply) =>
+        http.answer(
+          request,
+          reply,
+          Effect.map(machines.revoke(request.accountId, request.params.id), (machine) => ({ machine }))
+        )
+      )
+      // A row that is deleted comes back with the next registration of its daemon, so this is the same.
+      app.delete("/v1/machines/:id", { schema: { params: Params } }, (request, reply) =>
+        http.answer(request, reply, Effect.as(machines.revoke(request.accountId, request.params.id), { success: true }))
+      )
+      app.get("/v1/machines/:id", { schema: { params: Params } }, (request, reply) =>
         http.answer(
           request,
           reply,

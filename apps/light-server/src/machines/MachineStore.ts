@@ -1,5 +1,5 @@
 /** Machines in the database. */
-import { Context, Effect, Layer, type Option } from "effect"
+import { Context, Effect, Layer, Option, Schema } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
 import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as Write from "presence-effect/writer/Write"
@@ -34,14 +34,18 @@ export class MachineStore extends Context.Tag("light-server/MachineStore")<
     readonly insert: (machine: Machine) => Effect.Effect<number, WriterError>
     /** Conflicts when the machine is missing, foreign, revoked, or at another version. */
     readonly replace: (replacement: Replacement) => Effect.Effect<number, WriterError>
+    /** Conflicts when the machine is missing, foreign or revoked already. */
+    readonly revoke: (accountId: string, id: string) => Effect.Effect<number, WriterError | ReadFailed>
   }
 >() {}
 
 const columns = `"id", "accountId", "metadata", "metadataVersion", "daemonState", "daemonStateVersion",
   "dataEncryptionKey", "seq", "active", "lastActiveAt", "createdAt", "updatedAt"`
 
-/** Another server of the file revokes machines, this one never does: the time is not read. */
-const readColumns = `${columns}, "revokedAt" IS NOT NULL AS "isRevoked"`
+/** The time at which a machine of the statement was revoked, if it was. */
+const revokedAt = `(SELECT "revokedAt" FROM "PresenceMachineRevocation" WHERE "machineId" = "Machine"."id")`
+
+const readColumns = `${columns}, ${revokedAt} AS "revokedAt"`
 
 const selectById = `SELECT ${readColumns} FROM "Machine" WHERE "id" = ?`
 
@@ -50,9 +54,9 @@ const insertNew = `INSERT INTO "Machine" (${columns}) VALUES (?, ?, ?, ?, ?, ?, 
 
 const replaceText: { readonly [text in MachineText]: string } = {
   metadata: `UPDATE "Machine" SET "metadata" = ?, "metadataVersion" = "metadataVersion" + 1, "updatedAt" = ?
-    WHERE "id" = ? AND "accountId" = ? AND "revokedAt" IS NULL AND "metadataVersion" = ?`,
+    WHERE "id" = ? AND "accountId" = ? AND ${revokedAt} IS NULL AND "metadataVersion" = ?`,
   daemonState: `UPDATE "Machine" SET "daemonState" = ?, "daemonStateVersion" = "daemonStateVersion" + 1, "updatedAt" = ?
-    WHERE "id" = ? AND "accountId" = ? AND "revokedAt" IS NULL AND "daemonStateVersion" = ?`
+    WHERE "id" = ? AND "accountId" = ? AND ${revokedAt} IS NULL AND "daemonStateVersion" = ?`
 }
 
 /** The write of a new machine. */
@@ -94,14 +98,50 @@ export const replaceWrite = (
     Write.map(([cursor]) => cursor)
   )
 
+const removeAccessKeys = `DELETE FROM "AccessKey" WHERE "machineId" = ? AND "accountId" = ?`
+
+const endPresence = `UPDATE "Machine" SET "active" = 0, "updatedAt" = ? WHERE "id" = ? AND "accountId" = ?`
+
+const insertRevocation = `INSERT INTO "PresenceMachineRevocation" ("machineId", "revokedAt")
+  SELECT "id", ? FROM "Machine" WHERE "id" = ? AND "accountId" = ? ON CONFLICT DO NOTHING`
+
+/** Files of other happier light servers keep the time in the row as well, and honour it there. */
+const revokeInRow = `UPDATE "Machine" SET "revokedAt" = coalesce("revokedAt", ?) WHERE "id" = ? AND "accountId" = ?`
+
+const selectColumn = `SELECT 1 AS "found" FROM pragma_table_info('Machine') WHERE "name" = 'revokedAt'`
+
+/** The write that revokes a machine, and ends what it holds. */
+export const revokeWrite = (
+  accountId: string,
+  id: string,
+  nowMillis: number,
+  hasColumn: boolean,
+  { encode }: TimeForm.Form = TimeForm.integer
+): Write.Write<number> => {
+  const now = encode(nowMillis)
+  return Write.statement(endPresence, [now, id, accountId], { changes: 1 }).pipe(
+    Write.zip(Write.statement(removeAccessKeys, [id, accountId])),
+    Write.zip(Write.statement(insertRevocation, [now, id, accountId], { changes: 1 })),
+    Write.zip(Write.all(hasColumn ? [Write.statement(revokeInRow, [now, id, accountId])] : [])),
+    AccountCursor.numbered({ accountId, change: { kind: "machine", id }, changedAt: now }),
+    Write.map(([cursor]) => cursor)
+  )
+}
+
 export const make: Effect.Effect<MachineStore["Type"], never, DatabaseReader | SqliteWriter> = Effect.gen(function* () {
   const reader = yield* DatabaseReader
   const writer = yield* SqliteWriter
   const form = yield* TimeForm.TimeForm
+  const hasColumn = yield* Effect.cached(Effect.map(reader.first(Schema.Unknown, selectColumn), Option.isSome))
   return MachineStore.of({
     find: (id) => reader.first(Machine, selectById, [id]),
     insert: (machine) => writer.write(Lane.control, insertWrite(machine, form)),
-    replace: (replacement) => Effect.suspend(() => writer.write(Lane.data, replaceWrite(replacement, Date.now(), form)))
+    replace: (replacement) =>
+      Effect.suspend(() => writer.write(Lane.data, replaceWrite(replacement, Date.now(), form))),
+    revoke: (accountId, id) =>
+      Effect.flatMap(hasColumn, (isShared) =>
+        writer.write(Lane.control, revokeWrite(accountId, id, Date.now(), isShared, form))
+      )
   })
 })
 

@@ -43,7 +43,11 @@ describe("Adoption", () => {
         const after = box.content()
         assert.includeMembers(
           additions.map(({ adds }) => adds),
-          ["table TokenRevocation", "index Session_active_lastActiveAt_idx", "index Machine_active_lastActiveAt_idx"]
+          [
+            "table TokenRevocation",
+            "index presence_Session_active_lastActiveAt_idx",
+            "index presence_Machine_active_lastActiveAt_idx"
+          ]
         )
         for (const { sql } of additions) {
           assert.match(sql, /^(CREATE (TABLE|(UNIQUE )?INDEX) IF NOT EXISTS|ALTER TABLE "\w+" ADD COLUMN) /)
@@ -75,7 +79,6 @@ describe("Adoption", () => {
           [
             `ALTER TABLE "Account" ADD COLUMN "contentPublicKey" BLOB`,
             `ALTER TABLE "Account" ADD COLUMN "changesFloor" INTEGER NOT NULL DEFAULT 0`,
-            `ALTER TABLE "Machine" ADD COLUMN "revokedAt" DATETIME`,
             `ALTER TABLE "AccountChange" ADD COLUMN "machineId" TEXT REFERENCES "Machine" ("id") ` +
               "ON DELETE SET NULL ON UPDATE CASCADE"
           ]
@@ -156,7 +159,7 @@ describe("Adoption", () => {
         const bytes = box.bytes()
         const error = yield* Effect.flip(box.adopt({ isAllowed: false }))
         assert.strictEqual(error._tag, "AdoptionMissing")
-        assert.include(error.message, "index Session_active_lastActiveAt_idx")
+        assert.include(error.message, "index presence_Session_active_lastActiveAt_idx")
         assert.strictEqual(box.bytes(), bytes)
         yield* box.adopt()
         assert.isTrue(Option.isSome(yield* box.adopt({ isAllowed: false })))
@@ -227,8 +230,8 @@ describe("Adoption", () => {
       ],
       [
         "a foreign index of one of our names",
-        "CREATE INDEX Session_active_lastActiveAt_idx ON Session(lastActiveAt)",
-        "index Session_active_lastActiveAt_idx is over Session (lastActiveAt), not as this server needs it"
+        "CREATE INDEX presence_Session_active_lastActiveAt_idx ON Session(lastActiveAt)",
+        "index presence_Session_active_lastActiveAt_idx is over Session (lastActiveAt), not as this server needs it"
       ],
       [
         "rows that a unique index would not bear",

@@ -13,6 +13,7 @@ const tables = [
   "AccountAuthRequest",
   "AccountChange",
   "Machine",
+  "PresenceMachineRevocation",
   "ServerHeartbeat",
   "Session",
   "SessionMessage",
@@ -70,9 +71,9 @@ const columns = {
     "active BOOLEAN = true",
     "lastActiveAt DATETIME",
     "createdAt DATETIME",
-    "updatedAt DATETIME",
-    "revokedAt DATETIME?"
+    "updatedAt DATETIME"
   ],
+  PresenceMachineRevocation: ["machineId TEXT key", "revokedAt DATETIME"],
   ServerHeartbeat: ["id INTEGER key", "beatAt DATETIME"],
   Session: [
     "id TEXT key",
@@ -297,7 +298,7 @@ describe("the tables", () => {
         ) as Array<{ readonly detail: string }>
         assert.deepStrictEqual(
           plan.map(({ detail }) => detail),
-          [`SEARCH ${table} USING INDEX ${table}_active_lastActiveAt_idx (active=? AND lastActiveAt<?)`]
+          [`SEARCH ${table} USING INDEX presence_${table}_active_lastActiveAt_idx (active=? AND lastActiveAt<?)`]
         )
       })
     )

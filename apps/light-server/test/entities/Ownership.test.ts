@@ -37,8 +37,9 @@ describe("Ownership", () => {
     Effect.gen(function* () {
       const { database, ownership } = yield* make({ validityCapacity: 10 })
       database.sqlite.exec(
-        `INSERT INTO "Machine" ("id", "accountId", "metadata", "lastActiveAt", "createdAt", "updatedAt", "revokedAt")
-         VALUES ('m1', 'a1', 'sealed', 5, 5, 5, 5)`
+        `INSERT INTO "Machine" ("id", "accountId", "metadata", "lastActiveAt", "createdAt", "updatedAt")
+         VALUES ('m1', 'a1', 'sealed', 5, 5, 5);
+         INSERT INTO "PresenceMachineRevocation" VALUES ('m1', 5)`
       )
       const key = PresenceKey.machine("a1", "m1")
       assert.strictEqual(yield* ownership.check(key), "revoked")
@@ -51,8 +52,9 @@ describe("Ownership", () => {
     Effect.gen(function* () {
       const { database, ownership } = yield* make({ validityCapacity: 10 })
       database.sqlite.exec(
-        `INSERT INTO "Machine" ("id", "accountId", "metadata", "lastActiveAt", "createdAt", "updatedAt", "revokedAt")
-         VALUES ('m1', 'a1', 'sealed', 5, 5, 5, 5)`
+        `INSERT INTO "Machine" ("id", "accountId", "metadata", "lastActiveAt", "createdAt", "updatedAt")
+         VALUES ('m1', 'a1', 'sealed', 5, 5, 5);
+         INSERT INTO "PresenceMachineRevocation" VALUES ('m1', 5)`
       )
       const told: Array<string> = []
       yield* Effect.scoped(

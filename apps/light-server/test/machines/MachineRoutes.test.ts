@@ -381,7 +381,7 @@ describe("MachineRoutes", () => {
       yield* register("a1", m1)
       yield* register("a1", { id: "m2", metadata: "sealed" })
       return Effect.sync(
-        () => void database.sqlite.exec(`UPDATE "Machine" SET "revokedAt" = 1769947200000 WHERE "id" = 'm1'`)
+        () => void database.sqlite.exec(`INSERT INTO "PresenceMachineRevocation" VALUES ('m1', 1769947200000)`)
       )
     })
 

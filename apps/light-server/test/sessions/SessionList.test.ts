@@ -23,8 +23,8 @@ const prepared = Effect.tap(TestDatabase.TestDatabase, (database) => {
 describe("lists of sessions", () => {
   for (const [name, search] of [
     ["updated", /^SEARCH Session USING INDEX Session_accountId_updatedAt_idx \(accountId=\?\)$/],
-    ["first", /^SEARCH Session USING (COVERING )?INDEX Session_accountId_id_idx \(accountId=\?\)$/],
-    ["next", /^SEARCH Session USING (COVERING )?INDEX Session_accountId_id_idx \(accountId=\? AND id<\?\)$/]
+    ["first", /^SEARCH Session USING (COVERING )?INDEX presence_Session_accountId_id_idx \(accountId=\?\)$/],
+    ["next", /^SEARCH Session USING (COVERING )?INDEX presence_Session_accountId_id_idx \(accountId=\? AND id<\?\)$/]
   ] as const) {
     it.effect(`read "${name}" in the order of an index, and no further than the limit`, () =>
       Effect.gen(function* () {

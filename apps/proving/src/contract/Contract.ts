@@ -232,6 +232,19 @@ export const routes = {
     answers: { 200: Shapes.OneMachine, 404: Shapes.NoMachine, 410: Shapes.MachineRevoked }
   },
 
+  "POST /v1/machines/:id/revoke": {
+    part: "Machines",
+    for: "account",
+    writes: true,
+    answers: { 200: Shapes.Revoked, 404: Shapes.NoMachine }
+  },
+  "DELETE /v1/machines/:id": {
+    part: "Machines",
+    for: "account",
+    writes: true,
+    answers: { 200: Shapes.Done, 404: Shapes.NoMachine }
+  },
+
   "POST /v1/sessions": {
     part: "Sessions",
     for: "account",

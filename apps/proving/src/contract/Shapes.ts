@@ -260,6 +260,9 @@ const MachineWithSeq = Struct({ id: MachineId, seq: NonNegativeInt, ...machine }
 export const Registered = Struct({ machine: Struct({ id: MachineId, ...machine }) })
 export const Machines = List(MachineWithSeq)
 export const OneMachine = Struct({ machine: MachineWithSeq })
+export const Revoked = Struct({
+  machine: Struct({ id: MachineId, seq: NonNegativeInt, ...machine, revokedAt: Millis })
+})
 export const NoMachine = says("Machine not found")
 export const MachineConflict = Struct({ error: Literal("machine_id_conflict"), message: String })
 
@@ -462,6 +465,8 @@ export const updates = {
     machineId: MachineId,
     metadata: Schema.optional(Struct({ value: String, version: Version })),
     daemonState: Schema.optional(Struct({ value: String, version: Version })),
+    active: Schema.optional(Literal(false)),
+    revokedAt: Schema.optional(Millis),
     activeAt: Schema.optional(Millis)
   }),
   "update-account": of("update-account", { id: Cuid, settings: Valued }),

@@ -53,6 +53,8 @@ const requests = ({ call, keys, machineId, owner, sid }: Scene) => {
     owner.call("DELETE /v1/sessions/:id", 503, { params }),
     owner.call("POST /v2/sessions/:id/messages", 503, { params, body: { ciphertext: "c" } }),
     owner.call("POST /v2/usage-reports", 503, { body: report }),
+    owner.call("POST /v1/machines/:id/revoke", 503, { params: { id: machineId } }),
+    owner.call("DELETE /v1/machines/:id", 503, { params: { id: machineId } }),
     owner.call("POST /v1/push-tokens", 503, { body: { token: "t" } }),
     owner.call("DELETE /v1/push-tokens/:token", 503, { params: { token: "t" } }),
     owner.call("POST /v1/connect/:vendor/register", 503, { params: { vendor: "openai" }, body: { token: "t" } }),

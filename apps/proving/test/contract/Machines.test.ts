@@ -3,9 +3,8 @@
  * are replaced under compare-and-set.
  */
 import { assert } from "@effect/vitest"
-import Sqlite from "better-sqlite3"
 import { Effect } from "effect"
-import { contract, Wire } from "../../src/contract/Wire.ts"
+import { contract, overhear, Wire } from "../../src/contract/Wire.ts"
 
 const registration = () => ({ id: crypto.randomUUID(), metadata: "m", daemonState: "s", dataEncryptionKey: "AAEC" })
 
@@ -75,19 +74,49 @@ contract("Machines", (it) => {
     })
   )
 
-  it.scoped("turns a revoked machine away for good, and lists it no more", () =>
+  it.scoped("revokes a machine for good: its daemon is sent away, its id is refused, lists leave it out", () =>
     Effect.gen(function* () {
-      const { person, server } = yield* Wire
-      const { call } = yield* person()
-      const body = registration()
-      yield* call("POST /v1/machines", 200, { body })
-      // Revoking is what another server of the file does; this one honours it.
-      const file = new Sqlite(server.databaseFile)
-      file.prepare(`UPDATE "Machine" SET "revokedAt" = ? WHERE "id" = ?`).run(Date.now(), body.id)
-      file.close()
-      yield* call("GET /v1/machines/:id", 410, { params: { id: body.id } })
-      yield* call("POST /v1/machines", 410, { body })
+      const { person } = yield* Wire
+      const { agent, app, call, connect, daemon } = yield* person()
+      const line = yield* app
+      const { sid: sessionId } = yield* agent
+      const { line: machine, machineId } = yield* daemon
+      const key = { params: { sessionId, machineId }, body: { data: "x" } }
+      yield* call("POST /v1/access-keys/:sessionId/:machineId", 200, key)
+      const params = { id: machineId }
+      const { answer, heard } = yield* overhear({ line }, call("POST /v1/machines/:id/revoke", 200, { params }))
+      const { revokedAt } = answer.machine
+      assert.approximately(revokedAt, Date.now(), 60_000)
+      assert.deepInclude(
+        heard.line.map(({ payload }) => payload.body),
+        { t: "update-machine", machineId, active: false, revokedAt: heard.line[0]?.payload.body.revokedAt }
+      )
+      yield* machine.until(({ event }) => event === "disconnect")
+      yield* call("GET /v1/machines/:id", 410, { params })
+      yield* call("POST /v1/machines", 410, { body: { id: machineId, metadata: "m" } })
       assert.deepStrictEqual(yield* call("GET /v1/machines", 200), [])
+      yield* call("GET /v1/access-keys/:sessionId/:machineId", 404, key)
+      const again = yield* overhear({ line }, call("POST /v1/machines/:id/revoke", 200, { params }))
+      assert.strictEqual(again.answer.machine.revokedAt, revokedAt)
+      assert.notInclude(again.names.line, "update update-machine")
+      yield* call("DELETE /v1/machines/:id", 200, { params })
+      const refused = yield* Effect.exit(
+        Effect.timeout(connect({ clientType: "machine-scoped", machineId }), "500 millis")
+      )
+      assert.strictEqual(refused._tag, "Failure")
+    })
+  )
+
+  it.scoped("revokes a machine in the same way when it is to be deleted, and none of another account", () =>
+    Effect.gen(function* () {
+      const { person } = yield* Wire
+      const [owner, stranger] = yield* Effect.all([person(), person()])
+      const { machineId } = yield* owner.daemon
+      const params = { id: machineId }
+      yield* stranger.call("DELETE /v1/machines/:id", 404, { params })
+      yield* stranger.call("POST /v1/machines/:id/revoke", 404, { params })
+      yield* owner.call("DELETE /v1/machines/:id", 200, { params })
+      yield* owner.call("GET /v1/machines/:id", 410, { params })
     })
   )
 

@@ -117,6 +117,8 @@ export const requests: Attempts = {
   ],
   "GET /v1/machines": () => own(),
   "GET /v1/machines/:id": (victim) => ids(victim).map((id) => notFound("Machine", { params: { id } })),
+  "POST /v1/machines/:id/revoke": (victim) => ids(victim).map((id) => notFound("Machine", { params: { id } })),
+  "DELETE /v1/machines/:id": (victim) => ids(victim).map((id) => notFound("Machine", { params: { id } })),
   // The same tag opens a session of the caller.
   "POST /v1/sessions": () => own({ body: { tag: "the same tag", metadata: "mine" } }),
   "GET /v1/sessions": () => own(),
