@@ -212,7 +212,7 @@ const accounts = ({ pairing, publicUrl, signUp }: ServerConfig) =>
     Layer.provide(Layer.mergeAll(AccountStore.layerWith(signUp), SettingsStore.layer, PairingStore.layer(pairing)))
   )
 
-const machines = Layer.mergeAll(MachineRoutes.layer, MachineEvents.layer).pipe(
+const machines = Layer.mergeAll(MachineRoutes.layer(), MachineEvents.layer).pipe(
   Layer.provide(Layer.merge(MachineRegistry.layer, MachineLists.layer)),
   Layer.provide(MachineStore.layer)
 )

@@ -44,10 +44,10 @@ export const persist = <A, E extends Failure, R>(
     const attempt = (count: number): Effect.Effect<A, E, R> =>
       Effect.catchAll(effect, (failure) =>
         Effect.gen(function* () {
-          if (!isSoon(failure)) return yield* Effect.fail(failure)
+          const isLate = Effect.map(Clock.currentTimeMillis, (now) => now - startedAt >= withinMillis)
+          if (!isSoon(failure) || (yield* isLate)) return yield* Effect.fail(failure)
           yield* delayBefore(count)
-          const waitedMillis = (yield* Clock.currentTimeMillis) - startedAt
-          return waitedMillis < withinMillis ? yield* attempt(count + 1) : yield* Effect.fail(failure)
+          return (yield* isLate) ? yield* Effect.fail(failure) : yield* attempt(count + 1)
         })
       )
     return yield* attempt(0)

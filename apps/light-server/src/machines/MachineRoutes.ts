@@ -2,7 +2,7 @@
  * `/v1/machines`: the write that must never wait behind presence, and the
  * reads.
  */
-import { Effect, Layer, Schema } from "effect"
+import { Duration, Effect, Layer, Schema } from "effect"
 import * as TruncationHeader from "../http/TruncationHeader.ts"
 import { HttpApp } from "../http/HttpApp.ts"
 import * as JsonBytes from "../http/JsonBytes.ts"
@@ -16,54 +16,73 @@ import { persist } from "../http/PassingFailure.ts"
  * again. So a registration is tried as long as daemons wait, which is 10 s: the
  * last attempt begins early enough to end before. A known machine needs no write.
  */
-const registerWithinMillis = 6500
+const registerWithin = "6500 millis"
 
 const Params = Schema.Struct({ id: Schema.String })
 
-export const layer: Layer.Layer<never, never, HttpApp | MachineRegistry | MachineLists> = Layer.effectDiscard(
-  Effect.gen(function* () {
-    const http = yield* HttpApp
-    const machines = yield* MachineRegistry
-    const lists = yield* MachineLists
-    yield* http.register((app) => {
-      app.addHook("onRequest", http.authenticate)
-      app.post("/v1/machines", { config: { priority: "control" }, schema: { body: Registration } }, (request, reply) =>
-        http.answer(
-          request,
-          reply,
-          Effect.map(persist(machines.register(request.accountId, request.body), registerWithinMillis), (machine) => ({
-            machine
-          }))
+export interface Options {
+  /** How long a registration that meets a passing failure is tried again. */
+  readonly registerWithin?: Duration.DurationInput
+}
+
+export const layer = (options: Options = {}): Layer.Layer<never, never, HttpApp | MachineRegistry | MachineLists> =>
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const http = yield* HttpApp
+      const machines = yield* MachineRegistry
+      const lists = yield* MachineLists
+      yield* http.register((app) => {
+        app.addHook("onRequest", http.authenticate)
+        app.post(
+          "/v1/machines",
+          { config: { priority: "control" }, schema: { body: Registration } },
+          (request, reply) =>
+            http.answer(
+              request,
+              reply,
+              Effect.map(
+                persist(
+                  machines.register(request.accountId, request.body),
+                  Duration.toMillis(options.registerWithin ?? registerWithin)
+                ),
+                (machine) => ({
+                  machine
+                })
+              )
+            )
         )
-      )
-      app.get("/v1/machines", { config: { priority: "heavy" } }, (request, reply) =>
-        http.answer(
-          request,
-          reply,
-          Effect.map(lists.list(request.accountId), (list) => {
-            TruncationHeader.mark(reply, list)
-            return JsonBytes.of(reply, list.json)
-          })
+        app.get("/v1/machines", { config: { priority: "heavy" } }, (request, reply) =>
+          http.answer(
+            request,
+            reply,
+            Effect.map(lists.list(request.accountId), (list) => {
+              TruncationHeader.mark(reply, list)
+              return JsonBytes.of(reply, list.json)
+            })
+          )
         )
-      )
-      app.post("/v1/machines/:id/revoke", { schema: { params: Params } }, (request, reply) =>
-        http.answer(
-          request,
-          reply,
-          Effect.map(machines.revoke(request.accountId, request.params.id), (machine) => ({ machine }))
+        app.post("/v1/machines/:id/revoke", { schema: { params: Params } }, (request, reply) =>
+          http.answer(
+            request,
+            reply,
+            Effect.map(machines.revoke(request.accountId, request.params.id), (machine) => ({ machine }))
+          )
         )
-      )
-      // A row that is deleted comes back with the next registration of its daemon, so this is the same.
-      app.delete("/v1/machines/:id", { schema: { params: Params } }, (request, reply) =>
-        http.answer(request, reply, Effect.as(machines.revoke(request.accountId, request.params.id), { success: true }))
-      )
-      app.get("/v1/machines/:id", { schema: { params: Params } }, (request, reply) =>
-        http.answer(
-          request,
-          reply,
-          Effect.map(machines.find(request.accountId, request.params.id), (machine) => ({ machine }))
+        // A row that is deleted comes back with the next registration of its daemon, so this is the same.
+        app.delete("/v1/machines/:id", { schema: { params: Params } }, (request, reply) =>
+          http.answer(
+            request,
+            reply,
+            Effect.as(machines.revoke(request.accountId, request.params.id), { success: true })
+          )
         )
-      )
+        app.get("/v1/machines/:id", { schema: { params: Params } }, (request, reply) =>
+          http.answer(
+            request,
+            reply,
+            Effect.map(machines.find(request.accountId, request.params.id), (machine) => ({ machine }))
+          )
+        )
+      })
     })
-  })
-)
+  )

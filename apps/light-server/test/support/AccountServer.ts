@@ -46,7 +46,7 @@ export const layer = (
     Layer.provideMerge(Layer.mergeAll(Login.layer(), Pairing.layer, AccountSettings.layer, TokenRevocation.layer())),
     Layer.provide(Layer.mergeAll(AccountStore.layer, SettingsStore.layer, PairingStore.layer(options.pairing)))
   )
-  const machines = MachineRoutes.layer.pipe(
+  const machines = MachineRoutes.layer({ registerWithin: 0 }).pipe(
     Layer.provide(Layer.merge(MachineRegistry.layer, MachineLists.layer)),
     Layer.provide(MachineStore.layer)
   )

@@ -62,7 +62,8 @@ export const layerOver = <A, E>(
 ) => {
   const knobs = { ...RealtimeOptions.defaults, ...options }
   const features = Layer.mergeAll(
-    MachineRoutes.layer,
+    // Tests of a refusal run on virtual time, which nothing moves while a request waits.
+    MachineRoutes.layer({ registerWithin: 0 }),
     MachineEvents.layer,
     SessionRoutes.layer,
     SessionEvents.layer,
