@@ -50,7 +50,10 @@ describe("Adoption", () => {
           ]
         )
         for (const { sql } of additions) {
-          assert.match(sql, /^(CREATE (TABLE|(UNIQUE )?INDEX) IF NOT EXISTS|ALTER TABLE "\w+" ADD COLUMN) /)
+          assert.match(
+            sql,
+            /^(CREATE (TABLE|(UNIQUE )?INDEX) IF NOT EXISTS|ALTER TABLE "\w+" ADD COLUMN|INSERT INTO "Presence\w+") /
+          )
         }
         for (const [table, { rows, sql }] of Object.entries(before)) {
           const added = additions.filter(({ adds }) => adds.startsWith(`column ${table}.`))

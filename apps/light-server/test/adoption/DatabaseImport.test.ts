@@ -57,7 +57,10 @@ const whole = {
   SessionMessage: [5, 5, {}],
   AccountChange: [3, 3, {}],
   TerminalAuthRequest: [1, 1, {}],
-  AccountAuthRequest: [1, 1, {}]
+  AccountAuthRequest: [1, 1, {}],
+  Artifact: [1, 1, {}],
+  AccountPushToken: [1, 1, {}],
+  AccessKey: [1, 1, {}]
 }
 
 /** More than one step of an import. */

@@ -9,20 +9,67 @@ import * as MigrationBox from "../migration/MigrationBox.ts"
 const migrated = Effect.tap(MigrationBox.make, (box) => box.migrate({ migrationsDir: MigrationFolder.bundledDir }))
 
 const tables = [
+  "AccessKey",
   "Account",
   "AccountAuthRequest",
   "AccountChange",
+  "AccountPushToken",
+  "Artifact",
   "Machine",
   "PresenceMachineRevocation",
   "ServerHeartbeat",
+  "ServiceAccountToken",
   "Session",
   "SessionMessage",
   "TerminalAuthRequest",
   "TokenRevocation",
-  "UsageReport"
+  "UsageReport",
+  "UserKVStore"
 ]
 
 const columns = {
+  AccessKey: [
+    "id TEXT key",
+    "accountId TEXT",
+    "machineId TEXT",
+    "sessionId TEXT",
+    "data TEXT",
+    "dataVersion INTEGER = 0",
+    "createdAt DATETIME",
+    "updatedAt DATETIME"
+  ],
+  AccountPushToken: ["id TEXT key", "accountId TEXT", "token TEXT", "createdAt DATETIME", "updatedAt DATETIME"],
+  Artifact: [
+    "id TEXT key",
+    "accountId TEXT",
+    "header BLOB",
+    "headerVersion INTEGER = 0",
+    "body BLOB",
+    "bodyVersion INTEGER = 0",
+    "dataEncryptionKey BLOB",
+    "seq INTEGER = 0",
+    "createdAt DATETIME",
+    "updatedAt DATETIME"
+  ],
+  ServiceAccountToken: [
+    "id TEXT key",
+    "accountId TEXT",
+    "vendor TEXT",
+    "token BLOB",
+    "metadata JSONB?",
+    "createdAt DATETIME",
+    "updatedAt DATETIME",
+    "lastUsedAt DATETIME?"
+  ],
+  UserKVStore: [
+    "id TEXT key",
+    "accountId TEXT",
+    "key TEXT",
+    "value BLOB?",
+    "version INTEGER = 0",
+    "createdAt DATETIME",
+    "updatedAt DATETIME"
+  ],
   Account: [
     "id TEXT key",
     "publicKey TEXT",
@@ -121,6 +168,12 @@ const columns = {
 }
 
 const indexes = {
+  AccessKey: ["accountId", "machineId", "sessionId", "unique accountId, machineId, sessionId"],
+  AccountPushToken: ["unique accountId, token"],
+  Artifact: ["accountId", "accountId, updatedAt"],
+  PresenceMachineRevocation: [],
+  ServiceAccountToken: ["accountId", "unique accountId, vendor"],
+  UserKVStore: ["accountId", "unique accountId, key"],
   Account: ["unique githubUserId", "unique publicKey", "unique username"],
   AccountAuthRequest: ["unique publicKey", "updatedAt"],
   AccountChange: ["accountId, cursor", "machineId", "sessionId"],
@@ -147,6 +200,17 @@ const indexes = {
 }
 
 const foreignKeys = {
+  AccessKey: [
+    "accountId -> Account.id RESTRICT",
+    "accountId -> Machine.accountId RESTRICT",
+    "machineId -> Machine.id RESTRICT",
+    "sessionId -> Session.id RESTRICT"
+  ],
+  AccountPushToken: ["accountId -> Account.id RESTRICT"],
+  Artifact: ["accountId -> Account.id RESTRICT"],
+  PresenceMachineRevocation: ["machineId -> Machine.id CASCADE"],
+  ServiceAccountToken: ["accountId -> Account.id CASCADE"],
+  UserKVStore: ["accountId -> Account.id CASCADE"],
   Account: [],
   AccountAuthRequest: ["responseAccountId -> Account.id SET NULL"],
   AccountChange: [
@@ -234,14 +298,17 @@ const parseSchema = () => {
           .map(([, kind, list]) => (kind === "unique" ? `unique ${list}` : list))
       ].toSorted(),
       foreignKeys: fields
-        .map(({ attributes, type }) => {
-          const relation = /@relation\(fields: \[(\w+)\], references: \[(\w+)\], onDelete: (\w+)\)/.exec(attributes)
-          return (
-            relation &&
-            `${relation[1]} -> ${type}.${relation[2]} ${relation[3]?.replace(/\B[A-Z]/, " $&").toUpperCase()}`
+        .flatMap(({ attributes, type }) => {
+          const relation = /@relation\(fields: \[([^\]]+)\], references: \[([^\]]+)\], onDelete: (\w+)\)/.exec(
+            attributes
           )
+          if (relation === null) return []
+          const [, columns = "", parents = "", action = ""] = relation
+          const words = action.replace(/\B[A-Z]/, " $&").toUpperCase()
+          return columns
+            .split(", ")
+            .map((column, index) => `${column} -> ${type}.${parents.split(", ")[index]} ${words}`)
         })
-        .filter((foreignKey) => foreignKey !== null)
         .toSorted()
     }
   })
