@@ -10,22 +10,15 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import * as FlushBatch from "../presence/FlushBatch.ts"
 import * as caseUpdate from "./internal/caseUpdate.ts"
+import * as flushProgress from "./internal/flushProgress.ts"
+import * as rowWrites from "./internal/rowWrites.ts"
 import * as tableCheck from "./internal/tableCheck.ts"
 import * as Lane from "../writer/Lane.ts"
-import type { PresenceKey, PresenceKind } from "../presence/PresenceKey.ts"
-import type {
-  BelievableTimes,
-  FlushReport,
-  RefusedEntry,
-  StaleCursor,
-  StalePage,
-  StaleRow
-} from "../presence/PresenceStorage.ts"
+import type { PresenceKind } from "../presence/PresenceKey.ts"
+import type { BelievableTimes, StaleCursor, StalePage, StaleRow } from "../presence/PresenceStorage.ts"
 import { FlushFailed, PresenceStorage, StorageUnreadable } from "../presence/PresenceStorage.ts"
 import { SqliteWriter } from "../writer/SqliteWriter.ts"
-import type { WriterError } from "../writer/WriterError.ts"
 import * as Write from "../writer/Write.ts"
 import * as WriterPolicy from "../writer/WriterPolicy.ts"
 
@@ -160,12 +153,12 @@ export const nextChunkRows = (size: number, rowCount: number, holdMillis: number
   return Math.min(chunkRowsMax, Math.max(chunkRowsMin, next))
 }
 
-/** An id as a text, also of a column that holds whole numbers. */
-const Id = Schema.Union(Schema.String, Schema.Number, Schema.BigIntFromSelf)
-// Without `millis` for engines that only stand in for one.
-const FlushedRow = Schema.Struct({ id: Id, active: Schema.Number, millis: Schema.optional(Schema.Number) })
-const OfflineRow = Schema.Struct({ id: Id, millis: Schema.Number })
-const StaleRecord = Schema.Struct({ id: Id, accountId: Id, stored: Schema.Unknown, millis: Schema.Number })
+const StaleRecord = Schema.Struct({
+  id: rowWrites.Id,
+  accountId: rowWrites.Id,
+  stored: Schema.Unknown,
+  millis: Schema.Number
+})
 const SampleRecord = Schema.Struct({ numbers: Schema.Number, texts: Schema.Number })
 const ColumnRecord = Schema.Struct({ name: Schema.String, type: Schema.String, pk: Schema.Number })
 const IndexRecord = Schema.Struct({
@@ -218,19 +211,20 @@ interface Statements {
 const invalid = (problem: string, ...others: ReadonlyArray<string>) =>
   new StorageInvalid({ problems: [problem, ...others] })
 
-/** Which index finds a row by its key. A reader that stands in for a database has no columns, and is not checked. */
-const keyIndexOf = (
+/** A reader that stands in for a database has no columns, and is not checked. */
+const indexesOf = (
   reader: Reader,
   kind: PresenceKind,
   names: TableOptions
-): Effect.Effect<string | undefined, StorageInvalid | StorageUnreadable> =>
+): Effect.Effect<Pick<caseUpdate.TableShape, "keyIndex" | "sweepIndex">, StorageInvalid | StorageUnreadable> =>
   Effect.gen(function* () {
     const columns = yield* read(reader, names.table, ColumnRecord, tableCheck.columnsSql, [names.table])
-    if (columns.length === 0) return undefined
+    if (columns.length === 0) return { keyIndex: undefined, sweepIndex: undefined }
     const [missing, ...others] = tableCheck.missingColumns(kind, names, columns)
     if (missing !== undefined) return yield* invalid(missing, ...others)
     const indexes = yield* read(reader, names.table, IndexRecord, tableCheck.indexesSql, [names.table])
-    if (!tableCheck.hasSweepIndex(names, indexes)) {
+    const sweepIndex = tableCheck.sweepIndex(names, indexes)
+    if (sweepIndex === undefined) {
       yield* Effect.logWarning(
         `no index on ("${names.active}", "${names.lastActiveAt}") of "${names.table}": each sweep reads the whole table`
       ).pipe(Effect.annotateLogs("code", "PresenceIndexMissing"))
@@ -243,7 +237,7 @@ const keyIndexOf = (
           `"${names.table}"("${names.id}")`
       )
     }
-    return access._tag === "Index" ? access.name : undefined
+    return { keyIndex: access._tag === "Index" ? access.name : undefined, sweepIndex }
   })
 
 const statementsOf = (
@@ -252,42 +246,23 @@ const statementsOf = (
   names: TableOptions
 ): Effect.Effect<Statements, StorageInvalid | StorageUnreadable> =>
   Effect.gen(function* () {
-    const keyIndex = yield* keyIndexOf(reader, kind, names)
+    const indexes = yield* indexesOf(reader, kind, names)
     const [sample] = yield* read(reader, names.table, SampleRecord, caseUpdate.sampleSql(names), [])
     const detected = sample !== undefined && sample.texts > sample.numbers ? "iso" : "integer"
     const timeForm = names.timeForm === "detect" ? detected : names.timeForm
-    const shape: caseUpdate.TableShape = { ...names, timeForm, keyIndex }
+    const shape: caseUpdate.TableShape = { ...names, timeForm, ...indexes }
     const flush = caseUpdate.flushSql(shape)
     const offline = caseUpdate.offlineSql(shape)
+    const stale = caseUpdate.staleRanges(shape)
+    const sweeps = stale.map(
+      ({ params, sql }) => [sql, params({ firstMillis: 0, lastMillis: 0 }, undefined, 1)] as const
+    )
     // Prepared now, so that a table that does not fit is found at the start and not by the first tick.
-    for (const [sql, params] of [[flush, [0, "[]"]] as const, [offline, ["[]", 0, 0]] as const]) {
+    for (const [sql, params] of [[flush, [0, "[]"]] as const, [offline, ["[]", 0, 0]] as const, ...sweeps]) {
       yield* read(reader, names.table, Schema.Unknown, `EXPLAIN ${sql}`, params)
     }
-    return { flush, offline, stale: caseUpdate.staleRanges(names), table: names.table }
+    return { flush, offline, stale, table: names.table }
   })
-
-/** No statement when there are no entries. */
-const flushWrite = (sql: string, entries: ReadonlyArray<FlushBatch.FlushEntry>, latestMillis: number) =>
-  entries.length === 0
-    ? Write.map(Write.empty, () => emptyResult)
-    : Write.statement(sql, [latestMillis, caseUpdate.flushJson(entries)], { isAtomic: true }).pipe(
-        Write.decodeRows(FlushedRow),
-        Write.map((rows) => resultOf(entries, rows))
-      )
-
-const offlineWrite = (sql: string, keys: ReadonlyArray<PresenceKey>, { firstMillis, lastMillis }: BelievableTimes) => {
-  if (keys.length === 0) return Write.map(Write.empty, (): ReadonlyArray<StaleRow> => [])
-  const byId = new Map(keys.map((key) => [key.id, key]))
-  return Write.statement(sql, [caseUpdate.keysJson(keys), firstMillis, lastMillis]).pipe(
-    Write.decodeRows(OfflineRow),
-    Write.map((rows) =>
-      rows.flatMap(({ id, millis }): ReadonlyArray<StaleRow> => {
-        const key = byId.get(String(id))
-        return key === undefined ? [] : [{ key, lastSeenMillis: millis }]
-      })
-    )
-  )
-}
 
 /** A page takes what is left of a range and goes on with the next. */
 const findStalePage = (
@@ -365,72 +340,15 @@ export const make = (
         findStalePage(reader, kind === "session" ? session : machine, kind, believable, limit, after),
       markOffline: (keys, believable) => {
         if (keys.length === 0) return Effect.succeed([])
-        const [sessions, machines] = partition(keys)
+        const [sessions, machines] = rowWrites.partition(keys)
         const write = Write.zip(
-          offlineWrite(session.offline, sessions, believable),
-          offlineWrite(machine.offline, machines, believable)
+          rowWrites.offlineWrite(session.offline, sessions, believable),
+          rowWrites.offlineWrite(machine.offline, machines, believable)
         )
         return Effect.map(writer.write(options.lane, write), ([first, second]) => [...first, ...second])
       }
     })
   })
-
-/** Rows with neighbouring ids share pages. In this order a page is written with one chunk instead of with many. */
-const neighbours = ({ entries }: FlushBatch.FlushBatch): FlushBatch.FlushBatch =>
-  FlushBatch.make(
-    entries.toSorted((a, b) => (a.kind === b.kind ? (a.id < b.id ? -1 : 1) : a.kind === "session" ? -1 : 1))
-  )
-
-/** A write that fails for these fails by what is in it: without that row the others can be written. */
-const isRowsOwn = ({ _tag }: WriterError): boolean => _tag === "WriteRejected" || _tag === "WriteConflict"
-
-/** More refused rows than this in one flush, and it is the table that refuses. */
-const refusedMax = 32
-
-/** What is left to write, as chunks, and what became of the rest. */
-const makeProgress = (entries: ReadonlyArray<FlushBatch.FlushEntry>) => {
-  const written: Array<FlushBatch.StoredEntry> = []
-  const superseded: Array<FlushBatch.StoredEntry> = []
-  const missing: Array<FlushBatch.FlushEntry> = []
-  const refused: Array<RefusedEntry> = []
-  /** Parts of a chunk that was refused as a whole, the next one last. */
-  const parts: Array<ReadonlyArray<FlushBatch.FlushEntry>> = []
-  let chunkCount = 0
-  let from = 0
-  return {
-    next: (chunkRows: number): ReadonlyArray<FlushBatch.FlushEntry> | undefined => {
-      const part = parts.pop()
-      if (part !== undefined) return part
-      if (from >= entries.length) return undefined
-      const chunk = entries.slice(from, from + chunkRows)
-      from += chunk.length
-      return chunk
-    },
-    committed: (results: ReadonlyArray<FlushBatch.FlushResult>): void => {
-      chunkCount++
-      for (const result of results) {
-        for (const entry of result.written) written.push(entry)
-        for (const entry of result.superseded) superseded.push(entry)
-        for (const entry of result.missing) missing.push(entry)
-      }
-    },
-    /** Halves the chunk until the row is alone. Answers whether the flush can go on. */
-    refuse: (chunk: ReadonlyArray<FlushBatch.FlushEntry>, cause: WriterError): boolean => {
-      const [first] = chunk
-      if (chunk.length > 1) {
-        const half = Math.ceil(chunk.length / 2)
-        parts.push(chunk.slice(half), chunk.slice(0, half))
-      } else if (first !== undefined) {
-        refused.push({ ...first, cause })
-      }
-      return refused.length <= refusedMax
-    },
-    report: (): FlushReport =>
-      refused.length === 0 || refused.length > refusedMax
-        ? { written, superseded, missing, chunkCount }
-        : { written, superseded, missing, chunkCount, refused }
-  }
-}
 
 /** Chunk by chunk, each a write of its own that queues anew. */
 const makeFlush = (
@@ -443,17 +361,20 @@ const makeFlush = (
   let chunkRows = options.chunkRows
   return (batch, lane = options.lane) =>
     Effect.gen(function* () {
-      const ordered = batch.entries.length > chunkRows ? neighbours(batch) : batch
-      const progress = makeProgress(ordered.entries)
+      const ordered = batch.entries.length > chunkRows ? flushProgress.neighbours(batch) : batch
+      const progress = flushProgress.makeProgress(ordered.entries)
       for (let chunk = progress.next(chunkRows); chunk !== undefined; chunk = progress.next(chunkRows)) {
         const entries = chunk
-        const [sessions, machines] = partition(entries)
+        const [sessions, machines] = rowWrites.partition(entries)
         // An end may be written while the chunk waits. It is no time from the future then, and must stay an end marker.
         const latest = (yield* Clock.currentTimeMillis) + WriterPolicy.termsOf(writer.policy, lane).deadlineMillis
-        const write = Write.zip(flushWrite(sessionSql, sessions, latest), flushWrite(machineSql, machines, latest))
+        const write = Write.zip(
+          rowWrites.flushWrite(sessionSql, sessions, latest),
+          rowWrites.flushWrite(machineSql, machines, latest)
+        )
         const measured = yield* writer.writeMeasured(lane, write).pipe(
           Effect.catchIf(
-            (cause) => isRowsOwn(cause) && progress.refuse(entries, cause),
+            (cause) => flushProgress.isRowsOwn(cause) && progress.refuse(entries, cause),
             () => Effect.succeed(undefined)
           ),
           Effect.mapError((cause) => new FlushFailed({ report: progress.report(), cause }))
@@ -464,35 +385,6 @@ const makeFlush = (
       }
       return progress.report()
     })
-}
-
-const partition = <K extends PresenceKey>(keys: ReadonlyArray<K>): readonly [ReadonlyArray<K>, ReadonlyArray<K>] => [
-  keys.filter(({ kind }) => kind === "session"),
-  keys.filter(({ kind }) => kind === "machine")
-]
-
-const emptyResult: FlushBatch.FlushResult = { written: [], superseded: [], missing: [] }
-
-const resultOf = (
-  entries: ReadonlyArray<FlushBatch.FlushEntry>,
-  rows: ReadonlyArray<typeof FlushedRow.Type>
-): FlushBatch.FlushResult => {
-  const byId = new Map(rows.map((row) => [String(row.id), row]))
-  const written: Array<FlushBatch.StoredEntry> = []
-  const superseded: Array<FlushBatch.StoredEntry> = []
-  const missing: Array<FlushBatch.FlushEntry> = []
-  for (const entry of entries) {
-    const row = byId.get(entry.id)
-    if (row === undefined) {
-      missing.push(entry)
-      continue
-    }
-    const { active, millis = entry.seenAtMillis } = row
-    const stored = millis > entry.seenAtMillis ? { ...entry, storedMillis: millis } : entry
-    if ((active !== 0) === (entry.state === "alive")) written.push(stored)
-    else superseded.push(stored)
-  }
-  return { written, superseded, missing }
 }
 
 /**

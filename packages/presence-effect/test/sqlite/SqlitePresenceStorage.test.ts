@@ -494,7 +494,8 @@ describe("SqlitePresenceStorage", () => {
     const shape: caseUpdate.TableShape = {
       ...SqlitePresenceStorage.defaults.session,
       timeForm: "integer",
-      keyIndex: "sqlite_autoindex_Session_1"
+      keyIndex: "sqlite_autoindex_Session_1",
+      sweepIndex: "Session_active_lastActiveAt_idx"
     }
     const planOf = (engine: Sqlite.Engine, sql: string, params: ReadonlyArray<string | number>): string =>
       (engine.prepare(`EXPLAIN QUERY PLAN ${sql}`).all(...params) as Array<{ detail: string }>)

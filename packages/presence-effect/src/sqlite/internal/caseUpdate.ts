@@ -23,6 +23,8 @@ export interface TableShape extends TableNames {
   readonly timeForm: TimeForm
   /** The index that finds a row by its key. `undefined`: the id is the key of the table itself. */
   readonly keyIndex: string | undefined
+  /** The index that finds the rows that were not seen for long. `undefined`: there is none. */
+  readonly sweepIndex: string | undefined
 }
 
 export const isIdentifier = (name: string): boolean => /^[A-Za-z_][A-Za-z0-9_]{0,62}$/.test(name)
@@ -125,22 +127,27 @@ export interface StaleRange {
   ) => ReadonlyArray<string | number>
 }
 
-const selectStale = (names: TableNames): string => {
-  const { accountId, active, id, lastActiveAt, table } = columnsOf(names)
+/**
+ * The index is named, because SQLite scans and sorts the whole table for every sweep when its statistics were gathered
+ * while the table was tiny.
+ */
+const selectStale = (shape: TableShape): string => {
+  const { accountId, active, id, lastActiveAt, table } = columnsOf(shape)
+  const indexed = shape.sweepIndex === undefined ? "" : ` INDEXED BY ${quote(shape.sweepIndex)}`
   return `SELECT ${id} AS id, ${accountId} AS accountId, ${lastActiveAt} AS stored, ${millisOf(lastActiveAt)} AS millis
-FROM ${table}
+FROM ${table}${indexed}
 WHERE ${active} = 1`
 }
 
 const timeRange = (
-  names: TableNames,
+  shape: TableShape,
   bounds: { readonly below: string; readonly from: string; readonly isStale: string },
   side: "before" | "after",
   beginning: number | string
 ): StaleRange => {
-  const { id, lastActiveAt } = columnsOf(names)
+  const { id, lastActiveAt } = columnsOf(shape)
   return {
-    sql: `${selectStale(names)} AND ${lastActiveAt} < ${bounds.below} AND (${lastActiveAt}, ${id}) > (${bounds.from}, ?)
+    sql: `${selectStale(shape)} AND ${lastActiveAt} < ${bounds.below} AND (${lastActiveAt}, ${id}) > (${bounds.from}, ?)
   AND ${bounds.isStale} ORDER BY ${lastActiveAt}, ${id} LIMIT ?`,
     params: ({ firstMillis, lastMillis }, after, limit) => {
       const end = side === "before" ? firstMillis : lastMillis
@@ -150,10 +157,10 @@ const timeRange = (
 }
 
 /** Rows without a time, or with bytes for one, were never seen. */
-const timelessRange = (names: TableNames, condition: string): StaleRange => {
-  const { id } = columnsOf(names)
+const timelessRange = (shape: TableShape, condition: string): StaleRange => {
+  const { id } = columnsOf(shape)
   return {
-    sql: `${selectStale(names)} AND ${condition} AND (? = 0 OR ${id} > ?) ORDER BY +${id} LIMIT ?`,
+    sql: `${selectStale(shape)} AND ${condition} AND (? = 0 OR ${id} > ?) ORDER BY +${id} LIMIT ?`,
     params: (_, after, limit) => [after === undefined ? 0 : 1, after?.id ?? "", limit]
   }
 }
@@ -165,23 +172,23 @@ const secondOf = (format: string): string => `strftime('${format}', ? / 1000, 'u
  * bytes after every text. The text of a second bounds a range of texts, wide enough for the form with a blank, which
  * sorts before a `T`; the rest is left to the comparison in milliseconds. A text that is no time counts as never.
  */
-export const staleRanges = (names: TableNames): ReadonlyArray<StaleRange> => {
-  const { lastActiveAt } = columnsOf(names)
+export const staleRanges = (shape: TableShape): ReadonlyArray<StaleRange> => {
+  const { lastActiveAt } = columnsOf(shape)
   const millis = millisOf(lastActiveAt)
   const first = Number.MIN_SAFE_INTEGER
   const isBefore = `${millis} < ?`
   return [
-    timeRange(names, { below: "?", from: "?", isStale: isBefore }, "before", first),
-    timeRange(names, { below: "''", from: "max(?, ?)", isStale: `${millis} > ?` }, "after", first),
-    timeRange(names, { below: secondOf("%Y-%m-%dT%H:%M:%S~"), from: "?", isStale: isBefore }, "before", ""),
+    timeRange(shape, { below: "?", from: "?", isStale: isBefore }, "before", first),
+    timeRange(shape, { below: "''", from: "max(?, ?)", isStale: `${millis} > ?` }, "after", first),
+    timeRange(shape, { below: secondOf("%Y-%m-%dT%H:%M:%S~"), from: "?", isStale: isBefore }, "before", ""),
     timeRange(
-      names,
+      shape,
       { below: "x''", from: `max(${secondOf("%Y-%m-%d %H:%M:%S")}, ?)`, isStale: `(${millis} > ? OR ${millis} <= 0)` },
       "after",
       ""
     ),
-    timelessRange(names, `${lastActiveAt} >= x''`),
-    timelessRange(names, `${lastActiveAt} IS NULL`)
+    timelessRange(shape, `${lastActiveAt} >= x''`),
+    timelessRange(shape, `${lastActiveAt} IS NULL`)
   ]
 }
 

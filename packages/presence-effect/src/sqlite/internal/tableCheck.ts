@@ -1,6 +1,6 @@
 /**
- * What the statements of presence need of a table: its columns, an index that finds a row by its key, and one that finds
- * the rows that were not seen for long.
+ * What the statements of presence need of a table: its columns, an index that finds a row by its key, and one that
+ * finds the rows that were not seen for long.
  */
 import type { TableNames } from "./caseUpdate.ts"
 
@@ -82,8 +82,8 @@ export const keyAccess = (
   return best === undefined ? { _tag: "None" } : { _tag: "Index", name: best[0].index }
 }
 
-/** Without it each sweep reads every row of the table. */
-export const hasSweepIndex = (names: TableNames, indexes: ReadonlyArray<IndexColumn>): boolean =>
-  columnsByIndex(indexes).some(
+/** The index that a sweep reads. Without one each sweep reads every row of the table. */
+export const sweepIndex = (names: TableNames, indexes: ReadonlyArray<IndexColumn>): string | undefined =>
+  columnsByIndex(indexes).find(
     ([, [first, second]]) => isSame(first, names.active) && isSame(second, names.lastActiveAt)
-  )
+  )?.[0].index

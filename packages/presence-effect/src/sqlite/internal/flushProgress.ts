@@ -1,0 +1,63 @@
+/**
+ * The progress of one flush: the chunks that are left to write, and what became of the entries.
+ */
+import * as FlushBatch from "../../presence/FlushBatch.ts"
+import type { FlushReport, RefusedEntry } from "../../presence/PresenceStorage.ts"
+import type { WriterError } from "../../writer/WriterError.ts"
+
+/** Rows with neighbouring ids share pages. In this order a page is written with one chunk instead of with many. */
+export const neighbours = ({ entries }: FlushBatch.FlushBatch): FlushBatch.FlushBatch =>
+  FlushBatch.make(
+    entries.toSorted((a, b) => (a.kind === b.kind ? (a.id < b.id ? -1 : 1) : a.kind === "session" ? -1 : 1))
+  )
+
+/** A write that fails for these fails by what is in it: without that row the others can be written. */
+export const isRowsOwn = ({ _tag }: WriterError): boolean => _tag === "WriteRejected" || _tag === "WriteConflict"
+
+/** More refused rows than this in one flush, and it is the table that refuses. */
+const refusedMax = 32
+
+/** What is left to write, as chunks, and what became of the rest. */
+export const makeProgress = (entries: ReadonlyArray<FlushBatch.FlushEntry>) => {
+  const written: Array<FlushBatch.StoredEntry> = []
+  const superseded: Array<FlushBatch.StoredEntry> = []
+  const missing: Array<FlushBatch.FlushEntry> = []
+  const refused: Array<RefusedEntry> = []
+  /** Parts of a chunk that was refused as a whole, the next one last. */
+  const parts: Array<ReadonlyArray<FlushBatch.FlushEntry>> = []
+  let chunkCount = 0
+  let from = 0
+  return {
+    next: (chunkRows: number): ReadonlyArray<FlushBatch.FlushEntry> | undefined => {
+      const part = parts.pop()
+      if (part !== undefined) return part
+      if (from >= entries.length) return undefined
+      const chunk = entries.slice(from, from + chunkRows)
+      from += chunk.length
+      return chunk
+    },
+    committed: (results: ReadonlyArray<FlushBatch.FlushResult>): void => {
+      chunkCount++
+      for (const result of results) {
+        for (const entry of result.written) written.push(entry)
+        for (const entry of result.superseded) superseded.push(entry)
+        for (const entry of result.missing) missing.push(entry)
+      }
+    },
+    /** Halves the chunk until the row is alone. Answers whether the flush can go on. */
+    refuse: (chunk: ReadonlyArray<FlushBatch.FlushEntry>, cause: WriterError): boolean => {
+      const [first] = chunk
+      if (chunk.length > 1) {
+        const half = Math.ceil(chunk.length / 2)
+        parts.push(chunk.slice(half), chunk.slice(0, half))
+      } else if (first !== undefined) {
+        refused.push({ ...first, cause })
+      }
+      return refused.length <= refusedMax
+    },
+    report: (): FlushReport =>
+      refused.length === 0 || refused.length > refusedMax
+        ? { written, superseded, missing, chunkCount }
+        : { written, superseded, missing, chunkCount, refused }
+  }
+}
