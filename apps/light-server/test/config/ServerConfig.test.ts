@@ -161,7 +161,9 @@ describe("ServerConfig", () => {
         Object.fromEntries(
           Object.entries(options).map(([name, value]) => [
             name,
-            typeof value === "string" && name !== "path" ? Duration.toMillis(value as Duration.DurationInput) : value
+            typeof value === "string" && /^\d+ \w+$/.test(value)
+              ? Duration.toMillis(value as Duration.DurationInput)
+              : value
           ])
         )
       for (const [options, defaults] of [

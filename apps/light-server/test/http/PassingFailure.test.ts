@@ -38,10 +38,10 @@ describe("PassingFailure", () => {
         isHeld ? Effect.fail(busy) : Effect.succeed("done")
       )
       const lucky = yield* Effect.fork(PassingFailure.persist(attempt, 6500))
-      yield* TestClock.adjust("6 seconds")
+      yield* TestClock.adjust("5 seconds")
       assert.isNull(lucky.unsafePoll())
       isHeld = false
-      yield* TestClock.adjust("1 second")
+      yield* TestClock.adjust("1500 millis")
       assert.strictEqual(yield* Fiber.join(lucky), "done")
       isHeld = true
       const late = yield* Effect.fork(PassingFailure.persist(attempt, 6500))

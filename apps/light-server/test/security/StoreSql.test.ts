@@ -14,7 +14,7 @@ const repository = path.resolve(import.meta.dirname, "../../../..")
 const sources = ["apps/light-server/src", "packages/presence-effect/src"]
 
 /** Those that no request reaches: migrations, the adoption and import of files. */
-const offline = ["database"]
+const offline = ["migration", "adoption"]
 
 const filesBelow = (folder: string): ReadonlyArray<string> =>
   fs
@@ -51,7 +51,8 @@ const namesAccount = ({ sql }: Statement) => {
     /"(responseA|a)ccountId" = \?/.test(predicate) ||
     /ON CONFLICT \("accountId"/.test(predicate) ||
     predicate.includes("${ownSession}") ||
-    predicate.includes("${accountId} = entry.account") ||
+    predicate.includes("${ofAccount}") ||
+    predicate.includes("${accountId} = ${entry}.account") ||
     (sql.startsWith('UPDATE "Account"') && /"id" = \?/.test(predicate))
   )
 }

@@ -338,12 +338,12 @@ describe("DELETE /v1/sessions/:id", () => {
     Effect.gen(function* () {
       const database = yield* twoSessions
       database.sqlite.exec(
-        `CREATE TABLE "AccessKey" ("id" TEXT PRIMARY KEY, "sessionId" TEXT NOT NULL,
+        `CREATE TABLE "OtherServerKey" ("id" TEXT PRIMARY KEY, "sessionId" TEXT NOT NULL,
            FOREIGN KEY ("sessionId") REFERENCES "Session" ("id") ON DELETE RESTRICT);
-         INSERT INTO "AccessKey" VALUES ('k1', 's1'), ('k2', 's2')`
+         INSERT INTO "OtherServerKey" VALUES ('k1', 's1'), ('k2', 's2')`
       )
       assert.strictEqual((yield* remove("a1", "s1")).statusCode, 200)
-      assert.deepStrictEqual(database.query(`SELECT "id" FROM "AccessKey"`), [{ id: "k2" }])
+      assert.deepStrictEqual(database.query(`SELECT "id" FROM "OtherServerKey"`), [{ id: "k2" }])
     }).pipe(Effect.provide(layerWith()))
   )
 
