@@ -68,7 +68,9 @@ const judged = (isQuiet: boolean, observation: Observation): Observation =>
 export const F39HeavyReads: Scenario = {
   id: "F39",
   title: "heavy reads of one account",
-  injected: `${readerCount} readers of 8 MB of messages, of a usage query over ${reportCount} reports of ${nameCount} names, and of a session list of 7.5 MB`,
+  injected:
+    `${readerCount} readers of 8 MB of messages, of a usage query over ${reportCount} reports of ${nameCount} names, ` +
+    "and of a session list of 7.5 MB",
   promises: ["P6"],
   needs: [],
   isQuick: true,

@@ -13,7 +13,9 @@ const reportCount = 300
 export const F41Burst: Scenario = {
   id: "F41",
   title: "a burst of buffered messages",
-  injected: `an agent reconnects and sends ${messageCount} messages of 1 KB and ${reportCount} reports at once, without acks`,
+  injected:
+    `an agent reconnects and sends ${messageCount} messages of 1 KB and ${reportCount} reports at once, ` +
+    "without acks",
   promises: ["P9", "P10"],
   needs: [],
   isQuick: true,
