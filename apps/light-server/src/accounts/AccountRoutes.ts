@@ -4,6 +4,7 @@
  */
 import { Clock, Effect, Layer, Option, Schema } from "effect"
 import { invalidToken } from "../Failure.ts"
+import * as AnyBody from "../http/AnyBody.ts"
 import { HttpApp } from "../http/HttpApp.ts"
 import { AccountSettings, type Replaced } from "./AccountSettings.ts"
 import { SettingsStore } from "./SettingsStore.ts"
@@ -94,9 +95,7 @@ export const layer = (
       })
       yield* http.register((app) => {
         app.addHook("onRequest", http.authenticate)
-        // Nothing is asked of the body, and clients that send none label it as they like.
-        app.removeAllContentTypeParsers()
-        app.addContentTypeParser("*", { parseAs: "string" }, (_request, _body, done) => done(null))
+        AnyBody.ignore(app)
         app.post("/v1/auth/revoke", (request, reply) =>
           http.answer(request, reply, Effect.as(revocation.revoke(request.accountId), { success: true }))
         )

@@ -4,6 +4,7 @@
  */
 import { Duration, Effect, Layer, Schema } from "effect"
 import * as TruncationHeader from "../http/TruncationHeader.ts"
+import * as AnyBody from "../http/AnyBody.ts"
 import { HttpApp } from "../http/HttpApp.ts"
 import * as JsonBytes from "../http/JsonBytes.ts"
 import { MachineLists } from "./MachineLists.ts"
@@ -61,6 +62,17 @@ export const layer = (options: Options = {}): Layer.Layer<never, never, HttpApp 
             })
           )
         )
+        app.get("/v1/machines/:id", { schema: { params: Params } }, (request, reply) =>
+          http.answer(
+            request,
+            reply,
+            Effect.map(machines.find(request.accountId, request.params.id), (machine) => ({ machine }))
+          )
+        )
+      })
+      yield* http.register((app) => {
+        app.addHook("onRequest", http.authenticate)
+        AnyBody.ignore(app)
         app.post("/v1/machines/:id/revoke", { schema: { params: Params } }, (request, reply) =>
           http.answer(
             request,
@@ -74,13 +86,6 @@ export const layer = (options: Options = {}): Layer.Layer<never, never, HttpApp 
             request,
             reply,
             Effect.as(machines.revoke(request.accountId, request.params.id), { success: true })
-          )
-        )
-        app.get("/v1/machines/:id", { schema: { params: Params } }, (request, reply) =>
-          http.answer(
-            request,
-            reply,
-            Effect.map(machines.find(request.accountId, request.params.id), (machine) => ({ machine }))
           )
         )
       })

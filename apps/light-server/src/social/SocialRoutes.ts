@@ -6,6 +6,7 @@ import { Effect, Layer, Option, Schema } from "effect"
 import { DatabaseReader } from "../database/DatabaseReader.ts"
 import { base64OrNull, StoredBytesOrNull } from "../database/StoredValue.ts"
 import { InvalidInput, NotFound } from "../Failure.ts"
+import * as AnyBody from "../http/AnyBody.ts"
 import { HttpApp } from "../http/HttpApp.ts"
 import * as Query from "../http/Query.ts"
 
@@ -80,6 +81,10 @@ export const layer: Layer.Layer<never, never, HttpApp | DatabaseReader> = Layer.
           http.answer(request, reply, Effect.fail(unknownUser))
         )
       }
+    })
+    yield* http.register((app) => {
+      app.addHook("onRequest", http.authenticate)
+      AnyBody.ignore(app)
       // Clients then use an agent of their own.
       app.post("/v1/voice/token", (request, reply) =>
         http.answer(request, reply, Effect.fail(new InvalidInput({ error: "Voice is not configured on this server" })))

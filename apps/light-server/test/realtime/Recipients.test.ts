@@ -5,7 +5,7 @@
  * names of those who heard it are compared with the table.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, TestClock } from "effect"
 import { Emitter, type Ephemeral } from "../../src/realtime/sending/Emitter.ts"
 import * as Room from "../../src/realtime/sending/Room.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
@@ -126,6 +126,8 @@ describe("rooms", () => {
       const emitter = yield* Emitter
       for (const ephemeral of ephemerals) {
         for (const send of [emitter.ephemeral, emitter.repeated]) {
+          // A sign of life is repeated once in a second.
+          yield* TestClock.adjust("1 second")
           send(Room.toApps("a1"), ephemeral)
           const found = yield* heard
           assert.sameMembers(namesOf(found), [...apps], ephemeral.type)
@@ -232,6 +234,8 @@ describe("features", () => {
     Effect.gen(function* () {
       const all = yield* everybody
       for (const [what, happen, expected] of matrix) {
+        // A sign of life is repeated once in a second.
+        yield* TestClock.adjust("1 second")
         yield* happen(all)
         const found = (yield* all.heard).map(({ event, message, name }) => ({
           name,

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Fiber, Layer, Option, TestClock } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
 import { PermitTimeout, WriteUnconfirmed } from "presence-effect/writer/WriterError"
 import * as SessionStore from "../../src/sessions/SessionStore.ts"
@@ -133,13 +133,16 @@ describe("PATCH /v2/sessions/:id", () => {
       assert.deepInclude((yield* watching.next("update")) as object, { seq: 1 })
       yield* working.next("update")
 
-      let commit: Effect.Effect<void> = Effect.void
-      database.nextWrite = { _tag: "Late", error: unconfirmed, hold: (effect) => void (commit = effect) }
+      let commit: Option.Option<Effect.Effect<void>> = Option.none()
+      database.nextWrite = { _tag: "Late", error: unconfirmed, hold: (effect) => void (commit = Option.some(effect)) }
       const state = { sid: "s1", agentState: "s2", expectedVersion: 1 }
-      assert.deepStrictEqual(yield* working.ask("update-state", state), { result: "error" })
-      yield* commit
+      const asked = yield* Effect.fork(working.ask("update-state", state))
+      const turn = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      while (Option.isNone(commit)) yield* turn
+      yield* commit.value
+      while (Option.isNone(yield* Fiber.poll(asked))) yield* Effect.zipRight(TestClock.adjust("100 millis"), turn)
       const success = { result: "success", version: 2, agentState: "s2" }
-      assert.deepStrictEqual(yield* working.ask("update-state", state), success)
+      assert.deepStrictEqual(yield* Fiber.join(asked), success)
       const update = (yield* watching.next("update")) as { readonly seq: number; readonly body: object }
       assert.strictEqual(update.seq, 2)
       assert.deepInclude(update.body, { agentState: { value: "s2", version: 2 } })

@@ -96,7 +96,7 @@ contract("Handshake", (it) => {
     Effect.gen(function* () {
       const { ask, person } = yield* Wire
       const line = yield* (yield* person()).app
-      line.socket.emit("artifact-read", { artifactId: "a" }, () => assert.fail("an answer"))
+      line.socket.emit("nobody-knows-it", { id: "a" }, () => assert.fail("an answer"))
       assert.deepStrictEqual(yield* ask(line, "ping", "pong"), {})
     })
   )

@@ -59,8 +59,8 @@ contract("Health", (it) => {
       const { token } = yield* person()
       const headers = { authorization: `Bearer ${token}` }
       for (const [method, path] of [
-        ["GET", "/v1/artifacts?limit=1"],
-        ["POST", "/v1/kv"],
+        ["GET", "/v1/unknown?limit=1"],
+        ["POST", "/v1/unknown"],
         ["PUT", "/v1/sessions"],
         ["GET", "/v1/auth"]
       ] as const) {

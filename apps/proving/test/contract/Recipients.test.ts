@@ -47,6 +47,9 @@ const heardOnlyBy = <A, E, R>(
     return copies[0] ?? []
   })
 
+/** A sign of life is repeated to apps once in a second, and each row was heard of while its sockets came. */
+const anotherSecond = Effect.sleep("1100 millis")
+
 const apps = ["app", "app2"] as const
 const session = [...apps, "agent", "agent2"] as const
 const machine = [...apps, "daemon"] as const
@@ -138,6 +141,7 @@ contract(
     it.scoped("apps hear that a session was deleted", () =>
       Effect.gen(function* () {
         const { lines, owner, sid } = yield* makeCast
+        yield* anotherSecond
         const remove = owner.call("DELETE /v1/sessions/:id", 200, { params: { id: sid } })
         const [update] = yield* heardOnlyBy(lines, apps, ["update delete-session"], remove)
         assert.deepStrictEqual(update.body, { t: "delete-session", id: sid, sid })
@@ -151,6 +155,7 @@ contract(
         const { lines, sid } = yield* makeCast
         const time = Date.now()
         const beat = (line: Line, more: object = {}) => said(line, say(line, "session-alive", { sid, time, ...more }))
+        yield* anotherSecond
         const [idle] = yield* heardOnlyBy(lines, apps, ["ephemeral activity"], beat(lines.agent))
         assert.include(idle, { type: "activity", id: sid, active: true, thinking: false })
         const busy = beat(lines.agent, { thinking: true, mode: "remote" })
@@ -159,6 +164,7 @@ contract(
         yield* heardOnlyBy(lines, [], [], beat(lines.stranger))
         const end = (line: Line) => say(line, "session-end", { sid, time: time + 1, exit: 0 })
         yield* heardOnlyBy(lines, [], [], said(lines.stranger, end(lines.stranger)))
+        yield* anotherSecond
         const ended = Effect.forEach([lines.app, lines.app2], (line) => line.until(isAbout(sid, false, "activity")))
         const [over] = yield* heardOnlyBy(lines, apps, ["ephemeral activity"], Effect.zip(end(lines.agent), ended))
         assert.include(over, { type: "activity", id: sid, active: false, thinking: false })
@@ -242,6 +248,7 @@ contract(
         const { lines, machineId, owner } = yield* makeCast
         const beat = (line: Line) => said(line, say(line, "machine-alive", { machineId, time: Date.now() }))
         const what = ["ephemeral machine-activity"]
+        yield* anotherSecond
         const [alive] = yield* heardOnlyBy(lines, apps, what, beat(lines.daemon))
         assert.include(alive, { type: "machine-activity", id: machineId, active: true })
         yield* heardOnlyBy(lines, [], [], beat(lines.stranger))
