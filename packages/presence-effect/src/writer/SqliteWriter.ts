@@ -110,7 +110,10 @@ export class SqliteWriter extends Context.Tag("presence-effect/writer/SqliteWrit
     ) => <A, E, R>(
       self: Effect.Effect<A, E, R>
     ) => Effect.Effect<A, E | LaneOverflow | NestedPermit | PermitTimeout | WriteUnconfirmed | WriterClosed, R>
-    /** Checkpoint by the writing connection, under the permit of `lane`. */
+    /**
+     * Checkpoint by the writing connection, under the permit of `lane`. A caller that is interrupted goes on at once; a
+     * checkpoint that has begun keeps the permit until the engine has answered.
+     */
     readonly checkpoint: (lane: Lane.Lane, mode: CheckpointMode) => Effect.Effect<CheckpointResult, WriterError>
     readonly status: Effect.Effect<WriterStatus>
   }
@@ -229,9 +232,12 @@ export const make = (
             Effect.tap(self, () => Effect.sync(journal.committed))
           )
         ),
+      // The engine goes on when the caller leaves: the permit stays with its work, and the caller need not wait for it.
       checkpoint: (lane, mode) =>
-        Effect.mapError(holdWithRetries(lane, connection.checkpoint(mode)), (error) =>
-          error._tag === "EngineFault" ? toWriterError(error, { lane, attempts: 1, heldMillis: 0 }) : error
+        Effect.mapError(
+          Effect.disconnect(holdWithRetries(lane, Effect.uninterruptible(connection.checkpoint(mode)))),
+          (error) =>
+            error._tag === "EngineFault" ? toWriterError(error, { lane, attempts: 1, heldMillis: 0 }) : error
         ),
       status: Effect.sync(() => ({
         state,

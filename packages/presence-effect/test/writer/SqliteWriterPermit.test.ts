@@ -9,6 +9,7 @@ import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as SimulatedConnection from "../../src/testing/SimulatedConnection.ts"
 import * as Lane from "../../src/writer/Lane.ts"
+import { SqliteConnection } from "../../src/writer/SqliteConnection.ts"
 import * as SqliteWriter from "../../src/writer/SqliteWriter.ts"
 import * as Write from "../../src/writer/Write.ts"
 import type { WriterError } from "../../src/writer/WriterError.ts"
@@ -111,6 +112,34 @@ describe("a body that takes longer than the hold limit", () => {
       yield* settle
       assert.isUndefined((yield* writer.status).holder)
       assert.strictEqual((yield* writer.status).lastCommitMillis, 500)
+    })
+  )
+})
+
+describe("a checkpoint whose caller is interrupted", () => {
+  it.scoped("lets the caller go at once, and keeps the permit until the engine has answered", () =>
+    Effect.gen(function* () {
+      const answer = yield* Deferred.make<void>()
+      const simulated = yield* SimulatedConnection.make()
+      // As a thread does: it goes on when nobody waits for its answer any longer.
+      const connection = SqliteConnection.of({
+        ...simulated.connection,
+        checkpoint: (mode) =>
+          Effect.flatMap(
+            Effect.forkDaemon(Effect.zipRight(Deferred.await(answer), simulated.connection.checkpoint(mode))),
+            Fiber.join
+          )
+      })
+      const writer = yield* Effect.provideService(SqliteWriter.make(), SqliteConnection, connection)
+      const caller = yield* Effect.fork(writer.checkpoint(Lane.maintenance, "passive"))
+      yield* settle
+      yield* Fiber.interrupt(caller)
+      const next = yield* Effect.fork(writer.write(Lane.control, one("next")))
+      yield* settle
+      assert.deepInclude((yield* writer.status).holder, { lane: Lane.maintenance })
+      assert.strictEqual(simulated.callCount(), 0)
+      yield* Deferred.succeed(answer, undefined)
+      yield* Fiber.join(next)
     })
   )
 })
