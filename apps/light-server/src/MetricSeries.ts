@@ -59,6 +59,8 @@ const library = Effect.gen(function* () {
   yield* Metric.value(PresenceMetrics.flushSeconds)
   yield* Metric.value(PresenceMetrics.flushRows)
   yield* Metric.value(PresenceMetrics.coalesced)
+  yield* Metric.value(PresenceMetrics.refused)
+  yield* Metric.value(PresenceMetrics.parked)
   for (const code of [...failures, "Defect", "Interrupted"]) yield* Metric.value(PresenceMetrics.flushFailures(code))
   for (const reason of rejections) yield* Metric.value(PresenceMetrics.rejected(reason))
   for (const lane of lanes) {

@@ -1,5 +1,5 @@
 /** What is counted about reads: lists that are not whole, and the threads that read. */
-import { Metric, MetricBoundaries } from "effect"
+import { Effect, Metric, MetricBoundaries } from "effect"
 import * as Tally from "../Tally.ts"
 
 const unreadable = Metric.counter("database_unreadable_rows_total", {
@@ -45,11 +45,14 @@ export const countOverflow = (readClass: string): void => overflows({ class: rea
 
 export const countReplaced = (reason: "overdue" | "died"): void => replaced({ reason })
 
-export const observeWait = (readClass: string, waitedMillis: number): void => {
+const waitOf = (readClass: string): Metric.Metric.Histogram<number> => {
   const known = waits.get(readClass) ?? Metric.tagged(waitSeconds, "class", readClass)
   waits.set(readClass, known)
-  known.unsafeUpdate(waitedMillis / 1000, [])
+  return known
 }
+
+export const observeWait = (readClass: string, waitedMillis: number): void =>
+  waitOf(readClass).unsafeUpdate(waitedMillis / 1000, [])
 
 /** Lets every series exist from the first scrape on. */
 export const start = (): void => {
@@ -60,6 +63,7 @@ export const start = (): void => {
   for (const readClass of ["point", "list", "report"]) {
     setWaiting(readClass, 0)
     overflows({ class: readClass }, 0)
+    Effect.runSync(Metric.value(waitOf(readClass)))
   }
   for (const reason of ["overdue", "died"]) replaced({ reason }, 0)
 }

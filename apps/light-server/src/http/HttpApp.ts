@@ -140,8 +140,8 @@ const create = (options: Options, isTrusted: ClientAddress.ClientAddress["isTrus
     // The refusal of this server carries Retry-After and its body.
     return503OnClosing: false,
     trustProxy: isTrusted,
-    // A push token of 4096 characters or a key of 512, percent-encoded. Node bounds the whole head at 16 KiB.
-    routerOptions: { maxParamLength: 16_384 },
+    // A push token of 4096 characters, or a key of 512, percent-encoded. Node bounds the whole head at 16 KiB.
+    routerOptions: { maxParamLength: 12_288 },
     frameworkErrors: (error, request, reply) => ErrorBodies.answerUnroutable(error, request, reply),
     clientErrorHandler: ErrorBodies.answerUnparsable
   })

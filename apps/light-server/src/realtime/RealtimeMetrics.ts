@@ -87,6 +87,14 @@ export const countRepeated = (outcome: "sent" | "coalesced" | "over-budget"): vo
  */
 export type KeptOutcome = "stored" | "refused" | "silent" | "closed" | "lost"
 
+const keptOutcomes: { readonly [outcome in KeptOutcome]: true } = {
+  stored: true,
+  refused: true,
+  silent: true,
+  closed: true,
+  lost: true
+}
+
 /** Counts how an event ended that was tried more than once, or was given up. */
 export const countKept = (event: string, outcome: KeptOutcome, count = 1): void =>
   kept({ event_type: event, outcome }, count)
@@ -94,7 +102,7 @@ export const countKept = (event: string, outcome: KeptOutcome, count = 1): void 
 let heldCount = 0
 
 /** Counts the events whose write is tried again. */
-export const changeHeld = (change: 1 | -1): void => held({}, (heldCount += change))
+export const changeHeld = (change: 1 | 0 | -1): void => held({}, (heldCount += change))
 
 /** Sets how many bytes of events wait for their write. */
 export const setIntakeBytes = (bytes: number): void => intake({}, bytes)
@@ -105,9 +113,10 @@ export const setPaused = (count: number): void => paused({}, count)
 /** Counts an event. `event` is the name of a registered event, or `other`. */
 export const countEvent = (event: string, outcome: EventOutcome): void => events({ event_type: event, outcome })
 
-/** Lets the series of an event exist before the first of its kind comes. */
-export const startEvent = (event: string): void => {
+/** Lets the series of an event exist before the first of its kind comes. `isKept`: its write may be tried again. */
+export const startEvent = (event: string, isKept: boolean): void => {
   for (const outcome of ["accepted", "invalid", "limited", "failed"]) events({ event_type: event, outcome }, 0)
+  if (isKept) for (const outcome of Object.keys(keptOutcomes)) kept({ event_type: event, outcome }, 0)
 }
 
 /** Sets how many sockets of a client type are connected. */
@@ -193,4 +202,9 @@ export const start = (): void => {
   setHandshakes(0)
   setHandshakesWaiting(0)
   setLagging(0)
+  changeHeld(0)
+  setIntakeBytes(0)
+  setPaused(0)
+  setOutgoingBytes(0)
+  for (const outcome of ["sent", "coalesced", "over-budget"]) repeated({ outcome }, 0)
 }

@@ -48,6 +48,7 @@ export const setLimits = (options: Pick<RpcOptions, "methodLimit" | "callLimit" 
 export const start = (): void => {
   for (const outcome of ["answered", ...Object.keys(refusals)]) calls({ outcome }, 0)
   for (const outcome of ["registered", "replaced", "invalid", "limited"]) registrations({ outcome }, 0)
+  awaited({}, 0)
   Effect.runSync(Metric.value(seconds))
   setInFlight(0)
   setMethods(0)

@@ -158,7 +158,7 @@ export const make: Effect.Effect<EventRegistry["Type"]> = Effect.sync(() => {
     Effect.suspend(() => {
       if (registrations.has(event)) return Effect.dieMessage(`the event ${event} is registered twice`)
       registrations.set(event, registration)
-      startEvent(event)
+      startEvent(event, registration._tag === "Effect" && registration.isKept)
       return Effect.void
     })
   return EventRegistry.of({
