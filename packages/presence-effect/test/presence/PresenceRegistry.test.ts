@@ -401,7 +401,20 @@ describe("a batch", () => {
     assert.strictEqual(registry.connected(key, start + second), "online", "nobody reported an end")
   })
 
-  it("that the database knows better than because the clock was set back is written again while a connection is open", () => {
+  it("whose claim is older than what the database knows is dated by its arrival over an open connection", () => {
+    const registry = make()
+    registry.beat(key, start - 5 * second, start)
+    registry.end(key, start - 6 * second, start)
+    flush(registry)
+    assert.strictEqual(registry.connected(key, start + second), "ended")
+    assert.strictEqual(registry.beat(key, start - 3 * second, start + 2 * second), "online")
+    const [entry] = registry.takeDirty().entries
+    const superseded = [{ ...entry!, storedMillis: start }]
+    assert.deepStrictEqual(registry.confirm({ written: [], superseded, missing: [] }, start + 5 * second), [])
+    assert.deepStrictEqual(states(registry.takeDirty()), [["alive", 2 * second]])
+  })
+
+  it("that is older than the database because the clock was set back is written again over an open connection", () => {
     const registry = make()
     registry.connected(key, start)
     const [entry] = registry.takeDirty().entries

@@ -338,8 +338,10 @@ export class RowTable {
     if (entry.state === "alive") {
       if (storedMillis > row.persisted) row.persisted = storedMillis
       row.stored = inactive
-      // Its connection is open now, so only a clock that was set back dates the row before its end.
-      if (row.isAlive && row.connections > 0 && now > row.seen) row.seen = now
+      // Over an open connection a claim that is older than what is known is dated by its arrival. Only after the clock
+      // was set back that is older too, and the connection proves that the row is there now.
+      const proven = row.arrived > storedMillis ? row.arrived : now
+      if (row.isAlive && row.connections > 0 && proven > row.seen) row.seen = proven
       // The row is offline since, and nothing newer was reported: what was taken for a sign of life was an old one.
       if (row.isAlive && row.seen <= storedMillis) {
         row.state = "ended"
