@@ -161,7 +161,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "end-forgotten-when-full",
     breaks: "an end is remembered also when the registry is full",
-    file: "presence/PresenceRegistry.ts",
+    file: "presence/internal/rowTables.ts",
     find: "hasRoom(nowMillis, capacity + Math.max(8, Math.trunc(capacity / 8)))",
     replace: "hasRoom(nowMillis, capacity)"
   },

@@ -10,11 +10,10 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { FlushBatch, FlushEntry, FlushResult } from "./FlushBatch.ts"
+import type { FlushBatch, FlushResult } from "./FlushBatch.ts"
 import * as Heartbeat from "./Heartbeat.ts"
-import { RowTable } from "./internal/rowTable.ts"
-import type { Row } from "./internal/rowTable.ts"
-import { sorted } from "./internal/sortedRuns.ts"
+import * as Batches from "./internal/batches.ts"
+import * as RowTables from "./internal/rowTables.ts"
 import type { PresenceKey, PresenceKind } from "./PresenceKey.ts"
 
 /**
@@ -150,10 +149,7 @@ export class PresenceRegistry extends Context.Tag("presence-effect/presence/Pres
  * @category models
  * @since 0.2.0
  */
-export interface FlushCandidate {
-  readonly table: RowTable
-  readonly row: Row
-}
+export type FlushCandidate = Batches.Candidate
 
 const noCounts = (): { -readonly [K in Rejection]: number } => ({
   invalid: 0,
@@ -163,49 +159,12 @@ const noCounts = (): { -readonly [K in Rejection]: number } => ({
   full: 0
 })
 
-/** Rows examined for room by one heartbeat that finds the registry full: a flood must not become a scan. */
-const makeRoomLimit = 64
-
 /** One step of a walk: about a millisecond. */
 const scanLimitDefault = 20_000
 
-const noRows: FlushBatch = { entries: [] }
-
-/** The rows of both kinds, and how many there may be. */
-const makeTables = (options: RegistryOptions) => {
-  const { capacity } = options
-  const tableOptions = {
-    windowMillis: Duration.toMillis(options.acceptanceWindow),
-    thresholdMillis: Duration.toMillis(options.persistThreshold)
-  }
-  const sessions = new RowTable("session", tableOptions)
-  const machines = new RowTable("machine", tableOptions)
-  const tables = [sessions, machines]
-  const tableOf = (kind: PresenceKind): RowTable => (kind === "session" ? sessions : machines)
-  const hasRoom = (nowMillis: number, limit: number): boolean => {
-    if (sessions.rows.size + machines.rows.size < limit) return true
-    for (const table of tables) table.evictEnds(nowMillis, makeRoomLimit)
-    return sessions.rows.size + machines.rows.size < limit
-  }
-  return {
-    tables,
-    tableOf,
-    rowOf: (key: PresenceKey): Row | undefined => {
-      const row = tableOf(key.kind).rows.get(key.id)
-      return row !== undefined && row.accountId === key.accountId ? row : undefined
-    },
-    hasRoom: (nowMillis: number) => hasRoom(nowMillis, capacity),
-    hasRoomForEnd: (nowMillis: number) => hasRoom(nowMillis, capacity + Math.max(8, Math.trunc(capacity / 8))),
-    sum: (count: (table: RowTable) => number) => (kind?: PresenceKind) =>
-      kind === undefined ? count(sessions) + count(machines) : count(tableOf(kind))
-  }
-}
-
-type Tables = ReturnType<typeof makeTables>
-
 /** What is reported of rows. */
 const makeReports = (
-  { tableOf, rowOf, hasRoom, hasRoomForEnd }: Tables,
+  { tableOf, rowOf, hasRoom, hasRoomForEnd }: RowTables.RowTables,
   windowMillis: number,
   { touch, wake }: { readonly touch: () => void; readonly wake: () => void }
 ) => {
@@ -290,83 +249,6 @@ const makeReports = (
   }
 }
 
-/** What batches take, and what becomes of them. */
-const makeBatches = ({ tables, tableOf, rowOf }: Tables) => ({
-  order: Effect.map(
-    Effect.forEach(tables, (table) => sorted(Array.from(table.pending.keys()), (a, b) => a.id < b.id)),
-    (rowsOfTables) => candidates(tables, rowsOfTables)
-  ),
-  takeNext: (order: Iterator<FlushCandidate>, limit: number): FlushBatch => {
-    const entries: Array<FlushEntry> = []
-    while (entries.length < limit) {
-      const next = order.next()
-      if (next.done === true) break
-      const { row, table } = next.value
-      const entry = table.take(row)
-      if (entry !== undefined) entries.push(entry)
-    }
-    return entries.length === 0 ? noRows : { entries }
-  },
-  takeDirty: (): FlushBatch => {
-    const entries: Array<FlushEntry> = []
-    for (const table of tables) {
-      for (const row of table.pending.keys()) {
-        const entry = table.take(row)
-        if (entry !== undefined) entries.push(entry)
-      }
-    }
-    return { entries }
-  },
-  takeKey: (key: PresenceKey): FlushBatch => {
-    const row = rowOf(key)
-    const entry = row === undefined ? undefined : tableOf(key.kind).take(row)
-    return entry === undefined ? noRows : { entries: [entry] }
-  },
-  confirm: (result: FlushResult, nowMillis = 0): ReadonlyArray<Transition> => {
-    const transitions: Array<Transition> = []
-    const happened = ({ accountId, id, kind }: PresenceKey, row: Row, reason: Transition["reason"]) =>
-      transitions.push({ key: { kind, accountId, id }, lastSeenMillis: row.seen, reason })
-    for (const entry of result.written) {
-      const row = rowOf(entry)
-      const reason = row === undefined ? undefined : tableOf(entry.kind).confirm(row, entry)
-      if (row !== undefined && reason !== undefined) happened(entry, row, reason)
-    }
-    for (const entry of result.superseded) {
-      const row = rowOf(entry)
-      if (row !== undefined && tableOf(entry.kind).superseded(row, entry, nowMillis)) happened(entry, row, "outdated")
-    }
-    for (const entry of result.missing) {
-      const row = rowOf(entry)
-      if (row !== undefined && row.holds > 0) tableOf(entry.kind).remove(row)
-    }
-    return transitions
-  },
-  giveBack: (batch: FlushBatch): void => {
-    for (const entry of batch.entries) {
-      const row = rowOf(entry)
-      if (row !== undefined) tableOf(entry.kind).giveBack(row)
-    }
-  },
-  park: (batch: FlushBatch, nowMillis: number): void => {
-    for (const entry of batch.entries) {
-      const row = rowOf(entry)
-      if (row !== undefined) tableOf(entry.kind).refused(row, nowMillis)
-    }
-  },
-  unpark: (nowMillis: number): void => {
-    for (const table of tables) table.unpark(nowMillis)
-  }
-})
-
-function* candidates(
-  tables: ReadonlyArray<RowTable>,
-  rowsOfTables: ReadonlyArray<Iterable<Row>>
-): Generator<FlushCandidate, void> {
-  for (const [index, table] of tables.entries()) {
-    for (const row of rowsOfTables[index] ?? []) yield { table, row }
-  }
-}
-
 /**
  * @category constructors
  * @since 0.1.0
@@ -376,14 +258,16 @@ export const make = (options: RegistryOptions): PresenceRegistry["Type"] => {
   const graceMillis = Duration.toMillis(options.disconnectGrace)
   const reported = Effect.unsafeMakeLatch(false)
   const judgeable = Effect.unsafeMakeLatch(false)
-  const tables = makeTables(options)
+  const windowMillis = Duration.toMillis(options.acceptanceWindow)
+  const thresholdMillis = Duration.toMillis(options.persistThreshold)
+  const tables = RowTables.make(options.capacity, { windowMillis, thresholdMillis })
   const { rowOf, sum, tableOf } = tables
   const touch = (): void => reported.unsafeOpen()
   const wake = (): void => judgeable.unsafeOpen()
   return {
     capacity: options.capacity,
-    ...makeReports(tables, Duration.toMillis(options.acceptanceWindow), { touch, wake }),
-    ...makeBatches(tables),
+    ...makeReports(tables, windowMillis, { touch, wake }),
+    ...Batches.make(tables),
     reported,
     judgeable,
     forget: (key) => {
@@ -411,7 +295,7 @@ export const make = (options: RegistryOptions): PresenceRegistry["Type"] => {
         count += table.takeSilent(nowMillis, timeoutMillis, scanLimit)
         table.evictEnds(nowMillis, scanLimit)
       }
-      if (count > 0) reported.unsafeOpen()
+      if (count > 0) touch()
       return count
     },
     nextDueMillis: () => Math.min(...tables.tables.map((table) => table.nextDue(timeoutMillis, graceMillis))),

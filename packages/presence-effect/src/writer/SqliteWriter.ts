@@ -236,8 +236,7 @@ export const make = (
       checkpoint: (lane, mode) =>
         Effect.mapError(
           Effect.disconnect(holdWithRetries(lane, Effect.uninterruptible(connection.checkpoint(mode)))),
-          (error) =>
-            error._tag === "EngineFault" ? toWriterError(error, { lane, attempts: 1, heldMillis: 0 }) : error
+          (error) => (error._tag === "EngineFault" ? toWriterError(error, { lane, attempts: 1, heldMillis: 0 }) : error)
         ),
       status: Effect.sync(() => ({
         state,

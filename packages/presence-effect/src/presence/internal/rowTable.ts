@@ -4,80 +4,9 @@
  * Rows are small flat records in one map; maps beside it hold only the rows in
  * a special situation, in the order in which they came into it.
  */
-import type { FlushEntry, FlushState, StoredEntry } from "../FlushBatch.ts"
+import type { FlushEntry, StoredEntry } from "../FlushBatch.ts"
 import type { PresenceKey, PresenceKind } from "../PresenceKey.ts"
-
-type Reason = "silent" | "disconnected" | "ended"
-
-/** What the database is known to say about `active`. After a write nobody confirmed: nothing. */
-const unknown = 0
-const active = 1
-const inactive = 2
-
-const states: ReadonlyArray<FlushState> = ["alive", "ended", "offline"]
-const reasons: ReadonlyArray<Reason | undefined> = [undefined, "silent", "disconnected", "ended"]
-
-/**
- * A million of these must fit a small box, so what has few values shares one
- * integer, two bits each. The initial values matter: the times are doubles for
- * ever and are changed in place.
- */
-export class Row {
-  connections = 0
-  /** Batches that hold the row and have neither confirmed it nor given it back. */
-  holds = 0
-  /** The newest value known to be in the database. */
-  persisted = -1
-  readonly id: string
-  readonly accountId: string
-  /** The date of the newest sign of life, by the server's clock; of an ended row its end marker. */
-  seen: number
-  /** When the newest sign of life, or the end, arrived. Silence is counted from here, whatever clients claim. */
-  arrived: number
-  /** The newest time that was claimed, by the clock of the client. */
-  claimed: number
-  private marks = 0
-
-  constructor(id: string, accountId: string, seen: number, claimed: number, now: number) {
-    this.id = id
-    this.accountId = accountId
-    this.seen = seen
-    this.arrived = now
-    this.claimed = claimed
-  }
-
-  get isAlive(): boolean {
-    return (this.marks & 3) === 0
-  }
-  get state(): FlushState {
-    return states[this.marks & 3] ?? "alive"
-  }
-  set state(state: FlushState) {
-    this.mark(0, states.indexOf(state))
-  }
-  get stored(): number {
-    return (this.marks >> 2) & 3
-  }
-  set stored(stored: number) {
-    this.mark(2, stored)
-  }
-  get reason(): Reason | undefined {
-    return reasons[(this.marks >> 4) & 3]
-  }
-  set reason(reason: Reason | undefined) {
-    this.mark(4, reasons.indexOf(reason))
-  }
-  get isDirty(): boolean {
-    return this.marks >> 6 === 1
-  }
-  set isDirty(isDirty: boolean) {
-    this.mark(6, isDirty ? 1 : 0)
-  }
-
-  private mark(shift: number, value: number): void {
-    this.marks = (this.marks & ~(3 << shift)) | (value << shift)
-  }
-}
+import { active, inactive, type Reason, Row, stepBack, unknown } from "./row.ts"
 
 /** Why a row does not come back. */
 interface End {
@@ -456,14 +385,4 @@ export class RowTable {
     // While a connection is open its count must be remembered.
     if (row.state === "offline" && row.connections === 0) this.remove(row)
   }
-}
-
-/**
- * Accepted times are never later than the clock was, so a later one means that
- * the clock was set back: what it said then must not hold the row up now.
- */
-const stepBack = (row: Row, now: number): void => {
-  if (row.seen > now) row.seen = now
-  if (row.persisted > now) row.persisted = now
-  if (row.arrived > now) row.arrived = now
 }
