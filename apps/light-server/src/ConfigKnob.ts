@@ -28,7 +28,7 @@ export interface Knob<out A> {
   /** Other names of the same setting. Two names that are set to different values are refused. */
   readonly aliases: ReadonlyArray<string>
   readonly fallback: A
-  /** The default as it is written in the environment. Empty: there is no such text, and the meaning says what follows. */
+  /** The default as it is written in the environment. Empty: it has no text, and the meaning says what follows. */
   readonly fallbackText: string
   readonly allowed: string
   readonly meaning: string

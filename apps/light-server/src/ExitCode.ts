@@ -1,4 +1,4 @@
-/** How the process ends, for whoever started it. */
+/** Exit codes of the process. */
 import { Match } from "effect"
 import type { ImportError } from "./adoption/DatabaseImport.ts"
 import type { DatabaseGivenUp, DatabaseReplaced } from "./health/Readiness.ts"
@@ -26,7 +26,7 @@ const running = 6
 /** A supervisor may try again. */
 const temporary = 75
 
-/** The port is still in use, or the address is not there yet: a VPN that comes up late, a name that does not resolve. */
+/** The port is still in use, or the address is not available yet: a VPN is late, or a name does not resolve. */
 const passing: ReadonlySet<string> = new Set(["EADDRINUSE", "EADDRNOTAVAIL", "ENOTFOUND", "EAI_AGAIN"])
 
 /** Everything that ends the program by itself. */

@@ -31,7 +31,7 @@ export class AccessKeyStore extends Context.Tag("light-server/AccessKeyStore")<
     readonly find: (place: Place) => Effect.Effect<Option.Option<AccessKey>, ReadFailed>
     /** Conflicts when there is one, or the session or the machine is not of the account. */
     readonly insert: (place: Place, key: AccessKey) => Effect.Effect<void, WriterError>
-    /** Conflicts when there is none, or it is at another version. */
+    /** Conflicts when the key does not exist or is at another version. */
     readonly replace: (place: Place, data: string, expectedVersion: number) => Effect.Effect<void, WriterError>
   }
 >() {}

@@ -1,6 +1,6 @@
 /**
- * Machines that another happier light server revoked. It keeps the time in a column of their rows, this server in a table
- * of its own, so that later migrations of the other server find no column of theirs taken.
+ * Machines that another happier light server revoked. It keeps the time in a column of their rows, and this server in
+ * a table of its own, so that later migrations of the other server find no column of theirs taken.
  */
 import type Sqlite from "better-sqlite3"
 import { Option, Schema } from "effect"
@@ -12,7 +12,7 @@ const table = "PresenceMachineRevocation"
 const hasColumn = (file: SchemaShape): boolean =>
   file.tables.get("Machine")?.columns.some(({ name }) => name === "revokedAt") === true
 
-/** The statement that notes what a file knows about revocations and our table does not. Nothing when there is none. */
+/** The statement that copies into our table the revocations that it lacks. `undefined` when it lacks none. */
 export const addition = (sqlite: Sqlite.Database, file: SchemaShape): string | undefined => {
   if (!hasColumn(file)) return undefined
   const unknown = file.tables.has(table) ? ` AND "id" NOT IN (SELECT "machineId" FROM "${table}")` : ""

@@ -36,7 +36,7 @@ const refusal = (reason: Refusal) => failed(messages[reason])
 
 const decodePart = Schema.decodeUnknownEither(Part)
 
-/** The change that an event asks for, or why there is none. */
+/** The change that an event asks for, or the message of the error to answer with. */
 const changeOf = ({ body, header }: typeof Update.Type): Either.Either<Artifact.ArtifactChange, string> => {
   if (header === undefined && body === undefined) return Either.left("No updates provided")
   const part = (sent: unknown, name: string): Either.Either<Artifact.PartChange | undefined, string> =>

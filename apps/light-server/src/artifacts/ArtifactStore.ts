@@ -64,7 +64,8 @@ const shape: BoundedList.Shape = {
 
 const listLimit = 10_000
 
-const insertNew = `INSERT INTO "Artifact" (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT ("id") DO NOTHING`
+const insertNew = `INSERT INTO "Artifact" (${columns})
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT ("id") DO NOTHING`
 
 // A part that is not sent stays as it is. Both parts change, or none.
 const replaceParts = `UPDATE "Artifact" SET

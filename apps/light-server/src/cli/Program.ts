@@ -12,7 +12,7 @@ export interface Terms {
   readonly interrupted: () => number
 }
 
-/** One line for whoever started the program. */
+/** Writes one line to standard error. */
 export const complain = (text: string): void => void process.stderr.write(`light-server: ${text}\n`)
 
 /** Runs the effect and ends the process with it. */

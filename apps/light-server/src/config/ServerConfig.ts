@@ -45,7 +45,7 @@ export const rooms = {
 
 type RoomOptions = RoomValues<typeof rooms>
 
-/** The options of a part of the server are what its room has declared; `undefined` means what the documentation says. */
+/** The options of each part of the server, as its directory declares them. `undefined`: the documented default. */
 export interface ServerConfig
   extends
     Values<typeof ServerKnobs.knobs>,

@@ -23,14 +23,15 @@ export class VendorTokenStore extends Context.Tag("light-server/VendorTokenStore
     readonly find: (accountId: string, vendor: Vendor) => Effect.Effect<Option.Option<StoredToken>, ReadFailed>
     readonly list: (accountId: string) => Effect.Effect<ReadonlyArray<StoredToken>, ReadFailed>
     readonly replace: (accountId: string, vendor: Vendor, token: Uint8Array) => Effect.Effect<void, WriterError>
-    /** Fails with `WriteConflict` when there is none. */
+    /** Fails with `WriteConflict` when no token of the vendor is stored. */
     readonly remove: (accountId: string, vendor: Vendor) => Effect.Effect<void, WriterError>
   }
 >() {}
 
 const selectOne = `SELECT "vendor", "token" FROM "ServiceAccountToken" WHERE "accountId" = ? AND "vendor" = ?`
 
-const selectAll = `SELECT "vendor", "token" FROM "ServiceAccountToken" WHERE "accountId" = ? ORDER BY "vendor" LIMIT 100`
+const selectAll = `SELECT "vendor", "token" FROM "ServiceAccountToken" WHERE "accountId" = ?
+  ORDER BY "vendor" LIMIT 100`
 
 const upsert = `INSERT INTO "ServiceAccountToken" ("id", "accountId", "vendor", "token", "createdAt", "updatedAt")
   VALUES (?, ?, ?, ?, ?, ?)

@@ -45,7 +45,7 @@ const show: { readonly [kind in Field["kind"]]: (value: unknown) => Shown | unde
   // The text is sent as it is stored.
   json: (value) => (typeof value === "string" && isJson(value) ? { json: value, value } : undefined),
   timeOrZero: (value) => shown(StoredMillis.of(value) ?? 0),
-  jsonOrNull: (value) => (typeof value === "string" && isJson(value) ? { json: value, value } : nothing)
+  jsonOrNull: (value) => show.json(value) ?? nothing
 }
 
 /** The members of a row and its kept values, or the name of the column that does not fit. */

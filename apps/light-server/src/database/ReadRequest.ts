@@ -13,7 +13,8 @@ export interface StoredRow {
 
 /**
  * What a column must hold, and how it is shown: a `flag` as a boolean, a `time` of any stored form as milliseconds,
- * `bytes` as base64, `json` as what its text says. The last two fall back to `0` and `null` where nothing fits.
+ * `bytes` as base64, and `json` as the value that its text holds. A value that does not fit becomes `0` for
+ * `timeOrZero` and `null` for `jsonOrNull`; for the other kinds the row is left out.
  */
 export type FieldKind =
   | "text"

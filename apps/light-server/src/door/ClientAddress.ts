@@ -48,8 +48,8 @@ export const make = (trusted: ReadonlyArray<string>, onUntrusted: (peer: string)
         onUntrusted(peer)
         return peer
       }
-      // The last one is not trusted, or the first of the chain. What is no address would be a key of its own
-      // for whoever makes it up, so the proxy that passed it on answers for it.
+      // The last one is not trusted, or the first of the chain. Text that is no address would give its sender a
+      // key of its own, so the proxy that passed it on is counted instead.
       const hops = proxyAddr.all(request as IncomingMessage, isTrusted)
       return hops.toReversed().flatMap((hop) => addressIn(hop) ?? [])[0] ?? peer
     }

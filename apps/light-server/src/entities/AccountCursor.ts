@@ -47,7 +47,8 @@ const fullHint = JSON.stringify({ full: true })
 /** The keys of the stored hint and the new ones: a client that missed both batches reads both. */
 const mergedKeys = `CASE WHEN json_extract("hint", '$.keys') IS NULL OR json_extract(excluded."hint", '$.keys') IS NULL
   THEN '${fullHint}' ELSE (
-    SELECT CASE WHEN count(*) > ${hintedKeysMax} THEN '${fullHint}' ELSE json_object('keys', json_group_array("value")) END
+    SELECT CASE WHEN count(*) > ${hintedKeysMax} THEN '${fullHint}'
+      ELSE json_object('keys', json_group_array("value")) END
     FROM (
       SELECT "value" FROM json_each("AccountChange"."hint", '$.keys')
       UNION SELECT "value" FROM json_each(excluded."hint", '$.keys')

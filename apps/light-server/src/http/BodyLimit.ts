@@ -1,7 +1,7 @@
 /**
  * How large the body of a request without an account may be.
  *
- * Whoever has a token is bounded by the limit of the route; without one the limit
+ * The limit of the route bounds a request with a token. Without a token the limit
  * is small, since nothing such a request brings is large: a login is at most five
  * keys and signatures. It follows from whether an account was verified, so a new
  * route has it without asking for it.

@@ -115,7 +115,7 @@ export const toHttp = (failure: Failure, jitter = 0): HttpFailure => {
       DatabaseCorrupt: damaged,
       DatabaseMoved: later(5000, "The database file was moved or replaced"),
       WriterClosed: later(2000, "The server is shutting down"),
-      // A read may succeed when it is repeated, a row that does not fit never does. Damage answers as it does for writes.
+      // A read may succeed when it is repeated, a row that does not fit never does. Damage answers as for writes.
       ReadFailed: (failure) => {
         if (isDamage(failure)) return damaged({ _tag: "DatabaseCorrupt" })
         return failure.isRetryable

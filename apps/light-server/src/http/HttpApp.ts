@@ -146,7 +146,7 @@ const create = (options: Options, isTrusted: ClientAddress.ClientAddress["isTrus
     clientErrorHandler: ErrorBodies.answerUnparsable
   })
 
-/** What was measured of a request, and what it brings: whoever wants no token is counted by address. */
+/** Adds the rate limits of requests without an account, counted by address, and charges what each request cost. */
 const addLimits = (
   fastify: FastifyInstance,
   limiter: RateLimit.RateLimiter,

@@ -20,7 +20,7 @@ export class JsonBodyError extends Error {
 const quote = 34
 const backslash = 92
 
-/** The index of the quote that ends the text which begins at `from`; the end of the JSON if there is none. */
+/** Index of the quote that closes the string which starts at `from`, or the length of the JSON if it is not closed. */
 const endOfText = (json: string, from: number): number => {
   for (let at = json.indexOf('"', from + 1); at !== -1; at = json.indexOf('"', at + 1)) {
     let escapes = 0

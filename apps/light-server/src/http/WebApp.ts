@@ -59,7 +59,7 @@ export const none: WebApp = { answer: () => false }
 
 /** Serves the folder. */
 export const add = (fastify: FastifyInstance, directory: string): WebApp => {
-  // What does not exist is reported by whoever starts the server; every file of it is then unknown.
+  // A missing directory is reported at startup; none of its files are then found.
   const root = fs.existsSync(directory) ? fs.realpathSync(directory) : path.resolve(directory)
   fastify.register(fastifyStatic, {
     root,

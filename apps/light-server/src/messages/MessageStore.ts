@@ -46,7 +46,10 @@ export class MessageStore extends Context.Tag("light-server/MessageStore")<
       sessionId: string,
       localId: string
     ) => Effect.Effect<Option.Option<Message>, ReadFailed>
-    /** Newest first before a number, and oldest first after one, no more than 1 MiB. The last key is the number to go on from. */
+    /**
+     * Newest first before a number, and oldest first after one, at most 1 MiB. The last key is the number from which
+     * the next page continues.
+     */
     readonly page: (
       accountId: string,
       sessionId: string,

@@ -119,8 +119,8 @@ export const protectionKnobs = {
     max: 3_600_000,
     unit: "ms",
     meaning:
-      "How long tables are checked for damage at the start. The check of a table is not cut short. 0: the server only " +
-      "checks that the file is a database."
+      "How long tables are checked for damage at the start. The check of a table is not cut short. " +
+      "0: the server only checks that the file is a database."
   })
 }
 

@@ -59,11 +59,12 @@ export const sources = {
 const activeLimit = 10_000
 
 /**
- * From a partial index that holds the active rows of each account. It is named here: with statistics from when the table
- * had few rows SQLite would look at all of them.
+ * From a partial index that holds the active rows of each account. It is named here: with statistics from when the
+ * table had few rows SQLite would look at all of them.
  */
 export const selectActive = `SELECT "id", ${millisOf("lastActiveAt")} AS "millis"
-  FROM "Session" INDEXED BY "presence_Session_accountId_active_idx" WHERE "accountId" = ? AND "active" = 1 AND typeof("id") = 'text' LIMIT ${activeLimit}`
+  FROM "Session" INDEXED BY "presence_Session_accountId_active_idx"
+  WHERE "accountId" = ? AND "active" = 1 AND typeof("id") = 'text' LIMIT ${activeLimit}`
 
 const ActiveRow = Schema.Struct({ id: Schema.String, millis: Schema.Number })
 

@@ -90,7 +90,8 @@ describe("AccountStore", () => {
     const addAccount = (id: string, publicKey: string) =>
       Effect.map(TestDatabase.TestDatabase, (database) =>
         database.query(
-          `INSERT INTO Account (id, publicKey, createdAt, updatedAt) VALUES ('${id}', '${publicKey}', 1, 1) RETURNING id`
+          `INSERT INTO Account (id, publicKey, createdAt, updatedAt)
+            VALUES ('${id}', '${publicKey}', 1, 1) RETURNING id`
         )
       )
 

@@ -232,7 +232,7 @@ export const daemon = (accountId: string, machineId: string) => ({
 
 export const authorized = (accountId: string) => ({ authorization: `Bearer ${tokenOf(accountId)}` })
 
-/** The ack of an event whose first attempt fails for now: none at first, and that of the next attempt a little later. */
+/** The ack of an event whose first attempt fails for now: none at first, then that of the next attempt. */
 export const askHeld = (client: Client, event: string, payload: object) =>
   Effect.gen(function* () {
     const asked = yield* Effect.fork(client.ask(event, payload))

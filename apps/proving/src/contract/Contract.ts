@@ -271,7 +271,7 @@ export const routes = {
     part: "Sessions",
     for: "account",
     writes: true,
-    answers: { 200: Shapes.Patched, 400: Shapes.Unpatched, 404: Shapes.NoSession }
+    answers: { 200: Shapes.Patched, 400: Shapes.Invalid, 404: Shapes.NoSession }
   },
   "DELETE /v1/sessions/:id": {
     part: "Sessions",
@@ -284,7 +284,7 @@ export const routes = {
     part: "Messages",
     for: "account",
     writes: true,
-    answers: { 200: Shapes.Sent, 400: Shapes.Unsent, 404: Shapes.NoSession }
+    answers: { 200: Shapes.Sent, 400: Shapes.Invalid, 404: Shapes.NoSession }
   },
   "GET /v1/sessions/:id/messages": {
     part: "Messages",

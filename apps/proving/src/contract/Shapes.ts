@@ -4,53 +4,30 @@
  * exactly the keys that are named.
  */
 import { Schema } from "effect"
+import {
+  Millis,
+  Iso,
+  Cuid,
+  MachineId,
+  UpdateId,
+  Base64,
+  Cursor,
+  Version,
+  Amounts,
+  Valued,
+  says,
+  BadRequest,
+  InvalidParameters,
+  SessionNotFound
+} from "./Words.ts"
 
-const { Array: List, Boolean, Literal, NonNegativeInt, Null, NullOr, Number, String, Struct, Union } = Schema
+export * from "./SharedShapes.ts"
+export { BadRequest, BadJson, TooLarge, BadMedia, NoRoute, Later, Done, Invalid } from "./Words.ts"
+
+const { Array: List, Boolean, Literal, NonNegativeInt, Null, NullOr, String, Struct, Union } = Schema
 
 /** What is in an answer that is no JSON. */
 export const Text = String
-
-// Words.
-
-/** Epoch milliseconds: no seconds, no fraction, no text. */
-const Millis = Schema.Int.pipe(Schema.between(1_600_000_000_000, 9_999_999_999_999))
-const Iso = String.pipe(Schema.pattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/))
-const Cuid = String.pipe(Schema.pattern(/^c[0-9a-z]{24}$/))
-const MachineId = String.pipe(Schema.pattern(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/))
-const UpdateId = String.pipe(Schema.pattern(/^[0-9A-Za-z]{12}$/))
-/** No group repeats: one that does overflows the stack on a text of megabytes. */
-const Base64 = String.pipe(Schema.filter((text) => text.length % 4 === 0 && /^[0-9A-Za-z+/]*={0,2}$/.test(text)))
-const Cursor = Schema.Int.pipe(Schema.positive())
-const Version = NonNegativeInt
-const Amounts = Schema.Record({ key: String, value: Number })
-const Valued = Struct({ value: NullOr(String), version: Version })
-
-// Errors.
-
-/** An error whose text clients compare. */
-const says = (error: string, ...more: ReadonlyArray<string>) => Struct({ error: Literal(error, ...more) })
-const Mismatched = <A, I>(status: Schema.Schema<A, I>) =>
-  Struct({ error: Literal("Error"), message: String, statusCode: status })
-/** Names the part of the request and the field. */
-export const BadRequest = Struct({
-  error: Literal("Error"),
-  message: String.pipe(Schema.pattern(/^(body|querystring|params)/)),
-  statusCode: Literal(400)
-})
-export const BadJson = Struct({ error: Literal("SyntaxError"), message: String, statusCode: Literal(400) })
-export const TooLarge = Mismatched(Literal(413))
-export const BadMedia = Mismatched(Literal(415))
-export const NoRoute = Struct({ error: Literal("Not found"), path: String, method: String })
-const InvalidParameters = says("Invalid parameters")
-const SessionNotFound = says("Session not found")
-/** Nothing is wrong with the request, and later it will do. */
-export const Later = Struct({
-  error: String,
-  code: String,
-  retryable: Literal(true),
-  retryAfterMs: Schema.Int.pipe(Schema.positive())
-})
-export const Done = Struct({ success: Literal(true) })
 
 // Accounts.
 
@@ -106,143 +83,6 @@ export const Features = Struct({
   capabilities: Struct({ server: Schema.optional(Struct({ canonicalServerUrl: String })) })
 })
 export const Ping = Struct({ ok: Literal(true) })
-
-// What the devices of an account share.
-
-export const PushTokens = Struct({
-  tokens: List(Struct({ id: Cuid, token: Schema.NonEmptyString, createdAt: Millis, updatedAt: Millis }))
-})
-const Vendor = Literal("openai", "anthropic", "gemini")
-export const VendorToken = Struct({ token: NullOr(String) })
-export const VendorTokens = Struct({ tokens: List(Struct({ vendor: Vendor, token: String })) })
-export const NotConnected = says("Not connected")
-export const NoGitHub = says("GitHub OAuth not configured")
-
-const artifactHead = {
-  id: MachineId,
-  header: Base64,
-  headerVersion: Cursor,
-  dataEncryptionKey: Base64,
-  seq: NonNegativeInt,
-  createdAt: Millis,
-  updatedAt: Millis
-}
-const artifact = { ...artifactHead, body: Base64, bodyVersion: Cursor }
-const { dataEncryptionKey: _artifactKey, ...artifactWithoutKey } = artifact
-export const Artifacts = List(Struct(artifactHead))
-export const OneArtifact = Struct(artifact)
-export const NoArtifact = says("Artifact not found")
-export const ArtifactConflict = says("Artifact with this ID already exists for another account")
-export const ArtifactReplaced = Union(
-  Struct({
-    success: Literal(true),
-    headerVersion: Schema.optional(Cursor),
-    bodyVersion: Schema.optional(Cursor)
-  }),
-  Struct({
-    success: Literal(false),
-    error: Literal("version-mismatch"),
-    currentHeaderVersion: Schema.optional(Cursor),
-    currentHeader: Schema.optional(Base64),
-    currentBodyVersion: Schema.optional(Cursor),
-    currentBody: Schema.optional(Base64)
-  })
-)
-export const Invalid = Union(BadRequest, InvalidParameters)
-const artifactError = Struct({
-  result: Literal("error"),
-  message: Literal(
-    "Invalid parameters",
-    "No updates provided",
-    "Invalid header parameters",
-    "Invalid body parameters",
-    "Artifact not found",
-    "Artifact already exists",
-    "Internal error"
-  )
-})
-export const ArtifactAck = {
-  success: Struct({ result: Literal("success"), artifact: Struct(artifactWithoutKey) }),
-  error: artifactError
-}
-export const ArtifactUpdateAck = {
-  success: Struct({
-    result: Literal("success"),
-    header: Schema.optional(Struct({ version: Cursor, data: Base64 })),
-    body: Schema.optional(Struct({ version: Cursor, data: Base64 }))
-  }),
-  "version-mismatch": Struct({
-    result: Literal("version-mismatch"),
-    header: Schema.optional(Struct({ currentVersion: Cursor, currentData: Base64 })),
-    body: Schema.optional(Struct({ currentVersion: Cursor, currentData: Base64 }))
-  }),
-  error: artifactError
-}
-export const ArtifactDeleteAck = { success: Struct({ result: Literal("success") }), error: artifactError }
-
-const KeyValue = Struct({ key: Schema.NonEmptyString, value: Base64, version: Version })
-const KeyVersion = Schema.Int.pipe(Schema.greaterThanOrEqualTo(-1))
-export const OneKeyValue = KeyValue
-export const NoKey = says("Key not found")
-export const KeyValueList = Struct({ items: List(KeyValue) })
-export const KeyValuePick = Struct({ values: List(KeyValue) })
-export const Mutated = Struct({
-  success: Literal(true),
-  results: List(Struct({ key: Schema.NonEmptyString, version: Version }))
-})
-export const NotMutated = Struct({
-  success: Literal(false),
-  errors: List(
-    Struct({
-      key: Schema.NonEmptyString,
-      error: Literal("version-mismatch"),
-      version: KeyVersion,
-      value: NullOr(Base64)
-    })
-  )
-})
-
-const AccessKey = Struct({ data: String, dataVersion: Cursor, createdAt: Millis, updatedAt: Millis })
-export const FoundAccessKey = Struct({ accessKey: NullOr(AccessKey) })
-export const NewAccessKey = Struct({ success: Literal(true), accessKey: AccessKey })
-export const AccessKeyConflict = says("Access key already exists")
-export const NoAccessKeyPlace = says("Session or machine not found")
-export const NoAccessKey = says("Access key not found")
-export const AccessKeyReplaced = Union(
-  Struct({ success: Literal(true), version: Cursor }),
-  Struct({
-    success: Literal(false),
-    error: Literal("version-mismatch"),
-    currentVersion: Cursor,
-    currentData: String
-  })
-)
-const noAccessKey = <const E extends string>(error: E) => Struct({ ok: Literal(false), error: Literal(error) })
-export const AccessKeyAck = {
-  ok: Struct({ ok: Literal(true), accessKey: NullOr(AccessKey) }),
-  invalid: noAccessKey("Invalid parameters: sessionId and machineId are required"),
-  "not-found": noAccessKey("Session or machine not found")
-}
-
-export const NoFeed = Struct({ items: Schema.Tuple(), hasMore: Literal(false) })
-export const NoFriends = Struct({ friends: Schema.Tuple() })
-export const NoUsers = Struct({ users: Schema.Tuple() })
-export const OwnUser = Struct({
-  user: Struct({
-    id: Cuid,
-    firstName: String,
-    lastName: NullOr(String),
-    username: String,
-    avatar: Null,
-    bio: Null,
-    status: Literal("none"),
-    publicKey: String,
-    contentPublicKey: NullOr(Base64),
-    contentPublicKeySig: NullOr(Base64)
-  })
-})
-export const NoUser = says("User not found")
-export const NoVoice = says("Voice is not configured on this server")
 
 // Machines.
 
@@ -308,7 +148,6 @@ export const Patched = Union(
     agentState: Schema.optional(Valued)
   })
 )
-export const Unpatched = Union(BadRequest, InvalidParameters)
 
 // Messages and the feed.
 
@@ -324,7 +163,6 @@ const Message = Struct({
 export const Sent = Struct({
   message: Struct({ id: Cuid, seq: Cursor, localId: NullOr(String), createdAt: Millis })
 })
-export const Unsent = Union(BadRequest, InvalidParameters)
 export const MessagePage = Struct({
   messages: List(Message),
   hasMore: Boolean,

@@ -10,6 +10,7 @@ import type { PresenceKey } from "presence-effect/presence/PresenceKey"
 import { Violation } from "./Call.ts"
 import type { Setting } from "./Scenario.ts"
 import type { StoredRow } from "./SimulatedFile.ts"
+import { nothingTold, type Told } from "./Told.ts"
 
 interface Scene {
   readonly wallMillis: () => number
@@ -17,51 +18,11 @@ interface Scene {
   readonly pausedMillis: () => number
 }
 
-/** What one process was told about a row. Times of the wall clock, unless the name says otherwise. */
-interface Told {
-  /** The date of the newest sign of life; no later than the clock, were it set back since. */
-  sign: number | undefined
-  /** When the newest sign of life arrived. */
-  arrivedAt: number | undefined
-  /** Later than any date of a sign, an end and a last disconnect of the row: what is newer must be accepted. */
-  highest: number
-  /** The newest time that the client claimed, by its own clock, for a sign or an end. */
-  claimed: number
-  isEnded: boolean
-  /** When the end arrived. It is remembered for the acceptance window. */
-  endedAt: number
-  /** The end by the clock of the client: a beat that claims no more may not bring the row back. */
-  endClaim: number
-  /** Once, by this process. */
-  wasEnded: boolean
-  connections: number
-  droppedAt: number | undefined
-  /** When the row could be shown offline for the last time, in monotonic milliseconds. */
-  judgeableAtElapsed: number
-  /** The row was deleted or belonged to somebody else meanwhile: what memory knows of it is open. */
-  isClouded: boolean
-}
-
 /** From taking what one chunk says to its commit: the longest wait and the longest hold, with a little more. */
 const chunkMillis = 3_200
 
-/** What lies no further ahead may have been written while a flush waited. The longest deadline of a lane, and a little. */
+/** A time this far ahead may have been written while a flush waited: the longest deadline of a lane, and a little. */
 const aheadMillis = 4_000
-
-const nothingTold = (): Told => ({
-  sign: undefined,
-  arrivedAt: undefined,
-  highest: Number.NEGATIVE_INFINITY,
-  claimed: Number.NEGATIVE_INFINITY,
-  isEnded: false,
-  endedAt: Number.NEGATIVE_INFINITY,
-  endClaim: Number.NEGATIVE_INFINITY,
-  wasEnded: false,
-  connections: 0,
-  droppedAt: undefined,
-  judgeableAtElapsed: Number.NEGATIVE_INFINITY,
-  isClouded: false
-})
 
 const nameOf = ({ id, kind }: PresenceKey): string => `${kind} ${id}`
 
@@ -147,8 +108,8 @@ export class RowAuditor {
     const newest = row.arrivedAt ?? stored?.lastMillis ?? Number.NEGATIVE_INFINITY
     if (now - newest > this.setting.offlineTimeout) return true
     if (stored === undefined || row.arrivedAt !== undefined) return false
-    // A process that was started since does not know the row. What is stored so far ahead tells it nothing, and once the
-    // grace after the start is over, the row has not come back.
+    // A process that was started since does not know the row. What is stored so far ahead tells it nothing, and once
+    // the grace after the start is over, the row has not come back.
     const isAhead = stored.lastMillis > now + this.setting.acceptanceWindow
     const isGraceOver = this.scene.elapsedMillis() - this.bootedAtElapsed >= this.setting.startGrace
     return isAhead || (isGraceOver && stored.lastMillis < this.bootedAt)

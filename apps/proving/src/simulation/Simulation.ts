@@ -19,7 +19,7 @@ export interface Outcome {
   readonly coverage: Coverage
 }
 
-/** Some rows the last process left behind: online and offline, fresh and long silent, some from a clock that was ahead. */
+/** Rows that the last process left: online and offline, fresh and long silent, some from a clock that was ahead. */
 const leftBehind =
   (seed: number) =>
   (wallMillis: number): ReadonlyArray<StoredRow> => {

@@ -1,8 +1,8 @@
 /**
  * Goal: whatever arrives, fails, is interrupted, stopped and started, in whatever order, the layer keeps its promises.
  *
- * Method: seeds, the same in each run. Each makes a world on virtual time with a real SQLite file behind a simulated connection, and auditors
- * with models of their own watch it. That they would notice is proven by planted bugs.
+ * Method: seeds, the same in each run. Each makes a world on virtual time with a real SQLite file behind a simulated
+ * connection, and auditors with models of their own watch it. That they would notice is proven by planted bugs.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { execFile } from "node:child_process"

@@ -25,7 +25,7 @@ export interface Line {
     onAnswer: (answer: unknown) => void,
     onSilence: () => void
   ) => void
-  /** Calls `listener` once, when the socket is gone. `isFinal`: it was disconnected on purpose, and does not come back. */
+  /** Calls `listener` once, when the socket is gone. `isFinal`: it was disconnected on purpose and stays away. */
   readonly onClose: (listener: (isFinal: boolean) => void) => void
 }
 

@@ -128,7 +128,7 @@ export class RowTable {
     this.dropped.set(row, now)
   }
 
-  /** `dated`: the end by the server's clock, `claimed`: by the clock of the client; both absent when it makes no sense. */
+  /** `dated`: the end by the server's clock. `claimed`: by the clock of the client. Both are absent for a bad claim. */
   end(key: PresenceKey, known: Row | undefined, dated: number | undefined, claimed: number | undefined, now: number) {
     const row = known ?? this.track(key, dated ?? now, Number.NEGATIVE_INFINITY, now)
     stepBack(row, now)

@@ -1,0 +1,39 @@
+/** What one process was told about a row. Times of the wall clock, unless the name says otherwise. */
+export interface Told {
+  /** The date of the newest sign of life; no later than the clock, were it set back since. */
+  sign: number | undefined
+  /** When the newest sign of life arrived. */
+  arrivedAt: number | undefined
+  /** Later than any date of a sign, an end and a last disconnect of the row: what is newer must be accepted. */
+  highest: number
+  /** The newest time that the client claimed, by its own clock, for a sign or an end. */
+  claimed: number
+  isEnded: boolean
+  /** When the end arrived. It is remembered for the acceptance window. */
+  endedAt: number
+  /** The end by the clock of the client: a beat that claims no more may not bring the row back. */
+  endClaim: number
+  /** Once, by this process. */
+  wasEnded: boolean
+  connections: number
+  droppedAt: number | undefined
+  /** When the row could be shown offline for the last time, in monotonic milliseconds. */
+  judgeableAtElapsed: number
+  /** The row was deleted or belonged to somebody else meanwhile: what memory knows of it is open. */
+  isClouded: boolean
+}
+
+export const nothingTold = (): Told => ({
+  sign: undefined,
+  arrivedAt: undefined,
+  highest: Number.NEGATIVE_INFINITY,
+  claimed: Number.NEGATIVE_INFINITY,
+  isEnded: false,
+  endedAt: Number.NEGATIVE_INFINITY,
+  endClaim: Number.NEGATIVE_INFINITY,
+  wasEnded: false,
+  connections: 0,
+  droppedAt: undefined,
+  judgeableAtElapsed: Number.NEGATIVE_INFINITY,
+  isClouded: false
+})
