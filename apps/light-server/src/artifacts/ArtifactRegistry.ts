@@ -82,23 +82,32 @@ const senderOf =
   (cursor) =>
     emitter.update(Room.toApps(accountId), { seq: cursor, body })
 
+const listIn = (store: ArtifactStore["Type"]) => (accountId: string) =>
+  store.list(accountId).pipe(
+    Effect.tap((list) => BoundedList.reportCut("Artifact", list)),
+    Effect.map(({ isCut, rows }) => ({ json: BoundedList.toJson("[", rows, "]"), isCut }))
+  )
+
+const findersOf = (store: ArtifactStore["Type"]) => {
+  const findOwn = (accountId: string, id: string) =>
+    Effect.map(
+      store.find(id),
+      Option.filter((artifact) => artifact.accountId === accountId)
+    )
+
+  const find = (accountId: string, id: string) =>
+    Effect.flatMap(findOwn(accountId, id), Option.match({ onNone: () => Effect.fail(missing), onSome: Effect.succeed }))
+
+  return { find, findOwn }
+}
+
 export const make: Effect.Effect<ArtifactRegistry["Type"], never, ArtifactStore | Emitter | DatabaseReader> =
   Effect.gen(function* () {
     const store = yield* ArtifactStore
     const send = senderOf(yield* Emitter)
     const outbox = yield* Outbox.make
 
-    const findOwn = (accountId: string, id: string) =>
-      Effect.map(
-        store.find(id),
-        Option.filter((artifact) => artifact.accountId === accountId)
-      )
-
-    const find = (accountId: string, id: string) =>
-      Effect.flatMap(
-        findOwn(accountId, id),
-        Option.match({ onNone: () => Effect.fail(missing), onSome: Effect.succeed })
-      )
+    const { find, findOwn } = findersOf(store)
 
     const create = (accountId: string, sent: NewArtifact) =>
       FindOrCreate.run<Artifact.Artifact>({
@@ -152,11 +161,7 @@ export const make: Effect.Effect<ArtifactRegistry["Type"], never, ArtifactStore 
 
     return ArtifactRegistry.of({
       find,
-      list: (accountId) =>
-        store.list(accountId).pipe(
-          Effect.tap((list) => BoundedList.reportCut("Artifact", list)),
-          Effect.map(({ isCut, rows }) => ({ json: BoundedList.toJson("[", rows, "]"), isCut }))
-        ),
+      list: listIn(store),
       // A client that disconnects cancels neither the write nor its announcement.
       create,
       replace: (accountId, id, change) => Effect.uninterruptible(replace(accountId, id, change)),

@@ -98,166 +98,183 @@ const lost = (detail: string) => new ReadFailed({ code: threadLost, detail })
 /** How long the end of the pool waits for its threads. */
 const closeLimit = "500 millis"
 
+interface Clock {
+  readonly now: () => number
+  readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
+}
+
 /** The threads and what waits for them. Plain state: each step runs to its end before another one begins. */
-const makeCrew = (
-  { classes: terms, threads }: Options,
-  spawn: Spawn,
-  clock: { readonly now: () => number; readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void> }
-) => {
-  const waiting = { point: new Set<Job>(), list: new Set<Job>(), report: new Set<Job>() }
-  const members = new Set<Member>()
+class Crew {
+  private readonly waiting = { point: new Set<Job>(), list: new Set<Job>(), report: new Set<Job>() }
+  private readonly members = new Set<Member>()
   /** Told to end, and not gone yet. */
-  const ending = new Set<Member>()
-  const allGone = Deferred.unsafeMake<void>(FiberId.none)
-  let isClosed = false
-  let lastId = 0
+  private readonly ending = new Set<Member>()
+  private readonly allGone = Deferred.unsafeMake<void>(FiberId.none)
+  private readonly terms: Options["classes"]
+  private readonly threads: number
+  private readonly reportsMax: number
+  private readonly spawn: Spawn
+  private readonly clock: Clock
+  private isClosed = false
+  private lastId = 0
 
-  const countWaiting = (readClass: ReadClass) => ReadMetrics.setWaiting(readClass, waiting[readClass].size)
-  const findIdle = () => [...members].find(({ running }) => running === undefined)
+  constructor({ classes: terms, threads }: Options, spawn: Spawn, clock: Clock) {
+    this.terms = terms
+    this.threads = threads
+    this.reportsMax = Math.max(1, threads - 1)
+    this.spawn = spawn
+    this.clock = clock
+  }
 
-  const reportsMax = Math.max(1, threads - 1)
-  const reportCount = () => [...members].filter(({ running }) => running?.job.readClass === "report").length
+  /** Answers how to take the job back. */
+  enter(job: Job): () => void {
+    const { readClass } = job
+    if (this.isClosed) {
+      job.done(Effect.fail(lost("the server is ending")))
+      return () => {}
+    }
+    const queue = this.waiting[readClass]
+    const limit = this.terms[readClass].queueLimit
+    if (queue.size >= limit) {
+      ReadMetrics.countOverflow(readClass)
+      job.done(Effect.fail(new ReadOverflow({ readClass, limit })))
+      return () => {}
+    }
+    queue.add(job)
+    this.dispatch()
+    this.countWaiting(readClass)
+    return () => {
+      queue.delete(job)
+      this.countWaiting(readClass)
+    }
+  }
 
-  const takeNext = (): Job | undefined => {
+  readonly close = Effect.suspend(() => {
+    this.isClosed = true
+    const jobs = [...this.members].flatMap((member) => release(member) ?? [])
     for (const readClass of classes) {
-      const job = waiting[readClass].values().next().value
-      if (job === undefined || (readClass === "report" && reportCount() >= reportsMax)) continue
-      waiting[readClass].delete(job)
-      countWaiting(readClass)
+      jobs.push(...this.waiting[readClass])
+      this.waiting[readClass].clear()
+    }
+    for (const job of jobs) job.done(Effect.fail(lost("the server is ending")))
+    for (const member of this.members) this.retire(member)
+    return this.ending.size === 0 ? Effect.void : Deferred.await(this.allGone)
+  })
+
+  private countWaiting(readClass: ReadClass): void {
+    ReadMetrics.setWaiting(readClass, this.waiting[readClass].size)
+  }
+
+  private dispatch(): void {
+    for (;;) {
+      if (this.isClosed) return
+      const idle = [...this.members].find(({ running }) => running === undefined)
+      const mayStart = this.members.size < this.threads && this.members.size + this.ending.size < 2 * this.threads
+      if (idle === undefined && !mayStart) return
+      const job = this.takeNext()
+      if (job === undefined) return
+      const member = idle ?? this.start()
+      if (typeof member === "string") job.done(Effect.fail(lost(member)))
+      else this.run(member, job)
+    }
+  }
+
+  private takeNext(): Job | undefined {
+    const reportCount = [...this.members].filter(({ running }) => running?.job.readClass === "report").length
+    for (const readClass of classes) {
+      const job = this.waiting[readClass].values().next().value
+      if (job === undefined || (readClass === "report" && reportCount >= this.reportsMax)) continue
+      this.waiting[readClass].delete(job)
+      this.countWaiting(readClass)
       return job
     }
     return undefined
   }
 
-  const retire = (member: Member) => {
-    members.delete(member)
-    ending.add(member)
-    member.thread.end()
-  }
-
-  const release = (member: Member): Job | undefined => {
-    const { running } = member
-    member.running = undefined
-    running?.limit.unsafeInterruptAsFork(FiberId.none)
-    return running?.job
-  }
-
-  const overdue = (member: Member, id: number) => {
-    if (member.running?.id !== id) return
-    const { job } = member.running
-    member.running = undefined
-    ReadMetrics.countReplaced("overdue")
-    clock.fork(
-      Effect.logWarning("A thread that reads did not answer in time and is replaced").pipe(
-        Effect.annotateLogs({ code: "READ_OVERDUE", class: job.readClass })
-      )
-    )
-    retire(member)
-    job.done(Effect.fail(timeoutOf(job.readClass, terms)))
-    dispatch()
-  }
-
-  const run = (member: Member, job: Job) => {
-    const id = ++lastId
-    const limit = clock.fork(
+  private run(member: Member, job: Job): void {
+    const id = ++this.lastId
+    const limit = this.clock.fork(
       Effect.delay(
-        Effect.sync(() => overdue(member, id)),
-        terms[job.readClass].deadline
+        Effect.sync(() => this.overdue(member, id)),
+        this.terms[job.readClass].deadline
       )
     )
     member.running = { job, id, limit }
-    ReadMetrics.observeWait(job.readClass, clock.now() - job.askedAtMillis)
+    ReadMetrics.observeWait(job.readClass, this.clock.now() - job.askedAtMillis)
     member.thread.send({ id, request: job.request })
   }
 
-  const start = (): Member | string => {
+  /** A new thread, or why there cannot be one. */
+  private start(): Member | string {
     try {
       const member: Member = {
         running: undefined,
-        thread: spawn({
-          answered: ({ fault, id, reply }) => {
-            if (member.running?.id !== id) return
-            release(member)?.done(
-              reply === undefined
-                ? Effect.fail(new ReadFailed(fault ?? { code: threadLost, detail: "an answer was empty" }))
-                : Effect.succeed(reply)
-            )
-            dispatch()
-          },
-          ended: (reason) => end(member, reason)
+        thread: this.spawn({
+          answered: (answered) => this.answered(member, answered),
+          ended: (reason) => this.ended(member, reason)
         })
       }
-      members.add(member)
+      this.members.add(member)
       return member
     } catch (cause) {
       return String(cause)
     }
   }
 
-  const end = (member: Member, reason: string) => {
-    const isUnexpected = members.delete(member)
-    ending.delete(member)
+  private answered(member: Member, { fault, id, reply }: Answered): void {
+    if (member.running?.id !== id) return
+    release(member)?.done(
+      reply === undefined
+        ? Effect.fail(new ReadFailed(fault ?? { code: threadLost, detail: "an answer was empty" }))
+        : Effect.succeed(reply)
+    )
+    this.dispatch()
+  }
+
+  private overdue(member: Member, id: number): void {
+    if (member.running?.id !== id) return
+    const { job } = member.running
+    member.running = undefined
+    ReadMetrics.countReplaced("overdue")
+    this.clock.fork(
+      Effect.logWarning("A thread that reads did not answer in time and is replaced").pipe(
+        Effect.annotateLogs({ code: "READ_OVERDUE", class: job.readClass })
+      )
+    )
+    this.retire(member)
+    job.done(Effect.fail(timeoutOf(job.readClass, this.terms)))
+    this.dispatch()
+  }
+
+  private retire(member: Member): void {
+    this.members.delete(member)
+    this.ending.add(member)
+    member.thread.end()
+  }
+
+  private ended(member: Member, reason: string): void {
+    const isUnexpected = this.members.delete(member)
+    this.ending.delete(member)
     if (isUnexpected) {
       ReadMetrics.countReplaced("died")
-      clock.fork(
+      this.clock.fork(
         Effect.logWarning("A thread that reads ended and is replaced").pipe(
           Effect.annotateLogs({ code: "READ_THREAD_LOST", reason })
         )
       )
       release(member)?.done(Effect.fail(lost(reason)))
     }
-    if (isClosed && ending.size === 0) Deferred.unsafeDone(allGone, Effect.void)
-    dispatch()
+    if (this.isClosed && this.ending.size === 0) Deferred.unsafeDone(this.allGone, Effect.void)
+    this.dispatch()
   }
+}
 
-  const dispatch = () => {
-    for (;;) {
-      if (isClosed) return
-      const idle = findIdle()
-      const mayStart = members.size < threads && members.size + ending.size < 2 * threads
-      if (idle === undefined && !mayStart) return
-      const job = takeNext()
-      if (job === undefined) return
-      const member = idle ?? start()
-      if (typeof member === "string") job.done(Effect.fail(lost(member)))
-      else run(member, job)
-    }
-  }
-
-  return {
-    /** Answers how to take the job back. */
-    enter: (job: Job): (() => void) => {
-      if (isClosed) {
-        job.done(Effect.fail(lost("the server is ending")))
-        return () => {}
-      }
-      const queue = waiting[job.readClass]
-      const limit = terms[job.readClass].queueLimit
-      if (queue.size >= limit) {
-        ReadMetrics.countOverflow(job.readClass)
-        job.done(Effect.fail(new ReadOverflow({ readClass: job.readClass, limit })))
-        return () => {}
-      }
-      queue.add(job)
-      dispatch()
-      countWaiting(job.readClass)
-      return () => {
-        queue.delete(job)
-        countWaiting(job.readClass)
-      }
-    },
-    close: Effect.suspend(() => {
-      isClosed = true
-      const jobs = [...members].flatMap((member) => release(member) ?? [])
-      for (const readClass of classes) {
-        jobs.push(...waiting[readClass])
-        waiting[readClass].clear()
-      }
-      for (const job of jobs) job.done(Effect.fail(lost("the server is ending")))
-      for (const member of members) retire(member)
-      return ending.size === 0 ? Effect.void : Deferred.await(allGone)
-    })
-  }
+/** Takes what a thread does from it. */
+const release = (member: Member): Job | undefined => {
+  const { running } = member
+  member.running = undefined
+  running?.limit.unsafeInterruptAsFork(FiberId.none)
+  return running?.job
 }
 
 /**
@@ -267,7 +284,7 @@ export const make = (spawn: Spawn, options: Options = defaults): Effect.Effect<R
   Effect.gen(function* () {
     const runtime = yield* Effect.runtime<never>()
     const clock = yield* Effect.clock
-    const crew = makeCrew(options, spawn, {
+    const crew = new Crew(options, spawn, {
       now: () => clock.unsafeCurrentTimeMillis(),
       fork: Runtime.runFork(runtime)
     })

@@ -58,6 +58,37 @@ const makeSums = () => {
   }
 }
 
+/** Bytes that are not read yet: over all connections, per address and per connection. */
+const makeUnread = (addressOf: (request: FastifyRequest) => string, limits: OutgoingLimits) => {
+  const addresses = makeSums()
+  const connections = makeSums()
+  let total = 0
+  waiting({}, total)
+  return {
+    isOver: (request: FastifyRequest, size: number): boolean => {
+      const address = addresses.of(keyOf(addressOf(request)))
+      const connection = connections.of(request.raw.socket)
+      return (
+        total + size > limits.totalBytes ||
+        (address > 0 && address + size > limits.addressBytes) ||
+        (connection > 0 && connection + size > limits.connectionBytes)
+      )
+    },
+    /** Counts them until the function that is returned is called. A socket that is closed has no address any more. */
+    add: (request: FastifyRequest, size: number): (() => void) => {
+      const address = keyOf(addressOf(request))
+      const change = (bytes: number) => {
+        total += bytes
+        addresses.add(address, bytes)
+        connections.add(request.raw.socket, bytes)
+        waiting({}, total)
+      }
+      change(size)
+      return () => change(-size)
+    }
+  }
+}
+
 /** Cuts the connection of a reply whose client does not read. Answers with how to stop watching. */
 const watch = (reply: FastifyReply, size: number, limits: OutgoingLimits, onCut: () => void): (() => void) => {
   const { socket } = reply.request.raw
@@ -93,22 +124,8 @@ export const add = (
   addressOf: (request: FastifyRequest) => string,
   limits: OutgoingLimits = defaults
 ): void => {
-  const addresses = makeSums()
-  const connections = makeSums()
-  let total = 0
-  waiting({}, total)
+  const unread = makeUnread(addressOf, limits)
   cut({}, 0)
-
-  const isOver = (request: FastifyRequest, size: number) => {
-    const { socket } = request.raw
-    const address = addresses.of(keyOf(addressOf(request)))
-    const connection = connections.of(socket)
-    return (
-      total + size > limits.totalBytes ||
-      (address > 0 && address + size > limits.addressBytes) ||
-      (connection > 0 && connection + size > limits.connectionBytes)
-    )
-  }
 
   const onCut = (route: string) => {
     cut({})
@@ -120,24 +137,17 @@ export const add = (
   }
 
   const track = (request: FastifyRequest, reply: FastifyReply, size: number) => {
-    const address = keyOf(addressOf(request))
-    const change = (bytes: number) => {
-      total += bytes
-      addresses.add(address, bytes)
-      connections.add(request.raw.socket, bytes)
-      waiting({}, total)
-    }
-    change(size)
+    const remove = unread.add(request, size)
     const stop = watch(reply, size, limits, () => onCut(request.routeOptions.url ?? "none"))
     reply.raw.once("close", () => {
       stop()
-      change(-size)
+      remove()
     })
   }
 
   const makeRoom = (request: FastifyRequest, reply: FastifyReply, done: () => void) => {
     const size = Math.min(expectedBytes, limits.connectionBytes)
-    if (priorityOf(request) !== "heavy" || !isOver(request, size)) return done()
+    if (priorityOf(request) !== "heavy" || !unread.isOver(request, size)) return done()
     Answer.refuse(reply, shedding.refusal("heavy", "bytes"), Math.random())
   }
   // What is refused before the token is verified has cost nothing yet. Of many that come at once all pass that,
@@ -150,7 +160,7 @@ export const add = (
     const size = isText ? Buffer.byteLength(payload) : payload.length
     request.cost.addBytes(size)
     if (size < smallBytes) return done(null, payload)
-    if (isOver(request, size)) {
+    if (unread.isOver(request, size)) {
       return done(null, refused(reply, shedding.refusal(priorityOf(request), "bytes")))
     }
     track(request, reply, size)

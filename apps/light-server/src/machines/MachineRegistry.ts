@@ -62,6 +62,16 @@ const keyOf = ({ accountId, id }: { readonly accountId: string; readonly id: str
 
 const changeOf = (id: string) => ({ kind: "machine", id }) as const
 
+const isRevoked = ({ revokedAt }: Machine.Machine): boolean => revokedAt !== null
+
+/** Fails for a machine of another account as for a missing one. */
+const ownOf =
+  (accountId: string) =>
+  (found: Option.Option<Machine.Machine>): Effect.Effect<Machine.Machine, NotFound> =>
+    Option.isSome(found) && found.value.accountId === accountId
+      ? Effect.succeed(found.value)
+      : Effect.fail(new NotFound({ what: "Machine" }))
+
 /** Refuses machines that the account may not use. */
 const guardOf = (ownership: Ownership["Type"]) => {
   /** The connection of its daemon ends as well. */
@@ -71,31 +81,17 @@ const guardOf = (ownership: Ownership["Type"]) => {
       return Effect.fail(new MachineRevoked())
     })
 
-  /** Fails for a machine of another account as for a missing one. */
-  const requireOwn =
-    (accountId: string) =>
-    (found: Option.Option<Machine.Machine>): Effect.Effect<Machine.Machine, NotFound | MachineRevoked> => {
-      if (Option.isNone(found) || found.value.accountId !== accountId) {
-        return Effect.fail(new NotFound({ what: "Machine" }))
-      }
-      return found.value.revokedAt !== null ? refuseRevoked(found.value) : Effect.succeed(found.value)
-    }
+  const requireOwn = (accountId: string) => (found: Option.Option<Machine.Machine>) =>
+    Effect.flatMap(ownOf(accountId)(found), (machine) =>
+      isRevoked(machine) ? refuseRevoked(machine) : Effect.succeed(machine)
+    )
 
   return { refuseRevoked, requireOwn }
 }
 
-export const make = Effect.gen(function* () {
-  const store = yield* MachineStore
-  const presence = yield* Presence
-  const ownership = yield* Ownership
-  const outbox = yield* Outbox.make
-  const announcements = yield* MachineAnnouncements.make
-  const { refuseRevoked, requireOwn } = guardOf(ownership)
-
-  const viewOf = (machine: Machine.Machine) => Machine.view(machine, Liveness.of(presence, keyOf(machine), machine))
-  const viewWithSeq = (machine: Machine.Machine) => ({ ...viewOf(machine), seq: machine.seq })
-
-  const findOrCreate = (accountId: string, registration: Machine.Registration) =>
+const findOrCreateIn =
+  (store: MachineStore["Type"], outbox: Outbox.Outbox, announcements: MachineAnnouncements.MachineAnnouncements) =>
+  (accountId: string, registration: Machine.Registration) =>
     FindOrCreate.run({
       outbox,
       find: store.find(registration.id),
@@ -108,17 +104,25 @@ export const make = Effect.gen(function* () {
           Option.exists((found) => found.accountId === accountId)
         ),
       send: announcements.created,
-      isOwn: (found) => found.accountId === accountId && found.revokedAt === null
+      isOwn: (found) => found.accountId === accountId && !isRevoked(found)
     })
 
-  const findOwn = (accountId: string, id: string) =>
-    Effect.flatMap(
-      Effect.map(
-        store.find(id),
-        Option.filter((machine) => machine.accountId === accountId)
-      ),
-      Option.match({ onNone: () => Effect.fail(new NotFound({ what: "Machine" })), onSome: Effect.succeed })
-    )
+const viewsIn = (presence: Presence["Type"]) => {
+  const viewOf = (machine: Machine.Machine) => Machine.view(machine, Liveness.of(presence, keyOf(machine), machine))
+  return { viewOf, viewWithSeq: (machine: Machine.Machine) => ({ ...viewOf(machine), seq: machine.seq }) }
+}
+
+export const make = Effect.gen(function* () {
+  const store = yield* MachineStore
+  const presence = yield* Presence
+  const ownership = yield* Ownership
+  const outbox = yield* Outbox.make
+  const announcements = yield* MachineAnnouncements.make
+  const { refuseRevoked, requireOwn } = guardOf(ownership)
+
+  const { viewOf, viewWithSeq } = viewsIn(presence)
+  const findOrCreate = findOrCreateIn(store, outbox, announcements)
+  const findOwn = (accountId: string, id: string) => Effect.flatMap(store.find(id), ownOf(accountId))
 
   const revoke = (accountId: string, id: string) =>
     Effect.gen(function* () {
@@ -130,10 +134,7 @@ export const make = Effect.gen(function* () {
             { accountId, change: changeOf(id), mark: "revoked" },
             {
               write: store.revoke(accountId, id),
-              isStored: Effect.map(
-                store.find(id),
-                Option.exists(({ revokedAt }) => revokedAt !== null)
-              ),
+              isStored: Effect.map(store.find(id), Option.exists(isRevoked)),
               send: (cursor) => announcements.revoked(accountId, id, Date.now(), cursor)
             }
           )
@@ -152,7 +153,7 @@ export const make = Effect.gen(function* () {
       Effect.gen(function* () {
         const machine = yield* findOrCreate(accountId, registration)
         if (machine.accountId !== accountId) return yield* new MachineIdConflict()
-        if (machine.revokedAt !== null) return yield* refuseRevoked(machine)
+        if (isRevoked(machine)) return yield* refuseRevoked(machine)
         ownership.learn(keyOf(machine))
         return viewOf(machine)
       }),

@@ -26,6 +26,24 @@ export interface Options {
   readonly registerWithin?: Duration.DurationInput
 }
 
+/** Routes without a body. */
+const addRevocation = (http: HttpApp["Type"], machines: MachineRegistry["Type"]) =>
+  http.register((app) => {
+    app.addHook("onRequest", http.authenticate)
+    AnyBody.ignore(app)
+    app.post("/v1/machines/:id/revoke", { schema: { params: Params } }, (request, reply) =>
+      http.answer(
+        request,
+        reply,
+        Effect.map(machines.revoke(request.accountId, request.params.id), (machine) => ({ machine }))
+      )
+    )
+    // A row that is deleted comes back with the next registration of its daemon, so this is the same.
+    app.delete("/v1/machines/:id", { schema: { params: Params } }, (request, reply) =>
+      http.answer(request, reply, Effect.as(machines.revoke(request.accountId, request.params.id), { success: true }))
+    )
+  })
+
 export const layer = (options: Options = {}): Layer.Layer<never, never, HttpApp | MachineRegistry | MachineLists> =>
   Layer.effectDiscard(
     Effect.gen(function* () {
@@ -70,24 +88,6 @@ export const layer = (options: Options = {}): Layer.Layer<never, never, HttpApp 
           )
         )
       })
-      yield* http.register((app) => {
-        app.addHook("onRequest", http.authenticate)
-        AnyBody.ignore(app)
-        app.post("/v1/machines/:id/revoke", { schema: { params: Params } }, (request, reply) =>
-          http.answer(
-            request,
-            reply,
-            Effect.map(machines.revoke(request.accountId, request.params.id), (machine) => ({ machine }))
-          )
-        )
-        // A row that is deleted comes back with the next registration of its daemon, so this is the same.
-        app.delete("/v1/machines/:id", { schema: { params: Params } }, (request, reply) =>
-          http.answer(
-            request,
-            reply,
-            Effect.as(machines.revoke(request.accountId, request.params.id), { success: true })
-          )
-        )
-      })
+      yield* addRevocation(http, machines)
     })
   )

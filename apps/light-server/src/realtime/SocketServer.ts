@@ -1,7 +1,7 @@
 /** socket.io on the server of Fastify. */
 import { Array as Arr, Chunk, Context, Duration, Effect, Layer, Random, Runtime } from "effect"
 import type { IncomingMessage } from "node:http"
-import { Server } from "socket.io"
+import { Server, type ServerOptions } from "socket.io"
 import { Draining, SocketOverflow } from "../Failure.ts"
 import type { Failure } from "../http/FailureTable.ts"
 import { HttpApp } from "../http/HttpApp.ts"
@@ -54,6 +54,21 @@ const closeGradually = (io: Io, spreadMillis: number) =>
     }
   })
 
+const transportOf = (options: RealtimeOptions, bytesMax: number): Partial<ServerOptions> => ({
+  path: options.path,
+  transports: ["polling", "websocket"],
+  pingInterval: Duration.toMillis(options.pingInterval),
+  pingTimeout: Duration.toMillis(options.pingTimeout),
+  connectTimeout: Duration.toMillis(options.connectTimeout),
+  maxHttpBufferSize: bytesMax,
+  perMessageDeflate: false,
+  httpCompression: false,
+  serveClient: false,
+  ...(options.origins.length > 0
+    ? { cors: { origin: options.origins.includes("*") ? "*" : [...options.origins] } }
+    : {})
+})
+
 export const make = (options: RealtimeOptions) =>
   Effect.gen(function* () {
     const { addressOf, failureLimiter, fastify, isDraining, onDrain } = yield* HttpApp
@@ -77,15 +92,7 @@ export const make = (options: RealtimeOptions) =>
     // The frame of an event carries more than its payload, and a refusal can only answer what was read.
     const transportBytesMax = Math.max(options.transportBytesMax, 2 * options.payloadBytesMax)
     const io: Io = new Server(fastify.server, {
-      path: options.path,
-      transports: ["polling", "websocket"],
-      pingInterval: Duration.toMillis(options.pingInterval),
-      pingTimeout: Duration.toMillis(options.pingTimeout),
-      connectTimeout: Duration.toMillis(options.connectTimeout),
-      maxHttpBufferSize: transportBytesMax,
-      perMessageDeflate: false,
-      httpCompression: false,
-      serveClient: false,
+      ...transportOf(options, transportBytesMax),
       allowRequest: (request, decide) => {
         run(
           Effect.map(refusalOf(request), (refusal) => {
@@ -94,10 +101,7 @@ export const make = (options: RealtimeOptions) =>
             TransportRefusal.send(request, refusal.failure, Math.random())
           })
         )
-      },
-      ...(options.origins.length > 0
-        ? { cors: { origin: options.origins.includes("*") ? "*" : [...options.origins] } }
-        : {})
+      }
     })
     yield* TransportLimit.watch(io, transportBytesMax)
     // `io.close` would close the server of Fastify too, and `disconnectSockets` would tell clients to stay

@@ -217,9 +217,17 @@ export const make = (seed: number): Scenario => {
     // Early, so that the operation is likely to come.
     arm(Math.ceil(at(trouble) / 3), fault, target)
   }
+  steps.push(...outsideOf(trouble, () => at(trouble)))
+  // A stable sort: what falls on one instant keeps the order in which it was thrown.
+  return { seed, setting, skews, steps: steps.toSorted((a, b) => a.atMillis - b.atMillis), endMillis }
+}
+
+/** What other processes do to the file, and to readers of it. */
+const outsideOf = (trouble: Dice.Dice, at: () => number): ReadonlyArray<Step> => {
+  const steps: Array<Step> = []
   if (trouble.chance(0.5)) {
     const millis = trouble.pick([200, 1_000, 3_000, 5_000])
-    const atMillis = at(trouble)
+    const atMillis = at()
     steps.push({ atMillis, action: { _tag: "Lock", millis } })
     // While callers try again and again: what they wait for must not depend on the wall clock.
     if (trouble.chance(0.3)) {
@@ -229,8 +237,7 @@ export const make = (seed: number): Scenario => {
   }
   if (trouble.chance(0.2)) {
     const _tag = trouble.pick<"ReaderFails" | "ReaderPins">(["ReaderFails", "ReaderPins"])
-    steps.push({ atMillis: at(trouble), action: { _tag, millis: trouble.whole(1, 30) * 100 } })
+    steps.push({ atMillis: at(), action: { _tag, millis: trouble.whole(1, 30) * 100 } })
   }
-  // A stable sort: what falls on one instant keeps the order in which it was thrown.
-  return { seed, setting, skews, steps: steps.toSorted((a, b) => a.atMillis - b.atMillis), endMillis }
+  return steps
 }

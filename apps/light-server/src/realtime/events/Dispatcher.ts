@@ -4,6 +4,7 @@ import type { Connection } from "../Connection.ts"
 import * as PayloadSize from "../PayloadSize.ts"
 import { countEvent } from "../RealtimeMetrics.ts"
 import type { RealtimeOptions } from "../RealtimeOptions.ts"
+import * as EventDefect from "./EventDefect.ts"
 import * as EventBudget from "./EventBudget.ts"
 import type { EventRegistry, Handling, Refusal, Registration } from "./EventRegistry.ts"
 import * as KeptEvents from "./KeptEvents.ts"
@@ -70,17 +71,7 @@ const makeInFlight = (limit: number, run: Surroundings["run"]) => {
       count += 1
       run(
         effect.pipe(
-          Effect.catchAllCause((cause) =>
-            Effect.logError("An event handler died", cause).pipe(
-              Effect.annotateLogs({ code: "EVENT_DEFECT", event }),
-              Effect.zipRight(
-                Effect.sync(() => {
-                  countEvent(event, "failed")
-                  onFailure()
-                })
-              )
-            )
-          ),
+          EventDefect.caught(event, onFailure),
           Effect.ensuring(
             Effect.sync(() => {
               count -= 1

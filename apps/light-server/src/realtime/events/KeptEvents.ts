@@ -9,6 +9,7 @@ import { delayBefore, isPassing } from "../../http/PassingFailure.ts"
 import { eventBytes, type Intake } from "../arrival/BackPressure.ts"
 import { changeHeld, countEvent, countKept } from "../RealtimeMetrics.ts"
 import type { RealtimeOptions } from "../RealtimeOptions.ts"
+import * as EventDefect from "./EventDefect.ts"
 import type { EventBudget } from "./EventBudget.ts"
 import type { Handling } from "./EventRegistry.ts"
 
@@ -75,6 +76,15 @@ const makeRule = (options: Patience) => {
   }
 }
 
+const refuse = (event: string, kept: KeptEvent, failure: Failure) =>
+  Effect.zipRight(
+    Effect.annotateLogs(Effect.logWarning("An event was refused", failure), { code: failure._tag, event }),
+    Effect.sync(() => {
+      countEvent(event, "failed")
+      kept.refuse()
+    })
+  )
+
 const makeHandler = (options: Patience, socket: KeptSocket) => {
   const rule = makeRule(options)
   let leftAt: number | undefined
@@ -94,15 +104,6 @@ const makeHandler = (options: Patience, socket: KeptSocket) => {
         outcome: step
       })
     })
-
-  const refuse = (event: string, kept: KeptEvent, failure: Failure) =>
-    Effect.zipRight(
-      Effect.annotateLogs(Effect.logWarning("An event was refused", failure), { code: failure._tag, event }),
-      Effect.sync(() => {
-        countEvent(event, "failed")
-        kept.refuse()
-      })
-    )
 
   /** What follows the failure of one attempt. `undefined`: it is tried again. */
   const judge = (event: string, kept: KeptEvent, failure: Failure, nowMillis: number) => {
@@ -145,19 +146,7 @@ const makeHandler = (options: Patience, socket: KeptSocket) => {
         again(event, kept, outcome.left),
         Effect.sync(() => changeHeld(-1))
       )
-    }).pipe(
-      Effect.catchAllCause((cause) =>
-        Effect.logError("An event handler died", cause).pipe(
-          Effect.annotateLogs({ code: "EVENT_DEFECT", event }),
-          Effect.zipRight(
-            Effect.sync(() => {
-              countEvent(event, "failed")
-              kept.refuse()
-            })
-          )
-        )
-      )
-    )
+    }).pipe(EventDefect.caught(event, kept.refuse))
 }
 
 /** So many events at most, and so many bytes of them, are stored by one write: it must not hold the writer long. */

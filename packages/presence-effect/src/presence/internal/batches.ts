@@ -20,6 +20,28 @@ interface Offline {
   readonly reason: Reason | "outdated"
 }
 
+const makeConfirm =
+  ({ tableOf, rowOf }: Pick<RowTables, "tableOf" | "rowOf">) =>
+  (result: FlushResult, nowMillis = 0) => {
+    const transitions: Array<Offline> = []
+    const happened = ({ accountId, id, kind }: PresenceKey, row: Row, reason: Offline["reason"]) =>
+      transitions.push({ key: { kind, accountId, id }, lastSeenMillis: row.seen, reason })
+    for (const entry of result.written) {
+      const row = rowOf(entry)
+      const reason = row === undefined ? undefined : tableOf(entry.kind).confirm(row, entry)
+      if (row !== undefined && reason !== undefined) happened(entry, row, reason)
+    }
+    for (const entry of result.superseded) {
+      const row = rowOf(entry)
+      if (row !== undefined && tableOf(entry.kind).superseded(row, entry, nowMillis)) happened(entry, row, "outdated")
+    }
+    for (const entry of result.missing) {
+      const row = rowOf(entry)
+      if (row !== undefined && row.holds > 0) tableOf(entry.kind).remove(row)
+    }
+    return transitions
+  }
+
 const noRows: FlushBatch = { entries: [] }
 
 export const make = ({ tables, tableOf, rowOf }: RowTables) => ({
@@ -53,25 +75,7 @@ export const make = ({ tables, tableOf, rowOf }: RowTables) => ({
     const entry = row === undefined ? undefined : tableOf(key.kind).take(row)
     return entry === undefined ? noRows : { entries: [entry] }
   },
-  confirm: (result: FlushResult, nowMillis = 0) => {
-    const transitions: Array<Offline> = []
-    const happened = ({ accountId, id, kind }: PresenceKey, row: Row, reason: Offline["reason"]) =>
-      transitions.push({ key: { kind, accountId, id }, lastSeenMillis: row.seen, reason })
-    for (const entry of result.written) {
-      const row = rowOf(entry)
-      const reason = row === undefined ? undefined : tableOf(entry.kind).confirm(row, entry)
-      if (row !== undefined && reason !== undefined) happened(entry, row, reason)
-    }
-    for (const entry of result.superseded) {
-      const row = rowOf(entry)
-      if (row !== undefined && tableOf(entry.kind).superseded(row, entry, nowMillis)) happened(entry, row, "outdated")
-    }
-    for (const entry of result.missing) {
-      const row = rowOf(entry)
-      if (row !== undefined && row.holds > 0) tableOf(entry.kind).remove(row)
-    }
-    return transitions
-  },
+  confirm: makeConfirm({ tableOf, rowOf }),
   giveBack: (batch: FlushBatch): void => {
     for (const entry of batch.entries) {
       const row = rowOf(entry)

@@ -41,32 +41,37 @@ interface Hold {
   isHeld: boolean
 }
 
-export const make = (parts: {
+interface Parts {
   readonly lanes: LaneSemaphore
   readonly deadlines: Deadlines
   readonly journal: WriterJournal
-}): Effect.Effect<Opaque> =>
+}
+
+/** Begins `self` with the permit, which it gives back at its end. */
+const startIn =
+  (bodies: Scope.Scope, around: FiberRef.FiberRef<Hold | undefined>, { deadlines, journal }: Parts) =>
+  <A, E, R>(lane: Lane, self: Effect.Effect<A, E, R>, giveBack: Effect.Effect<void>) =>
+    Effect.suspend(() => {
+      const grantedAt = deadlines.now()
+      const hold: Hold = { lane, isHeld: true }
+      journal.holding(lane)
+      const held = Effect.sync(() => {
+        hold.isHeld = false
+        journal.held(lane, deadlines.now() - grantedAt)
+      })
+      const body = Effect.interruptible(Effect.locally(self, around, hold))
+      return Effect.forkIn(Effect.ensuring(body, Effect.zipRight(held, giveBack)), bodies)
+    })
+
+export const make = (parts: Parts): Effect.Effect<Opaque> =>
   Effect.gen(function* () {
     const { deadlines, journal, lanes } = parts
     const runtime = yield* Effect.runtime<never>()
     const bodies = yield* Scope.make()
     /** The hold that the fiber, or one that it was forked by, runs in. */
     const around = FiberRef.unsafeMake<Hold | undefined>(undefined)
+    const start = startIn(bodies, around, parts)
     let isClosing = false
-
-    /** Begins `self` with the permit, which it gives back at its end. */
-    const start = <A, E, R>(lane: Lane, self: Effect.Effect<A, E, R>, giveBack: Effect.Effect<void>) =>
-      Effect.suspend(() => {
-        const grantedAt = deadlines.now()
-        const hold: Hold = { lane, isHeld: true }
-        journal.holding(lane)
-        const held = Effect.sync(() => {
-          hold.isHeld = false
-          journal.held(lane, deadlines.now() - grantedAt)
-        })
-        const body = Effect.interruptible(Effect.locally(self, around, hold))
-        return Effect.forkIn(Effect.ensuring(body, Effect.zipRight(held, giveBack)), bodies)
-      })
 
     const hold: Opaque["hold"] = <A, E, R>(
       { holdLimitMillis, lane }: ResolvedLane,
