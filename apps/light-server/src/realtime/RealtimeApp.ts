@@ -9,6 +9,7 @@ import { clientType, type Connection, presenceKey } from "./Connection.ts"
 import * as BackPressure from "./arrival/BackPressure.ts"
 import { refuse } from "./arrival/Disconnects.ts"
 import type { EventBudget } from "./events/EventBudget.ts"
+import { whenOwned } from "./events/BeatEvent.ts"
 import * as Dispatcher from "./events/Dispatcher.ts"
 import { Emitter, type Ephemeral } from "./sending/Emitter.ts"
 import { EventRegistry } from "./events/EventRegistry.ts"
@@ -82,6 +83,7 @@ const acceptConnections = (options: RealtimeOptions, run: (effect: Effect.Effect
     const { disconnects, io } = yield* SocketServer
     const presence = yield* Presence
     const emitter = yield* Emitter
+    const ownership = yield* Ownership
     const shared = yield* makeShared(options, run)
     const census = makeCensus()
 
@@ -106,8 +108,12 @@ const acceptConnections = (options: RealtimeOptions, run: (effect: Effect.Effect
 
       shared.listen(socket, { id: socket.id, accountId, scope }, slot.budget, () => {
         if (key === undefined) return
-        // A row that was taken for offline and says something is online again.
-        if (presence.seen(key) === "online") announce(key, "online")
+        // A row that was taken for offline and says something is online again, unless it was deleted meanwhile.
+        const outcome = whenOwned(ownership, key, () => {
+          if (presence.seen(key) === "online") announce(key, "online")
+          return "accepted"
+        })
+        if (Effect.isEffect(outcome)) run(Effect.asVoid(outcome))
       })
       shared.guard(socket)
       socket.join([...Room.roomsOf(accountId, scope)])

@@ -358,7 +358,8 @@ export const others = {
       "Missing authentication token",
       "Session ID required for session-scoped clients",
       "Machine ID required for machine-scoped clients",
-      "Invalid authentication token"
+      "Invalid authentication token",
+      "machine_revoked"
     )
   })
 }

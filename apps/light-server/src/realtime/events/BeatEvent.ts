@@ -7,7 +7,7 @@ import type { BeatOutcome, Presence } from "presence-effect/Presence"
 import type { PresenceKey } from "presence-effect/presence/PresenceKey"
 import { idLengthMax } from "../../database/Ids.ts"
 import type { Emitter, Ephemeral } from "../sending/Emitter.ts"
-import type { PlainOutcome } from "./EventRegistry.ts"
+import type { HeardAs, PlainOutcome } from "./EventRegistry.ts"
 import type { Ownership } from "../../entities/Ownership.ts"
 import * as Room from "../sending/Room.ts"
 
@@ -30,7 +30,7 @@ export const timeIn = (payload: unknown): number | undefined => {
 
 export const isThinkingIn = (payload: unknown): boolean => fieldIn(payload, "thinking") === true
 
-const outcomeOf = (beat: BeatOutcome): "accepted" | "ignored" | "invalid" => {
+const outcomeOf = (beat: BeatOutcome): HeardAs => {
   switch (beat) {
     case "online":
     case "alive":
@@ -42,6 +42,28 @@ const outcomeOf = (beat: BeatOutcome): "accepted" | "ignored" | "invalid" => {
     case "foreign":
     case "full":
       return "ignored"
+  }
+}
+
+/** Calls `act` when the row belongs to the account, which is looked up unless it is remembered. */
+export const whenOwned = (
+  ownership: Pick<Ownership["Type"], "remembered" | "check">,
+  key: PresenceKey,
+  act: () => HeardAs
+): PlainOutcome => {
+  switch (ownership.remembered(key)) {
+    case "owned":
+      return act()
+    case "foreign":
+    case "missing":
+    case "revoked":
+      return "ignored"
+    case undefined:
+      return ownership.check(key).pipe(
+        Effect.map((validity) => (validity === "owned" ? act() : "ignored")),
+        // The next event asks again.
+        Effect.catchTag("ReadFailed", () => Effect.succeed("ignored" as const))
+      )
   }
 }
 
@@ -60,7 +82,7 @@ export const accept = (
   activity: (activeAt: number) => Ephemeral
 ): PlainOutcome => {
   const { presence, ownership, emitter } = services
-  const beat = (): "accepted" | "ignored" | "invalid" => {
+  return whenOwned(ownership, key, () => {
     const outcome = presence.beat(key, claimedMillis)
     if (outcome === "online" || outcome === "alive") {
       const ephemeral = activity(presence.lastSeen(key)?.lastSeenMillis ?? claimedMillis)
@@ -69,19 +91,5 @@ export const accept = (
       else emitter.repeated(Room.toApps(key.accountId), ephemeral)
     }
     return outcomeOf(outcome)
-  }
-  switch (ownership.remembered(key)) {
-    case "owned":
-      return beat()
-    case "foreign":
-    case "missing":
-    case "revoked":
-      return "ignored"
-    case undefined:
-      return ownership.check(key).pipe(
-        Effect.map((validity) => (validity === "owned" ? beat() : "ignored")),
-        // The next heartbeat asks again.
-        Effect.catchTag("ReadFailed", () => Effect.succeed("ignored" as const))
-      )
-  }
+  })
 }
