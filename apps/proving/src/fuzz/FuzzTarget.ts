@@ -147,10 +147,14 @@ export const make = (url: string): Effect.Effect<FuzzTarget, never, Scope.Scope>
     return {
       attack: (raw) =>
         Effect.suspend(() => {
-          const known = { sid, machineId, publicKey }
+          // A machine that is revoked loses its socket, and the others go on.
+          const isEnd = raw.target.name === "POST /v1/machines/:id/revoke"
+          const known = { sid, machineId: isEnd ? randomUUID() : machineId, publicKey }
           const input = { ...FuzzInput.fill(raw, known), target: raw.target }
           const attack = input.target.kind === "route" ? attackRoute(input) : attackEvent(input)
-          return inTime(attack, `${input.target.name} ${shown(input.body)}`)
+          const register = Effect.orDie(device.post("/v1/machines", { id: known.machineId, metadata: "m" }))
+          const what = `${input.target.name} ${shown(input.body)}`
+          return inTime(isEnd ? Effect.zipRight(register, attack) : attack, what)
         }),
       recover: Effect.gen(function* () {
         sid = yield* Device.openSession(device, "fuzz")

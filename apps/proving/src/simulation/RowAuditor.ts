@@ -111,7 +111,9 @@ export class RowAuditor {
     // A process that was started since does not know the row. What is stored so far ahead tells it nothing, and once
     // the grace after the start is over, the row has not come back.
     const isAhead = stored.lastMillis > now + this.setting.acceptanceWindow
-    const isGraceOver = this.scene.elapsedMillis() - this.bootedAtElapsed >= this.setting.startGrace
+    // A clock that is set forward by less than a pause takes as much of the grace.
+    const sinceBoot = Math.max(this.scene.elapsedMillis() - this.bootedAtElapsed, now - this.bootedAt)
+    const isGraceOver = sinceBoot >= this.setting.startGrace
     return isAhead || (isGraceOver && stored.lastMillis < this.bootedAt)
   }
 
@@ -166,6 +168,7 @@ export class RowAuditor {
         `${what} (it claims ${claimed}), though the row ended at ${row.endClaim}: it rose from the dead`
       )
     }
+    this.demandNewerThanFile(row, what, at, this.stored.get(nameOf(key)))
     const isCertain = this.isClockTrusted && !row.isClouded && row.sign !== undefined
     if (outcome === "online" && isCertain && row.judgeableAtElapsed < this.scene.elapsedMillis()) {
       throw new Violation(`${what}, though it was online all the time: memory lost it`)
@@ -177,6 +180,15 @@ export class RowAuditor {
     row.isEnded = false
     row.droppedAt = undefined
     this.report(key, Math.max(at, now))
+  }
+
+  /** Memory did not know the row when it ended, and the file does. */
+  private demandNewerThanFile(row: Told, what: string, at: number, stored?: StoredRow): void {
+    if (!row.isEnded || row.sign !== undefined || row.isClouded || row.connections > 0 || !this.isClockTrusted) return
+    if (stored === undefined || this.isForgotten(row) || at > stored.lastMillis) return
+    // A clock that was ahead left it there.
+    if (stored.lastMillis > this.scene.wallMillis()) return
+    throw new Violation(`${what}, though it ended and was last seen at ${stored.lastMillis}: it rose from the dead`)
   }
 
   /** A sign of life was refused because of an end. */
@@ -281,12 +293,24 @@ export class RowAuditor {
     const change = `${name} went from ${show(before)} to ${show(after)}`
     const isHealed = before.lastMillis > this.scene.wallMillis() || this.wasClockSet()
     if (after.lastMillis < before.lastMillis && !isHealed) throw new Violation(`${change}: backwards`)
-    if (after.lastMillis > (this.reported.get(name) ?? 0)) throw new Violation(`${change}: nobody reported that time`)
+    if (after.lastMillis > (this.reported.get(name) ?? 0) && !this.isProvenByConnection(after)) {
+      throw new Violation(`${change}: nobody reported that time`)
+    }
     if (!before.isActive && after.isActive) {
       const isFuture = before.lastMillis > this.scene.wallMillis() || this.wasClockSet()
       if (after.lastMillis <= before.lastMillis && !isFuture) throw new Violation(`${change}: it rose from the dead`)
     }
     if (before.isActive && !after.isActive) this.demandJudgeable(after, change)
+  }
+
+  /**
+   * After the clock was set back, all that a row did over its open connection may be older than its stored end. The
+   * open connection dates the row then.
+   */
+  private isProvenByConnection(after: StoredRow): boolean {
+    const row = this.told.get(nameOf(after))
+    if (row === undefined || this.isClockTrusted || !after.isActive) return false
+    return after.lastMillis <= (row.connections > 0 ? this.scene.wallMillis() : (row.droppedAt ?? 0))
   }
 
   /** While what is committed now may have been on its way. */

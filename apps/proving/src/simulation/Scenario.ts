@@ -217,9 +217,25 @@ export const make = (seed: number): Scenario => {
     // Early, so that the operation is likely to come.
     arm(Math.ceil(at(trouble) / 3), fault, target)
   }
-  steps.push(...outsideOf(trouble, () => at(trouble)))
+  steps.push(...outsideOf(trouble, () => at(trouble)), ...farewellsOf(Dice.make(seed, "farewells"), endMillis))
   // A stable sort: what falls on one instant keeps the order in which it was thrown.
   return { seed, setting, skews, steps: steps.toSorted((a, b) => a.atMillis - b.atMillis), endMillis }
+}
+
+/** Who left long ago is reported ended late, and something that it said before comes in later still. */
+const farewellsOf = (dice: Dice.Dice, endMillis: number): ReadonlyArray<Step> => {
+  const steps: Array<Step> = []
+  for (let index = dice.chance(0.3) ? dice.whole(1, 3) : 0; index > 0; index--) {
+    const row = dice.whole(0, rowCount - 1)
+    const leftAt = dice.whole(1, endMillis / grid) * grid
+    for (let each = 0; each < 3; each++) steps.push({ atMillis: leftAt, action: { _tag: "Disconnect", row } })
+    const endAt = leftAt + dice.whole(200, 500) * grid
+    const ago = dice.whole(20, 800) * grid
+    steps.push({ atMillis: endAt, action: { _tag: "End", row, claim: { _tag: "Ago", millis: ago } } })
+    const beatAt = endAt + dice.whole(1, 8) * grid
+    steps.push({ atMillis: beatAt, action: { _tag: "Beat", row, claim: { _tag: "Ago", millis: dice.whole(1, ago) } } })
+  }
+  return steps
 }
 
 /** What other processes do to the file, and to readers of it. */

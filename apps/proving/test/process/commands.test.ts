@@ -31,7 +31,8 @@ describe("import", () => {
         assert.match(stdout, /^table +read +written +skipped +checksum of what was written$/m)
         assert.match(stdout, /^SessionMessage +7 +5 +2 +[0-9a-f]{64}$/m)
         assert.include(stdout, "  SessionMessage: 2 because sessionId is no Session\n")
-        assert.include(stdout, "  AccessKey: 1\n")
+        assert.match(stdout, /^AccessKey +1 +1 +0 +[0-9a-f]{64}$/m)
+        assert.include(stdout, "  SessionShare: 1\n")
 
         const again = yield* command(["import", "--from", Fixtures.fileOf("mixed"), "--into", into])
         assert.strictEqual(again.code, 4)

@@ -193,13 +193,13 @@ describe("main", () => {
       })
     )
 
-    it.scopedLive("4 for a secret that others may read", () =>
+    it.scopedLive("4 for a secret that is too short", () =>
       Effect.gen(function* () {
         const directory = yield* TemporaryDirectory.make
-        fs.writeFileSync(path.join(directory, "handy-master-secret.txt"), "canary".repeat(6), { mode: 0o644 })
+        fs.writeFileSync(path.join(directory, "handy-master-secret.txt"), "canary", { mode: 0o600 })
         const server = yield* ServerProcess.start({ directory })
         assert.strictEqual(yield* server.exitCode, 4)
-        assert.include(server.output().stderr, "chmod 600")
+        assert.include(server.output().stderr, "shorter than 16 characters")
         assert.notInclude(JSON.stringify(server.output()), "canary")
       })
     )

@@ -187,11 +187,10 @@ layer(BuiltServer.layer(environment), { excludeTestServices: true, timeout: "60 
         )
         yield* Effect.all(registrations, { concurrency: "unbounded" })
 
-        const refusals = log.answers.filter(({ status }) => status !== 200)
-        const refused = AckLog.latencies(refusals)
+        const waited = AckLog.latencies(log.answers.slice(lockedFrom, unanswered + 1))
         const welcomed = AckLog.latencies(known.answers)
         yield* Effect.log(
-          `worst gap of the loop ${loopGapMillis} ms; ${refused.count} refusals, worst ${refused.worst} ms; ` +
+          `worst gap of the loop ${loopGapMillis} ms; new machines waited for up to ${waited.worst} ms; ` +
             `known machines, worst ${welcomed.worst} ms; after the lock: registered after ${registered.millis} ms, ` +
             `ready after another ${ready.millis} ms, presence current after another ${current.millis} ms`
         )
@@ -205,16 +204,13 @@ layer(BuiltServer.layer(environment), { excludeTestServices: true, timeout: "60 
           known.answers.map(({ status }) => status),
           Array(9).fill(200)
         )
+        // A new machine is tried again until the lock is free: its daemon would not ask again.
         assert.isAbove(log.answers.length, lockedFrom)
-        assert.isAbove(refusals.length, 0)
-        for (const { body, headers, millis, status } of refusals) {
-          assert.strictEqual(status, 503)
-          assert.isString(body["error"])
-          assert.isString(body["code"])
-          assert.strictEqual(body["retryable"], true)
-          assert.strictEqual(Number(headers.get("retry-after")), Math.ceil(body["retryAfterMs"] / 1000))
-          TimeLimit.holds("a refusal, in ms", millis, controlDeadlineMillis + marginMillis)
-        }
+        assert.deepStrictEqual(
+          log.answers.filter(({ status }) => status !== 200),
+          []
+        )
+        TimeLimit.holds("a registration, in ms", waited.worst, 3000 + controlDeadlineMillis + marginMillis)
         assert.deepStrictEqual(log.missing(server), [])
         const recovery = registered.millis + ready.millis + current.millis
         TimeLimit.holds("the recovery, in ms", recovery, 2 * tickMillis + marginMillis)

@@ -2,7 +2,7 @@
  * Goal: a server that starts while everybody comes back at once lets all of
  * them in soon, a few at a time, and goes on storing what somebody waits for.
  * Method: the built server, ended and started again under 300 real sockets of
- * one account, while machines register and its metrics are read all the time.
+ * two accounts, while machines register and its metrics are read all the time.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber } from "effect"
@@ -13,6 +13,8 @@ import * as Device from "../../src/drivers/Device.ts"
 import { scrape } from "../../src/drivers/Scrape.ts"
 import * as TimeLimit from "../../src/drivers/TimeLimit.ts"
 
+/** An account has up to 200 sockets. */
+const accountCount = 2
 const socketCount = 300
 const handshakeLimit = 64
 const perSecond = 100
@@ -32,7 +34,7 @@ const until = <A, E>(effect: Effect.Effect<A, E>, isOver: Deferred.Deferred<void
   effect.pipe(Effect.zipRight(Deferred.isDone(isOver)), Effect.repeat({ until: (isDone) => isDone }), Effect.fork)
 
 /** As many sockets as there are to be, of all three kinds. */
-const connectAll = (device: Device.Device, log: AckLog.AckLog) =>
+const connectAll = (device: Device.Device, log: AckLog.AckLog, socketCount: number) =>
   Effect.gen(function* () {
     const machines = yield* Effect.forEach(ids(10), () =>
       Effect.map(log.register(device), ({ body }) => String(body["machine"].id))
@@ -55,8 +57,10 @@ describe("reconnect storm", () => {
         const server = yield* BuiltServer.start({
           HAPPIER_SOCKET_HANDSHAKES_PER_SECOND: String(perSecond)
         })
-        const device = yield* Device.login(server.url, Client.make())
-        const lines = yield* connectAll(device, AckLog.make())
+        const devices = yield* Effect.replicateEffect(Device.login(server.url, Client.make()), accountCount)
+        const [device = yield* Effect.dieMessage("no device")] = devices
+        const connecting = devices.map((each) => connectAll(each, AckLog.make(), socketCount / accountCount))
+        const lines = (yield* Effect.all(connecting)).flat()
 
         const marks = lines.map(({ heard }) => heard.length)
         yield* server.end("SIGTERM")

@@ -89,6 +89,18 @@ describe("beat", () => {
     assert.strictEqual(registry.dueOffline(back + second + 10 * minute + 1), 1)
   })
 
+  it("counts the silence of a row from when the clock was set back, whoever reports first after that", () => {
+    const registry = make()
+    registry.beat(key, start, start)
+    flush(registry)
+    const back = start - 120 * minute
+    registry.beat(PresenceKey.session("a", "other"), back, back)
+    assert.strictEqual(registry.dueOffline(back + second), 0)
+    assert.isAtMost(registry.nextDueMillis(), back + second + 10 * minute + 1)
+    assert.strictEqual(registry.dueOffline(back + second + 10 * minute + 1), 2)
+    assert.isFalse(registry.find(key)?.isOnline)
+  })
+
   it("does not hold a row offline after the clock was set back, while the verdict waits to be written", () => {
     const registry = make()
     registry.connected(key, start)

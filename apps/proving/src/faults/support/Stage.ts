@@ -14,6 +14,12 @@ export const tickMillis = 1000
 /** What a request of the control plane may take before it is answered, one way or the other. */
 export const controlDeadlineMillis = 2000
 
+/**
+ * When a registration is answered, one way or the other. A new machine is tried again as long as its daemon waits,
+ * which is 10 s with what a busy box adds.
+ */
+export const registrationLimitMillis = 8500
+
 /** Presence is written often, and nobody is refused for asking often. */
 export const environment = {
   HAPPIER_PRESENCE_FLUSH_INTERVAL_MS: String(tickMillis),

@@ -39,7 +39,7 @@ export const answered = (
   const isProper = ({ code, retryAfter, status }: AckFile.Registration) =>
     status === 503 ? codes.includes(code) && Number(retryAfter) > 0 : mayBeDown && status === 0 && isHangUp.test(code)
   const { p99, worst } = AckFile.latencies(registrations)
-  const limit = Stage.controlDeadlineMillis + Box.marginMillis()
+  const limit = Stage.registrationLimitMillis + Box.marginMillis()
   return [
     Observe.figure("registrations meanwhile", `${registrations.length}, refused ${refusals.length}, p99 ${p99} ms`),
     Observe.atMost("slowest answer", worst, limit, "ms"),

@@ -49,8 +49,7 @@ export class RowTable {
   private walk: { readonly rows: Iterator<Row>; readonly since: number; oldest: number } | undefined = undefined
   /** No row without a connection showed its newest sign of life before. */
   private quietSince = Number.POSITIVE_INFINITY
-  private judgedAt = 0
-  /** The newest reading of the clock that came with a report. */
+  /** The newest reading of the clock. */
   private latest = 0
   private readonly kind: PresenceKind
   private readonly options: TableOptions
@@ -63,7 +62,7 @@ export class RowTable {
   track(key: PresenceKey, seen: number, claimed: number, now: number): Row {
     const row = new Row(key.id, key.accountId, seen, claimed, now)
     this.rows.set(key.id, row)
-    this.latest = now
+    this.observe(now)
     this.quietSince = Math.min(this.quietSince, now)
     this.markDirty(row, now)
     return row
@@ -96,7 +95,7 @@ export class RowTable {
 
   private live(row: Row, seen: number, now: number): "online" | "dirty" | "clean" {
     const wasAlive = row.isAlive
-    this.latest = now
+    this.observe(now)
     row.arrived = now
     if (seen > row.seen) row.seen = seen
     this.dropped.delete(row)
@@ -120,7 +119,7 @@ export class RowTable {
       if (row.state === "offline" && !this.pending.has(row) && !this.parked.has(row)) this.remove(row)
       return
     }
-    this.latest = now
+    this.observe(now)
     row.seen = now
     row.arrived = now
     this.quietSince = Math.min(this.quietSince, now)
@@ -132,7 +131,7 @@ export class RowTable {
   end(key: PresenceKey, known: Row | undefined, dated: number | undefined, claimed: number | undefined, now: number) {
     const row = known ?? this.track(key, dated ?? now, Number.NEGATIVE_INFINITY, now)
     stepBack(row, now)
-    this.latest = now
+    this.observe(now)
     if (dated !== undefined && dated > row.seen) row.seen = dated
     row.claimed = Math.max(row.claimed, claimed ?? now)
     // A row that was shown offline before says nothing new by ending.
@@ -163,7 +162,7 @@ export class RowTable {
 
   /** Looks at `scanLimit` rows, once one of them may have been silent for too long. */
   takeSilent(now: number, timeoutMillis: number, scanLimit: number): number {
-    this.turnBack(now)
+    this.observe(now)
     // A time that lies ahead is from before the clock was set back.
     if (this.walk === undefined && this.quietSince <= now && now - this.quietSince <= timeoutMillis) return 0
     let count = 0
@@ -329,12 +328,12 @@ export class RowTable {
   }
 
   /** A clock that was set back: rows are looked at now, so that none waits for it to catch up. */
-  private turnBack(now: number): void {
-    if (now < this.judgedAt) {
+  private observe(now: number): void {
+    if (now < this.latest) {
       this.walk = undefined
       this.quietSince = Number.NEGATIVE_INFINITY
     }
-    this.judgedAt = now
+    this.latest = now
   }
 
   private takeOffline(row: Row, reason: Reason, now: number): void {

@@ -1,0 +1,59 @@
+/**
+ * Turns of the large reads of one account: few are under way at once, the others
+ * wait in the order in which they came. So many that come together find out one
+ * by one whether there is still room for their answers, before they are read.
+ */
+
+export interface HeavyTurns {
+  /**
+   * Calls `begin` when it is the caller's turn, at once if one is free, else in a turn of the event loop of its own. The function that is returned gives the turn
+   * back, or the place in the queue; more than once does nothing.
+   */
+  readonly take: (key: string, begin: () => void) => () => void
+}
+
+interface Queue {
+  underWay: number
+  readonly waiting: Set<() => void>
+}
+
+/** `limit`: turns of one key at once. */
+export const make = (limit: number): HeavyTurns => {
+  const queues = new Map<string, Queue>()
+
+  const next = (key: string, queue: Queue) => {
+    const [begin] = queue.waiting
+    if (begin !== undefined) {
+      queue.waiting.delete(begin)
+      return begin()
+    }
+    queue.underWay--
+    if (queue.underWay === 0) queues.delete(key)
+  }
+
+  return {
+    take: (key, begin) => {
+      const queue = queues.get(key) ?? { underWay: 0, waiting: new Set() }
+      queues.set(key, queue)
+      let state: "waits" | "has" | "gone" = "waits"
+      // A queue of refusals would otherwise be one long call.
+      const enter = () => {
+        state = "has"
+        setImmediate(() => state === "has" && begin())
+      }
+      if (queue.underWay < limit) {
+        queue.underWay++
+        state = "has"
+        begin()
+      } else {
+        queue.waiting.add(enter)
+      }
+      return () => {
+        const was = state
+        state = "gone"
+        if (was === "waits") queue.waiting.delete(enter)
+        if (was === "has") next(key, queue)
+      }
+    }
+  }
+}
