@@ -37,6 +37,21 @@ const bounded = (payload: Readable): Readable => {
   return payload.pipe(counter)
 }
 
+/**
+ * Lets a client finish a body that was refused for its size, unless it is far too
+ * large: one that is cut off while it sends does not see its answer. Node discards
+ * what comes after an answer on a connection that stays open.
+ *
+ * Before the hooks that close connections for other reasons.
+ */
+export const addPatience = (fastify: FastifyInstance): void => {
+  fastify.addHook("onSend", (request, reply, payload, done) => {
+    const length = Number(request.headers["content-length"])
+    if (reply.statusCode === 413 && length <= messageBytesMax) reply.removeHeader("connection")
+    done(null, payload)
+  })
+}
+
 export const add = (fastify: FastifyInstance): void => {
   fastify.addHook("preParsing", (request, reply, payload, done) => {
     if (request.accountId !== "") return done(null, payload)

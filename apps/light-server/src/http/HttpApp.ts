@@ -266,6 +266,7 @@ export const make = (options: Options = {}) =>
       clientAddress.isTrusted(address, 0)
     )
     addDoor(fastify, options, () => {
+      BodyLimit.addPatience(fastify)
       Draining.add(fastify, draining)
       const shedding = Shedding.add(fastify, runtime, loopDelay, options.shedDelayMillis ?? Shedding.delayMillisDefault)
       addLimits(fastify, limiter, (request) => ClientAddress.keyOf(addressOf(request)), run)

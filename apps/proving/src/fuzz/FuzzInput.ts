@@ -42,14 +42,31 @@ export interface Input {
 export interface Known {
   readonly sid: string
   readonly machineId: string
+  readonly artifactId: string
   readonly publicKey: string
 }
 
 /** What stands for an id until it is known which ones there are. */
-export const placeholders: Known = { sid: "<sid>", machineId: "<machineId>", publicKey: "<publicKey>" }
+export const placeholders: Known = {
+  sid: "<sid>",
+  machineId: "<machineId>",
+  artifactId: "<artifactId>",
+  publicKey: "<publicKey>"
+}
 
-const idFields: { readonly [field: string]: string } = {
+/** Bytes in base64. */
+const bytes = "AAEC"
+
+/** What fields of a name hold most of the time, wherever they stand. */
+const usual: { readonly [field: string]: unknown } = {
   id: placeholders.machineId,
+  artifactId: placeholders.artifactId,
+  header: bytes,
+  body: bytes,
+  data: bytes,
+  value: bytes,
+  version: -1,
+  dataEncryptionKey: bytes,
   machineId: placeholders.machineId,
   sid: placeholders.sid,
   sessionId: placeholders.sid,
@@ -104,10 +121,12 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
 /** Fields that name something name something that exists, most of the time; numbers in a query are numbers. */
-const withIds = (value: unknown, isKnown: boolean): unknown =>
-  isKnown && isRecord(value)
-    ? Object.fromEntries(Object.entries(value).map(([field, old]) => [field, idFields[field] ?? old]))
-    : value
+const withIds = (value: unknown, isKnown: boolean): unknown => {
+  if (!isKnown) return value
+  if (Array.isArray(value)) return value.map((each) => withIds(each, true))
+  if (!isRecord(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([field, old]) => [field, usual[field] ?? withIds(old, true)]))
+}
 
 /** One change in one place: another value, a field that is gone, or one too many. */
 const spoiled = (value: unknown, at: number, by: unknown, how: number): unknown => {
@@ -152,7 +171,7 @@ const near = (schema: Schema.Schema.AnyNoContext): fc.Arbitrary<unknown> => {
 }
 
 const ids = fc.oneof(
-  { arbitrary: fc.constantFrom(placeholders.sid, placeholders.machineId), weight: 3 },
+  { arbitrary: fc.constantFrom(placeholders.sid, placeholders.machineId, placeholders.artifactId), weight: 4 },
   { arbitrary: fc.string({ maxLength: 220, unit: "grapheme" }), weight: 1 },
   {
     arbitrary: fc.constantFrom(
@@ -192,6 +211,7 @@ export const fill = <A>(value: A, known: Known): A => {
     text
       .replaceAll(placeholders.sid, known.sid)
       .replaceAll(placeholders.machineId, known.machineId)
+      .replaceAll(placeholders.artifactId, known.artifactId)
       .replaceAll(placeholders.publicKey, known.publicKey)
   const visit = (part: unknown): unknown => {
     if (typeof part === "string") return fillText(part)

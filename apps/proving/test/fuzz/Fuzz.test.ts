@@ -39,7 +39,8 @@ vi.mock("light-server/src/realtime/events/EventRegistry", async (importOriginal)
   return inPlaceOf(await importOriginal<typeof EventRegistry>(), (event, payload) => noted.events.set(event, payload))
 })
 
-const Amounts = Schema.Struct({ total: Schema.Number, input: Schema.optional(Schema.Number) })
+const Amount = Schema.Number.pipe(Schema.between(0, 1e9))
+const Amounts = Schema.Struct({ total: Amount, input: Schema.optional(Amount) })
 const Usage = Schema.Struct({
   key: Schema.String.pipe(Schema.minLength(1), Schema.maxLength(300)),
   sessionId: Schema.optional(Schema.String),

@@ -163,6 +163,20 @@ layer(BuiltServer.layer(environment), { excludeTestServices: true, timeout: "60 
     30_000
   )
 
+  it.scoped("of a body that is refused for its size may be sent to the end, and the connection goes on", () =>
+    Effect.gen(function* () {
+      const { device, server } = yield* opened
+      for (const authorization of ["x: y", `authorization: Bearer ${device.token}`]) {
+        const client = yield* RawClient.connect(server.url)
+        client.write(post(authorization, "content-length: 2000000", "", "{"))
+        yield* client.until("Request body is too large")
+        client.write("x".repeat(1_999_999))
+        client.write(get())
+        yield* client.until("200 OK")
+      }
+    })
+  )
+
   it.scoped("that ask for another protocol or another path get none", () =>
     Effect.gen(function* () {
       const { device, server } = yield* opened

@@ -57,7 +57,7 @@ describe("reconnect storm", () => {
         const server = yield* BuiltServer.start({
           HAPPIER_SOCKET_HANDSHAKES_PER_SECOND: String(perSecond)
         })
-        const devices = yield* Effect.replicateEffect(Device.login(server.url, Client.make()), accountCount)
+        const devices = yield* Effect.forEach(ids(accountCount), () => Device.login(server.url, Client.make()))
         const [device = yield* Effect.dieMessage("no device")] = devices
         const connecting = devices.map((each) => connectAll(each, AckLog.make(), socketCount / accountCount))
         const lines = (yield* Effect.all(connecting)).flat()
