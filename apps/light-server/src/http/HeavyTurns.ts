@@ -4,10 +4,23 @@
  * by one whether there is still room for their answers, before they are read.
  */
 
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify"
+import { priorityOf } from "./Shedding.ts"
+
+export interface HeavyLimits {
+  /** Large reads of one account that are under way at once. The others wait. */
+  readonly heavyReads: number
+  /** A large read that waits for longer is refused. */
+  readonly heavyWaitMillis: number
+}
+
+/** As many as there are threads that read. */
+export const defaults: HeavyLimits = { heavyReads: 2, heavyWaitMillis: 4000 }
+
 export interface HeavyTurns {
   /**
-   * Calls `begin` when it is the caller's turn, at once if one is free, else in a turn of the event loop of its own. The function that is returned gives the turn
-   * back, or the place in the queue; more than once does nothing.
+   * Calls `begin` when it is the caller's turn: at once if one is free, else in a turn of the event loop of its own.
+   * The function that is returned gives the turn back, or the place in the queue; more than once does nothing.
    */
   readonly take: (key: string, begin: () => void) => () => void
 }
@@ -56,4 +69,39 @@ export const make = (limit: number): HeavyTurns => {
       }
     }
   }
+}
+
+/** What decides when the turn of a request has come. */
+export interface Room {
+  readonly isFull: (request: FastifyRequest) => boolean
+  readonly refuse: (reply: FastifyReply) => void
+}
+
+/** Adds turns to the instance. A turn ends when the answer is handed over, or the connection is closed. */
+export const add = (fastify: FastifyInstance, { isFull, refuse }: Room, limits: HeavyLimits): void => {
+  const turns = make(limits.heavyReads)
+  const givesBack = new WeakMap<FastifyRequest, () => void>()
+  fastify.addHook("preHandler", (request, reply, done) => {
+    if (priorityOf(request) !== "heavy") return done()
+    const begin = () => {
+      clearTimeout(timer)
+      if (isFull(request)) refuse(reply)
+      else done()
+    }
+    const timer = setTimeout(() => {
+      giveBack()
+      refuse(reply)
+    }, limits.heavyWaitMillis).unref()
+    const leave = turns.take(request.accountId, begin)
+    const giveBack = () => {
+      clearTimeout(timer)
+      leave()
+    }
+    givesBack.set(request, giveBack)
+    reply.raw.once("close", giveBack)
+  })
+  fastify.addHook("onSend", (request, _, payload: unknown, done) => {
+    givesBack.get(request)?.()
+    done(null, payload)
+  })
 }

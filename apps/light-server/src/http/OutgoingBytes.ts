@@ -13,7 +13,7 @@ import * as HeavyTurns from "./HeavyTurns.ts"
 import * as Tally from "../Tally.ts"
 import { priorityOf, type Shedding } from "./Shedding.ts"
 
-export interface OutgoingLimits {
+export interface OutgoingLimits extends HeavyTurns.HeavyLimits {
   /** Over all connections. */
   readonly totalBytes: number
   /** Of the connections of one address. */
@@ -24,10 +24,6 @@ export interface OutgoingLimits {
   readonly stallMillis: number
   /** And one that takes less than this per second on the average. */
   readonly bytesPerSecond: number
-  /** Large reads of one account that are under way at once. The others wait. */
-  readonly heavyReads: number
-  /** A large read that waits for longer is refused. */
-  readonly heavyWaitMillis: number
 }
 
 const mebibyte = 1_048_576
@@ -38,8 +34,7 @@ export const defaults: OutgoingLimits = {
   connectionBytes: 8 * mebibyte,
   stallMillis: 10_000,
   bytesPerSecond: 16_384,
-  heavyReads: 2,
-  heavyWaitMillis: 4000
+  ...HeavyTurns.defaults
 }
 
 /** Smaller answers are not counted: the buffers of the system hold them. */
@@ -152,10 +147,7 @@ export const add = (
     })
   }
 
-  const turns = HeavyTurns.make(limits.heavyReads)
-  const givesBack = new WeakMap<FastifyRequest, () => void>()
-  const isFull = (request: FastifyRequest) =>
-    unread.isOver(request, Math.min(expectedBytes, limits.connectionBytes))
+  const isFull = (request: FastifyRequest) => unread.isOver(request, Math.min(expectedBytes, limits.connectionBytes))
   const refuse = (reply: FastifyReply) => Answer.refuse(reply, shedding.refusal("heavy", "bytes"), Math.random())
 
   // What is refused before the token is verified has cost nothing yet.
@@ -163,40 +155,19 @@ export const add = (
     if (priorityOf(request) !== "heavy" || !isFull(request)) return done()
     refuse(reply)
   })
-  // Of many that come at once all pass that, so each is asked again before it reads.
-  fastify.addHook("preHandler", (request, reply, done) => {
-    if (priorityOf(request) !== "heavy") return done()
-    const begin = () => {
-      clearTimeout(timer)
-      if (isFull(request)) refuse(reply)
-      else done()
-    }
-    const timer = setTimeout(() => {
-      giveBack()
-      refuse(reply)
-    }, limits.heavyWaitMillis).unref()
-    const leave = turns.take(request.accountId, begin)
-    const giveBack = () => {
-      clearTimeout(timer)
-      leave()
-    }
-    givesBack.set(request, giveBack)
-    reply.raw.once("close", giveBack)
-  })
-  const onSend = (request: FastifyRequest, reply: FastifyReply, payload: unknown): unknown => {
+  fastify.addHook("onSend", (request, reply, payload: unknown, done) => {
     const isText = typeof payload === "string"
-    if (!isText && !Buffer.isBuffer(payload)) return payload
+    if (!isText && !Buffer.isBuffer(payload)) return done(null, payload)
     const size = isText ? Buffer.byteLength(payload) : payload.length
     request.cost.addBytes(size)
-    if (size < smallBytes) return payload
-    if (unread.isOver(request, size)) return refused(reply, shedding.refusal(priorityOf(request), "bytes"))
+    if (size < smallBytes) return done(null, payload)
+    if (unread.isOver(request, size)) {
+      return done(null, refused(reply, shedding.refusal(priorityOf(request), "bytes")))
+    }
     track(request, reply, size)
     // One copy waits instead of the text and its bytes.
-    return isText ? Buffer.from(payload) : payload
-  }
-  fastify.addHook("onSend", (request, reply, payload: unknown, done) => {
-    const sent = onSend(request, reply, payload)
-    givesBack.get(request)?.()
-    done(null, sent)
+    done(null, isText ? Buffer.from(payload) : payload)
   })
+  // Of many that come at once all pass the first hook, so each is asked again before it reads.
+  HeavyTurns.add(fastify, { isFull, refuse }, limits)
 }

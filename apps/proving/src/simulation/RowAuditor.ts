@@ -8,8 +8,9 @@ import type { BeatOutcome } from "presence-effect/presence/Heartbeat"
 import type { Transition } from "presence-effect/Presence"
 import type { PresenceKey } from "presence-effect/presence/PresenceKey"
 import { Violation } from "./Call.ts"
+import * as FinalRows from "./FinalRows.ts"
 import type { Setting } from "./Scenario.ts"
-import type { StoredRow } from "./SimulatedFile.ts"
+import { nameOf, show, type StoredRow } from "./StoredRow.ts"
 import { nothingTold, type Told } from "./Told.ts"
 
 interface Scene {
@@ -23,8 +24,6 @@ const chunkMillis = 3_200
 
 /** A time this far ahead may have been written while a flush waited: the longest deadline of a lane, and a little. */
 const aheadMillis = 4_000
-
-const nameOf = ({ id, kind }: PresenceKey): string => `${kind} ${id}`
 
 export class RowAuditor {
   private readonly scene: Scene
@@ -164,9 +163,7 @@ export class RowAuditor {
     if (outcome === "full" || outcome === "foreign") return this.turnedAway(row, what, outcome)
     if (outcome === "ended") return this.demandReason(row, what, at, claimed, this.stored.get(nameOf(key)))
     if (row.isEnded && !this.isForgotten(row) && !row.isClouded && !((claimed ?? -1) > row.endClaim)) {
-      throw new Violation(
-        `${what} (it claims ${claimed}), though the row ended at ${row.endClaim}: it rose from the dead`
-      )
+      throw new Violation(`${what}, and claims ${claimed}, though it ended at ${row.endClaim}: it rose from the dead`)
     }
     this.demandNewerThanFile(row, what, at, this.stored.get(nameOf(key)))
     const isCertain = this.isClockTrusted && !row.isClouded && row.sign !== undefined
@@ -385,40 +382,19 @@ export class RowAuditor {
     }
   }
 
-  /** Everything is written: no row may be online in memory that the file says is not. */
+  /** Everything is written. */
   demandAgreement(isOnline: (key: PresenceKey) => boolean): void {
     // After the clock was set back a row may need a second tick.
-    if (!this.isClockTrusted) return
-    for (const stored of this.stored.values()) {
-      if (this.told.get(nameOf(stored))?.isClouded === true) continue
-      if (!stored.isActive && isOnline(stored)) throw new Violation(`${nameOf(stored)} is online in memory alone`)
-    }
+    if (this.isClockTrusted) FinalRows.demandAgreement(this.told, this.stored, isOnline)
   }
 
-  /** The grace after the start is long over: a row that was seen last before it and has not come back is offline. */
+  /** The grace after the start is long over. */
   demandBack(): void {
-    if (!this.isClockTrusted) return
-    for (const [name, stored] of this.stored) {
-      const isUntold = this.told.get(name)?.arrivedAt === undefined
-      if (!stored.isActive || !isUntold || stored.lastMillis >= this.bootedAt - 1_000) continue
-      throw new Violation(`${name} is ${show(stored)} long after the start at ${this.bootedAt}, and never came back`)
-    }
+    if (this.isClockTrusted) FinalRows.demandBack(this.told, this.stored, this.bootedAt)
   }
 
-  /**
-   * Nobody has shown a sign of life for so long that nobody may be shown online. Of a row that memory does not know
-   * the server knows what is stored, so a time from before the clock was set back holds it up, unless it lies too far
-   * ahead.
-   */
+  /** Nobody has shown a sign of life for so long that nobody may be shown online. */
   silent(): void {
-    const now = this.scene.wallMillis()
-    const isBelievable = (millis: number) =>
-      millis >= now - this.setting.offlineTimeout && millis <= now + this.setting.acceptanceWindow
-    for (const row of this.stored.values()) {
-      const isHeldUp = this.told.get(nameOf(row))?.arrivedAt === undefined && isBelievable(row.lastMillis)
-      if (row.isActive && !isHeldUp) throw new Violation(`${nameOf(row)} is ${show(row)}, and silent for ever`)
-    }
+    FinalRows.demandSilence(this.told, this.stored, this.setting, this.scene.wallMillis())
   }
 }
-
-const show = ({ isActive, lastMillis }: StoredRow): string => `${isActive ? "online" : "offline"}@${lastMillis}`

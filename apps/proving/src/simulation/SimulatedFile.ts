@@ -8,15 +8,9 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import * as SqliteInProcess from "presence-effect/node/SqliteInProcess"
-import type { PresenceKey } from "presence-effect/presence/PresenceKey"
 import type { EngineFault, WriteAnswer } from "presence-effect/writer/SqliteConnection"
+import type { StoredRow } from "./StoredRow.ts"
 import type { Statement } from "presence-effect/writer/Write"
-
-/** What the file says about a row. */
-export interface StoredRow extends PresenceKey {
-  readonly isActive: boolean
-  readonly lastMillis: number
-}
 
 export interface SimulatedFile {
   /** Runs a group on the real engine. */

@@ -6,7 +6,8 @@ import type { Coverage } from "./Coverage.ts"
 import * as Dice from "./Dice.ts"
 import * as Scenario from "./Scenario.ts"
 import { Server, shutdownLimitMillis } from "./Server.ts"
-import type { SimulatedFile, StoredRow } from "./SimulatedFile.ts"
+import type { SimulatedFile } from "./SimulatedFile.ts"
+import type { StoredRow } from "./StoredRow.ts"
 import { Stage } from "./Stage.ts"
 
 export interface Outcome {
