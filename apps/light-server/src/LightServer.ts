@@ -23,6 +23,8 @@ import * as AccountRoutes from "./accounts/AccountRoutes.ts"
 import * as AccountSettings from "./accounts/AccountSettings.ts"
 import * as AccountStore from "./accounts/AccountStore.ts"
 import * as AuthRoutes from "./accounts/AuthRoutes.ts"
+import * as DeviceRoutes from "./accounts/DeviceRoutes.ts"
+import * as Devices from "./accounts/Devices.ts"
 import * as Login from "./accounts/Login.ts"
 import * as Pairing from "./accounts/Pairing.ts"
 import * as PairingRoutes from "./accounts/PairingRoutes.ts"
@@ -207,7 +209,8 @@ const http = (config: ServerConfig) =>
   }).pipe(Layer.provideMerge(Tokens.layer()))
 
 const accounts = ({ pairing, publicUrl, signUp }: ServerConfig) =>
-  Layer.mergeAll(AuthRoutes.layer, PairingRoutes.layer, AccountRoutes.layer({ publicUrl })).pipe(
+  Layer.mergeAll(AuthRoutes.layer, PairingRoutes.layer, AccountRoutes.layer({ publicUrl }), DeviceRoutes.layer).pipe(
+    Layer.provide(Devices.layer),
     Layer.provide(Layer.mergeAll(Login.layer(), Pairing.layer, AccountSettings.layer, TokenRevocation.layer())),
     Layer.provide(Layer.mergeAll(AccountStore.layerWith(signUp), SettingsStore.layer, PairingStore.layer(pairing)))
   )

@@ -36,10 +36,16 @@ const begin = `INSERT INTO "TokenRevocation" ("accountId", "epoch", "revokedAt")
     "epoch" = max("epoch" + 1, excluded."epoch"), "revokedAt" = excluded."revokedAt"
   RETURNING "epoch"`
 
-/** A token is made for whoever fetches an answer, so answers end with the tokens. */
-const endAnswers = ["TerminalAuthRequest", "AccountAuthRequest"].map(
-  (table) => `DELETE FROM "${table}" WHERE "responseAccountId" = ?`
-)
+/**
+ * A token is made for whoever fetches an answer, so answers end with the tokens. Tokens that ended one by one
+ * are refused by their epoch from now on.
+ */
+const endRest = [
+  ...["TerminalAuthRequest", "AccountAuthRequest"].map(
+    (table) => `DELETE FROM "${table}" WHERE "responseAccountId" = ?`
+  ),
+  `DELETE FROM "PresenceTokenRevocation" WHERE "accountId" = ?`
+]
 
 /**
  * The write of a revocation: the epoch that begins. Conflicts when the account
@@ -54,7 +60,7 @@ export const revokeWrite = (
     changes: 1
   }).pipe(
     Write.decodeRows(Schema.Struct({ epoch: Schema.Int })),
-    Write.zip(Write.all(endAnswers.map((sql) => Write.statement(sql, [accountId])))),
+    Write.zip(Write.all(endRest.map((sql) => Write.statement(sql, [accountId])))),
     Write.map(([[row]]) => row?.epoch ?? 0)
   )
 

@@ -2,13 +2,14 @@
 import { Clock, Context, Duration, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { jwtVerify, SignJWT } from "jose"
 import { LRUCache } from "lru-cache"
-import { createPublicKey, hkdfSync } from "node:crypto"
+import { createPublicKey, hkdfSync, randomUUID } from "node:crypto"
 import { DataDirectory } from "../opening/DataDirectory.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import { Authenticator } from "../door/Authenticator.ts"
 import { invalidToken } from "../Failure.ts"
 import * as EarlierTokens from "./EarlierTokens.ts"
 import * as Ed25519 from "./Ed25519.ts"
+import * as KnownTokens from "./KnownTokens.ts"
 import { digestOf } from "../door/TokenDigest.ts"
 
 export class Tokens extends Context.Tag("light-server/Tokens")<
@@ -18,6 +19,10 @@ export class Tokens extends Context.Tag("light-server/Tokens")<
     readonly issue: (accountId: string) => Effect.Effect<string, ReadFailed>
     /** The tokens of the account were revoked: what is remembered of them is looked up again. */
     readonly forget: (accountId: string) => void
+    /** The same for one token, by its digest. */
+    readonly forgetToken: (id: string) => void
+    /** The tokens of the account that were shown since the start. */
+    readonly known: (accountId: string) => ReadonlyArray<KnownTokens.KnownToken>
   }
 >() {}
 
@@ -46,9 +51,10 @@ const keysOf = (masterSecret: Redacted.Redacted) => {
 /** Tokens from before there were epochs carry none, and an account that never revoked has none. */
 const firstEpoch = 0
 
-const Account = Schema.Struct({ id: Schema.String, epoch: Schema.NullOr(Schema.Int) })
+const Account = Schema.Struct({ id: Schema.String, epoch: Schema.NullOr(Schema.Int), isRevoked: Schema.Int })
 
-const selectAccount = `SELECT "Account"."id", "TokenRevocation"."epoch" FROM "Account"
+const selectAccount = `SELECT "Account"."id", "TokenRevocation"."epoch",
+  EXISTS (SELECT 1 FROM "PresenceTokenRevocation" WHERE "digest" = ?) AS "isRevoked" FROM "Account"
   LEFT JOIN "TokenRevocation" ON "TokenRevocation"."accountId" = "Account"."id" WHERE "Account"."id" = ?`
 
 const make = (options: Options) =>
@@ -62,15 +68,22 @@ const make = (options: Options) =>
     const verified = new LRUCache<string, { readonly accountId: string; readonly untilMillis: number }>({
       max: options.cacheCapacity ?? 10_000
     })
+    const known = KnownTokens.make(options.cacheCapacity ?? 10_000)
 
     // Counts what was forgotten: an answer that was read before is not remembered after.
     let forgetCount = 0
     const forget = (accountId: string) => {
       forgetCount += 1
-      for (const [key, known] of verified.entries()) if (known.accountId === accountId) verified.delete(key)
+      for (const [key, each] of verified.entries()) if (each.accountId === accountId) verified.delete(key)
+      known.forgetAccount(accountId)
+    }
+    const forgetToken = (id: string) => {
+      forgetCount += 1
+      verified.delete(id)
+      known.forget(id)
     }
 
-    const find = (accountId: string) => reader.first(Account, selectAccount, [accountId])
+    const find = (accountId: string, tokenId = "") => reader.first(Account, selectAccount, [tokenId, accountId])
     const epochOf = Option.match({
       onNone: () => firstEpoch,
       onSome: ({ epoch }: typeof Account.Type) => epoch ?? firstEpoch
@@ -84,6 +97,8 @@ const make = (options: Options) =>
           new SignJWT({ epoch })
             .setProtectedHeader({ alg: algorithm, typ: "JWT" })
             .setSubject(accountId)
+            // Two logins within a second are two devices.
+            .setJti(randomUUID())
             .setIssuer(issuer)
             .setAudience(audience)
             .setIssuedAt(now)
@@ -120,28 +135,33 @@ const make = (options: Options) =>
         ? Effect.map(earlier.verify(token, nowMillis), (accountId) => ({ accountId, epoch: firstEpoch }))
         : ownClaimsOf(token, nowMillis)
 
-    const verify = (token: string) =>
+    const verify = (token: string, client?: string) =>
       Effect.gen(function* () {
         const key = digestOf(token)
         if (key === undefined) return yield* invalidToken
         const now = yield* Clock.currentTimeMillis
-        const known = verified.get(key)
+        const fresh = verified.get(key)
         // A clock that stepped back must not keep an entry alive for longer than its time.
-        if (known !== undefined && now < known.untilMillis && now >= known.untilMillis - cacheMillis) {
-          return known.accountId
+        if (fresh !== undefined && now < fresh.untilMillis && now >= fresh.untilMillis - cacheMillis) {
+          known.note(key, fresh.accountId, client, now)
+          return fresh.accountId
         }
         const before = forgetCount
         const { accountId, epoch } = yield* claimsOf(token, now)
-        const account = yield* find(accountId)
-        if (Option.isNone(account) || epoch < epochOf(account)) {
+        const account = yield* find(accountId, key)
+        if (Option.isNone(account) || epoch < epochOf(account) || account.value.isRevoked === 1) {
           verified.delete(key)
+          known.forget(key)
           return yield* invalidToken
         }
-        if (before === forgetCount) verified.set(key, { accountId, untilMillis: now + cacheMillis })
+        if (before === forgetCount) {
+          verified.set(key, { accountId, untilMillis: now + cacheMillis })
+          known.note(key, accountId, client, now)
+        }
         return accountId
       })
 
-    return Context.make(Tokens, Tokens.of({ issue, forget })).pipe(
+    return Context.make(Tokens, Tokens.of({ issue, forget, forgetToken, known: known.ofAccount })).pipe(
       Context.add(Authenticator, Authenticator.of({ verify }))
     )
   })

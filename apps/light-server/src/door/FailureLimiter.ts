@@ -20,7 +20,8 @@ export interface FailureLimiter {
   /** The account of a token, unless the address has shown too many bad ones. */
   readonly verify: (
     address: string,
-    token: string
+    token: string,
+    client?: string
   ) => Effect.Effect<string, Unauthorized | TooManyRequests | ReadFailed>
   /** Counts the opening of a socket. */
   readonly admitSocket: (address: string) => Effect.Effect<void, TooManyRequests>
@@ -34,14 +35,14 @@ export const make = (
   const goodLately = new LRUCache<string, true>({ max: keyCapacity })
 
   /** Charged before, and given back unless the token was bad: many at once gain nothing. */
-  const verifyUnknown = (address: string, token: string, digest: string | undefined) =>
+  const verifyUnknown = (address: string, verify: ReturnType<Authenticator["Type"]["verify"]>, digest?: string) =>
     // A request that is given up between the charge and the verification must not lose the charge.
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
         const key = ClientAddress.keyOf(address)
         yield* limiter.take("tokens", key)
         const giveBack = limiter.giveBack("tokens", key)
-        const accountId = yield* restore(authenticator.verify(token)).pipe(
+        const accountId = yield* restore(verify).pipe(
           Effect.tapErrorTag("ReadFailed", () => giveBack),
           Effect.onInterrupt(() => giveBack)
         )
@@ -52,13 +53,12 @@ export const make = (
     )
 
   return {
-    verify: (address, token) =>
+    verify: (address, token, client) =>
       Effect.suspend(() => {
         const digest = digestOf(token)
-        if (digest === undefined || !goodLately.has(digest)) return verifyUnknown(address, token, digest)
-        return Effect.tapErrorTag(authenticator.verify(token), "Unauthorized", () =>
-          Effect.sync(() => goodLately.delete(digest))
-        )
+        const verify = authenticator.verify(token, client)
+        if (digest === undefined || !goodLately.has(digest)) return verifyUnknown(address, verify, digest)
+        return Effect.tapErrorTag(verify, "Unauthorized", () => Effect.sync(() => goodLately.delete(digest)))
       }),
     admitSocket: (address) => limiter.take("sockets", ClientAddress.keyOf(address))
   }

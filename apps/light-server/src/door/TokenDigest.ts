@@ -8,4 +8,4 @@ const tokenLengthMax = 2048
  * long that it is none of ours, and not worth a hash.
  */
 export const digestOf = (token: string): string | undefined =>
-  token.length > tokenLengthMax ? undefined : createHash("sha256").update(token).digest("base64")
+  token.length > tokenLengthMax ? undefined : createHash("sha256").update(token).digest("base64url")

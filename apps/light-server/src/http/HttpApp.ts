@@ -18,6 +18,7 @@ import type { IncomingMessage, ServerResponse } from "node:http"
 import { performance } from "node:perf_hooks"
 import * as Answer from "./Answer.ts"
 import { Authenticator } from "../door/Authenticator.ts"
+import { digestOf } from "../door/TokenDigest.ts"
 import * as ClientAddress from "../door/ClientAddress.ts"
 import * as FailureLimiter from "../door/FailureLimiter.ts"
 import * as BodyLimit from "./BodyLimit.ts"
@@ -43,6 +44,8 @@ declare module "fastify" {
   interface FastifyRequest {
     /** The account of the token, after `authenticate`; empty before. */
     accountId: string
+    /** The digest of the token, after `authenticate`; empty before. */
+    tokenId: string
     /** What the request has cost until now. */
     cost: CostMeter.CostMeter
     serializationBeganMillis: number | undefined
@@ -225,6 +228,9 @@ const makeProxyWarning = (run: Answer.Run) => {
 
 const bearer = /^Bearer +(\S+)$/i
 
+/** Empty: there is none. */
+const tokenOf = ({ headers }: FastifyRequest): string => bearer.exec(headers.authorization ?? "")?.[1] ?? ""
+
 /** Everything that a request meets before its route, in this order: the refusals of a browser must be readable. */
 const addDoor = (fastify: FastifyInstance, options: Options, addHooks: () => void) => {
   addCors(fastify, options.corsOrigins ?? [])
@@ -252,6 +258,7 @@ export const make = (options: Options = {}) =>
 
     const addressOf = (request: FastifyRequest) => clientAddress.of(request.raw)
     fastify.decorateRequest("accountId", "")
+    fastify.decorateRequest("tokenId", "")
     fastify.decorateRequest("serializationBeganMillis")
     // Set by the first hook of each request.
     fastify.decorateRequest("cost")
@@ -285,10 +292,10 @@ export const make = (options: Options = {}) =>
 
     const answer = Answer.make(runtime, Duration.toMillis(options.answerLimit ?? "9 seconds"))
     const identify = (request: FastifyRequest) => {
-      const token = bearer.exec(request.headers.authorization ?? "")?.[1]
-      return token === undefined
+      const token = tokenOf(request)
+      return token === ""
         ? Effect.fail(new Unauthorized({ error: "Missing authorization header" }))
-        : failureLimiter.verify(addressOf(request), token)
+        : failureLimiter.verify(addressOf(request), token, request.headers["user-agent"])
     }
     /** An account is counted by itself, whatever others at its address do; a request without one by address. */
     const admit = (request: FastifyRequest) =>
@@ -297,6 +304,7 @@ export const make = (options: Options = {}) =>
           limiter.take("auth", ClientAddress.keyOf(addressOf(request)))
         )
         request.accountId = accountId
+        request.tokenId = digestOf(tokenOf(request)) ?? ""
         yield* limiter.take(groupOf(request), accountId)
       })
     return HttpApp.of({

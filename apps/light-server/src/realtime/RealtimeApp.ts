@@ -2,9 +2,11 @@
 import { Effect, FiberSet, Layer } from "effect"
 import { type BeatOutcome, Presence, type Transition } from "presence-effect/Presence"
 import type { PresenceKey } from "presence-effect/presence/PresenceKey"
+import { digestOf } from "../door/TokenDigest.ts"
 import * as FinalizerLimit from "../FinalizerLimit.ts"
 import { machineRevoked } from "../Failure.ts"
 import { make as makeAdmission, sendAway } from "./arrival/Admission.ts"
+import * as Handshake from "./arrival/Handshake.ts"
 import { clientType, type Connection, presenceKey } from "./Connection.ts"
 import * as BackPressure from "./arrival/BackPressure.ts"
 import { refuse } from "./arrival/Disconnects.ts"
@@ -116,7 +118,8 @@ const acceptConnections = (options: RealtimeOptions, run: (effect: Effect.Effect
         if (Effect.isEffect(outcome)) run(Effect.asVoid(outcome))
       })
       shared.guard(socket)
-      socket.join([...Room.roomsOf(accountId, scope)])
+      const tokenId = digestOf(Handshake.tokenOf(socket.handshake.auth)) ?? ""
+      socket.join([...Room.roomsOf(accountId, scope), Room.ofToken(tokenId)])
       census(type, 1)
       socket.once("disconnect", () => {
         census(type, -1)

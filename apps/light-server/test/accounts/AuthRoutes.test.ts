@@ -29,7 +29,7 @@ const layer = (accounts: Layer.Layer<AccountStore>) =>
     Layer.provide(
       Layer.succeed(
         DatabaseReader,
-        fromQuery((_, [id]) => Effect.succeed([{ id, epoch: null }]))
+        fromQuery((_, [id]) => Effect.succeed([{ id, epoch: null, isRevoked: 0 }]))
       )
     ),
     Layer.provide(

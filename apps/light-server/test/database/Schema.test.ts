@@ -17,6 +17,7 @@ const tables = [
   "Artifact",
   "Machine",
   "PresenceMachineRevocation",
+  "PresenceTokenRevocation",
   "ServerHeartbeat",
   "ServiceAccountToken",
   "Session",
@@ -121,6 +122,7 @@ const columns = {
     "updatedAt DATETIME"
   ],
   PresenceMachineRevocation: ["machineId TEXT key", "revokedAt DATETIME"],
+  PresenceTokenRevocation: ["digest TEXT key", "accountId TEXT", "revokedAt DATETIME"],
   ServerHeartbeat: ["id INTEGER key", "beatAt DATETIME"],
   Session: [
     "id TEXT key",
@@ -172,6 +174,7 @@ const indexes = {
   AccountPushToken: ["unique accountId, token"],
   Artifact: ["accountId", "accountId, updatedAt"],
   PresenceMachineRevocation: [],
+  PresenceTokenRevocation: ["accountId"],
   ServiceAccountToken: ["accountId", "unique accountId, vendor"],
   UserKVStore: ["accountId", "unique accountId, key"],
   Account: ["unique githubUserId", "unique publicKey", "unique username"],
@@ -209,6 +212,7 @@ const foreignKeys = {
   AccountPushToken: ["accountId -> Account.id RESTRICT"],
   Artifact: ["accountId -> Account.id RESTRICT"],
   PresenceMachineRevocation: ["machineId -> Machine.id CASCADE"],
+  PresenceTokenRevocation: ["accountId -> Account.id CASCADE"],
   ServiceAccountToken: ["accountId -> Account.id CASCADE"],
   UserKVStore: ["accountId -> Account.id CASCADE"],
   Account: [],

@@ -154,7 +154,8 @@ describe("a body without an account", () => {
           message: "Request body is too large",
           statusCode: 413
         })
-        assert.strictEqual(refused.headers.connection, "close")
+        // What is known to end may be sent to its end.
+        assert.strictEqual(refused.headers.connection === "close", request === chunked)
       }
     }).pipe(Effect.provide(App))
   )

@@ -11,6 +11,7 @@ export type Part =
   | "Auth"
   | "Pairing"
   | "Account"
+  | "Devices"
   | "Push"
   | "Connect"
   | "Artifacts"
@@ -86,6 +87,13 @@ export const routes = {
     answers: { 200: Shapes.Done, 400: Shapes.BadRequest, 401: Shapes.NoPairingKey, 404: Shapes.NoPairing }
   },
 
+  "GET /v1/account/devices": { part: "Devices", for: "account", answers: { 200: Shapes.Devices } },
+  "DELETE /v1/account/devices/:id": {
+    part: "Devices",
+    for: "account",
+    writes: true,
+    answers: { 200: Shapes.Done, 404: Shapes.NoDevice }
+  },
   "GET /v1/account/profile": { part: "Account", for: "account", answers: { 200: Shapes.Profile } },
   "GET /v1/account/settings": { part: "Account", for: "account", answers: { 200: Shapes.Settings } },
   "POST /v1/account/settings": {

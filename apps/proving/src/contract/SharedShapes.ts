@@ -13,6 +13,27 @@ export const VendorTokens = Struct({ tokens: List(Struct({ vendor: Vendor, token
 export const NotConnected = says("Not connected")
 export const NoGitHub = says("GitHub OAuth not configured")
 
+/** The digest of a token. */
+const DeviceId = String.pipe(Schema.pattern(/^[0-9A-Za-z_-]{43}$/))
+const DeviceConnection = Union(
+  Struct({ type: Literal("user-scoped") }),
+  Struct({ type: Literal("session-scoped"), sessionId: Cuid }),
+  Struct({ type: Literal("machine-scoped"), machineId: MachineId })
+)
+export const Devices = Struct({
+  devices: List(
+    Struct({
+      id: DeviceId,
+      client: NullOr(String),
+      firstSeenAt: Millis,
+      lastSeenAt: Millis,
+      connections: List(DeviceConnection),
+      isCurrent: Schema.Boolean
+    })
+  )
+})
+export const NoDevice = says("Device not found")
+
 const artifactHead = {
   id: MachineId,
   header: Base64,

@@ -26,7 +26,8 @@ const scene = Effect.gen(function* () {
   const keys = { terminal: newKey(), device: newKey() }
   yield* wire.call("POST /v1/auth/request", 200, { body: { publicKey: keys.terminal } })
   yield* wire.call("POST /v1/auth/account/request", 200, { body: { publicKey: keys.device } })
-  return { ...wire, owner, agent, sid, daemon, machineId, keys }
+  const { devices } = yield* owner.call("GET /v1/account/devices", 200)
+  return { ...wire, owner, agent, sid, daemon, machineId, keys, deviceId: devices[0]?.id ?? "" }
 })
 
 type Scene = Effect.Effect.Success<typeof scene>
@@ -36,7 +37,7 @@ const newArtifact = () => ({ id: crypto.randomUUID(), header: "", body: "", data
 const report = { key: "k", tokens: { total: 1 }, cost: { total: 1 } }
 
 /** Every request that has to write. */
-const requests = ({ call, keys, machineId, owner, sid }: Scene) => {
+const requests = ({ call, deviceId, keys, machineId, owner, sid }: Scene) => {
   const params = { id: sid }
   const answer = (publicKey: string) => ({ body: { publicKey, response: "r" } })
   const metadata = { ciphertext: "m", expectedVersion: 0 }
@@ -47,6 +48,7 @@ const requests = ({ call, keys, machineId, owner, sid }: Scene) => {
     owner.call("POST /v1/auth/response", 503, answer(keys.terminal)),
     owner.call("POST /v1/auth/account/response", 503, answer(keys.device)),
     owner.call("POST /v1/auth/revoke", 503),
+    owner.call("DELETE /v1/account/devices/:id", 503, { params: { id: deviceId } }),
     owner.call("POST /v1/account/settings", 503, { body: { settings: "s", expectedVersion: 0 } }),
     owner.call("POST /v1/sessions", 503, { body: { tag: "new", metadata: "m" } }),
     owner.call("PATCH /v2/sessions/:id", 503, { params, body: { metadata } }),

@@ -20,6 +20,7 @@ export interface AccountFixture {
   readonly usageKey: string
   readonly artifactId: string
   readonly keyName: string
+  readonly deviceId: string
   readonly pushToken: string
   /** A method that its agent answers. */
   readonly method: string
@@ -85,6 +86,8 @@ export const make = (url: string): Effect.Effect<AccountFixture, never, Scope.Sc
       agent: yield* device.connect({ clientType: "session-scoped", sessionId: sid }),
       daemon: yield* device.connect({ clientType: "machine-scoped", machineId })
     }
+    const { devices } = yield* done("devices", device.get("/v1/account/devices"))
+    const deviceId = String(devices[0].id)
     const method = `${sid}:bash`
     lines.agent.socket.on("rpc-request", (_: unknown, answer: (result: string) => void) => answer(mark))
     lines.agent.socket.emit("rpc-register", { method })
@@ -100,11 +103,12 @@ export const make = (url: string): Effect.Effect<AccountFixture, never, Scope.Sc
       usageKey,
       artifactId,
       keyName,
+      deviceId,
       pushToken,
       method,
       pairings,
       lines,
-      marks: [mark, encoded, accountId, sid, machineId, messageId, artifactId, device.token]
+      marks: [mark, encoded, accountId, sid, machineId, messageId, artifactId, deviceId, device.token]
     }
   })
 

@@ -61,6 +61,8 @@ export const requests: Attempts = {
     notFound("Request", { body: { publicKey: pairings.account, response: "mine" } })
   ],
   "GET /v1/account/profile": () => own(),
+  "GET /v1/account/devices": () => own(),
+  "DELETE /v1/account/devices/:id": ({ deviceId }) => [notFound("Device", { params: { id: deviceId } })],
   "GET /v1/account/settings": () => own(),
   "POST /v1/account/settings": () => own({ body: { settings: "mine", expectedVersion: 1 } }),
   "GET /v1/features": () => own(),

@@ -98,9 +98,12 @@ describe("reconnect storm", () => {
         yield* Effect.forEach(lines, (line) => line.settled, { concurrency: "unbounded", discard: true })
         const { value } = yield* scrape(server.url)
         assert.strictEqual(value("websocket_connections"), socketCount)
-        // As many at once as are verified or wait, then a hundred per second; all of them came back.
-        assert.isAbove(value("websocket_refusals_total", { reason: "overload" }), 0)
-        assert.isAbove(backMillis, (1000 * (socketCount - handshakeLimit - queueLimit)) / perSecond / 2)
+        // As many at once as are verified or wait, then a hundred per second; all of them came back. On a busy box the
+        // clients themselves may be slower than that, and then nobody is refused.
+        const leastMillis = (1000 * (socketCount - handshakeLimit - queueLimit)) / perSecond
+        const refusals = value("websocket_refusals_total", { reason: "overload" })
+        assert.isTrue(refusals > 0 || backMillis > leastMillis, `${refusals} refusals in ${backMillis} ms`)
+        assert.isAbove(backMillis, leastMillis / 2)
         assert.strictEqual(
           value("writer_writes_total", { lane: "control" }),
           value("writer_writes_total", { lane: "control", outcome: "committed" })

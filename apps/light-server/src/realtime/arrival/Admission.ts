@@ -54,7 +54,9 @@ export const make = (
     }
 
     const verified = (socket: Socket, next: () => void) =>
-      Handshake.verify(socket.handshake.auth, (token) => failureLimiter.verify(addressOf(socket.request), token)).pipe(
+      Handshake.verify(socket.handshake.auth, (token) =>
+        failureLimiter.verify(addressOf(socket.request), token, socket.request.headers["user-agent"])
+      ).pipe(
         Effect.flatMap((verdict) => {
           if (verdict._tag === "RetryableRefusal") return turnAway(socket, verdict)
           return Effect.sync(() => {

@@ -12,6 +12,8 @@ export interface Disconnects {
   readonly disconnect: (accountId: string, message: string) => void
   /** The same for the sockets of one machine. */
   readonly disconnectMachine: (accountId: string, machineId: string, message: string) => void
+  /** The same for the sockets that showed one token. */
+  readonly disconnectToken: (accountId: string, tokenId: string, message: string) => void
   /** Closes the transport of every socket of the account: its clients come back, and are verified anew. */
   readonly recall: (accountId: string) => void
   /** How often anybody was sent away. */
@@ -54,6 +56,8 @@ export const make = (io: Io): Disconnects => {
     disconnect: (accountId, message) => each(accountId, Room.ofAccount(accountId), (socket) => refuse(socket, message)),
     disconnectMachine: (accountId, machineId, message) =>
       each(accountId, Room.ofMachine(accountId, machineId), (socket) => refuse(socket, message)),
+    disconnectToken: (accountId, tokenId, message) =>
+      each(accountId, Room.ofToken(tokenId), (socket) => refuse(socket, message)),
     recall: (accountId) =>
       each(accountId, Room.ofAccount(accountId), (socket) => {
         countRefusal("unverified")

@@ -25,6 +25,9 @@ const textIn = (auth: unknown, field: string): string => {
   return typeof value === "string" ? value : ""
 }
 
+/** The token of the handshake. Empty: there is none. */
+export const tokenOf = (auth: unknown): string => textIn(auth, "token")
+
 const refused = (message: string): Verdict => ({ _tag: "Refused", message })
 
 const invalidToken = refused("Invalid authentication token")
@@ -66,7 +69,7 @@ export const verify = (
 ): Effect.Effect<Verdict | RetryableRefusal, ReadFailed, Ownership> =>
   Effect.gen(function* () {
     const ownership = yield* Ownership
-    const token = textIn(auth, "token")
+    const token = tokenOf(auth)
     if (token === "") return refused("Missing authentication token")
     const scope = scopeOf(auth)
     if (scope._tag === "Refused" || scope._tag === "Accepted") return scope

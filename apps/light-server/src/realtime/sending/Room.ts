@@ -15,6 +15,9 @@ export const ofAccount = (accountId: string): string => `user:${accountId}`
 /** The sockets of one machine. */
 export const ofMachine = machineOf
 
+/** The sockets that showed one token. */
+export const ofToken = (tokenId: string): string => `token:${tokenId}`
+
 /** The sockets that miss repeated signs of life until they have caught up. */
 export const lagging = "lagging"
 
