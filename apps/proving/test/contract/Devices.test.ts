@@ -19,8 +19,8 @@ contract("Devices", (it) => {
       yield* phone.app
       const { devices } = yield* phone.call("GET /v1/account/devices", 200)
       assert.lengthOf(devices, 2)
-      const [mine] = devices.filter(({ isCurrent }) => isCurrent)
-      const [other] = devices.filter(({ isCurrent }) => !isCurrent)
+      const mine = devices.find(({ isCurrent }) => isCurrent)
+      const other = devices.find(({ isCurrent }) => !isCurrent)
       assert.deepStrictEqual(mine?.connections, [{ type: "user-scoped" }])
       assert.sameDeepMembers(
         [...(other?.connections ?? [])],
