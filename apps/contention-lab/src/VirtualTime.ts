@@ -1,82 +1,168 @@
 /**
- * Time that jumps: an effect runs until nothing is left to do, then the clock moves to the next who sleeps.
+ * Time that jumps: fibers run until nothing is left to do, then the clock moves to the next who sleeps. The lab runs on
+ * it, and the simulation of the library.
  *
- * `TestClock` does the same and looks at every fiber, in real time, before each step: about 5 ms a step, where an hour
- * of the lab has more than a million. Here a step costs microseconds, because one scheduler runs every fiber of the
- * effect and knows when none is left. So nothing in the effect may wait for the outside.
+ * Not `TestClock`, for three reasons: it looks at every fiber, in real time, before each step, which costs about 5 ms
+ * where a step costs microseconds here; it moves the wall clock and the monotonic one together, while a clock that is
+ * set moves the first alone; and it knows of one process. Nothing that runs here may wait for the outside.
  */
-import { Clock, Duration, Effect, type Exit, Random, type Scheduler } from "effect"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Random from "effect/Random"
+import type * as Scheduler from "effect/Scheduler"
 
-interface Sleeper {
+interface Timer {
   readonly dueMillis: number
-  wake: (() => void) | undefined
+  readonly life: Life | undefined
+  readonly fire: () => void
 }
 
-/** Where the first entry due later than `dueMillis` stands: who sleeps to the same instant wakes in order. */
-const placeFor = (sleepers: ReadonlyArray<Sleeper>, dueMillis: number, from: number): number => {
-  let low = from
-  let high = sleepers.length
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if ((sleepers[middle]?.dueMillis ?? Infinity) <= dueMillis) low = middle + 1
-    else high = middle
-  }
-  return low
+/** Who is next among those that could be. */
+export interface Order {
+  /** The place of the fiber that runs next, of so many that could. */
+  readonly next: (count: number) => number
+  /** Whether the timers of one instant all fire before any fiber runs. */
+  readonly isTogether: () => boolean
 }
 
-/** Ready work in the order in which it became ready. */
-const makeScheduler = () => {
-  let ready: Array<() => void> = []
-  const scheduler: Scheduler.Scheduler = {
-    scheduleTask: (task) => void ready.push(task),
-    shouldYield: () => false
+/** Fibers and timers in the order in which they came. */
+export const inOrder: Order = { next: () => 0, isTogether: () => false }
+
+export interface TimeOptions {
+  /** What the wall clock shows at the beginning. */
+  readonly wallMillis: number
+  readonly order?: Order
+  /** Whether a fiber makes room for others after many operations. Never, unless given. */
+  readonly shouldYield?: Scheduler.Scheduler["shouldYield"]
+}
+
+/** Fibers that may follow each other without time passing. More is a loop that never ends. */
+const turnLimit = 1_000_000
+
+/** What the fibers of one process run on. A process that dies takes its fibers and timers with it. */
+export class Life {
+  isOver = false
+  readonly clock: Clock.Clock
+  readonly scheduler: Scheduler.Scheduler
+
+  constructor(time: VirtualTime) {
+    this.clock = {
+      [Clock.ClockTypeId]: Clock.ClockTypeId,
+      unsafeCurrentTimeMillis: () => time.wallMillis(),
+      unsafeCurrentTimeNanos: () => time.elapsedNanos(),
+      currentTimeMillis: Effect.sync(() => time.wallMillis()),
+      currentTimeNanos: Effect.sync(() => time.elapsedNanos()),
+      sleep: (duration) =>
+        Effect.async<void>((resume) => {
+          const cancel = time.after(Duration.toMillis(duration), () => resume(Effect.void), this)
+          return Effect.sync(cancel)
+        })
+    }
+    this.scheduler = { shouldYield: time.shouldYield, scheduleTask: (task) => time.enqueue(task, this) }
   }
-  return {
-    scheduler,
-    runAll: () => {
-      while (ready.length > 0) {
-        const tasks = ready
-        ready = []
-        for (const task of tasks) task()
-      }
+}
+
+export class VirtualTime {
+  readonly shouldYield: Scheduler.Scheduler["shouldYield"]
+  private elapsed = 0
+  private timers: Array<Timer> = []
+  private tasks: Array<{ readonly task: () => void; readonly life: Life }> = []
+  private wallStart: number
+  private readonly order: Order
+  /** Called whenever all fibers wait. */
+  onQuiet: () => void = () => undefined
+
+  constructor({ order = inOrder, shouldYield = () => false, wallMillis }: TimeOptions) {
+    this.order = order
+    this.shouldYield = shouldYield
+    this.wallStart = wallMillis
+  }
+
+  /** Monotonic milliseconds since the beginning. */
+  elapsedMillis(): number {
+    return this.elapsed
+  }
+  elapsedNanos(): bigint {
+    return BigInt(Math.round(this.elapsed * 1_000_000))
+  }
+  wallMillis(): number {
+    return this.wallStart + Math.floor(this.elapsed)
+  }
+
+  /** Somebody sets the wall clock. */
+  setWall(byMillis: number): void {
+    this.wallStart += byMillis
+  }
+
+  /** The whole process stands still: what was due meanwhile is late. */
+  pause(millis: number): void {
+    this.elapsed += millis
+  }
+
+  /** Calls `fire` later, unless the life it belongs to ends before. Answers how to cancel it. */
+  after(millis: number, fire: () => void, life?: Life): () => boolean {
+    if (life?.isOver === true || !Number.isFinite(millis)) return () => false
+    const timer = { dueMillis: this.elapsed + Math.max(0, millis), life, fire }
+    let index = this.timers.length
+    while (index > 0 && (this.timers[index - 1]?.dueMillis ?? 0) > timer.dueMillis) index--
+    this.timers.splice(index, 0, timer)
+    return () => {
+      const found = this.timers.indexOf(timer)
+      if (found >= 0) this.timers.splice(found, 1)
+      return found >= 0
     }
   }
-}
 
-const makeClock = (startMillis: number) => {
-  let nowMillis = startMillis
-  let sleepers: Array<Sleeper> = []
-  // Those before it are awake. Cut off now and then: to shift an array at every step would copy it at every step.
-  let next = 0
-  const clock: Clock.Clock = {
-    [Clock.ClockTypeId]: Clock.ClockTypeId,
-    unsafeCurrentTimeMillis: () => Math.trunc(nowMillis),
-    unsafeCurrentTimeNanos: () => BigInt(Math.round(nowMillis * 1e6)),
-    currentTimeMillis: Effect.sync(() => Math.trunc(nowMillis)),
-    currentTimeNanos: Effect.sync(() => BigInt(Math.round(nowMillis * 1e6))),
-    sleep: (duration) =>
-      Effect.async<void>((resume) => {
-        const sleeper: Sleeper = { dueMillis: nowMillis + Duration.toMillis(duration), wake: () => resume(Effect.void) }
-        sleepers.splice(placeFor(sleepers, sleeper.dueMillis, next), 0, sleeper)
-        return Effect.sync(() => void (sleeper.wake = undefined))
-      })
+  enqueue(task: () => void, life: Life): void {
+    if (!life.isOver) this.tasks.push({ task, life })
   }
-  return {
-    clock,
-    /** Wakes the next sleeper; says whether there was one. */
-    step: (): boolean => {
-      const sleeper = sleepers[next]
-      if (sleeper === undefined) return false
-      if (++next > 10_000) {
-        sleepers = sleepers.slice(next)
-        next = 0
-      }
-      if (sleeper.wake === undefined) return true
-      nowMillis = Math.max(nowMillis, sleeper.dueMillis)
-      sleeper.wake()
-      return true
-    },
-    now: () => nowMillis
+
+  /** Nothing of the life happens any more. */
+  end(life: Life): void {
+    life.isOver = true
+    this.timers = this.timers.filter((timer) => timer.life !== life)
+    this.tasks = this.tasks.filter((task) => task.life !== life)
+  }
+
+  /** Timers and fibers that a life left behind. */
+  leftovers(life: Life): number {
+    return (
+      this.timers.filter((timer) => timer.life === life).length + this.tasks.filter((task) => task.life === life).length
+    )
+  }
+
+  runUntil(untilMillis: number): void {
+    this.turn()
+    while ((this.timers[0]?.dueMillis ?? Infinity) <= untilMillis) this.step()
+    this.elapsed = Math.max(this.elapsed, untilMillis)
+  }
+
+  /** Moves to the next timer and lets every fiber run. Answers whether there was one. */
+  step(): boolean {
+    const first = this.timers.shift()
+    if (first === undefined) return false
+    this.elapsed = Math.max(this.elapsed, first.dueMillis)
+    first.fire()
+    if (this.order.isTogether()) this.fireAll(first.dueMillis)
+    this.turn()
+    return true
+  }
+
+  /** Lets every fiber run until all of them wait. */
+  turn(): void {
+    for (let count = 0; this.tasks.length > 0; count++) {
+      if (count > turnLimit) throw new Error("fibers keep running and no time passes")
+      const [next] = this.tasks.splice(this.order.next(this.tasks.length), 1)
+      next?.task()
+    }
+    this.onQuiet()
+  }
+
+  /** The other timers of this instant, before any fiber runs. */
+  private fireAll(dueMillis: number): void {
+    while (this.timers[0]?.dueMillis === dueMillis) this.timers.shift()?.fire()
   }
 }
 
@@ -95,8 +181,8 @@ const breatheMillis = 50
  */
 export const run = <A, E>(self: Effect.Effect<A, E>, options: VirtualOptions): Effect.Effect<A, E> =>
   Effect.async((resume) => {
-    const { runAll, scheduler } = makeScheduler()
-    const { clock, now, step } = makeClock(options.startMillis)
+    const time = new VirtualTime({ wallMillis: options.startMillis })
+    const { clock, scheduler } = new Life(time)
     const fiber = Effect.runFork(
       self.pipe(
         Effect.withClock(clock),
@@ -112,17 +198,16 @@ export const run = <A, E>(self: Effect.Effect<A, E>, options: VirtualOptions): E
     const advance = () => {
       const until = performance.now() + breatheMillis
       const isDue = () => exit === undefined && performance.now() < until
+      time.turn()
       while (isDue()) {
-        runAll()
-        if (exit === undefined && !step()) {
-          isLeft = true
-          resume(Effect.dieMessage("everything waits, and nobody sleeps: virtual time has nowhere to go"))
-          return
-        }
+        if (time.step()) continue
+        isLeft = true
+        resume(Effect.dieMessage("everything waits, and nobody sleeps: virtual time has nowhere to go"))
+        return
       }
       if (exit !== undefined) return resume(exit)
       if (isLeft) return
-      options.onProgress?.(now() - options.startMillis)
+      options.onProgress?.(time.elapsedMillis())
       setImmediate(advance)
     }
     advance()

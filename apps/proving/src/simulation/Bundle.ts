@@ -7,6 +7,7 @@ import type { Mutant } from "./Mutant.ts"
 
 const here = path.dirname(fileURLToPath(import.meta.url))
 const source = path.resolve(here, "../../../../packages/presence-effect/src")
+const lab = path.resolve(here, "../../../contention-lab/src")
 
 /** Below `node_modules`, so that the bundle finds its packages. */
 const cache = path.resolve(here, "../../../../node_modules/.cache/presence-simulation")
@@ -27,6 +28,9 @@ const fromSource: esbuild.Plugin = {
   setup: (build) => {
     build.onResolve({ filter: /^presence-effect\// }, ({ path: module }) => ({
       path: path.join(source, `${module.slice("presence-effect/".length)}.ts`)
+    }))
+    build.onResolve({ filter: /^contention-lab\// }, ({ path: module }) => ({
+      path: path.join(lab, `${module.slice("contention-lab/".length)}.ts`)
     }))
   }
 }

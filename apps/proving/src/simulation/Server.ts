@@ -1,4 +1,5 @@
 /** The process under test: the whole layer over one simulated connection. It starts, stops, dies and starts again. */
+import { Life } from "contention-lab/VirtualTime"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -20,7 +21,6 @@ import * as WalKeeper from "presence-effect/sqlite/WalKeeper"
 import { Violation } from "./Call.ts"
 import { Saboteur } from "./Saboteur.ts"
 import type { Stage } from "./Stage.ts"
-import { Life } from "./VirtualTime.ts"
 import { Watch } from "./Watch.ts"
 
 export interface Services {

@@ -1,5 +1,7 @@
 /** What everybody in one simulation shares: the time, the file, the auditors, and the first promise that was broken. */
+import { inOrder, type Order, VirtualTime } from "contention-lab/VirtualTime"
 import * as Either from "effect/Either"
+import { defaultShouldYield } from "effect/Scheduler"
 import * as Lane from "presence-effect/writer/Lane"
 import * as WriterPolicy from "presence-effect/writer/WriterPolicy"
 import { Violation } from "./Call.ts"
@@ -11,7 +13,12 @@ import type { Scenario, Setting } from "./Scenario.ts"
 import type { SimulatedFile } from "./SimulatedFile.ts"
 import type { StoredRow } from "./StoredRow.ts"
 import * as Trace from "./Trace.ts"
-import { VirtualTime } from "./VirtualTime.ts"
+
+/** Fibers that could run run in any order, and timers of one instant may be one turn. */
+const shuffled = (dice: Dice.Dice): Order => ({
+  next: (count) => (count > 1 && dice.chance(0.3) ? dice.whole(0, count - 1) : 0),
+  isTogether: () => dice.chance(0.5)
+})
 
 /** Small queues and short patience: in a few seconds everything overflows and gives up. */
 const policyOf = ({ bypassLimit, groupLimit }: Setting): WriterPolicy.WriterPolicy => ({
@@ -88,7 +95,11 @@ export class Stage {
     this.file = file
     this.policy = policyOf(scenario.setting)
     this.resolved = Either.getOrThrow(WriterPolicy.resolve(this.policy))
-    this.time = new VirtualTime(Dice.make(scenario.seed, "order"), scenario.setting.isShuffled)
+    this.time = new VirtualTime({
+      wallMillis: 1_800_000_000_000,
+      shouldYield: defaultShouldYield,
+      order: scenario.setting.isShuffled ? shuffled(Dice.make(scenario.seed, "order")) : inOrder
+    })
     this.trace = Trace.make(() => this.time.elapsedMillis(), print)
     const scene = {
       wallMillis: () => this.time.wallMillis(),
