@@ -3,16 +3,13 @@
  * its directory and its port over restarts.
  */
 import Sqlite from "better-sqlite3"
-import { Context, Deferred, Duration, Effect, Layer, type Scope } from "effect"
-import { type ChildProcess, spawn } from "node:child_process"
+import { Context, Duration, Effect, Layer, type Scope } from "effect"
 import { randomInt } from "node:crypto"
 import net from "node:net"
 import path from "node:path"
-import { fileURLToPath } from "node:url"
 import type { SqlValue } from "presence-effect/writer/Write"
+import * as ServerChild from "./ServerChild.ts"
 import * as TemporaryDirectory from "./TemporaryDirectory.ts"
-
-const main = fileURLToPath(new URL("../../../light-server/dist/bundle/main.js", import.meta.url))
 
 export interface Ended {
   readonly code: number | null
@@ -58,12 +55,6 @@ export const freePort: Effect.Effect<number> = Effect.async<number>((resume) => 
   attempt()
 })
 
-interface Running {
-  readonly child: ChildProcess
-  readonly ready: Deferred.Deferred<void>
-  readonly ended: Deferred.Deferred<{ readonly code: number | null }>
-}
-
 export interface Place {
   /** A new one unless given. */
   readonly directory?: string
@@ -81,44 +72,20 @@ export const make = (
     const databaseFile = path.join(directory, "happier-server-light.sqlite")
     const port = yield* freePort
     let output = ""
-    let running: Running | undefined
+    let running: ServerChild.ServerChild | undefined
 
-    const spawned = Effect.gen(function* () {
-      const ready = yield* Deferred.make<void>()
-      const ended = yield* Deferred.make<{ readonly code: number | null }>()
-      let said = ""
-      const [program = process.execPath, ...args] = [...(place.through ?? []), process.execPath, main]
-      const child = spawn(program, args, {
-        env: {
-          PATH: process.env["PATH"],
-          HOME: directory,
-          HAPPIER_SERVER_LIGHT_DATA_DIR: directory,
-          PORT: String(port),
-          ...environment
-        },
-        stdio: ["ignore", "pipe", "pipe"]
-      })
-      // Also when the runner itself is ended in the middle of a test.
-      const kill = () => void child.kill("SIGKILL")
-      process.once("exit", kill)
-      child.stderr.on("data", (data) => (output += String(data)))
-      child.stdout.on("data", (data) => {
-        output += String(data)
-        said += String(data)
-        if (said.includes("light-server is ready at ")) Deferred.unsafeDone(ready, Effect.void)
-      })
-      child.once("close", (code) => {
-        process.off("exit", kill)
-        Deferred.unsafeDone(ended, Effect.succeed({ code }))
-      })
-      running = { child, ready, ended }
+    const spawned = Effect.sync(() => {
+      const hear = (text: string) => void (output += text)
+      running = ServerChild.start({ directory, port, environment, through: place.through, hear })
       return running
     })
 
     const current = Effect.suspend(() =>
       running === undefined ? Effect.dieMessage("not started") : Effect.succeed(running)
     )
-    const ended = Effect.flatMap(current, (running) => Deferred.await(running.ended))
+    const ended = Effect.flatMap(current, (running) => Effect.promise(() => running.ended)).pipe(
+      Effect.map((code) => ({ code }))
+    )
     const pid = Effect.map(current, ({ child }) => child.pid ?? 0)
     const signal = (signal: NodeJS.Signals) => Effect.map(current, ({ child }) => void child.kill(signal))
 
@@ -130,16 +97,7 @@ export const make = (
       directory,
       databaseFile,
       start: Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(spawned, ({ ready, ended }) =>
-          restore(
-            Effect.raceFirst(
-              Deferred.await(ready),
-              Effect.flatMap(Deferred.await(ended), ({ code }) =>
-                Effect.dieMessage(`the server ended with code ${code} instead of starting:\n${output}`)
-              )
-            )
-          )
-        )
+        Effect.flatMap(spawned, ({ ready }) => restore(Effect.asVoid(Effect.promise(() => ready))))
       ),
       launch: Effect.asVoid(spawned),
       pid,

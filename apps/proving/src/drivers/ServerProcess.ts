@@ -1,10 +1,7 @@
-import { Deferred, Effect, Schedule, type Scope } from "effect"
-import { spawn } from "node:child_process"
+import { Effect, Schedule, type Scope } from "effect"
 import path from "node:path"
-import { fileURLToPath } from "node:url"
+import * as ServerChild from "./ServerChild.ts"
 import * as TemporaryDirectory from "./TemporaryDirectory.ts"
-
-const main = fileURLToPath(new URL("../../../light-server/dist/bundle/main.js", import.meta.url))
 
 export interface ServerProcess {
   readonly directory: string
@@ -26,46 +23,21 @@ export const start = (
 ): Effect.Effect<ServerProcess, never, Scope.Scope> =>
   Effect.gen(function* () {
     const directory = options.directory ?? path.join(yield* TemporaryDirectory.make, "data")
-    const url = yield* Deferred.make<string>()
-    const exitCode = yield* Deferred.make<number | null>()
-    let stdout = ""
-    let stderr = ""
-    const child = yield* Effect.acquireRelease(
-      Effect.sync(() =>
-        spawn(process.execPath, [main, ...(options.arguments ?? [])], {
-          env: {
-            PATH: process.env["PATH"],
-            HOME: directory,
-            HAPPIER_SERVER_LIGHT_DATA_DIR: directory,
-            PORT: "0",
-            ...options.environment
-          },
-          stdio: ["ignore", "pipe", "pipe"]
+    const { child, ended, output, ready } = yield* Effect.acquireRelease(
+      Effect.sync(() => ServerChild.start({ ...options, directory, port: 0 })),
+      ({ child, ended }) =>
+        Effect.promise(() => {
+          child.kill("SIGKILL")
+          return ended
         })
-      ),
-      (child) =>
-        Effect.zipRight(
-          Effect.sync(() => child.kill("SIGKILL")),
-          Deferred.await(exitCode)
-        )
     )
-    child.stderr.on("data", (data) => (stderr += String(data)))
-    child.stdout.on("data", (data) => {
-      stdout += String(data)
-      const ready = /^light-server is ready at (\S+?)(?: \(.*\))?, data in /m.exec(stdout)?.[1]
-      if (ready !== undefined) Effect.runSync(Deferred.succeed(url, ready))
-    })
-    child.on("close", (code) => Effect.runSync(Deferred.succeed(exitCode, code)))
     return {
       directory,
       databaseFile: path.join(directory, "happier-server-light.sqlite"),
-      url: Effect.raceFirst(
-        Deferred.await(url),
-        Effect.flatMap(Deferred.await(exitCode), (code) => Effect.dieMessage(`ended with ${code}: ${stdout}${stderr}`))
-      ),
-      exitCode: Deferred.await(exitCode),
+      url: Effect.promise(() => ready),
+      exitCode: Effect.promise(() => ended),
       kill: (signal) => Effect.sync(() => child.kill(signal)),
-      output: () => ({ stdout, stderr })
+      output
     }
   })
 

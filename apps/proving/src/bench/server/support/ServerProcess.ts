@@ -1,14 +1,11 @@
 /** The built server as a process of its own, as an operator starts it. */
 import Database from "better-sqlite3"
-import { type ChildProcess, spawn } from "node:child_process"
-import { once } from "node:events"
+import { Effect } from "effect"
 import * as fs from "node:fs"
-import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
-import { fileURLToPath } from "node:url"
-
-const main = fileURLToPath(new URL("../../../../../light-server/dist/bundle/main.js", import.meta.url))
+import { freePort } from "../../../drivers/BuiltServer.ts"
+import * as ServerChild from "../../../drivers/ServerChild.ts"
 
 export interface ServerProcess {
   readonly url: string
@@ -50,46 +47,18 @@ export const makeDirectory = (): string => path.join(fs.mkdtempSync(path.join(os
 
 export const databaseFileIn = (directory: string): string => path.join(directory, "happier-server-light.sqlite")
 
-const freePort = async (): Promise<number> => {
-  const probe = net.createServer().listen(0, "127.0.0.1")
-  await once(probe, "listening")
-  const address = probe.address()
-  probe.close()
-  await once(probe, "close")
-  return typeof address === "object" && address !== null ? address.port : 0
-}
-
-const ready = (child: ChildProcess): Promise<void> =>
-  new Promise((resolve, reject) => {
-    let output = ""
-    const hear = (data: unknown) => {
-      output += String(data)
-      if (output.includes("light-server is ready at ")) resolve()
-    }
-    child.stdout?.on("data", hear)
-    child.stderr?.on("data", hear)
-    child.once("exit", (code) => reject(new Error(`the server ended with code ${code}:\n${output}`)))
-  })
-
 /** Starts it, and waits until it says that it is ready. */
 export const start = async (options: Options = {}): Promise<ServerProcess> => {
   const { directory = makeDirectory(), environment = {}, preloaded } = options
-  const port = await freePort()
+  const port = await Effect.runPromise(freePort)
   const spawnedAt = performance.now()
-  const args = preloaded === undefined ? [main] : ["--import", preloaded.href, main]
-  const child = spawn(process.execPath, args, {
-    stdio: ["ignore", "pipe", "pipe"],
-    env: {
-      PATH: process.env["PATH"],
-      HOME: directory,
-      TMPDIR: os.tmpdir(),
-      HAPPIER_SERVER_LIGHT_DATA_DIR: directory,
-      PORT: String(port),
-      ...unlimited,
-      ...environment
-    }
+  const { child, ended, ready } = ServerChild.start({
+    directory,
+    port,
+    environment: { ...unlimited, ...environment },
+    preloaded
   })
-  await ready(child)
+  await ready
   return {
     url: `http://127.0.0.1:${port}`,
     pid: child.pid ?? 0,
@@ -108,9 +77,8 @@ export const start = async (options: Options = {}): Promise<ServerProcess> => {
         child.kill("SIGUSR2")
       }),
     stop: async () => {
-      const exit = once(child, "exit")
       child.kill("SIGTERM")
-      await exit
+      await ended
     }
   }
 }
