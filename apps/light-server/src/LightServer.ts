@@ -68,6 +68,7 @@ import * as MachineLists from "./machines/MachineLists.ts"
 import * as MachineRegistry from "./machines/MachineRegistry.ts"
 import * as MachineRoutes from "./machines/MachineRoutes.ts"
 import * as MachineStore from "./machines/MachineStore.ts"
+import * as MessageBatchRoutes from "./messages/MessageBatchRoutes.ts"
 import * as MessageEvents from "./messages/MessageEvents.ts"
 import * as MessageLog from "./messages/MessageLog.ts"
 import * as MessageRoutes from "./messages/MessageRoutes.ts"
@@ -222,7 +223,7 @@ const sessions = Layer.mergeAll(SessionRoutes.layer, SessionEvents.layer).pipe(
   Layer.provide(SessionStore.layer)
 )
 
-const messages = Layer.mergeAll(MessageRoutes.layer, MessageEvents.layer).pipe(
+const messages = Layer.mergeAll(MessageRoutes.layer, MessageBatchRoutes.layer, MessageEvents.layer).pipe(
   Layer.provide(MessageLog.layer),
   Layer.provide(MessageStore.layer)
 )
