@@ -27,6 +27,7 @@ import * as Login from "./accounts/Login.ts"
 import * as Pairing from "./accounts/Pairing.ts"
 import * as PairingRoutes from "./accounts/PairingRoutes.ts"
 import * as PairingStore from "./accounts/PairingStore.ts"
+import * as SeenChallenges from "./accounts/SeenChallenges.ts"
 import * as SettingsStore from "./accounts/SettingsStore.ts"
 import * as TokenRevocation from "./accounts/TokenRevocation.ts"
 import * as Tokens from "./accounts/Tokens.ts"
@@ -210,7 +211,8 @@ const http = (config: ServerConfig) =>
 const accounts = ({ pairing, publicUrl, signUp }: ServerConfig) =>
   Layer.mergeAll(AuthRoutes.layer, PairingRoutes.layer, AccountRoutes.layer({ publicUrl })).pipe(
     Layer.provide(Layer.mergeAll(Login.layer(), Pairing.layer, AccountSettings.layer, TokenRevocation.layer())),
-    Layer.provide(Layer.mergeAll(AccountStore.layerWith(signUp), SettingsStore.layer, PairingStore.layer(pairing)))
+    Layer.provide(Layer.mergeAll(AccountStore.layerWith(signUp), SettingsStore.layer, PairingStore.layer(pairing))),
+    Layer.provide(SeenChallenges.layer())
   )
 
 const machines = Layer.mergeAll(MachineRoutes.layer(), MachineEvents.layer).pipe(
