@@ -29,6 +29,7 @@ import * as Login from "./accounts/Login.ts"
 import * as Pairing from "./accounts/Pairing.ts"
 import * as PairingRoutes from "./accounts/PairingRoutes.ts"
 import * as PairingStore from "./accounts/PairingStore.ts"
+import * as SeenChallenges from "./accounts/SeenChallenges.ts"
 import * as SettingsStore from "./accounts/SettingsStore.ts"
 import * as TokenRevocation from "./accounts/TokenRevocation.ts"
 import * as Tokens from "./accounts/Tokens.ts"
@@ -70,6 +71,7 @@ import * as MachineLists from "./machines/MachineLists.ts"
 import * as MachineRegistry from "./machines/MachineRegistry.ts"
 import * as MachineRoutes from "./machines/MachineRoutes.ts"
 import * as MachineStore from "./machines/MachineStore.ts"
+import * as MessageBatchRoutes from "./messages/MessageBatchRoutes.ts"
 import * as MessageEvents from "./messages/MessageEvents.ts"
 import * as MessageLog from "./messages/MessageLog.ts"
 import * as MessageRoutes from "./messages/MessageRoutes.ts"
@@ -212,7 +214,8 @@ const accounts = ({ pairing, publicUrl, signUp }: ServerConfig) =>
   Layer.mergeAll(AuthRoutes.layer, PairingRoutes.layer, AccountRoutes.layer({ publicUrl }), DeviceRoutes.layer).pipe(
     Layer.provide(Devices.layer),
     Layer.provide(Layer.mergeAll(Login.layer(), Pairing.layer, AccountSettings.layer, TokenRevocation.layer())),
-    Layer.provide(Layer.mergeAll(AccountStore.layerWith(signUp), SettingsStore.layer, PairingStore.layer(pairing)))
+    Layer.provide(Layer.mergeAll(AccountStore.layerWith(signUp), SettingsStore.layer, PairingStore.layer(pairing))),
+    Layer.provide(SeenChallenges.layer())
   )
 
 const machines = Layer.mergeAll(MachineRoutes.layer(), MachineEvents.layer).pipe(
@@ -225,7 +228,7 @@ const sessions = Layer.mergeAll(SessionRoutes.layer, SessionEvents.layer).pipe(
   Layer.provide(SessionStore.layer)
 )
 
-const messages = Layer.mergeAll(MessageRoutes.layer, MessageEvents.layer).pipe(
+const messages = Layer.mergeAll(MessageRoutes.layer, MessageBatchRoutes.layer, MessageEvents.layer).pipe(
   Layer.provide(MessageLog.layer),
   Layer.provide(MessageStore.layer)
 )

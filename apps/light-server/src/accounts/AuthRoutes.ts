@@ -30,11 +30,11 @@ export const layer: Layer.Layer<never, never, HttpApp | Login | AccountStore | T
           http.answer(
             request,
             reply,
-            login.prove(request.body).pipe(
-              Effect.flatMap(accounts.signIn),
-              Effect.flatMap(tokens.issue),
-              Effect.map((token) => ({ success: true, token }))
-            )
+            Effect.gen(function* () {
+              const proof = yield* login.prove(request.body)
+              const accountId = yield* accounts.signIn(proof)
+              return { success: true, token: yield* tokens.issue(accountId, proof.epoch) }
+            })
           )
       )
     })

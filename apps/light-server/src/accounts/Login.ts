@@ -1,15 +1,9 @@
-/**
- * Proof that a client holds the key of its account.
- *
- * The client chooses the challenge itself, so a signed triple that somebody
- * recorded would be good for ever. It is remembered, and refused when it comes
- * again later than a retry would.
- */
-import { Clock, Context, Duration, Effect, Layer } from "effect"
-import { LRUCache } from "lru-cache"
-import { createHash } from "node:crypto"
+/** Proof that a client holds the key of its account. */
+import { Context, Effect, Layer, Option } from "effect"
+import type { ReadFailed } from "../database/DatabaseReader.ts"
 import { InvalidInput, TooManyRequests, Unauthorized } from "../Failure.ts"
 import * as Ed25519 from "./Ed25519.ts"
+import { SeenChallenges } from "./SeenChallenges.ts"
 
 /** What a client sends, all in base64. */
 export interface Credentials {
@@ -26,12 +20,17 @@ export interface ProvenKey {
   readonly content: { readonly publicKey: Uint8Array; readonly signature: Uint8Array } | undefined
 }
 
+/** A proof that the server accepts, and the epoch of the account's tokens when it came. */
+export interface Proof extends ProvenKey {
+  readonly epoch: number
+}
+
 export class Login extends Context.Tag("light-server/Login")<
   Login,
   {
     readonly prove: (
       credentials: Credentials
-    ) => Effect.Effect<ProvenKey, Unauthorized | InvalidInput | TooManyRequests>
+    ) => Effect.Effect<Proof, Unauthorized | InvalidInput | TooManyRequests | ReadFailed>
   }
 >() {}
 
@@ -40,12 +39,6 @@ export interface Options {
   readonly concurrency?: number
   /** Logins that may wait for their check; one more fails with `TooManyRequests`. */
   readonly capacity?: number
-  /** A triple that comes again within this time is a retry of the same client. */
-  readonly retryWindow?: Duration.DurationInput
-  /** A triple that comes again within this time, and is no retry, is refused. */
-  readonly replayWindow?: Duration.DurationInput
-  /** Triples remembered; the oldest are forgotten first. */
-  readonly replayCapacity?: number
 }
 
 const bytesOf = (base64: string): Uint8Array => Buffer.from(base64, "base64")
@@ -65,15 +58,10 @@ const decodeContent = (credentials: Credentials): Effect.Effect<ProvenKey["conte
     : new InvalidInput({ error: "Invalid contentPublicKey" })
 }
 
-const fingerprint = (publicKey: Uint8Array, challenge: Uint8Array) =>
-  createHash("sha256").update(publicKey).update(challenge).digest("base64")
-
-export const make = (options: Options = {}): Effect.Effect<Login["Type"]> =>
+export const make = (options: Options = {}): Effect.Effect<Login["Type"], never, SeenChallenges> =>
   Effect.gen(function* () {
-    const retryMillis = Duration.toMillis(options.retryWindow ?? "30 seconds")
-    const replayMillis = Duration.toMillis(options.replayWindow ?? "24 hours")
+    const challenges = yield* SeenChallenges
     const capacity = options.capacity ?? 256
-    const seen = new LRUCache<string, number>({ max: options.replayCapacity ?? 20_000 })
     const places = yield* Effect.makeSemaphore(options.concurrency ?? 4)
     let waiterCount = 0
 
@@ -88,16 +76,6 @@ export const make = (options: Options = {}): Effect.Effect<Login["Type"]> =>
               () => Effect.sync(() => waiterCount--)
             )
       )
-
-    /** The first time counts; a retry does not prolong its window. */
-    const isReplay = (key: string, now: number) => {
-      const since = seen.get(key)
-      if (since === undefined || now - since > replayMillis || now < since) {
-        seen.set(key, now)
-        return false
-      }
-      return now - since > retryMillis
-    }
 
     return Login.of({
       prove: (credentials) =>
@@ -114,12 +92,12 @@ export const make = (options: Options = {}): Effect.Effect<Login["Type"]> =>
             const isSigned = yield* inPlace(Ed25519.verify({ publicKey, message, signature: content.signature }))
             if (!isSigned) return yield* new InvalidInput({ error: "Invalid contentPublicKeySig" })
           }
-          if (isReplay(fingerprint(publicKey, challenge), yield* Clock.currentTimeMillis)) {
-            return yield* new Unauthorized({ error: "Invalid signature" })
-          }
-          return { publicKey, content }
+          const epoch = yield* challenges.take(publicKey, challenge)
+          if (Option.isNone(epoch)) return yield* new Unauthorized({ error: "Invalid signature" })
+          return { publicKey, content, epoch: epoch.value }
         })
     })
   })
 
-export const layer = (options: Options = {}): Layer.Layer<Login> => Layer.effect(Login, make(options))
+export const layer = (options: Options = {}): Layer.Layer<Login, never, SeenChallenges> =>
+  Layer.effect(Login, make(options))

@@ -15,8 +15,11 @@ import { digestOf } from "../door/TokenDigest.ts"
 export class Tokens extends Context.Tag("light-server/Tokens")<
   Tokens,
   {
-    /** A token that speaks for the account until its tokens are revoked. It does not expire. */
-    readonly issue: (accountId: string) => Effect.Effect<string, ReadFailed>
+    /**
+     * A token that speaks for the account until its tokens are revoked. It does not expire. `epoch` is that of the
+     * proof it is issued for, if there is one: a revocation after the proof then ends the token too.
+     */
+    readonly issue: (accountId: string, epoch?: number) => Effect.Effect<string, ReadFailed>
     /** The tokens of the account were revoked: what is remembered of them is looked up again. */
     readonly forget: (accountId: string) => void
     /** The same for one token, by its digest. */
@@ -89,9 +92,9 @@ const make = (options: Options) =>
       onSome: ({ epoch }: typeof Account.Type) => epoch ?? firstEpoch
     })
 
-    const issue = (accountId: string) =>
+    const issue = (accountId: string, proven?: number) =>
       Effect.gen(function* () {
-        const epoch = epochOf(yield* find(accountId))
+        const epoch = proven ?? epochOf(yield* find(accountId))
         const now = Math.floor((yield* Clock.currentTimeMillis) / 1000)
         return yield* Effect.promise(() =>
           new SignJWT({ epoch })

@@ -25,6 +25,7 @@ import * as Revocations from "./Revocations.ts"
 import * as SchemaShape from "./SchemaShape.ts"
 import { quoted } from "./SchemaShape.ts"
 import * as ServerSchema from "./ServerSchema.ts"
+import * as UnservedRows from "./UnservedRows.ts"
 
 /** What was done to a file of another server. */
 export interface AdoptionReport {
@@ -214,6 +215,23 @@ const addAll = (
     { discard: true }
   )
 
+/** One warning per kind. That they cannot be counted is no reason not to serve the file. */
+const warnOfUnserved = ({ sqlite }: DatabaseFile.Connection, schema: ServerSchema.ServerSchema) =>
+  Effect.try(() =>
+    UnservedRows.count(sqlite, SchemaShape.read(sqlite), new Set([recordTable, ...schema.tables.keys()]))
+  ).pipe(
+    Effect.flatMap(
+      Effect.forEach(
+        ({ kind, rowCount }) =>
+          Effect.logWarning(`Not served from the adopted database: ${kind} (${rowCount})`).pipe(
+            Effect.annotateLogs({ code: "ROWS_NOT_SERVED", kind, rows: rowCount })
+          ),
+        { discard: true }
+      )
+    ),
+    Effect.ignore
+  )
+
 const adopt = (
   connection: DatabaseFile.Connection,
   build: Build,
@@ -221,7 +239,7 @@ const adopt = (
 ): Effect.Effect<AdoptionReport, AdoptionError> =>
   Effect.gen(function* () {
     const { filename, sqlite } = connection
-    const { version } = yield* build.schema
+    const schema = yield* build.schema
     yield* DatabaseFile.attempt(connection, () => sqlite.pragma("synchronous = FULL"))
     const work = Effect.gen(function* () {
       // Another process may have done it while this one waited for the lock.
@@ -235,7 +253,7 @@ const adopt = (
           DatabaseFile.attempt(connection, () => {
             sqlite.exec(createRecord)
             const statements = JSON.stringify(additions.map(({ sql }) => sql))
-            sqlite.prepare(insertRecord).run(version, theirMigration, statements, adoptedAtMillis)
+            sqlite.prepare(insertRecord).run(schema.version, theirMigration, statements, adoptedAtMillis)
           })
         ),
         // Rolled back, the file equals its copy. A server that is restarted again and again must not fill the disk.
@@ -252,6 +270,7 @@ const adopt = (
           backup: report.backup.value
         })
       )
+      yield* warnOfUnserved(connection, schema)
     }
     return report
   })

@@ -10,7 +10,7 @@ import * as Arr from "effect/Array"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { secretFile } from "../opening/DataDirectory.ts"
+import { challengeFile, secretFile } from "../opening/DataDirectory.ts"
 import * as DatabaseFile from "../migration/DatabaseFile.ts"
 import type { DatabaseFault } from "../migration/DatabaseFile.ts"
 import * as InstanceLock from "../opening/InstanceLock.ts"
@@ -27,7 +27,7 @@ import * as ServerSchema from "./ServerSchema.ts"
 export interface ImportOptions {
   /** The database of the other server. */
   readonly source: string
-  /** A directory that is missing or empty, but for the secret. */
+  /** A directory that is missing, or holds nothing except the secret and the challenges seen. */
   readonly directory: string
   /** Name of the new database in it. */
   readonly databaseName: string
@@ -77,7 +77,7 @@ const claim = (
       FileSystem.mkdirSync(directory, { recursive: true, mode: 0o700 })
       return FileSystem.readdirSync(directory)
     })
-    const known = new Set([secretFile, `${Path.basename(databaseFile)}${InstanceLock.suffix}`])
+    const known = new Set([secretFile, challengeFile, `${Path.basename(databaseFile)}${InstanceLock.suffix}`])
     const strange = present.filter((name) => !known.has(name) && !name.startsWith(Path.basename(partial)))
     if (strange.length > 0) {
       const shown = strange.slice(0, 3).join(", ")

@@ -27,6 +27,8 @@ export interface Outbox {
     announced: Announced,
     write: Effect.Effect<A, E>
   ) => Effect.Effect<A, E>
+  /** Whether `settle` would look for the change, for callers that must first read what they announce. */
+  readonly isUnconfirmed: (announced: Announced) => boolean
   /**
    * Announces an unconfirmed change that was found stored, under the cursor of the
    * newest change of its entity. Any other change was announced already, and costs
@@ -91,5 +93,5 @@ export const make: Effect.Effect<Outbox, never, DatabaseReader> = Effect.gen(fun
       )
     )
 
-  return { track, settle, commit }
+  return { track, isUnconfirmed: (announced) => unconfirmed.has(keyOf(announced)), settle, commit }
 })

@@ -23,14 +23,43 @@ export const Ciphertext = WellFormed.pipe(Schema.minLength(1))
 
 export const localIdLengthMax = 256
 
+const localIdText = WellFormed.pipe(Schema.maxLength(localIdLengthMax))
+
 /**
  * What a client calls a message before it has an id. Whoever sends it twice
  * means one message. An empty one is none.
  */
-export const LocalId = Schema.optionalWith(WellFormed.pipe(Schema.maxLength(localIdLengthMax)), {
+export const LocalId = Schema.optionalWith(localIdText, {
   nullable: true,
   default: () => ""
 })
+
+/** The same, of a message that must have one. */
+export const GivenLocalId = localIdText.pipe(Schema.minLength(1))
+
+/** What the sender of a batch learns of each message. */
+export const Receipt = Schema.Struct({
+  id: Schema.String,
+  seq: Schema.Int,
+  localId: Schema.String,
+  createdAt: StoredTime,
+  updatedAt: StoredTime
+})
+
+export type Receipt = typeof Receipt.Type
+
+/** A message as it arrived. */
+export interface Sent {
+  /** The id that the message gets. One that is stored already answers with that message. */
+  readonly id: string
+  readonly accountId: string
+  readonly sessionId: string
+  readonly ciphertext: string
+  /** Empty: the message has none. */
+  readonly localId: string
+  /** The socket that needs not hear of its own message. */
+  readonly exceptSocket?: string
+}
 
 /** A message that is not stored yet. */
 export interface Draft {

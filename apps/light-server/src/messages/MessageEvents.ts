@@ -4,7 +4,7 @@ import { cuid, EntityId } from "../database/Ids.ts"
 import type { Connection } from "../realtime/Connection.ts"
 import { EventRegistry, type Refusal } from "../realtime/events/EventRegistry.ts"
 import * as Message from "./Message.ts"
-import { MessageLog, type Sent } from "./MessageLog.ts"
+import { MessageLog } from "./MessageLog.ts"
 import { countAck } from "./MessageMetrics.ts"
 
 const SentMessage = Schema.Struct({
@@ -48,7 +48,7 @@ export const layer: Layer.Layer<never, never, EventRegistry | MessageLog> = Laye
       ids.set(payload, id)
       return id
     }
-    const sentBy = ({ accountId, id: socketId }: Connection, payload: SentMessage): Sent => ({
+    const sentBy = ({ accountId, id: socketId }: Connection, payload: SentMessage): Message.Sent => ({
       id: idOf(payload),
       accountId,
       sessionId: payload.sid,

@@ -15,19 +15,8 @@ import { Emitter } from "../realtime/sending/Emitter.ts"
 import { Ownership, requireOwned } from "../entities/Ownership.ts"
 import * as Room from "../realtime/sending/Room.ts"
 import * as Message from "./Message.ts"
+import * as MessageBatch from "./MessageBatch.ts"
 import { MessageStore, messageStatement, type Range, sessionStatement } from "./MessageStore.ts"
-
-export interface Sent {
-  /** The id that the message gets. One that is stored already answers with that message. */
-  readonly id: string
-  readonly accountId: string
-  readonly sessionId: string
-  readonly ciphertext: string
-  /** Empty: the message has none. */
-  readonly localId: string
-  /** The socket that needs not hear of its own message. */
-  readonly exceptSocket?: string
-}
 
 /** Some messages as JSON, and where the next ones begin. */
 export interface MessagePage {
@@ -44,12 +33,30 @@ export class MessageLog extends Context.Tag("light-server/MessageLog")<
      * has it: nothing is written, and nobody told. So it can be repeated with the
      * same id after any failure.
      */
-    readonly append: (sent: Sent) => Effect.Effect<Message.Message, NotFound | Unauthorized | WriterError | ReadFailed>
+    readonly append: (
+      sent: Message.Sent
+    ) => Effect.Effect<Message.Message, NotFound | Unauthorized | WriterError | ReadFailed>
     /** Stores messages of one account in order, all of them or none. */
     readonly appendAll: (
-      sent: ReadonlyArray<Sent>
+      sent: ReadonlyArray<Message.Sent>
     ) => Effect.Effect<ReadonlyArray<Message.Message>, NotFound | WriterError | ReadFailed>
+    /**
+     * Stores the messages of a batch that the session does not know yet, in order, all of them or none, and tells
+     * everybody interested of each. Returns the receipts of old and new ones by their number, one for each local id.
+     */
+    readonly appendBatch: (
+      accountId: string,
+      sessionId: string,
+      sent: ReadonlyArray<Message.Sent>
+    ) => Effect.Effect<ReadonlyArray<Message.Receipt>, NotFound | Unauthorized | WriterError | ReadFailure>
     readonly page: (
+      accountId: string,
+      sessionId: string,
+      range: Range,
+      limit: number
+    ) => Effect.Effect<MessagePage, NotFound | ReadFailure>
+    /** The same for clients that take the number of the last message for the cursor. */
+    readonly slice: (
       accountId: string,
       sessionId: string,
       range: Range,
@@ -57,6 +64,9 @@ export class MessageLog extends Context.Tag("light-server/MessageLog")<
     ) => Effect.Effect<MessagePage, NotFound | ReadFailure>
   }
 >() {}
+
+/** Pages without a readable row that one request reads past. */
+const unreadablePagesMax = 20
 
 export const make = Effect.gen(function* () {
   const store = yield* MessageStore
@@ -68,24 +78,24 @@ export const make = Effect.gen(function* () {
   const requireOwn = (accountId: string, sessionId: string) =>
     requireOwned(ownership, PresenceKey.session(accountId, sessionId))
 
-  const announce = ({ accountId, sessionId, exceptSocket }: Sent, message: Message.Message, cursor: number) =>
+  const announce = ({ accountId, sessionId, exceptSocket }: Message.Sent, message: Message.Message, cursor: number) =>
     emitter.update(
       Room.toSession(accountId, sessionId),
       { seq: cursor, body: { t: "new-message", id: sessionId, sid: sessionId, message } },
       exceptSocket === undefined ? {} : { exceptSocket }
     )
 
-  const changeOf = (sent: Sent, id: string): Outbox.Announced => ({
+  const changeOf = (sent: Message.Sent, id: string): Outbox.Announced => ({
     accountId: sent.accountId,
     change: { kind: "session", id: sent.sessionId },
     mark: id
   })
 
-  const find = ({ accountId, id, localId, sessionId }: Sent) =>
+  const find = ({ accountId, id, localId, sessionId }: Message.Sent) =>
     localId === "" ? store.findById(accountId, sessionId, id) : store.findByLocalId(accountId, sessionId, localId)
 
   /** The message that has the local id already, or the id, from whichever attempt. */
-  const known = (sent: Sent) =>
+  const known = (sent: Message.Sent) =>
     Effect.gen(function* () {
       const found = yield* find(sent)
       if (Option.isNone(found)) return Option.none()
@@ -100,7 +110,7 @@ export const make = Effect.gen(function* () {
       Effect.fail(conflict.statement === sessionStatement ? sessionNotFound : conflict)
     )
 
-  const write = (sent: Sent, draft: Message.Draft) =>
+  const write = (sent: Message.Sent, draft: Message.Draft) =>
     outbox.track(changeOf(sent, draft.id), store.append(draft)).pipe(
       Effect.map(({ seq, cursor }) => {
         const message = Message.stored(draft, seq)
@@ -121,13 +131,13 @@ export const make = Effect.gen(function* () {
     )
 
   /** The change of each is noted as unconfirmed when the write is. */
-  const writeAll = (all: ReadonlyArray<{ readonly sent: Sent; readonly draft: Message.Draft }>) =>
+  const writeAll = (all: ReadonlyArray<{ readonly sent: Message.Sent; readonly draft: Message.Draft }>) =>
     all.reduce(
       (write, { draft, sent }) => outbox.track(changeOf(sent, draft.id), write),
       store.appendAll(all.map(({ draft }) => draft))
     )
 
-  const appendAll = (all: ReadonlyArray<Sent>) =>
+  const appendAll = (all: ReadonlyArray<Message.Sent>) =>
     Effect.gen(function* () {
       for (const { accountId, sessionId } of all) yield* requireOwn(accountId, sessionId)
       const drafts = all.map((sent) => ({
@@ -145,8 +155,45 @@ export const make = Effect.gen(function* () {
       // A client that disconnects cancels neither the write nor its announcement.
     }).pipe(Effect.uninterruptible)
 
+  const appendBatch = MessageBatch.make({
+    store,
+    requireOwn,
+    appendAll,
+    announceUnconfirmed: (accountId, sessionId, id) => {
+      const sent = { id, accountId, sessionId, ciphertext: "", localId: "" }
+      return outbox.isUnconfirmed(changeOf(sent, id)) ? Effect.asVoid(known(sent)) : Effect.void
+    }
+  })
+
+  const slice: MessageLog["Type"]["slice"] = (accountId, sessionId, range, limit) =>
+    Effect.gen(function* () {
+      yield* requireOwn(accountId, sessionId)
+      const { hasMore, rows } = yield* readOn(accountId, sessionId, range, limit)
+      return {
+        json: BoundedList.toJson(`{"messages":[`, rows, `],${JSON.stringify({ hasMore }).slice(1)}`),
+        count: rows.length
+      }
+    })
+
+  /** A client without a message to go on from would ask for the same rows, none of which can be read, again. */
+  const readOn = (
+    accountId: string,
+    sessionId: string,
+    range: Range,
+    limit: number,
+    pagesLeft = unreadablePagesMax
+  ): Effect.Effect<BoundedList.BoundedList, ReadFailure> =>
+    Effect.flatMap(store.page(accountId, sessionId, range, limit), (list) => {
+      const { hasMore, lastKey, rows } = list
+      if (rows.length > 0 || !hasMore || typeof lastKey !== "number" || pagesLeft === 0) return Effect.succeed(list)
+      const next = "before" in range ? { before: lastKey } : { after: lastKey }
+      return readOn(accountId, sessionId, next, limit, pagesLeft - 1)
+    })
+
   return MessageLog.of({
     appendAll,
+    appendBatch,
+    slice,
     append: (sent) =>
       Effect.gen(function* () {
         const { accountId, sessionId } = sent

@@ -9,7 +9,7 @@ import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import type { ReadFailure } from "../database/ReadFailure.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
-import { type Draft, Message } from "./Message.ts"
+import { type Draft, Message, Receipt } from "./Message.ts"
 
 /** Where a stored message stands: in its session, and in its account. */
 export interface Place {
@@ -46,6 +46,12 @@ export class MessageStore extends Context.Tag("light-server/MessageStore")<
       sessionId: string,
       localId: string
     ) => Effect.Effect<Option.Option<Message>, ReadFailed>
+    /** Those of the local ids that the session knows, in no order and without their contents. */
+    readonly findReceipts: (
+      accountId: string,
+      sessionId: string,
+      localIds: ReadonlyArray<string>
+    ) => Effect.Effect<ReadonlyArray<Receipt>, ReadFailure>
     /**
      * Newest first before a number, and oldest first after one, at most 1 MiB. The last key is the number from which
      * the next page continues.
@@ -74,6 +80,10 @@ const ownSession = `(SELECT "id" FROM "Session" WHERE "id" = ? AND "accountId" =
 const selectByLocalId = `SELECT ${columns} FROM "SessionMessage" WHERE "sessionId" = ${ownSession} AND "localId" = ?`
 
 const selectById = `SELECT ${columns} FROM "SessionMessage" WHERE "sessionId" = ${ownSession} AND "id" = ?`
+
+// The times of a row stand behind its content, so a large one costs many pages: this is read in a thread.
+const selectReceipts = `SELECT "id", "seq", "localId", "createdAt", "updatedAt" FROM "SessionMessage"
+  WHERE "sessionId" = ${ownSession} AND "localId" IN (SELECT "value" FROM json_each(?))`
 
 const pageOf = (isAfter: string, direction: BoundedList.Source["direction"]): BoundedList.Source => ({
   table: "SessionMessage",
@@ -126,6 +136,8 @@ export const make: Effect.Effect<MessageStore["Type"], never, DatabaseReader | S
     findById: (accountId, sessionId, id) => reader.first(Message, selectById, [sessionId, accountId, id]),
     findByLocalId: (accountId, sessionId, localId) =>
       reader.first(Message, selectByLocalId, [sessionId, accountId, localId]),
+    findReceipts: (accountId, sessionId, localIds) =>
+      reader.rowsAside("point", Receipt, selectReceipts, [sessionId, accountId, JSON.stringify(localIds)]),
     page: (accountId, sessionId, range, limit) => {
       const [page, from] = "before" in range ? [older, range.before] : [newer, range.after]
       return BoundedList.read(reader, page, shape, [sessionId, accountId, from], limit)

@@ -25,6 +25,9 @@ export class DataDirectory extends Context.Tag("light-server/DataDirectory")<
 /** Name of the secret's file in the directory. */
 export const secretFile = "handy-master-secret.txt"
 
+/** Name of the file that keeps which challenges were seen. */
+export const challengeFile = "login-challenges.txt"
+
 const codeOf = (cause: unknown) => (cause instanceof Error && "code" in cause ? String(cause.code) : "UNKNOWN")
 
 const attempt = <A>(path: string, doing: string, run: () => Promise<A>) =>

@@ -1,15 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Redacted } from "effect"
+import { Effect, Layer } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
 import { DatabaseFull } from "presence-effect/writer/WriterError"
 import { AccountStore } from "../../src/accounts/AccountStore.ts"
 import * as AuthRoutes from "../../src/accounts/AuthRoutes.ts"
 import * as Login from "../../src/accounts/Login.ts"
 import * as Tokens from "../../src/accounts/Tokens.ts"
-import { DataDirectory } from "../../src/opening/DataDirectory.ts"
+import * as SeenChallenges from "../../src/accounts/SeenChallenges.ts"
 import { DatabaseReader, fromQuery } from "../../src/database/DatabaseReader.ts"
 import * as HttpApp from "../../src/http/HttpApp.ts"
 import * as Client from "proving/drivers/AccountClient"
+import * as DataDirectories from "../support/DataDirectories.ts"
 
 /** Everybody has an account, with the hex text of the key as id. */
 const Everybody = Layer.succeed(AccountStore, {
@@ -25,6 +26,7 @@ const layer = (accounts: Layer.Layer<AccountStore>) =>
     Layer.provideMerge(HttpApp.layer()),
     Layer.provideMerge(Tokens.layer()),
     Layer.provide(Login.layer()),
+    Layer.provide(SeenChallenges.layer()),
     Layer.provide(accounts),
     Layer.provide(
       Layer.succeed(
@@ -32,9 +34,7 @@ const layer = (accounts: Layer.Layer<AccountStore>) =>
         fromQuery((_, [id]) => Effect.succeed([{ id, epoch: null, isRevoked: 0 }]))
       )
     ),
-    Layer.provide(
-      Layer.succeed(DataDirectory, { path: "/nowhere", masterSecret: Redacted.make("master-secret-of-tests") })
-    )
+    Layer.provide(DataDirectories.temporary("master-secret-of-tests"))
   )
 
 /** Says whose token it is. */

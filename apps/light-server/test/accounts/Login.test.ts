@@ -1,7 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, TestClock } from "effect"
+import { Effect, Exit, Layer, TestClock } from "effect"
 import * as Login from "../../src/accounts/Login.ts"
+import * as SeenChallenges from "../../src/accounts/SeenChallenges.ts"
 import * as Client from "proving/drivers/AccountClient"
+import * as DataDirectories from "../support/DataDirectories.ts"
+import * as TestDatabase from "../support/TestDatabase.ts"
+
+const challenges = SeenChallenges.layer().pipe(
+  Layer.provide(Layer.merge(TestDatabase.layer, DataDirectories.temporary("unused")))
+)
 
 const outcome = (login: Login.Login["Type"], credentials: Login.Credentials) =>
   login.prove(credentials).pipe(
@@ -22,7 +29,7 @@ describe("Login", () => {
       const { content, publicKey } = yield* login.prove(client.withContent())
       assert.strictEqual(Buffer.from(publicKey).toString("hex"), client.publicKeyHex)
       assert.deepStrictEqual(Buffer.from(content?.publicKey ?? []), Buffer.from(client.contentPublicKey))
-    })
+    }).pipe(Effect.provide(challenges))
   )
 
   for (const [name, change, expected] of [
@@ -46,7 +53,7 @@ describe("Login", () => {
       Effect.gen(function* () {
         const login = yield* Login.make()
         assert.strictEqual(yield* outcome(login, { ...Client.make().withContent(), ...change }), expected)
-      })
+      }).pipe(Effect.provide(challenges))
     )
   }
 
@@ -64,7 +71,7 @@ describe("Login", () => {
         assert.strictEqual(yield* outcome(login, triple), "Unauthorized: Invalid signature")
         yield* TestClock.adjust("1 hours")
         assert.strictEqual(yield* outcome(login, triple), "proven")
-      })
+      }).pipe(Effect.provide(challenges))
     )
 
     it.effect("asks for nothing from a client that signs another challenge", () =>
@@ -75,7 +82,7 @@ describe("Login", () => {
           assert.strictEqual(yield* outcome(login, client.challenge()), "proven")
           yield* TestClock.adjust("1 minute")
         }
-      })
+      }).pipe(Effect.provide(challenges))
     )
 
     it.effect("does not remember what was never proven", () =>
@@ -85,7 +92,7 @@ describe("Login", () => {
         assert.strictEqual(yield* outcome(login, { ...triple, signature: wrong }), "Unauthorized: Invalid signature")
         yield* TestClock.adjust("1 minute")
         assert.strictEqual(yield* outcome(login, triple), "proven")
-      })
+      }).pipe(Effect.provide(challenges))
     )
 
     it.effect("sees through another spelling of the same bytes", () =>
@@ -96,7 +103,7 @@ describe("Login", () => {
         yield* TestClock.adjust("1 minute")
         const respelled = { ...triple, challenge: triple.challenge.replaceAll("/", "_").replace("=", "") }
         assert.strictEqual(yield* outcome(login, respelled), "Unauthorized: Invalid signature")
-      })
+      }).pipe(Effect.provide(challenges))
     )
   })
 
@@ -115,7 +122,7 @@ describe("Login", () => {
         "proven"
       ])
       assert.strictEqual(yield* outcome(login, client.challenge()), "proven")
-    })
+    }).pipe(Effect.provide(challenges))
   )
 
   it.effect("gives a place back when its login is interrupted", () =>
@@ -127,6 +134,6 @@ describe("Login", () => {
         assert.isTrue(Exit.isSuccess(exit))
       }
       assert.strictEqual(yield* outcome(login, client.challenge()), "proven")
-    })
+    }).pipe(Effect.provide(challenges))
   )
 })

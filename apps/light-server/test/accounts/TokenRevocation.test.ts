@@ -10,6 +10,7 @@ import * as Lane from "presence-effect/writer/Lane"
 import { DatabaseBusy } from "presence-effect/writer/WriterError"
 import * as Ed25519 from "../../src/accounts/Ed25519.ts"
 import { revokeTokens, TokenRevocation } from "../../src/accounts/TokenRevocation.ts"
+import * as Login from "../../src/accounts/Login.ts"
 import * as Tokens from "../../src/accounts/Tokens.ts"
 import { DatabaseReader } from "../../src/database/DatabaseReader.ts"
 import { Authenticator } from "../../src/door/Authenticator.ts"
@@ -137,6 +138,25 @@ describe("POST /v1/auth/revoke", () => {
         tokens.push(token)
         yield* revoke(token)
       }
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.scoped("ends what a recorded login is good for, and a login that began before it", () =>
+    Effect.gen(function* () {
+      const { client } = yield* login()
+      const recorded = client.challenge()
+      const first = yield* post("/v1/auth", recorded)
+      const { token } = first.json<{ readonly token: string }>()
+      assert.strictEqual((yield* post("/v1/auth", recorded)).statusCode, 200)
+      yield* revoke(token)
+      const again = yield* post("/v1/auth", recorded)
+      assert.deepStrictEqual([again.statusCode, again.json()], [401, { error: "Invalid signature" }])
+
+      const proof = yield* Effect.flatMap(Login.Login, ({ prove }) => prove(client.challenge()))
+      const { accountId, token: other } = yield* login(client)
+      yield* revoke(other)
+      const late = yield* Effect.flatMap(Tokens.Tokens, ({ issue }) => issue(accountId, proof.epoch))
+      assert.strictEqual(yield* statusWith(late), 401)
     }).pipe(Effect.provide(layer()))
   )
 

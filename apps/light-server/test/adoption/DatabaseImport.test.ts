@@ -353,11 +353,12 @@ describe("DatabaseImport", () => {
       })
     )
 
-    it.scoped("is fine when it holds the secret and nothing else", () =>
+    it.scoped("is fine when it holds the secret, the challenges seen and nothing else", () =>
       Effect.gen(function* () {
         const box = yield* FixtureBox.make("integers")
         const directory = yield* TemporaryDirectory.make
         fs.writeFileSync(path.join(directory, "handy-master-secret.txt"), "secret")
+        fs.writeFileSync(path.join(directory, "login-challenges.txt"), "")
         assert.deepStrictEqual(countsOf(yield* importInto(directory, box)), whole)
       })
     )

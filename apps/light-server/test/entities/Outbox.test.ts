@@ -59,7 +59,9 @@ describe("Outbox", () => {
   it.effect("keeps an unconfirmed change until it is found stored, and announces it once", () =>
     Effect.gen(function* () {
       const { outbox, commit, send, sent } = yield* prepared
+      assert.isFalse(outbox.isUnconfirmed(created))
       assert.strictEqual((yield* commit(unconfirmed))._tag, "Left")
+      assert.isTrue(outbox.isUnconfirmed(created))
       // What fails for another reason is still the same change.
       assert.strictEqual((yield* commit(late))._tag, "Left")
       assert.deepStrictEqual(sent, [])
@@ -69,6 +71,7 @@ describe("Outbox", () => {
         concurrency: "unbounded"
       })
       assert.deepStrictEqual(sent, [7])
+      assert.isFalse(outbox.isUnconfirmed(created))
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 

@@ -2,7 +2,7 @@
  * The server with real accounts, tokens and limits on a free port, over a
  * database and a presence in memory.
  */
-import { Effect, Layer, Redacted } from "effect"
+import { Effect, Layer } from "effect"
 import type { InjectOptions } from "fastify"
 import * as AccountRoutes from "../../src/accounts/AccountRoutes.ts"
 import * as AccountSettings from "../../src/accounts/AccountSettings.ts"
@@ -12,10 +12,10 @@ import * as Login from "../../src/accounts/Login.ts"
 import * as Pairing from "../../src/accounts/Pairing.ts"
 import * as PairingRoutes from "../../src/accounts/PairingRoutes.ts"
 import * as PairingStore from "../../src/accounts/PairingStore.ts"
+import * as SeenChallenges from "../../src/accounts/SeenChallenges.ts"
 import * as SettingsStore from "../../src/accounts/SettingsStore.ts"
 import * as TokenRevocation from "../../src/accounts/TokenRevocation.ts"
 import * as Tokens from "../../src/accounts/Tokens.ts"
-import { DataDirectory } from "../../src/opening/DataDirectory.ts"
 import * as HttpApp from "../../src/http/HttpApp.ts"
 import * as MachineLists from "../../src/machines/MachineLists.ts"
 import * as MachineRegistry from "../../src/machines/MachineRegistry.ts"
@@ -28,13 +28,14 @@ import * as RealtimeApp from "../../src/realtime/RealtimeApp.ts"
 import * as RealtimeOptions from "../../src/realtime/RealtimeOptions.ts"
 import * as SocketServer from "../../src/realtime/SocketServer.ts"
 import * as Client from "proving/drivers/AccountClient"
+import * as DataDirectories from "./DataDirectories.ts"
 import * as PresenceProbe from "./PresenceProbe.ts"
 import * as TestDatabase from "./TestDatabase.ts"
 import * as TestServer from "./TestServer.ts"
 
 export const masterSecret = "a-master-secret-for-these-tests"
 
-const directory = Layer.succeed(DataDirectory, { path: "/nowhere", masterSecret: Redacted.make(masterSecret) })
+const directory = DataDirectories.temporary(masterSecret)
 
 export const layer = (
   options: { readonly http?: HttpApp.Options; readonly pairing?: PairingStore.Options } = {},
@@ -44,7 +45,8 @@ export const layer = (
   const knobs = RealtimeOptions.defaults
   const accounts = Layer.mergeAll(AuthRoutes.layer, PairingRoutes.layer, AccountRoutes.layer()).pipe(
     Layer.provideMerge(Layer.mergeAll(Login.layer(), Pairing.layer, AccountSettings.layer, TokenRevocation.layer())),
-    Layer.provide(Layer.mergeAll(AccountStore.layer, SettingsStore.layer, PairingStore.layer(options.pairing)))
+    Layer.provide(Layer.mergeAll(AccountStore.layer, SettingsStore.layer, PairingStore.layer(options.pairing))),
+    Layer.provide(SeenChallenges.layer())
   )
   const machines = MachineRoutes.layer({ registerWithin: 0 }).pipe(
     Layer.provide(Layer.merge(MachineRegistry.layer, MachineLists.layer)),

@@ -19,6 +19,7 @@ import * as MachineRoutes from "../../src/machines/MachineRoutes.ts"
 import * as MachineLists from "../../src/machines/MachineLists.ts"
 import * as MachineRegistry from "../../src/machines/MachineRegistry.ts"
 import * as MachineStore from "../../src/machines/MachineStore.ts"
+import * as MessageBatchRoutes from "../../src/messages/MessageBatchRoutes.ts"
 import * as MessageEvents from "../../src/messages/MessageEvents.ts"
 import * as MessageLog from "../../src/messages/MessageLog.ts"
 import * as MessageRoutes from "../../src/messages/MessageRoutes.ts"
@@ -68,6 +69,7 @@ export const layerOver = <A, E>(
     SessionRoutes.layer,
     SessionEvents.layer,
     MessageRoutes.layer,
+    MessageBatchRoutes.layer,
     MessageEvents.layer,
     ChangeRoutes.layer,
     UsageRoutes.layer,

@@ -3,50 +3,10 @@
  * the file that proves it. `Coverage.test.ts` compares this with what the server
  * registers; each file is red as long as it has not met all of its part.
  */
-import type { Schema } from "effect"
 import * as Shapes from "./Shapes.ts"
+import type { EventTerms, Part, RouteTerms } from "./Terms.ts"
 
-/** A file of this folder: `<part>.test.ts`. */
-export type Part =
-  | "Auth"
-  | "Pairing"
-  | "Account"
-  | "Devices"
-  | "Push"
-  | "Connect"
-  | "Artifacts"
-  | "KeyValues"
-  | "AccessKeys"
-  | "Social"
-  | "Machines"
-  | "Sessions"
-  | "Messages"
-  | "Changes"
-  | "Usage"
-  | "Rpc"
-  | "Recipients"
-  | "Handshake"
-  | "Health"
-  | "Busy"
-  | "Limits"
-
-type Shape = Schema.Schema.AnyNoContext
-
-export interface RouteTerms {
-  readonly part: Part
-  /** Who may ask: anybody, or whoever has a token. */
-  readonly for: "anybody" | "account"
-  /** Cannot do its work while another process keeps the write lock. Proven in `Busy.test.ts`. */
-  readonly writes?: true
-  readonly answers: { readonly [status: number]: Shape }
-}
-
-export interface EventTerms {
-  readonly part: Part
-  readonly writes?: true
-  /** By what became of it. None: the event knows no ack. */
-  readonly acks: { readonly [outcome: string]: Shape }
-}
+export type { EventTerms, Part, RouteTerms } from "./Terms.ts"
 
 export const routes = {
   "POST /v1/auth": {
@@ -298,6 +258,17 @@ export const routes = {
     part: "Messages",
     for: "account",
     answers: { 200: Shapes.MessagePage, 400: Shapes.BadRequest, 404: Shapes.NoSession }
+  },
+  "POST /v3/sessions/:id/messages": {
+    part: "Messages",
+    for: "account",
+    writes: true,
+    answers: { 200: Shapes.SentBatch, 400: Shapes.BadRequest, 404: Shapes.NoSession }
+  },
+  "GET /v3/sessions/:id/messages": {
+    part: "Messages",
+    for: "account",
+    answers: { 200: Shapes.MessageSlice, 400: Shapes.NoMessageSlice, 404: Shapes.NoSession }
   },
 
   "GET /v2/changes": {

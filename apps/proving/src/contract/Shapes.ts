@@ -169,6 +169,13 @@ export const MessagePage = Struct({
   nextBeforeSeq: NullOr(Cursor),
   nextAfterSeq: NullOr(Cursor)
 })
+export const SentBatch = Struct({
+  messages: List(
+    Struct({ id: Cuid, seq: Cursor, localId: Schema.NonEmptyString, createdAt: Millis, updatedAt: Millis })
+  )
+})
+export const MessageSlice = Struct({ messages: List(Message), hasMore: Boolean })
+export const NoMessageSlice = Union(BadRequest, says("Cannot specify both after_seq and before_seq"))
 export const Changes = Struct({
   changes: List(
     Struct({

@@ -35,6 +35,25 @@ contract("Auth", (it) => {
     })
   )
 
+  it.scoped("refuses a challenge that came before a revocation, also after the server was killed", () =>
+    Effect.gen(function* () {
+      const { call, person, server } = yield* Wire
+      const keys = Client.make()
+      const body = keys.challenge()
+      yield* call("POST /v1/auth", 200, { body })
+      yield* (yield* person(keys)).call("POST /v1/auth/revoke", 200)
+      yield* call("POST /v1/auth", 401, { body })
+      const later = keys.challenge()
+      yield* call("POST /v1/auth", 200, { body: later })
+      yield* server.end("SIGKILL")
+      yield* server.start
+      yield* call("POST /v1/auth", 401, { body })
+      const { call: ask } = yield* person(keys)
+      yield* ask("POST /v1/auth/revoke", 200)
+      yield* call("POST /v1/auth", 401, { body: later })
+    })
+  )
+
   it.scoped("keeps a content key that its account has signed", () =>
     Effect.gen(function* () {
       const { call, server } = yield* Wire

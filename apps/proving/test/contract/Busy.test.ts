@@ -54,6 +54,7 @@ const requests = ({ call, deviceId, keys, machineId, owner, sid }: Scene) => {
     owner.call("PATCH /v2/sessions/:id", 503, { params, body: { metadata } }),
     owner.call("DELETE /v1/sessions/:id", 503, { params }),
     owner.call("POST /v2/sessions/:id/messages", 503, { params, body: { ciphertext: "c" } }),
+    owner.call("POST /v3/sessions/:id/messages", 503, { params, body: { messages: [{ content: "c", localId: "b" }] } }),
     owner.call("POST /v2/usage-reports", 503, { body: report }),
     owner.call("POST /v1/machines/:id/revoke", 503, { params: { id: machineId } }),
     owner.call("DELETE /v1/machines/:id", 503, { params: { id: machineId } }),
@@ -149,6 +150,7 @@ contract("Busy", (it) => {
       yield* owner.call("GET /v1/sessions", 200)
       yield* owner.call("GET /v2/sessions/:id", 200, { params })
       yield* owner.call("GET /v1/sessions/:id/messages", 200, { params })
+      yield* owner.call("GET /v3/sessions/:id/messages", 200, { params })
       yield* owner.call("GET /v2/changes", 200)
       const line = yield* owner.connect({ clientType: "machine-scoped", machineId })
       assert.deepStrictEqual(yield* ask(line, "ping", "pong"), {})

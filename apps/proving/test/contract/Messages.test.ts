@@ -125,4 +125,77 @@ contract("Messages", (it) => {
       assert.deepStrictEqual([all.messages.length, all.hasMore], [151, false])
     })
   )
+
+  it.scoped("stores a batch once, with one number after the other, and answers old and new messages together", () =>
+    Effect.gen(function* () {
+      const { ask, person } = yield* Wire
+      const [owner, stranger] = yield* Effect.all([person(), person()])
+      const { line, sid } = yield* owner.agent
+      const params = { id: sid }
+      const batch = (...localIds: ReadonlyArray<string>) => ({
+        params,
+        body: { messages: localIds.map((localId) => ({ content: `text ${localId}`, localId })) }
+      })
+      const send = (...localIds: ReadonlyArray<string>) =>
+        Effect.map(owner.call("POST /v3/sessions/:id/messages", 200, batch(...localIds)), ({ messages }) => messages)
+      const single = yield* ask(line, "message", "ok", { sid, message: "single", localId: "a" })
+      const first = yield* send("b", "c", "b", "a")
+      assert.deepStrictEqual(
+        first.map(({ localId, seq }) => [seq, localId]),
+        [
+          [1, "a"],
+          [2, "b"],
+          [3, "c"]
+        ]
+      )
+      assert.strictEqual(first[0]?.id, single.id)
+      assert.deepStrictEqual(yield* send("c", "a", "b"), first)
+      const [one, two] = yield* Effect.all([send("e", "f"), send("f", "e", "a")], { concurrency: "unbounded" })
+      assert.deepStrictEqual(two.slice(1), one, "of batches at the same time one stores what both bring")
+      // The sender hears of what it sent over HTTP, as of messages of others.
+      const heard = yield* Effect.forEach(["b", "c"], (localId) =>
+        line.until(({ event, payload }) => event === "update" && payload.body.message?.localId === localId)
+      )
+      assert.deepStrictEqual(
+        heard.map(({ payload }) => payload.body.message.seq),
+        [2, 3]
+      )
+      const many = Array.from({ length: 100 }, (_, index) => `many ${index}`)
+      assert.deepStrictEqual(
+        numbers(yield* send(...many)),
+        many.map((_, index) => index + 6)
+      )
+      yield* stranger.call("POST /v3/sessions/:id/messages", 404, batch("d"))
+      yield* owner.call("POST /v3/sessions/:id/messages", 400, batch(...many, "one too many"))
+      yield* owner.call("POST /v3/sessions/:id/messages", 400, batch(""))
+      yield* owner.call("POST /v3/sessions/:id/messages", 400, batch())
+    })
+  )
+
+  it.scoped("reads forward from the first message on, and backward from a number", () =>
+    Effect.gen(function* () {
+      const { ask, person } = yield* Wire
+      const [owner, stranger] = yield* Effect.all([person(), person()])
+      const { line, sid } = yield* owner.agent
+      yield* Effect.forEach([1, 2, 3, 4, 5], (n) => ask(line, "message", "ok", { sid, message: `text ${n}` }))
+      const params = { id: sid }
+      const slice = (query: { readonly [name: string]: number }) =>
+        Effect.map(owner.call("GET /v3/sessions/:id/messages", 200, { params, query }), ({ hasMore, messages }) => [
+          ...numbers(messages),
+          hasMore
+        ])
+      assert.deepStrictEqual(yield* slice({}), [1, 2, 3, 4, 5, false])
+      assert.deepStrictEqual(yield* slice({ limit: 2, after_seq: 2 }), [3, 4, true])
+      assert.deepStrictEqual(yield* slice({ after_seq: 5 }), [false])
+      assert.deepStrictEqual(yield* slice({ limit: 2, before_seq: 5 }), [4, 3, true])
+      assert.deepStrictEqual(yield* slice({ before_seq: 3 }), [2, 1, false])
+      const both = { params, query: { after_seq: 1, before_seq: 3 } }
+      const { error } = yield* owner.call("GET /v3/sessions/:id/messages", 400, both)
+      assert.strictEqual(error, "Cannot specify both after_seq and before_seq")
+      for (const query of [{ limit: 0 }, { limit: 501 }, { before_seq: 0 }, { after_seq: -1 }]) {
+        yield* owner.call("GET /v3/sessions/:id/messages", 400, { params, query })
+      }
+      yield* stranger.call("GET /v3/sessions/:id/messages", 404, { params })
+    })
+  )
 })

@@ -103,6 +103,12 @@ contract(
           body: { ciphertext: "c" }
         })
         yield* heardOnlyBy(lines, session, what, post)
+        const postBatch = owner.call("POST /v3/sessions/:id/messages", 200, {
+          params: { id: sid },
+          body: { messages: [{ content: "c", localId: "2" }] }
+        })
+        yield* heardOnlyBy(lines, session, what, postBatch)
+        yield* heardOnlyBy(lines, [], [], postBatch)
         yield* heardOnlyBy(lines, [], [], ask(lines.stranger, "message", "session-not-found", { sid, message: "m" }))
       })
     )

@@ -36,7 +36,8 @@ describe("main", () => {
       assert.deepStrictEqual(fs.readdirSync(server.directory).toSorted(), [
         "handy-master-secret.txt",
         "happier-server-light.sqlite",
-        "happier-server-light.sqlite.lock"
+        "happier-server-light.sqlite.lock",
+        "login-challenges.txt"
       ])
 
       const again = yield* ServerProcess.start({ directory: server.directory })

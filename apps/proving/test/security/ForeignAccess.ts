@@ -133,6 +133,11 @@ export const requests: Attempts = {
   "DELETE /v1/sessions/:id": session(),
   "POST /v2/sessions/:id/messages": session({ body: { ciphertext: "mine", localId: randomUUID() } }),
   "GET /v1/sessions/:id/messages": session(),
+  "POST /v3/sessions/:id/messages": session({ body: { messages: [{ content: "mine", localId: randomUUID() }] } }),
+  "GET /v3/sessions/:id/messages": (victim) => [
+    ...session()(victim),
+    ...session({ query: { before_seq: "1000" } })(victim)
+  ],
   "GET /v2/changes": () => own({ query: { after: "0" } }),
   "GET /v2/cursor": () => own(),
   "POST /v2/usage-reports": (victim) => [
