@@ -17,6 +17,7 @@ const tables = [
   "Artifact",
   "Machine",
   "PresenceMachineRevocation",
+  "PresenceSessionArchive",
   "ServerHeartbeat",
   "ServiceAccountToken",
   "Session",
@@ -121,6 +122,7 @@ const columns = {
     "updatedAt DATETIME"
   ],
   PresenceMachineRevocation: ["machineId TEXT key", "revokedAt DATETIME"],
+  PresenceSessionArchive: ["sessionId TEXT key", "archivedAt DATETIME"],
   ServerHeartbeat: ["id INTEGER key", "beatAt DATETIME"],
   Session: [
     "id TEXT key",
@@ -172,6 +174,7 @@ const indexes = {
   AccountPushToken: ["unique accountId, token"],
   Artifact: ["accountId", "accountId, updatedAt"],
   PresenceMachineRevocation: [],
+  PresenceSessionArchive: [],
   ServiceAccountToken: ["accountId", "unique accountId, vendor"],
   UserKVStore: ["accountId", "unique accountId, key"],
   Account: ["unique githubUserId", "unique publicKey", "unique username"],
@@ -209,6 +212,7 @@ const foreignKeys = {
   AccountPushToken: ["accountId -> Account.id RESTRICT"],
   Artifact: ["accountId -> Account.id RESTRICT"],
   PresenceMachineRevocation: ["machineId -> Machine.id CASCADE"],
+  PresenceSessionArchive: ["sessionId -> Session.id CASCADE"],
   ServiceAccountToken: ["accountId -> Account.id CASCADE"],
   UserKVStore: ["accountId -> Account.id CASCADE"],
   Account: [],
@@ -370,6 +374,14 @@ describe("the tables", () => {
       })
     )
   }
+
+  it.scoped("let a later migration of another server add its column for archived sessions", () =>
+    Effect.gen(function* () {
+      const box = yield* migrated
+      box.withSqlite((sqlite) => sqlite.exec(`ALTER TABLE "Session" ADD COLUMN "archivedAt" DATETIME`))
+      assert.strictEqual(columnsOf(box)["Session"]?.at(-1), "archivedAt DATETIME?")
+    })
+  )
 
   it.scoped("keep times as integers, also those that the driver binds as floating point", () =>
     Effect.gen(function* () {
