@@ -3,49 +3,10 @@
  * the file that proves it. `Coverage.test.ts` compares this with what the server
  * registers; each file is red as long as it has not met all of its part.
  */
-import type { Schema } from "effect"
 import * as Shapes from "./Shapes.ts"
+import type { EventTerms, Part, RouteTerms } from "./Terms.ts"
 
-/** A file of this folder: `<part>.test.ts`. */
-export type Part =
-  | "Auth"
-  | "Pairing"
-  | "Account"
-  | "Push"
-  | "Connect"
-  | "Artifacts"
-  | "KeyValues"
-  | "AccessKeys"
-  | "Social"
-  | "Machines"
-  | "Sessions"
-  | "Messages"
-  | "Changes"
-  | "Usage"
-  | "Rpc"
-  | "Recipients"
-  | "Handshake"
-  | "Health"
-  | "Busy"
-  | "Limits"
-
-type Shape = Schema.Schema.AnyNoContext
-
-export interface RouteTerms {
-  readonly part: Part
-  /** Who may ask: anybody, or whoever has a token. */
-  readonly for: "anybody" | "account"
-  /** Cannot do its work while another process keeps the write lock. Proven in `Busy.test.ts`. */
-  readonly writes?: true
-  readonly answers: { readonly [status: number]: Shape }
-}
-
-export interface EventTerms {
-  readonly part: Part
-  readonly writes?: true
-  /** By what became of it. None: the event knows no ack. */
-  readonly acks: { readonly [outcome: string]: Shape }
-}
+export type { EventTerms, Part, RouteTerms } from "./Terms.ts"
 
 export const routes = {
   "POST /v1/auth": {
@@ -261,6 +222,23 @@ export const routes = {
     part: "Sessions",
     for: "account",
     answers: { 200: Shapes.SessionPage, 400: Shapes.NoSessionPage }
+  },
+  "GET /v2/sessions/archived": {
+    part: "Sessions",
+    for: "account",
+    answers: { 200: Shapes.SessionPage, 400: Shapes.NoSessionPage }
+  },
+  "POST /v2/sessions/:id/archive": {
+    part: "Sessions",
+    for: "account",
+    writes: true,
+    answers: { 200: Shapes.Archived, 403: Shapes.NoArchiving, 409: Shapes.StillActive }
+  },
+  "POST /v2/sessions/:id/unarchive": {
+    part: "Sessions",
+    for: "account",
+    writes: true,
+    answers: { 200: Shapes.Unarchived, 403: Shapes.NoArchiving }
   },
   "GET /v2/sessions/:id": {
     part: "Sessions",
