@@ -59,6 +59,7 @@ import * as MigrationFolder from "./migration/MigrationFolder.ts"
 import * as PrismaMigrator from "./migration/PrismaMigrator.ts"
 import * as SqliteVersion from "./opening/SqliteVersion.ts"
 import * as StartCheck from "./opening/StartCheck.ts"
+import * as SessionArchive from "./database/SessionArchive.ts"
 import * as TimeForm from "./database/TimeForm.ts"
 import * as HealthRoutes from "./health/HealthRoutes.ts"
 import * as Readiness from "./health/Readiness.ts"
@@ -88,6 +89,7 @@ import * as RpcRelay from "./rpc/RpcRelay.ts"
 import type { ServerConfig } from "./config/ServerConfig.ts"
 import * as MetricSeries from "./MetricSeries.ts"
 import * as ShutdownBudget from "./ShutdownBudget.ts"
+import * as ArchiveRoutes from "./sessions/ArchiveRoutes.ts"
 import * as SessionEvents from "./sessions/SessionEvents.ts"
 import * as SessionLists from "./sessions/SessionLists.ts"
 import * as SessionRegistry from "./sessions/SessionRegistry.ts"
@@ -161,8 +163,9 @@ const database = (config: ServerConfig) => {
   )
   // A read-only connection finds the file in the state that the writing one has brought it into.
   const reader = DatabaseReader.layer({ filename: config.databaseFile }).pipe(Layer.provide(connection))
+  const forms = Layer.merge(TimeForm.layer, SessionArchive.layer)
   return SqliteWriter.layer(config.writerPolicy).pipe(
-    Layer.provideMerge(Layer.mergeAll(connection, reader, Layer.provide(TimeForm.layer, reader))),
+    Layer.provideMerge(Layer.mergeAll(connection, reader, Layer.provide(forms, reader))),
     Layer.provideMerge(directory),
     ShutdownBudget.closeWithin("database", config.shutdownBudget.database)
   )
@@ -223,7 +226,7 @@ const machines = Layer.mergeAll(MachineRoutes.layer(), MachineEvents.layer).pipe
   Layer.provide(MachineStore.layer)
 )
 
-const sessions = Layer.mergeAll(SessionRoutes.layer, SessionEvents.layer).pipe(
+const sessions = Layer.mergeAll(SessionRoutes.layer, ArchiveRoutes.layer, SessionEvents.layer).pipe(
   Layer.provide(Layer.merge(SessionRegistry.layer, SessionLists.layer)),
   Layer.provide(SessionStore.layer)
 )

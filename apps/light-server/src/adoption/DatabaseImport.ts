@@ -20,9 +20,9 @@ import type { MigrationError } from "../migration/MigrationError.ts"
 import * as MigrationFolder from "../migration/MigrationFolder.ts"
 import * as MigrationHistory from "../migration/MigrationHistory.ts"
 import * as PrismaMigrator from "../migration/PrismaMigrator.ts"
-import * as Revocations from "./Revocations.ts"
 import * as SchemaShape from "./SchemaShape.ts"
 import * as ServerSchema from "./ServerSchema.ts"
+import * as SharedColumn from "./SharedColumn.ts"
 
 export interface ImportOptions {
   /** The database of the other server. */
@@ -181,7 +181,9 @@ const copyAll = (
       target.sqlite.exec("PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; BEGIN IMMEDIATE")
     )
     const reports = yield* Effect.forEach(tables, (table) => copyTable(source, shape, target, table))
-    yield* DatabaseFile.attempt(target, () => Revocations.copy(source.sqlite, shape, target.sqlite))
+    for (const shared of [SharedColumn.revocation, SharedColumn.archive]) {
+      yield* DatabaseFile.attempt(target, () => SharedColumn.copy(source.sqlite, shape, target.sqlite, shared))
+    }
     const ignored = yield* DatabaseFile.attempt(source, () => ImportedTable.ignored(source.sqlite, shape, tables))
     yield* DatabaseFile.attempt(target, () => target.sqlite.exec("COMMIT"))
     return { tables: reports, ignored }

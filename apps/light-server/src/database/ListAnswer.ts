@@ -36,6 +36,7 @@ const show: { readonly [kind in Field["kind"]]: (value: unknown) => Shown | unde
     const millis = StoredMillis.of(value)
     return millis === undefined ? undefined : shown(millis)
   },
+  timeOrNull: (value) => (value === null ? nothing : show.time(value)),
   bytesOrNull: (value) => {
     if (value === null) return nothing
     return value instanceof Uint8Array

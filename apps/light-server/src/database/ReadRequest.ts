@@ -23,6 +23,7 @@ export type FieldKind =
   | "number"
   | "flag"
   | "time"
+  | "timeOrNull"
   | "bytesOrNull"
   | "json"
   | "timeOrZero"

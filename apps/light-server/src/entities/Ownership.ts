@@ -3,14 +3,16 @@ import { Context, Duration, Effect, Layer, Option, Schema, type Scope } from "ef
 import { LRUCache } from "lru-cache"
 import type { PresenceKey, PresenceKind } from "presence-effect/presence/PresenceKey"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
+import { SessionArchive } from "../database/SessionArchive.ts"
 import { StoredFlag } from "../database/StoredValue.ts"
 import { NotFound } from "../Failure.ts"
 
 /**
  * `foreign`: the row belongs to another account. `missing`: there is no such row.
- * `revoked`: a machine of the account that may not come back.
+ * `revoked`: a machine of the account that may not come back. `archived`: a session
+ * of the account that no sign of life brings back.
  */
-export type Validity = "owned" | "foreign" | "missing" | "revoked"
+export type Validity = "owned" | "foreign" | "missing" | "revoked" | "archived"
 
 export class Ownership extends Context.Tag("light-server/Ownership")<
   Ownership,
@@ -19,10 +21,14 @@ export class Ownership extends Context.Tag("light-server/Ownership")<
     readonly remembered: (key: PresenceKey) => Validity | undefined
     /** The remembered verdict, or else one read from the database. */
     readonly check: (key: PresenceKey) => Effect.Effect<Validity, ReadFailed>
-    /** The row was just created for this account. */
+    /** The row of this account was just created, or taken out of the archive. */
     readonly learn: (key: PresenceKey) => void
     /** The row was just deleted. */
     readonly forget: (key: PresenceKey) => void
+    /** The session of this account is archived. */
+    readonly archive: (key: PresenceKey) => void
+    /** What is remembered may no longer hold. */
+    readonly unlearn: (key: PresenceKey) => void
     /** The machine of the account was found to be revoked. */
     readonly revoke: (key: PresenceKey) => void
     /** Calls `listener` whenever a machine is found to be revoked. */
@@ -31,6 +37,9 @@ export class Ownership extends Context.Tag("light-server/Ownership")<
 >() {}
 
 const names: { readonly [kind in PresenceKind]: string } = { session: "Session", machine: "Machine" }
+
+/** The row belongs to the account of the key, and may be used and changed. */
+export const isOwn = (validity: Validity): boolean => validity === "owned" || validity === "archived"
 
 /**
  * Fails with `NotFound` unless the row belongs to the account of the key: a
@@ -41,19 +50,22 @@ export const requireOwned = (
   ownership: Pick<Ownership["Type"], "check">,
   key: PresenceKey
 ): Effect.Effect<Validity, NotFound | ReadFailed> =>
-  Effect.filterOrFail(
-    ownership.check(key),
-    (validity) => validity === "owned",
-    () => new NotFound({ what: names[key.kind] })
-  )
+  Effect.filterOrFail(ownership.check(key), isOwn, () => new NotFound({ what: names[key.kind] }))
 
-const Owner = Schema.Struct({ accountId: Schema.String, isRevoked: StoredFlag })
+const Owner = Schema.Struct({ accountId: Schema.String, isRevoked: StoredFlag, isArchived: StoredFlag })
 
-const ownerOf: { readonly [kind in PresenceKind]: string } = {
-  session: `SELECT "accountId", 0 AS "isRevoked" FROM "Session" WHERE "id" = ?`,
-  machine: `SELECT "accountId",
+const ownersOf = (archivedAt: string): { readonly [kind in PresenceKind]: string } => ({
+  session: `SELECT "accountId", 0 AS "isRevoked", ${archivedAt} IS NOT NULL AS "isArchived"
+    FROM "Session" WHERE "id" = ?`,
+  machine: `SELECT "accountId", 0 AS "isArchived",
     EXISTS (SELECT 1 FROM "PresenceMachineRevocation" WHERE "machineId" = "Machine"."id") AS "isRevoked"
     FROM "Machine" WHERE "id" = ?`
+})
+
+const validityOf = (key: PresenceKey, { accountId, isArchived, isRevoked }: typeof Owner.Type): Validity => {
+  if (accountId !== key.accountId) return "foreign"
+  if (isRevoked) return "revoked"
+  return isArchived ? "archived" : "owned"
 }
 
 /** The id comes last: it is the one part that a client chooses. */
@@ -69,6 +81,8 @@ export interface Options {
 export const make = (options: Options): Effect.Effect<Ownership["Type"], never, DatabaseReader> =>
   Effect.gen(function* () {
     const reader = yield* DatabaseReader
+    const { archivedAt } = yield* SessionArchive
+    const ownerOf = ownersOf(archivedAt)
     const verdicts = new LRUCache<string, Validity>({
       max: options.validityCapacity,
       ttl: Duration.toMillis(options.validityTtl)
@@ -89,10 +103,7 @@ export const make = (options: Options): Effect.Effect<Ownership["Type"], never, 
             Effect.map(
               Option.match({
                 onNone: (): Validity => "missing",
-                onSome: ({ accountId, isRevoked }): Validity => {
-                  if (accountId !== key.accountId) return "foreign"
-                  return isRevoked ? "revoked" : "owned"
-                }
+                onSome: (owner): Validity => validityOf(key, owner)
               })
             ),
             // A row may have been created while the statement ran: what was learnt then is newer.
@@ -110,6 +121,12 @@ export const make = (options: Options): Effect.Effect<Ownership["Type"], never, 
       },
       forget: (key) => {
         verdicts.set(textOf(key), "missing")
+      },
+      archive: (key) => {
+        verdicts.set(textOf(key), "archived")
+      },
+      unlearn: (key) => {
+        verdicts.delete(textOf(key))
       },
       revoke,
       onRevoked: (listener) =>

@@ -107,6 +107,9 @@ const acceptConnections = (options: RealtimeOptions, run: (effect: Effect.Effect
       if (disconnects.isSince(accountId, socket.data.disconnectCount ?? 0)) return sendAway(socket, "unverified")
       const type = clientType(scope)
       const key = presenceKey(accountId, scope)
+      // The connection of an archived session is no sign of life, and stays none when the session leaves the archive.
+      const isSilent = verdict.isArchived === true || (key !== undefined && ownership.remembered(key) === "archived")
+      const counted = isSilent ? undefined : key
 
       shared.listen(socket, { id: socket.id, accountId, scope }, slot.budget, () => {
         if (key === undefined) return
@@ -126,9 +129,9 @@ const acceptConnections = (options: RealtimeOptions, run: (effect: Effect.Effect
         // One transport carries one socket: a client that leaves the one has no use for the other, and an ack
         // that comes late must not meet the next socket on it.
         socket.conn.close()
-        if (key !== undefined) presence.disconnected(key)
+        if (counted !== undefined) presence.disconnected(counted)
       })
-      if (key !== undefined) announce(key, presence.connected(key))
+      if (counted !== undefined) announce(counted, presence.connected(counted))
     })
   })
 

@@ -5,7 +5,13 @@ import type { Connection } from "./Connection.ts"
 
 /** What `io.use` finds out about a socket and `connection` acts on. */
 export type Verdict =
-  | { readonly _tag: "Accepted"; readonly accountId: string; readonly scope: Connection["scope"] }
+  | {
+      readonly _tag: "Accepted"
+      readonly accountId: string
+      readonly scope: Connection["scope"]
+      /** The session that the connection speaks for is archived. */
+      readonly isArchived?: boolean
+    }
   /** For good: the client is told why and does not come back. */
   | { readonly _tag: "Refused"; readonly message: string }
 

@@ -1,8 +1,9 @@
 /** A session: its row, and what clients see of it. */
 import { Schema } from "effect"
 import { WellFormed } from "../SoundValue.ts"
-import { StoredTime } from "../database/StoredTime.ts"
+import { StoredTime, StoredTimeOrNull } from "../database/StoredTime.ts"
 import { base64OrNull, StoredBytesOrNull, StoredFlag } from "../database/StoredValue.ts"
+import type { Place } from "../database/SessionArchive.ts"
 import type * as Liveness from "../entities/Liveness.ts"
 
 /** Schema of a row. */
@@ -17,6 +18,8 @@ export const Session = Schema.Struct({
   dataEncryptionKey: StoredBytesOrNull,
   seq: Schema.Int,
   active: StoredFlag,
+  /** `null`: the session is not archived. */
+  archivedAt: StoredTimeOrNull,
   lastActiveAt: StoredTime,
   createdAt: StoredTime,
   updatedAt: StoredTime
@@ -27,6 +30,9 @@ export type Session = typeof Session.Type
 /** The columns of a row, as they stand in a statement. */
 export const columns = `"id", "tag", "accountId", "metadata", "metadataVersion", "agentState", "agentStateVersion",
   "dataEncryptionKey", "seq", "active", "lastActiveAt", "createdAt", "updatedAt"`
+
+/** The same of a row that is read, with the time at which it was archived. */
+export const readColumns = ({ archivedAt }: Place): string => `${columns}, ${archivedAt} AS "archivedAt"`
 
 /** Body of a request for a session. Texts are encrypted by the client. */
 export const Opening = Schema.Struct({
@@ -50,6 +56,7 @@ export const make = (accountId: string, id: string, opening: Opening, nowMillis:
   dataEncryptionKey: opening.dataEncryptionKey ?? null,
   seq: 0,
   active: true,
+  archivedAt: null,
   lastActiveAt: nowMillis,
   createdAt: nowMillis,
   updatedAt: nowMillis
@@ -66,6 +73,7 @@ export interface SessionView {
   readonly dataEncryptionKey: string | null
   readonly active: boolean
   readonly activeAt: number
+  readonly archivedAt: number | null
   readonly createdAt: number
   readonly updatedAt: number
 }
@@ -80,6 +88,7 @@ export const view = (session: Session, { active, activeAt }: Liveness.Liveness):
   dataEncryptionKey: base64OrNull(session.dataEncryptionKey),
   active,
   activeAt,
+  archivedAt: session.archivedAt,
   createdAt: session.createdAt,
   updatedAt: session.updatedAt
 })

@@ -21,6 +21,8 @@ export interface SessionAnnouncements {
     cursor: number,
     sender: string | undefined
   ) => void
+  /** `update-session` for the apps and the agent. `null`: the session is no longer archived. */
+  readonly archived: (accountId: string, id: string, archivedAt: number | null, cursor: number) => void
   /** `activity` for the apps. */
   readonly ended: (accountId: string, id: string, activeAt: number) => void
   /** `delete-session` for the apps. Memory forgets the session first. */
@@ -50,6 +52,11 @@ export const make: Effect.Effect<SessionAnnouncements, never, Presence | Ownersh
           sender === undefined ? {} : { exceptSocket: sender }
         )
       },
+      archived: (accountId, id, archivedAt, cursor) =>
+        emitter.update(Room.toSession(accountId, id), {
+          seq: cursor,
+          body: { t: "update-session", id, sid: id, archivedAt }
+        }),
       ended: (accountId, id, activeAt) =>
         emitter.ephemeral(Room.toApps(accountId), { type: "activity", id, active: false, activeAt, thinking: false }),
       deleted: (accountId, id, cursor) => {

@@ -4,7 +4,8 @@ import * as BoundedList from "../database/BoundedList.ts"
 import type { DatabaseReader } from "../database/DatabaseReader.ts"
 import type { Field } from "../database/ReadRequest.ts"
 import { millisOf } from "../database/StoredTime.ts"
-import { columns } from "./Session.ts"
+import type { Place } from "../database/SessionArchive.ts"
+import { readColumns } from "./Session.ts"
 
 type Reader = DatabaseReader["Type"]
 
@@ -17,6 +18,7 @@ const fields: ReadonlyArray<Field> = [
   { column: "agentState", kind: "textOrNull", as: "agentState" },
   { column: "agentStateVersion", kind: "int", as: "agentStateVersion" },
   { column: "dataEncryptionKey", kind: "bytesOrNull", as: "dataEncryptionKey" },
+  { column: "archivedAt", kind: "timeOrNull", as: "archivedAt" },
   { column: "createdAt", kind: "time", as: "createdAt" },
   { column: "updatedAt", kind: "time", as: "updatedAt" },
   { column: "tag", kind: "text" },
@@ -30,30 +32,40 @@ const kept = ["id", "active", "lastActiveAt"]
 
 export const Kept = Schema.Tuple(Schema.String, Schema.Boolean, Schema.Number)
 
-const sourceOf = (from: string, key: string, bytesMax: number): BoundedList.Source => ({
-  table: "Session",
-  columns,
-  weighty: ["metadata", "agentState", "dataEncryptionKey"],
-  from,
-  key,
-  direction: "DESC",
-  bytesMax
-})
-
 const ofAccount = `FROM "Session" WHERE "accountId" = ?`
 
-/** The statements of all lists, for tests that look at their plans. */
-export const sources = {
-  updated: sourceOf(ofAccount, `"updatedAt"`, BoundedList.listBytes),
-  first: sourceOf(ofAccount, `"id"`, BoundedList.pageBytes),
-  next: sourceOf(`${ofAccount} AND "id" < ?`, `"id"`, BoundedList.pageBytes),
-  chosen: sourceOf(
-    `FROM (SELECT "value" ->> 0 AS "aliveId", "value" ->> 1 AS "aliveAt" FROM json_each(?))
+const before = `AND "id" < ?`
+
+/** The statements of all lists. */
+export const sourcesOf = (place: Place) => {
+  const sourceOf = (from: string, key: string, bytesMax: number): BoundedList.Source => ({
+    table: "Session",
+    columns: readColumns(place),
+    weighty: ["metadata", "agentState", "dataEncryptionKey"],
+    from,
+    key,
+    direction: "DESC",
+    bytesMax
+  })
+  const pageOf = (from: string) => sourceOf(from, `"id"`, BoundedList.pageBytes)
+  const isCurrent = `AND ${place.archivedAt} IS NULL`
+  const isArchived = `AND ${place.archivedAt} IS NOT NULL`
+  return {
+    updated: sourceOf(ofAccount, `"updatedAt"`, BoundedList.listBytes),
+    first: pageOf(`${ofAccount} ${isCurrent}`),
+    next: pageOf(`${ofAccount} ${before} ${isCurrent}`),
+    firstArchived: pageOf(`${ofAccount} ${isArchived}`),
+    nextArchived: pageOf(`${ofAccount} ${before} ${isArchived}`),
+    chosen: sourceOf(
+      `FROM (SELECT "value" ->> 0 AS "aliveId", "value" ->> 1 AS "aliveAt" FROM json_each(?))
       CROSS JOIN "Session" INDEXED BY "sqlite_autoindex_Session_1" ON "id" = "aliveId" WHERE "accountId" = ?`,
-    `"aliveAt"`,
-    BoundedList.listBytes
-  )
+      `"aliveAt"`,
+      BoundedList.listBytes
+    )
+  }
 }
+
+export type Sources = ReturnType<typeof sourcesOf>
 
 /** Rows of an account that are looked at. An offline row leaves the index, so there are no more than are online. */
 const activeLimit = 10_000
@@ -68,21 +80,39 @@ export const selectActive = `SELECT "id", ${millisOf("lastActiveAt")} AS "millis
 
 const ActiveRow = Schema.Struct({ id: Schema.String, millis: Schema.Number })
 
-/** The last updated first. */
-export const readUpdated = (reader: Reader, accountId: string, limit: number, constants: string) =>
-  BoundedList.read(reader, sources.updated, { fields, kept, constants }, [accountId], limit)
+/** The last updated first, archived or not. */
+export const readUpdated = (
+  reader: Reader,
+  { updated }: Sources,
+  accountId: string,
+  limit: number,
+  constants: string
+) => BoundedList.read(reader, updated, { fields, kept, constants }, [accountId], limit)
 
-/** Ids descending, below `beforeId` if there is one. */
+/** What is asked of a page. */
+export interface Page {
+  readonly accountId: string
+  readonly isArchived: boolean
+  /** Ids descending, below this one if there is one. */
+  readonly beforeId: string | undefined
+  readonly limit: number
+}
+
 export const readPage = (
   reader: Reader,
-  accountId: string,
-  beforeId: string | undefined,
-  limit: number,
+  { first, firstArchived, next, nextArchived }: Sources,
+  { accountId, beforeId, isArchived, limit }: Page,
   constants: string
 ) =>
   beforeId === undefined
-    ? BoundedList.read(reader, sources.first, { fields, kept, constants }, [accountId], limit)
-    : BoundedList.read(reader, sources.next, { fields, kept, constants }, [accountId, beforeId], limit)
+    ? BoundedList.read(reader, isArchived ? firstArchived : first, { fields, kept, constants }, [accountId], limit)
+    : BoundedList.read(
+        reader,
+        isArchived ? nextArchived : next,
+        { fields, kept, constants },
+        [accountId, beforeId],
+        limit
+      )
 
 /** Sessions that their rows hold for active, and when they were last seen. */
 export const readActive = (reader: Reader, accountId: string) =>
@@ -91,6 +121,7 @@ export const readActive = (reader: Reader, accountId: string) =>
 /** Those with these ids, sorted by the time beside each, the newest first. */
 export const readChosen = (
   reader: Reader,
+  sources: Sources,
   accountId: string,
   chosen: ReadonlyArray<readonly [id: string, aliveAtMillis: number]>,
   limit: number

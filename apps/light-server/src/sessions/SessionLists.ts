@@ -4,6 +4,7 @@ import { Presence } from "presence-effect/Presence"
 import * as PresenceKey from "presence-effect/presence/PresenceKey"
 import * as BoundedList from "../database/BoundedList.ts"
 import { DatabaseReader } from "../database/DatabaseReader.ts"
+import { SessionArchive } from "../database/SessionArchive.ts"
 import type { ReadFailure } from "../database/ReadFailure.ts"
 import * as Liveness from "../entities/Liveness.ts"
 import { OnlineSessions } from "../entities/OnlineSessions.ts"
@@ -16,6 +17,12 @@ export interface SessionsJson {
   readonly isCut: boolean
 }
 
+type ReadPage = (
+  accountId: string,
+  cursor: string | undefined,
+  limit: number
+) => Effect.Effect<Uint8Array, InvalidInput | ReadFailure>
+
 export class SessionLists extends Context.Tag("light-server/SessionLists")<
   SessionLists,
   {
@@ -23,12 +30,10 @@ export class SessionLists extends Context.Tag("light-server/SessionLists")<
     readonly list: (accountId: string) => Effect.Effect<SessionsJson, ReadFailure>
     /** Online now and seen within 15 minutes, the last seen first. */
     readonly listActive: (accountId: string, limit: number) => Effect.Effect<SessionsJson, ReadFailure>
-    /** The newest first, no more than 1 MiB, and where the next ones begin. */
-    readonly page: (
-      accountId: string,
-      cursor: string | undefined,
-      limit: number
-    ) => Effect.Effect<Uint8Array, InvalidInput | ReadFailure>
+    /** Those that are not archived, the newest first, no more than 1 MiB, and where the next ones begin. */
+    readonly page: ReadPage
+    /** The same for those that are archived. */
+    readonly pageArchived: ReadPage
   }
 >() {}
 
@@ -58,6 +63,7 @@ export const make = Effect.gen(function* () {
   const reader = yield* DatabaseReader
   const presence = yield* Presence
   const online = yield* OnlineSessions
+  const sources = SessionList.sourcesOf(yield* SessionArchive)
 
   const toJson = (accountId: string, rows: ReadonlyArray<BoundedList.Row>, after: string) =>
     BoundedList.toJson(`{"sessions":[`, rows, after, ({ kept }) => {
@@ -86,9 +92,20 @@ export const make = Effect.gen(function* () {
       return [...alive]
     })
 
+  const pageOf =
+    (isArchived: boolean): ReadPage =>
+    (accountId, cursor, limit) =>
+      Effect.gen(function* () {
+        const beforeId = cursor === undefined ? undefined : yield* idOf(cursor)
+        const page = { accountId, isArchived, beforeId, limit }
+        const { hasMore, lastKey, rows } = yield* SessionList.readPage(reader, sources, page, unshared)
+        const next = hasMore && lastKey !== undefined ? `${cursorPrefix}${lastKey}` : null
+        return toJson(accountId, rows, `],"nextCursor":${JSON.stringify(next)},"hasNext":${next !== null}}`)
+      })
+
   return SessionLists.of({
     list: (accountId) =>
-      Effect.flatMap(SessionList.readUpdated(reader, accountId, listLimit, withoutMessages), (list) =>
+      Effect.flatMap(SessionList.readUpdated(reader, sources, accountId, listLimit, withoutMessages), (list) =>
         listed(accountId, list)
       ),
     listActive: (accountId, limit) =>
@@ -99,15 +116,10 @@ export const make = Effect.gen(function* () {
           .filter(([, millis]) => millis > sinceMillis)
           .toSorted(([, a], [, b]) => b - a)
           .slice(0, limit)
-        return yield* listed(accountId, yield* SessionList.readChosen(reader, accountId, chosen, limit))
+        return yield* listed(accountId, yield* SessionList.readChosen(reader, sources, accountId, chosen, limit))
       }),
-    page: (accountId, cursor, limit) =>
-      Effect.gen(function* () {
-        const beforeId = cursor === undefined ? undefined : yield* idOf(cursor)
-        const { hasMore, lastKey, rows } = yield* SessionList.readPage(reader, accountId, beforeId, limit, unshared)
-        const next = hasMore && lastKey !== undefined ? `${cursorPrefix}${lastKey}` : null
-        return toJson(accountId, rows, `],"nextCursor":${JSON.stringify(next)},"hasNext":${next !== null}}`)
-      })
+    page: pageOf(false),
+    pageArchived: pageOf(true)
   })
 })
 

@@ -1,4 +1,4 @@
-/** Opening, changing, ending and deleting sessions. */
+/** Opening, changing, ending, archiving and deleting sessions. */
 import { Context, Effect, Layer, Option } from "effect"
 import { Presence } from "presence-effect/Presence"
 import * as PresenceKey from "presence-effect/presence/PresenceKey"
@@ -12,7 +12,8 @@ import * as FindOrCreate from "../entities/FindOrCreate.ts"
 import * as Outbox from "../entities/Outbox.ts"
 import type { Emitter } from "../realtime/sending/Emitter.ts"
 import * as Liveness from "../entities/Liveness.ts"
-import { Ownership, requireOwned } from "../entities/Ownership.ts"
+import { isOwn, Ownership, requireOwned } from "../entities/Ownership.ts"
+import * as Archiving from "./Archiving.ts"
 import * as Session from "./Session.ts"
 import * as SessionAnnouncements from "./SessionAnnouncements.ts"
 import { type Replacement, SessionStore, type SessionText } from "./SessionStore.ts"
@@ -40,7 +41,7 @@ export class SessionRegistry extends Context.Tag("light-server/SessionRegistry")
       accountId: string,
       id: string
     ) => Effect.Effect<void, NotFound | Unauthorized | WriterError | ReadFailed>
-  }
+  } & Archiving.Archiving
 >() {}
 
 const changeOf = (id: string) => ({ kind: "session", id }) as const
@@ -118,13 +119,14 @@ export const make = Effect.gen(function* () {
     end: (accountId, id, claimedMillis) =>
       Effect.gen(function* () {
         const key = PresenceKey.session(accountId, id)
-        if ((yield* ownership.check(key)) !== "owned") return
+        if (!isOwn(yield* ownership.check(key))) return
         // A client clock that is ahead must not make later heartbeats of the session look old.
         const endedAt = Math.min(claimedMillis, Date.now())
         yield* presence.end(key, endedAt)
         announcements.ended(accountId, id, presence.lastSeen(key)?.lastSeenMillis ?? endedAt)
       }),
-    remove: (accountId, id) => remove(parts, accountId, id)
+    remove: (accountId, id) => remove(parts, accountId, id),
+    ...Archiving.make({ ...parts, presence })
   })
 })
 

@@ -12,7 +12,8 @@ import type { TextChange } from "./SessionStore.ts"
 
 const ActiveQuery = Schema.Struct({ limit: Query.limit(500, 150) })
 
-const PageQuery = Schema.Struct({ cursor: Schema.optional(Schema.String), limit: Query.limit(200, 50) })
+/** Of a list with a cursor. */
+export const PageQuery = Schema.Struct({ cursor: Schema.optional(Schema.String), limit: Query.limit(200, 50) })
 
 const patchable = ["metadata", "agentState"] as const
 

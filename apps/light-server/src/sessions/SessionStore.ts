@@ -5,10 +5,12 @@ import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as Write from "presence-effect/writer/Write"
 import type { WriterError } from "presence-effect/writer/WriterError"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
+import * as SessionArchive from "../database/SessionArchive.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
 import type * as CompareAndSet from "../entities/CompareAndSet.ts"
-import { columns, Session } from "./Session.ts"
+import * as ArchiveWrite from "./ArchiveWrite.ts"
+import { columns, readColumns, Session } from "./Session.ts"
 import * as SessionRemoval from "./SessionRemoval.ts"
 
 type MaybeSession = Effect.Effect<Option.Option<Session>, ReadFailed>
@@ -39,11 +41,11 @@ export class SessionStore extends Context.Tag("light-server/SessionStore")<
     readonly insert: (session: Session) => Effect.Effect<number, WriterError>
     /** The same for texts: a later statement conflicts when the session is missing, foreign, or at another version. */
     readonly replace: (replacement: Replacement) => Effect.Effect<number, WriterError>
+    /** The same for the archive: a later statement conflicts when the session is missing or foreign. */
+    readonly archive: (archiving: ArchiveWrite.Archiving) => Effect.Effect<number, WriterError>
     readonly remove: SessionRemoval.SessionRemoval["remove"]
   }
 >() {}
-
-const select = `SELECT ${columns} FROM "Session" WHERE "accountId" = ?`
 
 const insertNew = `INSERT INTO "Session" (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
   ON CONFLICT ("accountId", "tag") DO NOTHING`
@@ -114,6 +116,8 @@ export const make: Effect.Effect<SessionStore["Type"], never, DatabaseReader | S
     const reader = yield* DatabaseReader
     const writer = yield* SqliteWriter
     const form = yield* TimeForm.TimeForm
+    const place = yield* SessionArchive.SessionArchive
+    const select = `SELECT ${readColumns(place)} FROM "Session" WHERE "accountId" = ?`
     const { remove } = yield* SessionRemoval.make
     return SessionStore.of({
       findById: (accountId, id) => reader.first(Session, `${select} AND "id" = ?`, [accountId, id]),
@@ -121,6 +125,8 @@ export const make: Effect.Effect<SessionStore["Type"], never, DatabaseReader | S
       insert: (session) => writer.write(Lane.control, insertWrite(session, form)),
       replace: (replacement) =>
         Effect.suspend(() => writer.write(Lane.data, replaceWrite(replacement, Date.now(), form))),
+      archive: (archiving) =>
+        Effect.suspend(() => writer.write(Lane.control, ArchiveWrite.make(archiving, Date.now(), place, form))),
       remove
     })
   }

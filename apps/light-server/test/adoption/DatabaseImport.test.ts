@@ -132,13 +132,56 @@ describe("DatabaseImport", () => {
       })
     )
 
+    it.scoped("keeps its sessions archived, as of then", () =>
+      Effect.gen(function* () {
+        const box = yield* FixtureBox.make("iso-text")
+        const { databaseFile } = yield* Effect.flatMap(target, (directory) => importInto(directory, box))
+        const sessions = FixtureBox.withSqlite(databaseFile, (sqlite) =>
+          sqlite
+            .prepare(
+              `SELECT id, archivedAt = updatedAt AS isArchived FROM Session
+               LEFT JOIN PresenceSessionArchive ON sessionId = id ORDER BY id`
+            )
+            .all()
+        )
+        assert.deepStrictEqual(sessions, [
+          { id: "s1", isArchived: null },
+          { id: "s2", isArchived: 1 },
+          { id: "s3", isArchived: null }
+        ])
+      })
+    )
+
+    it.scoped("comes over whole after this server has served it in place", () =>
+      Effect.gen(function* () {
+        const box = yield* FixtureBox.make("iso-text")
+        yield* box.adopt()
+        // From before the other server added its column. Of `s2` that column knows more.
+        box.exec(`INSERT INTO PresenceSessionArchive VALUES ('s1', 7), ('s2', 7)`)
+        const { databaseFile } = yield* Effect.flatMap(target, (directory) => importInto(directory, box))
+        const times = FixtureBox.withSqlite(databaseFile, (sqlite) => [
+          sqlite.prepare("SELECT machineId FROM PresenceMachineRevocation").pluck().all(),
+          sqlite
+            .prepare(
+              `SELECT sessionId || ' ' || iif(archivedAt = updatedAt, 'theirs', archivedAt)
+               FROM PresenceSessionArchive JOIN Session ON id = sessionId ORDER BY id`
+            )
+            .pluck()
+            .all()
+        ])
+        assert.deepStrictEqual(times, [["m2"], ["s1 7", "s2 theirs"]])
+      })
+    )
+
     it.scoped("has the same rows and checksums whatever the form of its times", () =>
       Effect.gen(function* () {
         const [integers, texts] = yield* Effect.forEach(["integers", "iso-text"] as const, (name) =>
           Effect.gen(function* () {
             const box = yield* FixtureBox.make(name)
-            // The other one is from before machines could be revoked.
-            if (name === "iso-text") box.exec("ALTER TABLE Machine DROP COLUMN revokedAt")
+            // The other one is from before machines could be revoked and sessions archived.
+            if (name === "iso-text") {
+              box.exec("ALTER TABLE Machine DROP COLUMN revokedAt; ALTER TABLE Session DROP COLUMN archivedAt")
+            }
             const report = yield* Effect.flatMap(target, (directory) => importInto(directory, box))
             const { Account: _, _prisma_migrations: __, ...tables } = FixtureBox.content(report.databaseFile)
             const { Account: ___, ...checksums } = checksumsOf(report)

@@ -17,6 +17,7 @@ const tables = [
   "Artifact",
   "Machine",
   "PresenceMachineRevocation",
+  "PresenceSessionArchive",
   "PresenceTokenRevocation",
   "ServerHeartbeat",
   "ServiceAccountToken",
@@ -122,6 +123,7 @@ const columns = {
     "updatedAt DATETIME"
   ],
   PresenceMachineRevocation: ["machineId TEXT key", "revokedAt DATETIME"],
+  PresenceSessionArchive: ["sessionId TEXT key", "archivedAt DATETIME"],
   PresenceTokenRevocation: ["digest TEXT key", "accountId TEXT", "revokedAt DATETIME"],
   ServerHeartbeat: ["id INTEGER key", "beatAt DATETIME"],
   Session: [
@@ -174,6 +176,7 @@ const indexes = {
   AccountPushToken: ["unique accountId, token"],
   Artifact: ["accountId", "accountId, updatedAt"],
   PresenceMachineRevocation: [],
+  PresenceSessionArchive: [],
   PresenceTokenRevocation: ["accountId"],
   ServiceAccountToken: ["accountId", "unique accountId, vendor"],
   UserKVStore: ["accountId", "unique accountId, key"],
@@ -212,6 +215,7 @@ const foreignKeys = {
   AccountPushToken: ["accountId -> Account.id RESTRICT"],
   Artifact: ["accountId -> Account.id RESTRICT"],
   PresenceMachineRevocation: ["machineId -> Machine.id CASCADE"],
+  PresenceSessionArchive: ["sessionId -> Session.id CASCADE"],
   PresenceTokenRevocation: ["accountId -> Account.id CASCADE"],
   ServiceAccountToken: ["accountId -> Account.id CASCADE"],
   UserKVStore: ["accountId -> Account.id CASCADE"],
@@ -374,6 +378,14 @@ describe("the tables", () => {
       })
     )
   }
+
+  it.scoped("let a later migration of another server add its column for archived sessions", () =>
+    Effect.gen(function* () {
+      const box = yield* migrated
+      box.withSqlite((sqlite) => sqlite.exec(`ALTER TABLE "Session" ADD COLUMN "archivedAt" DATETIME`))
+      assert.strictEqual(columnsOf(box)["Session"]?.at(-1), "archivedAt DATETIME?")
+    })
+  )
 
   it.scoped("keep times as integers, also those that the driver binds as floating point", () =>
     Effect.gen(function* () {

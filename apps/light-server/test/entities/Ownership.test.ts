@@ -48,6 +48,32 @@ describe("Ownership", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
+  it.effect("knows an archived session, which may be used and changed as before", () =>
+    Effect.gen(function* () {
+      const { database, ownership } = yield* make({ validityCapacity: 10 })
+      database.sqlite.exec(`INSERT INTO "PresenceSessionArchive" VALUES ('s1', 5)`)
+      const key = PresenceKey.session("a1", "s1")
+      assert.strictEqual(yield* ownership.check(key), "archived")
+      assert.strictEqual(yield* Ownership.requireOwned(ownership, key), "archived")
+      assert.strictEqual(yield* ownership.check(PresenceKey.session("a2", "s1")), "foreign")
+    }).pipe(Effect.provide(TestDatabase.layer))
+  )
+
+  it.effect("remembers that a session was archived or taken out, until it is unlearned", () =>
+    Effect.gen(function* () {
+      const { ownership } = yield* make({ validityCapacity: 10 })
+      const key = PresenceKey.session("a1", "s1")
+      ownership.archive(key)
+      assert.strictEqual(yield* ownership.check(key), "archived")
+      ownership.learn(key)
+      assert.strictEqual(yield* ownership.check(key), "owned")
+      ownership.archive(key)
+      ownership.unlearn(key)
+      assert.isUndefined(ownership.remembered(key))
+      assert.strictEqual(yield* ownership.check(key), "owned")
+    }).pipe(Effect.provide(TestDatabase.layer))
+  )
+
   it.scoped("tells whoever listens of each machine that is found revoked, for as long as they listen", () =>
     Effect.gen(function* () {
       const { database, ownership } = yield* make({ validityCapacity: 10 })

@@ -11,6 +11,7 @@ import type { Lane } from "presence-effect/writer/Lane"
 import * as MessageStore from "../../src/messages/MessageStore.ts"
 import * as TimeForm from "../../src/database/TimeForm.ts"
 import { DatabaseReader } from "../../src/database/DatabaseReader.ts"
+import * as SessionArchive from "../../src/database/SessionArchive.ts"
 import * as SessionList from "../../src/sessions/SessionList.ts"
 import * as SessionStore from "../../src/sessions/SessionStore.ts"
 import { until } from "proving/drivers/Eventually"
@@ -47,13 +48,18 @@ const life = <A, E, R>(
     return yield* Effect.provide(body(Deferred.await(stopped)), stores)
   })
 
+const sources = SessionList.sourcesOf(SessionArchive.own)
+
+const firstPage = { accountId: "a1", beforeId: undefined, limit: 10 }
+
 const seen = Effect.gen(function* () {
   const sessions = yield* SessionStore.SessionStore
   const messages = yield* MessageStore.MessageStore
   const reader = yield* DatabaseReader
   const lists = [
-    yield* SessionList.readUpdated(reader, "a1", 10, ""),
-    yield* SessionList.readPage(reader, "a1", undefined, 10, ""),
+    yield* SessionList.readUpdated(reader, sources, "a1", 10, ""),
+    yield* SessionList.readPage(reader, sources, { ...firstPage, isArchived: false }, ""),
+    yield* SessionList.readPage(reader, sources, { ...firstPage, isArchived: true }, ""),
     { rows: yield* SessionList.readActive(reader, "a1") }
   ]
   const found = [yield* sessions.findById("a1", "s1"), yield* sessions.findByTag("a1", "s1")]
@@ -61,7 +67,7 @@ const seen = Effect.gen(function* () {
   return [...lists.map(({ rows }) => rows.length), ...found.map(({ _tag }) => _tag), page.rows.length]
 })
 
-const nothing = [0, 0, 0, "None", "None", 0]
+const nothing = [0, 0, 0, 0, "None", "None", 0]
 
 describe("SessionRemoval", () => {
   for (const writes of [0, 1, 2, 3]) {
@@ -75,7 +81,7 @@ describe("SessionRemoval", () => {
             const removing = yield* Effect.fork(remove("a1", "s1"))
             yield* stopped
             yield* Fiber.interrupt(removing)
-            assert.deepStrictEqual(yield* seen, writes === 0 ? [1, 1, 1, "Some", "Some", 10] : nothing)
+            assert.deepStrictEqual(yield* seen, writes === 0 ? [1, 1, 0, 1, "Some", "Some", 10] : nothing)
           })
         )
         const messagesLeft = [messageCount, messageCount, messageCount - 1000, messageCount - 2000][writes] ?? 0

@@ -86,6 +86,7 @@ describe("SessionRoutes", () => {
           dataEncryptionKey: "a2V5",
           active: true,
           activeAt: session["activeAt"],
+          archivedAt: null,
           createdAt: session["activeAt"],
           updatedAt: session["activeAt"],
           lastMessage: null

@@ -32,6 +32,7 @@ import * as RealtimeApp from "../../src/realtime/RealtimeApp.ts"
 import * as RealtimeOptions from "../../src/realtime/RealtimeOptions.ts"
 import * as SocketServer from "../../src/realtime/SocketServer.ts"
 import * as SocketLookup from "../../src/realtime/sending/SocketLookup.ts"
+import * as ArchiveRoutes from "../../src/sessions/ArchiveRoutes.ts"
 import * as SessionEvents from "../../src/sessions/SessionEvents.ts"
 import * as SessionRoutes from "../../src/sessions/SessionRoutes.ts"
 import * as SessionLists from "../../src/sessions/SessionLists.ts"
@@ -67,6 +68,7 @@ export const layerOver = <A, E>(
     MachineRoutes.layer({ registerWithin: 0 }),
     MachineEvents.layer,
     SessionRoutes.layer,
+    ArchiveRoutes.layer,
     SessionEvents.layer,
     MessageRoutes.layer,
     MessageBatchRoutes.layer,

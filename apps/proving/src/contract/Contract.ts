@@ -230,6 +230,23 @@ export const routes = {
     for: "account",
     answers: { 200: Shapes.SessionPage, 400: Shapes.NoSessionPage }
   },
+  "GET /v2/sessions/archived": {
+    part: "Sessions",
+    for: "account",
+    answers: { 200: Shapes.SessionPage, 400: Shapes.NoSessionPage }
+  },
+  "POST /v2/sessions/:id/archive": {
+    part: "Sessions",
+    for: "account",
+    writes: true,
+    answers: { 200: Shapes.Archived, 403: Shapes.NoArchiving, 409: Shapes.StillActive }
+  },
+  "POST /v2/sessions/:id/unarchive": {
+    part: "Sessions",
+    for: "account",
+    writes: true,
+    answers: { 200: Shapes.Unarchived, 403: Shapes.NoArchiving }
+  },
   "GET /v2/sessions/:id": {
     part: "Sessions",
     for: "account",

@@ -119,6 +119,7 @@ const session = {
   dataEncryptionKey: NullOr(Base64),
   active: Boolean,
   activeAt: Millis,
+  archivedAt: NullOr(Millis),
   createdAt: Millis,
   updatedAt: Millis
 }
@@ -135,6 +136,10 @@ export const SessionPage = Struct({
 export const NoSessionPage = Union(BadRequest, says("Invalid cursor format"))
 export const OneSession = Struct({ session: SharedSession })
 export const NoSession = SessionNotFound
+export const Archived = Struct({ success: Literal(true), archivedAt: Millis })
+export const Unarchived = Struct({ success: Literal(true), archivedAt: Null })
+export const NoArchiving = says("Forbidden")
+export const StillActive = says("session-active")
 export const Patched = Union(
   Struct({
     success: Literal(true),
@@ -302,7 +307,8 @@ export const updates = {
   "update-session": of("update-session", {
     ...ids,
     metadata: Schema.optional(Struct({ value: String, version: Version })),
-    agentState: Schema.optional(Valued)
+    agentState: Schema.optional(Valued),
+    archivedAt: Schema.optional(NullOr(Millis))
   }),
   "delete-session": of("delete-session", ids),
   "new-message": of("new-message", { ...ids, message: Message }),

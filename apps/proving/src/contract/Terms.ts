@@ -1,4 +1,4 @@
-/** What the contract says of a route and of an event. */
+/** What the contract says about a route or an event. */
 import type { Schema } from "effect"
 
 /** A file of this folder: `<part>.test.ts`. */

@@ -23,11 +23,14 @@ const scene = Effect.gen(function* () {
   const owner = yield* wire.person()
   const { line: agent, sid } = yield* owner.agent
   const { line: daemon, machineId } = yield* owner.daemon
+  const { line: ended, sid: endedSid } = yield* owner.agent
+  yield* wire.say(ended, "session-end", { sid: endedSid, time: Date.now() })
+  yield* ended.settled
   const keys = { terminal: newKey(), device: newKey() }
   yield* wire.call("POST /v1/auth/request", 200, { body: { publicKey: keys.terminal } })
   yield* wire.call("POST /v1/auth/account/request", 200, { body: { publicKey: keys.device } })
   const { devices } = yield* owner.call("GET /v1/account/devices", 200)
-  return { ...wire, owner, agent, sid, daemon, machineId, keys, deviceId: devices[0]?.id ?? "" }
+  return { ...wire, owner, agent, sid, endedSid, daemon, machineId, keys, deviceId: devices[0]?.id ?? "" }
 })
 
 type Scene = Effect.Effect.Success<typeof scene>
@@ -37,7 +40,7 @@ const newArtifact = () => ({ id: crypto.randomUUID(), header: "", body: "", data
 const report = { key: "k", tokens: { total: 1 }, cost: { total: 1 } }
 
 /** Every request that has to write. */
-const requests = ({ call, deviceId, keys, machineId, owner, sid }: Scene) => {
+const requests = ({ call, deviceId, endedSid, keys, machineId, owner, sid }: Scene) => {
   const params = { id: sid }
   const answer = (publicKey: string) => ({ body: { publicKey, response: "r" } })
   const metadata = { ciphertext: "m", expectedVersion: 0 }
@@ -52,6 +55,8 @@ const requests = ({ call, deviceId, keys, machineId, owner, sid }: Scene) => {
     owner.call("POST /v1/account/settings", 503, { body: { settings: "s", expectedVersion: 0 } }),
     owner.call("POST /v1/sessions", 503, { body: { tag: "new", metadata: "m" } }),
     owner.call("PATCH /v2/sessions/:id", 503, { params, body: { metadata } }),
+    owner.call("POST /v2/sessions/:id/archive", 503, { params: { id: endedSid } }),
+    owner.call("POST /v2/sessions/:id/unarchive", 503, { params }),
     owner.call("DELETE /v1/sessions/:id", 503, { params }),
     owner.call("POST /v2/sessions/:id/messages", 503, { params, body: { ciphertext: "c" } }),
     owner.call("POST /v3/sessions/:id/messages", 503, { params, body: { messages: [{ content: "c", localId: "b" }] } }),

@@ -144,6 +144,27 @@ contract(
       })
     )
 
+    it.scoped("a session hears that it was archived, and that it was taken out again", () =>
+      Effect.gen(function* () {
+        const { say } = yield* Wire
+        const { lines, owner, sid } = yield* makeCast
+        yield* anotherSecond
+        yield* said(lines.agent, say(lines.agent, "session-end", { sid, time: Date.now() }))
+        yield* lines.app.until(isAbout(sid, false, "activity"))
+        const what = ["update update-session"]
+        const params = { id: sid }
+        const archive = owner.call("POST /v2/sessions/:id/archive", 200, { params })
+        const [update] = yield* heardOnlyBy(lines, session, what, archive)
+        assert.strictEqual(update.seq, yield* cursorOf(owner))
+        const { archivedAt } = (yield* owner.call("GET /v2/sessions/:id", 200, { params })).session
+        assert.isNotNull(archivedAt)
+        assert.deepStrictEqual(update.body, { t: "update-session", id: sid, sid, archivedAt })
+        const unarchive = owner.call("POST /v2/sessions/:id/unarchive", 200, { params })
+        const [back] = yield* heardOnlyBy(lines, session, what, unarchive)
+        assert.deepStrictEqual(back.body, { t: "update-session", id: sid, sid, archivedAt: null })
+      })
+    )
+
     it.scoped("apps hear that a session was deleted", () =>
       Effect.gen(function* () {
         const { lines, owner, sid } = yield* makeCast

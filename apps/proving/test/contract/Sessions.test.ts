@@ -31,6 +31,7 @@ contract("Sessions", (it) => {
         agentStateVersion: 0,
         dataEncryptionKey: "AAEC",
         active: true,
+        archivedAt: null,
         lastMessage: null
       })
       assert.deepStrictEqual([activeAt, updatedAt], [createdAt, createdAt])
@@ -181,6 +182,42 @@ contract("Sessions", (it) => {
         yield* owner.call("PATCH /v2/sessions/:id", 400, { params, body: { metadata: wrong } })
       }
       yield* stranger.call("PATCH /v2/sessions/:id", 404, { params, body: { metadata } })
+    })
+  )
+
+  it.scoped("archives a session that is not active, and lists it apart until it is taken out", () =>
+    Effect.gen(function* () {
+      const { person, say } = yield* Wire
+      const [owner, stranger] = yield* Effect.all([person(), person()])
+      const { line, sid: id } = yield* owner.agent
+      const { id: other } = yield* open(owner)
+      const params = { id }
+      const listed = (route: "GET /v2/sessions" | "GET /v2/sessions/archived") =>
+        Effect.map(owner.call(route, 200), ({ sessions }) => ids(sessions))
+      yield* owner.call("POST /v2/sessions/:id/archive", 409, { params })
+      yield* say(line, "session-end", { sid: id, time: Date.now() })
+      yield* line.settled
+      const { archivedAt } = yield* owner.call("POST /v2/sessions/:id/archive", 200, { params })
+      assert.approximately(archivedAt, Date.now(), 60_000)
+      assert.deepStrictEqual(
+        [yield* listed("GET /v2/sessions"), yield* listed("GET /v2/sessions/archived")],
+        [[other], [id]]
+      )
+      yield* say(line, "session-alive", { sid: id, time: Date.now() + 5000, thinking: true })
+      yield* line.settled
+      const { session } = yield* owner.call("GET /v2/sessions/:id", 200, { params })
+      assert.include(session, { active: false, archivedAt })
+      for (const route of ["POST /v2/sessions/:id/archive", "POST /v2/sessions/:id/unarchive"] as const) {
+        yield* stranger.call(route, 403, { params })
+        yield* owner.call(route, 403, { params: { id: "none" } })
+      }
+      for (const cursor of ["x", "cursor_v2_a"]) {
+        yield* owner.call("GET /v2/sessions/archived", 400, { query: { cursor } })
+      }
+      yield* owner.call("POST /v2/sessions/:id/unarchive", 200, { params })
+      assert.sameMembers([...(yield* listed("GET /v2/sessions"))], [id, other])
+      assert.deepStrictEqual(yield* listed("GET /v2/sessions/archived"), [])
+      assert.isNull((yield* owner.call("GET /v2/sessions/:id", 200, { params })).session.archivedAt)
     })
   )
 

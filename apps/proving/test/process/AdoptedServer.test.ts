@@ -77,6 +77,13 @@ describe("a server on the database of another happier light server", () => {
         assert.deepStrictEqual<unknown>(yield* ask("/v1/machines/m2", undefined, 410), { error: "machine_revoked" })
         const { sessions } = yield* ask("/v1/sessions")
         assert.sameMembers(sessions?.map(({ id }) => id) ?? [], ["s1", "s2"])
+        // The other server has archived `s2`.
+        const archived = (yield* ask("/v2/sessions/archived"))["sessions"]
+        const archivedAt = Fixtures.epochMillis + 12 * 1000 + 1
+        assert.deepStrictEqual(
+          archived?.map(({ archivedAt, id }) => ({ archivedAt, id })),
+          [{ archivedAt, id: "s2" }]
+        )
         yield* ask("/v1/machines", { id: "new-machine", metadata: "sealed" })
         yield* ask("/v1/sessions", { tag: "new-session", metadata: "sealed" })
         yield* server.kill("SIGTERM")

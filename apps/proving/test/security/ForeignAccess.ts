@@ -42,6 +42,10 @@ const session =
   (victim: AccountFixture) =>
     ids(victim).map((id) => notFound("Session", { ...request, params: { id } }))
 
+/** Routes of the archive answer the same for a missing session. */
+const archive = (victim: AccountFixture): ReadonlyArray<Request> =>
+  ids(victim).map((id) => ({ params: { id }, status: 403, error: "Forbidden" }))
+
 export const requests: Attempts = {
   "POST /v1/auth": ({ keys }) => {
     const { signature, ...rest } = keys.challenge()
@@ -126,6 +130,9 @@ export const requests: Attempts = {
   "GET /v1/sessions": () => own(),
   "GET /v2/sessions/active": () => own(),
   "GET /v2/sessions": ({ sid }) => [...own(), ...own({ query: { cursor: `cursor_v1_${sid}` } })],
+  "GET /v2/sessions/archived": ({ sid }) => [...own(), ...own({ query: { cursor: `cursor_v1_${sid}` } })],
+  "POST /v2/sessions/:id/archive": archive,
+  "POST /v2/sessions/:id/unarchive": archive,
   "GET /v2/sessions/:id": session(),
   "PATCH /v2/sessions/:id": session({
     body: { metadata: { ciphertext: "mine", expectedVersion: 0 }, agentState: { ciphertext: null, expectedVersion: 0 } }

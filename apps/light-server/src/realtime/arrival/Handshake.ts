@@ -79,6 +79,7 @@ export const verify = (
     if (key.id.length > idLengthMax) return invalidToken
     const validity = yield* ownership.check(key)
     if (validity === "owned") return { _tag: "Accepted", accountId, scope } as const
+    if (validity === "archived") return { _tag: "Accepted", accountId, scope, isArchived: true } as const
     if (validity === "revoked") return refused(machineRevoked)
     return validity === "missing" && key.kind === "machine"
       ? ({ _tag: "RetryableRefusal", reason: "unregistered", key } as const)

@@ -45,7 +45,7 @@ const outcomeOf = (beat: BeatOutcome): HeardAs => {
   }
 }
 
-/** Calls `act` when the row belongs to the account, which is looked up unless it is remembered. */
+/** Calls `act` when the row belongs to the account and may be alive, which is looked up unless it is remembered. */
 export const whenOwned = (
   ownership: Pick<Ownership["Type"], "remembered" | "check">,
   key: PresenceKey,
@@ -57,6 +57,7 @@ export const whenOwned = (
     case "foreign":
     case "missing":
     case "revoked":
+    case "archived":
       return "ignored"
     case undefined:
       return ownership.check(key).pipe(
@@ -69,7 +70,7 @@ export const whenOwned = (
 
 /**
  * Accepts a heartbeat for a row of the account, and tells its apps. A row of
- * another account, or none, has no effect.
+ * another account, or none, has no effect, nor has an archived session.
  */
 export const accept = (
   services: {

@@ -20,7 +20,7 @@ const layer = (
       Effect.suspend(() => {
         if (!sql.includes("isRevoked")) return Effect.succeed([])
         onRead()
-        return Effect.as(Deferred.await(gate), [{ accountId: "a1", isRevoked: 0 }])
+        return Effect.as(Deferred.await(gate), [{ accountId: "a1", isRevoked: 0, isArchived: 0 }])
       })
     )
   )

@@ -1,0 +1,38 @@
+/**
+ * Where the database at hand keeps the times at which its sessions were archived.
+ *
+ * Our own files have a table for them. Other happier light servers have a column of the session: where a file has that
+ * column, it is read and written, so that each server sees what the other one did. Rows of our table from before the
+ * other server added the column still count.
+ */
+import { Context, Effect, Layer, Option, Schema } from "effect"
+import { DatabaseReader, type ReadFailed } from "./DatabaseReader.ts"
+
+/** A place of these times. */
+export interface Place {
+  /** The file has the column of other servers. */
+  readonly isShared: boolean
+  /** The time of a row of `Session` in a statement; `NULL` unless the session is archived. */
+  readonly archivedAt: string
+}
+
+const ownTime = `(SELECT "archivedAt" FROM "PresenceSessionArchive" WHERE "sessionId" = "Session"."id")`
+
+export const own: Place = { isShared: false, archivedAt: ownTime }
+
+export const shared: Place = { isShared: true, archivedAt: `coalesce("Session"."archivedAt", ${ownTime})` }
+
+/** The place of the database. Our own table unless a layer says otherwise. */
+export class SessionArchive extends Context.Reference<SessionArchive>()("light-server/SessionArchive", {
+  defaultValue: (): Place => own
+}) {}
+
+const selectColumn = `SELECT 1 AS "found" FROM pragma_table_info('Session') WHERE "name" = 'archivedAt'`
+
+/** Finds out the place of a database from the columns of its sessions. */
+export const detect: Effect.Effect<Place, ReadFailed, DatabaseReader> = Effect.gen(function* () {
+  const reader = yield* DatabaseReader
+  return Option.isSome(yield* reader.first(Schema.Unknown, selectColumn)) ? shared : own
+})
+
+export const layer: Layer.Layer<SessionArchive, ReadFailed, DatabaseReader> = Layer.effect(SessionArchive, detect)
