@@ -117,7 +117,7 @@ export interface Stored {
   readonly seq: number
 }
 
-/** What is wrong with what is stored, in the order of its numbers, against what was sent. Each problem is a sentence. */
+/** Compares what is stored, in the order of its numbers, with what was sent. Each problem is a sentence. */
 export const problemsOf = (outboxes: ReadonlyArray<Outbox>, stored: ReadonlyArray<Stored>): ReadonlyArray<string> => {
   const problems: Array<string> = []
   const seqs = new Map<string, number>()
