@@ -3,7 +3,7 @@ import { Either } from "effect"
 import os from "node:os"
 import { type Environment, textOf } from "./Environment.ts"
 
-/** The users of many containers have no entry, and then there is no answer. `os.homedir` takes an empty `HOME` as it is. */
+/** Users of many containers have no entry in the system. `os.homedir` would take an empty `HOME` for a directory. */
 const ofUser = (): string | undefined => {
   try {
     return os.userInfo().homedir

@@ -109,8 +109,8 @@ const shutdownProblems = (terms: ShutdownBudget.ShutdownTerms): ReadonlyArray<st
 const directoriesOf = (environment: Environment, { file, server }: RoomOptions) =>
   Either.mapBoth(HomeDirectory.expand(server.dataDirectory, environment), {
     onLeft: () =>
-      `${ServerKnobs.knobs.dataDirectory.name} (${server.dataDirectory}) needs a home directory, and this user has none; ` +
-      "set it to an absolute path, or set HOME",
+      `${ServerKnobs.knobs.dataDirectory.name} (${server.dataDirectory}) needs a home directory, ` +
+      "and this user has none; set it to an absolute path, or set HOME",
     onRight: (expanded) => {
       const dataDirectory = path.resolve(expanded)
       return {
