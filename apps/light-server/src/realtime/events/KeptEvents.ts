@@ -213,11 +213,9 @@ export const make = (options: Patience, socket: KeptSocket): KeptEvents => {
   const handle = makeHandler(options, socket)
   const queues = new Map<string, Queue>()
 
-  const done = ({ events, turn }: Queue) => {
+  const done = ({ events }: Queue) => {
     const kept = events.shift()
-    if (kept === undefined) return
-    socket.intake.remove(kept.bytes + eventBytes)
-    turn.done()
+    if (kept !== undefined) socket.intake.remove(kept.bytes + eventBytes)
   }
 
   const end = (event: string, { turn }: Queue) => {
@@ -264,7 +262,6 @@ export const make = (options: Patience, socket: KeptSocket): KeptEvents => {
       const known = queues.get(event)
       const queue = known ?? { events: [], turn: socket.turnOf(event) }
       queue.events.push(kept)
-      queue.turn.added()
       if (known !== undefined) return
       queues.set(event, queue)
       socket.run(work(event, queue))

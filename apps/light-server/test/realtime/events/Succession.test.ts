@@ -13,17 +13,8 @@ const connection = (scope: ConnectionScope, accountId = "a1"): Connection => ({ 
 const queue = (
   succession: Succession.Succession,
   scope: ConnectionScope,
-  {
-    accountId = "a1",
-    count = 1,
-    event = "message",
-    isOpen = true
-  }: { accountId?: string; count?: number; event?: string; isOpen?: boolean } = {}
-) => {
-  const turn = succession.of(connection(scope, accountId), () => isOpen)(event)
-  for (let added = 0; added < count; added++) turn.added()
-  return turn
-}
+  { accountId = "a1", event = "message", isOpen = true } = {}
+) => succession.of(connection(scope, accountId), () => isOpen)(event)
 
 const settle = Effect.repeatN(Effect.yieldNow(), 5)
 
@@ -38,47 +29,37 @@ const begins = ({ begins }: Succession.Turn) =>
   })
 
 describe("Succession", () => {
-  it.effect("lets a queue begin when what was in the earlier ones of its client is done", () =>
+  it.effect("lets a queue begin when what its client sent over a socket that has left is done", () =>
     Effect.gen(function* () {
       const succession = Succession.make()
-      const first = queue(succession, session, { count: 2, isOpen: false })
-      const second = queue(succession, session)
+      const first = queue(succession, session, { isOpen: false })
+      const second = queue(succession, session, { isOpen: false })
+      const third = queue(succession, session)
       assert.isTrue(yield* begins(first))
-      assert.isFalse(yield* begins(second))
-      first.done()
-      assert.isFalse(yield* begins(second))
-      const waiting = yield* Effect.fork(second.begins)
-      yield* settle
-      first.done()
-      first.end()
-      yield* Fiber.join(waiting)
-      assert.isTrue(yield* begins(second))
       assert.isTrue(yield* begins(queue(succession, session, { event: "update-state" })))
-    })
-  )
-
-  it.effect("does not wait for what an earlier socket sends later", () =>
-    Effect.gen(function* () {
-      const succession = Succession.make()
-      const first = queue(succession, session)
-      const second = queue(succession, session)
-      first.added()
-      first.done()
+      first.end()
       assert.isTrue(yield* begins(second))
+      assert.isFalse(yield* begins(third))
+      const waiting = yield* Effect.fork(third.begins)
+      yield* settle
+      second.end()
+      yield* Fiber.join(waiting)
+      assert.isTrue(yield* begins(queue(succession, session)))
     })
   )
 
-  it.effect("keeps clients apart, and the apps of an account until they leave", () =>
+  it.effect("lets no client wait for another one", () =>
     Effect.gen(function* () {
       const succession = Succession.make()
-      queue(succession, session)
-      queue(succession, user)
+      for (const scope of [user, session]) {
+        queue(succession, scope)
+        assert.isTrue(yield* begins(queue(succession, scope)))
+        queue(succession, scope, { isOpen: false })
+        assert.isFalse(yield* begins(queue(succession, scope)))
+      }
       assert.isTrue(yield* begins(queue(succession, machine)))
       assert.isTrue(yield* begins(queue(succession, { ...session, sessionId: "s2" })))
       assert.isTrue(yield* begins(queue(succession, session, { accountId: "a2" })))
-      assert.isTrue(yield* begins(queue(succession, user)))
-      queue(succession, user, { isOpen: false })
-      assert.isFalse(yield* begins(queue(succession, user)))
     })
   )
 })
