@@ -1,6 +1,5 @@
 /** The configuration of the server, read from the environment once. */
 import { Array as Arr, Duration, Effect, Either, Schema } from "effect"
-import os from "node:os"
 import path from "node:path"
 import type * as PresenceConfig from "presence-effect/presence/PresenceConfig"
 import type * as WriterPolicy from "presence-effect/writer/WriterPolicy"
@@ -19,6 +18,7 @@ import * as RpcKnobs from "../rpc/RpcKnobs.ts"
 import * as RpcOptions from "../rpc/RpcOptions.ts"
 import * as ShutdownBudget from "../ShutdownBudget.ts"
 import { type Environment, read, type RoomValues } from "./Environment.ts"
+import * as HomeDirectory from "./HomeDirectory.ts"
 import { knobsOf } from "./KnobTable.ts"
 import * as OtherNames from "./OtherNames.ts"
 import * as PresenceKnobs from "./PresenceKnobs.ts"
@@ -106,15 +106,20 @@ const shutdownProblems = (terms: ShutdownBudget.ShutdownTerms): ReadonlyArray<st
   ]
 }
 
-const directoriesOf = (environment: Environment, { file, server }: RoomOptions) => {
-  const home = environment["HOME"] ?? os.homedir()
-  const dataDirectory = path.resolve(server.dataDirectory.replace(/^~(?=$|\/)/, home))
-  return {
-    dataDirectory,
-    databaseFile: path.resolve(dataDirectory, file.databaseFile ?? defaultDatabaseName),
-    migrationsDirectory: file.migrationsDirectory === undefined ? undefined : path.resolve(file.migrationsDirectory)
-  }
-}
+const directoriesOf = (environment: Environment, { file, server }: RoomOptions) =>
+  Either.mapBoth(HomeDirectory.expand(server.dataDirectory, environment), {
+    onLeft: () =>
+      `${ServerKnobs.knobs.dataDirectory.name} (${server.dataDirectory}) needs a home directory, ` +
+      "and this user has none; set it to an absolute path, or set HOME",
+    onRight: (expanded) => {
+      const dataDirectory = path.resolve(expanded)
+      return {
+        dataDirectory,
+        databaseFile: path.resolve(dataDirectory, file.databaseFile ?? defaultDatabaseName),
+        migrationsDirectory: file.migrationsDirectory === undefined ? undefined : path.resolve(file.migrationsDirectory)
+      }
+    }
+  })
 
 const invalid = (problems: ReadonlyArray<string>): ConfigInvalid =>
   new ConfigInvalid({
@@ -135,15 +140,17 @@ export const load = (environment: Environment): Effect.Effect<Loaded, ConfigInva
     const terms = shutdownTerms(values.server, values.presence, realtime)
     const presence = PresenceKnobs.configOf(values.presence)
     const contradictions = Either.match(presence, { onLeft: (problems) => problems, onRight: () => [] })
-    const problems = [...refusals, ...contradictions, ...shutdownProblems(terms)]
-    if (Either.isLeft(presence) || problems.length > 0) return yield* invalid(problems)
+    const directories = directoriesOf(environment, values)
+    const homeless = Either.match(directories, { onLeft: (problem) => [problem], onRight: () => [] })
+    const problems = [...refusals, ...homeless, ...contradictions, ...shutdownProblems(terms)]
+    if (Either.isLeft(presence) || Either.isLeft(directories) || problems.length > 0) return yield* invalid(problems)
 
     const { policy, warnings } = writerPolicyOf(values.writes)
     const config: ServerConfig = {
       ...values.server,
       ...values.http,
       ...values.signUp,
-      ...directoriesOf(environment, values),
+      ...directories.right,
       autoMigrate: values.file.autoMigrate,
       checkpointIntervalMillis: values.writes.checkpointIntervalMillis,
       journalSizeLimitBytes: values.writes.journalSizeLimitBytes,

@@ -30,10 +30,10 @@ export const challengeFile = "login-challenges.txt"
 
 const codeOf = (cause: unknown) => (cause instanceof Error && "code" in cause ? String(cause.code) : "UNKNOWN")
 
-const attempt = <A>(path: string, doing: string, run: () => Promise<A>) =>
+const attempt = <A>(path: string, doing: string, run: () => Promise<A>, advice = "") =>
   Effect.tryPromise({
     try: run,
-    catch: (cause) => new DataDirectoryUnusable({ path, reason: `cannot ${doing} (${codeOf(cause)})` })
+    catch: (cause) => new DataDirectoryUnusable({ path, reason: `cannot ${doing} (${codeOf(cause)})${advice}` })
   })
 
 /** What file systems without hard links answer: exFAT, SMB shares, some of those in user space. */
@@ -142,7 +142,12 @@ export const make = (options: {
   readonly masterSecret?: Redacted.Redacted | undefined
 }): Effect.Effect<DataDirectory["Type"], DataDirectoryUnusable> =>
   Effect.gen(function* () {
-    yield* attempt(options.path, "create the directory", () => fs.mkdir(options.path, { recursive: true, mode: 0o700 }))
+    yield* attempt(
+      options.path,
+      "create the directory",
+      () => fs.mkdir(options.path, { recursive: true, mode: 0o700 }),
+      "; set HAPPIER_SERVER_LIGHT_DATA_DIR to a directory that this user may write to"
+    )
     const { mode } = yield* attempt(options.path, "look at the directory", () => fs.stat(options.path))
     if (isLoose(mode) && process.platform !== "win32") {
       yield* warnOfMode(options.path, mode, `run: chmod 700 ${options.path}`)

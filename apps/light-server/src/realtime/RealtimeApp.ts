@@ -20,6 +20,7 @@ import { Ownership } from "../entities/Ownership.ts"
 import { countRefusal, setLagging, setLimits, setSockets } from "./RealtimeMetrics.ts"
 import type { RealtimeOptions } from "./RealtimeOptions.ts"
 import * as Room from "./sending/Room.ts"
+import * as Succession from "./events/Succession.ts"
 import type { Socket } from "./Socket.ts"
 import { SocketServer } from "./SocketServer.ts"
 
@@ -47,6 +48,7 @@ const makeShared = (options: RealtimeOptions, run: (effect: Effect.Effect<void>)
     const clock = yield* Effect.clock
     const backPressure = BackPressure.make(options)
     const outgoing = yield* OutgoingGuard.make(options)
+    const succession = Succession.make()
     let laggardCount = 0
 
     /** Takes the events of a socket, within its limits. */
@@ -55,13 +57,15 @@ const makeShared = (options: RealtimeOptions, run: (effect: Effect.Effect<void>)
         countRefusal(reason)
         OutgoingGuard.closeTransport(socket)
       }
+      const isOpen = () => socket.connected
       const dispatch = Dispatcher.make(registry, connection, options, {
         run,
         nowMillis: () => clock.unsafeCurrentTimeMillis(),
         onEvent,
         accountBudget,
         intake: backPressure.intakeOf(readControls.of(socket.conn)),
-        isOpen: () => socket.connected,
+        turnOf: succession.of(connection, isOpen),
+        isOpen,
         closeTransport: close("unstored"),
         onFlood: close("flooding")
       })

@@ -5,24 +5,18 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
-import { pbkdf2Sync } from "node:crypto"
-import nacl from "tweetnacl"
+import * as EarlierToken from "proving/fixtures/EarlierToken"
 import * as EarlierTokens from "../../src/accounts/EarlierTokens.ts"
 
 const secret = "a-master-secret-for-this-test"
 
-const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url")
-
 /** A token as the other server makes it. */
 const tokenOf = (
   payload: object = { iss: "handy", sub: "ada", iat: 1000, nbf: 1000 },
-  { header = { alg: "EdDSA" }, secret: from = secret }: { readonly header?: object; readonly secret?: string } = {}
-) => {
-  const seed = pbkdf2Sync(from, "handy Persistent Token", 210_000, 64, "sha512").subarray(0, 32)
-  const text = `${encode(header)}.${encode(payload)}`
-  const signature = nacl.sign.detached(Buffer.from(text), nacl.sign.keyPair.fromSeed(seed).secretKey)
-  return `${text}.${Buffer.from(signature).toString("base64url")}`
-}
+  { header, secret: from = secret }: { readonly header?: object; readonly secret?: string } = {}
+) => EarlierToken.make(from, payload, header)
+
+const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url")
 
 const make = EarlierTokens.make(Redacted.make(secret), 60)
 

@@ -12,6 +12,7 @@ import type { RealtimeOptions } from "../RealtimeOptions.ts"
 import * as EventDefect from "./EventDefect.ts"
 import type { EventBudget } from "./EventBudget.ts"
 import type { Handling } from "./EventRegistry.ts"
+import type { Turn, TurnOf } from "./Succession.ts"
 
 /** An event that waits for its turn. */
 export interface KeptEvent {
@@ -33,6 +34,8 @@ export interface KeptSocket {
   /** The budget that the sockets of the account share. */
   readonly accountBudget: EventBudget
   readonly intake: Intake
+  /** Its client may have sent over another socket before. */
+  readonly turnOf: TurnOf
   readonly isOpen: () => boolean
   /** Closes the transport, so that the client comes back and sends again what was not answered. */
   readonly closeTransport: () => void
@@ -149,6 +152,12 @@ const makeHandler = (options: Patience, socket: KeptSocket) => {
     }).pipe(EventDefect.caught(event, kept.refuse))
 }
 
+/** Those that wait, the first one first. */
+interface Queue {
+  readonly events: Array<KeptEvent>
+  readonly turn: Turn
+}
+
 /** So many events at most, and so many bytes of them, are stored by one write: it must not hold the writer long. */
 const batchLimit = 32
 const batchBytesMax = 128 * 1024
@@ -202,18 +211,23 @@ const paced = (budget: EventBudget, count: number): Effect.Effect<void> =>
  */
 export const make = (options: Patience, socket: KeptSocket): KeptEvents => {
   const handle = makeHandler(options, socket)
-  const queues = new Map<string, Array<KeptEvent>>()
+  const queues = new Map<string, Queue>()
 
-  const done = (queue: Array<KeptEvent>) => {
-    const kept = queue.shift()
+  const done = ({ events }: Queue) => {
+    const kept = events.shift()
     if (kept !== undefined) socket.intake.remove(kept.bytes + eventBytes)
   }
 
-  const abandon = (event: string, queue: Array<KeptEvent>) =>
+  const end = (event: string, { turn }: Queue) => {
+    queues.delete(event)
+    turn.end()
+  }
+
+  const abandon = (event: string, queue: Queue) =>
     Effect.suspend(() => {
-      const lostCount = queue.filter(({ reply }) => reply === undefined).length
-      queues.delete(event)
-      while (queue.length > 0) done(queue)
+      const lostCount = queue.events.filter(({ reply }) => reply === undefined).length
+      while (queue.events.length > 0) done(queue)
+      end(event, queue)
       if (lostCount === 0) return Effect.void
       countKept(event, "lost", lostCount)
       return Effect.annotateLogs(Effect.logWarning(`The server stopped before ${lostCount} events were stored`), {
@@ -222,12 +236,14 @@ export const make = (options: Patience, socket: KeptSocket): KeptEvents => {
       })
     })
 
-  const work = (event: string, queue: Array<KeptEvent>) =>
+  const work = (event: string, queue: Queue) =>
     Effect.gen(function* () {
+      const { events } = queue
+      yield* queue.turn.begins
       /** Those of a batch that failed are handled one by one before the next batch. */
       let aloneCount = 0
-      for (let kept = queue[0]; kept !== undefined; kept = queue[0]) {
-        const batch = aloneCount > 0 ? [kept] : batchOf(queue)
+      for (let kept = events[0]; kept !== undefined; kept = events[0]) {
+        const batch = aloneCount > 0 ? [kept] : batchOf(events)
         yield* paced(socket.accountBudget, batch.length)
         const isStored = batch.length > 1 && (yield* storeAll(event, batch))
         if (isStored) for (const _ of batch) done(queue)
@@ -237,15 +253,16 @@ export const make = (options: Patience, socket: KeptSocket): KeptEvents => {
           done(queue)
         }
       }
-      queues.delete(event)
+      end(event, queue)
     }).pipe(Effect.onInterrupt(() => abandon(event, queue)))
 
   return {
     add: (event, kept) => {
       socket.intake.add(kept.bytes + eventBytes)
       const known = queues.get(event)
-      if (known !== undefined) return void known.push(kept)
-      const queue = [kept]
+      const queue = known ?? { events: [], turn: socket.turnOf(event) }
+      queue.events.push(kept)
+      if (known !== undefined) return
       queues.set(event, queue)
       socket.run(work(event, queue))
     }

@@ -5,6 +5,7 @@ import * as Dispatcher from "../../../src/realtime/events/Dispatcher.ts"
 import * as EventBudget from "../../../src/realtime/events/EventBudget.ts"
 import * as RealtimeOptions from "../../../src/realtime/RealtimeOptions.ts"
 import * as EventRegistry from "../../../src/realtime/events/EventRegistry.ts"
+import * as Succession from "../../../src/realtime/events/Succession.ts"
 
 const connection: Connection = { id: "socket", accountId: "a1", scope: { _tag: "User" } }
 
@@ -33,6 +34,7 @@ const make = (
       nowMillis: () => 0,
       accountBudget: EventBudget.make(account, 0),
       intake: { add: () => {}, remove: () => {} },
+      turnOf: Succession.make().of(connection, () => true),
       isOpen: () => true,
       closeTransport: () => {},
       onEvent: () => void seen.push("event"),

@@ -4,9 +4,11 @@ import { Clock, Effect, Fiber, Runtime, TestClock } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
 import { DatabaseBusy, WriteRejected } from "presence-effect/writer/WriterError"
 import type { Failure } from "../../../src/http/FailureTable.ts"
+import type { Connection } from "../../../src/realtime/Connection.ts"
 import * as EventBudget from "../../../src/realtime/events/EventBudget.ts"
 import type { Handling } from "../../../src/realtime/events/EventRegistry.ts"
 import * as KeptEvents from "../../../src/realtime/events/KeptEvents.ts"
+import * as Succession from "../../../src/realtime/events/Succession.ts"
 import { defaults } from "../../../src/realtime/RealtimeOptions.ts"
 import { valueOf } from "../../support/Gauges.ts"
 
@@ -21,12 +23,16 @@ const update: Keep = { ...message, withoutAck: "close" }
 
 const outcomes = (outcome: string) => valueOf("websocket_kept_events_total", { key: "outcome", value: outcome })
 
+const agent: Connection = { id: "socket", accountId: "a1", scope: { _tag: "Session", sessionId: "s1" } }
+
 /** A socket, the writes it asks for, and what it hears. */
-const make = (budget = EventBudget.make({ perSecond: 1, burst: 1_000_000 }, 0)) =>
+const make = (
+  budget = EventBudget.make({ perSecond: 1, burst: 1_000_000 }, 0),
+  { log = [], succession = Succession.make() }: { log?: Array<unknown>; succession?: Succession.Succession } = {}
+) =>
   Effect.gen(function* () {
     const runtime = yield* Effect.runtime<never>()
     const fibers: Array<Fiber.RuntimeFiber<void>> = []
-    const log: Array<unknown> = []
     const state: { isOpen: boolean; waitingBytes: number; failure: Failure | undefined } = {
       isOpen: true,
       waitingBytes: 0,
@@ -39,6 +45,7 @@ const make = (budget = EventBudget.make({ perSecond: 1, burst: 1_000_000 }, 0)) 
         add: (bytes) => void (state.waitingBytes += bytes),
         remove: (bytes) => void (state.waitingBytes -= bytes)
       },
+      turnOf: succession.of(agent, () => state.isOpen),
       isOpen: () => state.isOpen,
       closeTransport: () => {
         state.isOpen = false
@@ -95,6 +102,26 @@ describe("KeptEvents", () => {
       assert.deepStrictEqual(answers(), ["stored first", "stored first", "stored first", "stored second"])
       assert.strictEqual(yield* valueOf("websocket_held_events"), 0)
       assert.strictEqual((yield* outcomes("stored")) - before, 1)
+    })
+  )
+
+  it.effect("stores what came over a socket that broke before what comes over the next one", () =>
+    Effect.gen(function* () {
+      const shared = { log: [], succession: Succession.make() }
+      const broken = yield* make(undefined, shared)
+      const next = yield* make(undefined, shared)
+      broken.state.failure = busy
+      yield* broken.send("first", unnamed, false)
+      yield* broken.send("second", unnamed, false)
+      yield* TestClock.adjust("1 second")
+      broken.state.isOpen = false
+      yield* next.send("third", unnamed, false)
+      yield* TestClock.adjust("5 seconds")
+      assert.notInclude(broken.log, "try third")
+      broken.state.failure = undefined
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(broken.log.slice(-3), ["try first", "try second", "try third"])
+      assert.strictEqual(next.state.waitingBytes, 0)
     })
   )
 
