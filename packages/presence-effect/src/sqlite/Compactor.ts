@@ -97,7 +97,8 @@ export const make = (
     const connection = yield* SqliteConnection
     const writer = yield* SqliteWriter
     WriterPolicy.termsOf(writer.policy, knobs.lane)
-    let isStuckLogged = false
+    /** What was logged last, until a round is done: one that fails over and over is told of once. */
+    let told: "stuck" | "begun" | undefined
 
     const measured = Effect.tap(connection.space, (space) => Metric.set(SqliteMetrics.freeBytes, freeBytes(space)))
 
@@ -122,23 +123,28 @@ export const make = (
       return isMore
     })
 
-    const logStuck = (bytes: number) =>
+    const tell = (what: "stuck" | "begun", text: string) =>
       Effect.suspend(() => {
-        if (isStuckLogged) return Effect.void
-        isStuckLogged = true
-        return Effect.logInfo(
-          `${bytes} bytes of the database file are free; it cannot give them back while it is in use, since it was ` +
-            "made without incremental vacuum. New rows use them"
-        )
+        if (told === what) return Effect.void
+        told = what
+        return Effect.logInfo(text)
       })
 
     const lookAround = Effect.gen(function* () {
       const before = yield* measured
       const bytes = freeBytes(before)
       if (bytes < knobs.startBytes || before.freePages < before.pageCount * knobs.startShare) return
-      if (!before.isShrinkable) return yield* logStuck(bytes)
-      yield* Effect.logInfo(`${bytes} bytes of the database file are free, and are given back to the file system`)
+      const free = `${bytes} bytes of the database file are free`
+      if (!before.isShrinkable) {
+        return yield* tell(
+          "stuck",
+          `${free}; it cannot give them back while it is in use, since it was made without incremental vacuum. ` +
+            "New rows use them"
+        )
+      }
+      yield* tell("begun", `${free}, and are given back to the file system`)
       yield* Effect.repeat(step, { while: (isMore) => isMore })
+      told = undefined
       if (!knobs.isCheckpointed) return
       yield* connection.copyLog
       yield* writer.checkpoint(knobs.lane, "passive")

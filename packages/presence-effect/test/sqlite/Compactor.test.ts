@@ -117,12 +117,15 @@ describe("Compactor", () => {
 
   it.scoped("goes on with the next look after a step that failed", () =>
     Effect.gen(function* () {
-      const { engine, freePages } = yield* house()
-      engine.failNext({ code: "SQLITE_FULL", detail: "full", phase: "statement" })
-      yield* TestClock.adjust("10 seconds")
-      assert.strictEqual(yield* freePages, 10_000)
+      const { engine, freePages, lines } = yield* house()
+      for (let look = 0; look < 3; look++) {
+        engine.failNext({ code: "SQLITE_FULL", detail: "full", phase: "statement" })
+        yield* TestClock.adjust("10 seconds")
+        assert.strictEqual(yield* freePages, 10_000)
+      }
       yield* TestClock.adjust("10 seconds")
       assert.isBelow(yield* freePages, 10_000)
+      assert.lengthOf(lines, 1, "told of once")
     })
   )
 })
