@@ -94,7 +94,7 @@ describe("a full disk", () => {
         yield* Eventually.until(
           Effect.sync(() => sizeOf(server.databaseFile)),
           (size) => size < fullSize / 2,
-          "30 seconds"
+          "90 seconds"
         )
         assert.strictEqual((yield* openSession(device, "later")).status, 200)
         assert.strictEqual((yield* server.end("SIGTERM")).code, 0)
@@ -103,7 +103,7 @@ describe("a full disk", () => {
           "ok"
         )
       }),
-    120_000
+    240_000
   )
 })
 
@@ -142,12 +142,12 @@ describe("compact", () => {
         yield* Eventually.until(
           Effect.sync(() => sizeOf(server.databaseFile)),
           (now) => now < 6e6,
-          "30 seconds"
+          "90 seconds"
         )
         assert.include(server.output(), "are given back to the file system")
         assert.deepStrictEqual(server.rows("PRAGMA integrity_check"), [{ integrity_check: "ok" }])
       }),
-    120_000
+    240_000
   )
 
   it.scopedLive("explains itself, and ends with the code for storage where there is no database", () =>
