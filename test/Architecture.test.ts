@@ -18,7 +18,7 @@ const floors: ReadonlyArray<ReadonlyArray<string>> = [
   ["writer/SqliteWriter", "sqlite/SqliteFault"],
   ["presence/PresenceStorage"],
   ["sqlite/SqlitePresenceStorage"],
-  ["presence/PresenceFlusher", "presence/OfflineSweeper", "sqlite/WalKeeper"],
+  ["presence/PresenceFlusher", "presence/OfflineSweeper", "sqlite/WalKeeper", "sqlite/Compactor"],
   ["presence/PresenceConfig"],
   ["Presence"],
   ["index"]

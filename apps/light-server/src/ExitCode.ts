@@ -4,6 +4,7 @@ import type { ImportError } from "./adoption/DatabaseImport.ts"
 import type { DatabaseGivenUp, DatabaseReplaced } from "./health/Readiness.ts"
 import type { StartFailure } from "./LightServer.ts"
 import type { ConfigInvalid } from "./config/ServerConfig.ts"
+import type { CompactionFailed } from "./opening/DatabaseCompaction.ts"
 
 /** Ended by a signal, everything written. */
 export const ok = 0
@@ -30,7 +31,13 @@ const temporary = 75
 const passing: ReadonlySet<string> = new Set(["EADDRINUSE", "EADDRNOTAVAIL", "ENOTFOUND", "EAI_AGAIN"])
 
 /** Everything that ends the program by itself. */
-export type EndFailure = StartFailure | ConfigInvalid | DatabaseReplaced | DatabaseGivenUp | ImportError
+export type EndFailure =
+  | StartFailure
+  | ConfigInvalid
+  | DatabaseReplaced
+  | DatabaseGivenUp
+  | ImportError
+  | CompactionFailed
 
 /** Code of a failure. A new failure does not compile until it has one. */
 export const of: (failure: EndFailure) => number = Match.type<EndFailure>().pipe(
@@ -53,6 +60,7 @@ export const of: (failure: EndFailure) => number = Match.type<EndFailure>().pipe
     DatabaseUnwritable: () => storage,
     DatabaseUnreachable: () => storage,
     BackupFailed: () => storage,
+    CompactionFailed: () => storage,
     MigrationBusy: () => temporary,
     MigrationsMissing: () => migration,
     MigrationFolderInvalid: () => migration,

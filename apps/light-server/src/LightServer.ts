@@ -14,6 +14,7 @@ import type { StorageUnreadable } from "presence-effect/presence/PresenceStorage
 import type { EngineFault } from "presence-effect/writer/SqliteConnection"
 import * as SqlitePresenceStorage from "presence-effect/sqlite/SqlitePresenceStorage"
 import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
+import * as Compactor from "presence-effect/sqlite/Compactor"
 import * as WalKeeper from "presence-effect/sqlite/WalKeeper"
 import type { PolicyInvalid } from "presence-effect/writer/WriterPolicy"
 import * as AccessKeyRoutes from "./accesskeys/AccessKeyRoutes.ts"
@@ -180,6 +181,10 @@ const walKeeper = (config: ServerConfig) =>
         drainTimeout: config.shutdownBudget.log
       }).pipe(ShutdownBudget.closeWithin("log", config.shutdownBudget.log))
 
+/** No checkpoints of its own where a tool makes them. */
+const compactor = ({ checkpointIntervalMillis }: ServerConfig) =>
+  Compactor.layer({ isCheckpointed: checkpointIntervalMillis !== 0 })
+
 /** Presence reads through the reader of the server, and so never waits either. */
 const presenceReader = Layer.effect(
   SqlitePresenceStorage.PresenceReader,
@@ -318,7 +323,7 @@ export const layer = (
     Layer.provideMerge(Layer.mergeAll(realtime(config), health(config))),
     Layer.provideMerge(http(config)),
     Layer.provideMerge(Layer.provide(OnlineSessions.layer, presence(config))),
-    Layer.provideMerge(walKeeper(config)),
+    Layer.provideMerge(Layer.merge(walKeeper(config), compactor(config))),
     Layer.provideMerge(database(config)),
     // Gauges are set while the layers above are built, so this one comes first.
     Layer.provideMerge(MetricSeries.layer)

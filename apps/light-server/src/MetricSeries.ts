@@ -73,6 +73,8 @@ const library = Effect.gen(function* () {
   yield* Metric.value(SqliteMetrics.walBytes)
   yield* Metric.value(SqliteMetrics.databaseBytes)
   yield* Metric.value(SqliteMetrics.checkpointBusy)
+  yield* Metric.value(SqliteMetrics.freeBytes)
+  yield* Metric.value(SqliteMetrics.compactedBytes)
 })
 
 const server = Effect.gen(function* () {

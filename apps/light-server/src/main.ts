@@ -15,6 +15,11 @@ switch (request._tag) {
     command.run(request)
     break
   }
+  case "Compact": {
+    const command = await import("./cli/CompactCommand.ts")
+    command.run(request)
+    break
+  }
   case "PrintConfig": {
     const command = await import("./cli/ConfigCommand.ts")
     command.run()

@@ -80,7 +80,7 @@ const make = Effect.gen(function* () {
       Effect.gen(function* () {
         if (!tokens.known(accountId).some((known) => known.id === id)) return yield* new NotFound({ what: "Device" })
         const now = yield* Clock.currentTimeMillis
-        const write = Write.statement(insert, [id, form.encode(now), accountId])
+        const write = Write.withReserve(Write.statement(insert, [id, form.encode(now), accountId]))
         // What was written is acted on, also when the caller leaves now.
         yield* Effect.uninterruptibleMask((restore) =>
           Effect.tap(restore(writer.write(Lane.control, write)), () =>

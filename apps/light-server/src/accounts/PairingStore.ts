@@ -161,7 +161,8 @@ export const make = (
           const before = endOf(nowMillis)
           const expired = yield* reader.rows(Schema.Unknown, statements[kind].findExpired, [before])
           if (expired.length === 0) return
-          yield* writer.write(Lane.maintenance, Write.statement(statements[kind].removeExpired, [before]))
+          const remove = Write.statement(statements[kind].removeExpired, [before])
+          yield* writer.write(Lane.maintenance, Write.withReserve(remove))
         })
     })
   })

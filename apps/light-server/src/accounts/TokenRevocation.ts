@@ -61,7 +61,8 @@ export const revokeWrite = (
   }).pipe(
     Write.decodeRows(Schema.Struct({ epoch: Schema.Int })),
     Write.zip(Write.all(endRest.map((sql) => Write.statement(sql, [accountId])))),
-    Write.map(([[row]]) => row?.epoch ?? 0)
+    Write.map(([[row]]) => row?.epoch ?? 0),
+    Write.withReserve
   )
 
 /**

@@ -84,12 +84,9 @@ export const make: Effect.Effect<ArtifactStore["Type"], never, DatabaseReader | 
     const { encode } = yield* TimeForm.TimeForm
 
     const numbered = (accountId: string, id: string, nowMillis: number, write: Write.Write<unknown>) =>
-      writer.write(
-        Lane.data,
-        write.pipe(
-          AccountCursor.numbered({ accountId, change: { kind: "artifact", id }, changedAt: encode(nowMillis) }),
-          Write.map(([cursor]) => cursor)
-        )
+      write.pipe(
+        AccountCursor.numbered({ accountId, change: { kind: "artifact", id }, changedAt: encode(nowMillis) }),
+        Write.map(([cursor]) => cursor)
       )
 
     return ArtifactStore.of({
@@ -99,7 +96,8 @@ export const make: Effect.Effect<ArtifactStore["Type"], never, DatabaseReader | 
         const { id, accountId, header, headerVersion, body, bodyVersion, dataEncryptionKey, seq } = artifact
         const times = [encode(artifact.createdAt), encode(artifact.updatedAt)]
         const params = [id, header, headerVersion, dataEncryptionKey, seq, ...times, accountId, body, bodyVersion]
-        return numbered(accountId, id, artifact.createdAt, Write.statement(insertNew, params, { changes: 1 }))
+        const insert = Write.statement(insertNew, params, { changes: 1 })
+        return writer.write(Lane.data, numbered(accountId, id, artifact.createdAt, insert))
       },
       replace: (accountId, id, { body, header }) =>
         Effect.suspend(() => {
@@ -107,12 +105,14 @@ export const make: Effect.Effect<ArtifactStore["Type"], never, DatabaseReader | 
           const parts = [header, body].flatMap((part) => [part?.data ?? null, part === undefined ? 0 : 1])
           const versions = [header, body].map((part) => part?.expectedVersion ?? null)
           const params = [...parts, encode(now), id, accountId, ...versions]
-          return numbered(accountId, id, now, Write.statement(replaceParts, params, { changes: 1 }))
+          const replace = Write.statement(replaceParts, params, { changes: 1 })
+          return writer.write(Lane.data, numbered(accountId, id, now, replace))
         }),
       remove: (accountId, id) =>
-        Effect.suspend(() =>
-          numbered(accountId, id, Date.now(), Write.statement(removeOne, [id, accountId], { changes: 1 }))
-        )
+        Effect.suspend(() => {
+          const remove = Write.statement(removeOne, [id, accountId], { changes: 1 })
+          return writer.write(Lane.data, Write.withReserve(numbered(accountId, id, Date.now(), remove)))
+        })
     })
   }
 )

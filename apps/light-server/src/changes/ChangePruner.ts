@@ -81,7 +81,8 @@ const Place = Schema.Struct({ cursor: Schema.Int })
 export const pruneWrite = (accountId: string, floor: number): Write.Write<number> =>
   Write.statement(raiseFloor, [floor, accountId], { changes: 1 }).pipe(
     Write.andThen(Write.decodeRows(Write.statement(removeBelow, [accountId, floor]), Place)),
-    Write.map((removed) => removed.length)
+    Write.map((removed) => removed.length),
+    Write.withReserve
   )
 
 export const make = (

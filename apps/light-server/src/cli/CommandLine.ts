@@ -9,6 +9,7 @@ import { Command, CommanderError } from "commander"
 export type Request =
   | { readonly _tag: "Serve" }
   | { readonly _tag: "Import"; readonly from: string; readonly into: string | undefined; readonly isJson: boolean }
+  | { readonly _tag: "Compact"; readonly isJson: boolean }
   | { readonly _tag: "Version"; readonly isJson: boolean }
   | { readonly _tag: "PrintConfig" }
   /** A text that was asked for. */
@@ -19,6 +20,11 @@ export type Request =
 const environmentHint = `
 light-server --help lists the commands, light-server <command> --help what one of them takes.
 Everything else is set by variables of the environment; docs/operations.md lists them.
+`
+
+const compactHint = `
+The first time a database of an earlier version is written anew, which needs twice the space of its rows on the disk and
+in the directory for temporary files. After that it is shortened in small steps, and a running server does so by itself.
 `
 
 const build = (accept: (request: Request) => void): Command => {
@@ -42,6 +48,12 @@ const build = (accept: (request: Request) => void): Command => {
     .action((options: { readonly from: string; readonly into?: string; readonly json?: boolean }) =>
       accept({ _tag: "Import", from: options.from, into: options.into, isJson: options.json === true })
     )
+  program
+    .command("compact")
+    .description("give the free space of the database back to the file system; no server may be using it")
+    .option("--json", "print the report as JSON")
+    .addHelpText("after", compactHint)
+    .action((options: { readonly json?: boolean }) => accept({ _tag: "Compact", isJson: options.json === true }))
   program
     .command("version")
     .description("print the version")

@@ -54,7 +54,9 @@ export const make: Effect.Effect<VendorTokenStore["Type"], never, DatabaseReader
           return Effect.asVoid(writer.write(Lane.control, Write.statement(upsert, params, { changes: 1 })))
         }),
       remove: (accountId, vendor) =>
-        Effect.asVoid(writer.write(Lane.control, Write.statement(removeOne, [accountId, vendor], { changes: 1 })))
+        Effect.asVoid(
+          writer.write(Lane.control, Write.withReserve(Write.statement(removeOne, [accountId, vendor], { changes: 1 })))
+        )
     })
   }
 )

@@ -142,6 +142,7 @@ const make = (options: Options) =>
     let movedPath: string | undefined
     let stopped: EngineFault | undefined
     let diskFreeBytes: number | undefined
+    let reusableBytes = 0
     const since = new Map<string, TimedCheck>()
 
     const report = Effect.gen(function* () {
@@ -156,6 +157,7 @@ const make = (options: Options) =>
         stopped,
         diskFreeBytes,
         diskReserveBytes: options.diskReserveBytes,
+        reusableBytes,
         isDraining: http.isDraining()
       }).map((check): TimedCheck => {
         const before = since.get(check.name)
@@ -211,6 +213,12 @@ const make = (options: Options) =>
       if (movedPath !== undefined) yield* replaced(movedPath)
       yield* publishHolding
       diskFreeBytes = yield* options.diskFreeBytes ?? freeBytes(options.databaseFile)
+      if (diskFreeBytes !== undefined && diskFreeBytes < options.diskReserveBytes) {
+        reusableBytes = yield* Effect.match(connection.space, {
+          onFailure: () => 0,
+          onSuccess: ({ freePages, pageBytes }) => freePages * pageBytes
+        })
+      }
       if (diskFreeBytes !== undefined) yield* Metric.set(ServerMetrics.diskFreeBytes, diskFreeBytes)
       const { isReady, checks } = yield* report
       yield* Metric.set(ServerMetrics.ready, isReady ? 1 : 0)

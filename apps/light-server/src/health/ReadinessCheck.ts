@@ -21,6 +21,8 @@ export interface Facts {
   readonly diskFreeBytes: number | undefined
   /** Room that writes leave alone. */
   readonly diskReserveBytes: number
+  /** Free pages of the database file. */
+  readonly reusableBytes: number
   readonly isDraining: boolean
 }
 
@@ -88,10 +90,19 @@ const fileProblem = ({ movedPath, stopped }: Facts) => {
     : { code: "ConnectionGone", detail: `${stopped.detail}; the server ends` }
 }
 
-const diskProblem = ({ diskFreeBytes, diskReserveBytes }: Facts) =>
-  diskFreeBytes !== undefined && diskFreeBytes < diskReserveBytes
-    ? { code: "DiskFull", detail: `${diskFreeBytes} bytes are free, the reserve is ${diskReserveBytes}` }
-    : undefined
+/** The rule by which the writer refuses: free pages stand for up to half of the reserve. */
+const diskProblem = ({ diskFreeBytes, diskReserveBytes, reusableBytes }: Facts) => {
+  if (
+    diskFreeBytes === undefined ||
+    diskFreeBytes + Math.min(reusableBytes, diskReserveBytes / 2) >= diskReserveBytes
+  ) {
+    return undefined
+  }
+  return {
+    code: "DiskFull",
+    detail: `${diskFreeBytes} bytes are free, and ${reusableBytes} in the file; the reserve is ${diskReserveBytes}`
+  }
+}
 
 export const judge = (facts: Facts): ReadonlyArray<Check> => [
   check("writer", writerProblem(facts)),

@@ -84,10 +84,11 @@ export const mutateWrite = (
       : Write.statement(replaceOld, [value, now, accountId, key, version], { changes: 1 })
   )
   const change = { kind: "kv", keys: mutations.map(({ key }) => key) } as const
-  return Write.all(statements).pipe(
+  const write = Write.all(statements).pipe(
     AccountCursor.numbered({ accountId, change, changedAt: now }),
     Write.map(([cursor]) => cursor)
   )
+  return mutations.every(({ value, version }) => value === null && version !== never) ? Write.withReserve(write) : write
 }
 
 export const make: Effect.Effect<KeyValueStore["Type"], never, DatabaseReader | SqliteWriter> = Effect.gen(

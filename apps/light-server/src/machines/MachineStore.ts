@@ -124,7 +124,8 @@ export const revokeWrite = (
     Write.zip(Write.statement(insertRevocation, [now, id, accountId], { changes: 1 })),
     Write.zip(Write.all(hasColumn ? [Write.statement(revokeInRow, [now, id, accountId])] : [])),
     AccountCursor.numbered({ accountId, change: { kind: "machine", id }, changedAt: now }),
-    Write.map(([cursor]) => cursor)
+    Write.map(([cursor]) => cursor),
+    Write.withReserve
   )
 }
 

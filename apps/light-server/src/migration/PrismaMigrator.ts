@@ -178,6 +178,8 @@ const applyAll = (plan: Plan): Effect.Effect<MigrationReport, MigrationError> =>
   Effect.gen(function* () {
     // The driver is built to sync less often in WAL mode once a file exists; a migration is worth the wait.
     yield* DatabaseFile.attempt(plan.connection, () => plan.connection.sqlite.pragma("synchronous = FULL"))
+    // Of effect in a new file only: it can give free pages back while it is used.
+    yield* DatabaseFile.attempt(plan.connection, () => plan.connection.sqlite.pragma("auto_vacuum = INCREMENTAL"))
     const applied: Array<string> = []
     let backup = Option.none<string>()
     for (;;) {

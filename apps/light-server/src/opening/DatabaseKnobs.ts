@@ -111,7 +111,8 @@ export const protectionKnobs = {
     max: 1_099_511_627_776,
     unit: "bytes",
     meaning:
-      "Free space that writes leave on the disk. With less, they are refused; they go on when there is a quarter more."
+      "Free space that writes leave on the disk; free pages of the file count for up to half of it. With less, all " +
+      "writes but deletes and ends are refused; they go on when there is a quarter more."
   }),
   startCheckMillis: Knob.integer("HAPPIER_SQLITE_START_CHECK_MS", {
     fallback: 2000,

@@ -72,7 +72,7 @@ export const make: Effect.Effect<PushTokenStore["Type"], never, DatabaseReader |
       add: (accountId, token) =>
         Effect.suspend(() => writer.write(Lane.control, addWrite(accountId, token, Date.now(), form))),
       remove: (accountId, token) =>
-        Effect.asVoid(writer.write(Lane.control, Write.statement(removeOne, [accountId, token])))
+        Effect.asVoid(writer.write(Lane.control, Write.withReserve(Write.statement(removeOne, [accountId, token]))))
     })
   }
 )

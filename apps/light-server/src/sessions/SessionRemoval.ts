@@ -83,7 +83,8 @@ export const removeWrite = (
 ): Write.Write<number> =>
   deletedSession(accountId, id, referrers).pipe(
     numbered(accountId, id, encode(nowMillis)),
-    Write.map(([cursor]) => cursor)
+    Write.map(([cursor]) => cursor),
+    Write.withReserve
   )
 
 /** The write that detaches a long session from its account. */
@@ -98,7 +99,8 @@ export const detachWrite = (
     Write.zip(Write.statement(insertDetachedOwner, [detachedOwner, detachedOwner, now, now])),
     Write.zip(Write.statement(detach, [detachedOwner, id, accountId], { changes: 1 })),
     numbered(accountId, id, now),
-    Write.map(([cursor]) => cursor)
+    Write.map(([cursor]) => cursor),
+    Write.withReserve
   )
 }
 
@@ -134,9 +136,10 @@ export const make: Effect.Effect<SessionRemoval, never, DatabaseReader | SqliteW
     const removeBatch = Effect.gen(function* () {
       const id = yield* detached
       if (Option.isNone(id)) return false
-      yield* (yield* isLong(detachedOwner, id.value))
-        ? writer.write(Lane.maintenance, Write.statement(removeOldestMessages, [id.value, detachedOwner]))
-        : writer.write(Lane.maintenance, deletedSession(detachedOwner, id.value, yield* referrers))
+      const write: Write.Write<unknown> = (yield* isLong(detachedOwner, id.value))
+        ? Write.statement(removeOldestMessages, [id.value, detachedOwner])
+        : deletedSession(detachedOwner, id.value, yield* referrers)
+      yield* writer.write(Lane.maintenance, Write.withReserve(write))
       return true
     })
 

@@ -6,6 +6,8 @@ const cases: ReadonlyArray<readonly [line: string, request: CommandLine.Request]
   ["serve", { _tag: "Serve" }],
   ["import --from a.sqlite", { _tag: "Import", from: "a.sqlite", into: undefined, isJson: false }],
   ["import --from=a --into b --json", { _tag: "Import", from: "a", into: "b", isJson: true }],
+  ["compact", { _tag: "Compact", isJson: false }],
+  ["compact --json", { _tag: "Compact", isJson: true }],
   ["version", { _tag: "Version", isJson: false }],
   ["--version", { _tag: "Version", isJson: false }],
   ["version --json", { _tag: "Version", isJson: true }],
@@ -19,7 +21,7 @@ describe("CommandLine", () => {
     assert.deepStrictEqual(parse(line), request)
   })
 
-  it.each(["--help", "-h", "import --help"])("answers `%s` with a text and no error", (line) => {
+  it.each(["--help", "-h", "import --help", "compact --help"])("answers `%s` with a text and no error", (line) => {
     const request = parse(line)
     assert.strictEqual(request._tag, "Help")
     assert.include(request._tag === "Help" ? request.text : "", "Usage: light-server")
@@ -30,6 +32,7 @@ describe("CommandLine", () => {
     ["import", "required option '--from <file>' not specified"],
     ["import --from a --form x", "unknown option '--form'"],
     ["import --from", "argument missing"],
+    ["compact now", "too many arguments for 'compact'"],
     ["serve now", "too many arguments for 'serve'"],
     ["--port 3005", "unknown option '--port'"],
     ["config", "Usage: light-server config"],

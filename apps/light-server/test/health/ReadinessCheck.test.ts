@@ -31,6 +31,7 @@ const healthy: Facts = {
   stopped: undefined,
   diskFreeBytes: 1e9,
   diskReserveBytes: 1e8,
+  reusableBytes: 0,
   isDraining: false
 }
 
@@ -99,6 +100,8 @@ describe("ReadinessCheck", () => {
   it("keeps the reserve", () => {
     assert.deepStrictEqual(failing({ diskFreeBytes: 1e8 }), [])
     assert.deepStrictEqual(failing({ diskFreeBytes: 1e8 - 1 }), ["disk DiskFull"])
+    assert.deepStrictEqual(failing({ diskFreeBytes: 6e7, reusableBytes: 4e7 }), [], "free pages are room")
+    assert.deepStrictEqual(failing({ diskFreeBytes: 5e7 - 1, reusableBytes: 1e9 }), ["disk DiskFull"])
   })
 
   it("is no longer ready once the server drains, and says whether the writer is closed", () => {

@@ -45,11 +45,14 @@ export const make = (options: { readonly heartbeatTable: boolean }) =>
         }),
       writeMeasured: () => refused,
       withPermit: () => () => refused,
-      checkpoint: () => refused
+      checkpoint: () => refused,
+      compact: () => refused
     }
     const connection = {
       run: () => refused,
       checkpoint: () => refused,
+      compact: () => refused,
+      space: refused,
       copyLog: refused,
       logState: refused,
       identity: Effect.map(Ref.get(identity), (files) => ({ ...files, databaseBytes: 0, logBytes: 0 })),

@@ -87,6 +87,21 @@ describe("PrismaMigrator", () => {
       })
     )
 
+    it.scoped("makes a new file that can give space back while it is used, and leaves others as they are", () =>
+      Effect.gen(function* () {
+        const autoVacuum = (box: MigrationBox.MigrationBox) => box.pluck("PRAGMA auto_vacuum")
+        const box = yield* MigrationBox.make
+        box.addMigration("1_create_parent", createParent)
+        yield* box.migrate()
+        assert.deepStrictEqual(autoVacuum(box), [2])
+        // As earlier versions made it.
+        box.withSqlite((sqlite) => sqlite.exec("PRAGMA auto_vacuum = NONE; VACUUM"))
+        box.addMigration("2_add_age", `ALTER TABLE "Parent" ADD COLUMN "age" INTEGER`)
+        assert.deepStrictEqual((yield* box.migrate()).applied, ["2_add_age"])
+        assert.deepStrictEqual(autoVacuum(box), [0])
+      })
+    )
+
     it.scoped("records a migration as Prisma does", () =>
       Effect.gen(function* () {
         const box = yield* MigrationBox.make

@@ -39,10 +39,15 @@ const file = Layer.scoped(
   })
 )
 
-export const layer: Layer.Layer<FileDatabase | SqliteWriter.SqliteWriter | DatabaseReader.DatabaseReader> =
+/** `freeReserveBytes`: what writes leave on the disk. */
+export const layerWith = (
+  freeReserveBytes: number
+): Layer.Layer<FileDatabase | SqliteWriter.SqliteWriter | DatabaseReader.DatabaseReader> =>
   Layer.unwrapEffect(
     Effect.map(FileDatabase, ({ filename }) => {
-      const writer = SqliteWriter.layer().pipe(Layer.provide(SqliteInProcess.layer({ filename })))
+      const writer = SqliteWriter.layer().pipe(Layer.provide(SqliteInProcess.layer({ filename, freeReserveBytes })))
       return Layer.provideMerge(DatabaseReader.layer({ filename }), writer)
     })
   ).pipe(Layer.provideMerge(file), Layer.orDie)
+
+export const layer = layerWith(0)

@@ -131,6 +131,7 @@ const makeWriter = Effect.map(TestDatabase, (database): SqliteWriter["Type"] => 
     writeMeasured: unused,
     withPermit: () => unused,
     checkpoint: unused,
+    compact: unused,
     status: Effect.dieMessage("not used by the server")
   }
 })

@@ -146,6 +146,7 @@ export interface Device {
   readonly token: string
   readonly post: (path: string, payload: unknown) => Effect.Effect<Answer, NoAnswer>
   readonly get: (path: string) => Effect.Effect<Answer, NoAnswer>
+  readonly remove: (path: string) => Effect.Effect<Answer, NoAnswer>
   readonly connect: (auth: Handshake, patience?: Patience) => Effect.Effect<Line, never, Scope.Scope>
 }
 
@@ -161,6 +162,7 @@ export const login = (url: string, account: ReturnType<typeof Client.make>): Eff
       token,
       post: (path, payload) => post(url + path, payload, headers),
       get: (path) => request(url + path, { headers }),
+      remove: (path) => request(url + path, { method: "DELETE", headers }),
       connect: (auth, patience) => connect(url, { token, ...auth }, patience)
     }
   })

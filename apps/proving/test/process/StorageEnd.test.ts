@@ -146,6 +146,14 @@ describe("the files of a running server", () => {
         const device = yield* Device.login(server.url, Client.make())
         const log = AckLog.make()
         assert.strictEqual((yield* log.register(device)).status, 200)
+        const ended = yield* Device.openSession(device, "ended")
+        const deleted = yield* Device.openSession(device, "deleted")
+        const line = yield* device.connect({ clientType: "session-scoped", sessionId: ended })
+        const isActive = Effect.sync(
+          () => server.rows(`SELECT "active" FROM "Session" WHERE "id" = ?`, ended)[0]?.["active"] === 1
+        )
+        Device.pulse(line, "session", ended).beat()
+        yield* Eventually.until(isActive, (active) => active)
         const ballast = path.join(disk, "ballast")
         fs.writeFileSync(ballast, Buffer.alloc(52 * 1024 * 1024))
         const full = yield* log.register(device)
@@ -153,6 +161,11 @@ describe("the files of a running server", () => {
         assert.strictEqual(full.status, 503)
         assert.isAtLeast(Number(full.headers.get("retry-after")), 60)
         assert.strictEqual((yield* device.get("/v1/machines")).status, 200)
+        // What makes room or ends something does not wait for room.
+        assert.strictEqual((yield* device.remove(`/v1/sessions/${deleted}`)).status, 200)
+        line.socket.emit("session-end", { sid: ended, time: Date.now() })
+        yield* Eventually.until(isActive, (active) => !active)
+        assert.strictEqual((yield* log.register(device)).status, 503)
         yield* Eventually.until(failingChecks(server.url), (failing) =>
           ["disk DiskFull", "commit DatabaseFull"].every((check) => failing.includes(check))
         )

@@ -52,6 +52,11 @@ export const make = (options: SqliteOptions): Effect.Effect<SqliteConnection["Ty
         ask(() => on.checkpoint(mode)),
         ({ result }) => result
       )
+    const compact = (on: Engine.Engine, pageLimit: number) =>
+      Effect.map(
+        ask(() => on.compact(pageLimit)),
+        ({ result }) => result
+      )
     return SqliteConnection.of({
       run: (group, durability) =>
         Effect.map(
@@ -59,6 +64,8 @@ export const make = (options: SqliteOptions): Effect.Effect<SqliteConnection["Ty
           ({ answers }) => finality.inspect(answers)
         ),
       checkpoint: (mode) => checkpoint(engine, mode),
+      compact: (pageLimit) => compact(engine, pageLimit),
+      space: compact(copier, 0),
       logState: checkpoint(copier, "noop"),
       copyLog: checkpoint(copier, "passive"),
       identity: FileIdentity.read(options.filename),

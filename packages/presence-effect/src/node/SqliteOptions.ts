@@ -15,8 +15,9 @@ export interface SqliteOptions {
   /** Upper bound of the log file after it was emptied, in bytes. Default 64 MiB; -1 for none. */
   readonly journalSizeLimitBytes?: number
   /**
-   * Room to leave on the disk, in bytes: while less is free every write is refused with `DatabaseFull`, and goes on
-   * when a quarter more is. What is left lets the log be copied and emptied. Default 0: none.
+   * Room to leave on the disk, in bytes: while less is free, every write but those `Write.withReserve` has marked is
+   * refused with `DatabaseFull`, and goes on when a quarter more is. What is left lets the log be copied and emptied.
+   * Free pages of the file stand for up to half of it. Default 0: none.
    */
   readonly freeReserveBytes?: number
   /** How long opening is tried again while another connection holds the file. Default 5 s. */

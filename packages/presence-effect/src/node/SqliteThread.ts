@@ -249,6 +249,8 @@ export const make = (options: SqliteThreadOptions): Effect.Effect<SqliteConnecti
     )
     const checkpoint = (thread: Thread, mode: CheckpointMode) =>
       Effect.map(thread.call({ _tag: "Checkpoint", mode }, "Checkpointed"), ({ result }) => result)
+    const compact = (thread: Thread, pageLimit: number) =>
+      Effect.map(thread.call({ _tag: "Compact", pageLimit }, "Compacted"), ({ result }) => result)
     const run: SqliteConnection["Type"]["run"] = (group, durability) =>
       Effect.map(writer.call({ _tag: "Run", group, durability }, "Answered"), ({ answers }) =>
         finality.inspect(answers)
@@ -268,6 +270,8 @@ export const make = (options: SqliteThreadOptions): Effect.Effect<SqliteConnecti
           () => Effect.forEach(group, (statements) => runAlone(statements, durability))
         ),
       checkpoint: (mode) => checkpoint(writer, mode),
+      compact: (pageLimit) => compact(writer, pageLimit),
+      space: compact(copier, 0),
       logState: checkpoint(copier, "noop"),
       copyLog: checkpoint(copier, "passive"),
       identity: FileIdentity.read(options.filename),

@@ -32,3 +32,25 @@ export const checkpointBusy: Metric.Metric.Counter<number> = counter(
   "sqlite_checkpoint_busy_total",
   "Checkpoints that found somebody in the way"
 )
+
+/**
+ * `sqlite_free_bytes`: bytes of the database file that hold nothing.
+ *
+ * @category metrics
+ * @since 0.3.0
+ */
+export const freeBytes: Metric.Metric.Gauge<number> = gauge(
+  "sqlite_free_bytes",
+  "Bytes of the database file that hold nothing"
+)
+
+/**
+ * `sqlite_compacted_bytes_total`: bytes of the database file given back to the file system.
+ *
+ * @category metrics
+ * @since 0.3.0
+ */
+export const compactedBytes: Metric.Metric.Counter<number> = counter(
+  "sqlite_compacted_bytes_total",
+  "Bytes of the database file given back to the file system"
+)

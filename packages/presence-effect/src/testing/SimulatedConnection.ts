@@ -19,6 +19,7 @@ import {
   type CheckpointResult,
   EngineFault,
   type Fault,
+  type Space,
   SqliteConnection,
   type WriteAnswer
 } from "../writer/SqliteConnection.ts"
@@ -78,6 +79,12 @@ export interface SimulatedOptions {
   readonly statementLatency?: Duration.DurationInput
   /** Pages a statement writes into the log. Default 1. */
   readonly framesPerStatement?: number
+  /**
+   * What the file holds at first. Default: one page, none of them free.
+   *
+   * @since 0.3.0
+   */
+  readonly space?: Space
   /** What a statement does. Default: it changes what it must, one row where any number will do. */
   readonly evaluate?: (statement: Statement) => StatementResult | EngineFault
   /**
@@ -113,6 +120,7 @@ export const make = (options: SimulatedOptions = {}): Effect.Effect<SimulatedCon
     let isLocked = false
     let callCount = 0
     let isInside = false
+    let space: Space = options.space ?? { pageBytes: 4_096, pageCount: 1, freePages: 0, isShrinkable: true }
 
     const log = simulateLog()
 
@@ -184,6 +192,19 @@ export const make = (options: SimulatedOptions = {}): Effect.Effect<SimulatedCon
             return { ...log.state(), isBusy: mode === "truncate" && log.isPinned }
           })
         ),
+      compact: (pageLimit) =>
+        once(
+          Effect.gen(function* () {
+            const fault = refusal()
+            if (fault !== undefined) return yield* fault
+            const removedPages = space.isShrinkable ? Math.min(pageLimit, space.freePages) : 0
+            const { freePages, pageCount } = space
+            space = { ...space, freePages: freePages - removedPages, pageCount: pageCount - removedPages }
+            log.write(removedPages)
+            return { ...space, removedPages }
+          })
+        ),
+      space: Effect.sync(() => space),
       logState: Effect.sync(log.state),
       copyLog: Effect.sync(() => {
         log.copy()

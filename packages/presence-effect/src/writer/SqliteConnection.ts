@@ -113,6 +113,30 @@ export interface CheckpointResult {
 }
 
 /**
+ * What a database file holds, in pages.
+ *
+ * @category models
+ * @since 0.3.0
+ */
+export interface Space {
+  readonly pageBytes: number
+  readonly pageCount: number
+  /** Pages that hold nothing. New rows use them before the file grows. */
+  readonly freePages: number
+  /** Whether free pages can leave the file while it is used: it was made with `auto_vacuum = INCREMENTAL`. */
+  readonly isShrinkable: boolean
+}
+
+/**
+ * @category models
+ * @since 0.3.0
+ */
+export interface Compacted extends Space {
+  /** Pages that leave the file with the next checkpoint. */
+  readonly removedPages: number
+}
+
+/**
  * Device and inode of the database file and of its log: what tells a file from
  * another one that took its path. `undefined` where no file is.
  *
@@ -147,6 +171,19 @@ export class SqliteConnection extends Context.Tag("presence-effect/writer/Sqlite
     ) => Effect.Effect<ReadonlyArray<WriteAnswer>, EngineFault>
     /** Checkpoint by the writing connection itself, so that the next write starts the log anew. */
     readonly checkpoint: (mode: CheckpointMode) => Effect.Effect<CheckpointResult, EngineFault>
+    /**
+     * Takes up to `pageLimit` free pages out of the file, in one commit that survives a crash of the process. Does
+     * nothing to a file that is not shrinkable. Uses the reserve of the disk.
+     *
+     * @since 0.3.0
+     */
+    readonly compact: (pageLimit: number) => Effect.Effect<Compacted, EngineFault>
+    /**
+     * What the file holds now. Needs no permit.
+     *
+     * @since 0.3.0
+     */
+    readonly space: Effect.Effect<Space, EngineFault>
     /** How far the log is, without copying anything. Needs no permit. */
     readonly logState: Effect.Effect<CheckpointResult, EngineFault>
     /** Copies the log from another connection and thread, waiting for nobody. Needs no permit. */

@@ -27,7 +27,7 @@ import { withRetries } from "./internal/retries.ts"
 import * as WriterJournal from "./internal/writerJournal.ts"
 import type * as Lane from "./Lane.ts"
 import * as LaneSemaphore from "./LaneSemaphore.ts"
-import type { CheckpointMode, CheckpointResult } from "./SqliteConnection.ts"
+import type { CheckpointMode, CheckpointResult, Compacted, EngineFault } from "./SqliteConnection.ts"
 import { SqliteConnection } from "./SqliteConnection.ts"
 import type { Write } from "./Write.ts"
 import type {
@@ -115,6 +115,13 @@ export class SqliteWriter extends Context.Tag("presence-effect/writer/SqliteWrit
      * checkpoint that has begun keeps the permit until the engine has answered.
      */
     readonly checkpoint: (lane: Lane.Lane, mode: CheckpointMode) => Effect.Effect<CheckpointResult, WriterError>
+    /**
+     * Takes up to `pageLimit` free pages out of the file, in one commit under the permit of `lane`. The file is shorter
+     * after the next checkpoint. Interrupted like `checkpoint`; also done when only the reserve of the disk is left.
+     *
+     * @since 0.3.0
+     */
+    readonly compact: (lane: Lane.Lane, pageLimit: number) => Effect.Effect<Compacted, WriterError>
     readonly status: Effect.Effect<WriterStatus>
   }
 >() {}
@@ -208,6 +215,12 @@ export const make = (
         return Effect.zipRight(opaque.demandOutside(lane), held)
       })
 
+    /** The engine goes on when the caller leaves: the permit stays with its work, and the caller does not wait. */
+    const tend = <A>(lane: Lane.Lane, self: Effect.Effect<A, EngineFault>): Effect.Effect<A, WriterError> =>
+      Effect.mapError(Effect.disconnect(holdWithRetries(lane, Effect.uninterruptible(self))), (error) =>
+        error._tag === "EngineFault" ? toWriterError(error, { lane, attempts: 1, heldMillis: 0 }) : error
+      )
+
     yield* Effect.addFinalizer(() =>
       Effect.gen(function* () {
         const longestHoldMillis = Math.max(...resolved.lanes.map(({ holdLimitMillis }) => holdLimitMillis))
@@ -232,12 +245,8 @@ export const make = (
             Effect.tap(self, () => Effect.sync(journal.committed))
           )
         ),
-      // The engine goes on when the caller leaves: the permit stays with its work, and the caller need not wait for it.
-      checkpoint: (lane, mode) =>
-        Effect.mapError(
-          Effect.disconnect(holdWithRetries(lane, Effect.uninterruptible(connection.checkpoint(mode)))),
-          (error) => (error._tag === "EngineFault" ? toWriterError(error, { lane, attempts: 1, heldMillis: 0 }) : error)
-        ),
+      checkpoint: (lane, mode) => tend(lane, connection.checkpoint(mode)),
+      compact: (lane, pageLimit) => tend(lane, connection.compact(pageLimit)),
       status: Effect.sync(() => ({
         state,
         holder: journal.holder(),

@@ -49,6 +49,8 @@ export interface Statement {
    * which saves the copies SQLite would otherwise keep of the pages it changes. Absent: not known.
    */
   readonly isAtomic?: boolean
+  /** Also run when only the reserve of the disk is left. Set by `withReserve`. */
+  readonly usesReserve?: boolean
 }
 
 /**
@@ -225,3 +227,25 @@ export const withDurability: {
   (durability: Durability): <A>(self: Write<A>) => Write<A>
   <A>(self: Write<A>, durability: Durability): Write<A>
 } = dual(2, <A>(self: Write<A>, durability: Durability): Write<A> => make(self.statements, durability, self.decode))
+
+/**
+ * Marks every statement as one that may use the reserve of the disk. A write whose statements all are marked is not
+ * refused with `DatabaseFull` as long as the disk itself takes it. For what gives room back or must not wait for it:
+ * deletes, and the end of a row.
+ *
+ * @example
+ * import * as Write from "presence-effect/writer/Write"
+ *
+ * const remove = Write.withReserve(Write.statement("DELETE FROM Session WHERE id = ?", ["id"]))
+ *
+ * console.log(remove.statements.every(({ usesReserve }) => usesReserve === true))
+ *
+ * @category combinators
+ * @since 0.3.0
+ */
+export const withReserve = <A>(self: Write<A>): Write<A> =>
+  make(
+    self.statements.map((statement) => ({ ...statement, usesReserve: true })),
+    self.durability,
+    self.decode
+  )

@@ -41,6 +41,8 @@ const assertStopped = (connection: Connection, filename: string, code: string) =
       connection.run([insert(2, "Right"), insert(3, "Right")], "process-crash"),
       connection.checkpoint("passive"),
       connection.copyLog,
+      connection.compact(1),
+      connection.space,
       connection.untilStopped
     ]
     for (const door of doors) {
@@ -201,10 +203,34 @@ export const suite = (
       const connection = yield* make(filename, { freeReserveBytes: Number.MAX_SAFE_INTEGER })
       const fault = yield* Effect.flip(connection.run([insert(1), insert(2)], "power-loss"))
       assert.deepInclude(fault, { code: "RESERVE", phase: "begin" })
-      assert.match(fault.detail, /^\d+ bytes are free, 9007199254740991 are kept in reserve$/)
+      assert.match(fault.detail, /^\d+ bytes are free, and 0 in the file; 9007199254740991 are kept in reserve$/)
       assert.isFalse((yield* connection.checkpoint("truncate")).isBusy)
       yield* connection.copyLog
       assert.deepStrictEqual(readRows(filename, "SELECT * FROM Left"), [])
+    })
+  )
+
+  it.scopedLive("runs what may use the reserve while less is free, and refuses what stands beside it", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryDatabase(`${schema}; INSERT INTO Left VALUES (1), (2), (3)`)
+      const connection = yield* make(filename, { freeReserveBytes: Number.MAX_SAFE_INTEGER })
+      const marked = (write: ReadonlyArray<Statement>) =>
+        write.map((statement) => ({ ...statement, usesReserve: true }))
+      const remove = (id: number): ReadonlyArray<Statement> => [
+        { sql: "DELETE FROM Left WHERE id = ?", params: [id], changes: 1 }
+      ]
+      const mixed = [...marked(remove(3)), ...insert(9)]
+      const answers = yield* connection.run(
+        [marked(remove(1)), insert(8), mixed, marked(remove(7)), marked(remove(2))],
+        "power-loss"
+      )
+      assert.deepStrictEqual(
+        answers.map((answer) => (answer._tag === "Done" ? "Done" : answer.fault.code)),
+        ["Done", "RESERVE", "RESERVE", "CONFLICT", "Done"]
+      )
+      assert.deepStrictEqual(readRows(filename, "SELECT * FROM Left"), [{ id: 3 }])
+      const [alone] = yield* connection.run([marked(remove(3))], "power-loss")
+      assert.strictEqual(alone?._tag, "Done")
     })
   )
 }

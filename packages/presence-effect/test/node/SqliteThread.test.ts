@@ -7,6 +7,7 @@ import * as fs from "node:fs"
 import type { Worker } from "node:worker_threads"
 import * as SqliteThread from "../../src/node/SqliteThread.ts"
 import type { EngineFault } from "../../src/writer/SqliteConnection.ts"
+import * as Compaction from "../contract/CompactionContract.ts"
 import * as FinalFaults from "../contract/FinalFaultContract.ts"
 import * as Contract from "../contract/SqliteConnectionContract.ts"
 import { readRows, temporaryDatabase } from "../support/temporaryFile.ts"
@@ -20,6 +21,7 @@ const untilUp = Effect.retry({ schedule: Schedule.spaced("5 millis"), times: 2_0
 describe("SqliteThread", () => {
   Contract.suite((filename, options) => SqliteThread.make({ filename, ...options }))
   FinalFaults.suite((filename, options) => SqliteThread.make({ filename, ...options }))
+  Compaction.suite((filename, options) => SqliteThread.make({ filename, ...options }))
 
   it.scopedLive("fails what is in a thread that dies, as lost, and starts another one", () =>
     Effect.gen(function* () {

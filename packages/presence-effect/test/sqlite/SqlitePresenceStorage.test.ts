@@ -107,6 +107,29 @@ const entry = (id: string, seenAtMillis: number, state: FlushState = "alive"): F
 })
 
 describe("SqlitePresenceStorage", () => {
+  it.scoped("writes ends, and no signs of life, while the disk has only the reserve left", () =>
+    Effect.gen(function* () {
+      const full = Number.MAX_SAFE_INTEGER
+      const { insert, read, storage } = yield* makeFileWorld(({ filename }) =>
+        SqliteInProcess.layer({ filename, freeReserveBytes: full })
+      )
+      for (const id of ["ended", "silent", "alive"]) {
+        insert("session", id, "a", { active: id !== "alive", lastActiveMillis: start })
+      }
+      yield* TestClock.setTime(start + hour)
+      yield* storage.flush(FlushBatch.make([entry("ended", start + 1, "ended")]))
+      assert.deepInclude(read("session", "ended"), { active: false })
+      yield* storage.markOffline([{ kind: "session", id: "silent", accountId: "a" }], {
+        firstMillis: start + 1,
+        lastMillis: start + hour
+      })
+      assert.deepInclude(read("session", "silent"), { active: false })
+      const mixed = FlushBatch.make([entry("alive", start + 2), entry("ended", start + 3, "ended")])
+      assert.strictEqual((yield* Effect.flip(storage.flush(mixed))).cause._tag, "DatabaseFull")
+      assert.deepInclude(read("session", "alive"), { active: false })
+    })
+  )
+
   it.scoped("does not revive a row that ended while its heartbeat waited for the permit", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(start)

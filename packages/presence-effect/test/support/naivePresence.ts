@@ -40,6 +40,7 @@ export const layerWriter: Layer.Layer<SqliteWriter, never, SqliteConnection> = L
         Effect.map(write(lane, one), (value) => ({ value, waitMillis: 0, holdMillis: 0, attempts: 1, groupSize: 1 })),
       withPermit: () => (self) => semaphore.withPermits(1)(self),
       checkpoint: () => Effect.die("the incident had no keeper"),
+      compact: () => Effect.die("the incident had no keeper"),
       status: Effect.succeed({
         state: "open" as const,
         holder: undefined,

@@ -105,6 +105,7 @@ export const layerWriter = (engine: Engine, log: WriterLog): Layer.Layer<SqliteW
       write: (lane, write) => Effect.map(writeMeasured(lane, write), ({ value }) => value),
       withPermit: () => (self) => self,
       checkpoint: () => Effect.dieMessage("not here"),
+      compact: () => Effect.dieMessage("not here"),
       status: Effect.dieMessage("not here")
     })
   })

@@ -176,6 +176,15 @@ describe("Write", () => {
     }
   })
 
+  it("marks every statement that may use the reserve, and none that joins later", () => {
+    const marks = (write: Write.Write<unknown>) => write.statements.map(({ usesReserve }) => usesReserve === true)
+    const both = Write.withReserve(Write.zip(changes("a"), Write.withDurability(changes("b"), "power-loss")))
+    assert.deepStrictEqual(marks(both), [true, true])
+    assert.strictEqual(both.durability, "power-loss")
+    assert.deepStrictEqual(decoded(both), [0, 1])
+    assert.deepStrictEqual(marks(Write.zip(both, changes("c"))), [true, true, false])
+  })
+
   it("leaves the writes it was made of as they were", () => {
     const a = changes("a")
     const before = { statements: a.statements.slice(), durability: a.durability }

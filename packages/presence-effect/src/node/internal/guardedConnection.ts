@@ -3,7 +3,7 @@
  * damaged, moved, or fails again.
  */
 import { faultOf } from "../../sqlite/internal/resultCode.ts"
-import type { CheckpointMode, CheckpointResult, Fault } from "../../writer/SqliteConnection.ts"
+import type { CheckpointMode, CheckpointResult, Fault, Space } from "../../writer/SqliteConnection.ts"
 import type { Durability } from "../../writer/Durability.ts"
 import type { StatementResult } from "../../writer/Write.ts"
 import * as FileWatch from "./fileWatch.ts"
@@ -124,6 +124,25 @@ export class GuardedConnection {
       return result
     } catch (cause) {
       throw new Refusal(this.noted(faultOf(cause, "statement")))
+    }
+  }
+
+  space(): Space {
+    this.demandGoing()
+    try {
+      return this.current().space()
+    } catch (cause) {
+      throw new Refusal(this.noted(faultOf(cause, "statement")))
+    }
+  }
+
+  /** Bytes of the file that new rows can take. Throws nothing. */
+  reusableBytes(): number {
+    try {
+      const { freePages, pageBytes } = this.current().space()
+      return freePages * pageBytes
+    } catch {
+      return 0
     }
   }
 

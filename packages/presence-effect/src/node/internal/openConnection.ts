@@ -9,7 +9,7 @@ import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
-import type { CheckpointMode, CheckpointResult } from "../../writer/SqliteConnection.ts"
+import type { CheckpointMode, CheckpointResult, Space } from "../../writer/SqliteConnection.ts"
 import type { Row, SqlValue, StatementResult } from "../../writer/Write.ts"
 import { codeOf, faultOf } from "../../sqlite/internal/resultCode.ts"
 
@@ -24,6 +24,8 @@ export interface OpenConnection {
   readonly execute: (sql: string, params: ReadonlyArray<unknown>) => StatementResult
   readonly setSafetyLevel: (level: number) => void
   readonly checkpoint: (mode: CheckpointMode) => CheckpointResult
+  /** Throws the driver's error. */
+  readonly space: () => Space
   readonly close: () => void
 }
 
@@ -114,6 +116,10 @@ const executor = (connection: Connection) => {
   }
 }
 
+/** Of one state of the file. */
+const selectSpace = `SELECT page_count AS pageCount, freelist_count AS freePages, auto_vacuum AS mode
+  FROM pragma_page_count, pragma_freelist_count, pragma_auto_vacuum`
+
 const prepare = (connection: Connection, options: Options): Omit<OpenConnection, "close"> => {
   // Never cached: some pragmas act when they are compiled, not when they are stepped.
   const pragma = (text: string): ReadonlyArray<Row> =>
@@ -136,11 +142,23 @@ const prepare = (connection: Connection, options: Options): Omit<OpenConnection,
   demand("temp_store = MEMORY", "temp_store", 2)
   demand("synchronous = FULL", "synchronous", 2)
   let safety = 2
+  const pageBytes = Number(pragma("page_size")[0]?.["page_size"])
   // A frame is one page and a header of 24 bytes: https://sqlite.org/walformat.html
-  const frameBytes = Number(pragma("page_size")[0]?.["page_size"]) + 24
+  const frameBytes = pageBytes + 24
+  const execute = executor(connection)
 
   return {
-    execute: executor(connection),
+    execute,
+    space: () => {
+      const row = execute(selectSpace, []).rows[0]
+      return {
+        pageBytes,
+        pageCount: Number(row?.["pageCount"]),
+        freePages: Number(row?.["freePages"]),
+        // 2 is INCREMENTAL: https://sqlite.org/pragma.html#pragma_auto_vacuum
+        isShrinkable: Number(row?.["mode"]) === 2
+      }
+    },
     setSafetyLevel: (level) => {
       if (level === safety) return
       demand(`synchronous = ${level}`, "synchronous", level)

@@ -13,7 +13,7 @@ import type { Statement } from "../../writer/Write.ts"
 import type { OpenFiles } from "./fileWatch.ts"
 import * as FreeSpace from "./freeSpace.ts"
 import { type EngineOptions, GuardedConnection, isFilesOwn, Refusal } from "./guardedConnection.ts"
-import { type Answered, type Checkpointed, type Failed, failed } from "./sqliteThreadProtocol.ts"
+import { type Answered, type Checkpointed, type Compacted, type Failed, failed } from "./sqliteThreadProtocol.ts"
 
 type Statements = ReadonlyArray<Statement>
 
@@ -45,8 +45,14 @@ const demandHarmless = ({ sql }: Statement): void => {
   throw new Refusal({ reason: "Rejected", code: "SQLITE_MISUSE", detail, phase: "statement" })
 }
 
+const removePage = "PRAGMA incremental_vacuum(1)"
+
 const isBelow = (changes: Statement["changes"], changed: number): boolean =>
   changes === "some" ? changed === 0 : changes !== "any" && changes !== changed
+
+/** Whether all of a write gives room back, or must not wait for it. */
+const usesReserve = (statements: Statements): boolean =>
+  statements.length > 0 && statements.every((statement) => statement.usesReserve === true)
 
 /** The answer of `body`, or the fault that it raised. */
 const orFailed = <A>(body: () => A): A | Failed => {
@@ -75,11 +81,36 @@ export class Engine {
 
   run(group: ReadonlyArray<Statements>, durability: Durability): Answered | Failed {
     try {
-      const answers = this.answers(group, durability)
-      return "_tag" in answers ? answers : { _tag: "Answered", answers }
+      const stopped = orFailed(() => this.connection.demandGoing())
+      if (stopped !== undefined) return stopped
+      const refusal = this.space.refusal(() => this.connection.reusableBytes())
+      if (refusal === undefined) return this.answered(group, durability)
+      const admitted = group.filter(usesReserve)
+      if (admitted.length === 0) return failed(refusal)
+      const reply = this.answered(admitted, durability)
+      if (reply._tag === "Failed") return reply
+      const answers = reply.answers.values()
+      return {
+        _tag: "Answered",
+        answers: group.map((write) => (usesReserve(write) ? answers.next().value : undefined) ?? failed(refusal))
+      }
     } catch (cause) {
       return failed(faultOf(cause, "begin"))
     }
+  }
+
+  /** Gives up to `pageLimit` free pages at the end of the file back. They leave it with the next checkpoint. */
+  compact(pageLimit: number): Compacted | Failed {
+    return orFailed(() => {
+      const before = this.connection.space()
+      const pages = before.isShrinkable ? Math.min(pageLimit, before.freePages) : 0
+      if (pages <= 0) return { _tag: "Compacted", result: { ...before, removedPages: 0 } }
+      this.inTransaction("process-crash", () => {
+        // The driver steps a statement without columns once, which is one page, however many are asked for.
+        for (let page = 0; page < pages; page++) this.connection.execute(removePage, [], "statement")
+      })
+      return { _tag: "Compacted", result: { ...this.connection.space(), removedPages: pages } }
+    })
   }
 
   checkpoint(mode: CheckpointMode): Checkpointed | Failed {
@@ -88,6 +119,11 @@ export class Engine {
 
   close(): void {
     this.connection.close()
+  }
+
+  private answered(group: ReadonlyArray<Statements>, durability: Durability): Answered | Failed {
+    const answers = this.answers(group, durability)
+    return "_tag" in answers ? answers : { _tag: "Answered", answers }
   }
 
   private answers(group: ReadonlyArray<Statements>, durability: Durability): ReadonlyArray<WriteAnswer> | Failed {
@@ -185,8 +221,6 @@ export class Engine {
 
   private demandReady(durability: Durability): void {
     this.connection.demandGoing()
-    const refusal = this.space.refusal()
-    if (refusal !== undefined) throw new Refusal(refusal)
     this.connection.demandDurability(durability)
   }
 }

@@ -33,7 +33,14 @@ const answer = (request: Request): Reply => {
       phase: "queued"
     })
   }
-  return request._tag === "Run" ? engine.run(request.group, request.durability) : engine.checkpoint(request.mode)
+  switch (request._tag) {
+    case "Run":
+      return engine.run(request.group, request.durability)
+    case "Checkpoint":
+      return engine.checkpoint(request.mode)
+    case "Compact":
+      return engine.compact(request.pageLimit)
+  }
 }
 
 // A port of a thread: it has no origin.

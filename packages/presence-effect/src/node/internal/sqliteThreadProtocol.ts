@@ -1,5 +1,11 @@
 /** What crosses the border between the event loop and the thread of a connection: plain data only. */
-import type { CheckpointMode, CheckpointResult, Fault, WriteAnswer } from "../../writer/SqliteConnection.ts"
+import type {
+  CheckpointMode,
+  CheckpointResult,
+  Compacted as Result,
+  Fault,
+  WriteAnswer
+} from "../../writer/SqliteConnection.ts"
 import type { Durability } from "../../writer/Durability.ts"
 import type { Statement } from "../../writer/Write.ts"
 import type { OpenFiles } from "./fileWatch.ts"
@@ -13,6 +19,7 @@ export type Request =
       readonly durability: Durability
     }
   | { readonly _tag: "Checkpoint"; readonly mode: CheckpointMode }
+  | { readonly _tag: "Compact"; readonly pageLimit: number }
 
 export interface Failed {
   readonly _tag: "Failed"
@@ -34,6 +41,11 @@ export interface Checkpointed {
   readonly result: CheckpointResult
 }
 
-export type Reply = Opened | Answered | Checkpointed | Failed
+export interface Compacted {
+  readonly _tag: "Compacted"
+  readonly result: Result
+}
+
+export type Reply = Opened | Answered | Checkpointed | Compacted | Failed
 
 export const failed = (fault: Fault): Failed => ({ _tag: "Failed", fault })

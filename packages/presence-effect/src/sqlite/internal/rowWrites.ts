@@ -14,14 +14,15 @@ export const Id = Schema.Union(Schema.String, Schema.Number, Schema.BigIntFromSe
 const FlushedRow = Schema.Struct({ id: Id, active: Schema.Number, millis: Schema.optional(Schema.Number) })
 const OfflineRow = Schema.Struct({ id: Id, millis: Schema.Number })
 
-/** No statement when there are no entries. */
-export const flushWrite = (sql: string, entries: ReadonlyArray<FlushBatch.FlushEntry>, latestMillis: number) =>
-  entries.length === 0
-    ? Write.map(Write.empty, () => emptyResult)
-    : Write.statement(sql, [latestMillis, caseUpdate.flushJson(entries)], { isAtomic: true }).pipe(
-        Write.decodeRows(FlushedRow),
-        Write.map((rows) => resultOf(entries, rows))
-      )
+/** No statement when there are no entries. Ends alone do not wait for room on the disk. */
+export const flushWrite = (sql: string, entries: ReadonlyArray<FlushBatch.FlushEntry>, latestMillis: number) => {
+  if (entries.length === 0) return Write.map(Write.empty, () => emptyResult)
+  const write = Write.statement(sql, [latestMillis, caseUpdate.flushJson(entries)], { isAtomic: true }).pipe(
+    Write.decodeRows(FlushedRow),
+    Write.map((rows) => resultOf(entries, rows))
+  )
+  return entries.some(({ state }) => state === "alive") ? write : Write.withReserve(write)
+}
 
 export const offlineWrite = (
   sql: string,
@@ -37,7 +38,8 @@ export const offlineWrite = (
         const key = byId.get(String(id))
         return key === undefined ? [] : [{ key, lastSeenMillis: millis }]
       })
-    )
+    ),
+    Write.withReserve
   )
 }
 

@@ -44,6 +44,8 @@ export const layer = (filename: string): Layer.Layer<SqliteConnection> =>
             thread.postMessage(request)
           }),
         checkpoint: () => unused,
+        compact: () => unused,
+        space: unused,
         logState: unused,
         copyLog: unused,
         identity: unused,

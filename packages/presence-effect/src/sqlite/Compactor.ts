@@ -1,0 +1,168 @@
+/**
+ * The keeper of the size of the file.
+ *
+ * A file grows when rows come and keeps its size when they go: new rows use the pages that are free. When much of the
+ * file is free, this keeper gives it back to the file system, a few pages per commit, in moments when nobody waits for
+ * the writer. The file is shorter after the next checkpoint.
+ *
+ * @since 0.3.0
+ */
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Lane from "../writer/Lane.ts"
+import { type EngineFault, type Space, SqliteConnection } from "../writer/SqliteConnection.ts"
+import { SqliteWriter } from "../writer/SqliteWriter.ts"
+import type { WriterError } from "../writer/WriterError.ts"
+import * as WriterPolicy from "../writer/WriterPolicy.ts"
+import * as SqliteMetrics from "./SqliteMetrics.ts"
+
+/**
+ * @category models
+ * @since 0.3.0
+ */
+export interface CompactorOptions {
+  /** Lane of the steps. */
+  readonly lane: Lane.Lane
+  /** Time between two looks at the file. */
+  readonly lookInterval: Duration.DurationInput
+  /** The file is compacted when this many bytes of it are free ... */
+  readonly startBytes: number
+  /** ... and this share of it, between 0 and 1. */
+  readonly startShare: number
+  /** Free bytes that stay in the file for new rows. */
+  readonly keepBytes: number
+  /** Pages of one step, and so the longest that a write waits for it. */
+  readonly stepPages: number
+  /** Time between two steps. */
+  readonly pause: Duration.DurationInput
+  /** Time to the next try while others wait for the writer, or the log is too long. */
+  readonly busyPause: Duration.DurationInput
+  /** Bytes of the log that are not copied yet, above which a step waits for a checkpoint. */
+  readonly logBytesMax: number
+  /** Copies the log at the end, so that the file is shorter at once. Off where another tool makes the checkpoints. */
+  readonly isCheckpointed: boolean
+}
+
+/**
+ * Starts when a quarter of the file and 16 MiB are free, and gives back about 4 MiB a second.
+ *
+ * @category presets
+ * @since 0.3.0
+ */
+export const defaults: CompactorOptions = {
+  lane: Lane.maintenance,
+  lookInterval: "10 seconds",
+  startBytes: 16 * 1024 * 1024,
+  startShare: 0.25,
+  keepBytes: 4 * 1024 * 1024,
+  stepPages: 64,
+  pause: "50 millis",
+  busyPause: "500 millis",
+  logBytesMax: 16 * 1024 * 1024,
+  isCheckpointed: true
+}
+
+/**
+ * @category services
+ * @since 0.3.0
+ */
+export class Compactor extends Context.Tag("presence-effect/sqlite/Compactor")<
+  Compactor,
+  {
+    /** One look, and the steps it asks for. The fiber does this every `lookInterval`. Never fails. */
+    readonly look: Effect.Effect<void>
+  }
+>() {}
+
+const freeBytes = ({ freePages, pageBytes }: Space): number => freePages * pageBytes
+
+/**
+ * Builds the keeper. Its fiber belongs to the scope. A file that was not made with `auto_vacuum = INCREMENTAL` keeps
+ * its size, which is logged once. A step that fails is left for the next look. Dies when the policy of the writer has
+ * no such lane.
+ *
+ * @category constructors
+ * @since 0.3.0
+ */
+export const make = (
+  options: Partial<CompactorOptions> = {}
+): Effect.Effect<Compactor["Type"], never, SqliteConnection | SqliteWriter | Scope.Scope> =>
+  Effect.gen(function* () {
+    const knobs = { ...defaults, ...options }
+    const connection = yield* SqliteConnection
+    const writer = yield* SqliteWriter
+    WriterPolicy.termsOf(writer.policy, knobs.lane)
+    /** What was logged last, until a round is done: one that fails over and over is told of once. */
+    let told: "stuck" | "begun" | undefined
+
+    const measured = Effect.tap(connection.space, (space) => Metric.set(SqliteMetrics.freeBytes, freeBytes(space)))
+
+    const isQuiet = Effect.gen(function* () {
+      const { holder, lanes } = yield* writer.status
+      if (holder !== undefined || lanes.some(({ waiterCount }) => waiterCount > 0)) return false
+      const { checkpointedFrames, frameBytes, logFrames } = yield* connection.logState
+      return (logFrames - checkpointedFrames) * frameBytes <= knobs.logBytesMax
+    })
+
+    /** True while there is more to give back. */
+    const step = Effect.gen(function* () {
+      if (!(yield* isQuiet)) {
+        yield* Effect.sleep(knobs.busyPause)
+        return true
+      }
+      const after = yield* writer.compact(knobs.lane, knobs.stepPages)
+      yield* Metric.set(SqliteMetrics.freeBytes, freeBytes(after))
+      yield* Metric.incrementBy(SqliteMetrics.compactedBytes, after.removedPages * after.pageBytes)
+      const isMore = after.removedPages > 0 && freeBytes(after) > knobs.keepBytes
+      if (isMore) yield* Effect.sleep(knobs.pause)
+      return isMore
+    })
+
+    const tell = (what: "stuck" | "begun", text: string) =>
+      Effect.suspend(() => {
+        if (told === what) return Effect.void
+        told = what
+        return Effect.logInfo(text)
+      })
+
+    const lookAround = Effect.gen(function* () {
+      const before = yield* measured
+      const bytes = freeBytes(before)
+      if (bytes < knobs.startBytes || before.freePages < before.pageCount * knobs.startShare) return
+      const free = `${bytes} bytes of the database file are free`
+      if (!before.isShrinkable) {
+        return yield* tell(
+          "stuck",
+          `${free}; it cannot give them back while it is in use, since it was made without incremental vacuum. ` +
+            "New rows use them"
+        )
+      }
+      yield* tell("begun", `${free}, and are given back to the file system`)
+      yield* Effect.repeat(step, { while: (isMore) => isMore })
+      told = undefined
+      if (!knobs.isCheckpointed) return
+      yield* connection.copyLog
+      yield* writer.checkpoint(knobs.lane, "passive")
+    })
+
+    // Defects too: they must not end the fiber.
+    const patient = (self: Effect.Effect<unknown, EngineFault | WriterError>) =>
+      Effect.catchAllCause(self, (cause) => Effect.logDebug("compaction left for later", cause))
+
+    const look = Effect.asVoid(patient(lookAround))
+    yield* Effect.forkScoped(Effect.schedule(look, Schedule.spaced(knobs.lookInterval)))
+    return Compactor.of({ look })
+  })
+
+/**
+ * @category layers
+ * @since 0.3.0
+ */
+export const layer = (
+  options: Partial<CompactorOptions> = {}
+): Layer.Layer<Compactor, never, SqliteConnection | SqliteWriter> => Layer.scoped(Compactor, make(options))
