@@ -133,7 +133,8 @@ export const make: Effect.Effect<MachineStore["Type"], never, DatabaseReader | S
   const reader = yield* DatabaseReader
   const writer = yield* SqliteWriter
   const form = yield* TimeForm.TimeForm
-  const hasColumn = yield* Effect.cached(Effect.map(reader.first(Schema.Unknown, selectColumn), Option.isSome))
+  // Asked each time: a remembered answer could be a failure, and revocations are rare.
+  const hasColumn = Effect.map(reader.first(Schema.Unknown, selectColumn), Option.isSome)
   return MachineStore.of({
     find: (id) => reader.first(Machine, selectById, [id]),
     insert: (machine) => writer.write(Lane.control, insertWrite(machine, form)),
