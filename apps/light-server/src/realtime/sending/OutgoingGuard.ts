@@ -118,6 +118,8 @@ const makeReader = (socket: Socket, options: Limits, on: Listeners, changed: (re
 /** The sum over all readers, and those for which anything waits. */
 const makeReaders = (options: Limits) => {
   const readers = new Map<Reader, number>()
+  /** Open while anything waits for anybody. */
+  const isNeeded = Effect.unsafeMakeLatch(false)
   let totalBytes = 0
   const largest = (): Reader | undefined => {
     let found: Reader | undefined
@@ -125,11 +127,14 @@ const makeReaders = (options: Limits) => {
     return found
   }
   return {
+    isNeeded: isNeeded.await,
     changed: (reader: Reader) => {
       const bytes = reader.bytes()
       totalBytes += bytes - (readers.get(reader) ?? 0)
       if (bytes === 0) readers.delete(reader)
       else readers.set(reader, bytes)
+      if (readers.size === 0) isNeeded.unsafeClose()
+      else isNeeded.unsafeOpen()
       setOutgoingBytes(totalBytes)
       if (totalBytes > options.outgoingTotalBytesMax) largest()?.cut()
     },
@@ -164,6 +169,8 @@ export const make = (options: Limits): Effect.Effect<OutgoingGuard, never, Scope
     const patienceMillis = Duration.toMillis(options.readerPatience)
     yield* Effect.sync(() => readers.check(clock.unsafeCurrentTimeMillis(), patienceMillis)).pipe(
       Effect.delay(checkMillis),
+      // A server whose clients all read costs nothing.
+      (check) => Effect.zipRight(readers.isNeeded, check),
       Effect.forever,
       Effect.forkScoped
     )
