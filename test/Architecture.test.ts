@@ -160,7 +160,16 @@ describe("architecture of the light server", () => {
    * room and from lower floors; rooms of one floor never import each other.
    */
   const storeys: ReadonlyArray<ReadonlyArray<string>> = [
-    ["FinalizerLimit.ts", "LogLevels.ts", "Version.ts", "Tally.ts", "ConfigKnob.ts", "Failure.ts", "SoundValue.ts"],
+    [
+      "FinalizerLimit.ts",
+      "LogLevels.ts",
+      "Version.ts",
+      "Tally.ts",
+      "ConfigKnob.ts",
+      "Failure.ts",
+      "SoundValue.ts",
+      "SystemCode.ts"
+    ],
     ["ShutdownBudget.ts"],
     ["log", "migration"],
     ["opening"],

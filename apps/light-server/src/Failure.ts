@@ -47,6 +47,9 @@ export class MachineRevoked extends Schema.TaggedError<MachineRevoked>("light-se
   {}
 ) {}
 
+/** What the client of a socket reads when its token does not verify, or has ended. */
+export const invalidSocketToken = "Invalid authentication token"
+
 /** What daemons read when their machine was revoked, over HTTP and over sockets. */
 export const machineRevoked = "machine_revoked"
 

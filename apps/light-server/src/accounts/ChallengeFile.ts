@@ -6,6 +6,7 @@
  */
 import { Effect } from "effect"
 import fs from "node:fs/promises"
+import * as SystemCode from "../SystemCode.ts"
 
 export interface Seen {
   /** Digest of the public key and the challenge, in base64. */
@@ -24,9 +25,7 @@ export interface ChallengeFile {
 
 const mode = 0o600
 
-const codeOf = (cause: unknown) => (cause instanceof Error && "code" in cause ? String(cause.code) : "UNKNOWN")
-
-const attempt = <A>(run: () => Promise<A>) => Effect.tryPromise({ try: run, catch: codeOf })
+const attempt = <A>(run: () => Promise<A>) => Effect.tryPromise({ try: run, catch: SystemCode.of })
 
 const warn = (what: string) => (code: string) =>
   Effect.logWarning(`${what}; a signed login that was recorded could be used again after a restart`).pipe(

@@ -1,7 +1,8 @@
 /** `GET /v1/account/devices`, and `DELETE /v1/account/devices/:id`. */
 import { Effect, Layer, Schema } from "effect"
 import * as AnyBody from "../http/AnyBody.ts"
-import { HttpApp } from "../http/HttpApp.ts"
+import { digestOf } from "../door/TokenDigest.ts"
+import { HttpApp, tokenOf } from "../http/HttpApp.ts"
 import { Devices } from "./Devices.ts"
 
 const Params = Schema.Struct({ id: Schema.String })
@@ -16,9 +17,10 @@ export const layer: Layer.Layer<never, never, HttpApp | Devices> = Layer.effectD
         http.answer(
           request,
           reply,
-          Effect.map(devices.list(request.accountId), (known) => ({
-            devices: known.map((device) => ({ ...device, isCurrent: device.id === request.tokenId }))
-          }))
+          Effect.map(devices.list(request.accountId), (known) => {
+            const current = digestOf(tokenOf(request))
+            return { devices: known.map((device) => ({ ...device, isCurrent: device.id === current })) }
+          })
         )
       )
     })

@@ -1,6 +1,6 @@
 /**
- * The devices of an account: whoever shows one of its tokens. Each login makes a token of its own, so a device that
- * was lost can be shut out alone.
+ * The devices of an account: the clients that show one of its tokens. Each login makes a new token, so one lost device
+ * can be revoked without the others.
  *
  * They are known by the tokens that this process has seen since its start: clients come back within seconds of it.
  * That a token has ended is stored.
@@ -11,7 +11,7 @@ import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as Write from "presence-effect/writer/Write"
 import type { WriterError } from "presence-effect/writer/WriterError"
 import * as TimeForm from "../database/TimeForm.ts"
-import { NotFound } from "../Failure.ts"
+import { invalidSocketToken, NotFound } from "../Failure.ts"
 import type { ConnectionScope } from "../realtime/Connection.ts"
 import * as Room from "../realtime/sending/Room.ts"
 import { SocketServer } from "../realtime/SocketServer.ts"
@@ -37,9 +37,6 @@ export class Devices extends Context.Tag("light-server/Devices")<
     readonly revoke: (accountId: string, id: string) => Effect.Effect<void, NotFound | WriterError>
   }
 >() {}
-
-/** What clients that are connected know as the end of their token. */
-const invalidTokenMessage = "Invalid authentication token"
 
 const insert = `INSERT INTO "PresenceTokenRevocation" ("digest", "accountId", "revokedAt")
   SELECT ?, "id", ? FROM "Account" WHERE "id" = ? ON CONFLICT DO NOTHING`
@@ -69,13 +66,14 @@ const make = Effect.gen(function* () {
 
   return Devices.of({
     list: (accountId) =>
-      Effect.map(Clock.currentTimeMillis, (now) =>
-        tokens.known(accountId).map(({ client, firstSeenAt, id, lastSeenAt }) => {
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        const devices = tokens.known(accountId).map(({ client, firstSeenAt, id, lastSeenAt }) => {
           const connections = connectionsOf(id)
-          // Whoever is connected is seen all the time.
+          // A device with an open socket counts as seen now.
           return { id, client, firstSeenAt, lastSeenAt: connections.length > 0 ? now : lastSeenAt, connections }
         })
-      ).pipe(Effect.map((devices) => devices.toSorted((a, b) => b.lastSeenAt - a.lastSeenAt))),
+        return devices.toSorted((a, b) => b.lastSeenAt - a.lastSeenAt)
+      }),
     revoke: (accountId, id) =>
       Effect.gen(function* () {
         if (!tokens.known(accountId).some((known) => known.id === id)) return yield* new NotFound({ what: "Device" })
@@ -86,7 +84,7 @@ const make = Effect.gen(function* () {
           Effect.tap(restore(writer.write(Lane.control, write)), () =>
             Effect.sync(() => {
               tokens.forgetToken(id)
-              disconnects.disconnectToken(accountId, id, invalidTokenMessage)
+              disconnects.disconnectToken(accountId, id, invalidSocketToken)
             })
           )
         )

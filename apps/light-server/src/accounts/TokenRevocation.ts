@@ -12,7 +12,7 @@ import * as Write from "presence-effect/writer/Write"
 import type { WriterError } from "presence-effect/writer/WriterError"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as TimeForm from "../database/TimeForm.ts"
-import { NotFound } from "../Failure.ts"
+import { invalidSocketToken, NotFound } from "../Failure.ts"
 import { SocketServer } from "../realtime/SocketServer.ts"
 import { Tokens } from "./Tokens.ts"
 
@@ -37,8 +37,8 @@ const begin = `INSERT INTO "TokenRevocation" ("accountId", "epoch", "revokedAt")
   RETURNING "epoch"`
 
 /**
- * A token is made for whoever fetches an answer, so answers end with the tokens. Tokens that ended one by one
- * are refused by their epoch from now on.
+ * Answers to pairing requests are deleted, because the client that fetches one receives a token. Tokens that were
+ * revoked one by one need no row any more: their epoch is refused.
  */
 const endRest = [
   ...["TerminalAuthRequest", "AccountAuthRequest"].map(
@@ -135,7 +135,7 @@ export const make = (options: Options = {}) =>
             Effect.sync(() => {
               known.set(accountId, epoch)
               tokens.forget(accountId)
-              disconnects.disconnect(accountId, "Invalid authentication token")
+              disconnects.disconnect(accountId, invalidSocketToken)
             })
           ),
           Effect.asVoid

@@ -1,7 +1,6 @@
 /** Tokens: signed statements about an account, issued by this server or by the one whose file it took over. */
 import { Clock, Context, Duration, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { jwtVerify, SignJWT } from "jose"
-import { LRUCache } from "lru-cache"
 import { createPublicKey, hkdfSync, randomUUID } from "node:crypto"
 import { DataDirectory } from "../opening/DataDirectory.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
@@ -68,21 +67,16 @@ const make = (options: Options) =>
     const cacheMillis = Duration.toMillis(options.cacheTime ?? "30 seconds")
     const clockTolerance = Duration.toSeconds(options.clockTolerance ?? "1 day")
     const earlier = yield* EarlierTokens.make(masterSecret, clockTolerance)
-    const verified = new LRUCache<string, { readonly accountId: string; readonly untilMillis: number }>({
-      max: options.cacheCapacity ?? 10_000
-    })
-    const known = KnownTokens.make(options.cacheCapacity ?? 10_000)
+    const known = KnownTokens.make(options.cacheCapacity ?? 10_000, cacheMillis)
 
     // Counts what was forgotten: an answer that was read before is not remembered after.
     let forgetCount = 0
     const forget = (accountId: string) => {
       forgetCount += 1
-      for (const [key, each] of verified.entries()) if (each.accountId === accountId) verified.delete(key)
       known.forgetAccount(accountId)
     }
     const forgetToken = (id: string) => {
       forgetCount += 1
-      verified.delete(id)
       known.forget(id)
     }
 
@@ -143,24 +137,16 @@ const make = (options: Options) =>
         const key = digestOf(token)
         if (key === undefined) return yield* invalidToken
         const now = yield* Clock.currentTimeMillis
-        const fresh = verified.get(key)
-        // A clock that stepped back must not keep an entry alive for longer than its time.
-        if (fresh !== undefined && now < fresh.untilMillis && now >= fresh.untilMillis - cacheMillis) {
-          known.note(key, fresh.accountId, client, now)
-          return fresh.accountId
-        }
+        const believed = known.believe(key, client, now)
+        if (believed !== undefined) return believed
         const before = forgetCount
         const { accountId, epoch } = yield* claimsOf(token, now)
         const account = yield* find(accountId, key)
         if (Option.isNone(account) || epoch < epochOf(account) || account.value.isRevoked === 1) {
-          verified.delete(key)
           known.forget(key)
           return yield* invalidToken
         }
-        if (before === forgetCount) {
-          verified.set(key, { accountId, untilMillis: now + cacheMillis })
-          known.note(key, accountId, client, now)
-        }
+        if (before === forgetCount) known.note(key, accountId, client, now)
         return accountId
       })
 

@@ -35,9 +35,7 @@ const program = ({ isJson }: Options) =>
         )
       )
     )
-    yield* Effect.promise(
-      () => new Promise<void>((resolve) => process.stdout.write(render(report, isJson), () => resolve()))
-    )
+    yield* Program.print(render(report, isJson))
   }).pipe(Logger.withMinimumLogLevel(LogLevel.Warning))
 
 /** Compacts and ends the process. A signal ends it after the step at hand. */

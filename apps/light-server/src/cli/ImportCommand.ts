@@ -24,12 +24,7 @@ const program = ({ from, into, isJson }: Options) =>
       databaseName: ServerConfig.defaultDatabaseName,
       migrationsDir: config.migrationsDirectory ?? MigrationFolder.bundledDir
     })
-    yield* Effect.promise(
-      () =>
-        new Promise<void>((resolve) => {
-          process.stdout.write(isJson ? ImportReport.toJson(report) : ImportReport.toText(report), () => resolve())
-        })
-    )
+    yield* Program.print(isJson ? ImportReport.toJson(report) : ImportReport.toText(report))
   }).pipe(Logger.withMinimumLogLevel(LogLevel.Warning))
 
 /** Imports and ends the process. A signal ends it too, and leaves nothing behind. */

@@ -15,6 +15,10 @@ export interface Terms {
 /** Writes one line to standard error. */
 export const complain = (text: string): void => void process.stderr.write(`light-server: ${text}\n`)
 
+/** Writes to standard output, and waits until it is written: the process may end right after. */
+export const print = (text: string): Effect.Effect<void> =>
+  Effect.async((resume) => void process.stdout.write(text, () => resume(Effect.void)))
+
 /** Runs the effect and ends the process with it. */
 export const run = (program: Effect.Effect<unknown, ExitCode.EndFailure>, terms: Terms): void => {
   // Files of the database and of backups are nobody else's business.

@@ -5,8 +5,9 @@
  * column, it is read and written, so that each server sees what the other one did. Rows of our table from before the
  * other server added the column still count.
  */
-import { Context, Effect, Layer, Option, Schema } from "effect"
-import { DatabaseReader, type ReadFailed } from "./DatabaseReader.ts"
+import { Context, Effect, Layer } from "effect"
+import * as Columns from "./Columns.ts"
+import type { DatabaseReader, ReadFailed } from "./DatabaseReader.ts"
 
 /** A place of these times. */
 export interface Place {
@@ -27,12 +28,10 @@ export class SessionArchive extends Context.Reference<SessionArchive>()("light-s
   defaultValue: (): Place => own
 }) {}
 
-const selectColumn = `SELECT 1 AS "found" FROM pragma_table_info('Session') WHERE "name" = 'archivedAt'`
-
 /** Finds out the place of a database from the columns of its sessions. */
-export const detect: Effect.Effect<Place, ReadFailed, DatabaseReader> = Effect.gen(function* () {
-  const reader = yield* DatabaseReader
-  return Option.isSome(yield* reader.first(Schema.Unknown, selectColumn)) ? shared : own
-})
+export const detect: Effect.Effect<Place, ReadFailed, DatabaseReader> = Effect.map(
+  Columns.has("Session", "archivedAt"),
+  (isShared) => (isShared ? shared : own)
+)
 
 export const layer: Layer.Layer<SessionArchive, ReadFailed, DatabaseReader> = Layer.effect(SessionArchive, detect)

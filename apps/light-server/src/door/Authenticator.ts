@@ -6,7 +6,7 @@ import type { Unauthorized } from "../Failure.ts"
 export class Authenticator extends Context.Tag("light-server/Authenticator")<
   Authenticator,
   {
-    /** The id of the account, which existed a moment ago. `client`: how whoever shows the token calls itself. */
+    /** The id of the account, which existed a moment ago. `client`: the `User-Agent` of the request. */
     readonly verify: (token: string, client?: string) => Effect.Effect<string, Unauthorized | ReadFailed>
   }
 >() {}

@@ -18,7 +18,6 @@ import type { IncomingMessage, ServerResponse } from "node:http"
 import { performance } from "node:perf_hooks"
 import * as Answer from "./Answer.ts"
 import { Authenticator } from "../door/Authenticator.ts"
-import { digestOf } from "../door/TokenDigest.ts"
 import * as ClientAddress from "../door/ClientAddress.ts"
 import * as FailureLimiter from "../door/FailureLimiter.ts"
 import * as BodyLimit from "./BodyLimit.ts"
@@ -44,8 +43,6 @@ declare module "fastify" {
   interface FastifyRequest {
     /** The account of the token, after `authenticate`; empty before. */
     accountId: string
-    /** The digest of the token, after `authenticate`; empty before. */
-    tokenId: string
     /** What the request has cost until now. */
     cost: CostMeter.CostMeter
     serializationBeganMillis: number | undefined
@@ -228,8 +225,9 @@ const makeProxyWarning = (run: Answer.Run) => {
 
 const bearer = /^Bearer +(\S+)$/i
 
-/** Empty: there is none. */
-const tokenOf = ({ headers }: FastifyRequest): string => bearer.exec(headers.authorization ?? "")?.[1] ?? ""
+/** The token of a request, or an empty text. */
+export const tokenOf = ({ headers }: Pick<FastifyRequest, "headers">): string =>
+  bearer.exec(headers.authorization ?? "")?.[1] ?? ""
 
 /** Everything that a request meets before its route, in this order: the refusals of a browser must be readable. */
 const addDoor = (fastify: FastifyInstance, options: Options, addHooks: () => void) => {
@@ -258,7 +256,6 @@ export const make = (options: Options = {}) =>
 
     const addressOf = (request: FastifyRequest) => clientAddress.of(request.raw)
     fastify.decorateRequest("accountId", "")
-    fastify.decorateRequest("tokenId", "")
     fastify.decorateRequest("serializationBeganMillis")
     // Set by the first hook of each request.
     fastify.decorateRequest("cost")
@@ -304,7 +301,6 @@ export const make = (options: Options = {}) =>
           limiter.take("auth", ClientAddress.keyOf(addressOf(request)))
         )
         request.accountId = accountId
-        request.tokenId = digestOf(tokenOf(request)) ?? ""
         yield* limiter.take(groupOf(request), accountId)
       })
     return HttpApp.of({

@@ -1,9 +1,10 @@
 /** Machines in the database. */
-import { Context, Effect, Layer, Option, Schema } from "effect"
+import { Context, Effect, Layer, type Option } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
 import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as Write from "presence-effect/writer/Write"
 import type { WriterError } from "presence-effect/writer/WriterError"
+import * as Columns from "../database/Columns.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
@@ -108,8 +109,6 @@ const insertRevocation = `INSERT INTO "PresenceMachineRevocation" ("machineId", 
 /** Files of other happier light servers keep the time in the row as well, and honour it there. */
 const revokeInRow = `UPDATE "Machine" SET "revokedAt" = coalesce("revokedAt", ?) WHERE "id" = ? AND "accountId" = ?`
 
-const selectColumn = `SELECT 1 AS "found" FROM pragma_table_info('Machine') WHERE "name" = 'revokedAt'`
-
 /** The write that revokes a machine, and ends what it holds. */
 export const revokeWrite = (
   accountId: string,
@@ -134,7 +133,7 @@ export const make: Effect.Effect<MachineStore["Type"], never, DatabaseReader | S
   const writer = yield* SqliteWriter
   const form = yield* TimeForm.TimeForm
   // Asked each time: a remembered answer could be a failure, and revocations are rare.
-  const hasColumn = Effect.map(reader.first(Schema.Unknown, selectColumn), Option.isSome)
+  const hasColumn = Effect.provideService(Columns.has("Machine", "revokedAt"), DatabaseReader, reader)
   return MachineStore.of({
     find: (id) => reader.first(Machine, selectById, [id]),
     insert: (machine) => writer.write(Lane.control, insertWrite(machine, form)),

@@ -3,6 +3,7 @@ import { Context, Effect, Layer, Redacted, Schema } from "effect"
 import { randomBytes } from "node:crypto"
 import fs from "node:fs/promises"
 import path from "node:path"
+import * as SystemCode from "../SystemCode.ts"
 
 /** The directory or the secret cannot be used. The message says what to do. */
 export class DataDirectoryUnusable extends Schema.TaggedError<DataDirectoryUnusable>(
@@ -28,19 +29,17 @@ export const secretFile = "handy-master-secret.txt"
 /** Name of the file that keeps which challenges were seen. */
 export const challengeFile = "login-challenges.txt"
 
-const codeOf = (cause: unknown) => (cause instanceof Error && "code" in cause ? String(cause.code) : "UNKNOWN")
-
 const attempt = <A>(path: string, doing: string, run: () => Promise<A>, advice = "") =>
   Effect.tryPromise({
     try: run,
-    catch: (cause) => new DataDirectoryUnusable({ path, reason: `cannot ${doing} (${codeOf(cause)})${advice}` })
+    catch: (cause) => new DataDirectoryUnusable({ path, reason: `cannot ${doing} (${SystemCode.of(cause)})${advice}` })
   })
 
 /** What file systems without hard links answer: exFAT, SMB shares, some of those in user space. */
 const isWithoutLinks = (cause: unknown) =>
-  ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EINVAL"].includes(codeOf(cause))
+  ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EINVAL"].includes(SystemCode.of(cause))
 
-const isTaken = (cause: unknown) => codeOf(cause) === "EEXIST"
+const isTaken = (cause: unknown) => SystemCode.of(cause) === "EEXIST"
 
 const writeNew = async (file: string, text: string) => {
   const handle = await fs.open(file, "wx", 0o600)
@@ -81,7 +80,7 @@ const exists = (file: string) =>
     fs.lstat(file).then(
       () => true,
       (cause: unknown) => {
-        if (codeOf(cause) === "ENOENT") return false
+        if (SystemCode.of(cause) === "ENOENT") return false
         throw cause
       }
     )

@@ -4,7 +4,7 @@ import { type BeatOutcome, Presence, type Transition } from "presence-effect/Pre
 import type { PresenceKey } from "presence-effect/presence/PresenceKey"
 import { digestOf } from "../door/TokenDigest.ts"
 import * as FinalizerLimit from "../FinalizerLimit.ts"
-import { machineRevoked } from "../Failure.ts"
+import { invalidSocketToken, machineRevoked } from "../Failure.ts"
 import { make as makeAdmission, sendAway } from "./arrival/Admission.ts"
 import * as Handshake from "./arrival/Handshake.ts"
 import { clientType, type Connection, presenceKey } from "./Connection.ts"
@@ -105,7 +105,7 @@ const acceptConnections = (options: RealtimeOptions, run: (effect: Effect.Effect
     io.on("connection", (socket) => {
       const { slot, verdict } = socket.data
       if (verdict?._tag === "Refused") return refuse(socket, verdict.message)
-      if (verdict === undefined || slot === undefined) return refuse(socket, "Invalid authentication token")
+      if (verdict === undefined || slot === undefined) return refuse(socket, invalidSocketToken)
       const { accountId, scope } = verdict
       // Tokens were revoked since; which ones, the next handshake finds out.
       if (disconnects.isSince(accountId, socket.data.disconnectCount ?? 0)) return sendAway(socket, "unverified")

@@ -13,7 +13,7 @@ import type { TextChange } from "./SessionStore.ts"
 const ActiveQuery = Schema.Struct({ limit: Query.limit(500, 150) })
 
 /** Of a list with a cursor. */
-export const PageQuery = Schema.Struct({ cursor: Schema.optional(Schema.String), limit: Query.limit(200, 50) })
+const PageQuery = Schema.Struct({ cursor: Schema.optional(Schema.String), limit: Query.limit(200, 50) })
 
 const patchable = ["metadata", "agentState"] as const
 
@@ -91,15 +91,20 @@ export const layer: Layer.Layer<never, never, HttpApp | SessionRegistry | Sessio
             })
           )
       )
-      app.get("/v2/sessions", { config: { priority: "heavy" }, schema: { querystring: PageQuery } }, (request, reply) =>
-        http.answer(
-          request,
-          reply,
-          Effect.map(lists.page(request.accountId, request.query.cursor, request.query.limit), (page) =>
-            JsonBytes.of(reply, page)
+      for (const [url, read] of [
+        ["/v2/sessions", lists.page],
+        ["/v2/sessions/archived", lists.pageArchived]
+      ] as const) {
+        app.get(url, { config: { priority: "heavy" }, schema: { querystring: PageQuery } }, (request, reply) =>
+          http.answer(
+            request,
+            reply,
+            Effect.map(read(request.accountId, request.query.cursor, request.query.limit), (page) =>
+              JsonBytes.of(reply, page)
+            )
           )
         )
-      )
+      }
       app.get("/v2/sessions/:id", { schema: { params: SessionParams } }, (request, reply) =>
         http.answer(
           request,

@@ -51,7 +51,7 @@ describe("UnservedRows", () => {
     })
   )
 
-  it.scoped("are none in a file whose tables are all served, whatever the other server keeps for itself", () =>
+  it.scoped("are not reported for a file whose tables are all served", () =>
     Effect.gen(function* () {
       const box = yield* FixtureBox.make("integers")
       box.exec(`DELETE FROM SessionShare; INSERT INTO SimpleCache (key, value, updatedAt) VALUES ('k', 'v', 1)`)

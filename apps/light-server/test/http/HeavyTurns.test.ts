@@ -15,7 +15,7 @@ describe("turns", () => {
     const [first, , third, , fifth] = ["a1", "a2", "a3", "a4", "a5"].map((name) => take("a", name))
     take("b", "b1")
     assert.deepStrictEqual(begun, ["a1", "a2", "b1"])
-    // Who waits may leave, and who leaves twice gives one turn back.
+    // A caller may leave while it waits, and leaving twice gives back one turn.
     third?.()
     first?.()
     first?.()

@@ -4,7 +4,7 @@ import * as Lane from "presence-effect/writer/Lane"
 import { PermitTimeout, WriteUnconfirmed } from "presence-effect/writer/WriterError"
 import { addMessages, addTwoSessions } from "proving/drivers/Rows"
 import { TestDatabase } from "../support/TestDatabase.ts"
-import { agent, app, authorized, layerWith, TestServer } from "../support/TestServer.ts"
+import { app, audience, authorized, layerWith, TestServer } from "../support/TestServer.ts"
 
 const twoSessions = Effect.tap(TestDatabase, addTwoSessions)
 
@@ -58,10 +58,7 @@ describe("MessageBatchRoutes", () => {
     it.scoped("stores a batch in one write, in order, and tells everybody interested of each message", () =>
       Effect.gen(function* () {
         const database = yield* twoSessions
-        const server = yield* TestServer
-        const watching = yield* server.connect(app("a1"))
-        const working = yield* server.connect(agent("a1", "s1"))
-        const foreign = yield* server.connect(app("a2"))
+        const { watching, working, foreign } = yield* audience
         const response = yield* post("a1", "s1", batchOf("l1", "l2", "l3"))
         assert.strictEqual(response.statusCode, 200)
         const { messages } = response.json<{ messages: ReadonlyArray<Record<string, unknown>> }>()

@@ -4,7 +4,7 @@ import * as Lane from "presence-effect/writer/Lane"
 import { LaneOverflow } from "presence-effect/writer/WriterError"
 import { addMessages, addTwoSessions } from "proving/drivers/Rows"
 import { TestDatabase } from "../support/TestDatabase.ts"
-import { agent, app, authorized, layerWith, TestServer } from "../support/TestServer.ts"
+import { audience, authorized, layerWith, TestServer } from "../support/TestServer.ts"
 
 const twoSessions = Effect.tap(TestDatabase, addTwoSessions)
 
@@ -39,10 +39,7 @@ describe("MessageRoutes", () => {
     it.scoped("stores a message and tells everybody interested", () =>
       Effect.gen(function* () {
         const database = yield* twoSessions
-        const server = yield* TestServer
-        const watching = yield* server.connect(app("a1"))
-        const working = yield* server.connect(agent("a1", "s1"))
-        const foreign = yield* server.connect(app("a2"))
+        const { watching, working, foreign } = yield* audience
         const response = yield* send("a1", "s1", { ciphertext: "sealed", localId: "l1" })
         assert.strictEqual(response.statusCode, 200)
         const { message } = response.json<{ message: Record<string, unknown> }>()

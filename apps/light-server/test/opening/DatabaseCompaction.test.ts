@@ -100,7 +100,7 @@ describe("DatabaseCompaction", () => {
     })
   )
 
-  it.scopedLive("makes no file where there is none, and refuses what is no database", () =>
+  it.scopedLive("does not create a missing file, and refuses a file that is not a database", () =>
     Effect.gen(function* () {
       const directory = yield* TemporaryDirectory.make
       const filename = path.join(directory, "db.sqlite")

@@ -2,12 +2,21 @@
 import { Effect } from "effect"
 import { addTwoSessions } from "proving/drivers/Rows"
 import { TestDatabase } from "../support/TestDatabase.ts"
-import { authorized, TestServer } from "../support/TestServer.ts"
+import { agent, authorized, TestServer } from "../support/TestServer.ts"
 
 /** The sessions `s1` of `a1` and `s2` of `a2`, both offline. */
 export const twoSessions = Effect.tap(TestDatabase, (database) => {
   addTwoSessions(database)
   database.sqlite.exec(`UPDATE "Session" SET "active" = 0`)
+})
+
+/** The agent of `s1`, which has said that its session ended. */
+export const endedAgent = Effect.gen(function* () {
+  const server = yield* TestServer
+  const working = yield* server.connect(agent("a1", "s1"))
+  working.emit("session-end", { sid: "s1", time: Date.now() })
+  yield* working.flush
+  return working
 })
 
 export const post = (accountId: string, id: string, action: "archive" | "unarchive") =>

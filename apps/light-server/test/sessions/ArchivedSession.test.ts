@@ -7,7 +7,7 @@ import { SocketServer } from "../../src/realtime/SocketServer.ts"
 import * as PresenceProbe from "../support/PresenceProbe.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 import { agent, app, authorized, type Client, layerWith, TestServer } from "../support/TestServer.ts"
-import { archivedAtOf, found, idsOf, kept, list, post, twoSessions } from "./ArchiveClient.ts"
+import { archivedAtOf, endedAgent, found, idsOf, kept, list, post, twoSessions } from "./ArchiveClient.ts"
 
 /** Resolves when the server has noticed that the client is gone. */
 const disconnectOf = ({ socket }: Client) =>
@@ -73,10 +73,7 @@ describe("an archived session", () => {
   it.scoped("is brought back by no heartbeat that arrives while it is being archived", () =>
     Effect.gen(function* () {
       yield* twoSessions
-      const server = yield* TestServer
-      const working = yield* server.connect(agent("a1", "s1"))
-      working.emit("session-end", { sid: "s1", time: Date.now() })
-      yield* working.flush
+      const working = yield* endedAgent
       const gate = yield* Deferred.make<void>()
       const asked = yield* forkWrite({ _tag: "After", gate: Deferred.await(gate) }, post("a1", "s1", "archive"))
       working.emit("session-alive", { sid: "s1", time: Date.now() + 60_000 })

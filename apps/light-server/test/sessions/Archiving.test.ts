@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
 import { PermitTimeout, WriteUnconfirmed } from "presence-effect/writer/WriterError"
 import { agent, app, authorized, layerWith, TestServer } from "../support/TestServer.ts"
-import { archivedAtOf, kept, post, twoSessions } from "./ArchiveClient.ts"
+import { archivedAtOf, endedAgent, kept, post, twoSessions } from "./ArchiveClient.ts"
 
 const busy = new PermitTimeout({ lane: Lane.control, waitedMillis: 1500 })
 const unconfirmed = new WriteUnconfirmed({ lane: Lane.control, reason: "hold-limit", heldMillis: 1000 })
@@ -34,10 +34,7 @@ describe("POST /v2/sessions/:id/archive", () => {
   it.scoped("tells the agent of the session as well", () =>
     Effect.gen(function* () {
       yield* twoSessions
-      const server = yield* TestServer
-      const working = yield* server.connect(agent("a1", "s1"))
-      working.emit("session-end", { sid: "s1", time: Date.now() })
-      yield* working.flush
+      const working = yield* endedAgent
       yield* post("a1", "s1", "archive")
       assert.deepInclude(((yield* working.next("update")) as { readonly body: object }).body, { t: "update-session" })
     }).pipe(Effect.provide(layerWith()))
@@ -63,10 +60,7 @@ describe("POST /v2/sessions/:id/archive", () => {
   it.scoped("clears the flag of a row that the offline sweep has not got to", () =>
     Effect.gen(function* () {
       const database = yield* twoSessions
-      const server = yield* TestServer
-      const working = yield* server.connect(agent("a1", "s1"))
-      working.emit("session-end", { sid: "s1", time: Date.now() })
-      yield* working.flush
+      yield* endedAgent
       database.sqlite.exec(`UPDATE "Session" SET "active" = 1`)
       yield* post("a1", "s1", "archive")
       assert.deepStrictEqual(database.query(`SELECT "id", "active" FROM "Session" ORDER BY "id"`), [

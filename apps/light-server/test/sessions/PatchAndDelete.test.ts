@@ -7,7 +7,7 @@ import * as FileDatabase from "../support/FileDatabase.ts"
 import * as PresenceProbe from "../support/PresenceProbe.ts"
 import { addMessages, addSession, addTwoSessions } from "proving/drivers/Rows"
 import { TestDatabase } from "../support/TestDatabase.ts"
-import { agent, app, authorized, layerOver, layerWith, TestServer } from "../support/TestServer.ts"
+import { agent, app, audience, authorized, layerOver, layerWith, TestServer } from "../support/TestServer.ts"
 
 const twoSessions = Effect.tap(TestDatabase, addTwoSessions)
 
@@ -40,10 +40,7 @@ describe("PATCH /v2/sessions/:id", () => {
   it.scoped("replaces both texts in one write, and tells everybody interested of both at once", () =>
     Effect.gen(function* () {
       const database = yield* twoSessions
-      const server = yield* TestServer
-      const watching = yield* server.connect(app("a1"))
-      const working = yield* server.connect(agent("a1", "s1"))
-      const foreign = yield* server.connect(app("a2"))
+      const { watching, working, foreign } = yield* audience
       const response = yield* patch("a1", "s1", { metadata: sealed("m1", 0), agentState: sealed("s1", 0) })
       assert.strictEqual(response.statusCode, 200)
       assert.deepStrictEqual(response.json(), { success: true, metadata: { version: 1 }, agentState: { version: 1 } })

@@ -246,3 +246,12 @@ export const askHeld = (client: Client, event: string, payload: object) =>
     yield* TestClock.adjust("1 second")
     return yield* Fiber.join(asked)
   })
+
+/** An app and an agent of `a1`, and an app of `a2`. */
+export const audience = Effect.gen(function* () {
+  const server = yield* TestServer
+  const watching = yield* server.connect(app("a1"))
+  const working = yield* server.connect(agent("a1", "s1"))
+  const foreign = yield* server.connect(app("a2"))
+  return { watching, working, foreign }
+})

@@ -29,7 +29,7 @@ type Shape = Schema.Schema.AnyNoContext
 
 export interface RouteTerms {
   readonly part: Part
-  /** Who may ask: anybody, or whoever has a token. */
+  /** Whether the route needs a token. */
   readonly for: "anybody" | "account"
   /** Cannot do its work while another process keeps the write lock. Proven in `Busy.test.ts`. */
   readonly writes?: true

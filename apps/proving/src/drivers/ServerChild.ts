@@ -31,7 +31,7 @@ export interface Options {
 
 const readyLine = /^light-server is ready at (\S+?)(?: \(.*\))?, data in /m
 
-/** Starts it. Whoever calls ends it; it is killed when this process ends. */
+/** Starts it. The caller ends it; it is killed when this process ends. */
 export const start = (options: Options): ServerChild => {
   const { directory, environment, hear, port, preloaded, through = [] } = options
   const node = [process.execPath, ...(preloaded === undefined ? [] : ["--import", preloaded.href]), main]

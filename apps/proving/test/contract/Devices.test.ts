@@ -1,5 +1,5 @@
 /**
- * Goal: an account sees who holds a token of it, and shuts out one of them: over
+ * Goal: an account lists its devices and revokes one of them: over
  * HTTP, over its open sockets and after a restart, while the others go on.
  */
 import { assert } from "@effect/vitest"
@@ -38,7 +38,7 @@ contract("Devices", (it) => {
     })
   )
 
-  it.scoped("shuts out one for good, and no other", () =>
+  it.scoped("revokes one for good, and no other", () =>
     Effect.gen(function* () {
       const { dial, person, server } = yield* Wire
       const phone = yield* person()

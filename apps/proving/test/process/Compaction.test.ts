@@ -6,7 +6,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import Sqlite from "better-sqlite3"
 import { Effect } from "effect"
-import { execFileSync } from "node:child_process"
 import fs from "node:fs"
 import path from "node:path"
 import * as Client from "../../src/drivers/AccountClient.ts"
@@ -14,23 +13,10 @@ import * as BuiltServer from "../../src/drivers/BuiltServer.ts"
 import * as Device from "../../src/drivers/Device.ts"
 import * as Eventually from "../../src/drivers/Eventually.ts"
 import * as ServerProcess from "../../src/drivers/ServerProcess.ts"
+import * as SmallDisk from "../../src/drivers/SmallDisk.ts"
 import * as TemporaryDirectory from "../../src/drivers/TemporaryDirectory.ts"
 
 const mebibyte = 1024 * 1024
-
-/** A file system in memory, gone when the scope closes. Only for the super-user. */
-const smallDisk = (size: string) =>
-  Effect.tap(TemporaryDirectory.make, (directory) =>
-    Effect.acquireRelease(
-      Effect.sync(() => execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", directory])),
-      () => Effect.sync(() => execFileSync("umount", ["--lazy", directory]))
-    )
-  )
-
-const canMount = Effect.match(Effect.sandbox(Effect.scoped(smallDisk("1m"))), {
-  onFailure: () => false,
-  onSuccess: () => true
-})
 
 const withFile = <A>(file: string, use: (sqlite: Sqlite.Database) => A): A => {
   const sqlite = new Sqlite(file)
@@ -70,8 +56,8 @@ describe("a full disk", () => {
     "can be left: deletes succeed, then new sessions are taken again, and the file gives its space back",
     (context) =>
       Effect.gen(function* () {
-        if (!(yield* canMount)) return context.skip()
-        const disk = yield* smallDisk("96m")
+        if (!(yield* SmallDisk.isPossible)) return context.skip()
+        const disk = yield* SmallDisk.make("96m")
         const server = yield* BuiltServer.start(
           { HAPPIER_DISK_RESERVE_BYTES: String(24 * mebibyte) },
           { directory: path.join(disk, "data") }

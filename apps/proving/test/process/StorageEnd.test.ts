@@ -8,7 +8,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import Sqlite from "better-sqlite3"
 import { Effect } from "effect"
-import { execFileSync } from "node:child_process"
 import fs from "node:fs"
 import path from "node:path"
 import * as Client from "../../src/drivers/AccountClient.ts"
@@ -16,7 +15,7 @@ import * as AckLog from "../../src/drivers/AckLog.ts"
 import * as BuiltServer from "../../src/drivers/BuiltServer.ts"
 import * as Device from "../../src/drivers/Device.ts"
 import * as Eventually from "../../src/drivers/Eventually.ts"
-import * as TemporaryDirectory from "../../src/drivers/TemporaryDirectory.ts"
+import * as SmallDisk from "../../src/drivers/SmallDisk.ts"
 
 const replaceWithCopy = (file: string) => {
   fs.copyFileSync(file, `${file}.copy`)
@@ -37,20 +36,6 @@ const damage = ({ databaseFile, rows }: BuiltServer.Server, name: string) => {
   fs.writeSync(file, Buffer.alloc(4096, 0xa5), 0, 4096, (Number(root?.["rootpage"]) - 1) * 4096)
   fs.closeSync(file)
 }
-
-/** A file system in memory, of its own size, gone when the scope closes. Only for the super-user. */
-const smallDisk = (size: string) =>
-  Effect.tap(TemporaryDirectory.make, (directory) =>
-    Effect.acquireRelease(
-      Effect.sync(() => execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", directory])),
-      () => Effect.sync(() => execFileSync("umount", ["--lazy", directory]))
-    )
-  )
-
-const canMount = Effect.match(Effect.sandbox(Effect.scoped(smallDisk("1m"))), {
-  onFailure: () => false,
-  onSuccess: () => true
-})
 
 describe("the files of a running server", () => {
   it.scopedLive.each([
@@ -137,8 +122,8 @@ describe("the files of a running server", () => {
     "refuses writes while only the reserve of the disk is left, goes on reading, and recovers by itself",
     (context) =>
       Effect.gen(function* () {
-        if (!(yield* canMount)) return context.skip()
-        const disk = yield* smallDisk("64m")
+        if (!(yield* SmallDisk.isPossible)) return context.skip()
+        const disk = yield* SmallDisk.make("64m")
         const server = yield* BuiltServer.start(
           { HAPPIER_DISK_RESERVE_BYTES: String(16 * 1024 * 1024), HAPPIER_PRESENCE_FLUSH_INTERVAL_MS: "500" },
           { directory: path.join(disk, "data") }

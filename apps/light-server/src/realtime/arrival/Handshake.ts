@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import type { PresenceKey } from "presence-effect/presence/PresenceKey"
 import type { ReadFailed } from "../../database/DatabaseReader.ts"
 import { idLengthMax } from "../../database/Ids.ts"
-import { machineRevoked, type TooManyRequests, type Unauthorized } from "../../Failure.ts"
+import { invalidSocketToken, machineRevoked, type TooManyRequests, type Unauthorized } from "../../Failure.ts"
 import { type ConnectionScope, presenceKey } from "../Connection.ts"
 import { Ownership } from "../../entities/Ownership.ts"
 import type { Verdict } from "../Socket.ts"
@@ -25,12 +25,12 @@ const textIn = (auth: unknown, field: string): string => {
   return typeof value === "string" ? value : ""
 }
 
-/** The token of the handshake. Empty: there is none. */
+/** The token of the handshake, or an empty text. */
 export const tokenOf = (auth: unknown): string => textIn(auth, "token")
 
 const refused = (message: string): Verdict => ({ _tag: "Refused", message })
 
-const invalidToken = refused("Invalid authentication token")
+const invalidToken = refused(invalidSocketToken)
 
 /** A client type that is missing, or that nobody knows, is an app. */
 const scopeOf = (auth: unknown): ConnectionScope | Verdict => {
