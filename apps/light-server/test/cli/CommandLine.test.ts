@@ -1,7 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
+import type { Command } from "commander"
 import * as CommandLine from "../../src/cli/CommandLine.ts"
+import type { Request } from "../../src/cli/Request.ts"
+import * as Verbs from "../../src/cli/Verbs.ts"
 
-const cases: ReadonlyArray<readonly [line: string, request: CommandLine.Request]> = [
+const cases: ReadonlyArray<readonly [line: string, request: Request]> = [
   ["", { _tag: "Serve" }],
   ["serve", { _tag: "Serve" }],
   ["import --from a.sqlite", { _tag: "Import", from: "a.sqlite", into: undefined, isJson: false }],
@@ -11,8 +14,26 @@ const cases: ReadonlyArray<readonly [line: string, request: CommandLine.Request]
   ["version", { _tag: "Version", isJson: false }],
   ["--version", { _tag: "Version", isJson: false }],
   ["version --json", { _tag: "Version", isJson: true }],
-  ["config print", { _tag: "PrintConfig" }]
+  ["config print", { _tag: "PrintConfig", isJson: true }],
+  ["status", { _tag: "Status", isJson: false, isWatched: false }],
+  ["status --watch --json", { _tag: "Status", isJson: true, isWatched: true }],
+  ["account list --json", { _tag: "Accounts", action: { _tag: "List" }, isJson: true }],
+  ["account show a1", { _tag: "Accounts", action: { _tag: "Show", account: "a1" }, isJson: false }],
+  ["account delete a1 --yes", { _tag: "Accounts", action: { _tag: "Delete", account: "a1" }, isJson: false }],
+  ["device list a1", { _tag: "Devices", action: { _tag: "List", account: "a1" }, isJson: false }],
+  ["device revoke a1 d1", { _tag: "Devices", action: { _tag: "Revoke", account: "a1", device: "d1" }, isJson: false }],
+  ["log-level", { _tag: "LogLevel", level: undefined, isJson: false }],
+  ["log-level debug --json", { _tag: "LogLevel", level: "debug", isJson: true }],
+  ["migrate --dry-run", { _tag: "Migrate", isDryRun: true, isJson: false }]
 ]
+
+/** `account list` for each command that can be run. */
+const linesOf = (command: Command): ReadonlyArray<string> =>
+  command.commands.length === 0
+    ? [command.name()]
+    : command.commands.flatMap((sub) =>
+        linesOf(sub).map((line) => (command.parent === null ? line : `${command.name()} ${line}`))
+      )
 
 const parse = (line: string) => CommandLine.parse(line.split(" ").filter((word) => word !== ""))
 
@@ -27,24 +48,43 @@ describe("CommandLine", () => {
     assert.include(request._tag === "Help" ? request.text : "", "Usage: light-server")
   })
 
-  const misuses: ReadonlyArray<readonly [line: string, mention: string]> = [
-    ["improt", "unknown command 'improt'\n(Did you mean import?)"],
-    ["import", "required option '--from <file>' not specified"],
-    ["import --from a --form x", "unknown option '--form'"],
-    ["import --from", "argument missing"],
-    ["compact now", "too many arguments for 'compact'"],
-    ["serve now", "too many arguments for 'serve'"],
-    ["--port 3005", "unknown option '--port'"],
-    ["config", "Usage: light-server config"],
-    ["config show", "unknown command 'show'"],
-    ["version --yaml", "unknown option '--yaml'"]
+  it.each(linesOf(Verbs.build(() => {})))(
+    "shows examples that are understood, and exit codes, for `%s --help`",
+    (line) => {
+      const request = parse(`${line} --help`)
+      const text = request._tag === "Help" ? request.text : ""
+      const [, examples = "", codes = ""] = /Examples:\n([^]*?)\n\nExit codes:\n([^]*)/.exec(text) ?? []
+      assert.match(codes, /^ {3}0 {2}done\n/)
+      assert.match(codes, /^ {3}2 {2}/m)
+      for (const example of examples.split("\n")) {
+        const words = example.trim().replace(/ > .*/, "").split(" ").slice(1)
+        assert.notInclude(["Misuse", "Help"], CommandLine.parse(words)._tag, example)
+      }
+    }
+  )
+
+  const misuses: ReadonlyArray<readonly [line: string, text: string]> = [
+    ["improt", "unknown command 'improt' (Did you mean import?); see `light-server --help`"],
+    ["import", "required option '--from <file>' not specified; see `light-server import --help`"],
+    ["import --from a --form x", "unknown option '--form' (Did you mean --from?); see `light-server import --help`"],
+    ["import --from", "option '--from <file>' argument missing; see `light-server import --help`"],
+    [
+      "compact now",
+      "too many arguments for 'compact'. Expected 0 arguments but got 1.; see `light-server compact --help`"
+    ],
+    ["--port 3005", "unknown option '--port'; see `light-server --help`"],
+    ["config", "one of print is missing; see `light-server config --help`"],
+    ["config show", "unknown command 'show'; see `light-server config --help`"],
+    ["version --yaml", "unknown option '--yaml'; see `light-server version --help`"],
+    ["account delete a1", "required option '--yes' not specified; see `light-server account delete --help`"],
+    [
+      "log-level loud",
+      "'loud' is no level; there are trace, debug, info, warn, error, fatal, silent; " +
+        "see `light-server log-level --help`"
+    ]
   ]
 
-  it.each(misuses)("calls `%s` a misuse and shows what is possible", (line, mention) => {
-    const request = parse(line)
-    assert.strictEqual(request._tag, "Misuse")
-    const text = request._tag === "Misuse" ? request.text : ""
-    assert.include(text, mention)
-    assert.include(text, "Usage: light-server")
+  it.each(misuses)("calls `%s` a misuse, in one line", (line, text) => {
+    assert.deepStrictEqual(parse(line), { _tag: "Misuse", text })
   })
 })

@@ -75,7 +75,10 @@ describe("arguments that mean nothing", () => {
       const { code, stderr, stdout } = yield* command(["improt"])
       assert.strictEqual(code, 2)
       assert.strictEqual(stdout, "")
-      assert.include(stderr, "Did you mean import?")
+      assert.strictEqual(
+        stderr,
+        "light-server: unknown command 'improt' (Did you mean import?); see `light-server --help`\n"
+      )
     })
   )
 })

@@ -1,0 +1,32 @@
+/** What the arguments of the program ask for. */
+import type { LogLevelName } from "../LogLevels.ts"
+
+interface Printed {
+  /** As JSON, for programs. */
+  readonly isJson: boolean
+}
+
+export type AccountAction =
+  | { readonly _tag: "List" }
+  | { readonly _tag: "Show"; readonly account: string }
+  | { readonly _tag: "Delete"; readonly account: string }
+
+export type DeviceAction =
+  | { readonly _tag: "List"; readonly account: string }
+  | { readonly _tag: "Revoke"; readonly account: string; readonly device: string }
+
+export type Request =
+  | { readonly _tag: "Serve" }
+  | ({ readonly _tag: "Status"; readonly isWatched: boolean } & Printed)
+  | ({ readonly _tag: "Accounts"; readonly action: AccountAction } & Printed)
+  | ({ readonly _tag: "Devices"; readonly action: DeviceAction } & Printed)
+  | ({ readonly _tag: "LogLevel"; readonly level: LogLevelName | undefined } & Printed)
+  | ({ readonly _tag: "Import"; readonly from: string; readonly into: string | undefined } & Printed)
+  | ({ readonly _tag: "Compact" } & Printed)
+  | ({ readonly _tag: "Migrate"; readonly isDryRun: boolean } & Printed)
+  | ({ readonly _tag: "Version" } & Printed)
+  | ({ readonly _tag: "PrintConfig" } & Printed)
+  /** A text that was asked for. */
+  | { readonly _tag: "Help"; readonly text: string }
+  /** Arguments that mean nothing, in one line. */
+  | { readonly _tag: "Misuse"; readonly text: string }

@@ -1,0 +1,197 @@
+/** Every command of the program: what it takes, and the request that it makes. */
+import { Command, Option } from "commander"
+import { logLevels, type LogLevelName } from "../LogLevels.ts"
+import type { Request } from "./Request.ts"
+import * as VerbHelp from "./VerbHelp.ts"
+
+type Accept = (request: Request) => void
+
+interface Json {
+  readonly json?: boolean
+}
+
+const program = "light-server"
+
+/** A command below `parent` with `--help` that shows examples and exit codes. */
+const verb = (parent: Command, name: string, description: string, help: VerbHelp.Help): Command =>
+  parent.command(name).description(description).addHelpText("after", VerbHelp.render(program, help))
+
+const json = (command: Command): Command => command.option("--json", "print JSON to standard output")
+
+const isJson = ({ json }: Json): boolean => json === true
+
+/** Codes of commands that ask the running server. */
+const asking = [
+  [1, "no server runs on the data directory, or it refused"],
+  3,
+  [4, "the socket of the server may not be used by this user"],
+  [75, "the server did not answer in time"]
+] as const
+
+const addServe = (root: Command, accept: Accept) => {
+  verb(root, "serve", "serve until a signal comes; what happens without a command", {
+    examples: ["serve", "", "serve > server.log"],
+    codes: [1, 3, 4, 5, 6, 75]
+  }).action(() => accept({ _tag: "Serve" }))
+}
+
+const addStatus = (root: Command, accept: Accept) => {
+  json(
+    verb(root, "status", "how the running server is, asked over its socket", {
+      examples: ["status", "status --watch", "status --json"],
+      codes: [[1, "the server is not ready, or none runs on the data directory"], ...asking.slice(1)],
+      notes: "With --watch it is asked again every second, until a signal comes. As a health check, use its exit code."
+    })
+  )
+    .option("--watch", "ask again every second")
+    .action((options: Json & { readonly watch?: boolean }) =>
+      accept({ _tag: "Status", isJson: isJson(options), isWatched: options.watch === true })
+    )
+}
+
+const addAccounts = (root: Command, accept: Accept) => {
+  const account = root.command("account").description("accounts of the running server")
+  json(verb(account, "list", "list the accounts", { examples: ["account list"], codes: asking })).action(
+    (options: Json) => accept({ _tag: "Accounts", action: { _tag: "List" }, isJson: isJson(options) })
+  )
+  json(
+    verb(account, "show", "show one account with its devices", {
+      examples: ["account show cmb2k9x1d0000"],
+      codes: asking
+    })
+  )
+    .argument("<account>", "the id of the account")
+    .action((id: string, options: Json) =>
+      accept({ _tag: "Accounts", action: { _tag: "Show", account: id }, isJson: isJson(options) })
+    )
+  json(
+    verb(account, "delete", "delete an account with everything that belongs to it", {
+      examples: ["account delete cmb2k9x1d0000 --yes"],
+      codes: asking,
+      notes:
+        "The account is locked out at once, and its rows are deleted in the background. It cannot be undone.\n" +
+        "While sign-up is open, its client can open a new, empty account."
+    })
+  )
+    .argument("<account>", "the id of the account")
+    .requiredOption("--yes", "delete it; without this nothing is done")
+    .action((id: string, options: Json) =>
+      accept({ _tag: "Accounts", action: { _tag: "Delete", account: id }, isJson: isJson(options) })
+    )
+}
+
+const addDevices = (root: Command, accept: Accept) => {
+  const device = root.command("device").description("devices of an account of the running server")
+  json(
+    verb(device, "list", "list the devices that used a token of the account since the start", {
+      examples: ["device list cmb2k9x1d0000"],
+      codes: asking
+    })
+  )
+    .argument("<account>", "the id of the account")
+    .action((account: string, options: Json) =>
+      accept({ _tag: "Devices", action: { _tag: "List", account }, isJson: isJson(options) })
+    )
+  json(
+    verb(device, "revoke", "end the token of one device and close its connections", {
+      examples: ["device revoke cmb2k9x1d0000 9f86d081884c7d65"],
+      codes: asking
+    })
+  )
+    .argument("<account>", "the id of the account")
+    .argument("<device>", "the id of the device, or its beginning")
+    .action((account: string, id: string, options: Json) =>
+      accept({ _tag: "Devices", action: { _tag: "Revoke", account, device: id }, isJson: isJson(options) })
+    )
+}
+
+const addLogLevel = (root: Command, accept: Accept) => {
+  json(
+    verb(root, "log-level", "show or change what the running server logs, until it ends", {
+      examples: ["log-level", "log-level debug"],
+      codes: asking
+    })
+  )
+    .argument("[level]", logLevels.join(", "))
+    .action((level: string | undefined, options: Json) => {
+      const known = logLevels.find((name) => name === level)
+      accept(
+        level !== undefined && known === undefined
+          ? { _tag: "Misuse", text: `'${level}' is no level; there are ${logLevels.join(", ")}` }
+          : { _tag: "LogLevel", level: known satisfies LogLevelName | undefined, isJson: isJson(options) }
+      )
+    })
+}
+
+const addDatabase = (root: Command, accept: Accept) => {
+  json(
+    verb(root, "import", "copy the database of a happier light server into a new one; the other file is only read", {
+      examples: ["import --from ~/old/happier.sqlite", "import --from old.sqlite --into /srv/happier --json"],
+      codes: [1, 3, 4, 5, 6, 75]
+    })
+  )
+    .requiredOption("--from <file>", "the database of the other server")
+    .option("--into <directory>", "a directory that is missing or empty; the data directory unless given")
+    .action((options: Json & { readonly from: string; readonly into?: string }) =>
+      accept({ _tag: "Import", from: options.from, into: options.into, isJson: isJson(options) })
+    )
+  json(
+    verb(root, "compact", "give the free space of the database back to the file system", {
+      examples: ["compact", "compact --json"],
+      codes: [1, 3, 4, [6, "a server uses the database, and its file can only be shortened while no server runs"], 75],
+      notes:
+        "A running server shortens its file in small steps, for up to a minute. A database of an earlier version is\n" +
+        "written anew once, which is possible while no server runs and needs twice the space of its rows, on the\n" +
+        "disk and in the directory for temporary files."
+    })
+  ).action((options: Json) => accept({ _tag: "Compact", isJson: isJson(options) }))
+  json(
+    verb(root, "migrate", "bring the schema of the database up to date, while no server runs", {
+      examples: ["migrate --dry-run", "migrate"],
+      codes: [1, 3, 4, 5, 6, 75],
+      notes: "`serve` does the same at its start, unless HAPPIER_SQLITE_AUTO_MIGRATE is off. The file is copied first."
+    })
+  )
+    .option("--dry-run", "only print what would be done")
+    .action((options: Json & { readonly dryRun?: boolean }) =>
+      accept({ _tag: "Migrate", isDryRun: options.dryRun === true, isJson: isJson(options) })
+    )
+}
+
+const addAbout = (root: Command, accept: Accept) => {
+  json(verb(root, "version", "print the version", { examples: ["version", "version --json"], codes: [] })).action(
+    (options: Json) => accept({ _tag: "Version", isJson: isJson(options) })
+  )
+  const config = root.command("config").description("look at the configuration")
+  verb(config, "print", "print the configuration as it is understood, without secrets", {
+    examples: ["config print"],
+    codes: [3]
+  })
+    // JSON is the only form there is.
+    .addOption(new Option("--json").hideHelp())
+    .action(() => accept({ _tag: "PrintConfig", isJson: true }))
+}
+
+export const build = (accept: Accept): Command => {
+  const root = new Command(program)
+    .description("Machines and sessions online on one SQLite file.")
+    .option("--version", "print the version")
+    .addHelpText(
+      "after",
+      VerbHelp.render(program, {
+        examples: ["serve", "status", "<command> --help"],
+        codes: [1, 3, 4, 5, 6, 75],
+        notes: "Settings are variables of the environment; docs/operations.md lists them."
+      })
+    )
+    .helpCommand(false)
+    .on("option:version", () => accept({ _tag: "Version", isJson: false }))
+  addServe(root, accept)
+  addStatus(root, accept)
+  addAccounts(root, accept)
+  addDevices(root, accept)
+  addLogLevel(root, accept)
+  addDatabase(root, accept)
+  addAbout(root, accept)
+  return root
+}
