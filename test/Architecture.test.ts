@@ -179,6 +179,7 @@ describe("architecture of the light server", () => {
     ["http"],
     ["realtime"],
     features,
+    ["operator"],
     ["admin"],
     ["config"],
     ["MetricSeries.ts"],

@@ -2,6 +2,8 @@
 import { Match } from "effect"
 import type { AdminError } from "./admin/AdminClient.ts"
 import type { ImportError } from "./adoption/DatabaseImport.ts"
+import type { BackupImpossible } from "./operator/BackupError.ts"
+import type { RestoreError } from "./operator/Restore.ts"
 import type { DatabaseGivenUp, DatabaseReplaced } from "./health/Readiness.ts"
 import type { StartFailure } from "./LightServer.ts"
 import type { ConfigInvalid } from "./config/ServerConfig.ts"
@@ -37,6 +39,8 @@ export type EndFailure =
   | ImportError
   | CompactionFailed
   | AdminError
+  | BackupImpossible
+  | RestoreError
 
 /** Code of a failure. A new failure does not compile until it has one. */
 export const of: (failure: EndFailure) => number = Match.type<EndFailure>().pipe(
@@ -75,6 +79,9 @@ export const of: (failure: EndFailure) => number = Match.type<EndFailure>().pipe
     ImportSourceRefused: () => migration,
     ImportTargetRefused: () => storage,
     ImportMismatch: () => storage,
+    BackupImpossible: () => storage,
+    BackupUnsound: () => storage,
+    RestoreFailed: () => storage,
     ServerNotRunning: () => failure,
     AdminForbidden: () => storage,
     AdminRefused: () => failure,

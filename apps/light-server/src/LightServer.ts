@@ -20,6 +20,7 @@ import type { PolicyInvalid } from "presence-effect/writer/WriterPolicy"
 import * as AccountDirectory from "./admin/AccountDirectory.ts"
 import * as AccountRemoval from "./admin/AccountRemoval.ts"
 import * as AdminRoutes from "./admin/AdminRoutes.ts"
+import * as BackupSchedule from "./admin/BackupSchedule.ts"
 import * as ServerStatus from "./admin/ServerStatus.ts"
 import * as SpaceRecovery from "./admin/SpaceRecovery.ts"
 import * as AccessKeyRoutes from "./accesskeys/AccessKeyRoutes.ts"
@@ -299,9 +300,15 @@ const listener = (config: ServerConfig) => {
   }).pipe(ShutdownBudget.closeWithin("requests", sockets + requests))
 }
 
-/** Commands of the operator are answered once the port is open, and until it closes. */
+/** Commands of the operator are answered, and backups made, once the port is open, and until it closes. */
 const admin = (config: ServerConfig) =>
   AdminRoutes.layer({ dataDirectory: config.dataDirectory }).pipe(
+    Layer.merge(
+      BackupSchedule.layer({
+        dataDirectory: config.dataDirectory,
+        intervalMillis: config.backup.intervalMillis
+      })
+    ),
     Layer.provide(AccountDirectory.layer),
     Layer.provide(
       Layer.mergeAll(

@@ -5,6 +5,7 @@
  */
 import { Schema } from "effect"
 import { logLevels } from "../LogLevels.ts"
+import { BackupRecord } from "../operator/BackupRecord.ts"
 
 /** Name of the socket in the data directory. */
 export const socketName = "admin.sock"
@@ -55,7 +56,8 @@ export const Status = Schema.Struct({
     /** Of the database file: pages that hold nothing. */
     reusableBytes: Schema.NullOr(Schema.Number),
     diskFreeBytes: Schema.NullOr(Schema.Number)
-  })
+  }),
+  backup: BackupRecord
 })
 
 export interface Status extends Schema.Schema.Type<typeof Status> {}

@@ -8,6 +8,7 @@ import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import { Readiness } from "../health/Readiness.ts"
 import { HttpListener } from "../http/HttpListener.ts"
 import { LogThreshold } from "../log/LogThreshold.ts"
+import * as BackupRecord from "../operator/BackupRecord.ts"
 import { SocketServer } from "../realtime/SocketServer.ts"
 import { version } from "../Version.ts"
 import type * as AdminProtocol from "./AdminProtocol.ts"
@@ -100,7 +101,8 @@ export const make = ({ dataDirectory, databaseFile, publicUrl }: Options) =>
           writer: yield* writerOf(writer),
           presence: yield* presenceOf(presence),
           sockets: countSockets(sockets),
-          storage: yield* storageOf(connection, databaseFile)
+          storage: yield* storageOf(connection, databaseFile),
+          backup: yield* BackupRecord.read(dataDirectory)
         }
       })
     })

@@ -24,6 +24,16 @@ export type Request =
   | ({ readonly _tag: "Import"; readonly from: string; readonly into: string | undefined } & Printed)
   | ({ readonly _tag: "Compact" } & Printed)
   | ({ readonly _tag: "Migrate"; readonly isDryRun: boolean } & Printed)
+  | ({
+      readonly _tag: "Backup"
+      /** The directory of the configuration, unless given. */
+      readonly to: string | undefined
+      readonly keep: number | undefined
+      /** A backup that is only checked. */
+      readonly verify: string | undefined
+      readonly withSecret: boolean
+    } & Printed)
+  | ({ readonly _tag: "Restore"; readonly from: string } & Printed)
   | ({ readonly _tag: "Version" } & Printed)
   | ({ readonly _tag: "PrintConfig" } & Printed)
   /** A text that was asked for. */

@@ -29,6 +29,14 @@ const storageOf = ({ databaseFile, storage }: AdminProtocol.Status): string =>
   `${databaseFile}, ${Quantity.bytes(storage.databaseBytes)} (${Quantity.bytes(storage.reusableBytes)} reusable), ` +
   `log ${Quantity.bytes(storage.logBytes)}, ${Quantity.bytes(storage.diskFreeBytes)} free on its disk`
 
+const backupOf = ({ backup: { failure, last } }: AdminProtocol.Status, nowMillis: number): string => {
+  const made =
+    last === null
+      ? "none yet"
+      : `${last.file}, ${Quantity.bytes(last.bytes)}, ${Quantity.ago(last.atMillis, nowMillis)}`
+  return failure === null ? made : `${made}; FAILED ${Quantity.ago(failure.atMillis, nowMillis)}: ${failure.reason}`
+}
+
 export const render = (status: AdminProtocol.Status, nowMillis: number): string => {
   const failing = status.checks.filter(({ ok }) => !ok)
   const head =
@@ -40,6 +48,7 @@ export const render = (status: AdminProtocol.Status, nowMillis: number): string 
     ["connected", onlineOf(status)],
     ["writer", writerOf(status, nowMillis)],
     ["database", storageOf(status)],
+    ["backup", backupOf(status, nowMillis)],
     ["log level", status.logLevel ?? "unknown"],
     ["checks", `${status.checks.length - failing.length} of ${status.checks.length} pass`]
   ]

@@ -158,6 +158,55 @@ const addDatabase = (root: Command, accept: Accept) => {
     )
 }
 
+interface BackupOptions extends Json {
+  readonly to?: string
+  readonly keep?: string
+  readonly verify?: string
+  readonly secret: boolean
+}
+
+/** `--keep` as a number; nothing for a text that is none. */
+const countOf = (text: string): number | undefined => (/^[1-9]\d{0,3}$/.test(text) ? Number(text) : undefined)
+
+const backupOf = (options: BackupOptions): Request => {
+  const keep = options.keep === undefined ? undefined : countOf(options.keep)
+  if (options.keep !== undefined && keep === undefined) {
+    return { _tag: "Misuse", text: `--keep is '${options.keep}'; it is a number from 1 to 9999` }
+  }
+  const { secret, to, verify } = options
+  return { _tag: "Backup", to, keep, verify, withSecret: secret, isJson: isJson(options) }
+}
+
+const addBackup = (root: Command, accept: Accept) => {
+  json(
+    verb(root, "backup", "copy the database as it is now, verify the copy, and remove old ones; the server may run", {
+      examples: ["backup", "backup --to /mnt/disk/happier --keep 30", "backup --verify /mnt/disk/happier/old.sqlite"],
+      codes: [1, 3, 4],
+      notes:
+        "The copy is checked from its first page to its last, for references between rows, and for the number of rows\n" +
+        "of each table. The master secret is copied beside it, unless the environment gives it."
+    })
+  )
+    .option("--to <directory>", "where it goes; HAPPIER_BACKUP_DIR unless given")
+    .option("--keep <number>", "how many backups stay there; HAPPIER_BACKUP_KEEP unless given")
+    .option("--verify <file>", "only check a backup that was made before")
+    .option("--no-secret", "leave the master secret out")
+    .action((options: BackupOptions) => accept(backupOf(options)))
+  json(
+    verb(root, "restore", "put a backup in the place of the database, while no server runs", {
+      examples: ["restore --from ~/.happier/server-light/backups", "restore --from /mnt/disk/happier/old.sqlite"],
+      codes: [1, 3, 4, 5, 6],
+      notes:
+        "The backup is verified first. The database that was there is kept under a name that is printed. A secret beside\n" +
+        "the backup is put into the data directory, so that clients stay logged in."
+    })
+  )
+    .requiredOption("--from <path>", "a backup, or a directory of backups, whose newest is taken")
+    .action((options: Json & { readonly from: string }) =>
+      accept({ _tag: "Restore", from: options.from, isJson: isJson(options) })
+    )
+}
+
 const addAbout = (root: Command, accept: Accept) => {
   json(verb(root, "version", "print the version", { examples: ["version", "version --json"], codes: [] })).action(
     (options: Json) => accept({ _tag: "Version", isJson: isJson(options) })
@@ -192,6 +241,7 @@ export const build = (accept: Accept): Command => {
   addDevices(root, accept)
   addLogLevel(root, accept)
   addDatabase(root, accept)
+  addBackup(root, accept)
   addAbout(root, accept)
   return root
 }

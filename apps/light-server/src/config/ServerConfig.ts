@@ -11,6 +11,7 @@ import type { Values } from "../ConfigKnob.ts"
 import * as RateLimit from "../door/RateLimit.ts"
 import * as RateLimitKnobs from "../door/RateLimitKnobs.ts"
 import * as HttpKnobs from "../http/HttpKnobs.ts"
+import * as BackupKnobs from "../operator/BackupKnobs.ts"
 import * as DatabaseKnobs from "../opening/DatabaseKnobs.ts"
 import * as RealtimeKnobs from "../realtime/RealtimeKnobs.ts"
 import * as RealtimeOptions from "../realtime/RealtimeOptions.ts"
@@ -40,7 +41,8 @@ export const rooms = {
   pairing: AccountKnobs.pairingKnobs,
   realtime: RealtimeKnobs.knobs,
   rpc: RpcKnobs.knobs,
-  changes: ChangeKnobs.knobs
+  changes: ChangeKnobs.knobs,
+  backup: BackupKnobs.knobs
 }
 
 type RoomOptions = RoomValues<typeof rooms>
@@ -64,6 +66,7 @@ export interface ServerConfig
   readonly realtime: RealtimeOptions.RealtimeOptions
   readonly rpc: RpcOptions.RpcOptions
   readonly changes: ChangePruner.Options
+  readonly backup: Omit<Values<typeof BackupKnobs.knobs>, "directory"> & { readonly directory: string }
 }
 
 /** Name of the database in the data directory. */
@@ -162,7 +165,11 @@ export const load = (environment: Environment): Effect.Effect<Loaded, ConfigInva
       shutdownBudget: ShutdownBudget.make(terms),
       realtime,
       rpc: RpcOptions.optionsOf(values.rpc, values.http),
-      changes: { ...ChangePruner.defaults, ...values.changes }
+      changes: { ...ChangePruner.defaults, ...values.changes },
+      backup: {
+        ...values.backup,
+        directory: path.resolve(directories.right.dataDirectory, values.backup.directory ?? "backups")
+      }
     }
     return { config, warnings: [...OtherNames.warningsOf(environment, knobsOf(rooms)), ...warnings] }
   })
