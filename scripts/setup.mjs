@@ -52,7 +52,7 @@ const stop = (title, { exitCode, output }) => {
   process.exit(exitCode === 0 ? 1 : exitCode)
 }
 
-/** Names a step when it begins, and says every ten seconds that it still runs, also where nobody sees a terminal. */
+/** Prints a step when it begins, and every ten seconds while it still runs, also without a terminal. */
 const step = async (title, work) => {
   const startedAt = performance.now()
   const seconds = () => Math.round((performance.now() - startedAt) / 1000)

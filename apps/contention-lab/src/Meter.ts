@@ -61,7 +61,7 @@ export interface Reading {
     readonly p50Millis: number
     readonly p99Millis: number
     readonly maxMillis: number
-    /** Not answered within the patience of a daemon: they count with the time they waited. */
+    /** Not answered before the daemon gave up: they count with the time they waited. */
     readonly missedCount: number
     /** Tries of all daemons, those of the unmeasured tail included. */
     readonly attemptCount: number
@@ -129,7 +129,7 @@ const readFlushes = (points: ReadonlyArray<FlushPoint>): Reading["flush"] => {
   }
 }
 
-/** Nobody waits longer than a daemon does. */
+/** No wait is longer than that of a daemon. */
 const waited = (millis: number): number => Math.min(millis, Scenario.daemonLimitMillis)
 
 export const make = (): Meter => {

@@ -71,7 +71,7 @@ const performOn = (database: Database.Database): Perform => {
   }
 }
 
-/** A database in memory waits for nobody: the lock of the others is modelled where the transaction begins. */
+/** A database in memory has no locks: the lock of other processes is modelled where the transaction begins. */
 const crossing = (perform: Perform, scenario: Scenario, foreign: ForeignLock): FifoEngine.Crossing => {
   const syncMillis = scenario.disk === "slow" ? slowSyncMillis : 0
   const performing: FifoEngine.Crossing = (statement) =>

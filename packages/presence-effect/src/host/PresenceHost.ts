@@ -123,7 +123,7 @@ export interface PresenceHost {
   readonly untilStopped: () => Promise<EngineFault>
   /**
    * Ends everything in order: a last flush, the writer's running write, the log
-   * file. Never rejects because of what stayed unwritten; the log says so. May be
+   * file. Never rejects because of unwritten data, which is logged instead. May be
    * called again and gives the same promise.
    */
   readonly close: () => Promise<void>

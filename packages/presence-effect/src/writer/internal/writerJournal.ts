@@ -21,7 +21,7 @@ export interface WriterJournal {
   readonly lastFailure: () => { readonly tag: WriterError["_tag"]; readonly atMillis: number } | undefined
 }
 
-/** Failures that say something about the engine; the others are answers to the caller alone. */
+/** Failures of the engine; the others concern only the caller. */
 const isEngineTrouble = ({ _tag }: WriterError): boolean => /^(Database|Connection)/.test(_tag)
 
 const lazily = <A>(make: (lane: Lane, name: string) => A) => {
