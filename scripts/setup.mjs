@@ -143,7 +143,7 @@ const loadsSqlite = async () => {
 export const install = async () => {
   requireNode()
   if (!isInstalled()) {
-    // Build tools are development dependencies, so they are wanted even where NODE_ENV says production.
+    // Build tools are development dependencies, so they are installed even where NODE_ENV is production.
     const installed = await step("installing dependencies (npm ci; compiling SQLite takes a minute or two)", () =>
       npm(["ci", "--include=dev", "--no-audit", "--no-fund"])
     )

@@ -21,8 +21,8 @@ describe("plain English", () => {
 
   it("is checked in every kind of comment, also across lines", () => {
     const code = [
-      ["const a = 1 /", "/ Whoever calls this waits."].join(""),
-      "/** It " + "tells of a change. */",
+      ["const a = 1", "Whoever calls this waits."].join(" // "),
+      "/** It tells of a change. */",
       "/**",
       " * A look: it looks",
       " * whether the file is there.",
@@ -36,9 +36,7 @@ describe("plain English", () => {
   })
 
   it("is checked in the prose of Markdown, and not in code", () => {
-    const markdown = ["# Title", "```sh", "echo " + "whoever", "```", "`" + "thrice` or", "a key that is none."].join(
-      "\n"
-    )
+    const markdown = ["# Title", "```sh", "echo whoever", "```", "`thrice` or", "a key that is none."].join("\n")
     assert.deepStrictEqual(offences("planted.md", markdown), [
       'planted.md:6 "is none": write "is not a ...", "is invalid"'
     ])

@@ -1,7 +1,7 @@
 /**
  * What a run sees, collected while it happens.
  *
- * A registration is measured from the moment it was meant to arrive, not from the moment somebody had time for it. One
+ * A registration is measured from the moment it was meant to arrive, not from the moment it was handled. One
  * that has no answer yet counts with the time it has waited so far, so a stall cannot hide those it keeps waiting.
  */
 import { build, type Histogram } from "hdr-histogram-js"
@@ -35,12 +35,12 @@ export interface Meter {
   readonly held: (millis: number) => void
   /** One statement crossed to the engine and its answer back. */
   readonly crossed: (millis: number) => void
-  /** Machines that were told they are registered. */
+  /** Machines whose registration was acknowledged. */
   readonly acknowledged: () => ReadonlyArray<string>
   readonly read: (nowMillis: number, measuredMillis: number) => Reading
 }
 
-/** One machine: when it came, and how long it took. `isAnswered` false: so long it waited, in vain. */
+/** One machine: when it came, and how long it took. `isAnswered` false: it waited for so long without an answer. */
 export interface RegistrationPoint {
   readonly atMillis: number
   readonly tookMillis: number

@@ -150,7 +150,7 @@ const program = (scenario: Scenario): Effect.Effect<Figures, unknown> =>
     })
   )
 
-/** A real Prisma client knows no virtual time. */
+/** A real Prisma client cannot run in virtual time. */
 export const isPossible = (strategy: Scenario["strategy"]): boolean => entryOf(strategy).place !== "in process"
 
 export const run = (

@@ -91,7 +91,7 @@ export class VirtualTime {
     return this.wallStart + Math.floor(this.elapsed)
   }
 
-  /** Somebody sets the wall clock. */
+  /** Sets the wall clock. */
   setWall(byMillis: number): void {
     this.wallStart += byMillis
   }

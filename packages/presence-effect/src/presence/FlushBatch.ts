@@ -43,8 +43,8 @@ export interface StoredEntry extends FlushEntry {
  * What became of the entries of a flush.
  *
  * - `written`: the database has the values of the entry, or newer ones of the same kind.
- * - `superseded`: the row exists, but the database has a newer state: an end that is not older than the sign of life, or
- *   a sign of life newer than the one that was considered.
+ * - `superseded`: the row exists, but the database has a newer state: an end that is not older than the sign of life,
+ *   or a sign of life newer than the one that was considered.
  * - `missing`: no such row in this account.
  *
  * @category models

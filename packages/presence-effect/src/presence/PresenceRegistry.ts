@@ -120,7 +120,7 @@ export class PresenceRegistry extends Context.Tag("presence-effect/presence/Pres
     readonly judgeable: Effect.Latch
     /** The rows that wait, in the order in which they are written best. Yields while it sorts. */
     readonly order: Effect.Effect<Iterator<FlushCandidate>>
-    /** Takes at most `limit` rows in this order. The caller owns them until it calls `confirm`, `giveBack` or `park`. */
+    /** Takes at most `limit` rows in this order. The caller must end with `confirm`, `giveBack` or `park` for each. */
     readonly takeNext: (order: Iterator<FlushCandidate>, limit: number) => FlushBatch
     /** Takes everything that waits, at once. */
     readonly takeDirty: () => FlushBatch

@@ -44,7 +44,7 @@ export interface Statement {
   readonly params: ReadonlyArray<SqlValue>
   readonly changes: Changes
   /**
-   * The author of the statement declares that it fails as a whole: no `OR FAIL`, and no trigger that raises `FAIL`. When
+   * The author of the statement declares that it fails as a whole: no `OR FAIL`, no trigger that raises `FAIL`. When
    * such a statement is all of a write and may change `any` number of rows, it is run without a transaction around it,
    * which saves the copies SQLite would otherwise keep of the pages it changes. Absent: not known.
    */

@@ -181,7 +181,7 @@ describe("the verdict of memory", () => {
 })
 
 describe("the quiet", () => {
-  it.scoped("after the start spares everybody for the whole grace", () =>
+  it.scoped("after the start takes no row offline for the whole grace", () =>
     Effect.gen(function* () {
       const { isActive, registry, silent } = yield* makeWorld({ sweepInterval: "10 seconds" })
       silent("s")

@@ -139,7 +139,7 @@ describe("end", () => {
     assert.deepStrictEqual(states(registry.takeDirty()), [["ended", -second]])
   })
 
-  it("is told once, after it was written", () => {
+  it("is announced once, after it was written", () => {
     const registry = make()
     registry.beat(key, start, start)
     flush(registry)
@@ -149,7 +149,7 @@ describe("end", () => {
     assert.deepStrictEqual(flush(registry), [])
   })
 
-  it("is told once also of a row whose end the database knew before", () => {
+  it("is announced once also for a row whose end was stored before", () => {
     const registry = make()
     registry.beat(key, start, start)
     const known = { written: [], superseded: registry.takeDirty().entries, missing: [] }
@@ -248,7 +248,7 @@ describe("end", () => {
 })
 
 describe("connections", () => {
-  it("go offline after the grace of the last one, and are told after the write", () => {
+  it("go offline after the grace of the last one, and are announced after the write", () => {
     const registry = make()
     registry.connected(key, start)
     registry.connected(key, start)
@@ -284,7 +284,7 @@ describe("connections", () => {
     assert.strictEqual(registry.dueOffline(start + 10 * minute + 12 * second + 1), 1)
   })
 
-  it("keep a row online that says nothing: whether they answer is the transport's business", () => {
+  it("keep a silent row online: the transport checks whether they answer", () => {
     const registry = make()
     registry.connected(key, start)
     assert.strictEqual(registry.dueOffline(start + 24 * 60 * minute), 0)
@@ -388,7 +388,7 @@ describe("a batch", () => {
     assert.strictEqual(registry.pendingCount(), 0)
   })
 
-  it("with a sign of life the database knows better than is not written again and again", () => {
+  it("with a sign of life that the database supersedes is not written repeatedly", () => {
     const registry = make()
     registry.beat(key, start, start)
     registry.confirm({ written: [], superseded: registry.takeDirty().entries, missing: [] })
