@@ -240,7 +240,7 @@ const makeThread = (
 export const make = (options: SqliteThreadOptions): Effect.Effect<SqliteConnection["Type"], EngineFault, Scope.Scope> =>
   Effect.gen(function* () {
     const finality = yield* Finality.make
-    const [writer, copier] = yield* Effect.all(
+    const [writer, checkpointer] = yield* Effect.all(
       [
         makeThread("sqlite-writer", options, finality),
         makeThread("sqlite-log-copier", { ...options, onSpawn: () => undefined }, finality)
@@ -271,9 +271,9 @@ export const make = (options: SqliteThreadOptions): Effect.Effect<SqliteConnecti
         ),
       checkpoint: (mode) => checkpoint(writer, mode),
       compact: (pageLimit) => compact(writer, pageLimit),
-      space: compact(copier, 0),
-      logState: checkpoint(copier, "noop"),
-      copyLog: checkpoint(copier, "passive"),
+      space: compact(checkpointer, 0),
+      logState: checkpoint(checkpointer, "noop"),
+      copyLog: checkpoint(checkpointer, "passive"),
       identity: FileIdentity.read(options.filename),
       untilStopped: finality.untilStopped,
       stop: (fault) => Effect.sync(() => finality.stop(fault)),

@@ -107,7 +107,7 @@ const summaryOf = (batch: FlushBatch.FlushBatch, report: FlushReport | undefined
   return `Flushed ${[...part("session"), ...part("machine")].join(", ")}`
 }
 
-/** What is known about the flushes so far, and what the log says about the next. */
+/** What is known about the flushes so far, and what is logged about the next. */
 const makeJournal = () => {
   let status: FlusherStatus = { lastFlushMillis: undefined, consecutiveFailures: 0, lastFailure: undefined }
   let warnedAtMillis = Number.NEGATIVE_INFINITY

@@ -88,7 +88,7 @@ export type WriteAnswer =
 
 /**
  * `noop` only looks; `passive` copies what it can; `truncate` also empties the
- * log, if nobody uses it. None ever waits: busy timeout 0.
+ * log, if no reader uses it. None ever waits: busy timeout 0.
  *
  * **Source**: https://sqlite.org/pragma.html#pragma_wal_checkpoint
  *
@@ -137,7 +137,7 @@ export interface Compacted extends Space {
 }
 
 /**
- * Device and inode of the database file and of its log: what tells a file from
+ * Device and inode of the database file and of its log: they distinguish a file from
  * another one that took its path. `undefined` where no file is.
  *
  * @category models

@@ -248,7 +248,7 @@ export class RowTable {
     return happened
   }
 
-  /** An end of a row that was not tracked: what the database knows of it is known now. */
+  /** An end of a row that was not tracked: its stored state is known now. */
   private learnEnd(row: Row, { seenAtMillis, state, storedMillis = seenAtMillis }: StoredEntry): void {
     const end = this.ends.get(row)
     if (state !== "ended" || end?.isProvisional !== true) return

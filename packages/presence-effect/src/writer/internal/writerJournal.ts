@@ -14,7 +14,7 @@ export interface WriterJournal {
   readonly committed: () => void
   /** An attempt failed. */
   readonly failed: (error: WriterError) => void
-  /** What the caller of a write was told, once for all of its attempts. */
+  /** The outcome that the caller of a write gets, once for all of its attempts. */
   readonly told: (lane: Lane, outcome: string) => void
   readonly holder: () => { readonly lane: Lane; readonly sinceMillis: number } | undefined
   readonly lastCommitMillis: () => number | undefined
