@@ -19,7 +19,7 @@ const clock = Effect.acquireRelease(
   () => Effect.sync(() => vi.useRealTimers())
 )
 
-/** Knows the tokens that begin with `good`, cannot say of `unknown`, and counts how often it was asked. */
+/** Accepts tokens that begin with `good`, fails for `unknown`, and counts its calls. */
 const makeBox = (limits: Partial<RateLimit.RateLimits>, gate: Effect.Effect<void> = Effect.void) => {
   const asked: Array<string> = []
   const all = { ...RateLimit.defaults, ...limits }
@@ -44,7 +44,7 @@ const tags = (outcomes: ReadonlyArray<Either.Either<string, { readonly _tag: str
   outcomes.map((outcome) => (Either.isRight(outcome) ? outcome.right : outcome.left._tag))
 
 describe("FailureLimiter", () => {
-  it.scoped("looks at no more bad tokens of an address than its limit, says when to come back, and forgets them", () =>
+  it.scoped("verifies a limited number of bad tokens per address, answers when to come back, and forgets them", () =>
     Effect.gen(function* () {
       const { advance } = yield* clock
       const { asked, failureLimiter } = makeBox({ badTokens: 3 })
@@ -74,7 +74,7 @@ describe("FailureLimiter", () => {
     })
   )
 
-  it.effect("charges them before they are looked at, so that many at once gain nothing", () =>
+  it.effect("charges them before they are verified, so that many at once gain nothing", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const { asked, failureLimiter } = makeBox({ badTokens: 3 }, Deferred.await(gate))
@@ -94,7 +94,7 @@ describe("FailureLimiter", () => {
     })
   )
 
-  it.effect("gives the charge back for good tokens, for reads that fail, and for who leaves meanwhile", () =>
+  it.effect("returns the charge for good tokens, for reads that fail, and for clients that disconnect meanwhile", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const { failureLimiter } = makeBox({ badTokens: 1 })
@@ -113,7 +113,7 @@ describe("FailureLimiter", () => {
     })
   )
 
-  it.effect("lets tokens that were good lately through to the verification, whoever else knocks from there", () =>
+  it.effect("verifies tokens that were good recently, whatever else comes from their address", () =>
     Effect.gen(function* () {
       const { asked, failureLimiter } = makeBox({ badTokens: 1 })
       yield* failureLimiter.verify("192.0.2.1", "good1")

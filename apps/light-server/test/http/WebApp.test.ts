@@ -54,7 +54,7 @@ const inject = (request: InjectOptions) =>
 const page = (url: string): InjectOptions => ({ url, headers: { accept: "text/html,*/*" } })
 
 describe("a web app", () => {
-  it.scoped("is served at the root and at its own paths, never kept without asking, with rules of its own", () =>
+  it.scoped("is served at the root and at its own paths, never cached without revalidation, with a content policy of its own", () =>
     Effect.gen(function* () {
       for (const url of ["/", "/index.html", "/session/abc", "/settings?tab=1"]) {
         const response = yield* inject(page(url))

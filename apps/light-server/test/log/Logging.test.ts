@@ -61,7 +61,7 @@ describe("Logging", () => {
     })
   )
 
-  it.effect("keeps lines without a code apart by all they say", () =>
+  it.effect("distinguishes lines without a code by all their fields", () =>
     Effect.gen(function* () {
       const applied = (migration: string) => Effect.logInfo("applied").pipe(Effect.annotateLogs({ migration }))
       const lines = yield* logged(Effect.all([applied("1"), applied("2"), applied("1")], { discard: true }))
@@ -99,7 +99,7 @@ describe("Logging", () => {
   )
 
   it.effect(
-    "stays below its bytes per minute when every request fails in a way of its own, and tells of the rest",
+    "stays below its bytes per minute when every request fails differently, and reports the rest",
     () =>
       Effect.gen(function* () {
         const bytesPerMinute = 100_000

@@ -1,5 +1,5 @@
 /**
- * What an address may try before its handshakes are looked at.
+ * Limits per address, checked before its handshakes are verified.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
@@ -12,7 +12,7 @@ import { addTwoSessions } from "proving/drivers/Rows"
 import * as TestDatabase from "../../support/TestDatabase.ts"
 import { app, authorized, layerOver, TestServer, tokenOf } from "../../support/TestServer.ts"
 
-/** Tokens that were looked at, in order. */
+/** Tokens that were verified, in order. */
 const asked: Array<string> = []
 
 const authenticator = Layer.succeed(Authenticator, {
@@ -36,7 +36,7 @@ const layer = (limits: Partial<RateLimit.RateLimits>) => {
 const refusals = (reason: string) => valueOf("websocket_refusals_total", { key: "reason", value: reason })
 
 describe("an address", () => {
-  it.scoped("with too many bad tokens is refused unverified, over sockets and over HTTP, but for who was in", () =>
+  it.scoped("with too many bad tokens is refused without verification, over sockets and over HTTP, except clients with recently verified tokens", () =>
     Effect.gen(function* () {
       yield* Effect.tap(TestDatabase.TestDatabase, addTwoSessions)
       const server = yield* TestServer
@@ -63,7 +63,7 @@ describe("an address", () => {
     }).pipe(Effect.provide(layer({ badTokens: 2 })))
   )
 
-  it.scoped("opens no more sockets than its limit, and hears when it may again", () =>
+  it.scoped("opens no more sockets than its limit, and is answered when it may again", () =>
     Effect.gen(function* () {
       yield* Effect.tap(TestDatabase.TestDatabase, addTwoSessions)
       const server = yield* TestServer
