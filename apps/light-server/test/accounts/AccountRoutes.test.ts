@@ -92,22 +92,24 @@ describe("/v1/account/settings", () => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.scoped("announces settings that are committed only after their request was refused, when they are sent again", () =>
-    Effect.gen(function* () {
-      const database = yield* TestDatabase
-      const server = yield* TestServer
-      const { token } = yield* login()
-      const watching = yield* server.connect({ token })
-      let commit: Effect.Effect<void> = Effect.void
-      database.nextWrite = { _tag: "Late", error: unconfirmed, hold: (effect) => void (commit = effect) }
-      assert.strictEqual((yield* replace(token, "sealed", 0)).statusCode, 503)
-      yield* commit
-      assert.deepStrictEqual(yield* watching.rest("update"), [])
-      const other = yield* replace(token, "another", 0)
-      assert.deepInclude(other.json<object>(), { success: false, currentVersion: 1, currentSettings: "sealed" })
-      assert.deepStrictEqual((yield* replace(token, "sealed", 0)).json(), { success: true, version: 1 })
-      assert.deepInclude((yield* watching.next("update")) as object, { seq: 1 })
-    }).pipe(Effect.provide(layer()))
+  it.scoped(
+    "announces settings that are committed only after their request was refused, when they are sent again",
+    () =>
+      Effect.gen(function* () {
+        const database = yield* TestDatabase
+        const server = yield* TestServer
+        const { token } = yield* login()
+        const watching = yield* server.connect({ token })
+        let commit: Effect.Effect<void> = Effect.void
+        database.nextWrite = { _tag: "Late", error: unconfirmed, hold: (effect) => void (commit = effect) }
+        assert.strictEqual((yield* replace(token, "sealed", 0)).statusCode, 503)
+        yield* commit
+        assert.deepStrictEqual(yield* watching.rest("update"), [])
+        const other = yield* replace(token, "another", 0)
+        assert.deepInclude(other.json<object>(), { success: false, currentVersion: 1, currentSettings: "sealed" })
+        assert.deepStrictEqual((yield* replace(token, "sealed", 0)).json(), { success: true, version: 1 })
+        assert.deepInclude((yield* watching.next("update")) as object, { seq: 1 })
+      }).pipe(Effect.provide(layer()))
   )
 
   it.scoped("answers a stale version with the current settings, and changes nothing", () =>

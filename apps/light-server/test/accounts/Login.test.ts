@@ -47,7 +47,11 @@ describe("Login", () => {
       "InvalidInput: contentPublicKey and contentPublicKeySig go together"
     ],
     ["a content key of another length", { contentPublicKey: short }, "InvalidInput: Invalid contentPublicKey"],
-    ["a content key signed with another key", { contentPublicKeySig: wrong }, "InvalidInput: Invalid contentPublicKeySig"]
+    [
+      "a content key signed with another key",
+      { contentPublicKeySig: wrong },
+      "InvalidInput: Invalid contentPublicKeySig"
+    ]
   ] as const) {
     it.effect(`refuses ${name}`, () =>
       Effect.gen(function* () {

@@ -208,20 +208,18 @@ for (const { path, table, what } of kinds) {
       }).pipe(Effect.provide(layer()))
     )
 
-    it.scoped(
-      "removes expired requests in one write of the maintenance lane, and then writes no more",
-      () =>
-        Effect.gen(function* () {
-          const database = yield* TestDatabase
-          for (let index = 0; index < 25; index++) yield* ask(newKey())
-          yield* forgetCounts
-          yield* TestClock.adjust(minutes(14))
-          assert.deepStrictEqual(database.writes, [])
-          assert.strictEqual((yield* rows).length, 25)
-          yield* TestClock.adjust(minutes(10))
-          assert.deepStrictEqual(database.writes, [Lane.maintenance])
-          assert.strictEqual((yield* rows).length, 0)
-        }).pipe(Effect.provide(layer()))
+    it.scoped("removes expired requests in one write of the maintenance lane, and then writes no more", () =>
+      Effect.gen(function* () {
+        const database = yield* TestDatabase
+        for (let index = 0; index < 25; index++) yield* ask(newKey())
+        yield* forgetCounts
+        yield* TestClock.adjust(minutes(14))
+        assert.deepStrictEqual(database.writes, [])
+        assert.strictEqual((yield* rows).length, 25)
+        yield* TestClock.adjust(minutes(10))
+        assert.deepStrictEqual(database.writes, [Lane.maintenance])
+        assert.strictEqual((yield* rows).length, 0)
+      }).pipe(Effect.provide(layer()))
     )
 
     it.scoped("keeps a limited number of requests, the newest", () =>

@@ -92,17 +92,19 @@ describe("a body", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.scoped("that is empty and labelled as JSON counts as no body for GET and DELETE, and an empty object otherwise", () =>
-    Effect.gen(function* () {
-      for (const [method, body] of [
-        ["GET", "none"],
-        ["DELETE", "none"],
-        ["POST", {}]
-      ] as const) {
-        const response = yield* inject({ method, url: "/open", headers: { "content-type": "application/json" } })
-        assert.deepStrictEqual<Seen>(response.json(), { body })
-      }
-    }).pipe(Effect.provide(App))
+  it.scoped(
+    "that is empty and labelled as JSON counts as no body for GET and DELETE, and an empty object otherwise",
+    () =>
+      Effect.gen(function* () {
+        for (const [method, body] of [
+          ["GET", "none"],
+          ["DELETE", "none"],
+          ["POST", {}]
+        ] as const) {
+          const response = yield* inject({ method, url: "/open", headers: { "content-type": "application/json" } })
+          assert.deepStrictEqual<Seen>(response.json(), { body })
+        }
+      }).pipe(Effect.provide(App))
   )
 
   it.scoped("that is no JSON is a SyntaxError, and the answer does not repeat it", () =>

@@ -324,41 +324,44 @@ describe("RpcRelay", () => {
     })
   )
 
-  it.effect("leaves nothing behind after a long random sequence of calls, answers, replacements and disconnects", () => {
-    const seed = Number(process.env["RPC_SEED"] ?? 20_261_123)
-    return Effect.gen(function* () {
-      let state = seed >>> 0
-      /** Mulberry32. */
-      const random = (below: number) => {
-        state = (state + 0x6d2b79f5) >>> 0
-        let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-        mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-        return ((mixed ^ (mixed >>> 14)) >>> 0) % below
-      }
-      const { ask, connect, relay } = yield* make({ callLimit: 4, requestLimit: 4, methodLimit: 3 })
-      const calls: Array<Fiber.RuntimeFiber<unknown>> = []
-      const sockets = Array.from({ length: 8 }, (_, index) => connect(`0-${index}`, `a${index % 2}`))
-      for (let step = 1; step <= 3000; step++) {
-        const index = random(sockets.length)
-        const socket = sockets[index]
-        if (socket === undefined) continue
-        const method = `m1:${random(5)}`
-        const action = random(8)
-        if (action < 2) relay.register(socket.connection, method)
-        else if (action === 2) relay.unregister(socket.connection, method)
-        else if (action < 6) calls.push(yield* ask(socket, step, method))
-        else if (action === 6) socket.asked.splice(random(socket.asked.length + 1), 1)[0]?.answer(step)
-        else {
-          socket.close()
-          sockets[index] = connect(`${step}-${index}`, `a${index % 2}`)
+  it.effect(
+    "leaves nothing behind after a long random sequence of calls, answers, replacements and disconnects",
+    () => {
+      const seed = Number(process.env["RPC_SEED"] ?? 20_261_123)
+      return Effect.gen(function* () {
+        let state = seed >>> 0
+        /** Mulberry32. */
+        const random = (below: number) => {
+          state = (state + 0x6d2b79f5) >>> 0
+          let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+          mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+          return ((mixed ^ (mixed >>> 14)) >>> 0) % below
         }
-        if (random(4) === 0) yield* settle
-      }
-      for (const socket of sockets) socket.close()
-      // Every call has ended, without any time having passed.
-      yield* Fiber.joinAll(calls)
-      assert.strictEqual(yield* inFlight, 0, `RPC_SEED=${seed}`)
-      assert.strictEqual(yield* valueOf("rpc_methods"), 0, `RPC_SEED=${seed}`)
-    })
-  })
+        const { ask, connect, relay } = yield* make({ callLimit: 4, requestLimit: 4, methodLimit: 3 })
+        const calls: Array<Fiber.RuntimeFiber<unknown>> = []
+        const sockets = Array.from({ length: 8 }, (_, index) => connect(`0-${index}`, `a${index % 2}`))
+        for (let step = 1; step <= 3000; step++) {
+          const index = random(sockets.length)
+          const socket = sockets[index]
+          if (socket === undefined) continue
+          const method = `m1:${random(5)}`
+          const action = random(8)
+          if (action < 2) relay.register(socket.connection, method)
+          else if (action === 2) relay.unregister(socket.connection, method)
+          else if (action < 6) calls.push(yield* ask(socket, step, method))
+          else if (action === 6) socket.asked.splice(random(socket.asked.length + 1), 1)[0]?.answer(step)
+          else {
+            socket.close()
+            sockets[index] = connect(`${step}-${index}`, `a${index % 2}`)
+          }
+          if (random(4) === 0) yield* settle
+        }
+        for (const socket of sockets) socket.close()
+        // Every call has ended, without any time having passed.
+        yield* Fiber.joinAll(calls)
+        assert.strictEqual(yield* inFlight, 0, `RPC_SEED=${seed}`)
+        assert.strictEqual(yield* valueOf("rpc_methods"), 0, `RPC_SEED=${seed}`)
+      })
+    }
+  )
 })

@@ -61,7 +61,11 @@ const namesAccount = ({ sql }: Statement) => {
 const proofs: ReadonlyArray<readonly [file: string, begin: string, reason: string]> = [
   ["AccountStore.ts", "INSERT INTO Account", "the row of the key that the login has proven"],
   ["PairingStore.ts", `DELETE FROM "\${table}" WHERE "id" IN (SELECT`, "expired requests, which have no owner"],
-  ["PairingStore.ts", `DELETE FROM "\${table}" WHERE "id" IN ( SELECT`, "requests beyond the limit, which have no owner"],
+  [
+    "PairingStore.ts",
+    `DELETE FROM "\${table}" WHERE "id" IN ( SELECT`,
+    "requests beyond the limit, which have no owner"
+  ],
   ["PairingStore.ts", `UPDATE "\${table}" SET "response"`, "an unanswered request, by its key"],
   ["UsageStore.ts", "DO UPDATE SET", "the tail of two statements whose conflict is of the account and the key"],
   ["Readiness.ts", "INSERT INTO ServerHeartbeat", "the row of the server itself"],

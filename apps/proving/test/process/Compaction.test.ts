@@ -1,5 +1,5 @@
 /**
- * Goal: a full disk can be left, and space that nothing uses comes back.
+ * Goal: the server recovers from a full disk, and unused space is returned.
  * Method: fill a small disk through the server and delete again; empty a file
  * under it, and beside it with the command, as an operator would.
  */

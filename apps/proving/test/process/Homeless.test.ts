@@ -1,5 +1,5 @@
 /**
- * Goal: a server that is started without `HOME` finds its directory or says which variable to set.
+ * Goal: a server that is started without `HOME` finds its directory or reports which variable to set.
  * Method: the environment of a unit file or of a container, with and without a directory, as the user of the test and
  * as one that the system has no entry for.
  */
@@ -15,7 +15,7 @@ import * as TemporaryDirectory from "../../src/drivers/TemporaryDirectory.ts"
 
 const main = fileURLToPath(new URL("../../../light-server/dist/bundle/main.js", import.meta.url))
 
-/** No system gives this number to a person, and no container that is built with a user of its own. */
+/** A user id that no system assigns, and no container that is built with a user of its own. */
 const nobodysId = 54_321
 
 const stranger = { uid: nobodysId, gid: nobodysId }

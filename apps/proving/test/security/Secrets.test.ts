@@ -1,9 +1,8 @@
 /**
- * Goal: what is secret turns up nowhere but where it belongs.
- * Method: canaries in every place that holds a secret or what somebody wrote,
- * through requests and events that succeed and that fail, at every level of the
- * log; then everything that the server printed, measured and answered is
- * searched for them.
+ * Goal: secrets appear only where they belong. Method: canaries in every place
+ * that holds a secret or the content of a client, through requests and events
+ * that succeed and that fail, at every level of the log; then everything that
+ * the server printed, measured and answered is searched for them.
  */
 import { assert, describe, it } from "@effect/vitest"
 import Sqlite from "better-sqlite3"
@@ -55,7 +54,7 @@ const makeCanaries = () => {
 
 type Canaries = ReturnType<typeof makeCanaries>
 
-/** Whoever asks for an unknown route is told its own path. */
+/** An answer to an unknown route repeats its own path. */
 const echoed: ReadonlySet<string> = new Set<keyof Canaries>(["a part of a path", "a part of a query"])
 
 const failing = (device: Device.Device, canaries: Canaries) => {

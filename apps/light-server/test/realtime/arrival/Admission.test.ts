@@ -36,31 +36,33 @@ const layer = (limits: Partial<RateLimit.RateLimits>) => {
 const refusals = (reason: string) => valueOf("websocket_refusals_total", { key: "reason", value: reason })
 
 describe("an address", () => {
-  it.scoped("with too many bad tokens is refused without verification, over sockets and over HTTP, except clients with recently verified tokens", () =>
-    Effect.gen(function* () {
-      yield* Effect.tap(TestDatabase.TestDatabase, addTwoSessions)
-      const server = yield* TestServer
-      const before = yield* refusals("bad-tokens")
-      const inside = yield* server.connect(app("a1"))
-      for (const token of ["bad1", "bad2"]) {
-        const client = yield* server.client({ token })
-        client.socket.connect()
-        assert.deepStrictEqual(yield* client.next("error"), { message: "Invalid authentication token" })
-      }
-      assert.deepStrictEqual(asked, [tokenOf("a1"), "bad1", "bad2"])
-      const third = yield* server.client({ token: "bad3" }, { reconnection: false })
-      third.socket.connect()
-      assert.strictEqual(yield* third.next("transport"), "transport close")
-      assert.strictEqual((yield* refusals("bad-tokens")) - before, 1)
-      const stranger = yield* server.inject({ url: "/v2/cursor", headers: authorized("a2") })
-      assert.strictEqual(stranger.statusCode, 429)
-      assert.strictEqual(stranger.json<{ readonly code: string }>().code, "TooManyRequests")
-      assert.deepStrictEqual(asked, [tokenOf("a1"), "bad1", "bad2"])
-      inside.socket.disconnect()
-      yield* server.connect(app("a1"))
-      const known = yield* server.inject({ url: "/v2/cursor", headers: authorized("a1") })
-      assert.strictEqual(known.statusCode, 200)
-    }).pipe(Effect.provide(layer({ badTokens: 2 })))
+  it.scoped(
+    "with too many bad tokens is refused without verification, over sockets and over HTTP, except clients with recently verified tokens",
+    () =>
+      Effect.gen(function* () {
+        yield* Effect.tap(TestDatabase.TestDatabase, addTwoSessions)
+        const server = yield* TestServer
+        const before = yield* refusals("bad-tokens")
+        const inside = yield* server.connect(app("a1"))
+        for (const token of ["bad1", "bad2"]) {
+          const client = yield* server.client({ token })
+          client.socket.connect()
+          assert.deepStrictEqual(yield* client.next("error"), { message: "Invalid authentication token" })
+        }
+        assert.deepStrictEqual(asked, [tokenOf("a1"), "bad1", "bad2"])
+        const third = yield* server.client({ token: "bad3" }, { reconnection: false })
+        third.socket.connect()
+        assert.strictEqual(yield* third.next("transport"), "transport close")
+        assert.strictEqual((yield* refusals("bad-tokens")) - before, 1)
+        const stranger = yield* server.inject({ url: "/v2/cursor", headers: authorized("a2") })
+        assert.strictEqual(stranger.statusCode, 429)
+        assert.strictEqual(stranger.json<{ readonly code: string }>().code, "TooManyRequests")
+        assert.deepStrictEqual(asked, [tokenOf("a1"), "bad1", "bad2"])
+        inside.socket.disconnect()
+        yield* server.connect(app("a1"))
+        const known = yield* server.inject({ url: "/v2/cursor", headers: authorized("a1") })
+        assert.strictEqual(known.statusCode, 200)
+      }).pipe(Effect.provide(layer({ badTokens: 2 })))
   )
 
   it.scoped("opens no more sockets than its limit, and is answered when it may again", () =>
