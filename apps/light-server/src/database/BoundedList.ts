@@ -67,7 +67,7 @@ export const listBytes = 8 * 1024 * 1024
  */
 export const statement = ({ bytesMax, columns, direction, from, key, table, weighty }: Source): string => {
   const bytes = weighty.map((column) => `coalesce(octet_length("${column}"), 0)`).join(" + ")
-  // One more than the limit says whether anything comes after it. The index of the primary key is named, because with
+  // One more than the limit shows whether anything comes after it. The index of the primary key is named, because with
   // statistics from when the table had few rows SQLite would go through all of them for each candidate.
   return `WITH "candidate" AS MATERIALIZED (
       SELECT "id" AS "listId", ${key} AS "listKey", ${bytes} AS "listBytes" ${from}

@@ -96,7 +96,7 @@ const record = ({ accountId, change, changedAt }: Numbering) => {
  *
  * **Details**
  *
- * - The number is taken first. `WriteConflict` of statement 0 says that the
+ * - The number is taken first. `WriteConflict` of statement 0 means that the
  *   account does not exist; the statements of `write` count from 1.
  * - The feed is written last, because its line refers to a row that `write` may
  *   create.

@@ -5,7 +5,7 @@ import fs from "node:fs/promises"
 import path from "node:path"
 import * as SystemCode from "../SystemCode.ts"
 
-/** The directory or the secret cannot be used. The message says what to do. */
+/** The directory or the secret cannot be used. The message describes what to do. */
 export class DataDirectoryUnusable extends Schema.TaggedError<DataDirectoryUnusable>(
   "light-server/DataDirectoryUnusable"
 )("DataDirectoryUnusable", { path: Schema.String, reason: Schema.String }) {

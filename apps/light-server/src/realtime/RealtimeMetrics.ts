@@ -80,7 +80,7 @@ export const countRepeated = (outcome: "sent" | "coalesced" | "over-budget"): vo
  * The outcome of an event whose write did not succeed at once.
  *
  * - `stored`: a later attempt succeeded.
- * - `refused`: a later attempt failed for good, and the client was told.
+ * - `refused`: a later attempt failed for good, and the client received the refusal.
  * - `silent`: not stored and not answered; the client sends it again.
  * - `closed`: the transport was closed; the client connects and sends it again.
  * - `lost`: it is not sent again. Logged with `EVENT_LOST`.
@@ -149,7 +149,7 @@ export const setLimits = (
 /**
  * Why a connection was not accepted, or was closed by the server.
  *
- * - `refused`: for good; the client is told why.
+ * - `refused`: for good; the client receives the reason.
  * - `overload`: too many sockets or handshakes; the client comes back.
  * - `address-overload`: its address opened too many; the client comes back.
  * - `bad-tokens`: its address showed too many bad tokens; the client comes back.

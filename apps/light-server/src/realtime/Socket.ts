@@ -12,7 +12,7 @@ export type Verdict =
       /** The session that the connection speaks for is archived. */
       readonly isArchived?: boolean
     }
-  /** For good: the client is told why and does not come back. */
+  /** For good: the client receives the reason and does not come back. */
   | { readonly _tag: "Refused"; readonly message: string }
 
 export interface ServerEvents {

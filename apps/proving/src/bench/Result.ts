@@ -6,7 +6,7 @@ export interface Result {
   readonly ours: number
   readonly theirs: number
   readonly unit: string
-  /** Ours by theirs or the other way round: the greater, the better or the worse, as `target` says. */
+  /** Ours by theirs or the other way round: whether greater is better depends on `target`. */
   readonly ratio: number
   readonly target: string
   readonly met: boolean

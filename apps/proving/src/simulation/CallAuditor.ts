@@ -148,7 +148,7 @@ export class CallAuditor {
 
   /** A failure must match what really happened to the call. */
   private demandTruth(call: Call, failure: WriterError): void {
-    const lie = (why: string) => new Violation(`${show(call)} was told "${failure.message}", but ${why}`)
+    const lie = (why: string) => new Violation(`${show(call)} failed with "${failure.message}", but ${why}`)
     const pattern = codesOf[failure._tag]
     if (pattern !== undefined && ![...call.codes].some((code) => pattern.test(code))) {
       throw lie(`the engine answered ${[...call.codes].join(", ") || "nothing"}`)
@@ -159,10 +159,10 @@ export class CallAuditor {
       throw lie(`only ${this.crowd(call.lane)} wait`)
     }
     if (failure._tag === "PermitTimeout" && isHolding) throw lie("it holds the permit")
-    if (failure._tag === "WriterClosed" && !this.scene.isStopping()) throw lie("nobody stops the server")
+    if (failure._tag === "WriterClosed" && !this.scene.isStopping()) throw lie("the server is not stopping")
     if (failure._tag === "WriteConflict" && !conflicting.has(call.operation)) throw lie("it conflicts with nothing")
     if (failure._tag !== "WriteUnconfirmed") return
-    if (failure.reason === "closed" && !this.scene.isStopping()) throw lie("nobody stops the server")
+    if (failure.reason === "closed" && !this.scene.isStopping()) throw lie("the server is not stopping")
     if (failure.reason === "connection-lost" && ![...call.codes].some((code) => code.startsWith("LOST"))) {
       throw lie("no thread died")
     }

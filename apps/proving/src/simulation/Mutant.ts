@@ -139,7 +139,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "grace-by-claims",
-    breaks: "a beat that arrives within the grace keeps the row online, whatever its clock says",
+    breaks: "a beat that arrives within the grace keeps the row online, whatever its clock",
     file: "presence/internal/rowTable.ts",
     find: "    if (seen > row.seen) row.seen = seen\n    this.dropped.delete(row)",
     replace: `    if (seen > row.seen) row.seen = seen

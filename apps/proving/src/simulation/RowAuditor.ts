@@ -206,7 +206,7 @@ export class RowAuditor {
   }
 
   private turnedAway(row: Told, what: string, outcome: "full" | "foreign"): void {
-    if (outcome === "foreign" && !row.isClouded) throw new Violation(`${what}, though nobody else ever used it`)
+    if (outcome === "foreign" && !row.isClouded) throw new Violation(`${what}, though no other account ever used it`)
     if (outcome === "full" && this.told.size < this.setting.rowCapacity) {
       throw new Violation(`${what}, though only ${this.told.size} rows were ever reported`)
     }

@@ -35,7 +35,7 @@ export interface Step {
   readonly hangUpMillis?: number
 }
 
-/** Milliseconds, unless the name says otherwise. */
+/** Milliseconds, unless the name indicates otherwise. */
 export interface Setting {
   readonly interval: number
   readonly persistThreshold: number

@@ -177,7 +177,7 @@ export class Server {
     if (run?.services === undefined || this.stage.isStopping) return
     const startedAt = this.stage.time.elapsedMillis()
     const pausedBefore = this.stage.totalPausedMillis()
-    this.stage.trace.note("the server is told to stop")
+    this.stage.trace.note("the server is asked to stop")
     this.stage.isStopping = true
     this.forkIn(run, Scope.close(run.scope, Exit.void)).addObserver((exit) => {
       const took = this.stage.time.elapsedMillis() - startedAt - (this.stage.totalPausedMillis() - pausedBefore)

@@ -100,7 +100,7 @@ describe("a full disk", () => {
 
 describe("compact", () => {
   it.scopedLive(
-    "writes a file of an earlier version anew, and says so; a server serves it and shortens it by itself from then on",
+    "rewrites a file of an earlier version, and reports it; a server serves it and shortens it by itself from then on",
     () =>
       Effect.gen(function* () {
         const server = yield* BuiltServer.start()

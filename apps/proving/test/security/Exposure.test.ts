@@ -98,7 +98,7 @@ describe("with default settings", () => {
   )
 
   it.scopedLive(
-    "a secret that others may read is its owner's alone after the start, and the log says so",
+    "a secret that others may read is its owner's alone after the start, and the log reports it",
     () =>
       Effect.gen(function* () {
         const server = yield* BuiltServer.make()

@@ -40,7 +40,7 @@ const assertFree = (where: string, text: string, canaries: Readonly<Record<strin
 const makeCanaries = () => {
   const named = (name: string) => `canary-${name}-${randomUUID()}`
   return {
-    "what somebody wrote": named("content"),
+    "a message": named("content"),
     "a text that does not fit": named("misfit"),
     "a bad token": named("token"),
     "a part of a path": named("path"),
@@ -86,7 +86,7 @@ const failing = (device: Device.Device, canaries: Canaries) => {
 /** What goes well, over HTTP and over a socket. Answers with the line, to be listened to further. */
 const succeed = (device: Device.Device, canaries: Canaries) =>
   Effect.gen(function* () {
-    const content = canaries["what somebody wrote"]
+    const content = canaries["a message"]
     const dataEncryptionKey = canaries["a data key"]
     const machine = { id: randomUUID(), metadata: content, daemonState: content, dataEncryptionKey }
     yield* Effect.orDie(device.post("/v1/machines", machine))
@@ -159,7 +159,7 @@ describe("secrets", () => {
           const { line, sid } = yield* succeed(device, canaries)
           yield* misbehave(device, line, canaries)
           const answers = yield* Effect.all(failing(device, canaries))
-          const content = canaries["what somebody wrote"]
+          const content = canaries["a message"]
           // What a socket brings is kept until it can be written; a registration is refused in the end.
           const kept = yield* Effect.forkScoped(
             Effect.all(
@@ -202,7 +202,7 @@ describe("secrets", () => {
     )
   }
 
-  it.scopedLive("are not in what the program says about its configuration, or why it does not start", () =>
+  it.scopedLive("are not in the output of config print, or in the error when the server does not start", () =>
     Effect.gen(function* () {
       const directory = yield* TemporaryDirectory.make
       const good = {

@@ -22,7 +22,7 @@ const headersMillis = 10_000
 const bodyMillis = 30_000
 const slackMillis = 12_000
 
-/** The websocket is told that it ends, and has so long to agree. Meanwhile it counts for nothing. */
+/** The websocket receives a close frame, and has this long to answer it. Meanwhile it does not count. */
 const farewellMillis = 30_000
 
 const late = { error: "Error", message: "the request did not arrive in time", statusCode: 408 }

@@ -8,7 +8,7 @@ import * as Room from "../sending/Room.ts"
 import type { Io, Socket } from "../Socket.ts"
 
 export interface Disconnects {
-  /** Refuses every socket of the account for good: its clients are told why and stay away. */
+  /** Refuses every socket of the account for good: its clients receive the reason and stay away. */
   readonly disconnect: (accountId: string, message: string) => void
   /** The same for the sockets of one machine. */
   readonly disconnectMachine: (accountId: string, machineId: string, message: string) => void
@@ -28,7 +28,7 @@ export interface Disconnects {
 /** Many times the number of accounts that revoke their tokens during one handshake. */
 const accountsMax = 10_000
 
-/** Refuses a socket for good: its client is told why and stays away. */
+/** Refuses a socket for good: its client receives the reason and stays away. */
 export const refuse = (socket: Socket, message: string): void => {
   countRefusal("refused")
   socket.emit("error", { message })

@@ -14,7 +14,7 @@ export type Dispatcher = (event: string, args: ReadonlyArray<unknown>) => void
 
 /** What a dispatcher needs from outside its socket. */
 export interface Surroundings extends KeptEvents.KeptSocket {
-  /** As `Clock` says. */
+  /** By `Clock`. */
   readonly nowMillis: () => number
   /** The socket sent an event other than a plain one, within its limits: the row of its scope exists. */
   readonly onEvent: () => void

@@ -24,7 +24,7 @@ export interface KeptEvent {
   readonly reply: ((value: unknown) => void) | undefined
   /** Answers that the event failed for good. */
   readonly refuse: () => void
-  /** When it came, as `Clock` says. */
+  /** When it arrived, by `Clock`. */
   readonly arrivedAt: number
 }
 
