@@ -15,7 +15,7 @@ export interface KnownTokens {
   /** The token was verified now. */
   readonly note: (id: string, accountId: string, client: string | undefined, nowMillis: number) => void
   /** The account of a token that was verified recently and is sent again. */
-  readonly believe: (id: string, client: string | undefined, nowMillis: number) => string | undefined
+  readonly trusted: (id: string, client: string | undefined, nowMillis: number) => string | undefined
   /** The tokens of the account, the most recently seen first. */
   readonly ofAccount: (accountId: string) => ReadonlyArray<KnownToken>
   readonly forget: (id: string) => void
@@ -39,9 +39,9 @@ const show = (entry: Entry, client: string | undefined, nowMillis: number): void
 
 /**
  * Remembers up to `capacity` tokens; the least recently seen are forgotten first. A verified token is accepted without
- * another check for `believedMillis`.
+ * another check for `trustedMillis`.
  */
-export const make = (capacity: number, believedMillis = 0): KnownTokens => {
+export const make = (capacity: number, trustedMillis = 0): KnownTokens => {
   const known = new LRUCache<string, Entry>({ max: capacity })
   const entriesOf = (accountId: string) => [...known.entries()].filter(([, entry]) => entry.accountId === accountId)
   const forget = (id: string) => void known.delete(id)
@@ -52,10 +52,10 @@ export const make = (capacity: number, believedMillis = 0): KnownTokens => {
       show(entry, client, nowMillis)
       known.set(id, entry)
     },
-    believe: (id, client, nowMillis) => {
+    trusted: (id, client, nowMillis) => {
       const entry = known.get(id)
       // If the clock steps back, an entry must not live longer than its time.
-      if (entry === undefined || nowMillis < entry.verifiedAt || nowMillis >= entry.verifiedAt + believedMillis) {
+      if (entry === undefined || nowMillis < entry.verifiedAt || nowMillis >= entry.verifiedAt + trustedMillis) {
         return undefined
       }
       show(entry, client, nowMillis)

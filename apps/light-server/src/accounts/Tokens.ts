@@ -137,8 +137,8 @@ const make = (options: Options) =>
         const key = digestOf(token)
         if (key === undefined) return yield* invalidToken
         const now = yield* Clock.currentTimeMillis
-        const believed = known.believe(key, client, now)
-        if (believed !== undefined) return believed
+        const trusted = known.trusted(key, client, now)
+        if (trusted !== undefined) return trusted
         const before = forgetCount
         const { accountId, epoch } = yield* claimsOf(token, now)
         const account = yield* find(accountId, key)

@@ -71,7 +71,7 @@ export type Query = (sql: string, params: ReadonlyArray<SqlValue>) => Effect.Eff
 /** Reads in the calling thread, unless `pool` is given. */
 export const fromQuery = (query: Query, pool: ReadPool.ReadPool = inThread(query)): DatabaseReader["Type"] => {
   const damaged = Deferred.unsafeMake<never, ReadFailed>(FiberId.none)
-  const heeded = <A, E extends ReadFailure>(read: Effect.Effect<A, E>) =>
+  const reportingDamage = <A, E extends ReadFailure>(read: Effect.Effect<A, E>) =>
     Effect.tapError(read, (failure) =>
       failure._tag === "ReadFailed" && isDamage(failure) ? Deferred.fail(damaged, failure) : Effect.void
     )
@@ -82,14 +82,14 @@ export const fromQuery = (query: Query, pool: ReadPool.ReadPool = inThread(query
         Effect.mapError((error) => new ReadFailed({ code: undecodable, detail: misfitOf(error) }))
       )
   const rows = <A, I>(schema: Schema.Schema<A, I>, sql: string, params: ReadonlyArray<SqlValue> = []) =>
-    Effect.flatMap(heeded(query(sql, params)), decoded(schema))
+    Effect.flatMap(reportingDamage(query(sql, params)), decoded(schema))
   return DatabaseReader.of({
     rows,
     untilDamaged: Deferred.await(damaged),
     first: (schema, sql, params) => Effect.map(rows(schema, sql, params), (found) => Option.fromNullable(found[0])),
-    list: (readClass, request) => heeded(pool.list(readClass, request)),
+    list: (readClass, request) => reportingDamage(pool.list(readClass, request)),
     rowsAside: (readClass, schema, sql, params) =>
-      Effect.flatMap(heeded(pool.rows(readClass, { _tag: "Rows", sql, params })), decoded(schema))
+      Effect.flatMap(reportingDamage(pool.rows(readClass, { _tag: "Rows", sql, params })), decoded(schema))
   })
 }
 

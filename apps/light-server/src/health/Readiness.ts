@@ -178,7 +178,7 @@ const make = (options: Options) =>
       )
 
     /** Reported at once, not with the next check. */
-    const heedStop = Effect.catchAll(connection.untilStopped, (fault) =>
+    const watchStop = Effect.catchAll(connection.untilStopped, (fault) =>
       Effect.gen(function* () {
         stopped = fault
         const { code, detail } = fault
@@ -197,7 +197,7 @@ const make = (options: Options) =>
     )
 
     /** A file that a read found damaged is not written to either. */
-    const heedReads = Effect.catchAll(reader.untilDamaged, ({ code, detail }) =>
+    const watchReads = Effect.catchAll(reader.untilDamaged, ({ code, detail }) =>
       connection.stop(SqliteFault.make({ code, detail, phase: "queued" }))
     )
 
@@ -244,8 +244,8 @@ const make = (options: Options) =>
     // Two fibers: a heartbeat that waits for the writer must not keep the check from noticing that it waits.
     yield* Effect.forkScoped(Effect.schedule(Effect.flatMap(look, tell), Schedule.spaced(tick)))
     yield* Effect.forkScoped(Effect.schedule(heartbeat, Schedule.spaced(tick)))
-    yield* Effect.forkScoped(heedStop)
-    yield* Effect.forkScoped(heedReads)
+    yield* Effect.forkScoped(watchStop)
+    yield* Effect.forkScoped(watchReads)
     return Readiness.of({ report, untilUnusable: Deferred.await(unusable) })
   })
 

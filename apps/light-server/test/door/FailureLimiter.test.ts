@@ -48,11 +48,11 @@ describe("FailureLimiter", () => {
     Effect.gen(function* () {
       const { advance } = yield* clock
       const { asked, failureLimiter } = makeBox({ badTokens: 3 })
-      const knock = (address: string, token: string) => Effect.either(failureLimiter.verify(address, token))
+      const verify = (address: string, token: string) => Effect.either(failureLimiter.verify(address, token))
       const before = yield* valueOf("http_rate_limited_total", { key: "group", value: "tokens" })
       yield* advance(15_000)
       const outcomes = yield* Effect.forEach(["bad1", "bad2", "bad3", "bad4", "good1"], (token) =>
-        knock("192.0.2.1", token)
+        verify("192.0.2.1", token)
       )
       assert.deepStrictEqual(tags(outcomes), [
         "Unauthorized",
@@ -63,14 +63,14 @@ describe("FailureLimiter", () => {
       ])
       assert.deepStrictEqual(asked, ["bad1", "bad2", "bad3"])
       assert.strictEqual((yield* valueOf("http_rate_limited_total", { key: "group", value: "tokens" })) - before, 2)
-      assert.deepStrictEqual(tags([yield* knock("192.0.2.2", "good1")]), ["account"])
+      assert.deepStrictEqual(tags([yield* verify("192.0.2.2", "good1")]), ["account"])
       yield* advance(59_000)
       assert.deepStrictEqual(
         yield* Effect.flip(failureLimiter.verify("192.0.2.1", "bad")),
         new TooManyRequests({ retryAfterMillis: 1000 })
       )
       yield* advance(1000)
-      assert.deepStrictEqual(tags([yield* knock("192.0.2.1", "good2")]), ["account"])
+      assert.deepStrictEqual(tags([yield* verify("192.0.2.1", "good2")]), ["account"])
     })
   )
 
@@ -78,7 +78,7 @@ describe("FailureLimiter", () => {
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const { asked, failureLimiter } = makeBox({ badTokens: 3 }, Deferred.await(gate))
-      const knocking = yield* Effect.fork(
+      const verifying = yield* Effect.fork(
         Effect.forEach(
           Array.from({ length: 50 }),
           (_, index) => Effect.either(failureLimiter.verify("192.0.2.1", `bad${index}`)),
@@ -90,7 +90,7 @@ describe("FailureLimiter", () => {
       yield* Effect.yieldNow().pipe(Effect.repeatN(20))
       assert.strictEqual(asked.length, 3)
       yield* Deferred.succeed(gate, undefined)
-      assert.strictEqual(tags(yield* Fiber.join(knocking)).filter((tag) => tag === "TooManyRequests").length, 47)
+      assert.strictEqual(tags(yield* Fiber.join(verifying)).filter((tag) => tag === "TooManyRequests").length, 47)
     })
   )
 

@@ -188,7 +188,7 @@ export class RowAuditor {
     throw new Violation(`${what}, though it ended and was last seen at ${stored.lastMillis}: an ended row came back`)
   }
 
-  /** A heartbeat was refused because of an end. */
+  /** A sign of life was refused because of an end. */
   private demandReason(row: Told, what: string, at: number, claimed: number | undefined, stored?: StoredRow): void {
     if (row.isClouded) return
     const isKnown = stored !== undefined && !stored.isActive && at <= stored.lastMillis
@@ -336,7 +336,7 @@ export class RowAuditor {
   transition(key: PresenceKey, reason: Transition["reason"]): void {
     const row = this.told.get(nameOf(key))
     if (row !== undefined && reason === "outdated") {
-      // A supposed heartbeat was none.
+      // A supposed sign of life did not count.
       row.sign = undefined
       row.arrivedAt = undefined
       row.judgeableAtElapsed = this.scene.elapsedMillis()
@@ -358,10 +358,7 @@ export class RowAuditor {
     return [...this.told.values()].filter(({ isClouded }) => isClouded).length
   }
 
-  /**
-   * Everything that was reported until now had its tick: memory and file agree. `since`: the last one that may not have
-   * had it.
-   */
+  /** All earlier reports had their tick: memory and file agree. `since`: the last one that may not have had it. */
   settled(why: string, settlingMillis: number): void {
     const elapsed = this.scene.elapsedMillis()
     for (const [name, row] of this.told) {
@@ -396,7 +393,7 @@ export class RowAuditor {
     if (this.isClockTrusted) FinalRows.demandBack(this.told, this.stored, this.bootedAt)
   }
 
-  /** There was no heartbeat for so long that no row may be shown online. */
+  /** There was no sign of life for so long that no row may be shown online. */
   silent(): void {
     FinalRows.demandSilence(this.told, this.stored, this.setting, this.scene.wallMillis())
   }

@@ -37,7 +37,7 @@ const refusals = (reason: string) => valueOf("websocket_refusals_total", { key: 
 
 describe("an address", () => {
   it.scoped(
-    "with too many bad tokens is refused without verification, over sockets and over HTTP, except clients with recently verified tokens",
+    "with too many bad tokens is refused unverified, over sockets and HTTP, except for recently verified tokens",
     () =>
       Effect.gen(function* () {
         yield* Effect.tap(TestDatabase.TestDatabase, addTwoSessions)

@@ -56,7 +56,7 @@ export const F22Oversized: Scenario = {
         // A connection that is closed while a body is still coming is an answer too.
         return answer._tag === "Some" ? answer.value.status : 413
       })
-      const knock = Effect.scoped(
+      const connect = Effect.scoped(
         Effect.gen(function* () {
           const line = yield* device.connect({ clientType: "user-scoped" })
           const packet = packets[yield* Random.nextIntBetween(0, packets.length)] ?? ""
@@ -71,7 +71,7 @@ export const F22Oversized: Scenario = {
         server,
         Effect.all([
           Effect.replicateEffect(request, 400, { concurrency: 8 }),
-          Effect.replicateEffect(knock, 200, { concurrency: 8 })
+          Effect.replicateEffect(connect, 200, { concurrency: 8 })
         ])
       )
       const statuses = new Map<number, number>()

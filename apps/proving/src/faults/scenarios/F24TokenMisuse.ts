@@ -41,7 +41,7 @@ const rowsOf = (server: Server) =>
   )
 
 /** What a client that has the ids of another account tries. */
-const trespass = (
+const tryForeignRows = (
   server: Server,
   mallory: Device.Device,
   ids: { readonly session: string; readonly machine: string }
@@ -114,7 +114,7 @@ export const F24TokenMisuse: Scenario = {
           if (second._tag === "None") welcomed.push(`a socket ${name}`)
         }
       }
-      const tried = yield* trespass(server, mallory, ids)
+      const tried = yield* tryForeignRows(server, mallory, ids)
       return [
         Observe.none("forged tokens that were accepted", welcomed),
         Observe.equal("answers to requests about rows of another", tried.requests.join(", "), "404, 404, 404, 409"),
