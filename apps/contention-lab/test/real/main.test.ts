@@ -11,7 +11,7 @@ import * as path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 
-const main = fileURLToPath(new URL("../dist/src/main.js", import.meta.url))
+const main = fileURLToPath(new URL("../../dist/src/main.js", import.meta.url))
 
 let box = ""
 beforeEach(() => {
