@@ -9,8 +9,8 @@ import { NotFound } from "../Failure.ts"
 
 /**
  * `foreign`: the row belongs to another account. `missing`: there is no such row.
- * `revoked`: a machine of the account that was revoked for good. `archived`: a session of the account that heartbeats
- * do not bring online.
+ * `revoked`: a machine of the account that was revoked for good. `archived`: a session of the account that no
+ * sign of life brings online.
  */
 export type Validity = "owned" | "foreign" | "missing" | "revoked" | "archived"
 

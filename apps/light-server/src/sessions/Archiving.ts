@@ -16,8 +16,8 @@ type Failure = Forbidden | Unauthorized | WriterError | ReadFailed
 
 export interface Archiving {
   /**
-   * Archives a session that is not active, and returns the time. Heartbeats do
-   * not bring it online until it is unarchived. Archiving it again changes the
+   * Archives a session that is not active, and returns the time. No sign of
+   * life brings it online until it is unarchived. Archiving it again changes the
    * time.
    */
   readonly archive: (accountId: string, id: string) => Effect.Effect<number, Conflict | Failure>
@@ -67,7 +67,7 @@ export const make = ({ store, presence, ownership, outbox, announcements }: Part
         const key = PresenceKey.session(accountId, id)
         const session = yield* findOwn(accountId, id)
         if (Liveness.of(presence, key, session).active) return yield* new Conflict({ error: "session-active" })
-        // In the same turn as the check: a heartbeat before the commit must not count.
+        // In the same turn as the check: a sign of life before the commit must not count.
         ownership.archive(key)
         const archivedAt = Date.now()
         yield* Effect.onError(write(accountId, id, archivedAt), () => Effect.sync(() => ownership.unlearn(key)))
