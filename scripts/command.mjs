@@ -73,7 +73,7 @@ const compilerDigest = () =>
     .digest("hex")
 
 /**
- * The patched compiler also refuses an effect that nobody runs. Only this check pays for the patch, and after the first
+ * The patched compiler refuses an effect that is never run. Only this check pays for the patch, and after the first
  * patch it compiles everything again: what the plain compiler built counts as up to date otherwise.
  */
 const types = async () => {

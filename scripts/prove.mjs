@@ -55,7 +55,7 @@ const fuzz = (args) => {
 
 const suites = ["contract", "process", "security", "storms"]
 
-/** Runs the files of a folder, or those of it whose names begin as asked. */
+/** Runs the files of a folder, or those whose names begin with the given text. */
 const suite = (name, args) => {
   const files = args.filter((arg) => !arg.startsWith("-")).map((file) => `test/${name}/${file}`)
   return vitest([...(files.length > 0 ? files : [`test/${name}/`]), ...args.filter((arg) => arg.startsWith("-"))])

@@ -9,7 +9,7 @@ import type * as AdminProtocol from "./AdminProtocol.ts"
 export class SpaceRecovery extends Context.Tag("light-server/SpaceRecovery")<
   SpaceRecovery,
   {
-    /** Takes free pages out of the file for up to a minute, in steps that wait for nobody else to want the writer. */
+    /** Takes free pages out of the file for up to a minute, in steps that let every other write go first. */
     readonly run: Effect.Effect<AdminProtocol.Compaction, WriterError | EngineFault>
   }
 >() {}

@@ -1,13 +1,13 @@
 /**
  * The arguments of the program, read into a value.
  *
- * Nothing is run here and little is loaded, so that each command loads no more than it needs.
+ * Nothing is run here, so that each command loads no more than it needs.
  */
 import { type Command, CommanderError } from "commander"
 import type { Request } from "./Request.ts"
 import * as Verbs from "./Verbs.ts"
 
-/** Subcommands take over neither the output nor the way errors end: each is told itself. */
+/** Subcommands inherit neither the output nor the error handling: each is configured itself. */
 const everyCommand = (command: Command): ReadonlyArray<Command> => [command, ...command.commands.flatMap(everyCommand)]
 
 /** The names of a command, from the program down. */

@@ -4,7 +4,7 @@ import { aligned } from "./TextTable.ts"
 
 const sum = (counts: Iterable<number>): number => Array.from(counts).reduce((total, count) => total + count, 0)
 
-/** A table of counts and checksums, what was skipped and why, and what stays behind. */
+/** A table of counts and checksums, the skipped rows with reasons, and the tables that are not imported. */
 export const toText = ({ databaseFile, ignored, tables }: ImportReport): string => {
   const rows = tables.map(({ checksum, readCount, skipped, table, writtenCount }) => [
     table,

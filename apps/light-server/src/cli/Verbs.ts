@@ -165,7 +165,7 @@ interface BackupOptions extends Json {
   readonly secret: boolean
 }
 
-/** `--keep` as a number; nothing for a text that is none. */
+/** `--keep` as a number; `undefined` for anything else. */
 const countOf = (text: string): number | undefined => (/^[1-9]\d{0,3}$/.test(text) ? Number(text) : undefined)
 
 const backupOf = (options: BackupOptions): Request => {
@@ -183,8 +183,8 @@ const addBackup = (root: Command, accept: Accept) => {
       examples: ["backup", "backup --to /mnt/disk/happier --keep 30", "backup --verify /mnt/disk/happier/old.sqlite"],
       codes: [1, 3, 4],
       notes:
-        "The copy is checked from its first page to its last, for references between rows, and for the number of rows\n" +
-        "of each table. The master secret is copied beside it, unless the environment gives it."
+        "The copy is checked from its first page to its last, for references between rows, and for the number of\n" +
+        "rows of each table. The master secret is copied beside it, unless the environment gives it."
     })
   )
     .option("--to <directory>", "where it goes; HAPPIER_BACKUP_DIR unless given")
@@ -197,8 +197,8 @@ const addBackup = (root: Command, accept: Accept) => {
       examples: ["restore --from ~/.happier/server-light/backups", "restore --from /mnt/disk/happier/old.sqlite"],
       codes: [1, 3, 4, 5, 6],
       notes:
-        "The backup is verified first. The database that was there is kept under a name that is printed. A secret beside\n" +
-        "the backup is put into the data directory, so that clients stay logged in."
+        "The backup is verified first. The database that was there is kept under a name that is printed. A secret\n" +
+        "beside the backup is put into the data directory, so that clients stay logged in."
     })
   )
     .requiredOption("--from <path>", "a backup, or a directory of backups, whose newest is taken")

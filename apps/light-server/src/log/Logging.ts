@@ -9,14 +9,14 @@ import * as LogMetrics from "./LogMetrics.ts"
 import * as LogRollup from "./LogRollup.ts"
 import { LogThreshold } from "./LogThreshold.ts"
 
-/** Fields that hold a key, a token or what somebody wrote. */
+/** Fields that hold a key, a token or the content of a client. */
 const secretFields = new RegExp(
   "token|secret|authorization|password|signature|challenge|publickey|encryptionkey|credential|^body$|metadata" +
     "|ciphertext",
   "i"
 )
 
-/** What a token looks like, wherever it turns up. */
+/** The form of a token, wherever it occurs. */
 const tokenText = /\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g
 const bearerText = /\bBearer\s+\S+/gi
 
@@ -30,7 +30,7 @@ const cleanValue = (name: string, value: unknown): unknown => {
   if (typeof value === "string") return cleanText(value)
   if (value === null || ["number", "boolean", "undefined"].includes(typeof value)) return value
   if (value instanceof Error) return cleanText(value.stack ?? value.message)
-  // Whatever else: its text, with the names inside it looked at too.
+  // Anything else: its text, with the names inside it checked too.
   return cleanText(
     String(
       JSON.stringify(value, (inner, part: unknown) =>
@@ -85,8 +85,8 @@ const lineOf = ({ annotations, cause, logLevel, message }: Logger.Logger.Options
   if (!Cause.isEmpty(cause)) fields["error"] = cleanText(Cause.pretty(cause))
   const level = levelNames[logLevel.label] ?? "info"
   const text = cleanText(texts.join(" "))
-  // Ids and times differ from line to line; what is left says of which kind it is. A line without a code of its
-  // own is of the kind that all its fields make.
+  // Ids and times differ from line to line; the other fields determine the kind. For a line without a code of its own,
+  // all its fields do.
   const names = fields["code"] === "LOG" ? Object.keys(fields).toSorted() : ["route", "status", "lane"]
   const kind = names.map((name) => String(fields[name] ?? ""))
   return { level, key: [level, fields["code"], text, ...kind].join("\u0000"), fields, message: text }
@@ -97,7 +97,7 @@ export interface Options {
   readonly level: LogLevelName
   /** Where lines go: standard output, unless given. */
   readonly write?: (line: string) => void
-  /** Lines of one kind within this time are told in one. */
+  /** Lines of one kind within this time are reported as one. */
   readonly rollupMillis?: number
   /** Lines beyond are dropped and counted. */
   readonly bytesPerMinute?: number
@@ -119,9 +119,9 @@ const makeThreshold = (first: LogLevelName) => {
 }
 
 /**
- * Replaces the default logger. Lines below the level are dropped before they
- * are made; repeated lines are rolled up, except at `debug` and below, where
- * somebody wants to see each.
+ * Replaces the default logger. Lines below the level are dropped before they are
+ * built; repeated lines are rolled up, except at `debug` and below, where each
+ * one is wanted.
  */
 export const layer = (options: Options): Layer.Layer<LogThreshold> =>
   Layer.unwrapScoped(

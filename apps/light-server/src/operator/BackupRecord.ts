@@ -29,7 +29,7 @@ export const read = (dataDirectory: string): Effect.Effect<BackupRecord> =>
     }
   })
 
-/** A data directory that cannot be written is told of elsewhere: the backup is there all the same. */
+/** Ignores a data directory that cannot be written: the backup exists all the same. */
 const write = (dataDirectory: string, record: BackupRecord) =>
   Effect.ignore(Effect.try(() => DurableFile.write(fileOf(dataDirectory), `${JSON.stringify(record)}\n`)))
 

@@ -1,9 +1,9 @@
 /**
  * A copy of a database as it is in one moment, taken beside a server that goes on.
  *
- * The copy is made over a read-only connection that holds one snapshot from the first page to the last: it takes no lock
- * that a writer waits for, and commits meanwhile neither restart it nor enter it. Until it is done, checkpoints cannot
- * empty the log.
+ * The copy is made over a read-only connection that holds one snapshot from the first page to the last. It takes no
+ * lock that a writer waits for, and commits meanwhile neither restart it nor enter it. Until it is done, checkpoints
+ * cannot empty the log.
  */
 import type Sqlite from "better-sqlite3"
 import { Effect } from "effect"

@@ -4,6 +4,7 @@ import * as Lane from "presence-effect/writer/Lane"
 import * as PresenceMetrics from "presence-effect/presence/PresenceMetrics"
 import * as SqliteMetrics from "presence-effect/sqlite/SqliteMetrics"
 import * as WriterMetrics from "presence-effect/writer/WriterMetrics"
+import * as BackupMetrics from "../../src/admin/BackupMetrics.ts"
 import * as ChangeMetrics from "../../src/changes/ChangeMetrics.ts"
 import * as ReadMetrics from "../../src/database/ReadMetrics.ts"
 import * as HealthRoutes from "../../src/health/HealthRoutes.ts"
@@ -43,10 +44,10 @@ const post = (url: string, payload: object) =>
 const withServer = <A, E>(isReady: boolean, body: Effect.Effect<A, E, HttpApp.HttpApp>, metrics = true) =>
   Effect.flatMap(Ref.make(report(isReady)), (current) => Effect.provide(body, layer(current, metrics)))
 
-/** Touches every metric there is, so that the registry knows it. */
+/** Updates every metric, so that it is in the registry. */
 const touchAll = Effect.gen(function* () {
   for (const metric of Object.values({ ...PresenceMetrics, ...SqliteMetrics, ...WriterMetrics })) {
-    // A metric is a function too; what is none makes one from its labels.
+    // A metric is a function too; anything else creates one from its labels.
     const made: unknown = Metric.MetricTypeId in metric ? metric : metric(Lane.control as never, "x")
     yield* Metric.value(made as Metric.Metric.Counter<number>)
   }
@@ -58,6 +59,7 @@ const touchAll = Effect.gen(function* () {
     )
   )
   yield* Metric.value(ServerMetrics.writerHoldingSeconds)
+  for (const metric of Object.values(BackupMetrics)) yield* Metric.value(metric)
   for (const metric of Object.values(RateLimit.limitedTotal)) yield* Metric.value(metric)
   RealtimeMetrics.countEvent("x", "accepted")
   RealtimeMetrics.setSockets("x", 0)
@@ -94,7 +96,7 @@ const touchAll = Effect.gen(function* () {
 })
 
 describe("HealthRoutes", () => {
-  it.scoped("answers in its three forms when the server is ready", () =>
+  it.scoped("answers in all three forms when the server is ready", () =>
     withServer(
       true,
       Effect.gen(function* () {
@@ -140,7 +142,7 @@ describe("HealthRoutes", () => {
     )
   )
 
-  it.scoped("tells its version, and clients that there is no update", () =>
+  it.scoped("returns its version, and answers clients that there is no update", () =>
     withServer(
       true,
       Effect.gen(function* () {

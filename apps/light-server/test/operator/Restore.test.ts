@@ -81,8 +81,8 @@ describe("Restore", () => {
       assert.strictEqual(messageCount(options.databaseFile), 3)
       assert.isFalse(fs.existsSync(`${options.databaseFile}-wal`))
       assert.strictEqual(secret, "restored")
-      const kept = fs.readdirSync(dataDirectory).filter((name) => name.startsWith(`${secretName}.before-restore-`))
-      assert.strictEqual(fs.readFileSync(path.join(dataDirectory, kept[0] ?? ""), "utf8"), "another secret, of today\n")
+      const kept = fs.readdirSync(dataDirectory).find((name) => name.startsWith(`${secretName}.before-restore-`))
+      assert.strictEqual(fs.readFileSync(path.join(dataDirectory, kept ?? ""), "utf8"), "another secret, of today\n")
     }).pipe(Effect.provide(FileDatabase.layer))
   )
 
