@@ -15,6 +15,7 @@ const runners: Runners = {
   Compact: async (request) => (await import("./cli/CompactCommand.ts")).run(request),
   Migrate: async (request) => (await import("./cli/MigrateCommand.ts")).run(request),
   Backup: async (request) => (await import("./cli/BackupCommand.ts")).run(request),
+  Doctor: async (request) => (await import("./cli/DoctorCommand.ts")).run(request),
   Restore: async (request) => (await import("./cli/RestoreCommand.ts")).run(request),
   PrintConfig: async () => (await import("./cli/ConfigCommand.ts")).run(),
   Version: async ({ isJson }) => {

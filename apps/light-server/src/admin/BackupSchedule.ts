@@ -1,7 +1,8 @@
 /**
  * The backups that the server makes by itself, and the metrics of all backups.
  *
- * A backup is a process of its own, the command `backup`, so it uses neither the event loop nor the memory of the server.
+ * A backup is a process of its own, the command `backup`, so it uses neither the event loop nor the memory of the
+ * server.
  */
 import { Clock, Duration, Effect, Either, Layer, Metric, Schedule } from "effect"
 import { spawn } from "node:child_process"

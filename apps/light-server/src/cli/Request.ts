@@ -33,6 +33,7 @@ export type Request =
       readonly verify: string | undefined
       readonly withSecret: boolean
     } & Printed)
+  | ({ readonly _tag: "Doctor"; readonly isFixed: boolean } & Printed)
   | ({ readonly _tag: "Restore"; readonly from: string } & Printed)
   | ({ readonly _tag: "Version" } & Printed)
   | ({ readonly _tag: "PrintConfig" } & Printed)

@@ -40,12 +40,28 @@ const addStatus = (root: Command, accept: Accept) => {
     verb(root, "status", "how the running server is, asked over its socket", {
       examples: ["status", "status --watch", "status --json"],
       codes: [[1, "the server is not ready, or none runs on the data directory"], ...asking.slice(1)],
-      notes: "With --watch it is asked again every second, until a signal comes. As a health check, use its exit code."
+      notes: "With --watch it is asked again every second, until a signal comes. A health check uses the exit code."
     })
   )
     .option("--watch", "ask again every second")
     .action((options: Json & { readonly watch?: boolean }) =>
       accept({ _tag: "Status", isJson: isJson(options), isWatched: options.watch === true })
+    )
+}
+
+const addDoctor = (root: Command, accept: Accept) => {
+  json(
+    verb(root, "doctor", "check the installation, and say what to do about what is wrong", {
+      examples: ["doctor", "doctor --fix", "doctor --json"],
+      codes: [[1, "there is a problem"]],
+      notes:
+        "A problem is something that clients notice or will notice, a warning something at risk. --fix corrects\n" +
+        "what can be corrected without a decision, such as modes of files. The write lock is taken for a moment."
+    })
+  )
+    .option("--fix", "correct what can be corrected, and check again")
+    .action((options: Json & { readonly fix?: boolean }) =>
+      accept({ _tag: "Doctor", isFixed: options.fix === true, isJson: isJson(options) })
     )
 }
 
@@ -237,6 +253,7 @@ export const build = (accept: Accept): Command => {
     .on("option:version", () => accept({ _tag: "Version", isJson: false }))
   addServe(root, accept)
   addStatus(root, accept)
+  addDoctor(root, accept)
   addAccounts(root, accept)
   addDevices(root, accept)
   addLogLevel(root, accept)

@@ -31,12 +31,17 @@ export const list = (directory: string, databaseFile: string): ReadonlyArray<str
     .map((name) => path.join(directory, name))
 }
 
-/** Removes what attempts that were killed have left. Only for the one that makes a backup now. */
-export const removePartial = (directory: string, databaseFile: string): void => {
+/** What attempts that were killed have left. */
+export const listPartial = (directory: string, databaseFile: string): ReadonlyArray<string> => {
   const stem = stemOf(databaseFile)
-  for (const name of namesIn(directory)) {
-    if (name.startsWith(stem) && /\.partial(-journal|-wal|-shm)?$/.test(name)) fs.rmSync(path.join(directory, name))
-  }
+  return namesIn(directory)
+    .filter((name) => name.startsWith(stem) && /\.partial(-journal|-wal|-shm)?$/.test(name))
+    .map((name) => path.join(directory, name))
+}
+
+/** Removes it. Only for the one that makes a backup now. */
+export const removePartial = (directory: string, databaseFile: string): void => {
+  for (const file of listPartial(directory, databaseFile)) fs.rmSync(file)
 }
 
 /** Removes all but the newest `keep`, and answers with their names. */

@@ -164,6 +164,91 @@ describe("the operator", () => {
   )
 })
 
+describe("doctor", () => {
+  it.scopedLive(
+    "names what is wrong with a running server, and corrects what it can",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* BuiltServer.start()
+        const place = { directory: server.directory }
+        const levelsOf = (found: ReadonlyArray<{ readonly code: string; readonly level: string }>) =>
+          Object.fromEntries(found.map(({ code, level }) => [code, level]))
+        const sound = yield* OperatorCommand.json(["doctor"], place)
+        assert.deepInclude(levelsOf(sound), { D001: "ok", D102: "ok", D202: "ok", D204: "ok", D301: "ok", D303: "ok" })
+
+        fs.chmodSync(server.databaseFile, 0o644)
+        const loose = yield* OperatorCommand.run(["doctor"], place)
+        assert.strictEqual(loose.code, 1)
+        assert.match(loose.stdout, /^FAIL D102 modes: .* has mode 0644\n {7}why: .*\n {7}fix: chmod 0600 /m)
+        const fixed = yield* OperatorCommand.run(["doctor", "--fix"], place)
+        assert.strictEqual(fixed.code, 0)
+        assert.include(fixed.stderr, "D102 repaired: chmod 0600")
+        assert.strictEqual(fs.statSync(server.databaseFile).mode & 0o777, 0o600)
+
+        const misread = yield* OperatorCommand.run(["doctor"], { ...place, environment: { PUBLIC_URL: "nowhere" } })
+        assert.strictEqual(misread.code, 1)
+        assert.match(misread.stdout, /^FAIL D001 configuration: PUBLIC_URL is "nowhere"/)
+        const misspelt = yield* OperatorCommand.run(["doctor"], {
+          ...place,
+          environment: { HAPPIER_BODY_LIMIT_BYTE: "1" }
+        })
+        assert.match(misspelt.stdout, /^WARN D001 configuration: HAPPIER_BODY_LIMIT_BYTE is not known, did you mean/)
+      }),
+    120_000
+  )
+})
+
+describe("backup and restore", () => {
+  it.scopedLive(
+    "bring a server back with its clients logged in, and are refused where a server runs",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* BuiltServer.start()
+        const place = { directory: server.directory }
+        const { accountId, device, sessionId } = yield* settle(server)
+        const { file, secret } = yield* OperatorCommand.json(["backup"], place)
+        assert.isTrue(fs.existsSync(secret))
+        const checked = yield* OperatorCommand.run(["backup", "--verify", file], place)
+        assert.deepStrictEqual([checked.code, checked.stdout], [0, `${file} is sound\n`])
+        const status = yield* OperatorCommand.json(["status"], place)
+        assert.strictEqual(status.backup.last.file, file)
+
+        yield* device.remove(`/v1/sessions/${sessionId}`)
+        const refused = yield* OperatorCommand.run(["restore", "--from", file], place)
+        assert.strictEqual(refused.code, 6)
+        yield* server.end("SIGTERM")
+        const { replaced } = yield* OperatorCommand.json(["restore", "--from", file], place)
+        assert.lengthOf(replaced, 1)
+        yield* server.start
+        const sessions = (yield* device.get("/v1/sessions")).body["sessions"]
+        assert.deepStrictEqual(
+          sessions.map(({ id }: { readonly id: string }) => id),
+          [sessionId]
+        )
+        assert.isAbove(rowsOf(server, accountId), 0)
+      }),
+    120_000
+  )
+
+  it.scopedLive(
+    "are made by the server itself when an interval is set",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* BuiltServer.start({ HAPPIER_BACKUP_INTERVAL_MS: "3600000" })
+        const backups = Effect.sync(() => {
+          const directory = path.join(server.directory, "backups")
+          return fs.existsSync(directory) ? fs.readdirSync(directory).filter((name) => name.endsWith(".sqlite")) : []
+        })
+        yield* Eventually.until(backups, (names) => names.length === 1, "90 seconds")
+        yield* Eventually.until(Effect.sync(server.output), (output) => output.includes("BACKUP_MADE"), "30 seconds")
+        const { body } = yield* Effect.map(Device.request(`${server.url}/metrics`), ({ text }) => ({ body: text }))
+        assert.match(body, /^backup_failing 0$/m)
+        assert.match(body, /^backup_last_success_timestamp_seconds 1\d{9}/m)
+      }),
+    180_000
+  )
+})
+
 describe("migrate", () => {
   it.scopedLive("says what it would do, does it once, and refuses while a server runs", () =>
     Effect.gen(function* () {
