@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The process: runs the command of its arguments. Each command is loaded when it is used. */
+import * as Arguments from "./cli/Arguments.ts"
 import * as CommandLine from "./cli/CommandLine.ts"
 import type { Request } from "./cli/Request.ts"
 
@@ -17,7 +18,7 @@ const runners: Runners = {
   Backup: async (request) => (await import("./cli/BackupCommand.ts")).run(request),
   Doctor: async (request) => (await import("./cli/DoctorCommand.ts")).run(request),
   Restore: async (request) => (await import("./cli/RestoreCommand.ts")).run(request),
-  PrintConfig: async () => (await import("./cli/ConfigCommand.ts")).run(),
+  Config: async (request) => (await import("./cli/ConfigCommand.ts")).run(request),
   Version: async ({ isJson }) => {
     const { render } = await import("./cli/VersionCommand.ts")
     process.stdout.write(render(isJson))
@@ -30,5 +31,6 @@ const runners: Runners = {
   }
 }
 
-const request = CommandLine.parse(process.argv.slice(2))
+const { request, settings } = CommandLine.parse(process.argv.slice(2))
+Arguments.keep(settings)
 await (runners[request._tag] as (request: Request) => unknown)(request)

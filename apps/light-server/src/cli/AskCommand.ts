@@ -1,13 +1,13 @@
 /** What commands that ask the running server have in common. */
 import { Effect, Logger, LogLevel, type Schema } from "effect"
 import * as AdminClient from "../admin/AdminClient.ts"
-import * as ServerConfig from "../config/ServerConfig.ts"
 import * as ExitCode from "../ExitCode.ts"
+import * as Configuration from "./Configuration.ts"
 import * as Program from "./Program.ts"
 
 /** Asks the server of the configuration. */
 export const ask = <A, I>(request: AdminClient.Request, answer: Schema.Schema<A, I>) =>
-  Effect.flatMap(ServerConfig.load(process.env), ({ config }) => AdminClient.ask(config.dataDirectory, request, answer))
+  Effect.flatMap(Configuration.load, ({ config }) => AdminClient.ask(config.dataDirectory, request, answer))
 
 /** The answer as one JSON value, or as text. */
 export const print = <A>(value: A, isJson: boolean, toText: (value: A) => string): Effect.Effect<void> =>

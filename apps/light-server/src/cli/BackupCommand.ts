@@ -2,11 +2,11 @@
 import { Effect, Logger, LogLevel } from "effect"
 import os from "node:os"
 import path from "node:path"
-import * as ServerConfig from "../config/ServerConfig.ts"
 import * as ExitCode from "../ExitCode.ts"
 import * as Backup from "../operator/Backup.ts"
 import { BackupUnsound } from "../operator/BackupError.ts"
 import * as CopyCheck from "../operator/CopyCheck.ts"
+import * as Configuration from "./Configuration.ts"
 import * as Program from "./Program.ts"
 import * as Progress from "./Progress.ts"
 import * as Quantity from "./Quantity.ts"
@@ -39,7 +39,7 @@ const verify = (file: string, isJson: boolean) =>
 
 const make = ({ isJson, keep, to, withSecret }: Options) =>
   Effect.gen(function* () {
-    const { config } = yield* ServerConfig.load(process.env)
+    const { config } = yield* Configuration.load
     const progress = Progress.make("copying")
     const report = yield* Backup.make({
       databaseFile: config.databaseFile,

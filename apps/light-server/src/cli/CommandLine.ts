@@ -4,7 +4,8 @@
  * Nothing is run here, so that each command loads no more than it needs.
  */
 import { type Command, CommanderError } from "commander"
-import type { Request } from "./Request.ts"
+import { fileVariable } from "../config/ConfigFileName.ts"
+import type { Request, Settings } from "./Request.ts"
 import * as Verbs from "./Verbs.ts"
 
 /** Subcommands inherit neither the output nor the error handling: each is configured itself. */
@@ -23,6 +24,15 @@ const misuse = (reason: string, command: Command): Request => ({
     .replaceAll(/\s*\n\s*/g, " ")}; see \`${nameOf(command)} --help\``
 })
 
+/** Options of the program take a value, which is no command: `--set PORT=1`. */
+const isOption = (arg: string): boolean => arg.startsWith("-")
+
+/** Without a command the program serves. `--help` and `--version` are answered without one. */
+const hasCommand = (args: ReadonlyArray<string>): boolean => {
+  const words = args.filter((arg, index) => !isOption(arg) && !["--set", "--config"].includes(args[index - 1] ?? ""))
+  return words.length > 0 || args.some((arg) => ["-h", "--help", "--version"].includes(arg))
+}
+
 /** The innermost command that the arguments name. */
 const commandOf = (root: Command, args: ReadonlyArray<string>): Command => {
   const [name, ...rest] = args
@@ -30,8 +40,22 @@ const commandOf = (root: Command, args: ReadonlyArray<string>): Command => {
   return found === undefined ? root : commandOf(found, rest)
 }
 
+const settingsOf = ({ config, set }: Verbs.RootOptions): Settings =>
+  config === undefined ? set : { ...set, [fileVariable]: config }
+
+export interface Parsed {
+  readonly request: Request
+  readonly settings: Settings
+}
+
 /** Reads the arguments after the name of the program. */
-export const parse = (args: ReadonlyArray<string>): Request => {
+export const parse = (args: ReadonlyArray<string>): Parsed => {
+  let settings: Settings = {}
+  const request = read(args, (options) => (settings = settingsOf(options)))
+  return { request, settings }
+}
+
+const read = (args: ReadonlyArray<string>, accept: (options: Verbs.RootOptions) => void): Request => {
   let request: Request | undefined
   let text = ""
   const program = Verbs.build((accepted) => (request ??= accepted))
@@ -40,7 +64,8 @@ export const parse = (args: ReadonlyArray<string>): Request => {
     command.exitOverride().configureOutput({ writeOut: write, writeErr: write })
   }
   try {
-    program.parse(args.length === 0 ? ["serve"] : [...args], { from: "user" })
+    program.parse(hasCommand(args) ? [...args] : [...args, "serve"], { from: "user" })
+    accept(program.opts())
   } catch (cause) {
     if (!(cause instanceof CommanderError)) throw cause
     // `--version` without a command, which commander misses.

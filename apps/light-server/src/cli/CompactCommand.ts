@@ -3,10 +3,10 @@ import { Effect, Logger, LogLevel } from "effect"
 import * as AdminClient from "../admin/AdminClient.ts"
 import * as AdminProtocol from "../admin/AdminProtocol.ts"
 import * as ExitCode from "../ExitCode.ts"
-import * as ServerConfig from "../config/ServerConfig.ts"
 import * as DatabaseCompaction from "../opening/DatabaseCompaction.ts"
 import type { InstanceRunning } from "../opening/InstanceLock.ts"
 import * as SqliteVersion from "../opening/SqliteVersion.ts"
+import * as Configuration from "./Configuration.ts"
 import * as Program from "./Program.ts"
 
 export interface Options {
@@ -48,7 +48,7 @@ const askServer = (dataDirectory: string, databaseFile: string, running: Instanc
 
 const program = ({ isJson }: Options) =>
   Effect.gen(function* () {
-    const { config } = yield* ServerConfig.load(process.env)
+    const { config } = yield* Configuration.load
     yield* SqliteVersion.demandSound(SqliteVersion.linked())
     const report = yield* DatabaseCompaction.compactFile({ filename: config.databaseFile }).pipe(
       Effect.catchTag("InstanceRunning", (running) => askServer(config.dataDirectory, config.databaseFile, running))

@@ -2,7 +2,7 @@
 import { Effect, Logger, LogLevel } from "effect"
 import * as AdminClient from "../admin/AdminClient.ts"
 import * as AdminProtocol from "../admin/AdminProtocol.ts"
-import * as ServerConfig from "../config/ServerConfig.ts"
+import type * as ServerConfig from "../config/ServerConfig.ts"
 import * as ExitCode from "../ExitCode.ts"
 import * as MigrationFolder from "../migration/MigrationFolder.ts"
 import * as BackupChecks from "../operator/BackupChecks.ts"
@@ -11,6 +11,7 @@ import type { DoctorOptions } from "../operator/DoctorOptions.ts"
 import * as FileChecks from "../operator/FileChecks.ts"
 import * as Finding from "../operator/Finding.ts"
 import * as NetworkChecks from "../operator/NetworkChecks.ts"
+import * as Configuration from "./Configuration.ts"
 import * as Program from "./Program.ts"
 
 export interface Options {
@@ -48,7 +49,7 @@ const configFindings = (warnings: ReadonlyArray<string>): ReadonlyArray<Finding.
       )
 
 const examine = Effect.gen(function* () {
-  const { config, warnings } = yield* ServerConfig.load(process.env)
+  const { config, warnings } = yield* Configuration.load
   const server = yield* AdminClient.ask(
     config.dataDirectory,
     { method: "GET", path: "/v1/status" },

@@ -1,12 +1,12 @@
 /** `migrate`: brings the schema of the database up to date, while no server uses it. */
 import { Effect, Logger, LogLevel, Option } from "effect"
 import * as SchemaUpdate from "../adoption/SchemaUpdate.ts"
-import * as ServerConfig from "../config/ServerConfig.ts"
 import * as ExitCode from "../ExitCode.ts"
 import * as MigrationFolder from "../migration/MigrationFolder.ts"
 import * as DataDirectory from "../opening/DataDirectory.ts"
 import * as InstanceLock from "../opening/InstanceLock.ts"
 import * as SqliteVersion from "../opening/SqliteVersion.ts"
+import * as Configuration from "./Configuration.ts"
 import * as Program from "./Program.ts"
 
 export interface Options {
@@ -37,7 +37,7 @@ const update = (options: { readonly filename: string; readonly migrationsDir: st
 
 const program = ({ isDryRun, isJson }: Options) =>
   Effect.gen(function* () {
-    const { config } = yield* ServerConfig.load(process.env)
+    const { config } = yield* Configuration.load
     yield* SqliteVersion.demandSound(SqliteVersion.linked())
     if (!isDryRun) yield* DataDirectory.make({ path: config.dataDirectory, masterSecret: config.masterSecret })
     const filename = config.databaseFile

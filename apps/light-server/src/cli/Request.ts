@@ -15,6 +15,11 @@ export type DeviceAction =
   | { readonly _tag: "List"; readonly account: string }
   | { readonly _tag: "Revoke"; readonly account: string; readonly device: string }
 
+/** Settings of `--set`, by name; `--config` is one of them. */
+export interface Settings {
+  readonly [name: string]: string
+}
+
 export type Request =
   | { readonly _tag: "Serve" }
   | ({ readonly _tag: "Status"; readonly isWatched: boolean } & Printed)
@@ -36,7 +41,7 @@ export type Request =
   | ({ readonly _tag: "Doctor"; readonly isFixed: boolean } & Printed)
   | ({ readonly _tag: "Restore"; readonly from: string } & Printed)
   | ({ readonly _tag: "Version" } & Printed)
-  | ({ readonly _tag: "PrintConfig" } & Printed)
+  | ({ readonly _tag: "Config"; readonly action: "print" | "check" | "schema" } & Printed)
   /** A text that was asked for. */
   | { readonly _tag: "Help"; readonly text: string }
   /** Arguments that mean nothing, in one line. */

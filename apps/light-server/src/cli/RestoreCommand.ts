@@ -1,9 +1,9 @@
 /** `restore`: a backup in the place of the database. */
 import { Effect, Logger, LogLevel } from "effect"
-import * as ServerConfig from "../config/ServerConfig.ts"
 import * as ExitCode from "../ExitCode.ts"
 import * as MigrationFolder from "../migration/MigrationFolder.ts"
 import * as Restore from "../operator/Restore.ts"
+import * as Configuration from "./Configuration.ts"
 import * as Program from "./Program.ts"
 import * as Progress from "./Progress.ts"
 import * as Quantity from "./Quantity.ts"
@@ -32,7 +32,7 @@ export const render = (report: Restore.Report): string =>
 
 const program = ({ from, isJson }: Options) =>
   Effect.gen(function* () {
-    const { config } = yield* ServerConfig.load(process.env)
+    const { config } = yield* Configuration.load
     const progress = Progress.make("copying")
     const report = yield* Restore.run({
       from,

@@ -10,6 +10,7 @@ import * as InstanceLock from "../opening/InstanceLock.ts"
 import * as Logging from "../log/Logging.ts"
 import * as ServerConfig from "../config/ServerConfig.ts"
 import * as ServerKnobs from "../config/ServerKnobs.ts"
+import * as Configuration from "./Configuration.ts"
 import * as Program from "./Program.ts"
 
 /** Until the configuration is read. */
@@ -61,7 +62,7 @@ const serve = ({
   )
 
 const program = Effect.gen(function* () {
-  const loaded = yield* ServerConfig.load(process.env)
+  const loaded = yield* Configuration.load
   shutdownTimeoutMillis = loaded.config.shutdownTimeoutMillis
   return yield* serve(loaded)
 })

@@ -2,8 +2,8 @@
 import { Clock, Effect, Schedule } from "effect"
 import * as AdminClient from "../admin/AdminClient.ts"
 import * as AdminProtocol from "../admin/AdminProtocol.ts"
-import * as ServerConfig from "../config/ServerConfig.ts"
 import * as ExitCode from "../ExitCode.ts"
+import * as Configuration from "./Configuration.ts"
 import * as Program from "./Program.ts"
 import * as StatusText from "./StatusText.ts"
 
@@ -32,7 +32,7 @@ const once = (directory: string, { isJson, isWatched }: Options) =>
 
 const program = (options: Options) =>
   Effect.gen(function* () {
-    const { config } = yield* ServerConfig.load(process.env)
+    const { config } = yield* Configuration.load
     const sample = once(config.dataDirectory, options)
     if (!options.isWatched) return yield* sample
     // A server that is restarted meanwhile comes back.

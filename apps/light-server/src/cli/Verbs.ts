@@ -1,7 +1,7 @@
 /** Every command of the program: what it takes, and the request that it makes. */
-import { Command, Option } from "commander"
+import { Command, InvalidArgumentError, Option } from "commander"
 import { logLevels, type LogLevelName } from "../LogLevels.ts"
-import type { Request } from "./Request.ts"
+import type { Request, Settings } from "./Request.ts"
 import * as VerbHelp from "./VerbHelp.ts"
 
 type Accept = (request: Request) => void
@@ -228,25 +228,60 @@ const addAbout = (root: Command, accept: Accept) => {
     (options: Json) => accept({ _tag: "Version", isJson: isJson(options) })
   )
   const config = root.command("config").description("look at the configuration")
-  verb(config, "print", "print the configuration as it is understood, without secrets", {
-    examples: ["config print"],
-    codes: [3]
+  json(
+    verb(config, "print", "print every setting with its value and where it comes from, without secrets", {
+      examples: ["config print", "config print --json", "config print --set PORT=4000"],
+      codes: [3]
+    })
+  ).action((options: Json) => accept({ _tag: "Config", action: "print", isJson: isJson(options) }))
+  json(
+    verb(config, "check", "check the configuration, and name everything that is wrong with it", {
+      examples: ["config check", "config check --config /etc/light-server.toml"],
+      codes: [3]
+    })
+  ).action((options: Json) => accept({ _tag: "Config", action: "check", isJson: isJson(options) }))
+  verb(config, "schema", "print the JSON Schema of the configuration file", {
+    examples: ["config schema", "config schema > light-server.schema.json"],
+    codes: []
   })
     // JSON is the only form there is.
     .addOption(new Option("--json").hideHelp())
-    .action(() => accept({ _tag: "PrintConfig", isJson: true }))
+    .action(() => accept({ _tag: "Config", action: "schema", isJson: true }))
+}
+
+/** `NAME=value` of `--set`, added to those before. */
+const addSetting = (text: string, before: Settings): Settings => {
+  const [, name, value] = /^([A-Z][A-Z0-9_]*)=([^]*)$/.exec(text) ?? []
+  if (name === undefined || value === undefined) {
+    throw new InvalidArgumentError("It has the form NAME=value.")
+  }
+  return { ...before, [name]: value }
+}
+
+/** What every command takes. */
+export interface RootOptions {
+  readonly config?: string
+  readonly set: Settings
 }
 
 export const build = (accept: Accept): Command => {
   const root = new Command(program)
     .description("Machines and sessions online on one SQLite file.")
     .option("--version", "print the version")
+    .option("--config <file>", "the configuration file")
+    .addOption(
+      new Option("--set <NAME=value>", "a setting, before the environment and the file; may be repeated")
+        .argParser(addSetting)
+        .default({}, "none")
+    )
     .addHelpText(
       "after",
       VerbHelp.render(program, {
         examples: ["serve", "status", "<command> --help"],
         codes: [1, 3, 4, 5, 6, 75],
-        notes: "Settings are variables of the environment; docs/operations.md lists them."
+        notes:
+          "Settings are arguments, variables of the environment, or lines of the configuration file, in this order;\n" +
+          "docs/operations.md lists them. Without --config it is light-server.toml in the data directory, if there is one."
       })
     )
     .helpCommand(false)

@@ -18,6 +18,7 @@ import * as RealtimeOptions from "../realtime/RealtimeOptions.ts"
 import * as RpcKnobs from "../rpc/RpcKnobs.ts"
 import * as RpcOptions from "../rpc/RpcOptions.ts"
 import * as ShutdownBudget from "../ShutdownBudget.ts"
+import * as ConfigSources from "./ConfigSources.ts"
 import { type Environment, read, type RoomValues } from "./Environment.ts"
 import * as HomeDirectory from "./HomeDirectory.ts"
 import { knobsOf } from "./KnobTable.ts"
@@ -130,22 +131,47 @@ const invalid = (problems: ReadonlyArray<string>): ConfigInvalid =>
   })
 
 /**
- * Reads the configuration.
+ * Reads the configuration of an environment.
  *
  * **Errors**: `ConfigInvalid` with every problem found, each naming its
  * variable, the value and what is allowed.
  */
-export const load = (environment: Environment): Effect.Effect<Loaded, ConfigInvalid> =>
+export const load = (environment: Environment): Effect.Effect<Loaded, ConfigInvalid> => loadAfter([], environment)
+
+/**
+ * The same with the arguments of `--set` and the configuration file, which are problems of one list with all others.
+ */
+export const loadAll = (environment: Environment, given: { readonly [name: string]: string }) =>
+  Effect.gen(function* () {
+    const sources = yield* readSources(environment, given)
+    return yield* loadAfter(sources.problems, sources.environment)
+  })
+
+/** What is set, and where. */
+export const readSources = (
+  environment: Environment,
+  given: { readonly [name: string]: string }
+): Effect.Effect<ConfigSources.Sources> =>
+  ConfigSources.read({
+    environment,
+    given,
+    knobs: knobsOf(rooms),
+    dataDirectory: ServerKnobs.knobs.dataDirectory
+  })
+
+const loadAfter = (before: ReadonlyArray<string>, environment: Environment): Effect.Effect<Loaded, ConfigInvalid> =>
   Effect.gen(function* () {
     const refusals = OtherNames.problemsOf(environment)
-    const values = yield* Either.mapLeft(read(rooms, environment), (problems) => invalid([...problems, ...refusals]))
+    const values = yield* Either.mapLeft(read(rooms, environment), (problems) =>
+      invalid([...before, ...problems, ...refusals])
+    )
     const realtime = RealtimeOptions.optionsOf(values.realtime, values.http)
     const terms = shutdownTerms(values.server, values.presence, realtime)
     const presence = PresenceKnobs.configOf(values.presence)
     const contradictions = Either.match(presence, { onLeft: (problems) => problems, onRight: () => [] })
     const directories = directoriesOf(environment, values)
     const homeless = Either.match(directories, { onLeft: (problem) => [problem], onRight: () => [] })
-    const problems = [...refusals, ...homeless, ...contradictions, ...shutdownProblems(terms)]
+    const problems = [...before, ...refusals, ...homeless, ...contradictions, ...shutdownProblems(terms)]
     if (Either.isLeft(presence) || Either.isLeft(directories) || problems.length > 0) return yield* invalid(problems)
 
     const { policy, warnings } = writerPolicyOf(values.writes)

@@ -14,7 +14,17 @@ const cases: ReadonlyArray<readonly [line: string, request: Request]> = [
   ["version", { _tag: "Version", isJson: false }],
   ["--version", { _tag: "Version", isJson: false }],
   ["version --json", { _tag: "Version", isJson: true }],
-  ["config print", { _tag: "PrintConfig", isJson: true }],
+  ["config print", { _tag: "Config", action: "print", isJson: false }],
+  ["config check --json", { _tag: "Config", action: "check", isJson: true }],
+  ["config schema", { _tag: "Config", action: "schema", isJson: true }],
+  ["doctor --fix", { _tag: "Doctor", isFixed: true, isJson: false }],
+  ["restore --from b", { _tag: "Restore", from: "b", isJson: false }],
+  ["backup", { _tag: "Backup", to: undefined, keep: undefined, verify: undefined, withSecret: true, isJson: false }],
+  [
+    "backup --to d --keep 3 --no-secret",
+    { _tag: "Backup", to: "d", keep: 3, verify: undefined, withSecret: false, isJson: false }
+  ],
+  ["--set PORT=1", { _tag: "Serve" }],
   ["status", { _tag: "Status", isJson: false, isWatched: false }],
   ["status --watch --json", { _tag: "Status", isJson: true, isWatched: true }],
   ["account list --json", { _tag: "Accounts", action: { _tag: "List" }, isJson: true }],
@@ -35,11 +45,30 @@ const linesOf = (command: Command): ReadonlyArray<string> =>
         linesOf(sub).map((line) => (command.parent === null ? line : `${command.name()} ${line}`))
       )
 
-const parse = (line: string) => CommandLine.parse(line.split(" ").filter((word) => word !== ""))
+const parse = (line: string) => CommandLine.parse(line.split(" ").filter((word) => word !== "")).request
 
 describe("CommandLine", () => {
   it.each(cases)("reads `%s`", (line, request) => {
     assert.deepStrictEqual(parse(line), request)
+  })
+
+  it("takes settings and the configuration file, before and after the command", () => {
+    const { request, settings } = CommandLine.parse([
+      "--set",
+      "PORT=1",
+      "status",
+      "--set",
+      "PUBLIC_URL=https://a/?b=c",
+      "--config",
+      "a.toml",
+      "--json"
+    ])
+    assert.deepStrictEqual(request, { _tag: "Status", isJson: true, isWatched: false })
+    assert.deepStrictEqual(settings, {
+      PORT: "1",
+      PUBLIC_URL: "https://a/?b=c",
+      HAPPIER_CONFIG_FILE: "a.toml"
+    })
   })
 
   it.each(["--help", "-h", "import --help", "compact --help"])("answers `%s` with a text and no error", (line) => {
@@ -58,7 +87,7 @@ describe("CommandLine", () => {
       assert.match(codes, /^ {3}2 {2}/m)
       for (const example of examples.split("\n")) {
         const words = example.trim().replace(/ > .*/, "").split(" ").slice(1)
-        assert.notInclude(["Misuse", "Help"], CommandLine.parse(words)._tag, example)
+        assert.notInclude(["Misuse", "Help"], CommandLine.parse(words).request._tag, example)
       }
     }
   )
@@ -73,8 +102,14 @@ describe("CommandLine", () => {
       "too many arguments for 'compact'. Expected 0 arguments but got 1.; see `light-server compact --help`"
     ],
     ["--port 3005", "unknown option '--port'; see `light-server --help`"],
-    ["config", "one of print is missing; see `light-server config --help`"],
+    ["config", "one of print, check, schema is missing; see `light-server config --help`"],
     ["config show", "unknown command 'show'; see `light-server config --help`"],
+    ["backup --keep none", "--keep is 'none'; it is a number from 1 to 9999; see `light-server backup --help`"],
+    [
+      "serve --set port",
+      "option '--set <NAME=value>' argument 'port' is invalid. It has the form NAME=value.; " +
+        "see `light-server serve --help`"
+    ],
     ["version --yaml", "unknown option '--yaml'; see `light-server version --help`"],
     ["account delete a1", "required option '--yes' not specified; see `light-server account delete --help`"],
     [
