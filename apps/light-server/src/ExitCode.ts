@@ -4,6 +4,7 @@ import type { AdminError } from "./admin/AdminClient.ts"
 import type { ImportError } from "./adoption/DatabaseImport.ts"
 import type { BackupImpossible } from "./operator/BackupError.ts"
 import type { RestoreError } from "./operator/Restore.ts"
+import type { ServiceFailed } from "./operator/ServiceFailed.ts"
 import type { DatabaseGivenUp, DatabaseReplaced } from "./health/Readiness.ts"
 import type { StartFailure } from "./LightServer.ts"
 import type { ConfigInvalid } from "./config/ServerConfig.ts"
@@ -41,6 +42,7 @@ export type EndFailure =
   | AdminError
   | BackupImpossible
   | RestoreError
+  | ServiceFailed
 
 /** Code of a failure. A new failure does not compile until it has one. */
 export const of: (failure: EndFailure) => number = Match.type<EndFailure>().pipe(
@@ -82,6 +84,7 @@ export const of: (failure: EndFailure) => number = Match.type<EndFailure>().pipe
     BackupImpossible: () => storage,
     BackupUnsound: () => storage,
     RestoreFailed: () => storage,
+    ServiceFailed: () => failure,
     ServerNotRunning: () => failure,
     AdminForbidden: () => storage,
     AdminRefused: () => failure,

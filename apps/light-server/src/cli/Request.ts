@@ -40,6 +40,12 @@ export type Request =
     } & Printed)
   | ({ readonly _tag: "Doctor"; readonly isFixed: boolean } & Printed)
   | ({ readonly _tag: "Restore"; readonly from: string } & Printed)
+  | {
+      readonly _tag: "Service"
+      readonly action: "print" | "install" | "uninstall"
+      readonly runAs: string | undefined
+      readonly to: string | undefined
+    }
   | ({ readonly _tag: "Version" } & Printed)
   | ({ readonly _tag: "Config"; readonly action: "print" | "check" | "schema" } & Printed)
   /** A text that was asked for. */

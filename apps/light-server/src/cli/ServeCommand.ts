@@ -2,13 +2,14 @@
 import { Context, Effect, Layer } from "effect"
 import { Presence } from "presence-effect/Presence"
 import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import * as ServiceNotifier from "../admin/ServiceNotifier.ts"
 import * as ExitCode from "../ExitCode.ts"
 import { type DatabaseGivenUp, type DatabaseReplaced, Readiness } from "../health/Readiness.ts"
 import { HttpListener } from "../http/HttpListener.ts"
 import * as LightServer from "../LightServer.ts"
 import * as InstanceLock from "../opening/InstanceLock.ts"
 import * as Logging from "../log/Logging.ts"
-import * as ServerConfig from "../config/ServerConfig.ts"
+import type * as ServerConfig from "../config/ServerConfig.ts"
 import * as ServerKnobs from "../config/ServerKnobs.ts"
 import * as Configuration from "./Configuration.ts"
 import * as Program from "./Program.ts"
@@ -47,7 +48,8 @@ const serve = ({
 }: ServerConfig.Loaded): Effect.Effect<never, LightServer.StartFailure | DatabaseReplaced | DatabaseGivenUp> =>
   Effect.gen(function* () {
     for (const warning of warnings) yield* Effect.logWarning(warning).pipe(Effect.annotateLogs("code", "CONFIG"))
-    const server = yield* Layer.build(LightServer.layer(config))
+    const notifier = ServiceNotifier.layer({ environment: process.env })
+    const server = yield* Layer.build(Layer.provideMerge(notifier, LightServer.layer(config)))
     const { url } = Context.get(server, HttpListener)
     const { publicUrl } = config
     const address = publicUrl === undefined ? url : `${url} (for clients: ${publicUrl})`

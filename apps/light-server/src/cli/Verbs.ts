@@ -223,6 +223,28 @@ const addBackup = (root: Command, accept: Accept) => {
     )
 }
 
+const serviceActions = [
+  ["print", "print the unit of systemd, or the job of launchd"],
+  ["install", "write the unit, and start the server now and after each boot"],
+  ["uninstall", "stop the server, and remove the unit; the data directory stays"]
+] as const
+
+const addService = (root: Command, accept: Accept) => {
+  const service = root.command("service").description("run the server by the supervisor of the system")
+  for (const [action, description] of serviceActions) {
+    verb(service, action, description, {
+      examples: [`service ${action}`, `service ${action} --run-as happier`],
+      codes: [[1, "the unit cannot be written, or the supervisor refused"], 3],
+      notes: "Without --run-as it is a unit of this user, which needs `loginctl enable-linger` to run without a login."
+    })
+      .option("--run-as <user>", "a unit of the whole system that runs as this user; only root installs it")
+      .option("--to <directory>", "where the unit is; nothing is started or stopped")
+      .action(({ runAs, to }: { readonly runAs?: string; readonly to?: string }) =>
+        accept({ _tag: "Service", action, runAs, to })
+      )
+  }
+}
+
 const addAbout = (root: Command, accept: Accept) => {
   json(verb(root, "version", "print the version", { examples: ["version", "version --json"], codes: [] })).action(
     (options: Json) => accept({ _tag: "Version", isJson: isJson(options) })
@@ -281,7 +303,7 @@ export const build = (accept: Accept): Command => {
         codes: [1, 3, 4, 5, 6, 75],
         notes:
           "Settings are arguments, variables of the environment, or lines of the configuration file, in this order;\n" +
-          "docs/operations.md lists them. Without --config it is light-server.toml in the data directory, if there is one."
+          "docs/operations.md lists them. Without --config the file is light-server.toml in the data directory, if any."
       })
     )
     .helpCommand(false)
@@ -294,6 +316,7 @@ export const build = (accept: Accept): Command => {
   addLogLevel(root, accept)
   addDatabase(root, accept)
   addBackup(root, accept)
+  addService(root, accept)
   addAbout(root, accept)
   return root
 }

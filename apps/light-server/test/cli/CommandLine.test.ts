@@ -24,6 +24,8 @@ const cases: ReadonlyArray<readonly [line: string, request: Request]> = [
     "backup --to d --keep 3 --no-secret",
     { _tag: "Backup", to: "d", keep: 3, verify: undefined, withSecret: false, isJson: false }
   ],
+  ["service print", { _tag: "Service", action: "print", runAs: undefined, to: undefined }],
+  ["service install --run-as a --to b", { _tag: "Service", action: "install", runAs: "a", to: "b" }],
   ["--set PORT=1", { _tag: "Serve" }],
   ["status", { _tag: "Status", isJson: false, isWatched: false }],
   ["status --watch --json", { _tag: "Status", isJson: true, isWatched: true }],
