@@ -5,6 +5,7 @@ import type { ImportError } from "./adoption/DatabaseImport.ts"
 import type { BackupImpossible } from "./operator/BackupError.ts"
 import type { RestoreError } from "./operator/Restore.ts"
 import type { ServiceFailed } from "./operator/ServiceFailed.ts"
+import type { SetupRefused } from "./operator/SetupFile.ts"
 import type { DatabaseGivenUp, DatabaseReplaced } from "./health/Readiness.ts"
 import type { StartFailure } from "./LightServer.ts"
 import type { ConfigInvalid } from "./config/ServerConfig.ts"
@@ -43,6 +44,7 @@ export type EndFailure =
   | BackupImpossible
   | RestoreError
   | ServiceFailed
+  | SetupRefused
 
 /** Code of a failure. A new failure does not compile until it has one. */
 export const of: (failure: EndFailure) => number = Match.type<EndFailure>().pipe(
@@ -85,6 +87,7 @@ export const of: (failure: EndFailure) => number = Match.type<EndFailure>().pipe
     BackupUnsound: () => storage,
     RestoreFailed: () => storage,
     ServiceFailed: () => failure,
+    SetupRefused: () => failure,
     ServerNotRunning: () => failure,
     AdminForbidden: () => storage,
     AdminRefused: () => failure,

@@ -18,6 +18,7 @@ const runners: Runners = {
   Backup: async (request) => (await import("./cli/BackupCommand.ts")).run(request),
   Doctor: async (request) => (await import("./cli/DoctorCommand.ts")).run(request),
   Restore: async (request) => (await import("./cli/RestoreCommand.ts")).run(request),
+  Setup: async (request) => (await import("./cli/SetupCommand.ts")).run(request),
   Service: async (request) => (await import("./cli/ServiceCommand.ts")).run(request),
   Config: async (request) => (await import("./cli/ConfigCommand.ts")).run(request),
   Version: async ({ isJson }) => {

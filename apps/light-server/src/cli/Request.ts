@@ -40,6 +40,12 @@ export type Request =
     } & Printed)
   | ({ readonly _tag: "Doctor"; readonly isFixed: boolean } & Printed)
   | ({ readonly _tag: "Restore"; readonly from: string } & Printed)
+  | ({
+      readonly _tag: "Setup"
+      readonly settings: Settings
+      readonly isForced: boolean
+      readonly isQuiet: boolean
+    } & Printed)
   | {
       readonly _tag: "Service"
       readonly action: "print" | "install" | "uninstall"

@@ -223,6 +223,56 @@ const addBackup = (root: Command, accept: Accept) => {
     )
 }
 
+interface SetupOptions extends Json {
+  readonly publicUrl?: string
+  readonly trustedProxies?: string
+  readonly signUp?: string
+  readonly backupDir?: string
+  readonly force?: boolean
+  readonly yes?: boolean
+}
+
+/** The variable of each option of `setup`. */
+const setupVariables = [
+  ["publicUrl", "PUBLIC_URL"],
+  ["trustedProxies", "HAPPIER_TRUSTED_PROXIES"],
+  ["signUp", "AUTH_ANONYMOUS_SIGNUP_ENABLED"],
+  ["backupDir", "HAPPIER_BACKUP_DIR"]
+] as const
+
+const setupOf = (options: SetupOptions): Request => ({
+  _tag: "Setup",
+  settings: Object.fromEntries(
+    setupVariables.flatMap(([option, variable]) => {
+      const text = options[option]
+      return text === undefined ? [] : [[variable, text]]
+    })
+  ),
+  isForced: options.force === true,
+  isQuiet: options.yes === true,
+  isJson: isJson(options)
+})
+
+const addSetup = (root: Command, accept: Accept) => {
+  json(
+    verb(root, "setup", "write the configuration file, and say what to type into the app and the clients", {
+      examples: [
+        "setup",
+        "setup --public-url https://box.example.org --trusted-proxies loopback --sign-up first-account --yes"
+      ],
+      codes: [[1, "the configuration file exists, or cannot be written"], 3],
+      notes: "On a terminal it asks for what is not given. Nothing is written when a value cannot be used."
+    })
+  )
+    .option("--public-url <url>", "the address that clients use")
+    .option("--trusted-proxies <list>", "the proxy in front: loopback, or its address")
+    .option("--sign-up <mode>", "1, first-account or 0: whether a new key may open an account")
+    .option("--backup-dir <directory>", "the directory of daily backups")
+    .option("--force", "replace a configuration file that is there; it is kept beside the new one")
+    .option("--yes", "ask nothing")
+    .action((options: SetupOptions) => accept(setupOf(options)))
+}
+
 const serviceActions = [
   ["print", "print the unit of systemd, or the job of launchd"],
   ["install", "write the unit, and start the server now and after each boot"],
@@ -316,6 +366,7 @@ export const build = (accept: Accept): Command => {
   addLogLevel(root, accept)
   addDatabase(root, accept)
   addBackup(root, accept)
+  addSetup(root, accept)
   addService(root, accept)
   addAbout(root, accept)
   return root

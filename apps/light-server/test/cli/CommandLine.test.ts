@@ -24,6 +24,17 @@ const cases: ReadonlyArray<readonly [line: string, request: Request]> = [
     "backup --to d --keep 3 --no-secret",
     { _tag: "Backup", to: "d", keep: 3, verify: undefined, withSecret: false, isJson: false }
   ],
+  ["setup", { _tag: "Setup", settings: {}, isForced: false, isQuiet: false, isJson: false }],
+  [
+    "setup --public-url https://a --sign-up 0 --yes --force",
+    {
+      _tag: "Setup",
+      settings: { PUBLIC_URL: "https://a", AUTH_ANONYMOUS_SIGNUP_ENABLED: "0" },
+      isForced: true,
+      isQuiet: true,
+      isJson: false
+    }
+  ],
   ["service print", { _tag: "Service", action: "print", runAs: undefined, to: undefined }],
   ["service install --run-as a --to b", { _tag: "Service", action: "install", runAs: "a", to: "b" }],
   ["--set PORT=1", { _tag: "Serve" }],

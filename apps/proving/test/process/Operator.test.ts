@@ -198,6 +198,42 @@ describe("doctor", () => {
   )
 })
 
+describe("setup", () => {
+  it.scopedLive(
+    "writes a configuration that the server starts with, and changes nothing when a value is wrong",
+    () =>
+      Effect.gen(function* () {
+        const directory = path.join(yield* TemporaryDirectory.make, "data")
+        const file = path.join(directory, "light-server.toml")
+        const words = ["setup", "--public-url", "https://box.example.org", "--sign-up", "first-account"]
+        const wrong = yield* OperatorCommand.run([...words, "--trusted-proxies", "everybody"], { directory })
+        assert.strictEqual(wrong.code, 3)
+        assert.include(wrong.stderr, "everybody: neither an address nor a network")
+        assert.isFalse(fs.existsSync(file))
+
+        const done = yield* OperatorCommand.run(words, { directory })
+        assert.strictEqual(done.code, 0)
+        assert.include(done.stdout, `wrote ${file}\n`)
+        assert.include(done.stdout, "HAPPIER_SERVER_URL=https://box.example.org")
+        // A code of version 2 has 25 modules and a border, two rows in one line.
+        assert.isAtLeast(done.stdout.split("\n").filter((line) => /[▀▄█]{5}/.test(line)).length, 10)
+        assert.strictEqual(fs.statSync(file).mode & 0o777, 0o600)
+
+        const again = yield* OperatorCommand.run(["setup", "--sign-up", "0"], { directory })
+        assert.strictEqual(again.code, 1)
+        assert.include(again.stderr, "it exists; edit it, or replace it with --force")
+
+        const server = yield* BuiltServer.start({}, { directory })
+        const status = yield* OperatorCommand.json(["status"], { directory })
+        assert.strictEqual(status.publicUrl, "https://box.example.org")
+        yield* Device.login(server.url, Client.make())
+        const second = yield* Device.post(`${server.url}/v1/auth`, Client.make().challenge())
+        assert.strictEqual(second.status, 403)
+      }),
+    60_000
+  )
+})
+
 describe("backup and restore", () => {
   it.scopedLive(
     "bring a server back with its clients logged in, and are refused where a server runs",
