@@ -158,7 +158,7 @@ const reach = ({ host, publicUrl }: DoctorOptions): Finding.Finding => {
     ? Finding.warning(reachCheck, {
         found: `the server listens on ${host}, and PUBLIC_URL is unset`,
         cause: "only clients on this machine reach it; a phone does not",
-        fix: "put a proxy or a VPN in front and set PUBLIC_URL; see docs/operations.md, Letting clients in"
+        fix: "put a proxy or a VPN in front and set PUBLIC_URL; see docs/operations.md, Accepting clients"
       })
     : Finding.warning(reachCheck, {
         found: `the server listens on ${host} without TLS`,
