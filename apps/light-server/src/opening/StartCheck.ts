@@ -1,4 +1,4 @@
-/** Looks for damage before a file is served. */
+/** Checks a file for damage before it is served. */
 import { Effect, Schema } from "effect"
 import * as FileSystem from "node:fs"
 import { Worker } from "node:worker_threads"
@@ -20,7 +20,7 @@ export class DatabaseDamaged extends Schema.TaggedError<DatabaseDamaged>("light-
 
 export interface Options {
   readonly filename: string
-  /** No further table is begun after so long. 0: no table is checked. */
+  /** After this time no further table is checked. 0: no table is checked. */
   readonly budgetMillis: number
   /** Files of this size, log included, and smaller ones are checked without a thread. 1 MiB unless given. */
   readonly inPlaceBytes?: number
@@ -97,10 +97,10 @@ const inPlace = (request: TableCheck.Request): TableCheck.Verdict => TableCheck.
 const isBusy = (verdict: TableCheck.Verdict) => verdict._tag === "Failed" && verdict.code.startsWith("SQLITE_BUSY")
 
 /**
- * Checks that the file is a database, and its tables one after the other, as far as the time goes. What was left out is
- * logged. A file that does not exist is fine. The file is only read, in a thread of its own unless it is small.
+ * Checks that the file is a database, and then its tables one after the other until the time is over. Skipped tables
+ * are logged. A file that does not exist is fine. The file is only read, in a thread of its own unless it is small.
  *
- * Fails with `DatabaseDamaged`; other faults of the file are reported by the steps that open it to write.
+ * Fails with `DatabaseDamaged`; any other fault of the file is reported when the file is opened for writing.
  */
 export const run = ({
   budgetMillis,

@@ -81,10 +81,13 @@ export const make: Effect.Effect<Recounts, never, SqliteWriter | DatabaseReader 
     return {
       later: (accountId) => Effect.if(isDue(accountId), { onTrue: () => fork(accountId), onFalse: () => Effect.void }),
       now: (accountId) =>
-        Effect.if(Effect.map(isDue(accountId), (due) => due || running === accountId), {
-          onTrue: () => Effect.as(Effect.timeoutOption(Effect.disconnect(count(accountId)), patience), true),
-          onFalse: () => Effect.succeed(false)
-        }),
+        Effect.if(
+          Effect.map(isDue(accountId), (due) => due || running === accountId),
+          {
+            onTrue: () => Effect.as(Effect.timeoutOption(Effect.disconnect(count(accountId)), patience), true),
+            onFalse: () => Effect.succeed(false)
+          }
+        ),
       anew: (accountId) =>
         Effect.suspend(() => {
           counted.delete(accountId)
