@@ -187,7 +187,7 @@ export const totals = (accountId: string) =>
   })
 
 /** The kind of the refusal, or `undefined` for a write that was done. */
-export const refusalOf = <E extends { readonly _tag: string }>(write: Effect.Effect<unknown, E>) =>
+export const refusalOf = <E extends { readonly _tag: string }, R>(write: Effect.Effect<unknown, E, R>) =>
   Effect.map(Effect.either(write), (outcome) => {
     if (outcome._tag === "Right") return undefined
     const failure: unknown = outcome.left
