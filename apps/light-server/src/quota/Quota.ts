@@ -20,7 +20,7 @@ import * as RefusedWrites from "./RefusedWrites.ts"
 export interface QuotaTerms {
   /** `undefined`: an account may store whatever the disk takes. */
   readonly limits: Limits | undefined
-  /** Runs a write of an account. Fails with `QuotaExceeded` when it would go beyond a limit; nothing is written then. */
+  /** Runs a write of an account. Fails with `QuotaExceeded`, and writes nothing, when it would go beyond a limit. */
   readonly guard: <A>(
     accountId: string,
     write: Write.Write<A>,
@@ -53,7 +53,7 @@ export const make = (limits: Limits): Effect.Effect<QuotaTerms, never, SqliteWri
         Effect.zipRight(Effect.fail(new QuotaExceeded({ quota: kind, limit: limits[kind] })))
       )
 
-    /** One attempt that reaches the writer, and another one if the totals may have been others than those of the rows. */
+    /** An attempt that reaches the writer, and a second one if the totals may not have been those of the rows. */
     const attempt = <A>(
       accountId: string,
       write: Write.Write<A>,

@@ -8,7 +8,7 @@
  */
 import { Effect, Option, Queue, Schedule, Schema, type Scope } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as Write from "presence-effect/writer/Write"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import { quoted } from "../adoption/SchemaShape.ts"

@@ -1,7 +1,7 @@
 /** Sessions in the database. */
 import { type Array as Arr, Context, Effect, Layer, type Option, type Scope } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as Write from "presence-effect/writer/Write"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as SessionArchive from "../database/SessionArchive.ts"

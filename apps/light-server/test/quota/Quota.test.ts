@@ -4,10 +4,14 @@
  * Method: the real stores over a file; the totals are compared with a count of the rows after each step.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FastCheck as fc, Layer } from "effect"
+import { Effect, FastCheck as fc, Layer, TestClock } from "effect"
+import * as Lane from "presence-effect/writer/Lane"
+import * as Write from "presence-effect/writer/Write"
+import { WriteRejected } from "presence-effect/writer/WriterError"
 import { until } from "proving/drivers/Eventually"
 import { addAccount, addMessages, addSession, addTwoSessions } from "proving/drivers/Rows"
 import type { DatabaseReader } from "../../src/database/DatabaseReader.ts"
+import { Quota } from "../../src/quota/Quota.ts"
 import * as StorageUsage from "../../src/quota/StorageUsage.ts"
 import { FileDatabase, layer as fileLayer, openedLayer } from "../support/FileDatabase.ts"
 import * as Stores from "./QuotaStores.ts"
@@ -237,6 +241,55 @@ describe("an account at its quota", () => {
         yield* assertExact("a1")
       }).pipe(over(ample))
     }).pipe(Effect.provide(fileLayer))
+  )
+})
+
+describe("a client that goes on trying", () => {
+  const rejected = new WriteRejected({
+    lane: Lane.data,
+    code: "SQLITE_CONSTRAINT_TRIGGER",
+    detail: "account quota: bytes"
+  })
+
+  /** A write that the engine refuses, and how often it was asked. */
+  const attempts = () => {
+    let count = 0
+    const write = Write.statement("INSERT INTO T VALUES (?)", ["x".repeat(100)])
+    const run = Effect.suspend(() => {
+      count++
+      return Effect.fail(rejected)
+    })
+    return { write, run, count: () => count }
+  }
+
+  it.scoped("reaches the writer once a second, and at once when the account has freed something", () =>
+    Effect.gen(function* () {
+      yield* Stores.openAccount("a1")
+      const { guard } = yield* Quota
+      const { count, run, write } = attempts()
+      const attempt = Effect.gen(function* () {
+        const before = count()
+        assert.deepInclude(yield* Effect.flip(guard("a1", write, run)), { _tag: "QuotaExceeded", quota: "bytes" })
+        return count() - before
+      })
+      // The account was not counted since the start, so the first one is tried again after the count.
+      assert.strictEqual(yield* attempt, 2)
+      for (let repeat = 0; repeat < 10; repeat++) assert.strictEqual(yield* attempt, 0)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* attempt, 1)
+      assert.strictEqual(yield* attempt, 0)
+      yield* guard("a1", Write.withReserve(Write.map(write, () => undefined)), Effect.void)
+      assert.strictEqual(yield* attempt, 1)
+    }).pipe(Effect.provide(Stores.layer(ample)))
+  )
+
+  it.scoped("is told of any other refusal of the engine as it is", () =>
+    Effect.gen(function* () {
+      const { guard } = yield* Quota
+      const other = new WriteRejected({ lane: Lane.data, code: "SQLITE_CONSTRAINT_TRIGGER", detail: "another trigger" })
+      const { write } = attempts()
+      assert.strictEqual(yield* Effect.flip(guard("a1", write, Effect.fail(other))), other)
+    }).pipe(Effect.provide(Stores.layer(ample)))
   )
 })
 

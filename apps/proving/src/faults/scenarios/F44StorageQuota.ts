@@ -1,4 +1,4 @@
-/** F44: an account that nobody knows stores as much as it can. */
+/** F44: a new account stores as much as it can. */
 import { Effect } from "effect"
 import path from "node:path"
 import * as Client from "../../drivers/AccountClient.ts"
@@ -28,7 +28,7 @@ const stageOn = (environment: Readonly<Record<string, string>>) =>
     return yield* Stage.open({ place: { directory: path.join(disk, "data") }, sessionCount: 1, environment })
   })
 
-/** The control group: how an account without sessions of its own fares once the other one has stored all it can. */
+/** The control group: how another account is answered once this one has stored all it can. */
 const withoutQuota = Effect.scoped(
   Effect.gen(function* () {
     const stage = yield* stageOn({ HAPPIER_ACCOUNT_QUOTA: "off" })
@@ -42,7 +42,7 @@ export const F44StorageQuota: Scenario = {
   id: "F44",
   title: "an account stores as much as it can",
   injected:
-    `${connections} connections of a new account open sessions of ${sessionBytes} bytes for ${attackMillis / 1000} s, ` +
+    `${connections} connections of an account open sessions of ${sessionBytes} bytes for ${attackMillis / 1000} s, ` +
     `on a tmpfs of ${diskMebibytes} MiB, with a quota of ${quotaBytes} bytes`,
   promises: ["P1", "P7", "P10"],
   needs: ["root", "tmpfs"],
