@@ -1,4 +1,5 @@
 /** The result of a benchmark for one target. */
+import * as OtherLoad from "./OtherLoad.ts"
 
 export interface Result {
   /** The target, and the size it was measured at: `T1@1000`. */
@@ -15,6 +16,22 @@ export interface Result {
 }
 
 export type Report = (result: Result) => void
+
+/**
+ * A result with the share of the machine that other programs used meanwhile. On a busy box it does not count as met,
+ * and as missed neither.
+ */
+export interface Judged extends Result {
+  readonly otherShare: number
+  readonly verdict: "met" | "missed" | "busy"
+}
+
+/** `otherShare`: of all processor time, from 0 to 1. */
+export const judged = (result: Result, otherShare: number): Judged => ({
+  ...result,
+  otherShare: Number(otherShare.toFixed(3)),
+  verdict: otherShare > OtherLoad.shareMax ? "busy" : result.met ? "met" : "missed"
+})
 
 /** Answers one question. Reports each result as soon as it is available. */
 export type Question = (report: Report) => Promise<void>

@@ -3,7 +3,6 @@
  * and processor time while each sends a heartbeat every two seconds. The other
  * side is the same with a tenth of the sockets, per socket.
  */
-import * as fs from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Socket } from "socket.io-client"
 import type { Question } from "../Result.ts"
@@ -16,9 +15,6 @@ const sizes = [100, 1_000]
 const beatMillis = 2_000
 const watchedMillis = 10_000
 
-const residentBytes = (pid: number): number =>
-  Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024
-
 export const question: Question = async (report) => {
   const account = Client.make()
   const before = await ServerProcess.start()
@@ -28,7 +24,7 @@ export const question: Question = async (report) => {
   const ids = ServerProcess.seedSessions(directory, accountId, Math.max(...sizes))
   const server = await ServerProcess.start({ directory })
   const daemon = await Daemon.login(server.url, account)
-  const emptyBytes = residentBytes(server.pid)
+  const emptyBytes = ServerProcess.residentBytes(server.pid)
   const sockets: Array<Socket> = []
   let small: { readonly bytes: number; readonly load: number } | undefined
   for (const size of sizes) {
@@ -42,7 +38,7 @@ export const question: Question = async (report) => {
     await sleep(watchedMillis)
     clearInterval(timer)
     const load = (ServerProcess.processorMillis(server.pid) - usedBefore) / watchedMillis
-    const bytes = (residentBytes(server.pid) - emptyBytes) / size
+    const bytes = (ServerProcess.residentBytes(server.pid) - emptyBytes) / size
     small ??= { bytes, load: load / size }
     const note = `${Rounds.digits(emptyBytes / 2 ** 20)} MB without sockets`
     const point = { target: "none", met: true, note }

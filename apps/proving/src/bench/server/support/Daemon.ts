@@ -33,10 +33,13 @@ export const post = (url: string, payload: unknown, token?: string): Promise<Ans
 
 export interface Daemon {
   readonly accountId: string
+  readonly token: string
   /** Registers a new machine, and again for as long as the server asks for that. */
   readonly register: () => Promise<void>
   /** The socket of an agent, which receives nothing about other sessions. */
   readonly connect: (sessionId: string) => Promise<Socket>
+  /** The socket of an app, which is told about every row of the account. */
+  readonly connectApp: () => Promise<Socket>
 }
 
 let machineCount = 0
@@ -69,7 +72,9 @@ export const login = async (url: string, account = Client.make()): Promise<Daemo
   const claims = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()) as { readonly sub: string }
   return {
     accountId: claims.sub,
+    token,
     register: () => registerAt(url, token),
-    connect: (sessionId) => connectTo(url, { token, clientType: "session-scoped", sessionId })
+    connect: (sessionId) => connectTo(url, { token, clientType: "session-scoped", sessionId }),
+    connectApp: () => connectTo(url, { token, clientType: "user-scoped" })
   }
 }
