@@ -20,6 +20,7 @@ describe("the verdict of a benchmark", () => {
     assert.strictEqual(Result.judged({ ...found, met: false }, 0.02).verdict, "missed")
     assert.strictEqual(Result.judged(found, 0.4).verdict, "busy")
     assert.strictEqual(Result.judged({ ...found, met: false }, 0.4).verdict, "busy")
+    assert.strictEqual(Result.judged({ ...found, measures: "memory" }, 0.4).verdict, "met")
   })
 
   it("prints how busy the box was in the place of a yes", () => {

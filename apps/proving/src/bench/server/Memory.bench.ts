@@ -56,6 +56,7 @@ export const question: Question = async (report) => {
       ratio: ours / theirs,
       target: `<= ${limit} MB`,
       met: ours <= limit,
+      measures: "memory",
       note
     })
   point("T18@idle", idle, idleLimit, "against Node that does nothing")
