@@ -33,3 +33,15 @@ export const row = ({ id, note, otherShare, ours, ratio, target, theirs, unit, v
       note ?? ""
     ].join("  ")
   )
+
+const cells = (values: ReadonlyArray<string>): string => `| ${values.join(" | ")} |\n`
+
+/** The table of README.md. */
+export const markdown = (results: ReadonlyArray<Judged>): string =>
+  cells(["", "ours", "theirs", "unit", "ratio", "target", "met"]) +
+  cells(["---", "---:", "---:", "---", "---:", "---", "---"]) +
+  results
+    .map(({ id, ours, ratio, target, theirs, unit, verdict }) =>
+      cells([id, digits(ours), digits(theirs), unit, digits(ratio), target, verdicts[verdict]])
+    )
+    .join("")

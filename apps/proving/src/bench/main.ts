@@ -73,7 +73,7 @@ const ask = (target: Target, onResult: (result: Judged) => void): Promise<string
     })
   })
 
-const run = async ({ isCheck, jsonFile, targets }: Command): Promise<number> => {
+const run = async ({ isCheck, jsonFile, markdownFile, targets }: Command): Promise<number> => {
   const runBegan = performance.now()
   const machine = Machine.describe()
   say(Machine.toText(machine))
@@ -94,6 +94,7 @@ const run = async ({ isCheck, jsonFile, targets }: Command): Promise<number> => 
     }
   }
   if (jsonFile !== undefined) fs.writeFileSync(jsonFile, `${JSON.stringify({ machine, results }, undefined, 2)}\n`)
+  if (markdownFile !== undefined) fs.writeFileSync(markdownFile, Table.markdown(results))
   const named = (verdict: Judged["verdict"]) => results.filter((result) => result.verdict === verdict)
   const list = (judged: ReadonlyArray<Judged>) => judged.map(({ id }) => id).join(", ")
   const missed = named("missed")

@@ -29,6 +29,14 @@ describe("the verdict of a benchmark", () => {
   })
 })
 
+describe("the table of README.md", () => {
+  it("has a row for each figure", () => {
+    const [head, , row] = Table.markdown([Result.judged(found, 0)]).split("\n")
+    assert.strictEqual(head, "|  | ours | theirs | unit | ratio | target | met |")
+    assert.strictEqual(row, "| T1@9 | 1 | 2 | ms | 0.5 | ratio <= 1 | yes |")
+  })
+})
+
 describe("the load of other programs", () => {
   it("is what the processors did beyond the programs that are measured", () => {
     const before = { busy: 1_000, total: 10_000, own: 500 }

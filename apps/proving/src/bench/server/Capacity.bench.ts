@@ -41,10 +41,7 @@ const openAccount = async (url: string, index: number): Promise<ReadonlyArray<Ro
     { socket: machineSocket, beat: () => machineSocket.emit("machine-alive", { machineId, time: Date.now() }) }
   ]
   for (let count = 0; count < sessionCount; count++) {
-    const session = { tag: `tag-${count}`, metadata: "m" }
-    const { status, text } = await Daemon.post(`${url}/v1/sessions`, session, daemon.token)
-    if (status !== 200) throw new Error(`session: ${status} ${text}`)
-    const sid = (JSON.parse(text) as { readonly session: { readonly id: string } }).session.id
+    const sid = await daemon.openSession(`tag-${count}`)
     const socket = await daemon.connect(sid)
     rows.push({ socket, beat: () => socket.emit("session-alive", { sid, time: Date.now(), thinking: false }) })
   }

@@ -7,7 +7,6 @@ import { setTimeout as sleep } from "node:timers/promises"
 import type { Socket } from "socket.io-client"
 import type { Question } from "../Result.ts"
 import * as Rounds from "../Rounds.ts"
-import * as Client from "../../drivers/AccountClient.ts"
 import * as Daemon from "./support/Daemon.ts"
 import * as ServerProcess from "./support/ServerProcess.ts"
 
@@ -15,20 +14,23 @@ const sizes = [100, 1_000]
 const beatMillis = 2_000
 const watchedMillis = 10_000
 
+/** An account may have 200. */
+const ofAccount = 100
+
 export const question: Question = async (report) => {
-  const account = Client.make()
-  const before = await ServerProcess.start()
-  const { directory } = before
-  const { accountId } = await Daemon.login(before.url, account)
-  await before.stop()
-  const ids = ServerProcess.seedSessions(directory, accountId, Math.max(...sizes))
-  const server = await ServerProcess.start({ directory })
-  const daemon = await Daemon.login(server.url, account)
+  const server = await ServerProcess.start()
   const emptyBytes = ServerProcess.residentBytes(server.pid)
   const sockets: Array<Socket> = []
+  const ids: Array<string> = []
+  let daemon = await Daemon.login(server.url)
   let small: { readonly bytes: number; readonly load: number } | undefined
   for (const size of sizes) {
-    while (sockets.length < size) sockets.push(await daemon.connect(ids[sockets.length] ?? ""))
+    while (sockets.length < size) {
+      if (sockets.length % ofAccount === 0) daemon = await Daemon.login(server.url)
+      const id = await daemon.openSession(`tag-${sockets.length}`)
+      ids.push(id)
+      sockets.push(await daemon.connect(id))
+    }
     const timer = setInterval(() => {
       const time = Date.now()
       for (const [index, socket] of sockets.entries()) socket.emit("session-alive", { sid: ids[index], time })

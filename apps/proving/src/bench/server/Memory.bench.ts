@@ -9,7 +9,6 @@ import { spawn } from "node:child_process"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Question } from "../Result.ts"
 import * as Rounds from "../Rounds.ts"
-import * as Client from "../../drivers/AccountClient.ts"
 import * as Daemon from "./support/Daemon.ts"
 import * as ServerProcess from "./support/ServerProcess.ts"
 
@@ -19,7 +18,8 @@ const lookMillis = 1_000
 const idleLimit = 110
 /** Sockets that connect together. */
 const atOnce = 25
-const sockets = { count: 1_000, limit: 160 }
+/** An account may have 200. */
+const sockets = { count: 1_000, ofAccount: 100, limit: 160 }
 
 /** Megabytes, when the time is over: the least of the last ten seconds. */
 const settled = async (pid: number): Promise<number> => {
@@ -40,13 +40,7 @@ const bare = async (): Promise<number> => {
 }
 
 export const question: Question = async (report) => {
-  const account = Client.make()
-  const before = await ServerProcess.start()
-  const { directory } = before
-  const { accountId } = await Daemon.login(before.url, account)
-  await before.stop()
-  const ids = ServerProcess.seedSessions(directory, accountId, sockets.count)
-  const server = await ServerProcess.start({ directory })
+  const server = await ServerProcess.start()
   const theirs = await bare()
   const idle = await settled(server.pid)
   const point = (id: string, ours: number, limit: number, note: string) =>
@@ -62,9 +56,11 @@ export const question: Question = async (report) => {
       note
     })
   point("T18@idle", idle, idleLimit, "against Node that does nothing")
-  const daemon = await Daemon.login(server.url, account)
-  for (let from = 0; from < ids.length; from += atOnce) {
-    await Promise.all(ids.slice(from, from + atOnce).map(daemon.connect))
+  for (let opened = 0; opened < sockets.count; opened += sockets.ofAccount) {
+    const { connectApp } = await Daemon.login(server.url)
+    for (let count = 0; count < sockets.ofAccount; count += atOnce) {
+      await Promise.all(Array.from({ length: atOnce }, connectApp))
+    }
   }
   const connected = await settled(server.pid)
   const each = ((connected - idle) * 1024) / sockets.count
