@@ -193,6 +193,7 @@ const require = createRequireOfBundle(import.meta.url);`
 const programs = [
   [`${server}/dist/main.js`],
   [`${server}/dist/database/readerThreadEntry.js`],
+  [`${server}/dist/opening/startCheckThreadEntry.js`],
   [`${library}/dist/node/internal/sqliteThreadEntry.js`]
 ]
 

@@ -7,6 +7,8 @@ export interface Options {
   readonly filename: string
   /** Upper bound of what SQLite leaves of the log file after it was emptied, in bytes. */
   readonly journalSizeLimitBytes: number
+  /** Run on a new connection that writes, in order. */
+  readonly setup: ReadonlyArray<string>
 }
 
 export interface EngineOptions extends Options {

@@ -105,5 +105,9 @@ const prepare = (connection: Connection, options: ConnectionState.Options): Conn
     unwrap(
       Effect.runSyncExit(Effect.suspend(() => connection.executeUnprepared(`PRAGMA ${text}`, [], undefined)))
     ) as ReadonlyArray<Row>
-  return ConnectionState.settle({ execute: executor(connection), pragma }, options)
+  const settled = ConnectionState.settle({ execute: executor(connection), pragma }, options)
+  for (const sql of options.setup) {
+    unwrap(Effect.runSyncExit(Effect.suspend(() => connection.executeUnprepared(sql, [], undefined))))
+  }
+  return settled
 }

@@ -1,4 +1,4 @@
-/** F44: the server gives free space back to the file system while clients register machines. */
+/** F45: the server gives free space back to the file system while clients register machines. */
 import Sqlite from "better-sqlite3"
 import { Effect } from "effect"
 import { randomUUID } from "node:crypto"
@@ -42,8 +42,8 @@ const registerOn = (device: Device.Device) =>
     Effect.ignore
   )
 
-export const F44Compaction: Scenario = {
-  id: "F44",
+export const F45Compaction: Scenario = {
+  id: "F45",
   title: "compaction under load",
   injected: `${freeBytes / 1e6} MB of the file are free and are given back while clients register machines`,
   promises: ["P6", "P10"],
