@@ -105,9 +105,8 @@ const prepare = (connection: Connection, options: ConnectionState.Options): Conn
     unwrap(
       Effect.runSyncExit(Effect.suspend(() => connection.executeUnprepared(sql, [], undefined)))
     ) as ReadonlyArray<Row>
+  const pragma = (text: string) => once(`PRAGMA ${text}`)
   const settled = ConnectionState.settle({ execute: executor(connection), pragma }, options)
-  for (const sql of options.setup) {
-    unwrap(Effect.runSyncExit(Effect.suspend(() => connection.executeUnprepared(sql, [], undefined))))
-  }
+  for (const sql of options.setup) once(sql)
   return settled
 }
