@@ -49,12 +49,15 @@ const selectSessions = `SELECT "id" FROM "Session" WHERE "accountId" = ? LIMIT 1
 
 const selectMachines = `SELECT "id" FROM "Machine" WHERE "accountId" = ?`
 
-/** Tables whose rows belong to an account, also those that another server made. */
+/**
+ * Tables whose rows belong to an account, also those that another server made. The revocation of its tokens goes with
+ * the account itself: without it they would be valid until then.
+ */
 const Owned = Schema.Struct({ table: Schema.String, column: Schema.String })
 
 const selectOwned = `SELECT t."name" AS "table", f."from" AS "column"
   FROM sqlite_schema AS t, pragma_foreign_key_list(t."name") AS f
-  WHERE t."type" = 'table' AND f."table" = 'Account' AND t."name" <> 'Session'
+  WHERE t."type" = 'table' AND f."table" = 'Account' AND t."name" NOT IN ('Session', 'TokenRevocation')
   -- Access keys refer to machines, so machines come last.
   ORDER BY t."name" = 'Machine', t."name" <> 'AccessKey', t."name"`
 

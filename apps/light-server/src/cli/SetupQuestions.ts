@@ -22,7 +22,7 @@ export const questions: ReadonlyArray<Question> = [
   },
   {
     variable: "AUTH_ANONYMOUS_SIGNUP_ENABLED",
-    text: "Who may open an account: 1 (everyone that reaches the server), first-account (only the first one), 0 (nobody)",
+    text: "Who may open an account: 1 (all that reach the server), first-account (only the first one), 0 (nobody)",
     fallback: "first-account"
   },
   {

@@ -41,7 +41,7 @@ const sandbox = ({
   otherDirectories
 }: ServiceOptions): ReadonlyArray<string> => [
   "ProtectSystem=strict",
-  `ProtectHome=${protectHome([node, main, dataDirectory, ...otherDirectories, ...(configFile === undefined ? [] : [configFile])])}`,
+  `ProtectHome=${protectHome([node, main, dataDirectory, ...otherDirectories, configFile ?? main])}`,
   `ReadWritePaths=${[dataDirectory, ...otherDirectories].map((directory) => listed(directory)).join(" ")}`,
   "PrivateTmp=yes",
   "PrivateDevices=yes",
