@@ -8,6 +8,7 @@ import type { Durability } from "../../writer/Durability.ts"
 import type { StatementResult } from "../../writer/Write.ts"
 import * as FileWatch from "./fileWatch.ts"
 import * as OpenConnection from "./openConnection.ts"
+import * as OpenFailure from "./openFailure.ts"
 
 export interface EngineOptions extends OpenConnection.Options {
   /** Writes are refused while less than this is free where the file is; 0: never. */
@@ -35,18 +36,20 @@ const openOrThrow = (options: EngineOptions): OpenConnection.OpenConnection => {
   try {
     return OpenConnection.open(options)
   } catch (cause) {
-    const fault = faultOf(cause, "queued")
+    const refused = faultOf(cause, "queued")
+    const fault = options.files === undefined ? OpenFailure.explained(options.filename, refused) : refused
     throw isFilesOwn(fault) && fault.reason !== "InputOutput" ? { ...fault, isFinal: true } : fault
   }
 }
 
 /** Opens the connection, and refuses a file that took the place of the one asked for. Throws a `Fault`. */
 const connect = (options: EngineOptions): OpenConnection.OpenConnection => {
+  const problem = options.files === undefined ? OpenFailure.problemOf(options.filename) : undefined
+  if (problem !== undefined) throw problem
   const { database } = FileWatch.read(options.filename)
   const connection = openOrThrow(options)
   const now = FileWatch.read(options.filename)
-  // A file that was not there is made by opening it.
-  const expected = options.files ?? { database: database ?? now.database, log: undefined }
+  const expected = options.files ?? { database, log: undefined }
   const fault = FileWatch.compare(options.filename, expected, now)
   if (fault === undefined) return connection
   connection.close()
