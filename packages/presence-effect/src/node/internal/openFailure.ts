@@ -36,14 +36,22 @@ export const problemOf = (filename: unknown): Fault | undefined => {
   let stats: fs.Stats | undefined
   try {
     if (!fs.statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
-      return cannotOpen(filename, "SQLITE_CANTOPEN", `there is no folder ${folder}; create it and migrate the file first`)
+      return cannotOpen(
+        filename,
+        "SQLITE_CANTOPEN",
+        `there is no folder ${folder}; create it and migrate the file first`
+      )
     }
     stats = fs.statSync(filename, { throwIfNoEntry: false })
   } catch (cause) {
     return cannotOpen(filename, "SQLITE_CANTOPEN", `the system refuses to look at it, ${String(cause)}`)
   }
   if (stats === undefined) {
-    return cannotOpen(filename, "SQLITE_CANTOPEN", "there is no such file; create its tables with your migrations first")
+    return cannotOpen(
+      filename,
+      "SQLITE_CANTOPEN",
+      "there is no such file; create its tables with your migrations first"
+    )
   }
   if (stats.isDirectory()) {
     return cannotOpen(filename, "SQLITE_CANTOPEN_ISDIR", "it is a folder; name the database file in it")
