@@ -389,6 +389,39 @@ describe("WriterClient", () => {
         assert.deepStrictEqual(names(filename), ["one"])
       }))
 
+    it.scopedLive("goes on to its end when everything around it closes, and takes no other", () =>
+      Effect.gen(function* () {
+        const filename = yield* temporaryDatabase(schema)
+        const scope = yield* Scope.make()
+        const context = yield* Scope.extend(Layer.build(houseOf(filename)), scope)
+        const sql = Context.get(context, SqlClient.SqlClient)
+        const { status } = Context.get(context, SqliteWriter.SqliteWriter)
+        const entered = yield* Deferred.make<void>()
+        const released = yield* Deferred.make<void>()
+        const insert = (name: string) => sql`INSERT INTO Machine (name) VALUES (${name})`
+        const running = yield* Effect.fork(
+          sql.withTransaction(
+            Effect.gen(function* () {
+              yield* insert("first")
+              yield* Deferred.succeed(entered, undefined)
+              yield* Deferred.await(released)
+              yield* insert("last")
+            })
+          )
+        )
+        yield* Deferred.await(entered)
+        const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+        while ((yield* status).state === "open") yield* Effect.yieldNow()
+        assert.strictEqual(causeOf(yield* Effect.flip(sql.withTransaction(Effect.void)))._tag, "WriterClosed")
+        yield* Deferred.succeed(released, undefined)
+        yield* Fiber.join(running)
+        yield* Fiber.join(closing)
+        // The last connection to close takes the log away.
+        assert.isFalse(fs.existsSync(`${filename}-wal`))
+        assert.deepStrictEqual(names(filename), ["one", "first", "last"])
+      })
+    )
+
     test(
       "leaves the reserve of the disk alone",
       () =>
