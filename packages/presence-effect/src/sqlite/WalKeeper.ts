@@ -136,7 +136,7 @@ export const make = (
     /** Copies aside, then lets the writer copy what came meanwhile. */
     const checkpoint = Effect.gen(function* () {
       lastRoundMillis = yield* Clock.currentTimeMillis
-      yield* connection.copyLog
+      yield* Effect.withSpan(connection.copyLog, "sqlite.copy_log", { captureStackTrace: false })
       const finished = yield* writer.checkpoint(knobs.lane, "passive")
       if (finished.isBusy) yield* Metric.increment(SqliteMetrics.checkpointBusy)
       const isComplete = finished.checkpointedFrames >= finished.logFrames
