@@ -152,12 +152,13 @@ describe("OpenTelemetry", () => {
         yield* Effect.flip(writer.write(Lane.control, Write.statement("DELETE FROM Machine")))
         yield* Deferred.succeed(released, undefined)
         yield* Fiber.join(holder)
+        return [...spans.getFinishedSpans()]
       })
-      yield* Effect.provide(program, house)
-      const write = named(treeOf(spans.getFinishedSpans()), "writer.write")
+      const finished = yield* Effect.provide(program, house)
+      const write = named(treeOf(finished), "writer.write")
       assert.deepInclude(write.attributes, { outcome: "PermitTimeout", attempts: 1 })
       assert.deepStrictEqual(childNames(write), ["writer.wait"])
-      const wait = spans.getFinishedSpans().find(({ name }) => name === "writer.wait")
+      const wait = finished.find(({ name }) => name === "writer.wait")
       // 2 is ERROR.
       assert.strictEqual(wait?.status.code, 2)
     })
