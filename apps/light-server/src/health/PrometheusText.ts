@@ -8,7 +8,7 @@ export const contentType: string = Prometheus.Registry.PROMETHEUS_CONTENT_TYPE
 
 /** Every metric of the process as text, one family after the other. */
 export const render: Effect.Effect<string> = Effect.promise(() => {
-  // What Effect counts about its own fibers is no promise of this server.
+  // Metrics that Effect keeps about its own fibers are not part of the documented metrics.
   const known = PromClient.families().filter(({ name }) => !name.startsWith("effect_"))
   const registry = new Prometheus.Registry()
   PromClient.register(registry, Object.fromEntries(known.map(({ name, type }) => [name, type])))

@@ -74,7 +74,7 @@ const samplesOf = (
   if (MetricState.isCounterState(state)) return { type: "counter", values: [{ labels, value: Number(state.count) }] }
   if (MetricState.isGaugeState(state)) return { type: "gauge", values: [{ labels, value: Number(state.value) }] }
   if (!MetricState.isHistogramState(state)) return undefined
-  // The buckets of Effect count upwards already, as this format wants them; the last one is the count.
+  // The buckets of Effect are cumulative already, as this format requires; the last one is the count.
   const buckets = state.buckets
     .filter(([bound]) => Number.isFinite(bound))
     .map(([bound, count]) => ({ metricName: `${name}_bucket`, labels: { ...labels, le: bound }, value: count }))
