@@ -1,6 +1,6 @@
 /** Is a row online now, and when was it last seen? */
-import type { Presence } from "presence-effect/Presence"
-import type { PresenceKey } from "presence-effect/presence/PresenceKey"
+import type { Presence } from "./Presence.ts"
+import type { PresenceKey } from "./PresenceKey.ts"
 
 export interface Liveness {
   readonly active: boolean

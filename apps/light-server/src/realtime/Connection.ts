@@ -1,5 +1,5 @@
 /** A verified connection: whose it is and what it speaks for. */
-import { session, machine, type PresenceKey } from "presence-effect/presence/PresenceKey"
+import { session, machine, type PresenceKey } from "../entities/PresenceKey.ts"
 
 /**
  * What a connection speaks for: a whole account (an app), one session (an

@@ -1,5 +1,5 @@
 /** What every row of the file must say in the end. */
-import type { PresenceKey } from "presence-effect/presence/PresenceKey"
+import type { PresenceKey } from "./PresenceKey.ts"
 import { Violation } from "./Call.ts"
 import type { Setting } from "./Scenario.ts"
 import { nameOf, show, type StoredRow } from "./StoredRow.ts"

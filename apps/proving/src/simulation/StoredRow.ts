@@ -1,4 +1,4 @@
-import type { PresenceKey } from "presence-effect/presence/PresenceKey"
+import type { PresenceKey } from "./PresenceKey.ts"
 
 /** What the file says about a row. */
 export interface StoredRow extends PresenceKey {
