@@ -9,7 +9,7 @@ import { createTables } from "./minimal-server.ts"
 /** What is kept online: machines, in the table `Machine`. Each belongs to an account. */
 const kinds = { machine: { table: "Machine", accountId: "accountId" } } as const
 
-/** What an HTTP handler would do with a registration: answer, or say when to come again. */
+/** The status an HTTP handler would answer a registration with. */
 const register = async (host: Pick<PresenceHost.PresenceHost, "write">, id: string): Promise<number> => {
   try {
     await host.write(Lane.control, Write.statement("INSERT INTO Machine (id, accountId) VALUES (?, 'account-1')", [id]))

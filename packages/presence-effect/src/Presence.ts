@@ -1,5 +1,5 @@
 /**
- * Presence of the rows of declared kinds: the facade a server talks to.
+ * Presence of the rows of declared kinds: the facade that a server uses.
  *
  * @since 0.1.0
  */
@@ -57,7 +57,7 @@ export interface PresenceStatus {
 
 /**
  * Presence of rows with keys of the type `Key`: those of the declared kinds. A key of another kind does not compile;
- * where no compiler has seen it, `KindUndeclared` is thrown.
+ * in a program without types, a report of one throws `KindUndeclared`.
  *
  * @category models
  * @since 0.1.0
@@ -65,29 +65,30 @@ export interface PresenceStatus {
 export interface Presence<Key extends PresenceKey = PresenceKey> {
   /**
    * Reports a sign of life that the client stamped with `claimedMillis` by its
-   * own clock, which may be wrong: the claim dates the sign of life, its arrival
-   * counts. A plain function, for hot callbacks: no effect runs, no database is
-   * asked. The caller has verified that the row belongs to the account.
+   * own clock, which may be wrong: the claim dates the sign of life, silence is
+   * counted from its arrival. A plain function, for hot callbacks: no effect
+   * runs, no database is asked. The caller has verified that the row belongs
+   * to the account.
    */
   readonly beat: (key: Key, claimedMillis: number) => BeatOutcome
   /**
    * The row did something now: anything that its own connection sends. As cheap
-   * as a beat. Does not bring a row back that ended; a beat does.
+   * as a beat. Does not make an ended row active again; a beat does.
    *
    * @since 0.2.0
    */
   readonly seen: (key: Key) => BeatOutcome
   /**
    * A connection of the row opened. Counts as `seen`, and while it is open the
-   * row is never judged silent: call `disconnected` when it stops answering.
+   * row is never considered silent: call `disconnected` when it stops answering.
    */
   readonly connected: (key: Key) => BeatOutcome
   /** A connection closed. After the last one, the grace begins. */
   readonly disconnected: (key: Key) => void
   /**
    * Ends the row: `active` is cleared at once in memory and by a control write
-   * in the database; from now on only a heartbeat that is newer brings it back.
-   * Never fails: what could not be written now goes with the next tick.
+   * in the database; from now on only a newer heartbeat makes it active again.
+   * Never fails: what could not be written now is written with the next tick.
    */
   readonly end: (key: Key, claimedMillis: number) => Effect.Effect<void>
   /** Forgets a row that was deleted. */
@@ -155,9 +156,9 @@ export const Tag =
  * **Details**
  *
  * - Durations are decoded once, here.
- * - A listener that throws is logged and keeps nobody else from hearing.
+ * - When a listener throws, the error is logged and the other listeners are still called.
  *
- * **Errors**: `ConfigInvalid` names every knob that does not fit.
+ * **Errors**: `ConfigInvalid` names every invalid knob.
  *
  * @category constructors
  * @since 0.1.0
@@ -212,7 +213,7 @@ export const make = <const Kinds extends PresenceKinds>(
           const outcome = registry.end(key, claimedMillis, nowMillis)
           if (outcome === "ended") return flusher.flushKey(key, config.endLane)
           if (outcome !== "full") return Effect.void
-          // No room to remember it, so it is written or lost. The row is not tracked, so nobody else says otherwise.
+          // The registry is full, so the end is written now or lost. The row is not tracked, so no tick overwrites it.
           const entry = { ...key, seenAtMillis: endOf(claimedMillis, nowMillis), state: "ended" as const }
           return storage.flush({ entries: [entry] }, config.endLane).pipe(
             Effect.asVoid,
@@ -298,7 +299,7 @@ export const layerSqlite = <Self, Id extends string, Kinds extends PresenceKinds
 
 /**
  * Presence over a store in memory, for tests of code that uses presence. Give it
- * `rows` to say which rows exist and to see what was written; without them every row is missing.
+ * `rows` to define which rows exist and to see what was written; without them every row is missing.
  *
  * @category layers
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * Every knob of presence: default, unit, and how they bind each other.
+ * Every knob of presence: default, unit, and the rules between them.
  *
  * @since 0.1.0
  */
@@ -22,7 +22,7 @@ import { type KindTerms, type PresenceKinds, problemsOf, termsOf } from "./Prese
 export interface PresenceConfig<Kind extends string = string> extends KindTerms {
   /** Time between two flushes. What a crash of the process can lose. */
   readonly interval: Duration.DurationInput
-  /** Time between two sweeps for rows that are active in the database and that nobody tracks. */
+  /** Time between two sweeps for rows that are active in the database and not tracked in memory. */
   readonly sweepInterval: Duration.DurationInput
   /**
    * No row is shown offline for so long after the start, and after a pause of the process. A row that has not come back

@@ -108,7 +108,7 @@ const chunkRowsMax = 2_000
  * The size of the next chunk after one of `rowCount` rows held the writer for
  * `holdMillis`. It goes half the way to what would have met the target, at most
  * to the double or the half of `size`, and grows only after a full chunk: a small
- * one says little about a big one.
+ * one is a poor estimate for a big one.
  *
  * @category getters
  * @since 0.1.0

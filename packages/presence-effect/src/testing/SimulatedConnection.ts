@@ -1,9 +1,8 @@
 /**
  * A connection without a database: latency on virtual time, scripted faults.
  *
- * For tests of anything that stands on `SqliteWriter`. It takes as long as it is
- * told, fails as it is told, and dies when two calls overlap, because the writer
- * promises one at a time.
+ * For tests of code that uses `SqliteWriter`. Latency and failures are scripted.
+ * It dies when two calls overlap, because the writer guarantees one at a time.
  *
  * @since 0.1.0
  */
@@ -97,7 +96,7 @@ export interface SimulatedOptions {
   ) => ReadonlyArray<WriteAnswer> | EngineFault
 }
 
-const obedient = ({ changes }: Statement): StatementResult => ({
+const defaultResult = ({ changes }: Statement): StatementResult => ({
   rows: [],
   changes: typeof changes === "number" ? changes : 1
 })
@@ -113,7 +112,7 @@ export const make = (options: SimulatedOptions = {}): Effect.Effect<SimulatedCon
     const lostAnswers = new WeakSet<EngineFault>()
     const ended = Deferred.unsafeMake<never, EngineFault>(FiberId.none)
     let last: EngineFault | undefined
-    const evaluate = options.evaluate ?? obedient
+    const evaluate = options.evaluate ?? defaultResult
     let latency = Duration.decode(options.latency ?? 0)
     const statementLatency = Duration.toMillis(options.statementLatency ?? 0)
     let stalled: Deferred.Deferred<void> | undefined
