@@ -12,7 +12,13 @@ const server = "apps/light-server/src"
 /** Bottom first. A module imports from lower floors only; its own floor is off limits too. */
 const floors: ReadonlyArray<ReadonlyArray<string>> = [
   ["writer/Lane", "writer/Durability", "presence/PresenceKey"],
-  ["writer/WriterError", "writer/WriterMetrics", "presence/Heartbeat", "presence/PresenceMetrics"],
+  [
+    "writer/WriterError",
+    "writer/WriterMetrics",
+    "presence/PresenceKind",
+    "presence/Heartbeat",
+    "presence/PresenceMetrics"
+  ],
   ["writer/WriterPolicy", "writer/Write", "presence/FlushBatch", "sqlite/SqliteMetrics"],
   ["writer/SqliteConnection", "writer/LaneSemaphore", "presence/PresenceRegistry"],
   ["writer/SqliteWriter", "sqlite/SqliteFault"],

@@ -16,13 +16,12 @@ import type * as Scope from "effect/Scope"
 import * as FlushBatch from "./FlushBatch.ts"
 import { pause } from "./internal/sortedRuns.ts"
 import * as Lane from "../writer/Lane.ts"
-import type { PresenceKey } from "./PresenceKey.ts"
+import { nameOf, type PresenceKey } from "./PresenceKey.ts"
 import * as PresenceMetrics from "./PresenceMetrics.ts"
 import type { Rejection, Transition } from "./PresenceRegistry.ts"
 import { PresenceRegistry } from "./PresenceRegistry.ts"
 import type { FlushFailed, FlushReport, RefusedEntry } from "./PresenceStorage.ts"
 import { emptyReport, PresenceStorage } from "./PresenceStorage.ts"
-import type { WriterError } from "../writer/WriterError.ts"
 
 /**
  * @category models
@@ -48,8 +47,8 @@ export interface FlusherStatus {
   readonly lastFlushMillis: number | undefined
   /** Ticks in a row that failed. Writes of single rows by `flushKey` do not count. */
   readonly consecutiveFailures: number
-  /** Tag of the newest failure since that tick. */
-  readonly lastFailure: WriterError["_tag"] | undefined
+  /** Reason of the newest failure since that tick. */
+  readonly lastFailure: string | undefined
 }
 
 /**
@@ -73,21 +72,7 @@ const takeRows = 2_000
 /** While flushes fail, one line a minute is logged. */
 const warnEveryMillis = 60_000
 
-/** A retry cannot help: the drain does not wait for these. */
-const final: ReadonlySet<WriterError["_tag"]> = new Set([
-  "WriterClosed",
-  "ConnectionGone",
-  "DatabaseCorrupt",
-  "DatabaseMoved",
-  "DatabaseReadonly",
-  "WriteConflict",
-  "WriteRejected",
-  "WriteUndecodable"
-])
-
 const rejections: ReadonlyArray<Rejection> = ["invalid", "ancient", "ended", "foreign", "full"]
-
-const nameOf = (key: PresenceKey): string => `${key.kind}:${key.id}`
 
 /** What the report does not account for: it may not be in the database. */
 const unaccounted = (batch: FlushBatch.FlushBatch, report: FlushReport): FlushBatch.FlushBatch => {
@@ -101,10 +86,12 @@ const unaccounted = (batch: FlushBatch.FlushBatch, report: FlushReport): FlushBa
 }
 
 const summaryOf = (batch: FlushBatch.FlushBatch, report: FlushReport | undefined): string => {
-  const all = FlushBatch.countByKind(batch.entries)
   const done = FlushBatch.countByKind(report?.written ?? [])
-  const part = (kind: "session" | "machine") => (all[kind] === 0 ? [] : [`${done[kind]}/${all[kind]} ${kind} updates`])
-  return `Flushed ${[...part("session"), ...part("machine")].join(", ")}`
+  const parts = Array.from(
+    FlushBatch.countByKind(batch.entries),
+    ([kind, count]) => `${done.get(kind) ?? 0}/${count} ${kind} updates`
+  )
+  return `Flushed ${parts.join(", ")}`
 }
 
 /** What is known about the flushes so far, and what is logged about the next. */
@@ -126,7 +113,7 @@ const makeJournal = () => {
     failed: (batch: FlushBatch.FlushBatch, cause: Cause.Cause<FlushFailed>, nowMillis: number): Effect.Effect<void> => {
       const failure = Option.getOrUndefined(Cause.failureOption(cause))
       const consecutiveFailures = status.consecutiveFailures + 1
-      status = { ...status, consecutiveFailures, lastFailure: failure?.cause._tag }
+      status = { ...status, consecutiveFailures, lastFailure: failure?.cause.reason }
       // Between two readings of the wall clock: one that was set back must not make it silent.
       if (Math.abs(nowMillis - warnedAtMillis) < warnEveryMillis) return Effect.void
       warnedAtMillis = nowMillis
@@ -135,7 +122,7 @@ const makeJournal = () => {
       // A defect is a mistake in a storage: only its cause shows where.
       return failure === undefined
         ? Effect.logWarning(`${line}: unexpected defect`, cause).pipe(Effect.annotateLogs("code", "Defect"))
-        : Effect.logWarning(`${line}: ${failure.cause.message}`).pipe(Effect.annotateLogs("code", failure.cause._tag))
+        : Effect.logWarning(`${line}: ${failure.cause.message}`).pipe(Effect.annotateLogs("code", failure.cause.reason))
     }
   }
 }
@@ -181,7 +168,7 @@ const observed = (
     if (Exit.isSuccess(exit)) {
       yield* logFlushed(batch, exit.value)
     } else {
-      yield* Metric.increment(PresenceMetrics.flushFailures(failureOf(exit)?.cause._tag ?? "Defect"))
+      yield* Metric.increment(PresenceMetrics.flushFailures(failureOf(exit)?.cause.reason ?? "Defect"))
       yield* journal.failed(batch, exit.cause, yield* Clock.currentTimeMillis)
     }
     return yield* exit
@@ -196,7 +183,7 @@ const publish = (registry: PresenceRegistry["Type"]): Effect.Effect<void> =>
     const now = yield* Clock.currentTimeMillis
     const counts = registry.takeCounts()
     const oldest = registry.oldestPendingMillis()
-    for (const kind of ["session", "machine"] as const) {
+    for (const kind of registry.kinds) {
       yield* Metric.set(PresenceMetrics.tracked(kind), registry.trackedCount(kind))
       yield* Metric.set(PresenceMetrics.pending(kind), registry.pendingCount(kind))
     }
@@ -313,7 +300,7 @@ const drain = (
     const lastFlush = flushAll.pipe(
       Effect.retry({
         schedule: Schedule.spaced("50 millis"),
-        while: (error) => !final.has(error.cause._tag)
+        while: (error) => error.cause.isRetryable
       }),
       Effect.catchAllCause(() => Effect.void)
     )

@@ -18,12 +18,12 @@ import * as Layer from "effect/Layer"
 import * as SqliteInProcess from "../../src/node/SqliteInProcess.ts"
 import * as SqliteReader from "../../src/node/SqliteReader.ts"
 import * as Presence from "../../src/Presence.ts"
-import * as PresenceKey from "../../src/presence/PresenceKey.ts"
 import * as WalKeeper from "../../src/sqlite/WalKeeper.ts"
 import * as Lane from "../../src/writer/Lane.ts"
 import * as SqliteWriter from "../../src/writer/SqliteWriter.ts"
 import * as Write from "../../src/writer/Write.ts"
 import * as SimulatedConnection from "../../src/testing/SimulatedConnection.ts"
+import { machine, TestPresence } from "../support/kinds.ts"
 import { temporaryDatabase } from "../support/temporaryFile.ts"
 
 const table = (name: string) => `CREATE TABLE ${name} (
@@ -69,7 +69,7 @@ describe("OpenTelemetry", () => {
     Effect.gen(function* () {
       const filename = yield* temporaryDatabase(tables)
       const { layer, metricReader, metrics, spans } = collect()
-      const house = Presence.layerSqlite().pipe(
+      const house = Presence.layerSqlite(TestPresence).pipe(
         Layer.provide(SqliteReader.layer({ filename })),
         Layer.provideMerge(WalKeeper.layer({ checkpointBytes: 1 })),
         Layer.provideMerge(SqliteWriter.layer()),
@@ -87,9 +87,9 @@ describe("OpenTelemetry", () => {
         foreign.exec("BEGIN IMMEDIATE")
         yield* Effect.flip(writer.write(Lane.control, insert("m3")))
         foreign.close()
-        const presence = yield* Presence.Presence
-        presence.beat(PresenceKey.machine("a1", "m1"), Date.now())
-        yield* presence.end(PresenceKey.machine("a1", "m1"), Date.now())
+        const presence = yield* TestPresence
+        presence.beat(machine("a1", "m1"), Date.now())
+        yield* presence.end(machine("a1", "m1"), Date.now())
         yield* Effect.flatMap(WalKeeper.WalKeeper, ({ look }) => look)
         yield* Effect.promise(() => metricReader.forceFlush())
         return { trees: treeOf(spans.getFinishedSpans()), exported: metrics.getMetrics() }
