@@ -1,9 +1,7 @@
 import * as Cause from "effect/Cause"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
@@ -32,7 +30,7 @@ export interface Opaque {
   /** Fails in the body of an effect that holds the permit: what it asks for would wait for its own end. */
   readonly demandOutside: (lane: Lane) => Effect.Effect<void, NestedPermit>
   /** Interrupts what still runs, and waits a moment for what it cleans up. */
-  readonly close: Effect.Effect<unknown>
+  readonly close: Effect.Effect<void>
 }
 
 /** How long an interrupted body may take to clean up when the writer ends; one that cannot be interrupted is left. */
@@ -65,20 +63,14 @@ const startIn =
       return Effect.forkIn(Effect.ensuring(body, Effect.zipRight(held, giveBack)), bodies)
     })
 
-/** How the body ended. Interrupted, when the writer waits no longer for one that does not end: `abandoned`. */
-const untilEnded = <A, E>(
-  body: Fiber.RuntimeFiber<A, E>,
-  abandoned: Deferred.Deferred<void>
-): Effect.Effect<Exit.Exit<A, E>> =>
-  Effect.raceFirst(Fiber.await(body), Effect.as(Deferred.await(abandoned), Exit.interrupt(FiberId.none)))
-
-export const make = (house: Parts): Effect.Effect<Opaque> =>
+export const make = (parts: Parts): Effect.Effect<Opaque> =>
   Effect.gen(function* () {
+    const { deadlines, journal, lanes } = parts
     const runtime = yield* Effect.runtime<never>()
     const bodies = yield* Scope.make()
     /** The hold that the fiber, or one that it was forked by, runs in. */
     const around = FiberRef.unsafeMake<Hold | undefined>(undefined)
-    const abandoned = yield* Deferred.make<void>()
+    const start = startIn(bodies, around, parts)
     let isClosing = false
 
     const hold: Opaque["hold"] = <A, E, R>(
@@ -87,26 +79,26 @@ export const make = (house: Parts): Effect.Effect<Opaque> =>
       acquireMillis: number
     ) =>
       Effect.uninterruptibleMask((restore) => {
-        const startedAt = house.deadlines.now()
+        const startedAt = deadlines.now()
         let granted: { readonly body: Fiber.RuntimeFiber<A, E>; readonly at: number } | undefined
-        const heldMillis = (at: number) => house.deadlines.now() - at
+        const heldMillis = (at: number) => deadlines.now() - at
         const unconfirmed = (reason: WriteUnconfirmed["reason"], at: number) =>
           Effect.fail(new WriteUnconfirmed({ lane, reason, heldMillis: heldMillis(at) }))
 
-        const grant = house.lanes.whenGranted(lane)((giveBack) =>
-          Effect.map(startIn(bodies, around, house)(lane, self, giveBack), (body) => {
-            granted = { body, at: house.deadlines.now() }
-            house.journal.waited(lane, granted.at - startedAt)
+        const grant = lanes.whenGranted(lane)((giveBack) =>
+          Effect.map(start(lane, self, giveBack), (body) => {
+            granted = { body, at: deadlines.now() }
+            journal.waited(lane, granted.at - startedAt)
           })
         )
         const outcome = Effect.gen(function* () {
           yield* restore(Effect.timeoutOption(grant, acquireMillis))
           // Asked of the body, not of the race: a grant in the instant of the timeout has begun.
           if (granted === undefined) {
-            return yield* new PermitTimeout({ lane, waitedMillis: house.deadlines.now() - startedAt })
+            return yield* new PermitTimeout({ lane, waitedMillis: deadlines.now() - startedAt })
           }
           const { at, body } = granted
-          const exit = yield* restore(Effect.timeoutOption(untilEnded(body, abandoned), holdLimitMillis))
+          const exit = yield* restore(Effect.timeoutOption(Fiber.await(body), holdLimitMillis))
           if (Option.isNone(exit)) return yield* unconfirmed("hold-limit", at)
           // Interrupted by the end of the writer, not by itself.
           if (isClosing && Exit.isFailure(exit.value) && Cause.isInterruptedOnly(exit.value.cause)) {
@@ -131,10 +123,7 @@ export const make = (house: Parts): Effect.Effect<Opaque> =>
       close: Effect.suspend(() => {
         isClosing = true
         const closing = Runtime.runFork(runtime)(Scope.close(bodies, Exit.void))
-        return Effect.zipRight(
-          withinFinalizer(cleanupLimit)(Fiber.await(closing)),
-          Deferred.succeed(abandoned, undefined)
-        )
+        return Effect.asVoid(withinFinalizer(cleanupLimit)(Fiber.await(closing)))
       })
     }
   })
