@@ -98,7 +98,8 @@ const ambiguity = (kind: string, names: TableNames, indexes: ReadonlyArray<Index
   }
   const wider = indexes.find(({ columns, isUnique }) => isUnique && columns.some(({ column }) => isSame(column, id)))
   if (wider === undefined) return undefined
-  const problem = `${kind}.key: "${id}" of "${table}" is unique only as a part of ${quoted(wider.columns.map(({ column }) => column))}`
+  const whole = quoted(wider.columns.map(({ column }) => column))
+  const problem = `${kind}.key: "${id}" of "${table}" is unique only as a part of ${whole}`
   return isUniqueOver(wider, [accountId, id]) ? `${problem}: declare key: ["accountId", "id"]` : problem
 }
 
@@ -132,7 +133,7 @@ export const keyAccess = (
   }
 }
 
-/** How the values of a column compare when `keyIndex` finds the row. Columns of any other type than text hold numbers. */
+/** How the values of a column compare when `keyIndex` finds the row. A column of another type may hold numbers. */
 export const columnForm = (
   column: string | undefined,
   keyIndex: string | undefined,
