@@ -11,7 +11,7 @@ const server = "apps/light-server/src"
 
 /** Bottom first. A module imports from lower floors only; its own floor is off limits too. */
 const floors: ReadonlyArray<ReadonlyArray<string>> = [
-  ["writer/Lane", "writer/Durability", "presence/PresenceKey"],
+  ["writer/Lane", "writer/Durability", "writer/DatabaseName", "presence/PresenceKey"],
   [
     "writer/WriterError",
     "writer/WriterMetrics",

@@ -13,6 +13,7 @@ import * as Logger from "effect/Logger"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
+import { layer as databaseLabel } from "../writer/DatabaseName.ts"
 import type { Lane } from "../writer/Lane.ts"
 import * as SqliteReader from "../node/SqliteReader.ts"
 import * as SqliteThread from "../node/SqliteThread.ts"
@@ -58,6 +59,8 @@ export interface HostOptions<Kinds extends PresenceKinds = PresenceKinds> extend
   /** The kinds of rows to keep online, with the names of their tables and columns. */
   readonly kinds: Kinds
   readonly presence?: Partial<PresenceConfig<keyof Kinds & string>>
+  /** Name of the database in the label `database` of metrics. Default: no label. */
+  readonly databaseName?: string
   readonly wal?: Partial<WalKeeper.WalKeeperOptions>
   /** Takes the log lines. Default: Effect's logger, to the console. It must not throw. */
   readonly onLog?: (line: LogLine) => void
@@ -233,7 +236,8 @@ const houseOf = <Self, Kinds extends PresenceKinds>(
     Layer.provideMerge(SqliteWriter.layer(options.policy)),
     Layer.provideMerge(SqliteThread.layer(options))
   )
-  const logged = options.onLog === undefined ? house : Layer.provideMerge(house, loggerOf(options.onLog))
+  const named = options.databaseName === undefined ? house : Layer.provide(house, databaseLabel(options.databaseName))
+  const logged = options.onLog === undefined ? named : Layer.provideMerge(named, loggerOf(options.onLog))
   return options.layer === undefined ? logged : Layer.provideMerge(logged, options.layer)
 }
 

@@ -450,7 +450,7 @@ describe("PresenceHost", () => {
             (error) => (error as { readonly _tag?: unknown })._tag
           )
         assert.strictEqual(yield* tag({ filename: path.join(directory, "no", "file.sqlite") }), "EngineFault")
-        assert.strictEqual(yield* tag({ filename: empty }), "StorageUnreadable")
+        assert.strictEqual(yield* tag({ filename: empty }), "StorageInvalid")
         assert.strictEqual(yield* tag({ filename, policy: { lanes: [], bypassLimit: 1 } }), "PolicyInvalid")
         assert.strictEqual(yield* tag({ filename, presence: { capacity: 0 } }), "ConfigInvalid")
         assert.strictEqual(yield* tag({ filename, kinds: {} }), "ConfigInvalid")

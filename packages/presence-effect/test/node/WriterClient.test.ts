@@ -208,6 +208,20 @@ describe("WriterClient", () => {
     { transformResultNames: (name) => name.toUpperCase() }
   )
 
+  test("has its statements made into writes, to be committed with others", (filename) =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const writer = yield* SqliteWriter.SqliteWriter
+      const insert = (id: number, name: string) =>
+        Write.fromStatement(sql`INSERT INTO Machine ${sql.insert({ id, name })}`)
+      const rename = Write.fromStatement(sql`UPDATE Machine SET name = ${"x"} WHERE id = ${9}`, { changes: 1 })
+      const [first] = yield* writer.write(Lane.control, Write.zip(insert(2, "two"), insert(3, "three")))
+      assert.strictEqual(first.changes, 1)
+      const conflict = yield* Effect.flip(writer.write(Lane.control, Write.zip(insert(4, "four"), rename)))
+      assert.deepInclude(conflict, { _tag: "WriteConflict", statement: 1, expected: 1, changed: 0 })
+      assert.deepStrictEqual(names(filename), ["one", "two", "three"])
+    }))
+
   describe("withTransaction", () => {
     test("commits all of it or nothing, and sees what it has written", (filename) =>
       Effect.gen(function* () {

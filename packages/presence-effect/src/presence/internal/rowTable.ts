@@ -9,6 +9,7 @@ import type { PresenceKey } from "../PresenceKey.ts"
 import type { PresenceKind } from "../PresenceKind.ts"
 import { active, inactive, type Reason, Row, stepBack, unknown } from "./row.ts"
 import { RowIdentity } from "./rowIdentity.ts"
+import type { TableOptions } from "./tableOptions.ts"
 
 /** Why a row does not come back. */
 interface End {
@@ -32,13 +33,6 @@ const retryLastMillis = 16 * 60_000
 
 /** After so many refusals a row that is not online is forgotten. */
 const refusalsMax = 5
-
-export interface TableOptions {
-  readonly thresholdMillis: number
-  readonly windowMillis: number
-  readonly timeoutMillis: number
-  readonly graceMillis: number
-}
 
 export class RowTable {
   readonly rows = new Map<string, Row>()

@@ -1,26 +1,17 @@
 /** The rows of all kinds, and how many there may be. */
-import * as Duration from "effect/Duration"
 import type { PresenceKey } from "../PresenceKey.ts"
 import { KindUndeclared, type PresenceKinds, type TermsByKind, termsOf } from "../PresenceKind.ts"
 import type { Row } from "./row.ts"
 import { RowTable } from "./rowTable.ts"
+import * as TableOptions from "./tableOptions.ts"
 
 /** Rows examined for room by one heartbeat that finds the registry full: a flood must not become a scan. */
 const makeRoomLimit = 64
 
-const tablesOf = (kinds: PresenceKinds, terms: TermsByKind): ReadonlyArray<RowTable> =>
-  Object.entries(kinds).map(([name, kind]) => {
-    const { acceptanceWindow, disconnectGrace, offlineTimeout, persistThreshold } = termsOf(terms, name)
-    return new RowTable(name, kind, {
-      thresholdMillis: Duration.toMillis(persistThreshold),
-      windowMillis: Duration.toMillis(acceptanceWindow),
-      timeoutMillis: Duration.toMillis(offlineTimeout),
-      graceMillis: Duration.toMillis(disconnectGrace)
-    })
-  })
-
 export const make = (kinds: PresenceKinds, capacity: number, terms: TermsByKind) => {
-  const tables = tablesOf(kinds, terms)
+  const tables = Object.entries(kinds).map(
+    ([name, kind]) => new RowTable(name, kind, TableOptions.make(termsOf(terms, name)))
+  )
   // A handful: comparing names is faster than a map, and this runs for every heartbeat.
   const tableOf = (kind: string): RowTable => {
     for (const table of tables) if (table.kind === kind) return table

@@ -121,7 +121,9 @@ RETURNING ${returnedKey(shape)}, ${table}.${quote(shape.active)} AS active,
 
 export const flushJson = (entries: ReadonlyArray<FlushEntry>): string =>
   JSON.stringify(
-    entries.map((entry) => [entry.id, entry.accountId ?? null, entry.seenAtMillis, stateCodes[entry.state]] as const)
+    entries.map(
+      ({ accountId = null, id, seenAtMillis, state }) => [id, accountId, seenAtMillis, stateCodes[state]] as const
+    )
   )
 
 /** Parameters: the keys as JSON, and the first and the last believable time in epoch milliseconds. */
@@ -165,7 +167,8 @@ const selectStale = (shape: TableShape): string => {
   const { accountId, active, id, lastActiveAt, table } = columnsOf(shape)
   const indexed = shape.sweepIndex === undefined ? "" : ` INDEXED BY ${quote(shape.sweepIndex)}`
   const account = accountId === undefined ? "" : `${textOf(accountId, shape.accountForm)} AS accountId, `
-  return `SELECT ${textOf(id, shape.idForm)} AS id, ${account}${lastActiveAt} AS stored, ${millisOf(lastActiveAt)} AS millis
+  return `SELECT ${textOf(id, shape.idForm)} AS id, ${account}${lastActiveAt} AS stored,
+  ${millisOf(lastActiveAt)} AS millis
 FROM ${table}${indexed}
 WHERE ${active} = 1`
 }

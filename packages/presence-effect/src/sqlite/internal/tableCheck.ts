@@ -47,6 +47,24 @@ export const missingColumns = (kind: string, names: TableNames, columns: Readonl
         ]
   )
 
+/** The file, and its tables. One row of any database, and none of what stands in for one. */
+export const placeSql = `SELECT
+  (SELECT file FROM pragma_database_list WHERE name = 'main') AS file,
+  (SELECT group_concat('"' || name || '"', ', ') FROM sqlite_schema
+    WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite$_%' ESCAPE '$') AS tables`
+
+export interface Place {
+  readonly file: string
+  /** `null`: none. */
+  readonly tables: string | null
+}
+
+export const missingTable = (kind: string, { table }: TableNames, { tables }: Place): string =>
+  `${kind}.table: there is no table "${table}", ` +
+  (tables === null
+    ? "nor any other: create the tables with your migrations first"
+    : `only ${tables}: run your migrations, or name another table`)
+
 interface Index {
   readonly name: string
   readonly origin: string
@@ -98,7 +116,8 @@ const ambiguity = (kind: string, names: TableNames, indexes: ReadonlyArray<Index
   }
   const wider = indexes.find(({ columns, isUnique }) => isUnique && columns.some(({ column }) => isSame(column, id)))
   if (wider === undefined) return undefined
-  const problem = `${kind}.key: "${id}" of "${table}" is unique only as a part of ${quoted(wider.columns.map(({ column }) => column))}`
+  const whole = quoted(wider.columns.map(({ column }) => column))
+  const problem = `${kind}.key: "${id}" of "${table}" is unique only as a part of ${whole}`
   return isUniqueOver(wider, [accountId, id]) ? `${problem}: declare key: ["accountId", "id"]` : problem
 }
 
@@ -132,7 +151,7 @@ export const keyAccess = (
   }
 }
 
-/** How the values of a column compare when `keyIndex` finds the row. Columns of any other type than text hold numbers. */
+/** How the values of a column compare when `keyIndex` finds the row. A column of another type may hold numbers. */
 export const columnForm = (
   column: string | undefined,
   keyIndex: string | undefined,
