@@ -83,8 +83,8 @@ const register: FastifyPluginAsync<PluginOptions> = async (fastify, { onError, .
  * - Log lines go to `fastify.log` unless `onLog` takes them.
  * - A failed write that a handler does not catch is answered as the table of `HttpFailure` says: a violated constraint
  *   with 409, a busy database with 503 and `Retry-After`, an unconfirmed write with 503 and `written: "unknown"`.
- *   `onError` changes that. This is an error handler of the scope in which the plugin is registered. A handler set there
- *   before gets every other error. To set one there afterwards, turn this one off with `onError: false`.
+ *   `onError` changes that. This is an error handler of the scope in which the plugin is registered; every other error
+ *   goes to the handler that was set before. To set another one in that scope later, pass `onError: false`.
  * - When Fastify closes, requests in flight end first; then the last flush runs and the writer ends.
  *
  * **Errors**: whatever `PresenceHost.start` rejects with fails `ready()`.

@@ -158,9 +158,9 @@ export interface PresenceHost<Key extends PresenceKey = PresenceKey> {
    * wait no longer: let it roll back and settle. The permit is free when it has
    * settled, and the promise rejects then with the reason, or after the hold limit.
    *
-   * A client that is synchronous, such as better-sqlite3, blocks the event loop while it waits for a lock of another
-   * process: 5 s by default. Open it with `timeout: 0`, or run `PRAGMA busy_timeout = 0`: the permit keeps the writer of
-   * this host away, and the lane tries again when another process is in the way.
+   * A synchronous client, such as better-sqlite3, blocks the event loop while it waits for the lock of another
+   * process: up to 5 s by default. Open it with `timeout: 0`, or run `PRAGMA busy_timeout = 0`. The permit excludes the
+   * writer of this host, and the lane tries again while another process has the lock.
    */
   readonly withPermit: <A>(lane: Lane, body: (signal: AbortSignal) => Promise<A>, options?: CallOptions) => Promise<A>
   /**

@@ -90,8 +90,8 @@ const samplesOf = (
 }
 
 /**
- * The counters, gauges and histograms of Effect in this process whose names Prometheus takes, by name. What has not been
- * counted yet is missing.
+ * The counters, gauges and histograms of Effect in this process, sorted by name, except those with a name that
+ * Prometheus does not accept. A metric without a value yet is missing.
  *
  * @category getters
  * @since 0.3.0
@@ -113,8 +113,8 @@ export const families = (): ReadonlyArray<Family> => {
 }
 
 /**
- * Lets `registry` read the metrics at each scrape: those of the library, or `metrics`, by name and kind. Nothing is
- * counted twice, and nothing runs between two scrapes. Returns the function that takes them out again.
+ * Registers the metrics of the library in `registry`, or `metrics`, by name and kind. They are read at each scrape;
+ * nothing runs between two scrapes. Returns the function that removes them again.
  *
  * **Errors**: throws what prom-client does when `registry` has a metric of one of the names already. Nothing is
  * registered then.
@@ -136,20 +136,20 @@ export const register = (
   const unregister = () => {
     for (const name of registered.splice(0)) registry.removeSingleMetric(name)
   }
-  // One look at all metrics serves a scrape, which asks for each of them in the same step.
-  let look: ReadonlyMap<string, Family> | undefined
+  // One snapshot serves a scrape, which calls `get` of every metric in the same step.
+  let snapshot: ReadonlyMap<string, Family> | undefined
   const familyOf = (name: string): Family | undefined => {
-    if (look === undefined) {
-      look = new Map(families().map((family) => [family.name, family]))
+    if (snapshot === undefined) {
+      snapshot = new Map(families().map((family) => [family.name, family]))
       queueMicrotask(() => {
-        look = undefined
+        snapshot = undefined
       })
     }
-    return look.get(name)
+    return snapshot.get(name)
   }
   try {
     for (const [name, type] of Object.entries(metrics)) {
-      // prom-client asks it for nothing but `get`, and shortens the name of a counter for OpenMetrics.
+      // prom-client calls `get` only, and shortens the name of a counter for OpenMetrics.
       const collector = {
         name,
         help: name,

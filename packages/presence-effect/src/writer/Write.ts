@@ -143,8 +143,8 @@ export const statement = (
  * import type * as SqliteWriter from "presence-effect/writer/SqliteWriter"
  * import * as Write from "presence-effect/writer/Write"
  *
- * export const rename = (sql: SqlClient.SqlClient, writer: SqliteWriter.SqliteWriter["Type"], id: string) =>
- *   writer.write(Lane.data, Write.fromStatement(sql`UPDATE Machine SET name = ${"m"} WHERE id = ${id}`, { changes: 1 }))
+ * export const remove = (sql: SqlClient.SqlClient, writer: SqliteWriter.SqliteWriter["Type"], id: string) =>
+ *   writer.write(Lane.data, Write.fromStatement(sql`DELETE FROM Machine WHERE id = ${id}`, { changes: 1 }))
  *
  * @category constructors
  * @since 0.3.0

@@ -19,8 +19,8 @@ export interface Promises {
   /** The same, unless a body asks for it that holds the permit. */
   readonly outside: <A, E>(lane: Lane, self: Effect.Effect<A, E>, signal?: AbortSignal) => Promise<A>
   /**
-   * A body as an effect. When it is interrupted it aborts the signal of the body and waits until that has settled, since
-   * the body uses the permit until then.
+   * A body as an effect. An interruption aborts the signal of the body and waits until the body has settled, since it
+   * uses the permit until then.
    */
   readonly bodyOf: <A>(lane: Lane, body: (signal: AbortSignal) => Promise<A>) => Effect.Effect<A, unknown>
 }

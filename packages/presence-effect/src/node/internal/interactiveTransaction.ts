@@ -1,6 +1,6 @@
 /**
- * Transactions with code between their statements, on a connection of their own in the calling thread. Whoever runs one
- * holds the permit of the writer.
+ * Transactions with code between their statements, on a connection of their own in the calling thread. Each runs under
+ * the permit of the writer.
  */
 import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
@@ -14,8 +14,8 @@ import { type EngineOptions, GuardedConnection, Refusal } from "./guardedConnect
 import { steersConnection } from "./steering.ts"
 
 /**
- * How a transaction ended that had begun, when it is not to be tried again. It has neither a code nor a cause, so that
- * nobody takes it for a busy database.
+ * How a transaction ended that had begun, which must not be tried again. It has neither a code nor a cause, so that it
+ * is not mistaken for a busy database.
  */
 export class Ended extends Data.TaggedError("Ended")<{ readonly reason: Cause.Cause<unknown> }> {}
 
@@ -28,8 +28,8 @@ export interface Level {
 
 export interface Transactions {
   /**
-   * Runs `self` in `BEGIN IMMEDIATE … COMMIT`. Fails with `EngineFault` when it did not begin, and with `Ended` in every
-   * other case.
+   * Runs `self` in `BEGIN IMMEDIATE … COMMIT`. Fails with `EngineFault` when the transaction did not begin, and with
+   * `Ended` in every other case.
    */
   readonly run: <A, E, R>(
     durability: Durability,

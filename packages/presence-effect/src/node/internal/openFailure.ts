@@ -62,7 +62,8 @@ export const problemOf = (filename: unknown): Fault | undefined => {
     return cannotOpen(filename, "SQLITE_READONLY", why)
   }
   if (mayNot(folder, fs.constants.W_OK | fs.constants.X_OK)) {
-    const why = `this process may not create the log file in ${folder} ${rightsOf(folder)}; change its owner or its mode`
+    const rights = rightsOf(folder)
+    const why = `this process may not create the log file in ${folder} ${rights}; change its owner or its mode`
     return cannotOpen(filename, "SQLITE_READONLY_DIRECTORY", why)
   }
   return undefined

@@ -1,6 +1,6 @@
 /**
- * Spans of what waits for the permit: one for the call, and in it one for each wait and each hold. They exist only while
- * somebody collects them: without a tracer a write pays for one comparison.
+ * Spans of what waits for the permit: one for the call, and in it one for each wait and each hold. They are made only
+ * while a tracer is provided that keeps them; otherwise a write pays for one comparison.
  */
 import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
@@ -11,10 +11,10 @@ import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
 import type { Lane } from "../Lane.ts"
 
-/** Spans of the tracer that every fiber has go nowhere. */
-const nowhere = Context.get(DefaultServices.liveServices, Tracer.Tracer)
+/** The tracer that every fiber has by default. It keeps no spans. */
+const defaultTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 
-/** The span of a call, or `undefined` while nobody collects spans. */
+/** The span of a call, or `undefined` while no spans are kept. */
 export type CallSpan = Tracer.Span | undefined
 
 /** Runs `self` with the span of the call. */
@@ -24,7 +24,7 @@ export const withCallSpan = <A, E, R>(
   self: (span: CallSpan) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
   Effect.withFiberRuntime((fiber) =>
-    Context.get(fiber.currentDefaultServices, Tracer.Tracer) === nowhere ||
+    Context.get(fiber.currentDefaultServices, Tracer.Tracer) === defaultTracer ||
     !fiber.getFiberRef(FiberRef.currentTracerEnabled)
       ? self(undefined)
       : Effect.useSpan(name, { captureStackTrace: false, attributes }, self)
@@ -32,7 +32,7 @@ export const withCallSpan = <A, E, R>(
 
 const notGranted = (): void => undefined
 
-/** Runs one attempt. What is handed to it must be called when the permit is granted. */
+/** Runs one attempt. It must call `granted` when the permit is granted. */
 export const withAttemptSpans = <A, E, R>(
   span: CallSpan,
   attempt: (granted: () => void) => Effect.Effect<A, E, R>
