@@ -87,12 +87,12 @@ export const withLane =
 const sqlErrorOf = (cause: WriterError): SqlError => new SqlError({ cause, message: cause.message })
 
 /** A driver of SQLite binds `undefined` as NULL, and repositories rely on it. */
-const boundable = (params: ReadonlyArray<unknown>): ReadonlyArray<Write.SqlValue> =>
+const nullable = (params: ReadonlyArray<unknown>): ReadonlyArray<Write.SqlValue> =>
   params.map((value) => (value === undefined ? null : value)) as ReadonlyArray<Write.SqlValue>
 
 type Rows = ReadonlyArray<Write.Row>
 
-/** The five ways in which the client asks, over the two that there are here. */
+/** The methods of a connection of `@effect/sql`, from the two that differ here. */
 const connectionOf = (ask: {
   readonly run: (sql: string, params: ReadonlyArray<unknown>) => Effect.Effect<Write.StatementResult, SqlError>
   readonly values: Connection["executeValues"]
@@ -122,8 +122,8 @@ const outside = (
       catch: (cause) => sqlErrorOf(toWriterError(faultOf(cause, "statement"), { lane, attempts: 1, heldMillis: 0 }))
     })
 
-  /** A reader meets a lock only while the log is recovered or taken away. */
-  const patiently = <A>(lane: Lane.Lane, self: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> =>
+  /** A read is busy only while another connection recovers or removes the log. */
+  const retryBusy = <A>(lane: Lane.Lane, self: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> =>
     Effect.retry(self, {
       while: ({ cause }) => isWriterError(cause) && cause._tag === "DatabaseBusy",
       schedule: Schedule.intersect(
@@ -141,18 +141,18 @@ const outside = (
     Effect.gen(function* () {
       const lane = yield* laneOf
       const isExact = yield* SqlClient.SafeIntegers
-      const params = boundable(given)
+      const params = nullable(given)
       const write = Write.statement(sql, params)
       yield* Effect.mapError(demandBindable(lane, write), sqlErrorOf)
       // What steers the connection is refused by the writer, in one place.
       const writes =
         steersConnection(sql) ||
-        (yield* patiently(
+        (yield* retryBusy(
           lane,
           attempt(lane, () => reader.writes(sql))
         ))
       if (!writes)
-        return yield* patiently(
+        return yield* retryBusy(
           lane,
           attempt(lane, () => read(params, isExact))
         )
@@ -182,7 +182,7 @@ const levels = new WeakMap<Connection, Transactions.Level>()
 
 const inside = (lane: Lane.Lane, level: Transactions.Level): Connection => {
   const run = (sql: string, given: ReadonlyArray<unknown>): Effect.Effect<Write.StatementResult, SqlError> => {
-    const params = boundable(given)
+    const params = nullable(given)
     return demandBindable(lane, Write.statement(sql, params)).pipe(
       Effect.zipRight(level.execute(sql, params)),
       Effect.mapError((failure) => sqlErrorOf(writerErrorOf(lane, failure)))

@@ -113,7 +113,7 @@ const tableMistakes = Effect.gen(function* () {
         'machine.lastActiveAt: the table "Machine" has no column "lastActiveAt"'
       ]
     },
-    "a time that is none": {
+    "an interval of zero": {
       options: { filename: both, presence: { interval: 0 } },
       tag: "ConfigInvalid",
       says: ["interval must be a finite duration above zero"]
@@ -168,7 +168,7 @@ const ways: Record<string, (options: Options) => Effect.Effect<unknown>> = {
     )
 }
 
-/** The forms in which an error comes before somebody's eyes. */
+/** The forms in which an error is shown. */
 const forms: Record<string, (error: Error) => string> = {
   message: (error) => error.message,
   String: (error) => String(error),

@@ -30,7 +30,7 @@ import { readRows, temporaryDatabase, temporaryDirectory } from "../support/temp
 
 const schema = `
 CREATE TABLE Machine (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE Note (id INTEGER PRIMARY KEY, machineId INTEGER NOT NULL REFERENCES Machine(id) DEFERRABLE INITIALLY DEFERRED);
+CREATE TABLE Note (id INTEGER PRIMARY KEY, machineId INTEGER REFERENCES Machine(id) DEFERRABLE INITIALLY DEFERRED);
 CREATE TRIGGER poison BEFORE INSERT ON Machine WHEN new.name = 'poison' BEGIN SELECT RAISE(ROLLBACK, 'poisoned'); END;
 INSERT INTO Machine VALUES (1, 'one')`
 
