@@ -67,7 +67,7 @@ export type Rejection = Exclude<Heartbeat.BeatOutcome, "online" | "alive">
  * What became of a reported end. Only `ended` marks the row; `full` could not be noted, so its caller must write it.
  *
  * @category models
- * @since 0.4.0
+ * @since 0.3.0
  */
 export type EndOutcome = "ended" | "foreign" | "full" | "invalid"
 

@@ -18,7 +18,7 @@ import { keyOf, KindUndeclared, type PresenceKinds, rowNameOf } from "./Presence
  * A write of a storage failed. A storage says with its own `reason` why, and keeps what its driver said in `cause`.
  *
  * @category errors
- * @since 0.4.0
+ * @since 0.3.0
  */
 export class StorageFailed extends Data.TaggedError("StorageFailed")<{
   /** One of a small set of words of the storage: a label of metrics and the code of log lines. */
@@ -29,7 +29,7 @@ export class StorageFailed extends Data.TaggedError("StorageFailed")<{
   readonly isRetryable: boolean
   readonly cause: unknown
 }> {
-  /** @since 0.4.0 */
+  /** @since 0.3.0 */
   override get message(): string {
     return this.cause instanceof Error ? this.cause.message : `${this.reason}: ${String(this.cause)}`
   }

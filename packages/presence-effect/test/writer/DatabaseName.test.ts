@@ -37,7 +37,7 @@ const run = (name: string | undefined, count: number) =>
     }).pipe(Effect.provide(context))
   })
 
-const valueOf = <A>(name: string | undefined, metric: Metric.Metric<unknown, never, A>) =>
+const valueOf = <Type, In, Out>(name: string | undefined, metric: Metric.Metric<Type, In, Out>) =>
   Metric.value(DatabaseName.labelled(name)(metric))
 
 describe("DatabaseName", () => {
