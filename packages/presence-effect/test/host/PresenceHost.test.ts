@@ -348,6 +348,22 @@ describe("PresenceHost", () => {
     })
   )
 
+  it.scopedLive("takes lanes of the host's own, as the writer does", () =>
+    Effect.gen(function* () {
+      const replication = Lane.make("replication")
+      const terms = { ...WriterPolicy.defaults.lanes[0], lane: replication } as WriterPolicy.LanePolicy
+      const policy = WriterPolicy.addLane(WriterPolicy.defaults, terms, Lane.presence)
+      const { host } = yield* house({ policy })
+      yield* Effect.promise(() => host.write(replication, insert("m2")))
+      const error = yield* rejection(host.write(replication, insert("m2")))
+      assert.deepInclude(error, { _tag: "WriteRejected", lane: replication })
+      assert.deepStrictEqual(
+        host.status().writer.lanes.map(({ lane }) => String(lane)),
+        ["control", "data", "replication", "presence", "maintenance"]
+      )
+    })
+  )
+
   it.scopedLive("measures a write, checkpoints, and passes options on to the connection", () =>
     Effect.gen(function* () {
       const { host } = yield* house({ freeReserveBytes: 0, openTimeout: "1 second", restartLimit: 2 })
