@@ -23,7 +23,7 @@ import { keyOf, KindUndeclared, type PresenceKinds, rowNameOf } from "./Presence
 export class StorageFailed extends Data.TaggedError("StorageFailed")<{
   /** One of a small set of words of the storage: a label of metrics and the code of log lines. */
   readonly reason: string
-  /** What is stored now: nothing of the write, everything, or nobody knows. */
+  /** What is stored of the write. `unknown`: the answer was lost, so it may be nothing or everything. */
   readonly written: "nothing" | "unknown" | "everything"
   /** The same write may succeed a moment later. When not, the last flush at shutdown does not try it again. */
   readonly isRetryable: boolean

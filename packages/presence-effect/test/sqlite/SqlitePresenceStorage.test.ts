@@ -562,7 +562,7 @@ describe("SqlitePresenceStorage", () => {
       const perAccount = `CREATE TABLE D (id TEXT, ${columns}, PRIMARY KEY (accountId, id))`
       assert.match(
         yield* refused(perAccount, {}),
-        /StorageInvalid.*\n- session\.key: "id" of "D" is unique only as a part of "accountId", "id": declare key: \["acc/
+        /StorageInvalid.*\n- session\.key: "id" of "D" is unique only as a part of "accountId", "id": declare key: \[/
       )
       const perTenant = `CREATE TABLE D (t TEXT, id TEXT, ${columns}, PRIMARY KEY (t, id)); CREATE INDEX i ON D (id)`
       assert.match(yield* refused(perTenant, {}), /session\.key: "id" of "D" is unique only as a part of "t", "id"$/)
