@@ -9,8 +9,11 @@ import * as Exit from "effect/Exit"
 import type { Durability } from "../../writer/Durability.ts"
 import { EngineFault, type Fault } from "../../writer/SqliteConnection.ts"
 import type { StatementResult } from "../../writer/Write.ts"
+import type { EngineOptions } from "./connectionState.ts"
 import * as FreeSpace from "./freeSpace.ts"
-import { type EngineOptions, GuardedConnection, Refusal } from "./guardedConnection.ts"
+import { GuardedConnection } from "./guardedConnection.ts"
+import * as OpenConnection from "./openConnection.ts"
+import { Refusal } from "./refusal.ts"
 import { steersConnection } from "./steering.ts"
 
 /**
@@ -138,7 +141,7 @@ const makeLevel = (state: State): { readonly level: Level; readonly close: () =>
 
 /** Opens the connection. Throws a `Fault`. */
 export const make = (options: EngineOptions): Transactions => {
-  const connection = new GuardedConnection(options)
+  const connection = new GuardedConnection(options, OpenConnection.open)
   const space = FreeSpace.make(options.filename, options.freeReserveBytes)
 
   let isRunning = false
