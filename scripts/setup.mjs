@@ -227,8 +227,8 @@ const bundleOf = (esbuild, entryPoints) =>
  *
  * Node spends more than half of a start on finding, reading and linking hundreds of modules, and each thread of the
  * database does so again. In one piece a start needs less than half of the processor time. A thread has files of its
- * own: what it shared with the server would be loaded whole, though the thread needs a third of it. All files lie in one
- * folder, as deep as those that look for a neighbour by its path: the entries of threads and the migrations.
+ * own: what it shared with the server would be loaded whole, though the thread needs a third of it. All files are in
+ * one folder, as deep as those that look for a neighbour by its path: the entries of threads and the migrations.
  */
 export const bundle = async () => {
   if (isBundled()) return

@@ -1,6 +1,6 @@
 /**
- * How much of the machine other programs used while something was measured. A ratio cancels what slows both sides alike,
- * and not what another program does to one of them: beyond a limit no figure counts as met.
+ * How much of the machine other programs used while something was measured. A ratio cancels what slows both sides
+ * alike, and not what another program does to one of them: beyond a limit no figure counts as met.
  */
 import * as fs from "node:fs"
 import * as os from "node:os"

@@ -20,7 +20,7 @@ const beatsPerSecond = 1_600
 const portionMillis = 20
 const perSecond = 50
 const turnMillis = 4_000
-const turnCount = 5
+const turnCount = 4
 
 /** Beats until it is stopped; then returns how often. */
 const startBeating = (socket: Socket, sid: string): (() => number) => {

@@ -19,7 +19,7 @@ const sessionCount = 150
 const pauseMillis = 150
 const perSecond = 50
 const turnMillis = 4_000
-const turnCount = 5
+const turnCount = 4
 
 const entry = fileURLToPath(new URL("./support/pageReaderEntry.mjs", import.meta.url))
 

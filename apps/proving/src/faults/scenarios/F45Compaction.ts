@@ -45,7 +45,7 @@ const registerOn = (device: Device.Device) =>
 export const F45Compaction: Scenario = {
   id: "F45",
   title: "compaction under load",
-  injected: `${freeBytes / 1e6} MB of the file are free, and the server gives them back while clients register machines`,
+  injected: `${freeBytes / 1e6} MB of the file are free and are given back while clients register machines`,
   promises: ["P6", "P10"],
   needs: [],
   isQuick: false,

@@ -1,6 +1,6 @@
 /**
- * Reads one page of an account again and again, and keeps nothing of it. A process of its own: what the reader spends on
- * 8 MB must not delay the registrations that are timed.
+ * Reads one page of an account again and again, and keeps nothing of it. A process of its own: what the reader spends
+ * on 8 MB must not delay the registrations that are timed.
  */
 import * as http from "node:http"
 import { setTimeout as sleep } from "node:timers/promises"
