@@ -101,13 +101,12 @@ const executor = (connection: Connection) => {
 }
 
 const prepare = (connection: Connection, options: ConnectionState.Options): ConnectionState.Settled => {
-  const pragma = (text: string): ReadonlyArray<Row> =>
+  const once = (sql: string): ReadonlyArray<Row> =>
     unwrap(
-      Effect.runSyncExit(Effect.suspend(() => connection.executeUnprepared(`PRAGMA ${text}`, [], undefined)))
+      Effect.runSyncExit(Effect.suspend(() => connection.executeUnprepared(sql, [], undefined)))
     ) as ReadonlyArray<Row>
+  const pragma = (text: string) => once(`PRAGMA ${text}`)
   const settled = ConnectionState.settle({ execute: executor(connection), pragma }, options)
-  for (const sql of options.setup) {
-    unwrap(Effect.runSyncExit(Effect.suspend(() => connection.executeUnprepared(sql, [], undefined))))
-  }
+  for (const sql of options.setup) once(sql)
   return settled
 }
