@@ -27,10 +27,10 @@ const uncounted: { readonly [table: string]: string } = {
 }
 
 /** Texts of a bounded length, and those of an account that nothing writes. */
-const short = new Set([
-  ...["id", "accountId", "sessionId", "machineId", "vendor", "digest", "publicKey", "username", "githubUserId"],
-  ...["contentPublicKey", "contentPublicKeySig", "firstName", "lastName", "avatar"]
-])
+const short = new Set(
+  `id accountId sessionId machineId vendor digest publicKey username githubUserId contentPublicKey contentPublicKeySig
+    firstName lastName avatar`.split(/\s+/)
+)
 
 /** Files that write for no account, or what ends something of one. */
 const unlimited = new Set([
