@@ -2,6 +2,9 @@
 import { Effect, Layer, Metric, Schema } from "effect"
 import { monitorEventLoopDelay } from "node:perf_hooks"
 import * as SqliteVersion from "../opening/SqliteVersion.ts"
+import type { Asking, Decision } from "../door/OperatorAccess.ts"
+import { RouteUnknown, Unauthorized } from "../Failure.ts"
+import * as Answer from "../http/Answer.ts"
 import { HttpApp } from "../http/HttpApp.ts"
 import { version } from "../Version.ts"
 import * as PrometheusText from "./PrometheusText.ts"
@@ -20,6 +23,12 @@ const ClientVersion = Schema.Struct({ platform: Schema.String, version: Schema.S
 
 /** Seconds a client waits before it asks an unready server again. */
 const retryAfter = "5"
+
+/** As an unknown route answers, unless the token would help. */
+const refusalOf = (decision: Exclude<Decision, "granted">) =>
+  decision === "hidden"
+    ? new RouteUnknown({ path: "/metrics", method: "GET" })
+    : new Unauthorized({ error: "The metrics need the token of the operator" })
 
 const makeMetricsText = Effect.gen(function* () {
   const delay = yield* Effect.acquireRelease(
@@ -45,7 +54,11 @@ const makeMetricsText = Effect.gen(function* () {
  * `/livez`, `/readyz`, `/healthz`, `/health`, `/v2/health`, `/version`,
  * `/v1/version` and, if enabled, `/metrics`.
  */
-export const layer = (options: { readonly metrics: boolean }): Layer.Layer<never, never, HttpApp | Readiness> =>
+export const layer = (options: {
+  readonly metrics: boolean
+  /** Whether a request may read the metrics. Anyone may, unless given. */
+  readonly isReadableBy?: (request: Asking) => Decision
+}): Layer.Layer<never, never, HttpApp | Readiness> =>
   Layer.scopedDiscard(
     Effect.gen(function* () {
       const http = yield* HttpApp
@@ -77,6 +90,11 @@ export const layer = (options: { readonly metrics: boolean }): Layer.Layer<never
         })
         if (metricsText !== undefined) {
           app.get("/metrics", always, async (request, reply) => {
+            const decision = options.isReadableBy?.(request.raw) ?? "granted"
+            if (decision !== "granted") {
+              Answer.refuse(reply, refusalOf(decision), 0)
+              return reply
+            }
             const text = await http.answer(request, reply, metricsText)
             return text === undefined ? reply : reply.type(PrometheusText.contentType).send(text)
           })
