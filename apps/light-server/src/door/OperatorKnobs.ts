@@ -12,7 +12,8 @@ export const knobs = {
   metricsAccess: Knob.choice("HAPPIER_METRICS_ACCESS", ["loopback", "token", "open"], {
     fallback: "loopback",
     meaning:
-      "Access to `/metrics`. `loopback` and `token`: as for the status page. `open`: for every host that reaches the server."
+      "Access to `/metrics`. `loopback` and `token`: as for the status page. " +
+      "`open`: for every host that reaches the server."
   }),
   operatorToken: Knob.make<Redacted.Redacted | undefined>(
     "HAPPIER_OPERATOR_TOKEN",

@@ -1,12 +1,13 @@
 /** Routes about the server itself. None of them reads the database. */
 import { Effect, Layer, Metric, Schema } from "effect"
-import { monitorEventLoopDelay } from "node:perf_hooks"
 import * as SqliteVersion from "../opening/SqliteVersion.ts"
 import type { Asking, Decision } from "../door/OperatorAccess.ts"
 import { RouteUnknown, Unauthorized } from "../Failure.ts"
 import * as Answer from "../http/Answer.ts"
 import { HttpApp } from "../http/HttpApp.ts"
 import { version } from "../Version.ts"
+import * as LoopDelayWindow from "./LoopDelayWindow.ts"
+import * as ProcessMetrics from "./ProcessMetrics.ts"
 import * as PrometheusText from "./PrometheusText.ts"
 import { Readiness, type Report } from "./Readiness.ts"
 import * as ServerMetrics from "./ServerMetrics.ts"
@@ -31,22 +32,15 @@ const refusalOf = (decision: Exclude<Decision, "granted">) =>
     : new Unauthorized({ error: "The metrics need the token of the operator" })
 
 const makeMetricsText = Effect.gen(function* () {
-  const delay = yield* Effect.acquireRelease(
-    Effect.sync(() => {
-      const histogram = monitorEventLoopDelay({ resolution: 20 })
-      histogram.enable()
-      return histogram
-    }),
-    (histogram) => Effect.sync(() => histogram.disable())
-  )
+  const delay = yield* LoopDelayWindow.make
+  yield* ProcessMetrics.start
   yield* Metric.set(ServerMetrics.buildInfo(version, process.version, SqliteVersion.linked()), 1)
   return Effect.gen(function* () {
     for (const quantile of [50, 99, 100]) {
-      const seconds = delay.count === 0 ? 0 : delay.percentile(quantile) / 1e9
-      yield* Metric.set(ServerMetrics.eventLoopDelaySeconds(String(quantile / 100)), seconds)
+      yield* Metric.set(ServerMetrics.eventLoopDelaySeconds(String(quantile / 100)), delay.seconds(quantile))
     }
-    delay.reset()
-    return yield* PrometheusText.render
+    const own = yield* PrometheusText.render
+    return `${own}\n${yield* ProcessMetrics.render}`
   })
 })
 
