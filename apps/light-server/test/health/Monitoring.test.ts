@@ -62,9 +62,9 @@ const strangers = ({ text, where }: Expression): ReadonlyArray<string> => {
     .match(/\b[a-z]\w*\b/g)
   const unknown = (bare ?? []).filter((name) => ![...functions, "up"].includes(name) && entryOf(name) === undefined)
   const labels = selectors.flatMap(([, name = "", matchers = ""]) => {
-    const known = [...(entryOf(name)?.labels ?? []), ...ofPrometheus]
+    const known = new Set([...(entryOf(name)?.labels ?? []), ...ofPrometheus])
     return Array.from(matchers.matchAll(/(\w+)\s*=/g), ([, label = ""]) => label).filter(
-      (label) => entryOf(name) !== undefined && !known.includes(label)
+      (label) => entryOf(name) !== undefined && !known.has(label)
     )
   })
   return [...unknown, ...labels].map((name) => `${where}: ${name}`)
