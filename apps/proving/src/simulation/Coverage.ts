@@ -35,7 +35,7 @@ export const faults = [
 
 export type Fault = (typeof faults)[number]
 
-/** A foreign lock and a full disk are answers to a write; a checkpoint and the effect of a host are none. */
+/** Only a write can be answered with a foreign lock or a full disk, not a checkpoint or the effect of a host. */
 const writesOnly: ReadonlySet<Fault> = new Set(["busy", "full", "io-before", "io-after"])
 
 /** Calls without a caller that can disconnect: the layer's own fibers. */

@@ -113,7 +113,7 @@ export const defaults: Options = {
   session: tableDefaults("Session"),
   machine: tableDefaults("Machine"),
   chunkRows: 250,
-  chunkHold: "10 millis",
+  chunkHold: "3 millis",
   lane: Lane.presence,
   endLane: Lane.control
 }

@@ -9,6 +9,7 @@ import * as SqliteThread from "../../src/node/SqliteThread.ts"
 import type { EngineFault } from "../../src/writer/SqliteConnection.ts"
 import * as Compaction from "../contract/CompactionContract.ts"
 import * as FinalFaults from "../contract/FinalFaultContract.ts"
+import * as Setup from "../contract/SetupContract.ts"
 import * as Contract from "../contract/SqliteConnectionContract.ts"
 import { readRows, temporaryDatabase } from "../support/temporaryFile.ts"
 
@@ -22,6 +23,24 @@ describe("SqliteThread", () => {
   Contract.suite((filename, options) => SqliteThread.make({ filename, ...options }))
   FinalFaults.suite((filename, options) => SqliteThread.make({ filename, ...options }))
   Compaction.suite((filename, options) => SqliteThread.make({ filename, ...options }))
+  Setup.suite((filename, options) => SqliteThread.make({ filename, ...options }))
+
+  it.scopedLive("prepares each thread that takes the place of a dead one", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryDatabase("CREATE TABLE T (id INTEGER PRIMARY KEY)")
+      const threads: Array<Worker> = []
+      const connection = yield* SqliteThread.make({
+        filename,
+        restartDelay: "10 millis",
+        setup: ["CREATE TEMP TRIGGER no BEFORE INSERT ON main.T BEGIN SELECT RAISE(ABORT, 'no'); END"],
+        onSpawn: (thread) => threads.push(thread)
+      })
+      yield* Effect.promise(() => threads[0]?.terminate() ?? Promise.resolve(0))
+      const [answer] = yield* untilUp(connection.run([insert(1)], "power-loss"))
+      assert.isAtLeast(threads.length, 2)
+      assert.strictEqual(answer?._tag === "Failed" ? answer.fault.detail : "", "no")
+    }).pipe(Effect.provide(quiet))
+  )
 
   it.scopedLive("fails what is in a thread that dies, as lost, and starts another one", () =>
     Effect.gen(function* () {

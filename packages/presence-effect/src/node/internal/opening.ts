@@ -4,8 +4,8 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type { EngineFault } from "../../writer/SqliteConnection.ts"
 import type { SqliteOptions } from "../SqliteOptions.ts"
+import type { EngineOptions } from "./connectionState.ts"
 import type { OpenFiles } from "./fileWatch.ts"
-import type { EngineOptions } from "./guardedConnection.ts"
 
 export const openTimeoutDefault: Duration.DurationInput = "5 seconds"
 
@@ -13,7 +13,8 @@ export const engineOptions = (options: SqliteOptions, files?: OpenFiles): Engine
   filename: options.filename,
   ...(files === undefined ? {} : { files }),
   journalSizeLimitBytes: options.journalSizeLimitBytes ?? 64 * 1024 * 1024,
-  freeReserveBytes: options.freeReserveBytes ?? 0
+  freeReserveBytes: options.freeReserveBytes ?? 0,
+  setup: options.setup ?? []
 })
 
 /**
