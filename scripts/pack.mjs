@@ -1,9 +1,9 @@
 /**
  * `npm run pack`: makes the package of the server that an operator installs, `happier-light-server-VERSION.tgz`.
  *
- * It holds the bundle, so that only native code is left to install. The manifest of the workspace lists what the bundle is
- * made of, which a package must not install again; so the package has a manifest of its own, and is packed in a folder of
- * its own.
+ * It holds the bundle, so that only native code is left to install. The manifest of the workspace lists what the bundle
+ * is made of, which a package must not install again; so the package has a manifest of its own, and is packed in a
+ * folder of its own.
  */
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import os from "node:os"
@@ -71,8 +71,8 @@ Machines and sessions of the Happier app and command line tool, online on one SQ
     npm install -g happier-light-server
     happier-light-server serve
 
-\`happier-light-server --help\` lists the commands. [docs/operations.md](docs/operations.md) has the settings, and \`deploy\`
-a unit for systemd, configurations of proxies, a dashboard and alerts.
+\`happier-light-server --help\` lists the commands. [docs/operations.md](docs/operations.md) has the settings, and
+\`deploy\` a unit for systemd, configurations of proxies, a dashboard and alerts.
 `
 
 /** Everything that the package holds. */

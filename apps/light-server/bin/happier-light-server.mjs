@@ -7,6 +7,8 @@ const main = new URL("../dist/bundle/main.js", import.meta.url)
 if (existsSync(main)) {
   await import(main.href)
 } else {
-  process.stderr.write("happier-light-server: this clone is not built yet; npm start builds it, and so does npm run build\n")
+  process.stderr.write(
+    "happier-light-server: this clone is not built yet; npm start builds it, and so does npm run build\n"
+  )
   process.exitCode = 1
 }
