@@ -9,7 +9,7 @@
 import { Effect, Layer, Schema } from "effect"
 import type * as PresenceConfig from "presence-effect/presence/PresenceConfig"
 import * as SqliteThread from "presence-effect/node/SqliteThread"
-import * as Presence from "presence-effect/Presence"
+import * as PresenceEffect from "presence-effect/Presence"
 import type { StorageUnreadable } from "presence-effect/presence/PresenceStorage"
 import type { EngineFault } from "presence-effect/writer/SqliteConnection"
 import * as SqlitePresenceStorage from "presence-effect/sqlite/SqlitePresenceStorage"
@@ -60,6 +60,7 @@ import * as ChangePruner from "./changes/ChangePruner.ts"
 import * as ChangeRoutes from "./changes/ChangeRoutes.ts"
 import * as SchemaUpdate from "./adoption/SchemaUpdate.ts"
 import * as DatabaseReader from "./database/DatabaseReader.ts"
+import * as OperatorAccess from "./door/OperatorAccess.ts"
 import * as DataDirectory from "./opening/DataDirectory.ts"
 import * as InstanceLock from "./opening/InstanceLock.ts"
 import * as MigrationFolder from "./migration/MigrationFolder.ts"
@@ -87,6 +88,8 @@ import * as Emitter from "./realtime/sending/Emitter.ts"
 import * as EventRegistry from "./realtime/events/EventRegistry.ts"
 import * as OnlineSessions from "./entities/OnlineSessions.ts"
 import * as Ownership from "./entities/Ownership.ts"
+import { Presence } from "./entities/Presence.ts"
+import { kinds as rows } from "./entities/PresenceKey.ts"
 import * as RealtimeApp from "./realtime/RealtimeApp.ts"
 import * as SocketServer from "./realtime/SocketServer.ts"
 import * as SocketLookup from "./realtime/sending/SocketLookup.ts"
@@ -101,6 +104,7 @@ import * as SessionLists from "./sessions/SessionLists.ts"
 import * as SessionRegistry from "./sessions/SessionRegistry.ts"
 import * as SessionRoutes from "./sessions/SessionRoutes.ts"
 import * as SessionStore from "./sessions/SessionStore.ts"
+import * as StatusPage from "./status/StatusPage.ts"
 import * as UsageEvents from "./usage/UsageEvents.ts"
 import * as UsageLog from "./usage/UsageLog.ts"
 import * as UsageRoutes from "./usage/UsageRoutes.ts"
@@ -192,20 +196,26 @@ const presenceReader = Layer.effect(
 )
 
 /** Presence writes times in the form of the file, as the stores do. */
-const presenceTables = ({ name }: TimeForm.Form) => ({
-  session: { ...SqlitePresenceStorage.defaults.session, timeForm: name },
-  machine: { ...SqlitePresenceStorage.defaults.machine, timeForm: name }
-})
+const presenceStorage = ({ chunkHold, chunkRows, endLane, lane }: ServerConfig["presence"]) =>
+  Layer.unwrapEffect(
+    Effect.map(TimeForm.TimeForm, ({ name }) => {
+      const kinds = { session: { ...rows.session, timeForm: name }, machine: { ...rows.machine, timeForm: name } }
+      return SqlitePresenceStorage.layer({ kinds, chunkHold, chunkRows, endLane, lane })
+    })
+  )
 
 const presence = ({ presence, shutdownBudget }: ServerConfig) =>
-  Effect.map(TimeForm.TimeForm, (form) => Presence.layerSqlite(presence, presenceTables(form))).pipe(
-    Layer.unwrapEffect,
+  PresenceEffect.layer(Presence, presence).pipe(
+    Layer.provide(presenceStorage(presence)),
     Layer.provide(presenceReader),
     ShutdownBudget.closeWithin("presence", shutdownBudget.presence)
   )
 
-const http = (config: ServerConfig) =>
-  HttpApp.layer({
+const accessOf = ({ operatorToken }: ServerConfig) => OperatorAccess.make(operatorToken)
+
+const http = (config: ServerConfig) => {
+  const access = accessOf(config)
+  return HttpApp.layer({
     bodyLimitBytes: config.bodyLimitBytes,
     corsOrigins: config.corsOrigins,
     trustedProxies: config.trustedProxies,
@@ -213,8 +223,10 @@ const http = (config: ServerConfig) =>
     messageLimitBytes: config.messageLimitBytes,
     shedDelayMillis: config.shedDelayMillis,
     connections: { total: config.connectionLimit, perAddress: config.addressConnectionLimit },
-    webAppDirectory: config.webAppDirectory
+    webAppDirectory: config.webAppDirectory,
+    leadsToStatus: (request) => access.decide(request, config.statusPage) === "granted"
   }).pipe(Layer.provideMerge(Tokens.layer()))
+}
 
 const accounts = ({ pairing, publicUrl, signUp }: ServerConfig) =>
   Layer.mergeAll(
@@ -290,8 +302,13 @@ const realtime = (config: ServerConfig) => {
   )
 }
 
+const metricsDecision = (config: ServerConfig) => {
+  const access = accessOf(config)
+  return (request: OperatorAccess.Asking) => access.decide(request, config.metricsAccess)
+}
+
 const health = (config: ServerConfig) =>
-  HealthRoutes.layer({ metrics: config.metricsEnabled }).pipe(
+  HealthRoutes.layer({ metrics: config.metricsEnabled, isReadableBy: metricsDecision(config) }).pipe(
     Layer.provideMerge(
       Readiness.layer({
         databaseFile: config.databaseFile,
@@ -300,6 +317,16 @@ const health = (config: ServerConfig) =>
       })
     )
   )
+
+const status = (config: ServerConfig) =>
+  StatusPage.layer({
+    access: accessOf(config),
+    audience: config.statusPage,
+    databaseFile: config.databaseFile,
+    publicUrl: config.publicUrl,
+    diskReserveBytes: config.protection.freeReserveBytes,
+    logBytesMax: config.journalSizeLimitBytes < 0 ? Number.MAX_SAFE_INTEGER : config.journalSizeLimitBytes
+  })
 
 const listener = (config: ServerConfig) => {
   const { requests, sockets } = config.shutdownBudget
@@ -337,15 +364,12 @@ const admin = (config: ServerConfig) =>
 export const layer = (
   config: ServerConfig
 ): Layer.Layer<
-  | HttpListener.HttpListener
-  | InstanceLock.InstanceLock
-  | Readiness.Readiness
-  | Presence.Presence
-  | SqliteWriter.SqliteWriter,
+  HttpListener.HttpListener | InstanceLock.InstanceLock | Readiness.Readiness | Presence | SqliteWriter.SqliteWriter,
   StartFailure
 > =>
   admin(config).pipe(
     Layer.provideMerge(listener(config)),
+    Layer.provideMerge(status(config)),
     Layer.provideMerge(Layer.mergeAll(realtime(config), health(config))),
     Layer.provideMerge(http(config)),
     Layer.provideMerge(Layer.provide(OnlineSessions.layer, presence(config))),

@@ -5,8 +5,8 @@
  * small writes that wait in the maintenance lane. A server that stops in between continues when it starts again.
  */
 import { Context, Effect, Layer, Option, Queue, Schedule, Schema } from "effect"
-import { Presence } from "presence-effect/Presence"
-import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import { Presence } from "../entities/Presence.ts"
+import * as PresenceKey from "../entities/PresenceKey.ts"
 import * as Lane from "presence-effect/writer/Lane"
 import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as Write from "presence-effect/writer/Write"

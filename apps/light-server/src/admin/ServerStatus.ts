@@ -2,7 +2,7 @@
 import { Clock, Context, Effect, Layer, Option } from "effect"
 import fs from "node:fs/promises"
 import path from "node:path"
-import { Presence } from "presence-effect/Presence"
+import { Presence } from "../entities/Presence.ts"
 import { SqliteConnection } from "presence-effect/writer/SqliteConnection"
 import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import { Readiness } from "../health/Readiness.ts"
