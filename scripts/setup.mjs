@@ -96,7 +96,7 @@ export const run = (program, args, { cwd = root, env = process.env, inherit = fa
 export const tool = (name) => path.join(root, "node_modules", ".bin", name)
 
 /** The npm that started us, or the one on the path. */
-const npm = (args) => {
+export const npm = (args) => {
   const script = process.env.npm_execpath
   return script?.endsWith("npm-cli.js") ? run(process.execPath, [script, ...args]) : run("npm", args)
 }

@@ -186,6 +186,7 @@ describe("architecture of the light server", () => {
     ["http"],
     ["realtime"],
     features,
+    ["status"],
     ["config"],
     ["MetricSeries.ts"],
     ["LightServer.ts"],

@@ -55,6 +55,7 @@ import * as ChangeRoutes from "./changes/ChangeRoutes.ts"
 import * as Adoption from "./adoption/Adoption.ts"
 import type { AdoptionMissing, AdoptionRefused } from "./adoption/AdoptionError.ts"
 import * as DatabaseReader from "./database/DatabaseReader.ts"
+import * as OperatorAccess from "./door/OperatorAccess.ts"
 import * as DataDirectory from "./opening/DataDirectory.ts"
 import * as InstanceLock from "./opening/InstanceLock.ts"
 import type { MigrationError } from "./migration/MigrationError.ts"
@@ -101,6 +102,7 @@ import * as SessionLists from "./sessions/SessionLists.ts"
 import * as SessionRegistry from "./sessions/SessionRegistry.ts"
 import * as SessionRoutes from "./sessions/SessionRoutes.ts"
 import * as SessionStore from "./sessions/SessionStore.ts"
+import * as StatusPage from "./status/StatusPage.ts"
 import * as UsageEvents from "./usage/UsageEvents.ts"
 import * as UsageLog from "./usage/UsageLog.ts"
 import * as UsageRoutes from "./usage/UsageRoutes.ts"
@@ -216,8 +218,11 @@ const presence = ({ presence, shutdownBudget }: ServerConfig) =>
     ShutdownBudget.closeWithin("presence", shutdownBudget.presence)
   )
 
-const http = (config: ServerConfig) =>
-  HttpApp.layer({
+const accessOf = ({ operatorToken }: ServerConfig) => OperatorAccess.make(operatorToken)
+
+const http = (config: ServerConfig) => {
+  const access = accessOf(config)
+  return HttpApp.layer({
     bodyLimitBytes: config.bodyLimitBytes,
     corsOrigins: config.corsOrigins,
     trustedProxies: config.trustedProxies,
@@ -225,8 +230,10 @@ const http = (config: ServerConfig) =>
     messageLimitBytes: config.messageLimitBytes,
     shedDelayMillis: config.shedDelayMillis,
     connections: { total: config.connectionLimit, perAddress: config.addressConnectionLimit },
-    webAppDirectory: config.webAppDirectory
+    webAppDirectory: config.webAppDirectory,
+    leadsToStatus: (request) => access.decide(request, config.statusPage) === "granted"
   }).pipe(Layer.provideMerge(Tokens.layer()))
+}
 
 const accounts = ({ pairing, publicUrl, signUp }: ServerConfig) =>
   Layer.mergeAll(
@@ -300,8 +307,13 @@ const realtime = (config: ServerConfig) => {
   )
 }
 
+const metricsDecision = (config: ServerConfig) => {
+  const access = accessOf(config)
+  return (request: OperatorAccess.Asking) => access.decide(request, config.metricsAccess)
+}
+
 const health = (config: ServerConfig) =>
-  HealthRoutes.layer({ metrics: config.metricsEnabled }).pipe(
+  HealthRoutes.layer({ metrics: config.metricsEnabled, isReadableBy: metricsDecision(config) }).pipe(
     Layer.provideMerge(
       Readiness.layer({
         databaseFile: config.databaseFile,
@@ -310,6 +322,16 @@ const health = (config: ServerConfig) =>
       })
     )
   )
+
+const status = (config: ServerConfig) =>
+  StatusPage.layer({
+    access: accessOf(config),
+    audience: config.statusPage,
+    databaseFile: config.databaseFile,
+    publicUrl: config.publicUrl,
+    diskReserveBytes: config.protection.freeReserveBytes,
+    logBytesMax: config.journalSizeLimitBytes < 0 ? Number.MAX_SAFE_INTEGER : config.journalSizeLimitBytes
+  })
 
 const listener = (config: ServerConfig) => {
   const { requests, sockets } = config.shutdownBudget
@@ -332,6 +354,7 @@ export const layer = (
   StartFailure
 > =>
   listener(config).pipe(
+    Layer.provideMerge(status(config)),
     Layer.provideMerge(Layer.mergeAll(realtime(config), health(config))),
     Layer.provideMerge(http(config)),
     Layer.provideMerge(Layer.provide(OnlineSessions.layer, presence(config))),

@@ -1,8 +1,13 @@
 /** Which program this is, and what it runs on. */
-import { createRequire } from "node:module"
+import fs from "node:fs"
 
-// By its name, not by a path: in the bundle this code is in a deeper directory.
-const manifest: { readonly version: string } = createRequire(import.meta.url)("light-server/package.json")
+/** The manifest of this program: above the sources, above what is built of them, and above the bundle. */
+const manifestAbove = (folder: URL): { readonly version: string } => {
+  const file = new URL("package.json", folder)
+  if (fs.existsSync(file)) return JSON.parse(fs.readFileSync(file, "utf8")) as { readonly version: string }
+  const above = new URL("../", folder)
+  return above.href === folder.href ? { version: "0.0.0" } : manifestAbove(above)
+}
 
 /** Version of this program, from its package. */
-export const version: string = manifest.version
+export const version: string = manifestAbove(new URL("./", import.meta.url)).version

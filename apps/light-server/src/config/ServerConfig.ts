@@ -8,6 +8,7 @@ import type * as PairingStore from "../accounts/PairingStore.ts"
 import * as ChangeKnobs from "../changes/ChangeKnobs.ts"
 import * as ChangePruner from "../changes/ChangePruner.ts"
 import type { Values } from "../ConfigKnob.ts"
+import * as OperatorKnobs from "../door/OperatorKnobs.ts"
 import * as RateLimit from "../door/RateLimit.ts"
 import * as RateLimitKnobs from "../door/RateLimitKnobs.ts"
 import * as HttpKnobs from "../http/HttpKnobs.ts"
@@ -32,6 +33,7 @@ export type { Environment } from "./Environment.ts"
 export const rooms = {
   server: ServerKnobs.knobs,
   http: HttpKnobs.knobs,
+  operator: OperatorKnobs.knobs,
   signUp: AccountKnobs.signUpKnobs,
   file: DatabaseKnobs.fileKnobs,
   writes: DatabaseKnobs.writeKnobs,
@@ -52,6 +54,7 @@ export interface ServerConfig
   extends
     Values<typeof ServerKnobs.knobs>,
     Values<typeof HttpKnobs.knobs>,
+    Values<typeof OperatorKnobs.knobs>,
     Values<typeof AccountKnobs.signUpKnobs>,
     Omit<Values<typeof DatabaseKnobs.fileKnobs>, "databaseFile" | "provider">,
     Pick<Values<typeof DatabaseKnobs.writeKnobs>, "checkpointIntervalMillis" | "journalSizeLimitBytes"> {
@@ -146,13 +149,20 @@ export const load = (environment: Environment): Effect.Effect<Loaded, ConfigInva
     const contradictions = Either.match(presence, { onLeft: (problems) => problems, onRight: () => [] })
     const directories = directoriesOf(environment, values)
     const homeless = Either.match(directories, { onLeft: (problem) => [problem], onRight: () => [] })
-    const problems = [...refusals, ...homeless, ...contradictions, ...shutdownProblems(terms)]
+    const problems = [
+      ...refusals,
+      ...homeless,
+      ...contradictions,
+      ...shutdownProblems(terms),
+      ...OperatorKnobs.problemsOf(values.operator)
+    ]
     if (Either.isLeft(presence) || Either.isLeft(directories) || problems.length > 0) return yield* invalid(problems)
 
     const { policy, warnings } = writerPolicyOf(values.writes)
     const config: ServerConfig = {
       ...values.server,
       ...values.http,
+      ...values.operator,
       ...values.signUp,
       ...directories.right,
       autoMigrate: values.file.autoMigrate,

@@ -24,7 +24,10 @@ export const knobs = {
     },
     (text) => (text.length >= 16 ? Either.right(Redacted.make(text)) : Either.left(""))
   ),
-  metricsEnabled: Knob.flag("METRICS_ENABLED", { fallback: true, meaning: "Serve `/metrics`, on the same port." }),
+  metricsEnabled: Knob.flag("METRICS_ENABLED", {
+    fallback: true,
+    meaning: "Serve `/metrics`, on the same port; `HAPPIER_METRICS_ACCESS` decides to whom."
+  }),
   logLevel: Knob.choice("HAPPIER_LOG_LEVEL", logLevels, {
     fallback: "info",
     meaning: "The lowest level that is logged. Answers with a status below 400 are `debug`."

@@ -1,9 +1,13 @@
 /** Routes about the server itself. None of them reads the database. */
 import { Effect, Layer, Metric, Schema } from "effect"
-import { monitorEventLoopDelay } from "node:perf_hooks"
 import * as SqliteVersion from "../opening/SqliteVersion.ts"
+import type { Asking, Decision } from "../door/OperatorAccess.ts"
+import { RouteUnknown, Unauthorized } from "../Failure.ts"
+import * as Answer from "../http/Answer.ts"
 import { HttpApp } from "../http/HttpApp.ts"
 import { version } from "../Version.ts"
+import * as LoopDelayWindow from "./LoopDelayWindow.ts"
+import * as ProcessMetrics from "./ProcessMetrics.ts"
 import * as PrometheusText from "./PrometheusText.ts"
 import { Readiness, type Report } from "./Readiness.ts"
 import * as ServerMetrics from "./ServerMetrics.ts"
@@ -21,23 +25,22 @@ const ClientVersion = Schema.Struct({ platform: Schema.String, version: Schema.S
 /** Seconds a client waits before it asks an unready server again. */
 const retryAfter = "5"
 
+/** As an unknown route answers, unless the token would help. */
+const refusalOf = (decision: Exclude<Decision, "granted">) =>
+  decision === "hidden"
+    ? new RouteUnknown({ path: "/metrics", method: "GET" })
+    : new Unauthorized({ error: "The metrics need the token of the operator" })
+
 const makeMetricsText = Effect.gen(function* () {
-  const delay = yield* Effect.acquireRelease(
-    Effect.sync(() => {
-      const histogram = monitorEventLoopDelay({ resolution: 20 })
-      histogram.enable()
-      return histogram
-    }),
-    (histogram) => Effect.sync(() => histogram.disable())
-  )
+  const delay = yield* LoopDelayWindow.make
+  yield* ProcessMetrics.start
   yield* Metric.set(ServerMetrics.buildInfo(version, process.version, SqliteVersion.linked()), 1)
   return Effect.gen(function* () {
     for (const quantile of [50, 99, 100]) {
-      const seconds = delay.count === 0 ? 0 : delay.percentile(quantile) / 1e9
-      yield* Metric.set(ServerMetrics.eventLoopDelaySeconds(String(quantile / 100)), seconds)
+      yield* Metric.set(ServerMetrics.eventLoopDelaySeconds(String(quantile / 100)), delay.seconds(quantile))
     }
-    delay.reset()
-    return yield* PrometheusText.render
+    const own = yield* PrometheusText.render
+    return `${own}\n${yield* ProcessMetrics.render}`
   })
 })
 
@@ -45,7 +48,11 @@ const makeMetricsText = Effect.gen(function* () {
  * `/livez`, `/readyz`, `/healthz`, `/health`, `/v2/health`, `/version`,
  * `/v1/version` and, if enabled, `/metrics`.
  */
-export const layer = (options: { readonly metrics: boolean }): Layer.Layer<never, never, HttpApp | Readiness> =>
+export const layer = (options: {
+  readonly metrics: boolean
+  /** Whether a request may read the metrics. Anyone may, unless given. */
+  readonly isReadableBy?: (request: Asking) => Decision
+}): Layer.Layer<never, never, HttpApp | Readiness> =>
   Layer.scopedDiscard(
     Effect.gen(function* () {
       const http = yield* HttpApp
@@ -77,6 +84,11 @@ export const layer = (options: { readonly metrics: boolean }): Layer.Layer<never
         })
         if (metricsText !== undefined) {
           app.get("/metrics", always, async (request, reply) => {
+            const decision = options.isReadableBy?.(request.raw) ?? "granted"
+            if (decision !== "granted") {
+              Answer.refuse(reply, refusalOf(decision), 0)
+              return reply
+            }
             const text = await http.answer(request, reply, metricsText)
             return text === undefined ? reply : reply.type(PrometheusText.contentType).send(text)
           })

@@ -2,11 +2,11 @@
 import { Metric } from "effect"
 
 /**
- * `event_loop_delay_seconds{quantile}`: how late timers ran since the last
- * scrape.
+ * `event_loop_delay_seconds{quantile}`: how late timers ran within the last
+ * minute.
  */
 export const eventLoopDelaySeconds = (quantile: string): Metric.Metric.Gauge<number> =>
-  Metric.gauge("event_loop_delay_seconds", { description: "How late timers ran since the last scrape" }).pipe(
+  Metric.gauge("event_loop_delay_seconds", { description: "How late timers ran within the last minute" }).pipe(
     Metric.tagged("quantile", quantile)
   )
 

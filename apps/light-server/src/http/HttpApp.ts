@@ -38,6 +38,7 @@ import * as SchemaCompiler from "./SchemaCompiler.ts"
 import * as Shedding from "./Shedding.ts"
 import * as TruncationHeader from "./TruncationHeader.ts"
 import * as WebApp from "./WebApp.ts"
+import * as WelcomePage from "./WelcomePage.ts"
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -105,6 +106,8 @@ export interface Options {
   readonly connections?: ConnectionLimit.ConnectionLimits
   /** Folder of a built web app. */
   readonly webAppDirectory?: string | undefined
+  /** Whether a browser that opens `/` is led to the status page. Never, unless given. */
+  readonly leadsToStatus?: (request: IncomingMessage) => boolean
   /** Origins that browsers may call from; `*` allows all. None: no CORS headers. */
   readonly corsOrigins?: ReadonlyArray<string>
   /** Last limit for an answer. Above every deadline of the writer, below the 10 s of a daemon. */
@@ -125,8 +128,6 @@ const contentSecurityPolicy = {
 
 /** The plugin allows only methods that need no preflight. */
 const corsMethods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-
-const welcome = "Welcome to Happier Server!"
 
 const create = (options: Options, isTrusted: ClientAddress.ClientAddress["isTrusted"]): FastifyInstance =>
   Fastify({
@@ -281,7 +282,7 @@ export const make = (options: Options = {}) =>
     })
     const webApp = options.webAppDirectory === undefined ? WebApp.none : WebApp.add(fastify, options.webAppDirectory)
     if (options.webAppDirectory === undefined) {
-      fastify.get("/", (_, reply) => reply.type("text/plain; charset=utf-8").send(welcome))
+      WelcomePage.add(fastify, options.leadsToStatus ?? (() => false))
     } else if (!WebApp.isBuilt(options.webAppDirectory)) {
       yield* Effect.logWarning("The folder of the web app holds no index.html").pipe(
         Effect.annotateLogs({ code: "WEB_APP_MISSING", directory: options.webAppDirectory })

@@ -17,8 +17,13 @@ export interface Migration {
 /** Migrations in the order they are taken; there is at least one. */
 export type Migrations = readonly [Migration, ...Array<Migration>]
 
-/** Where the migrations of this repository are, seen from the sources and from the build alike. */
-export const bundledDir: string = fileURLToPath(new URL("../../../../prisma/migrations", import.meta.url))
+/** In a package the migrations are beside the program, in a clone at its root. */
+const places = ["../../prisma/migrations", "../../../../prisma/migrations"].map((place) =>
+  fileURLToPath(new URL(place, import.meta.url))
+)
+
+/** Where the migrations are, seen from the sources and from what is built of them alike. */
+export const bundledDir: string = places.find((place) => FileSystem.existsSync(place)) ?? places.join(" or ")
 
 const commentsAndLiterals = /--[^\n]*|\/\*[^]*?\*\/|'(?:[^']|'')*'|"(?:[^"]|"")*"/g
 const transactionControl = /(?:^|;)\s*(BEGIN|COMMIT|END\s+TRANSACTION|ROLLBACK|SAVEPOINT|RELEASE)\b/i

@@ -81,6 +81,10 @@ describe("ServerConfig", () => {
     ["PUBLIC_URL", "https://a.example/?x=1", "A query or a fragment"],
     ["PUBLIC_URL", "ftp://a.example", "an http or https URL"],
     ["AUTH_ANONYMOUS_SIGNUP_ENABLED", "maybe", "first-account"],
+    ["HAPPIER_STATUS_PAGE", "token", "HAPPIER_OPERATOR_TOKEN is not set"],
+    ["HAPPIER_METRICS_ACCESS", "token", "HAPPIER_OPERATOR_TOKEN is not set"],
+    ["HAPPIER_METRICS_ACCESS", "off", "allowed: loopback, token, open"],
+    ["HAPPIER_OPERATOR_TOKEN", "has a space in it", "without spaces"],
     ["AUTH_REQUIRED_LOGIN_PROVIDERS", "github", "AUTH_ANONYMOUS_SIGNUP_ENABLED"]
   ] as const) {
     it.effect(`refuses ${variable}=${value} with a reason`, () =>
@@ -97,16 +101,20 @@ describe("ServerConfig", () => {
     Effect.gen(function* () {
       const problems = yield* problemsOf({
         HANDY_MASTER_SECRET: "short-canary",
+        HAPPIER_OPERATOR_TOKEN: "the canary",
         DATABASE_URL: "postgres://u:canary@h/d"
       })
-      assert.strictEqual(problems.length, 2)
+      assert.strictEqual(problems.length, 3)
       assert.notInclude(problems.join(), "canary")
     })
   )
 
   it.effect("hides the secret it accepted", () =>
     Effect.gen(function* () {
-      const { config } = yield* load({ HANDY_MASTER_SECRET: "a-secret-that-is-long-enough" })
+      const { config } = yield* load({
+        HANDY_MASTER_SECRET: "a-secret-that-is-long-enough",
+        HAPPIER_OPERATOR_TOKEN: "a-token-that-is-long-enough"
+      })
       assert.notInclude(JSON.stringify(config), "long-enough")
       assert.strictEqual(config.masterSecret && Redacted.value(config.masterSecret), "a-secret-that-is-long-enough")
     })

@@ -11,6 +11,7 @@ import { version } from "../../src/Version.ts"
 import { Readiness, type Report } from "../../src/health/Readiness.ts"
 import * as ServerMetrics from "../../src/health/ServerMetrics.ts"
 import * as LogMetrics from "../../src/log/LogMetrics.ts"
+import type { Decision } from "../../src/door/OperatorAccess.ts"
 import { Authenticator } from "../../src/door/Authenticator.ts"
 import * as HttpApp from "../../src/http/HttpApp.ts"
 import * as HttpMetrics from "../../src/http/HttpMetrics.ts"
@@ -26,8 +27,8 @@ const report = (isReady: boolean): Report => ({
   checks: [{ name: "commit", ok: isReady, code: isReady ? "OK" : "DatabaseFull", detail: "", since: 0 }]
 })
 
-const layer = (current: Ref.Ref<Report>, metrics = true) =>
-  HealthRoutes.layer({ metrics }).pipe(
+const layer = (current: Ref.Ref<Report>, metrics = true, decision: Decision = "granted") =>
+  HealthRoutes.layer({ metrics, isReadableBy: () => decision }).pipe(
     Layer.provideMerge(HttpApp.layer()),
     Layer.provide(Layer.succeed(Readiness, { report: Ref.get(current), untilUnusable: Effect.never })),
     Layer.provide(Layer.succeed(Authenticator, { verify: () => Effect.dieMessage("health asks for no token") }))
@@ -164,6 +165,19 @@ describe("HealthRoutes", () => {
     })
   )
 
+  it.scoped("keeps metrics from strangers, who cannot tell them from an unknown route", () =>
+    Effect.gen(function* () {
+      const current = yield* Ref.make(report(true))
+      const as = (decision: Decision) => Effect.provide(get("/metrics"), layer(current, true, decision))
+      const hidden = yield* as("hidden")
+      assert.strictEqual(hidden.statusCode, 404)
+      assert.deepStrictEqual(hidden.json(), { error: "Not found", path: "/metrics", method: "GET" })
+      const unproven = yield* as("unproven")
+      assert.strictEqual(unproven.statusCode, 401)
+      assert.notInclude(unproven.body, "build_info")
+    })
+  )
+
   it.scoped("documents every metric it serves, with its labels and its kind", () =>
     withServer(
       true,
@@ -175,11 +189,13 @@ describe("HealthRoutes", () => {
           const sample = new RegExp(`^${name}(?:_count)?\\{(.*)\\} `, "m").exec(body)?.[1] ?? ""
           served.set(name, { kind, labels: Array.from(sample.matchAll(/(\w+)="/g), (match) => match[1] ?? "") })
         }
-        const documented = table("telemetry.md", "Metric").map(([name, labels, kind]) => ({
-          name: codes(name)[0] ?? "",
-          kind,
-          labels: codes(labels)
-        }))
+        const documented = ["Metric", "Process metric"].flatMap((head) =>
+          table("telemetry.md", head).map(([name, labels, kind]) => ({
+            name: codes(name)[0] ?? "",
+            kind,
+            labels: codes(labels)
+          }))
+        )
         assert.deepStrictEqual(documented.map(({ name }) => name).toSorted(), [...served.keys()].toSorted())
         for (const { kind, labels, name } of documented) {
           assert.strictEqual(served.get(name)?.kind, kind, name)

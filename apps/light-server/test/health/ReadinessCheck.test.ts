@@ -12,7 +12,7 @@ const healthy: Facts = {
   writer: {
     state: "open",
     holder: undefined,
-    lanes: [{ lane: Lane.control, waiterCount: 0, capacity: 10 }],
+    lanes: [{ lane: Lane.control, waiterCount: 0, capacity: 10, oldestWaitMillis: 0 }],
     lastCommitMillis: now - 5000,
     lastFailure: undefined
   },
@@ -70,7 +70,8 @@ describe("ReadinessCheck", () => {
   })
 
   it("detects a first lane that is nearly full", () => {
-    const waiting = (waiterCount: number) => writer({ lanes: [{ lane: Lane.control, waiterCount, capacity: 10 }] })
+    const waiting = (waiterCount: number) =>
+      writer({ lanes: [{ lane: Lane.control, waiterCount, capacity: 10, oldestWaitMillis: 0 }] })
     assert.deepStrictEqual(waiting(7), [])
     assert.deepStrictEqual(waiting(8), ["control-lane LaneOverflow"])
   })

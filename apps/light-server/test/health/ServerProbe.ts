@@ -17,7 +17,7 @@ export const make = (options: { readonly heartbeatTable: boolean }) =>
     const status = yield* Ref.make<WriterStatus>({
       state: "open",
       holder: undefined,
-      lanes: [{ lane: Lane.control, waiterCount: 0, capacity: 10 }],
+      lanes: [{ lane: Lane.control, waiterCount: 0, capacity: 10, oldestWaitMillis: 0 }],
       lastCommitMillis: 0,
       lastFailure: undefined
     })

@@ -321,7 +321,9 @@ export const routes = {
   "GET /health": { part: "Health", for: "anybody", answers: { 200: Shapes.Health, 503: Shapes.Unhealthy } },
   "GET /healthz": { part: "Health", for: "anybody", answers: { 200: Shapes.Ready, 503: Shapes.Unready } },
   "GET /readyz": { part: "Health", for: "anybody", answers: { 200: Shapes.Ready, 503: Shapes.Unready } },
-  "GET /metrics": { part: "Health", for: "anybody", answers: { 200: Shapes.Text } }
+  "GET /metrics": { part: "Health", for: "anybody", answers: { 200: Shapes.Text, 404: Shapes.NoRoute } },
+  "GET /status": { part: "Health", for: "anybody", answers: { 200: Shapes.Text, 404: Shapes.NoRoute } },
+  "GET /status/:file": { part: "Health", for: "anybody", answers: { 200: Shapes.Text, 404: Shapes.NoRoute } }
 } as const satisfies { readonly [route: string]: RouteTerms }
 
 /** The events that clients send over their sockets. */

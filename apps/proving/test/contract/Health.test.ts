@@ -53,6 +53,19 @@ contract("Health", (it) => {
     })
   )
 
+  it.effect("shows the status page and the metrics on this machine, and hides them from what a proxy passes on", () =>
+    Effect.gen(function* () {
+      const { call } = yield* Wire
+      const headers = { "x-forwarded-for": "192.0.2.1" }
+      assert.include(yield* call("GET /status", 200), "<title>Light server</title>")
+      assert.include(yield* call("GET /status/:file", 200, { params: { file: "status.js" } }), "applyPatch")
+      yield* call("GET /status/:file", 404, { params: { file: "missing.js" } })
+      yield* call("GET /status", 404, { headers })
+      yield* call("GET /status/:file", 404, { params: { file: "status.js" }, headers })
+      yield* call("GET /metrics", 404, { headers })
+    })
+  )
+
   it.effect("distinguishes an unknown route from an unknown entity", () =>
     Effect.gen(function* () {
       const { person, request } = yield* Wire

@@ -163,7 +163,10 @@ export const requests: Attempts = {
   "GET /health": () => own(),
   "GET /healthz": () => own(),
   "GET /readyz": () => own(),
-  "GET /metrics": () => own()
+  "GET /metrics": () => own(),
+  // For the operator, without an account: `OperatorAccess.test.ts` has its limits.
+  "GET /status": () => own(),
+  "GET /status/:file": () => own({ params: { file: "status.js" } })
 }
 
 const machineNotFound = { result: "error", message: "Machine not found" }

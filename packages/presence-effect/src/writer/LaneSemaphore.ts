@@ -36,6 +36,12 @@ export interface Waiter {
   readonly turn: Effect.Effect<void>
   /** Called instead when the semaphore closes. */
   readonly closed: () => void
+  /**
+   * When it entered the lane, in ms of the clock of its owner.
+   *
+   * @since 0.3.0
+   */
+  readonly enteredAt?: number | undefined
 }
 
 /**
@@ -74,6 +80,12 @@ export interface LaneSemaphore {
   /** Takes waiters from the head of the lane to share the turn of its holder, at most `limit`. */
   readonly takeCompanions: (lane: Lane, limit: number) => ReadonlyArray<Waiter>
   readonly waiterCount: (lane: Lane) => number
+  /**
+   * The waiter of the lane that entered first.
+   *
+   * @since 0.3.0
+   */
+  readonly oldestWaiter: (lane: Lane) => Waiter | undefined
   readonly isHeld: () => boolean
   /** Succeeds once the permit is free: at the next such moment, or for good after `close`. */
   readonly awaitFree: Effect.Effect<void>
@@ -88,6 +100,8 @@ interface Policy {
   readonly bypassLimit: number
   /** Called after each change of the number of waiters in a lane. It must not throw. */
   readonly onQueue?: (lane: Lane, waiterCount: number) => void
+  /** The clock of `enteredAt`, in ms. Without it the waiters of `withPermit` and `whenGranted` have no time. */
+  readonly now?: () => number
 }
 
 /**
@@ -165,7 +179,7 @@ export const make = (policy: Policy): Effect.Effect<LaneSemaphore> =>
       restore: <B, F>(self: Effect.Effect<B, F>) => Effect.Effect<B, F>
     ) =>
       Effect.suspend((): Effect.Effect<A, E | LaneOverflow | WriterClosed, R> => {
-        const { giveBack, wait, waiter } = fiberWaiter(lane)
+        const { giveBack, wait, waiter } = fiberWaiter(lane, policy.now?.())
         const refusal = enter(waiter)
         if (refusal !== undefined) return Effect.fail(refusal)
         return Effect.matchCauseEffect(restore(wait), {
@@ -193,6 +207,7 @@ export const make = (policy: Policy): Effect.Effect<LaneSemaphore> =>
         return companions
       },
       waiterCount: queue.waiterCount,
+      oldestWaiter: queue.oldest,
       isHeld: () => isHeld,
       awaitFree: Effect.async((resume) => {
         if (!isHeld && !isAsking) return resume(Effect.void)
@@ -221,12 +236,13 @@ const announcer = ({ onQueue }: Policy, waiterCount: (lane: Lane) => number) => 
 }
 
 /** A waiter that wakes the fiber it stands for, and whose turn lasts until that fiber releases the permit. */
-const fiberWaiter = (lane: Lane) => {
+const fiberWaiter = (lane: Lane, enteredAt: number | undefined) => {
   const granted = Deferred.unsafeMake<void, WriterClosed>(FiberId.none)
   const returned = Deferred.unsafeMake<void>(FiberId.none)
   const waiter: Waiter = {
     lane,
     isCompanion: false,
+    enteredAt,
     turn: Effect.zipRight(Deferred.succeed(granted, undefined), Deferred.await(returned)),
     closed: () => Deferred.unsafeDone(granted, Effect.fail(new WriterClosed({ lane })))
   }

@@ -73,7 +73,13 @@ export interface WriterStatus {
   /** The holder of the permit, and since when (epoch ms). */
   readonly holder: { readonly lane: Lane.Lane; readonly sinceMillis: number } | undefined
   /** In serving order. */
-  readonly lanes: ReadonlyArray<{ readonly lane: Lane.Lane; readonly waiterCount: number; readonly capacity: number }>
+  readonly lanes: ReadonlyArray<{
+    readonly lane: Lane.Lane
+    readonly waiterCount: number
+    readonly capacity: number
+    /** How long the write that waits first in the lane has waited for the permit, in ms. 0 when no write waits. */
+    readonly oldestWaitMillis: number
+  }>
   /** Epoch ms of the last commit that the engine acknowledged. */
   readonly lastCommitMillis: number | undefined
   /** The last failure of the engine since that commit. */
@@ -104,8 +110,8 @@ export class SqliteWriter extends Context.Tag("presence-effect/writer/SqliteWrit
      * ends; wrap a promise in `Effect.uninterruptible`, unless its client has rolled back when the signal aborts.
      *
      * A synchronous client blocks the event loop while it waits for the lock of another process, and no time limit ends
-     * that: `SqliteClient` of `@effect/sql-sqlite-node` waits up to 5 s. Run `PRAGMA busy_timeout = 0` on it first, or use
-     * `node/WriterClient`, which never waits.
+     * that: `SqliteClient` of `@effect/sql-sqlite-node` waits up to 5 s. Run `PRAGMA busy_timeout = 0` on it first, or
+     * use `node/WriterClient`, which never waits.
      *
      * **Errors**: those of `self`, unchanged; `NestedPermit` at once in the body of another `withPermit` of this writer
      * and in the fibers it forked, as long as it holds the permit; `WriteUnconfirmed` with reason `closed` when the
@@ -175,8 +181,8 @@ export const make = (
     const connection = yield* takeConnection
     const clock = yield* Effect.clock
     const journal = WriterJournal.make(resolved, clock, yield* DatabaseName)
-    const lanes = yield* LaneSemaphore.make({ ...resolved, onQueue: journal.queued })
     const deadlines = yield* Deadlines.make(clock)
+    const lanes = yield* LaneSemaphore.make({ ...resolved, onQueue: journal.queued, now: deadlines.now })
     const attempts = Attempts.make({ lanes, connection, deadlines, journal })
     const opaque = yield* Opaque.make({ lanes, deadlines, journal })
     let state: WriterStatus["state"] = "open"
@@ -295,7 +301,11 @@ export const make = (
       status: Effect.sync(() => ({
         state,
         holder: journal.holder(),
-        lanes: resolved.lanes.map(({ capacity, lane }) => ({ lane, waiterCount: lanes.waiterCount(lane), capacity })),
+        lanes: resolved.lanes.map(({ capacity, lane }) => {
+          const enteredAt = lanes.oldestWaiter(lane)?.enteredAt
+          const oldestWaitMillis = enteredAt === undefined ? 0 : Math.max(0, deadlines.now() - enteredAt)
+          return { lane, waiterCount: lanes.waiterCount(lane), capacity, oldestWaitMillis }
+        }),
         lastCommitMillis: journal.lastCommitMillis(),
         lastFailure: journal.lastFailure()
       }))

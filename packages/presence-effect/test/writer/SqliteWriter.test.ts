@@ -188,6 +188,38 @@ describe("SqliteWriter", () => {
     )
   )
 
+  it.effect("reports how long the first waiter of each lane has waited, bodies of hosts included", () =>
+    withWriter({}, (writer, engine) =>
+      Effect.gen(function* () {
+        const waits = Effect.map(writer.status, ({ lanes }) =>
+          lanes.map(({ oldestWaitMillis, waiterCount }) => [waiterCount, oldestWaitMillis])
+        )
+        engine.stall()
+        yield* Effect.fork(writer.write(Lane.control, one("running")))
+        yield* settle
+        const data = yield* Effect.fork(writer.write(Lane.data, one("first")))
+        yield* TestClock.adjust("200 millis")
+        yield* Effect.fork(writer.write(Lane.data, one("second")))
+        yield* Effect.fork(writer.withPermit(Lane.maintenance)(Effect.void))
+        yield* TestClock.adjust("100 millis")
+        assert.deepStrictEqual(yield* waits, [
+          [0, 0],
+          [2, 300],
+          [0, 0],
+          [1, 100]
+        ])
+        yield* Fiber.interrupt(data)
+        assert.deepStrictEqual((yield* waits)[1], [1, 100])
+        engine.resume()
+        yield* settle
+        assert.deepStrictEqual(
+          yield* waits,
+          Array.from({ length: 4 }, () => [0, 0])
+        )
+      })
+    )
+  )
+
   it.effect("lets an interrupted caller go at once and takes its waiting write out of the queue", () =>
     withWriter({}, (writer, engine) =>
       Effect.gen(function* () {

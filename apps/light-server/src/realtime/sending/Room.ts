@@ -15,6 +15,9 @@ export const ofAccount = (accountId: string): string => `user:${accountId}`
 /** The sockets of one machine. */
 export const ofMachine = machineOf
 
+/** The sockets of one session. */
+export const ofSession = sessionOf
+
 /** The sockets that showed one token. */
 export const ofToken = (tokenId: string): string => `token:${tokenId}`
 

@@ -26,6 +26,8 @@ export interface LaneQueue<W> {
   /** Whether any lane has a waiter. */
   readonly isWaiting: () => boolean
   readonly waiterCount: (lane: Lane) => number
+  /** The waiter that entered the lane first. */
+  readonly oldest: (lane: Lane) => W | undefined
   readonly capacity: (lane: Lane) => number
 }
 
@@ -112,6 +114,7 @@ export const make = <W>(
       }),
     isWaiting: () => queues.some(({ waiters }) => waiters.size > 0),
     waiterCount: (lane) => queueOf(lane).waiters.size,
+    oldest: (lane) => first(queueOf(lane).waiters),
     capacity: (lane) => queueOf(lane).capacity
   }
 }
