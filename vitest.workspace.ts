@@ -4,8 +4,8 @@ const seeded = { setupFiles: [new URL("test/fixedSeed.ts", import.meta.url).path
 const project = (name: string, root: string, test: object = {}) => ({
   extends: true as const,
   root,
-  resolve: { conditions: ["source"] },
-  ssr: { resolve: { conditions: ["source"] } },
+  resolve: { conditions: ["presence-effect-source"] },
+  ssr: { resolve: { conditions: ["presence-effect-source"] } },
   // Limits against a hang: on a busy box everything takes many times as long as it needs.
   test: { name, include: ["test/**/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000, ...test }
 })

@@ -59,7 +59,7 @@ const suite = (name, args) => {
 
 const partsWith = (proving) => ({
   ...Object.fromEntries(suites.map((name) => [name, (args) => suite(name, args)])),
-  faults: (args) => proving("faults/main.ts", args, ["--conditions=source"]),
+  faults: (args) => proving("faults/main.ts", args, ["--conditions=presence-effect-source"]),
   simulation: (args) => proving("simulation/start.ts", args),
   fuzz
 })

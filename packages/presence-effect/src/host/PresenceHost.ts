@@ -54,6 +54,13 @@ export interface HostOptions {
   /** Names of tables and columns. Default: `Session` and `Machine`. */
   readonly tables?: Partial<Pick<StorageOptions, "session" | "machine">>
   readonly wal?: Partial<WalKeeper.WalKeeperOptions>
+  /**
+   * Where the program of the writer's thread is, for a host that is bundled. Default: `sqliteThreadEntry.js` beside the
+   * bundle. Build it from `presence-effect/node/sqliteThreadEntry`.
+   *
+   * @since 0.3.0
+   */
+  readonly threadEntry?: URL
   /** Takes the log lines. Default: Effect's logger, to the console. It must not throw. */
   readonly onLog?: (line: LogLine) => void
 }
@@ -160,12 +167,12 @@ const loggerOf = (onLog: (line: LogLine) => void): Layer.Layer<never> =>
 
 /** From the bottom up, and closed from the top down: flush, log file, writer, connection. */
 const houseOf = (options: HostOptions) => {
-  const { filename } = options
+  const { filename, threadEntry } = options
   const house = Presence.layerSqlite(options.presence, options.tables).pipe(
     Layer.provide(SqliteReader.layer({ filename })),
     Layer.provideMerge(WalKeeper.layer(options.wal)),
     Layer.provideMerge(SqliteWriter.layer(options.policy)),
-    Layer.provideMerge(SqliteThread.layer({ filename }))
+    Layer.provideMerge(SqliteThread.layer(threadEntry === undefined ? { filename } : { filename, entry: threadEntry }))
   )
   return options.onLog === undefined ? house : Layer.provideMerge(house, loggerOf(options.onLog))
 }
