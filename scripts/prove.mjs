@@ -4,6 +4,7 @@
  */
 import { existsSync } from "node:fs"
 import { parseArgs } from "node:util"
+import { proveNodes } from "./nodeVersions.mjs"
 import { run, tool } from "./setup.mjs"
 
 export const proveUsage = `npm run prove [-- PART [options of the part]] [-- --quick]
@@ -19,7 +20,9 @@ export const proveUsage = `npm run prove [-- PART [options of the part]] [-- --q
   storms       many clients at once, restarts under load
   faults       the fault catalogue: faults F15, faults --quick, faults --list
   simulation   presence on virtual time, one world per seed: simulation --seeds 200, simulation --seed 4711
-  fuzz         inputs to every route and event: fuzz --inputs 100000 --seed 4711`
+  fuzz         inputs to every route and event: fuzz --inputs 100000 --seed 4711
+
+  nodes        the packed library and the built server on each supported Node: nodes 20.19.0 22; needs the registry`
 
 const vitest = (args, env = {}) =>
   run(tool("vitest"), ["run", "--project=proving", ...args], { env: { ...process.env, ...env }, inherit: true })
@@ -61,7 +64,8 @@ const partsWith = (proving) => ({
   ...Object.fromEntries(suites.map((name) => [name, (args) => suite(name, args)])),
   faults: (args) => proving("faults/main.ts", args, ["--conditions=presence-effect-source"]),
   simulation: (args) => proving("simulation/start.ts", args),
-  fuzz
+  fuzz,
+  nodes: proveNodes
 })
 
 /** None of the scenarios failed, and some could not run on this machine. */
