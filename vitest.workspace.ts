@@ -1,5 +1,12 @@
-/** What `npm test` runs is seeded: the same inputs each time. `TEST_SEED` chooses others. */
-const seeded = { setupFiles: [new URL("test/fixedSeed.ts", import.meta.url).pathname] }
+/**
+ * What `npm test` runs is seeded: the same inputs each time. `TEST_SEED` chooses others. The files of a worker share
+ * its modules, because loading them anew for each of 170 files took as long as a third of all tests.
+ */
+const inMemory = {
+  isolate: false,
+  exclude: ["**/node_modules/**", "test/real/**"],
+  setupFiles: ["test/fixedSeed.ts", "test/ownTestMethods.ts"].map((file) => new URL(file, import.meta.url).pathname)
+}
 
 const project = (name: string, root: string, test: object = {}) => ({
   extends: true as const,
@@ -12,13 +19,15 @@ const project = (name: string, root: string, test: object = {}) => ({
 
 /**
  * One project per package, one for the tests about the repository itself, and two for `apps/proving`: `smoke` belongs
- * to `npm test`, `proving` to `npm run prove`.
+ * to `npm test`, `proving` to `npm run prove`. So does `real`: tests of the packages that need real processes or
+ * measure real time, in `test/real` of each.
  */
 export default [
-  project("presence-effect", "packages/presence-effect", seeded),
-  project("light-server", "apps/light-server", seeded),
-  project("contention-lab", "apps/contention-lab", seeded),
+  project("presence-effect", "packages/presence-effect", inMemory),
+  project("light-server", "apps/light-server", inMemory),
+  project("contention-lab", "apps/contention-lab", inMemory),
   project("repo", ".", { include: ["test/*.test.ts"] }),
-  project("smoke", "apps/proving", { ...seeded, include: ["test/smoke/*.test.ts"] }),
+  project("smoke", "apps/proving", { ...inMemory, include: ["test/smoke/*.test.ts"] }),
+  project("real", ".", { include: ["{packages,apps}/*/test/real/**/*.test.ts"] }),
   project("proving", "apps/proving", { exclude: ["**/node_modules/**", "test/smoke/**"] })
 ]

@@ -21,11 +21,11 @@ const proving = (file, args, conditions = []) =>
   })
 
 /**
- * Every project except `proving`, which `npm run prove` runs, unless the arguments choose projects.
+ * Every project except `proving` and `real`, which `npm run prove` runs, unless the arguments choose projects.
  */
 const test = (args) => {
   const isChosen = args.some((arg) => arg.startsWith("--project"))
-  const chosen = ["run", ...(isChosen ? [] : ["--project=!proving"]), ...args]
+  const chosen = ["run", ...(isChosen ? [] : ["--project=!proving", "--project=!real"]), ...args]
   say(`vitest ${chosen.join(" ")}`)
   return run(tool("vitest"), chosen, { inherit })
 }
@@ -73,7 +73,7 @@ const compilerDigest = () =>
     .digest("hex")
 
 /**
- * The patched compiler also refuses an effect that nobody runs. Only this check pays for the patch, and after the first
+ * The patched compiler refuses an effect that is never run. Only this check pays for the patch, and after the first
  * patch it compiles everything again: what the plain compiler built counts as up to date otherwise.
  */
 const types = async () => {

@@ -14,18 +14,22 @@ export const proveUsage = `npm run prove [-- PART [options of the part]] [-- --q
                further arguments go to Vitest
 
   contract     the wire contract against the built server; names of files and options of Vitest (--name=value) may
-               follow, as in the next three
+               follow, as in the next four
   process      the process: signals, ends, files, restarts
   security     isolation of accounts, secrets, forged tokens, odd frames, slow clients
   storms       many clients at once, restarts under load
+  real         what the packages do with real processes and on real time: the lab's runs, the instance lock
   faults       the fault catalogue: faults F15, faults --quick, faults --list
   simulation   presence on virtual time, one world per seed: simulation --seeds 200, simulation --seed 4711
   fuzz         inputs to every route and event: fuzz --inputs 100000 --seed 4711
 
   nodes        the packed library and the built server on each supported Node: nodes 20.19.0 22; needs the registry`
 
-const vitest = (args, env = {}) =>
-  run(tool("vitest"), ["run", "--project=proving", ...args], { env: { ...process.env, ...env }, inherit: true })
+const vitest = (args, { env = {}, projects = ["proving"] } = {}) =>
+  run(tool("vitest"), ["run", ...projects.map((name) => `--project=${name}`), ...args], {
+    env: { ...process.env, ...env },
+    inherit: true
+  })
 
 const whole = (name, text) => {
   if (/^\d{1,10}$/.test(text)) return text
@@ -44,7 +48,7 @@ const fuzzOptions = (args) => {
 
 const fuzz = (args) => {
   try {
-    return vitest(["--silent=false", "test/fuzz/"], fuzzOptions(args))
+    return vitest(["--silent=false", "test/fuzz/"], { env: fuzzOptions(args) })
   } catch (error) {
     if (!(error instanceof TypeError)) throw error
     console.error(error.message)
@@ -54,7 +58,7 @@ const fuzz = (args) => {
 
 const suites = ["contract", "process", "security", "storms"]
 
-/** Runs the files of a folder, or those of it whose names begin as asked. */
+/** Runs the files of a folder, or those whose names begin with the given text. */
 const suite = (name, args) => {
   const files = args.filter((arg) => !arg.startsWith("-")).map((file) => `test/${name}/${file}`)
   return vitest([...(files.length > 0 ? files : [`test/${name}/`]), ...args.filter((arg) => arg.startsWith("-"))])
@@ -62,6 +66,7 @@ const suite = (name, args) => {
 
 const partsWith = (proving) => ({
   ...Object.fromEntries(suites.map((name) => [name, (args) => suite(name, args)])),
+  real: (args) => vitest(args, { projects: ["real"] }),
   faults: (args) => proving("faults/main.ts", args, ["--conditions=presence-effect-source"]),
   simulation: (args) => proving("simulation/start.ts", args),
   fuzz,
@@ -97,7 +102,7 @@ export const unknownPart = ([first]) =>
 export const prove = ([first, ...rest], proving) => {
   const parts = partsWith(proving)
   if (first === undefined) return everything(parts)
-  return first === "--quick" ? vitest(rest) : parts[first](rest)
+  return first === "--quick" ? vitest(rest, { projects: ["proving", "real"] }) : parts[first](rest)
 }
 
 /** The part has options of its own, and its program is installed. */

@@ -25,7 +25,7 @@ if (values.help) {
 
 const lock = JSON.parse(readFileSync(path.join(root, "package-lock.json"), "utf8"))
 
-/** Everything that is installed where nobody develops, as `name@version`. */
+/** Everything that is installed without development dependencies, as `name@version`. */
 const running = new Set(
   Object.entries(lock.packages)
     .filter(([folder, { dev, devOptional, link }]) => folder.includes("node_modules/") && !dev && !devOptional && !link)

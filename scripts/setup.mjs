@@ -52,7 +52,7 @@ const stop = (title, { exitCode, output }) => {
   process.exit(exitCode === 0 ? 1 : exitCode)
 }
 
-/** Names a step when it begins, and says every ten seconds that it still runs, also where nobody sees a terminal. */
+/** Prints a step when it begins, and every ten seconds while it still runs, also without a terminal. */
 const step = async (title, work) => {
   const startedAt = performance.now()
   const seconds = () => Math.round((performance.now() - startedAt) / 1000)
@@ -143,7 +143,7 @@ const loadsSqlite = async () => {
 export const install = async () => {
   requireNode()
   if (!isInstalled()) {
-    // Build tools are development dependencies, so they are wanted even where NODE_ENV says production.
+    // Build tools are development dependencies, so they are installed even where NODE_ENV is production.
     const installed = await step("installing dependencies (npm ci; compiling SQLite takes a minute or two)", () =>
       npm(["ci", "--include=dev", "--no-audit", "--no-fund"])
     )

@@ -226,7 +226,7 @@ describe("architecture of the apps", () => {
     assert.deepStrictEqual(violations(all.filter(ordinary), reachesOver), [])
   })
 
-  it("lets nobody import out of the test folder of another workspace", () => {
+  it("allows no import from the test folder of another workspace", () => {
     const workspaceOf = (file: string): string | undefined => /^(?:apps|packages)\/[^/]+\//.exec(file)?.[0]
     const pries = ({ from, to }: Edge): boolean =>
       /\/test\//.test(to) && workspaceOf(to) !== undefined && workspaceOf(to) !== workspaceOf(from)
@@ -245,7 +245,7 @@ describe("architecture of the database folder", () => {
     /^apps\/contention-lab\/(src\/engines\/|test\/PrismaClient)/.test(file) ||
     file.startsWith("apps/proving/src/bench/")
 
-  it("lets nobody import prisma/ or a client of Prisma, besides what compares with it", () => {
+  it("allows no import of prisma/ or a client of Prisma, except in comparisons with it", () => {
     const everything = ["packages", "apps", "scripts", "test"].flatMap(edgesBelow)
     const isClient = (target: string): boolean =>
       /^(prisma(\/|$)|\.prisma\/|@prisma\/)/.test(target) || target.includes("/prisma-client/")

@@ -1,5 +1,5 @@
 /**
- * Goal: nobody changes the surface of presence-effect by accident.
+ * Goal: the public API of presence-effect does not change by accident.
  * Method: compare it with `test/public-api.txt`. A wanted change is written there
  * by `npm run api`, and a reviewer sees it.
  */

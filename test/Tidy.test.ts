@@ -106,7 +106,7 @@ describe("tidy names", () => {
   })
 })
 
-/** The text without code: what looks like a title or a link in there is none. */
+/** The text without code, which can look like titles or links. */
 const prose = (document: string): string => read(document).replace(/^```[\s\S]*?^```/gm, "")
 
 const headings = (document: string): ReadonlyArray<string> => prose(document).match(/^#{1,6} .+$/gm) ?? []

@@ -35,7 +35,7 @@ export const prepare = (database: Database.Database, { machines, sessions }: Wor
   fill()
 }
 
-/** What is in the file, whatever anybody was told. */
+/** What is in the file, whatever was acknowledged. */
 export interface Evidence {
   /** Registrations that were acknowledged and are not there. */
   readonly acknowledgedMissingCount: number

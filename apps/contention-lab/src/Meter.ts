@@ -1,7 +1,7 @@
 /**
  * What a run sees, collected while it happens.
  *
- * A registration is measured from the moment it was meant to arrive, not from the moment somebody had time for it. One
+ * A registration is measured from the moment it was meant to arrive, not from the moment it was handled. One
  * that has no answer yet counts with the time it has waited so far, so a stall cannot hide those it keeps waiting.
  */
 import { build, type Histogram } from "hdr-histogram-js"
@@ -35,12 +35,12 @@ export interface Meter {
   readonly held: (millis: number) => void
   /** One statement crossed to the engine and its answer back. */
   readonly crossed: (millis: number) => void
-  /** Machines that were told they are registered. */
+  /** Machines whose registration was acknowledged. */
   readonly acknowledged: () => ReadonlyArray<string>
   readonly read: (nowMillis: number, measuredMillis: number) => Reading
 }
 
-/** One machine: when it came, and how long it took. `isAnswered` false: so long it waited, in vain. */
+/** One machine: when it came, and how long it took. `isAnswered` false: it waited for so long without an answer. */
 export interface RegistrationPoint {
   readonly atMillis: number
   readonly tookMillis: number
@@ -61,7 +61,7 @@ export interface Reading {
     readonly p50Millis: number
     readonly p99Millis: number
     readonly maxMillis: number
-    /** Not answered within the patience of a daemon: they count with the time they waited. */
+    /** Not answered before the daemon gave up: they count with the time they waited. */
     readonly missedCount: number
     /** Tries of all daemons, those of the unmeasured tail included. */
     readonly attemptCount: number
@@ -129,7 +129,7 @@ const readFlushes = (points: ReadonlyArray<FlushPoint>): Reading["flush"] => {
   }
 }
 
-/** Nobody waits longer than a daemon does. */
+/** No wait is longer than that of a daemon. */
 const waited = (millis: number): number => Math.min(millis, Scenario.daemonLimitMillis)
 
 export const make = (): Meter => {

@@ -1,7 +1,7 @@
 /**
  * Plays a workload to a strategy, on the clock it is given.
  *
- * Nobody here waits for an answer before the next one comes. The load lasts until everybody who came in the measured
+ * No arrival waits for the answer to an earlier one. The load lasts until every machine that arrived in the measured
  * time has an answer, or has waited longer than a daemon would.
  */
 import { Clock, Effect, Scope, Exit } from "effect"

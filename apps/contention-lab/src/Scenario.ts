@@ -52,5 +52,5 @@ export const reportEveryMillis = 3_000
 export const beatEveryMillis = ({ flushIntervalMillis }: Pick<Scenario, "flushIntervalMillis">): number =>
   flushIntervalMillis * 0.4
 
-/** The end of the load: nobody measured can still wait for the daemon's patience. */
+/** The end of the load: every measured daemon has an answer or has given up. */
 export const loadMillis = ({ seconds }: Pick<Scenario, "seconds">): number => seconds * 1_000 + daemonLimitMillis

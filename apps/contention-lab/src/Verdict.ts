@@ -3,7 +3,7 @@ import type { Figures } from "./Figures.ts"
 import * as Scenario from "./Scenario.ts"
 import { entryOf } from "./strategies/Catalogue.ts"
 
-/** `collapsed`: somebody was not registered in time, or the last flush wrote nothing. `strained`: it came near. */
+/** `collapsed`: a machine was not registered in time, or the last flush wrote nothing. `strained`: it came near. */
 export type Verdict = "steady" | "strained" | "collapsed"
 
 const strainedMillis = 1_000

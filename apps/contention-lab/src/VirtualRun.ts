@@ -71,7 +71,7 @@ const performOn = (database: Database.Database): Perform => {
   }
 }
 
-/** A database in memory waits for nobody: the lock of the others is modelled where the transaction begins. */
+/** A database in memory has no locks: the lock of other processes is modelled where the transaction begins. */
 const crossing = (perform: Perform, scenario: Scenario, foreign: ForeignLock): FifoEngine.Crossing => {
   const syncMillis = scenario.disk === "slow" ? slowSyncMillis : 0
   const performing: FifoEngine.Crossing = (statement) =>
@@ -150,7 +150,7 @@ const program = (scenario: Scenario): Effect.Effect<Figures, unknown> =>
     })
   )
 
-/** A real Prisma client knows no virtual time. */
+/** A real Prisma client cannot run in virtual time. */
 export const isPossible = (strategy: Scenario["strategy"]): boolean => entryOf(strategy).place !== "in process"
 
 export const run = (

@@ -1,5 +1,5 @@
 /**
- * Time that jumps: fibers run until nothing is left to do, then the clock moves to the next who sleeps. The lab runs on
+ * Time that jumps: fibers run until nothing is left to do, then the clock moves to the next wake-up. The lab runs on
  * it, and the simulation of the library.
  *
  * Not `TestClock`, for three reasons: it looks at every fiber, in real time, before each step, which costs about 5 ms
@@ -19,7 +19,7 @@ interface Timer {
   readonly fire: () => void
 }
 
-/** Who is next among those that could be. */
+/** Chooses which of the ready fibers runs next. */
 export interface Order {
   /** The place of the fiber that runs next, of so many that could. */
   readonly next: (count: number) => number
@@ -91,7 +91,7 @@ export class VirtualTime {
     return this.wallStart + Math.floor(this.elapsed)
   }
 
-  /** Somebody sets the wall clock. */
+  /** Sets the wall clock. */
   setWall(byMillis: number): void {
     this.wallStart += byMillis
   }
@@ -177,7 +177,7 @@ export interface VirtualOptions {
 const breatheMillis = 50
 
 /**
- * Runs the effect to its end. Dies when everything in it waits and nobody sleeps: that wait would never end.
+ * Runs the effect to its end. Dies when every fiber waits and none sleeps: that wait would never end.
  */
 export const run = <A, E>(self: Effect.Effect<A, E>, options: VirtualOptions): Effect.Effect<A, E> =>
   Effect.async((resume) => {

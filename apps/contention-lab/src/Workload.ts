@@ -1,7 +1,7 @@
 /**
  * What arrives when: the same for every strategy of a seed, and made before anything runs.
  *
- * Arrivals are independent of the answers (an open loop). A strategy that stalls finds everybody who came meanwhile
+ * Arrivals are independent of the answers (an open loop). A strategy that stalls finds all arrivals of the meantime
  * waiting, as a server does.
  */
 import * as PresenceKey from "presence-effect/presence/PresenceKey"
@@ -37,7 +37,7 @@ export const accountId = "account"
 const named = (prefix: string, count: number): ReadonlyArray<string> =>
   Array.from({ length: count }, (_, index) => `${prefix}-${index + 1}`)
 
-/** Arrivals of many who do not know of each other: a Poisson stream. */
+/** Arrivals of many independent clients: a Poisson stream. */
 const stream = (
   random: PCGRandom,
   meanMillis: number,

@@ -6,7 +6,7 @@ import Database from "better-sqlite3"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { ForeignHold } from "./Workload.ts"
 
-// It ends with whoever started it.
+// It ends with its parent process.
 process.on("SIGINT", () => undefined)
 process.on("disconnect", () => process.exit(0))
 
@@ -24,7 +24,7 @@ const take = async ({ filename, holds }: ForeignOrder): Promise<void> => {
     try {
       database.exec("BEGIN IMMEDIATE")
     } catch {
-      // Who cannot have the lock within five seconds leaves it to the next.
+      // A try that does not get the lock within five seconds is skipped.
       continue
     }
     // oxlint-disable-next-line no-await-in-loop -- as above

@@ -1,4 +1,4 @@
-/** The lab as a program: runs what the arguments ask for, and says what came out. */
+/** The lab as a program: runs what the arguments ask for, and prints the result. */
 import { Cause, Effect, Exit, Fiber, Option } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"

@@ -1,4 +1,4 @@
-/** What a strategy in its own process and the lab tell each other. */
+/** The messages between the lab and a strategy in its own process. */
 import type { Figures } from "./Figures.ts"
 import type { Scenario } from "./Scenario.ts"
 

@@ -3,7 +3,7 @@ import * as Meter from "../src/Meter.ts"
 import * as Verdict from "../src/Verdict.ts"
 
 describe("Meter", () => {
-  it("counts from the intended arrival, so a stall shows in everybody who came meanwhile", () => {
+  it("counts from the intended arrival, so a stall shows in every machine that arrived meanwhile", () => {
     const meter = Meter.make()
     // One every 100 ms; the writer stands still from 1 s to 3 s and then answers all of them at once.
     for (let at = 0; at < 4_000; at += 100) meter.intended(`machine ${at}`, at)
@@ -14,14 +14,14 @@ describe("Meter", () => {
     const { registration } = meter.read(4_000, 4_000)
     assert.strictEqual(registration.count, 40)
     assert.strictEqual(registration.maxMillis, 2_000)
-    // Half of them came during the stall. Whoever measures from the sending on would have seen one.
+    // Half of them came during the stall. A measurement from the time of sending would have seen one.
     assert.isAbove(registration.p99Millis, 1_800)
     assert.isAbove(registration.p50Millis, 0.9)
     const slow = meter.read(4_000, 4_000).registrations.filter(({ tookMillis }) => tookMillis > 50)
     assert.strictEqual(slow.length, 20)
   })
 
-  it("counts whoever has no answer as missed, with the ten seconds its daemon waited", () => {
+  it("counts a machine without an answer as missed, with the ten seconds its daemon waited", () => {
     const meter = Meter.make()
     meter.intended("patient", 0)
     meter.intended("unlucky", 500)

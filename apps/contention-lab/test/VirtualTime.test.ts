@@ -5,7 +5,7 @@ import * as VirtualTime from "../src/VirtualTime.ts"
 const options = { seed: 1, startMillis: 1_000 }
 
 describe("VirtualTime", () => {
-  it.live("moves to the next who sleeps, in the order of time", () =>
+  it.live("moves to the next wake-up, in the order of time", () =>
     Effect.gen(function* () {
       const woken: Array<string> = []
       const sleeper = (name: string, millis: number) =>

@@ -2,8 +2,8 @@
  * One setting that the environment may change, and the tables of them.
  *
  * **To add a setting**: add one entry to the table of its room (`*Knobs.ts`).
- * The key is the name of the option, and the entry says the variable, the
- * default, the bounds with their unit, and the meaning:
+ * The key is the name of the option; the entry holds the variable, the default,
+ * the bounds with their unit, and the meaning:
  *
  *     socketLimit: Knob.integer("HAPPIER_SOCKET_LIMIT", {
  *       fallback: 10_000, min: 1, max: 1_000_000, unit: "sockets", meaning: "Sockets open at once."
@@ -28,13 +28,13 @@ export interface Knob<out A> {
   /** Other names of the same setting. Two names that are set to different values are refused. */
   readonly aliases: ReadonlyArray<string>
   readonly fallback: A
-  /** The default as it is written in the environment. Empty: it has no text, and the meaning says what follows. */
+  /** The default as it is written in the environment. Empty: it has no text form, and the meaning describes it. */
   readonly fallbackText: string
   readonly allowed: string
   readonly meaning: string
   /** Secrets and addresses with passwords are never shown. */
   readonly isSecret: boolean
-  /** Reads a text that is not empty. Left: the reason, or an empty text when `allowed` is reason enough. */
+  /** Reads a text that is not empty. Left: the reason, or an empty text when `allowed` is sufficient as the reason. */
   readonly parse: (text: string) => Either.Either<A, string>
 }
 

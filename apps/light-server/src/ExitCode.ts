@@ -6,7 +6,7 @@ import type { StartFailure } from "./LightServer.ts"
 import type { ConfigInvalid } from "./config/ServerConfig.ts"
 import type { CompactionFailed } from "./opening/DatabaseCompaction.ts"
 
-/** Ended by a signal, everything written. */
+/** Ended by a signal, with everything written. */
 export const ok = 0
 
 /** Failed in a way that has no code of its own. */
@@ -21,7 +21,7 @@ export const storage = 4
 const config = 3
 const migration = 5
 
-/** Not `temporary`: a server that is started twice by mistake must not try for ever. */
+/** Not `temporary`: a server that was started twice by mistake must not be restarted for ever. */
 const running = 6
 
 /** A supervisor may try again. */

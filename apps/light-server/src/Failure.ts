@@ -25,7 +25,7 @@ export class NotFound extends Schema.TaggedError<NotFound>("light-server/NotFoun
   error: Schema.optional(Schema.String)
 }) {}
 
-/** What the request wants contradicts what is stored. `error` is what the client reads. */
+/** The request contradicts what is stored. `error` is what the client reads. */
 export class Conflict extends Schema.TaggedError<Conflict>("light-server/Conflict")("Conflict", {
   error: Schema.String
 }) {}
@@ -63,9 +63,8 @@ export class CursorGone extends Schema.TaggedError<CursorGone>("light-server/Cur
 }) {}
 
 /**
- * Not a request of HTTP, or one that does not fit its route: the path cannot be
- * decoded, or the headers or the body are too long, of another type, or do not fit
- * the schema. `message` names the part, and never its value.
+ * Not a valid HTTP request, or one that does not fit its route: the path cannot be decoded, or the headers or the body
+ * are too long, of another type, or do not match the schema. `message` names the part, never its value.
  */
 export class RequestUnreadable extends Schema.TaggedError<RequestUnreadable>("light-server/RequestUnreadable")(
   "RequestUnreadable",
@@ -77,7 +76,7 @@ export class RequestUnreadable extends Schema.TaggedError<RequestUnreadable>("li
   }
 ) {}
 
-/** No route has this path and method. Clients tell it from `NotFound` by `path`. */
+/** No route has this path and method. Clients distinguish it from `NotFound` by `path`. */
 export class RouteUnknown extends Schema.TaggedError<RouteUnknown>("light-server/RouteUnknown")("RouteUnknown", {
   path: Schema.String,
   method: Schema.String
@@ -104,7 +103,7 @@ export class SocketOverflow extends Schema.TaggedError<SocketOverflow>("light-se
   {}
 ) {}
 
-/** The event loop is late or too much waits to be sent, and this request can wait. Nothing was done. */
+/** The event loop is late or too much waits to be sent, and this request can be repeated later. Nothing was done. */
 export class LoopOverload extends Schema.TaggedError<LoopOverload>("light-server/LoopOverload")("LoopOverload", {
   /** How late the event loop was. */
   delayMillis: Schema.NonNegative
@@ -114,8 +113,8 @@ export class LoopOverload extends Schema.TaggedError<LoopOverload>("light-server
 export class Draining extends Schema.TaggedError<Draining>("light-server/Draining")("Draining", {}) {}
 
 /**
- * The answer was not there when the last limit of the server ran out. The request
- * may or may not have had its effect.
+ * There was no answer within the last time limit of the server. The request may
+ * or may not have had its effect.
  */
 export class AnswerTimeout extends Schema.TaggedError<AnswerTimeout>("light-server/AnswerTimeout")("AnswerTimeout", {
   limitMillis: Schema.NonNegative

@@ -1,10 +1,10 @@
 /**
  * The composition root: every layer of the server, by name.
  *
- * What is built last ends first. So the order of the layers is the order of the
- * shutdown, read backwards: the port closes and with it the sockets, requests
- * under way end, presence writes its last flush, the log is copied into the
- * database file, the writer closes.
+ * Layers that are built last are closed first. The order of the layers is
+ * therefore the order of the shutdown, reversed: the port closes and with it
+ * the sockets, requests under way end, presence writes its last flush, the log
+ * is copied into the database file, the writer closes.
  */
 import { Effect, Layer, Option, Schema } from "effect"
 import type * as PresenceConfig from "presence-effect/presence/PresenceConfig"
@@ -141,8 +141,8 @@ const migrate = (config: ServerConfig) => {
 }
 
 /**
- * Before a database is created: an address that cannot be listened on ends the start with nothing made. A database
- * that is there is opened first, so that a second server on it learns which process has it.
+ * Before a database is created: if the server cannot listen on its address, it ends without having created anything. An
+ * existing database is opened first, so that a second server on it reports which process holds it.
  */
 const firstStart = ({ databaseFile, host, port }: ServerConfig) =>
   Layer.effectDiscard(FileSystem.existsSync(databaseFile) ? Effect.void : HttpListener.demandFree({ host, port }))
@@ -162,7 +162,7 @@ const database = (config: ServerConfig) => {
     Layer.provideMerge(guard(config)),
     Layer.provide(directory)
   )
-  // A read-only connection finds the file in the state that the writing one has brought it into.
+  // The writing connection has already set the journal mode that a read-only connection needs.
   const reader = DatabaseReader.layer({ filename: config.databaseFile }).pipe(Layer.provide(connection))
   const forms = Layer.merge(TimeForm.layer, SessionArchive.layer)
   return SqliteWriter.layer(config.writerPolicy).pipe(
@@ -181,11 +181,11 @@ const walKeeper = (config: ServerConfig) =>
         drainTimeout: config.shutdownBudget.log
       }).pipe(ShutdownBudget.closeWithin("log", config.shutdownBudget.log))
 
-/** No checkpoints of its own where a tool makes them. */
+/** No checkpoints by this server when an external tool makes them. */
 const compactor = ({ checkpointIntervalMillis }: ServerConfig) =>
   Compactor.layer({ isCheckpointed: checkpointIntervalMillis !== 0 })
 
-/** Presence reads through the reader of the server, and so never waits either. */
+/** Presence reads through the reader of the server, so its reads never wait either. */
 const presenceReader = Layer.effect(
   SqlitePresenceStorage.PresenceReader,
   Effect.map(DatabaseReader.DatabaseReader, (reader) =>
@@ -270,7 +270,7 @@ const shared = Layer.mergeAll(
 
 const rpc = (config: ServerConfig) => RpcEvents.layer.pipe(Layer.provide(RpcRelay.layer(config.rpc)))
 
-/** Sockets are accepted when every feature has said which events it wants. */
+/** Sockets are accepted after every feature has registered its events. */
 const realtime = (config: ServerConfig) => {
   const options = config.realtime
   const entities = Layer.mergeAll(accounts(config), machines, sessions, messages, shared)

@@ -19,7 +19,7 @@ import * as MessageMetrics from "./messages/MessageMetrics.ts"
 import * as RealtimeMetrics from "./realtime/RealtimeMetrics.ts"
 import * as RpcMetrics from "./rpc/RpcMetrics.ts"
 
-/** The compiler refuses a list that lacks a tag. */
+/** The compiler rejects a list that lacks a tag. */
 const failures = Object.keys({
   LaneOverflow: true,
   PermitTimeout: true,
@@ -49,7 +49,7 @@ const rejections = Object.keys({
 
 const lanes = [Lane.control, Lane.data, Lane.presence, Lane.maintenance]
 
-/** To read a metric is enough to make it known. */
+/** Reading a metric registers it. */
 const library = Effect.gen(function* () {
   for (const kind of ["session", "machine"] as const) {
     yield* Metric.value(PresenceMetrics.tracked(kind))
@@ -100,7 +100,7 @@ const server = Effect.gen(function* () {
   })
 })
 
-/** Lets the series exist. What was counted before stays. */
+/** Creates the series. A count that exists is kept. */
 export const start: Effect.Effect<void> = Effect.zipRight(library, server)
 
 export const layer: Layer.Layer<never> = Layer.effectDiscard(start)

@@ -5,7 +5,7 @@
 import { Effect, type Exit, Layer, Option, Scope } from "effect"
 import * as FinalizerLimit from "./FinalizerLimit.ts"
 
-/** What an operator says about the shutdown, in milliseconds. */
+/** The shutdown settings of the operator, in milliseconds. */
 export interface ShutdownTerms {
   readonly shutdownTimeoutMillis: number
   readonly socketCloseSpreadMillis: number
@@ -36,12 +36,12 @@ const databaseMillis = 1000
 /** Timers of a busy process are late, and the process has to end as well. */
 const marginMillis = 500
 
-/** What a step gets on top, so that its own limit, which says what was left undone, comes first. */
+/** Extra time of a step, so that its own limit, which reports what was left undone, is reached first. */
 const slackMillis = 50
 
 const reservedMillis = logMillis + databaseMillis + marginMillis
 
-/** What the shutdown takes whatever is left of it for requests. */
+/** The time that the shutdown needs even when nothing is left of it for requests. */
 export const leastMillis = (terms: Omit<ShutdownTerms, "shutdownTimeoutMillis">): number =>
   terms.socketCloseSpreadMillis +
   terms.socketDrainTimeoutMillis +
@@ -50,9 +50,9 @@ export const leastMillis = (terms: Omit<ShutdownTerms, "shutdownTimeoutMillis">)
   reservedMillis
 
 /**
- * Splits the shutdown timeout. Requests get what the others leave, so all steps
- * together, cut by `closeWithin`, end before the timeout, whenever `leastMillis`
- * is not above it.
+ * Splits the shutdown timeout. Requests get the rest, so all steps together,
+ * limited by `closeWithin`, end before the timeout, provided it is at least
+ * `leastMillis`.
  */
 export const make = (terms: ShutdownTerms): ShutdownBudget => ({
   sockets: terms.socketCloseSpreadMillis,
@@ -64,10 +64,10 @@ export const make = (terms: ShutdownTerms): ShutdownBudget => ({
 })
 
 /**
- * The same layer, whose end is not waited for longer than `limitMillis`. Inner
- * limits are shorter as a rule; this one holds whatever the engine or the disk do.
+ * The same layer, with a limit of `limitMillis` on the wait for its end. Inner limits are usually shorter; this one
+ * holds whatever the engine or the disk does.
  *
- * What is cut goes on in the background until the process ends.
+ * After the limit, the work goes on in the background until the process ends.
  */
 export const closeWithin =
   (step: keyof ShutdownBudget, limitMillis: number) =>

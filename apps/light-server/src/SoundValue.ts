@@ -4,12 +4,14 @@
  */
 import { Schema } from "effect"
 
-/** Clients nest a few levels. A value that is nested thousands of times overflows the stack of what prints it. */
+/**
+ * Clients nest a few levels. A value nested thousands of levels deep overflows the stack of the code that prints it.
+ */
 export const depthMax = 64
 
 /**
- * A text without half of a surrogate pair. SQLite would store the half as invalid
- * UTF-8, and the text would be another one when it is read.
+ * A text without an unpaired surrogate. SQLite would store it as invalid UTF-8,
+ * and it would be read back as a different text.
  */
 export const WellFormed = Schema.String.pipe(
   Schema.filter((text) => text.isWellFormed(), { description: "a text that is valid Unicode" })

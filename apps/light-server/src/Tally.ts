@@ -1,6 +1,7 @@
 /**
- * Counters and gauges with labels from closed sets. What a client could make up
- * is no label: each combination is kept for as long as the process lives.
+ * Counters and gauges with labels from closed sets. Values that a client can
+ * choose are never labels: each combination is kept for as long as the process
+ * lives.
  */
 import { Metric, MetricKey } from "effect"
 
@@ -28,7 +29,7 @@ const taggedOf = <Key, M>(
   }
 }
 
-/** Adds to a counter, one unless told otherwise. */
+/** Adds to a counter, 1 by default. */
 export const counter = <Label extends string = never>(
   name: string,
   description: string,

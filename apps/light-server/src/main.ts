@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The process: what its arguments ask for. Each command is loaded when it is asked for. */
+/** The process: runs the command of its arguments. Each command is loaded when it is used. */
 import * as CommandLine from "./cli/CommandLine.ts"
 
 const request = CommandLine.parse(process.argv.slice(2))

@@ -3,7 +3,7 @@ import { Effect, Fiber, Option, TestClock } from "effect"
 import * as FinalizerLimit from "../src/FinalizerLimit.ts"
 
 describe("FinalizerLimit", () => {
-  it.effect("gives up an effect that does not end, in a finalizer as well", () =>
+  it.effect("stops waiting for an effect that does not end, in a finalizer as well", () =>
     Effect.gen(function* () {
       let outcome = "none"
       const scoped = Effect.scoped(

@@ -5,7 +5,7 @@ import * as ShutdownBudget from "../src/ShutdownBudget.ts"
 
 class Thing extends Context.Tag("test/Thing")<Thing, string>() {}
 
-/** A layer whose end waits for `gate`, uninterruptibly, and says when it is over. */
+/** A layer whose end waits for `gate`, uninterruptibly, and reports when it is over. */
 const slow = (gate: Deferred.Deferred<void>, ended: Array<string>) =>
   Layer.scoped(
     Thing,

@@ -11,7 +11,7 @@ describe("a sound value", () => {
     assert.isFalse(isSound(nested(5000)))
   })
 
-  it("holds no half of a surrogate pair, in texts or in keys", () => {
+  it("contains no unpaired surrogate, in texts or in keys", () => {
     assert.isTrue(isSound({ "\u{1f600}": ["\u{1f600}", 1, null, true] }))
     for (const half of ["\ud800", "a\udc00", "\udc00\ud800"]) {
       for (const value of [half, [half], { [half]: 1 }, { a: { b: half } }]) assert.isFalse(isSound(value))

@@ -4,7 +4,7 @@ import * as Tally from "../src/Tally.ts"
 import { valueOf } from "./support/Gauges.ts"
 
 describe("Tally", () => {
-  it.effect("counts each combination of labels apart, whatever the order they are given in", () =>
+  it.effect("counts each combination of labels separately, in any order of the labels", () =>
     Effect.gen(function* () {
       const count = Tally.counter("tally_test_total", "test", ["first", "second"])
       count({ first: "a", second: "b" })

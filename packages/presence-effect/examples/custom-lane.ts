@@ -1,4 +1,4 @@
-/** A lane of your own, with terms of your own, in the place of your choice. The writer is not touched. */
+/** Adds a lane with its own limits at a chosen place in the order. The writer is not changed. */
 import * as Effect from "effect/Effect"
 import { pipe } from "effect/Function"
 import * as Layer from "effect/Layer"

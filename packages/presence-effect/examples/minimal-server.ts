@@ -21,7 +21,7 @@ export const houseOf = (filename: string) =>
     Layer.provide(SqliteThread.layer({ filename }))
   )
 
-/** Somebody waits for this one, so it goes in the lane that overtakes all others. */
+/** A client waits for this write, so it goes in the lane that is served first. */
 const register = (accountId: string, id: string) =>
   Write.statement("INSERT INTO Machine (id, accountId) VALUES (?, ?) ON CONFLICT (id) DO NOTHING", [id, accountId])
 

@@ -1,7 +1,7 @@
 /**
  * A host that writes through a client of its own, Prisma for example: its
- * transactions wait for the same permit as everything else, so nothing meets a
- * locked database, and a registration still overtakes.
+ * transactions wait for the same permit as all other writes, so none of them
+ * meets a locked database, and registrations still go first.
  */
 import Database from "better-sqlite3"
 import * as PresenceHost from "presence-effect/host/PresenceHost"
@@ -11,7 +11,7 @@ import { createTables } from "./minimal-server.ts"
 
 /** In the place of a generated client: promises, and one interactive transaction at a time. */
 const openClient = (filename: string) => {
-  // Not longer than nothing: waiting for a lock is what the permit and its retries are for.
+  // Zero: the permit and its retries wait for locks, not the client.
   const database = new Database(filename, { timeout: 0 })
   const execute = async (sql: string, ...params: ReadonlyArray<string>): Promise<number> =>
     database.prepare(sql).run(...params).changes

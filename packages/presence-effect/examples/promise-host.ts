@@ -7,7 +7,7 @@ import * as WriterError from "presence-effect/writer/WriterError"
 import { createTables } from "./minimal-server.ts"
 
 // #region host
-/** What an HTTP handler would do with a registration: answer, or say when to come again. */
+/** The status an HTTP handler would answer a registration with. */
 const register = async (host: PresenceHost.PresenceHost, id: string): Promise<number> => {
   try {
     await host.write(Lane.control, Write.statement("INSERT INTO Machine (id, accountId) VALUES (?, 'account-1')", [id]))

@@ -1,5 +1,5 @@
 /**
- * A test author's view: nine sessions flush over an engine that takes 80 ms for
+ * An example test: nine sessions flush over an engine that takes 80 ms for
  * each statement while a machine registers. No file, no thread, no real time.
  */
 import * as Clock from "effect/Clock"

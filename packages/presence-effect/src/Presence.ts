@@ -1,5 +1,5 @@
 /**
- * Presence of machines and sessions: the facade a server talks to.
+ * Presence of machines and sessions: the facade that a server uses.
  *
  * @since 0.1.0
  */
@@ -63,29 +63,30 @@ export class Presence extends Context.Tag("presence-effect/Presence")<
   {
     /**
      * Reports a sign of life that the client stamped with `claimedMillis` by its
-     * own clock, which may be wrong: the claim dates the sign of life, its arrival
-     * counts. A plain function, for hot callbacks: no effect runs, no database is
-     * asked. The caller has verified that the row belongs to the account.
+     * own clock, which may be wrong: the claim dates the sign of life, silence is
+     * counted from its arrival. A plain function, for hot callbacks: no effect
+     * runs, no database is asked. The caller has verified that the row belongs
+     * to the account.
      */
     readonly beat: (key: PresenceKey, claimedMillis: number) => BeatOutcome
     /**
      * The row did something now: anything that its own connection sends. As cheap
-     * as a beat. Does not bring a row back that ended; a beat does.
+     * as a beat. Does not make an ended row active again; a beat does.
      *
      * @since 0.2.0
      */
     readonly seen: (key: PresenceKey) => BeatOutcome
     /**
      * A connection of the row opened. Counts as `seen`, and while it is open the
-     * row is never judged silent: call `disconnected` when it stops answering.
+     * row is never considered silent: call `disconnected` when it stops answering.
      */
     readonly connected: (key: PresenceKey) => BeatOutcome
     /** A connection closed. After the last one, the grace begins. */
     readonly disconnected: (key: PresenceKey) => void
     /**
      * Ends the row: `active` is cleared at once in memory and by a control write
-     * in the database; from now on only a heartbeat that is newer brings it back.
-     * Never fails: what could not be written now goes with the next tick.
+     * in the database; from now on only a newer heartbeat makes it active again.
+     * Never fails: what could not be written now is written with the next tick.
      */
     readonly end: (key: PresenceKey, claimedMillis: number) => Effect.Effect<void>
     /** Forgets a row that was deleted. */
@@ -105,9 +106,9 @@ export class Presence extends Context.Tag("presence-effect/Presence")<
  * **Details**
  *
  * - Durations are decoded once, here.
- * - A listener that throws is logged and keeps nobody else from hearing.
+ * - When a listener throws, the error is logged and the other listeners are still called.
  *
- * **Errors**: `ConfigInvalid` names every knob that does not fit.
+ * **Errors**: `ConfigInvalid` names every invalid knob.
  *
  * @category constructors
  * @since 0.1.0
@@ -160,7 +161,7 @@ export const make = (
           const outcome = registry.end(key, claimedMillis, nowMillis)
           if (outcome === "ended") return flusher.flushKey(key, config.endLane)
           if (outcome === "foreign") return Effect.void
-          // No room to remember it, so it is written or lost. The row is not tracked, so nobody else says otherwise.
+          // The registry is full, so the end is written now or lost. The row is not tracked, so no tick overwrites it.
           const entry = { ...key, seenAtMillis: endOf(claimedMillis, nowMillis), state: "ended" as const }
           return storage.flush({ entries: [entry] }, config.endLane).pipe(
             Effect.asVoid,
@@ -244,7 +245,7 @@ export const layerSqlite = (
 
 /**
  * Presence over a store in memory, for tests of code that uses presence. Give it
- * `rows` to say which rows exist and to see what was written.
+ * `rows` to define which rows exist and to see what was written.
  *
  * @category layers
  * @since 0.1.0

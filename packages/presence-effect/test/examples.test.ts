@@ -23,7 +23,7 @@ describe("examples", () => {
       const before = Date.now()
       const status = yield* Effect.promise(() => minimalServer.run(filename))
       assert.deepInclude(status, { trackedCount: 1, pendingCount: 1, consecutiveFlushFailures: 0 })
-      // Before anybody looks into the file: a reader makes a log file of its own.
+      // Before the file is read: a reader makes a log file of its own.
       assert.isFalse(fs.existsSync(`${filename}-wal`), "the log is emptied and gone")
       const [row, ...others] = readRows(filename, "SELECT id, accountId, active, lastActiveAt FROM Machine")
       assert.deepInclude(row, { id: "machine-1", accountId: "account-1", active: 1 })

@@ -22,7 +22,7 @@ interface Job {
   readonly done: Deferred.Deferred<void, EngineFailed>
 }
 
-/** A caller, and when it is told that it took too long. */
+/** A caller, and when it gets a timeout. */
 interface Waiting extends Pick<Job, "done"> {
   readonly untilMillis: number
 }

@@ -1,4 +1,4 @@
-/** Tells how long Prisma's adapter holds the write lock, and makes its commits as slow as the scenario says. */
+/** Measures how long Prisma's adapter holds the write lock, and delays its commits as the scenario requires. */
 import type { PrismaBetterSqlite3 } from "@prisma/adapter-better-sqlite3"
 import { blockFor } from "./blockFor.ts"
 

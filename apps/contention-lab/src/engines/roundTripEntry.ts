@@ -1,6 +1,6 @@
 /**
  * The engine that is a process boundary away, as a thread: it answers one statement after the other, each a round trip
- * later than its work took. It sleeps for that time, as precisely as the system can, and blocks nobody but itself.
+ * later than its work took. It sleeps for that time, as precisely as the system can, and blocks only itself.
  */
 import Database from "better-sqlite3"
 import { parentPort, workerData } from "node:worker_threads"

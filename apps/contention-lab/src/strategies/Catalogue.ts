@@ -9,7 +9,7 @@ export interface Entry {
   readonly meaning: string
   /** How heartbeats become writes. */
   readonly shape: "per-row" | "one-transaction" | "case-when" | "presence-effect"
-  /** Whether registrations overtake. `undefined` where there are no lanes at all. */
+  /** Whether registrations are served first. `undefined` where there are no lanes at all. */
   readonly lanes?: "priority" | "one"
 }
 

@@ -9,7 +9,7 @@ import type { Run } from "../Run.ts"
 import type { DirtyRow } from "../Statements.ts"
 import type { Strategy } from "./Strategy.ts"
 
-/** Writes the rows of one tick and says how many of them were written. */
+/** Writes the rows of one tick and returns how many of them were written. */
 export type Flush = (rows: ReadonlyArray<DirtyRow>) => Effect.Effect<number>
 
 const makeBeat = (run: Run, flush: Flush): Effect.Effect<Strategy["beat"], never, Scope.Scope> =>

@@ -1,4 +1,4 @@
-/** This project, over any connection, with its lanes in order or with one for everybody. */
+/** This project, over any connection, with its lanes in order or with one for all writes. */
 import { Clock, Effect, Layer, Logger, LogLevel, type Scope } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
 import * as Presence from "presence-effect/Presence"
@@ -46,7 +46,7 @@ const metered = (run: Run) =>
     })
   )
 
-/** The same storage, with every flush told to the meter, in the lane that is given. */
+/** The same storage, with every flush reported to the meter, in the lane that is given. */
 const observed = (run: Run, lane: Lane.Lane) =>
   Layer.effect(
     PresenceStorage,

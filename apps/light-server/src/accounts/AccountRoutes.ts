@@ -1,6 +1,7 @@
 /**
- * Routes about the account of the token: its profile, its settings, the end of
- * its tokens. And what this server can do, which anybody may ask.
+ * Routes about the account of the token: its profile, its settings, the
+ * revocation of its tokens. Also the features of this server, which need no
+ * token.
  */
 import { Clock, Effect, Layer, Option, Schema } from "effect"
 import { invalidToken } from "../Failure.ts"
@@ -11,7 +12,7 @@ import { SettingsStore } from "./SettingsStore.ts"
 import { TokenRevocation } from "./TokenRevocation.ts"
 
 export interface Options {
-  /** Where clients reach this server, if the operator said so. */
+  /** The URL at which clients reach this server, if it is configured. */
   readonly publicUrl?: string | undefined
 }
 
@@ -72,7 +73,7 @@ export const layer = (
         app.get("/v1/features", { config: { limitedAs: "auth" } }, () => features)
       })
       yield* http.register((app) => {
-        // Before the check of the token, so that no refusal is stored on its way either.
+        // Before the token is checked, so that proxies do not store refusals either.
         app.addHook("onRequest", async (_request, reply) => {
           reply.header("cache-control", "no-store")
         })

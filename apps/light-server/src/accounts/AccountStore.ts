@@ -15,10 +15,10 @@ export class AccountStore extends Context.Tag("light-server/AccountStore")<
   AccountStore,
   {
     /**
-     * The id of the account with this key, created if it is new. An account that
-     * exists and needs no change is answered without a write, so that a login
-     * never waits for a lock somebody else holds. Fails with `Forbidden` when the
-     * account is new and sign-up is closed.
+     * The id of the account with this key, created if it is new. An account
+     * that exists and needs no change is returned without a write, so that a
+     * login does not wait for a lock held by another process. Fails with
+     * `Forbidden` when the account is new and sign-up is closed.
      */
     readonly signIn: (key: ProvenKey) => Effect.Effect<string, WriterError | ReadFailed | Forbidden>
   }
@@ -37,9 +37,9 @@ const isSame = (stored: Uint8Array | null, key: ProvenKey) =>
 const find = `SELECT id, publicKey, contentPublicKey FROM Account WHERE publicKey IN (?, ?) LIMIT 1`
 
 /**
- * Whether the key may be stored is decided inside the write: of two clients that
- * are first at the same time, one opens the account. Rows whose key is not a key
- * (32 bytes in hex) belong to the server and count as no account.
+ * The write itself decides whether the key may be stored: when two clients try
+ * to be first at the same time, one opens the account. Rows whose key is not a
+ * key (32 bytes in hex) belong to the server and do not count as accounts.
  */
 const upsertWhere = (condition: string) => `
 INSERT INTO Account (id, publicKey, contentPublicKey, contentPublicKeySig, createdAt, updatedAt)

@@ -5,7 +5,7 @@ import { AccountStore } from "./AccountStore.ts"
 import { Login } from "./Login.ts"
 import { Tokens } from "./Tokens.ts"
 
-/** Base64 of what a client sends is short; the rest is noise. */
+/** The base64 texts that clients send are short; longer ones are rejected. */
 const Base64 = Schema.String.pipe(Schema.maxLength(1024))
 
 const Credentials = Schema.Struct({

@@ -1,8 +1,9 @@
 /**
  * The file in the data directory that keeps which challenges were seen.
  *
- * A login of a known account must not wait for the lock of the database, so it is not kept there. A line is handed to
- * the system before its login is answered: it survives the end of the process, and not that of the power.
+ * A login of a known account must not wait for the lock of the database, so this is not kept in the database. A line is
+ * passed to the operating system before its login is answered: it survives the end of the process, but not a power
+ * failure.
  */
 import { Effect } from "effect"
 import fs from "node:fs/promises"
@@ -19,7 +20,7 @@ export interface Seen {
 export interface ChallengeFile {
   /** What the file held when it was opened, oldest first. */
   readonly kept: ReadonlyArray<Seen>
-  /** Adds a challenge. `all` is what a new file begins with when this one has grown too long. */
+  /** Adds a challenge. `all` is written to a new file when this one has grown too long. */
   readonly add: (seen: Seen, all: () => Iterable<Seen>) => Effect.Effect<void>
 }
 
@@ -44,9 +45,9 @@ const parse = (text: string): ReadonlyArray<Seen> =>
   })
 
 /**
- * Reads the file, which need not exist. It is written anew after `linesMax` lines.
+ * Reads the file, which need not exist. It is rewritten after `linesMax` lines.
  *
- * Never fails: where nothing can be kept, a warning is logged and logins go on.
+ * Never fails: if the file cannot be written, a warning is logged and logins go on.
  */
 export const open = (file: string, linesMax: number): Effect.Effect<ChallengeFile> =>
   Effect.gen(function* () {

@@ -2,8 +2,8 @@
  * The devices of an account: the clients that show one of its tokens. Each login makes a new token, so one lost device
  * can be revoked without the others.
  *
- * They are known by the tokens that this process has seen since its start: clients come back within seconds of it.
- * That a token has ended is stored.
+ * Devices are known from the tokens that this process has seen since its start; clients reconnect within seconds. The
+ * revocation of a token is stored.
  */
 import { Clock, Context, Effect, Layer } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
@@ -18,7 +18,7 @@ import { SocketServer } from "../realtime/SocketServer.ts"
 import type { KnownToken } from "./KnownTokens.ts"
 import { Tokens } from "./Tokens.ts"
 
-/** What an open socket of a device speaks for. */
+/** The scope of an open socket of a device. */
 export type DeviceConnection =
   | { readonly type: "user-scoped" }
   | { readonly type: "session-scoped"; readonly sessionId: string }
@@ -31,7 +31,7 @@ export interface Device extends Omit<KnownToken, "accountId"> {
 export class Devices extends Context.Tag("light-server/Devices")<
   Devices,
   {
-    /** The devices of the account, those first that were seen last. */
+    /** The devices of the account, the most recently seen first. */
     readonly list: (accountId: string) => Effect.Effect<ReadonlyArray<Device>>
     /** Ends the token of the device and its connections. */
     readonly revoke: (accountId: string, id: string) => Effect.Effect<void, NotFound | WriterError>
@@ -79,7 +79,7 @@ const make = Effect.gen(function* () {
         if (!tokens.known(accountId).some((known) => known.id === id)) return yield* new NotFound({ what: "Device" })
         const now = yield* Clock.currentTimeMillis
         const write = Write.withReserve(Write.statement(insert, [id, form.encode(now), accountId]))
-        // What was written is acted on, also when the caller leaves now.
+        // A stored revocation takes effect even if the caller disconnects now.
         yield* Effect.uninterruptibleMask((restore) =>
           Effect.tap(restore(writer.write(Lane.control, write)), () =>
             Effect.sync(() => {

@@ -1,7 +1,7 @@
 /**
  * Tokens that another happier light server issued from the same master secret. They are verified and never issued:
- * published clients keep their token for good and do not log in again by themselves, so a server that took over a file
- * would otherwise log everybody out.
+ * published clients keep their token for good and do not log in again by themselves, so without this every client of an
+ * adopted database would be logged out.
  */
 import { Effect, Redacted } from "effect"
 import { decodeJwt, jwtVerify } from "jose"

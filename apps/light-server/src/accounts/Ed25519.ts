@@ -11,11 +11,11 @@ export const privateKeyOf = (seed: Uint8Array): KeyObject =>
   createPrivateKey({ key: Buffer.concat([pkcs8Head, seed]), format: "der", type: "pkcs8" })
 
 /**
- * Says whether `signature` is one of `message` by `publicKey`. Wrong lengths
- * are a no.
+ * Whether `signature` is one of `message` by `publicKey`. Wrong lengths return
+ * `false`.
  *
  * Stricter than the JavaScript library that clients sign with: a signature
- * whose scalar is not reduced is a no here, so that one message has one
+ * whose scalar is not reduced is rejected, so that one message has one
  * signature.
  */
 export const verify = (options: {

@@ -1,11 +1,11 @@
-/** Tokens that were shown to this process: by them the devices of an account are known. */
+/** Tokens that this process has seen. The devices of an account are derived from them. */
 import { LRUCache } from "lru-cache"
 
 export interface KnownToken {
   /** The digest of the token. */
   readonly id: string
   readonly accountId: string
-  /** The `User-Agent` of the client that showed it last. */
+  /** The `User-Agent` of the most recent client that sent it. */
   readonly client: string | null
   readonly firstSeenAt: number
   readonly lastSeenAt: number
@@ -14,9 +14,9 @@ export interface KnownToken {
 export interface KnownTokens {
   /** The token was verified now. */
   readonly note: (id: string, accountId: string, client: string | undefined, nowMillis: number) => void
-  /** The account of a token that was verified a moment ago, and is shown again. */
-  readonly believe: (id: string, client: string | undefined, nowMillis: number) => string | undefined
-  /** Of the account, those first that were shown last. */
+  /** The account of a token that was verified recently and is sent again. */
+  readonly trusted: (id: string, client: string | undefined, nowMillis: number) => string | undefined
+  /** The tokens of the account, the most recently seen first. */
   readonly ofAccount: (accountId: string) => ReadonlyArray<KnownToken>
   readonly forget: (id: string) => void
   readonly forgetAccount: (accountId: string) => void
@@ -38,10 +38,10 @@ const show = (entry: Entry, client: string | undefined, nowMillis: number): void
 }
 
 /**
- * Remembers so many tokens; those are forgotten first that were not shown for longest. A token that was verified is
- * believed for `believedMillis`.
+ * Remembers up to `capacity` tokens; the least recently seen are forgotten first. A verified token is accepted without
+ * another check for `trustedMillis`.
  */
-export const make = (capacity: number, believedMillis = 0): KnownTokens => {
+export const make = (capacity: number, trustedMillis = 0): KnownTokens => {
   const known = new LRUCache<string, Entry>({ max: capacity })
   const entriesOf = (accountId: string) => [...known.entries()].filter(([, entry]) => entry.accountId === accountId)
   const forget = (id: string) => void known.delete(id)
@@ -52,10 +52,10 @@ export const make = (capacity: number, believedMillis = 0): KnownTokens => {
       show(entry, client, nowMillis)
       known.set(id, entry)
     },
-    believe: (id, client, nowMillis) => {
+    trusted: (id, client, nowMillis) => {
       const entry = known.get(id)
-      // A clock that stepped back must not keep an entry alive for longer than its time.
-      if (entry === undefined || nowMillis < entry.verifiedAt || nowMillis >= entry.verifiedAt + believedMillis) {
+      // If the clock steps back, an entry must not live longer than its time.
+      if (entry === undefined || nowMillis < entry.verifiedAt || nowMillis >= entry.verifiedAt + trustedMillis) {
         return undefined
       }
       show(entry, client, nowMillis)

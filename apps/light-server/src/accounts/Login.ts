@@ -65,7 +65,7 @@ export const make = (options: Options = {}): Effect.Effect<Login["Type"], never,
     const places = yield* Effect.makeSemaphore(options.concurrency ?? 4)
     let waiterCount = 0
 
-    /** Counts who waits, so that a storm of logins is refused instead of queued. */
+    /** Counts the waiting logins, so that a storm of logins is refused instead of queued. */
     const inPlace = <A, E>(self: Effect.Effect<A, E>): Effect.Effect<A, E | TooManyRequests> =>
       Effect.suspend((): Effect.Effect<A, E | TooManyRequests> =>
         waiterCount >= capacity

@@ -1,5 +1,5 @@
 /**
- * Pairing: somebody without an account shows a key, somebody with one answers.
+ * Pairing: a client without an account shows a public key, and a logged-in client answers it.
  *
  * A client asks once per second whether there is an answer. Asking is a read;
  * only the first question about a key, and the answer, are writes.
@@ -11,12 +11,12 @@ import { NotFound, Unauthorized } from "../Failure.ts"
 import { type PairingAnswer, type PairingKind, PairingStore } from "./PairingStore.ts"
 import { Tokens } from "./Tokens.ts"
 
-/** What a client that asks is told. */
+/** The status that the asking client receives. */
 export type PairingState =
   | { readonly state: "requested" }
   | { readonly state: "authorized"; readonly token: string; readonly response: string }
 
-/** What anybody may know about a key. */
+/** The status of a key, readable without a token. */
 export interface PairingStatus {
   readonly status: "not_found" | "pending" | "authorized"
   readonly supportsV2: boolean
@@ -33,7 +33,7 @@ export class Pairing extends Context.Tag("light-server/Pairing")<
       supportsV2: boolean
     ) => Effect.Effect<PairingState, Unauthorized | WriterError | ReadFailed>
     readonly status: (kind: PairingKind, publicKey: string) => Effect.Effect<PairingStatus, ReadFailed>
-    /** The first answer stands. The same account may repeat itself; for every other one the request is gone. */
+    /** The first answer is kept. The same account may repeat it; for any other account the request no longer exists. */
     readonly answer: (
       kind: PairingKind,
       publicKey: string,
@@ -46,7 +46,7 @@ const unknownKey: PairingStatus = { status: "not_found", supportsV2: false }
 
 const kinds: ReadonlyArray<PairingKind> = ["terminal", "account"]
 
-/** The hex text of a key. Base64 that another text could stand for is refused, so that one key is one request. */
+/** The hex text of a key. Non-canonical base64 is rejected, so that one key is one request. */
 const hexOf = (publicKey: string): Option.Option<string> => {
   const bytes = Buffer.from(publicKey, "base64")
   return bytes.length === 32 && bytes.toString("base64") === publicKey
@@ -103,14 +103,14 @@ export const make: Effect.Effect<Pairing["Type"], never, PairingStore | Tokens> 
         yield* (
           store
             .answer(kind, key, answer, yield* Clock.currentTimeMillis)
-            // Somebody else was faster, or the request ended meanwhile.
+            // Another account answered first, or the request expired meanwhile.
             .pipe(Effect.catchTag("WriteConflict", () => judgeLate(kind, key, answer.accountId)))
         )
       })
   })
 })
 
-/** What cannot be removed now is found again by the next look. */
+/** Rows that cannot be removed now are found again by the next round. */
 const prune = Effect.gen(function* () {
   const store = yield* PairingStore
   const now = yield* Clock.currentTimeMillis
@@ -123,7 +123,7 @@ const prune = Effect.gen(function* () {
   )
 )
 
-/** Pairing, and once a minute the end of requests that nobody answered. */
+/** Pairing, and once a minute the removal of expired requests. */
 export const layer: Layer.Layer<Pairing, never, PairingStore | Tokens> = Layer.effect(Pairing, make).pipe(
   Layer.merge(Layer.scopedDiscard(Effect.forkScoped(Effect.schedule(prune, Schedule.spaced("1 minute")))))
 )

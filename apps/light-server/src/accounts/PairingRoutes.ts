@@ -4,7 +4,7 @@ import { HttpApp } from "../http/HttpApp.ts"
 import { Pairing } from "./Pairing.ts"
 import type { PairingKind } from "./PairingStore.ts"
 
-/** Base64 of what a client sends is short; the rest is noise. */
+/** The base64 texts that clients send are short; longer ones are rejected. */
 const Key = Schema.String.pipe(Schema.maxLength(1024))
 
 const Question = Schema.Struct({
@@ -16,7 +16,7 @@ const StatusQuery = Schema.Struct({ publicKey: Key })
 
 const Reply = Schema.Struct({ publicKey: Key, response: Schema.String.pipe(Schema.maxLength(16_384)) })
 
-/** Where each kind asks and is answered. */
+/** The paths at which each kind asks and is answered. */
 const paths: { readonly [kind in PairingKind]: string } = { terminal: "/v1/auth", account: "/v1/auth/account" }
 
 const limited = { limitedAs: "auth" } as const

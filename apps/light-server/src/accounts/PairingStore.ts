@@ -12,20 +12,20 @@ import * as TimeForm from "../database/TimeForm.ts"
 import { pairingKnobs } from "./AccountKnobs.ts"
 
 /**
- * Who asks: a terminal that wants to speak for an account, or a new device that
- * wants the account itself.
+ * The kind of the asking client: a terminal that asks for access to an account,
+ * or a new device that asks for the account itself.
  */
 export type PairingKind = "terminal" | "account"
 
 export interface Options extends Partial<Values<typeof pairingKnobs>> {
   /**
-   * Requests of one kind that are kept; the oldest makes room for one more. Those
-   * that are answered go last, as long as they are no more than half.
+   * Requests of one kind that are kept; the oldest is removed for a new one.
+   * Answered requests are removed last, as long as they are no more than half.
    */
   readonly capacity?: number
 }
 
-/** A request that lives. */
+/** A request that has not expired. */
 export const PairingRequest = Schema.Struct({
   supportsV2: StoredFlag,
   response: Schema.NullOr(Schema.String),
@@ -34,7 +34,7 @@ export const PairingRequest = Schema.Struct({
 
 export type PairingRequest = typeof PairingRequest.Type
 
-/** What somebody who is logged in says to a request. */
+/** The answer of a logged-in client to a request. */
 export interface PairingAnswer {
   readonly accountId: string
   /** Encrypted for the key of the request. */
@@ -42,8 +42,8 @@ export interface PairingAnswer {
 }
 
 /**
- * Keys are 32 bytes in lower-case hex. A request older than its lifetime is
- * none, whether or not its row is gone already.
+ * Keys are 32 bytes in lower-case hex. An expired request does not exist,
+ * whether or not its row has been removed.
  */
 export class PairingStore extends Context.Tag("light-server/PairingStore")<
   PairingStore,
@@ -53,14 +53,14 @@ export class PairingStore extends Context.Tag("light-server/PairingStore")<
       key: string,
       nowMillis: number
     ) => Effect.Effect<Option.Option<PairingRequest>, ReadFailed>
-    /** Stores a request, unless one with this key lives already. */
+    /** Stores a request, unless one with this key exists already. */
     readonly insert: (
       kind: PairingKind,
       key: string,
       supportsV2: boolean,
       nowMillis: number
     ) => Effect.Effect<void, WriterError>
-    /** Conflicts when no request with this key lives, or when it is answered already. */
+    /** Conflicts when there is no request with this key, or when it is answered already. */
     readonly answer: (
       kind: PairingKind,
       key: string,
@@ -81,8 +81,8 @@ const statementsOf = (table: string, supportsV2: string | undefined) => ({
   findExpired: `SELECT 1 AS "found" FROM "${table}" WHERE "updatedAt" <= ? LIMIT 1`,
   removeExpired: `DELETE FROM "${table}" WHERE "id" IN
     (SELECT "id" FROM "${table}" WHERE "updatedAt" <= ? ORDER BY "updatedAt" LIMIT ${pruneLimit})`,
-  // Nobody notes that an answer was fetched. More than half of the table are never kept for them: who has an
-  // account could otherwise answer so many requests of its own that nobody else finds room.
+  // It is not recorded that an answer was fetched. Answered requests keep at most half of the table: an account could
+  // otherwise answer so many requests of its own that no room is left for others.
   makeRoom: `DELETE FROM "${table}" WHERE "id" IN (
       SELECT "id" FROM (
         SELECT "id", "updatedAt", "response" IS NOT NULL AND "updatedAt" > ?
@@ -106,8 +106,8 @@ const statements: { readonly [kind in PairingKind]: ReturnType<typeof statements
 }
 
 /**
- * The write of a request. Removes what is past its lifetime first, and then what
- * is beyond `capacity`, so that the table is bounded whatever comes in.
+ * The write of a request. Removes expired rows first, then those beyond
+ * `capacity`, so that the table is always bounded.
  */
 export const insertWrite = (
   kind: PairingKind,
@@ -135,7 +135,7 @@ export const make = (
     const lifetimeMillis = Duration.toMillis(options.lifetime ?? pairingKnobs.lifetime.fallback)
     const capacity = options.capacity ?? 1000
     const form = yield* TimeForm.TimeForm
-    /** What was stored until then is past its lifetime. */
+    /** Requests stored until then have expired. */
     const endOf = (nowMillis: number) => form.encode(nowMillis - lifetimeMillis)
     return PairingStore.of({
       find: (kind, key, nowMillis) =>

@@ -1,10 +1,10 @@
 /**
  * Which challenges were signed before.
  *
- * The client chooses the challenge itself, so a signed triple that somebody
- * recorded would be good for ever. It is remembered, and refused when it comes
- * again later than a retry would, or after the tokens of its account were
- * revoked. Restarts change nothing about that.
+ * The client chooses the challenge itself, so a recorded signed triple would be
+ * valid for ever. Each triple is remembered, and refused when it comes again
+ * later than a retry would, or after the tokens of its account were revoked.
+ * Restarts do not change this.
  */
 import { Clock, Context, Duration, Effect, Layer, Option, Schema } from "effect"
 import { LRUCache } from "lru-cache"
@@ -56,7 +56,8 @@ const make = (options: Options) =>
 
     const epochOf = (publicKey: Uint8Array) => {
       const hex = Buffer.from(publicKey).toString("hex")
-      // Accounts that do not exist yet or never revoked have none, as tokens from before there were epochs.
+      // Accounts that do not exist yet or never revoked their tokens have no epoch, like tokens that were issued before
+      // there were epochs.
       return Effect.map(reader.first(Epoch, selectEpoch, [hex, hex.toUpperCase()]), (found) =>
         Option.match(found, { onNone: () => 0, onSome: ({ epoch }) => epoch ?? 0 })
       )

@@ -25,7 +25,7 @@ export const Profile = Schema.Struct({
   lastName: Schema.NullOr(Schema.String),
   username: Schema.NullOr(Schema.String),
   avatar: Schema.NullOr(Schema.parseJson()),
-  /** Vendors that the account has a token of, readable or not. */
+  /** Vendors for which the account has a token, readable or not. */
   connectedServices: Schema.parseJson(Schema.Array(Schema.String))
 })
 

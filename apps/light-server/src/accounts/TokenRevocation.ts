@@ -25,11 +25,11 @@ export class TokenRevocation extends Context.Tag("light-server/TokenRevocation")
 >() {}
 
 export interface Options {
-  /** Time between two looks for revocations by other processes. */
+  /** Time between two checks for revocations by other processes. */
   readonly watchInterval?: Duration.DurationInput
 }
 
-// The second is in the number, so that a database restored from a backup never gives an epoch out again.
+// The number contains the second, so that a database restored from a backup never issues an epoch twice.
 const begin = `INSERT INTO "TokenRevocation" ("accountId", "epoch", "revokedAt")
   SELECT "id", ?, ? FROM "Account" WHERE "id" = ?
   ON CONFLICT ("accountId") DO UPDATE SET
@@ -81,14 +81,14 @@ export const revokeTokens = (accountId: string): Effect.Effect<number, NotFound 
 
 const Revoked = Schema.Struct({ accountId: Schema.String, epoch: Schema.Int })
 
-/** One row per account that ever revoked: a short table, looked at as a whole and bounded all the same. */
+/** One row per account that ever revoked its tokens: a short table, read as a whole, and limited all the same. */
 const selectRecent = `SELECT "accountId", "epoch" FROM "TokenRevocation" WHERE "revokedAt" > ?
   ORDER BY "revokedAt" DESC LIMIT 1000`
 
-/** Longer than a clock is ever set back. */
+/** Longer than any clock adjustment backwards. */
 const recentMillis = Duration.toMillis("1 day")
 
-/** More than one look returns. */
+/** More than one check returns. */
 const knownMax = 10_000
 
 export const make = (options: Options = {}) =>
@@ -104,7 +104,7 @@ export const make = (options: Options = {}) =>
       reader.rows(Revoked, selectRecent, [form.encode(now - recentMillis)])
     )
 
-    /** Which sockets are older than the revocation is not known here: all are asked for their token again. */
+    /** It is not known here which sockets are older than the revocation: all must show their token again. */
     const look: Effect.Effect<void, ReadFailed> = Effect.map(recent, (rows) => {
       for (const { accountId, epoch } of rows) {
         if ((known.get(accountId) ?? -1) >= epoch) continue
@@ -121,7 +121,7 @@ export const make = (options: Options = {}) =>
         )
       )
     )
-    // What is there before the first socket concerns none of them.
+    // Revocations that exist before the first socket concern none of the sockets.
     yield* watch
     yield* Effect.forkScoped(Effect.schedule(watch, Schedule.spaced(options.watchInterval ?? "5 seconds")))
 
@@ -130,7 +130,7 @@ export const make = (options: Options = {}) =>
         revokeTokens(accountId).pipe(
           Effect.provideService(SqliteWriter, writer),
           Effect.provideService(TimeForm.TimeForm, form),
-          // When the caller leaves in between, the next look does the same.
+          // If the caller disconnects in between, the next check does the same.
           Effect.tap((epoch) =>
             Effect.sync(() => {
               known.set(accountId, epoch)

@@ -1,4 +1,4 @@
-/** Tokens: signed statements about an account, issued by this server or by the one whose file it took over. */
+/** Tokens: signed statements about an account, issued by this server or by the server whose file it adopted. */
 import { Clock, Context, Duration, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { jwtVerify, SignJWT } from "jose"
 import { createPublicKey, hkdfSync, randomUUID } from "node:crypto"
@@ -31,7 +31,7 @@ export class Tokens extends Context.Tag("light-server/Tokens")<
 export interface Options {
   /** Verified tokens remembered; the least used are forgotten first. */
   readonly cacheCapacity?: number
-  /** How long a verified token, and that its account exists, is believed without a look. */
+  /** How long a verified token, and the existence of its account, is remembered without a new check. */
   readonly cacheTime?: Duration.DurationInput
   /** How far the clock may have stepped back since a token was made. */
   readonly clockTolerance?: Duration.DurationInput
@@ -41,7 +41,7 @@ const algorithm = "EdDSA"
 const issuer = "happier-light"
 const audience = "happier-client"
 
-/** Changing it makes every token that is out there invalid. */
+/** Changing it invalidates every token that was issued. */
 const purpose = "light-server token signing key v1"
 
 const keysOf = (masterSecret: Redacted.Redacted) => {
@@ -50,7 +50,7 @@ const keysOf = (masterSecret: Redacted.Redacted) => {
   return { privateKey, publicKey: createPublicKey(privateKey) }
 }
 
-/** Tokens from before there were epochs carry none, and an account that never revoked has none. */
+/** Tokens from before there were epochs carry none, and an account that never revoked its tokens has none. */
 const firstEpoch = 0
 
 const Account = Schema.Struct({ id: Schema.String, epoch: Schema.NullOr(Schema.Int), isRevoked: Schema.Int })
@@ -69,7 +69,7 @@ const make = (options: Options) =>
     const earlier = yield* EarlierTokens.make(masterSecret, clockTolerance)
     const known = KnownTokens.make(options.cacheCapacity ?? 10_000, cacheMillis)
 
-    // Counts what was forgotten: an answer that was read before is not remembered after.
+    // Counts removals, so that the result of an earlier read is not remembered after one.
     let forgetCount = 0
     const forget = (accountId: string) => {
       forgetCount += 1
@@ -137,8 +137,8 @@ const make = (options: Options) =>
         const key = digestOf(token)
         if (key === undefined) return yield* invalidToken
         const now = yield* Clock.currentTimeMillis
-        const believed = known.believe(key, client, now)
-        if (believed !== undefined) return believed
+        const trusted = known.trusted(key, client, now)
+        if (trusted !== undefined) return trusted
         const before = forgetCount
         const { accountId, epoch } = yield* claimsOf(token, now)
         const account = yield* find(accountId, key)

@@ -1,8 +1,8 @@
 /**
  * Serves a database of another happier light server in place.
  *
- * What this server lacks in it is added in one transaction, after a copy was made; nothing that is there is changed,
- * and the other server's own record of migrations stays as it is. What was added is noted in a table of our own.
+ * Missing parts are added in one transaction, after a copy was made; nothing that exists is changed, and the other
+ * server's own record of migrations stays as it is. The additions are recorded in a table of our own.
  */
 import * as FileSystem from "node:fs"
 import type * as Sqlite from "better-sqlite3"
@@ -62,7 +62,7 @@ const selectRecord = `SELECT "schemaVersion" FROM "${recordTable}" ORDER BY "id"
 
 interface Build {
   readonly migrations: MigrationFolder.Migrations
-  /** Made once, and only for a file that is worth it. */
+  /** Made once, and only for a file that will be adopted. */
   readonly schema: Effect.Effect<ServerSchema.ServerSchema, MigrationFolderInvalid>
 }
 
@@ -75,7 +75,7 @@ interface Need {
 
 const isSatisfied = ({ additions, isRecorded }: Need) => isRecorded && additions.length === 0
 
-/** Rows that a unique index would not bear. Keys with an empty part are never equal. */
+/** Rows that would violate a unique index. Keys with an empty part are never equal. */
 const countTwins = (sqlite: Sqlite.Database, { columns, table, where }: SchemaShape.Index): number => {
   const names = columns.map(quoted)
   const conditions = [...names.map((name) => `${name} IS NOT NULL`), ...(where === undefined ? [] : [`(${where})`])]
@@ -84,7 +84,7 @@ const countTwins = (sqlite: Sqlite.Database, { columns, table, where }: SchemaSh
   return sqlite.prepare<[], number>(`SELECT count(*) FROM (${groups})`).pluck().get() ?? 0
 }
 
-/** What nobody can take for a time, neither this server nor the functions of SQLite. */
+/** Values that neither this server nor the functions of SQLite can read as a time. */
 const countTimeless = (sqlite: Sqlite.Database, table: string, column: string): number => {
   const name = quoted(column)
   const count = `SELECT count(*) FROM ${quoted(table)} WHERE typeof(${name}) NOT IN ('integer', 'real', 'null')
@@ -92,7 +92,7 @@ const countTimeless = (sqlite: Sqlite.Database, table: string, column: string): 
   return sqlite.prepare<[], number>(count).pluck().get() ?? 0
 }
 
-/** Reasons that only the rows can give. Messages are not read: they are almost all of a file. */
+/** Reasons that depend on the rows. Messages are not read: they are almost all of a file. */
 const reasonsOfRows = (
   sqlite: Sqlite.Database,
   schema: ServerSchema.ServerSchema,
@@ -111,7 +111,7 @@ const reasonsOfRows = (
   ...ServerSchema.essentialTables.flatMap((table) =>
     (schema.tables.get(table)?.columns ?? [])
       .filter(({ type }) => type === "DATETIME")
-      // One that is missing yet has no times.
+      // A column that is missing has no times yet.
       .filter(({ name }) => file.tables.get(table)?.columns.some((column) => column.name === name) === true)
       .flatMap(({ name }) => {
         const count = countTimeless(sqlite, table, name)
@@ -128,7 +128,7 @@ const isForeign = ({ recorded, tables }: MigrationHistory.History, { migrations 
 const refusal = (filename: string, reasons: ReadonlyArray<string>): Effect.Effect<void, AdoptionRefused> =>
   Arr.isNonEmptyReadonlyArray(reasons) ? Effect.fail(new AdoptionRefused({ filename, reasons })) : Effect.void
 
-/** Nothing for a file that is not one of another happier light server: the migrations decide about that. */
+/** `None` for a file that is not one of another happier light server: the migrations handle it. */
 const inspect = (
   connection: DatabaseFile.Connection,
   build: Build
@@ -185,7 +185,8 @@ const inspectFile = (
     if (size === 0) return Option.none()
     const look = (mode: "readonly" | "writable") =>
       DatabaseFile.withConnection(file, mode, (connection) => inspect(connection, build))
-    // A reader cannot roll back what a killed process left half-written. A writer can, and looks again.
+    // A read-only connection cannot roll back what a killed process left half-written. A writable one can, and reads
+    // again.
     return yield* Effect.catchTag(look("readonly"), "DatabaseUnwritable", () => look("writable"))
   })
 
@@ -215,7 +216,7 @@ const addAll = (
     { discard: true }
   )
 
-/** One warning per kind. That they cannot be counted is no reason not to serve the file. */
+/** One warning per kind. If they cannot be counted, the file is served all the same. */
 const warnOfUnserved = ({ sqlite }: DatabaseFile.Connection, schema: ServerSchema.ServerSchema) =>
   Effect.try(() =>
     UnservedRows.count(sqlite, SchemaShape.read(sqlite), new Set([recordTable, ...schema.tables.keys()]))
@@ -282,8 +283,8 @@ const readBuild = (migrationsDir: string): Effect.Effect<Build, MigrationFolderI
   })
 
 /**
- * Makes a file of another happier light server ready to be served, and answers with what was done. Answers with
- * nothing, and writes nothing, for every other file: those are the business of the migrations.
+ * Prepares a file of another happier light server for serving, and returns what was done. For every other file it
+ * returns `None` and writes nothing: those are handled by the migrations.
  *
  * The additions are in the file whole or not at all, whatever happens to the process. The file is copied first.
  * Running it again does nothing. With `isAllowed` false, a file that needs additions fails with `AdoptionMissing`.

@@ -4,7 +4,7 @@ import * as Schema from "effect/Schema"
 /**
  * The file is one of a happier light server, and this build cannot serve it as it is.
  *
- * Nothing was written. Repeating does not help: each reason names what is in the way.
+ * Nothing was written. Repeating does not help: each reason names an obstacle.
  */
 export class AdoptionRefused extends Schema.TaggedError<AdoptionRefused>("light-server/AdoptionRefused")(
   "AdoptionRefused",
@@ -19,8 +19,8 @@ export class AdoptionRefused extends Schema.TaggedError<AdoptionRefused>("light-
 }
 
 /**
- * The file is one of a happier light server and needs additions, and the configuration says not to make any. Nothing
- * was written.
+ * The file is one of a happier light server and needs additions, but the configuration forbids them. Nothing was
+ * written.
  */
 export class AdoptionMissing extends Schema.TaggedError<AdoptionMissing>("light-server/AdoptionMissing")(
   "AdoptionMissing",

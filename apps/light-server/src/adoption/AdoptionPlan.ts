@@ -1,7 +1,7 @@
 /**
  * How a database of another happier light server becomes one that this server can serve: by additions alone.
  *
- * A plan is a value. What the database has beyond our needs stays as it is: tables and columns we do not know, and
+ * A plan is a value. Whatever the database has in addition stays as it is: tables and columns we do not know, and
  * constraints of its own.
  */
 import * as Either from "effect/Either"
@@ -9,14 +9,14 @@ import type { Column, Index, SchemaShape, Table } from "./SchemaShape.ts"
 import { quoted } from "./SchemaShape.ts"
 import { essentialTables, isNeeded, namedIndexes, type ServerSchema } from "./ServerSchema.ts"
 
-/** One statement that adds something and changes nothing. */
+/** One statement that adds something and changes nothing else. */
 export interface Addition {
   /** What it adds, such as `index presence_Session_active_lastActiveAt_idx`. */
   readonly adds: string
   readonly sql: string
 }
 
-/** A plan, and the unique indexes in it, which rows may contradict. */
+/** A plan, and the unique indexes in it, which existing rows may violate. */
 export interface AdoptionPlan {
   readonly additions: ReadonlyArray<Addition>
   readonly uniqueIndexes: ReadonlyArray<Index>
@@ -24,7 +24,7 @@ export interface AdoptionPlan {
 
 type Affinity = "integer" | "text" | "blob" | "real" | "numeric"
 
-/** The rules of SQLite, in their order. */
+/** The affinity rules of SQLite, in their order. */
 const affinityOf = (type: string): Affinity => {
   if (type.includes("INT")) return "integer"
   if (/CHAR|CLOB|TEXT/.test(type)) return "text"
@@ -32,7 +32,7 @@ const affinityOf = (type: string): Affinity => {
   return /REAL|FLOA|DOUB/.test(type) ? "real" : "numeric"
 }
 
-/** Whether values of ours come back from a column of theirs as they were written. */
+/** Whether our values come back from their column as they were written. */
 const fits = (ours: string, theirs: string): boolean => {
   const affinity = affinityOf(theirs)
   if (ours.startsWith("JSON")) return affinity === "text" || theirs.startsWith("JSON")
@@ -61,7 +61,7 @@ const addColumn = (table: Table, { fallback, isRequired, name, type }: Column): 
   return { adds: `column ${table.name}.${name}`, sql: words.join(" ") }
 }
 
-/** What separates a table of theirs from ours: additions, or reasons why it cannot be served. */
+/** The difference between a table of theirs and ours: additions, or reasons why it cannot be served. */
 const compareTable = (ours: Table, theirs: Table) => {
   const additions: Array<Addition> = []
   const reasons: Array<string> = []
@@ -91,7 +91,7 @@ const compareTable = (ours: Table, theirs: Table) => {
   return { additions, reasons }
 }
 
-/** Conditions are compared without blanks and quotes, which SQLite keeps as they were typed. */
+/** Conditions are compared without spaces and quotes, because SQLite keeps the original text. */
 const condition = (where: string | undefined): string => (where ?? "").replace(/["\s]/g, "").toLowerCase()
 
 const serves = (theirs: Index, ours: Index): boolean =>

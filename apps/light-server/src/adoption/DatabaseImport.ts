@@ -1,8 +1,9 @@
 /**
  * Copies what a happier light server keeps into a new database of this one.
  *
- * The source is opened for reading only and read in one snapshot, so another server may go on writing to it. The
- * target gets its name when everything is in it and was read back: until then there is no database in the directory.
+ * The source is opened for reading only and read in one snapshot, so another server may go on writing to it. The target
+ * is renamed to its final name after everything was written and read back: until then there is no database in the
+ * directory.
  */
 import * as FileSystem from "node:fs"
 import * as Path from "node:path"
@@ -36,21 +37,21 @@ export interface ImportOptions {
   readonly lockTimeout?: Duration.DurationInput
 }
 
-/** What came over, table by table. */
+/** The result of the import, table by table. */
 export interface ImportReport {
   readonly databaseFile: string
   readonly tables: ReadonlyArray<ImportedTable.TableReport>
-  /** Tables that this server does not know and that have rows. */
+  /** Tables with rows that this server does not have. */
   readonly ignored: ReadonlyArray<ImportedTable.IgnoredTable>
 }
 
-/** Why nothing came over. */
+/** Why nothing was imported. */
 export type ImportError = ImportSourceRefused | ImportTargetRefused | ImportMismatch | MigrationError
 
-/** Rows between two looks at signals. */
+/** Rows between two checks for signals. */
 const rowsPerStep = 256
 
-/** Ends the name of a database that is not complete. */
+/** Suffix of the name of a database that is not complete. */
 const partialSuffix = ".importing"
 
 const targetAttempt = <A>(directory: string, run: () => A): Effect.Effect<A, ImportTargetRefused> =>
@@ -64,8 +65,8 @@ const removePartial = (partial: string): void => {
 }
 
 /**
- * Makes the directory if it is missing, and refuses one that holds more than an import finds or leaves, or that another
- * import or a server works in.
+ * Creates the directory if it is missing, and refuses one that contains anything other than the files of an import, or
+ * that another import or a server uses.
  */
 const claim = (
   directory: string,
@@ -118,7 +119,7 @@ const understand = (
     return shape
   })
 
-/** Lets signals and timers have their turn: the driver works on the same thread. */
+/** Yields to signals and timers: the driver works on the same thread. */
 const breathe = Effect.async<void>((resume) => {
   const immediate = setImmediate(() => resume(Effect.void))
   return Effect.sync(() => clearImmediate(immediate))
@@ -128,7 +129,7 @@ const rethrow = (cause: unknown): never => {
   throw cause
 }
 
-/** Does the work in steps, and ends it when it is interrupted. */
+/** Does the work in steps, and stops when it is interrupted. */
 const finish = <W extends ImportedTable.Work>(
   source: DatabaseFile.Connection,
   target: DatabaseFile.Connection,
@@ -174,7 +175,7 @@ const copyAll = (
   tables: ReadonlyArray<SchemaShape.Table>
 ): Effect.Effect<Omit<ImportReport, "databaseFile">, ImportSourceRefused | ImportMismatch | DatabaseFault> =>
   Effect.gen(function* () {
-    // One snapshot for all tables, so that children never know more than their parents.
+    // One snapshot for all tables, so that child rows never refer to parents that were read too early.
     yield* DatabaseFile.attempt(source, () => source.sqlite.exec("BEGIN"))
     const shape = yield* understand(source, tables)
     yield* DatabaseFile.attempt(target, () =>
@@ -189,13 +190,13 @@ const copyAll = (
     return { tables: reports, ignored }
   })
 
-/** A hard link fails when the name is taken, where a rename would replace what has it. */
+/** A hard link fails when the name exists; a rename would replace the existing file. */
 const name = (partial: string, databaseFile: string): void => {
   try {
     FileSystem.linkSync(partial, databaseFile)
     FileSystem.rmSync(partial)
   } catch (cause) {
-    // A file system without hard links. The lock of the directory keeps other programs of this kind away.
+    // A file system without hard links. The lock of the directory keeps other importing processes away.
     if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EINVAL"].includes(DatabaseFile.codeOf(cause))) throw cause
     if (FileSystem.existsSync(databaseFile)) throw cause
     FileSystem.renameSync(partial, databaseFile)
@@ -209,7 +210,7 @@ const name = (partial: string, databaseFile: string): void => {
 }
 
 /**
- * Imports `source` into a new database in `directory`. Rows that cannot be kept are left out and counted by reason.
+ * Imports `source` into a new database in `directory`. Rows that cannot be stored are left out and counted by reason.
  *
  * Fails with `ImportTargetRefused` when the directory holds something, with `ImportSourceRefused`, `DatabaseInvalid`,
  * `DatabaseUnreachable` or `MigrationBusy` when the source cannot be read or understood, and with `ImportMismatch`
@@ -225,7 +226,7 @@ export const importFile = (options: ImportOptions): Effect.Effect<ImportReport, 
     const tables = ImportedTable.inOrder(yield* ServerSchema.read(migrationsDir, migrations))
     const sourceFile = { filename: source, waitLimitMillis }
 
-    // The source first: nothing is made for one that cannot be imported.
+    // The source first: nothing is created when it cannot be imported.
     yield* DatabaseFile.withConnection(sourceFile, "readonly", (connection) => understand(connection, tables))
     yield* claim(directory, databaseFile, partial)
     return yield* Effect.gen(function* () {

@@ -26,7 +26,7 @@ export class ImportTargetRefused extends Schema.TaggedError<ImportTargetRefused>
   }
 }
 
-/** What was read back is not what was written, most likely because a disk or its memory is damaged. */
+/** The rows read back differ from those written, most likely because a disk or its memory is damaged. */
 export class ImportMismatch extends Schema.TaggedError<ImportMismatch>("light-server/ImportMismatch")(
   "ImportMismatch",
   {

@@ -8,7 +8,7 @@ import { quoted } from "./SchemaShape.ts"
 import { essentialTables } from "./ServerSchema.ts"
 import { StoredTime } from "../database/StoredTime.ts"
 
-/** How one table came over. */
+/** The result of one table. */
 export interface TableReport {
   readonly table: string
   readonly readCount: number
@@ -19,7 +19,7 @@ export interface TableReport {
   readonly checksum: string
 }
 
-/** A table that stays behind. */
+/** A table that is not imported. */
 export interface IgnoredTable {
   readonly table: string
   readonly rowCount: number
@@ -44,8 +44,8 @@ export const ignored = (
     .filter(({ rowCount }) => rowCount > 0)
 
 /**
- * Why a source cannot be imported; empty when it can. A table that is missing has no rows, unless no such server is
- * without it. A column that is missing takes its default, unless it has none.
+ * Why a source cannot be imported; empty when it can. A missing table counts as empty, unless every such server has it.
+ * A missing column takes its default, unless it has none.
  */
 export const obstacles = (tables: ReadonlyArray<Table>, source: SchemaShape): ReadonlyArray<string> =>
   tables.flatMap(({ columns, name: table }) => {
@@ -78,11 +78,11 @@ const isTime = ({ type }: Column): boolean => type === "DATETIME"
 
 const decodeTime = Schema.decodeUnknownOption(StoredTime)
 
-/** Milliseconds of a time in any form; nothing when it is none. */
+/** Milliseconds of a time in any form; `None` when it is not a time. */
 const millisOf = (value: RowDigest.Value): Option.Option<bigint> =>
   Option.map(decodeTime(typeof value === "bigint" ? Number(value) : value), BigInt)
 
-/** A row of ours, or why there is none. */
+/** A row of ours, or the reason why it cannot be imported. */
 const normalize = (columns: ReadonlyArray<Column>, row: Array<RowDigest.Value>): string | undefined => {
   for (const [index, column] of columns.entries()) {
     const value = row[index] ?? null
@@ -109,7 +109,7 @@ const select = (table: Table, columns: ReadonlyArray<Column>): string =>
 const rowsOf = (sqlite: Sqlite.Database, sql: string): IterableIterator<Array<RowDigest.Value>> =>
   sqlite.prepare<[], Array<RowDigest.Value>>(sql).raw().safeIntegers().iterate()
 
-/** What the driver threw while it wrote. Everything else that is thrown here comes from the source. */
+/** An error of the driver while it wrote. All other errors here come from the source. */
 export class TargetFault extends Error {}
 
 const writing = <A>(write: () => A): A => {
@@ -120,11 +120,11 @@ const writing = <A>(write: () => A): A => {
   }
 }
 
-/** Work on a table that goes on when it is asked to. One row is in memory at a time. */
+/** Work on a table, done in steps. One row is in memory at a time. */
 export interface Work {
-  /** Takes as many rows and answers whether there may be more. */
+  /** Processes up to so many rows and returns whether there may be more. */
   readonly step: (rowCount: number) => boolean
-  /** Gives up, so that the database can be closed. */
+  /** Stops, so that the database can be closed. */
   readonly end: () => void
 }
 
@@ -147,7 +147,7 @@ const takeSome = <A>(rows: Iterator<A>, rowCount: number, take: (row: A) => void
 
 /**
  * Begins the copy of `table`. The target is inside a transaction and enforces foreign keys. Every method throws the
- * driver's error, wrapped in `TargetFault` where it comes from there.
+ * driver's error, wrapped in `TargetFault` when it comes from the target.
  */
 export const copy = (
   source: Sqlite.Database,

@@ -9,7 +9,7 @@ import * as Crypto from "node:crypto"
 /** What SQLite stores in a column. Integers are exact. */
 export type Value = bigint | number | string | Buffer | null
 
-/** A checksum in the making. */
+/** A checksum in progress. */
 export interface RowDigest {
   readonly add: (row: ReadonlyArray<Value>) => void
   /** 64 hexadecimal digits; all zero when there was no row. */
@@ -18,7 +18,7 @@ export interface RowDigest {
 
 const modulus = 1n << 256n
 
-/** Type, length and value: no two different rows are written the same. */
+/** Type, length and value: two different rows never have the same encoding. */
 const update = (hash: Crypto.Hash, value: Value): void => {
   if (value === null) hash.update("n")
   else if (typeof value === "bigint") hash.update(`i${value};`)

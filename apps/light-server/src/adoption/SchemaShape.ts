@@ -5,13 +5,13 @@ export interface Column {
   readonly name: string
   /** As declared; SQLite stores values by its affinity. */
   readonly type: string
-  /** May not be empty. */
+  /** `NOT NULL`. */
   readonly isRequired: boolean
   /** The expression of the default, as declared. */
   readonly fallback: string | undefined
   /** Part of the primary key. */
   readonly isKey: boolean
-  /** Computed by SQLite: nobody writes it. */
+  /** A generated column: it cannot be written. */
   readonly isGenerated: boolean
 }
 
@@ -67,7 +67,7 @@ const selectIndexes = `SELECT list.name, list."unique" AS isUnique, master.sql
 
 const selectIndexColumns = `SELECT coalesce(name, '') FROM pragma_index_info(?) ORDER BY seqno`
 
-/** A name as it stands in a statement. */
+/** A name, quoted for a statement. */
 export const quoted = (name: string): string => `"${name.replaceAll(`"`, `""`)}"`
 
 interface ColumnRow {

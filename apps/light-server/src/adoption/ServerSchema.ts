@@ -1,5 +1,5 @@
 /**
- * What this server needs of a database: what its migrations make of an empty one.
+ * The schema that this server needs: what its migrations make of an empty database.
  *
  * It is read from the migrations themselves and kept nowhere else, so it cannot differ from them.
  */
@@ -22,7 +22,7 @@ export const untouchedColumns: { readonly [table: string]: ReadonlyArray<string>
   Account: ["feedSeq", "githubUserId"]
 }
 
-/** Indexes that statements name. One with the same columns and another name does not do. */
+/** Indexes that statements name. An index with the same columns and another name is not sufficient. */
 export const namedIndexes: ReadonlySet<string> = new Set([
   "presence_Session_accountId_active_idx",
   "presence_UsageReport_accountId_createdAt_idx",

@@ -1,6 +1,6 @@
 /**
- * Rows of another happier light server that this one does not serve. They stay in the file, and devices that look for
- * them find nothing: the operator learns of it when the file is taken over, and not from its users.
+ * Rows of another happier light server that this one does not serve. They stay in the file, but devices do not find
+ * them: the operator is warned when the file is adopted, instead of hearing it from users.
  */
 import type Sqlite from "better-sqlite3"
 import { quoted, type SchemaShape } from "./SchemaShape.ts"
@@ -11,7 +11,7 @@ export interface Unserved {
   readonly rowCount: number
 }
 
-/** What the other server keeps for itself. No device asks for it. */
+/** Internal tables of the other server. Devices do not read them. */
 const workingTables: ReadonlySet<string> = new Set(["GlobalLock", "RepeatKey", "SimpleCache"])
 
 /** Rows of tables that are served, and that are not. */

@@ -16,7 +16,7 @@ const NewArtifact = Schema.Struct({
 
 const Part = Schema.Struct({ data: Schema.Uint8ArrayFromBase64, expectedVersion: Schema.NonNegativeInt })
 
-/** The answer names the part that does not fit, so the parts are read there. */
+/** The answer names the part that does not fit, so the parts are decoded there. */
 const Update = Schema.Struct({
   artifactId: Artifact.ArtifactId,
   header: Schema.optional(Schema.Unknown),
@@ -36,7 +36,7 @@ const refusal = (reason: Refusal) => failed(messages[reason])
 
 const decodePart = Schema.decodeUnknownEither(Part)
 
-/** The change that an event asks for, or the message of the error to answer with. */
+/** The change that an event asks for, or the error message to answer with. */
 const changeOf = ({ body, header }: typeof Update.Type): Either.Either<Artifact.ArtifactChange, string> => {
   if (header === undefined && body === undefined) return Either.left("No updates provided")
   const part = (sent: unknown, name: string): Either.Either<Artifact.PartChange | undefined, string> =>

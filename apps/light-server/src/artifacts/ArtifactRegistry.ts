@@ -54,7 +54,7 @@ const missing = new NotFound({ what: "Artifact" })
 
 const isEqual = (one: Uint8Array, other: Uint8Array) => Buffer.compare(one, other) === 0
 
-/** Tells two changes with the same expected versions apart. */
+/** Distinguishes two changes with the same expected versions. */
 const markOf = ({ body, header }: Artifact.ArtifactChange): string => {
   const digest = createHash("sha256")
   for (const part of [header, body]) digest.update(`${part?.expectedVersion ?? ""}:`).update(part?.data ?? "")

@@ -1,8 +1,8 @@
 /**
- * What changed in an account since a client looked last.
+ * What changed in an account since a client last asked.
  *
- * Each entity has one line, that of its newest change, so a client that was
- * away for a year reads no more than what there is.
+ * Each entity has one line, that of its newest change, so the feed is never
+ * longer than the number of entities, however long a client was away.
  */
 import { Context, Effect, Layer, Schema } from "effect"
 import * as BoundedList from "../database/BoundedList.ts"
@@ -47,8 +47,9 @@ const selectPage = `SELECT a."seq" AS "currentCursor", a."changesFloor",
   WHERE a."id" = ? ORDER BY c."cursor" LIMIT ?`
 
 /**
- * What the line is about must be readable. The rest only helps: a client that
- * never got a line for the sake of its hint would miss the change for ever.
+ * What the line is about must be readable. The hint is optional: a client that
+ * never received a line because of an unreadable hint would miss the change for
+ * ever.
  */
 const fields: ReadonlyArray<Field> = [
   { column: "cursor", kind: "int", as: "cursor" },

@@ -1,10 +1,11 @@
 /**
- * The end of old lines of the feed.
+ * Removes old lines of the feed.
  *
- * Lines go in the order of their cursors, oldest first, and the floor of the
- * account rises to the last one that goes, in the same commit. A client that
- * reads from the floor on has seen all of them; one that is further back is told
- * so, and starts over. That holds for lines of deleted things as well.
+ * Lines are removed in the order of their cursors, oldest first, and the floor
+ * of the account rises to the last removed one, in the same commit. A client
+ * that reads from the floor on has seen all of them; one that is further back
+ * gets `CursorGone` and starts over. That holds for lines of deleted entities
+ * as well.
  */
 import { Clock, Context, Duration, Effect, Layer, Schedule, Schema } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
@@ -17,7 +18,7 @@ import { knobs } from "./ChangeKnobs.ts"
 import { countPruned } from "./ChangeMetrics.ts"
 
 export interface Options extends Values<typeof knobs> {
-  /** Lines of one account that stay. Zero: as many as there are. */
+  /** Lines of one account that are kept. Zero: no limit. */
   readonly linesPerAccount: number
   /** Time from the end of one round over all accounts to the start of the next. */
   readonly interval: Duration.DurationInput
@@ -42,12 +43,12 @@ export const defaults: Options = {
 export class ChangePruner extends Context.Tag("light-server/ChangePruner")<
   ChangePruner,
   {
-    /** One round over all accounts. The fiber does this every `interval`. Fails never: the next round goes on. */
+    /** One round over all accounts. The fiber does this every `interval`. Never fails: the next round continues. */
     readonly round: Effect.Effect<void>
   }
 >() {}
 
-/** Accounts that are looked at before the pause. */
+/** Accounts that are checked before the pause. */
 const pageSize = 100
 
 const selectAccounts = `SELECT "id" FROM "Account" WHERE "id" > ? ORDER BY "id" LIMIT ${pageSize}`
@@ -55,7 +56,7 @@ const selectAccounts = `SELECT "id" FROM "Account" WHERE "id" > ? ORDER BY "id" 
 const selectOldest = `SELECT "cursor", "changedAt" FROM "AccountChange" WHERE "accountId" = ?
   ORDER BY "cursor" LIMIT ?`
 
-/** The newest line that is one too many. */
+/** The newest line beyond the limit. */
 const selectSurplus = `SELECT "cursor" FROM "AccountChange" WHERE "accountId" = ?
   ORDER BY "cursor" DESC LIMIT 1 OFFSET ?`
 
@@ -66,7 +67,9 @@ const removeBelow = `DELETE FROM "AccountChange" WHERE "accountId" = ? AND "curs
 /** The statements that a round runs, for tests of their plans. */
 export const statements: ReadonlyArray<string> = [selectAccounts, selectOldest, selectSurplus, raiseFloor, removeBelow]
 
-/** A time that cannot be read counts as long ago: such a line keeps neither those after it nor other accounts. */
+/**
+ * A time that cannot be read counts as old: such a line must not keep later ones, or other accounts, from being pruned.
+ */
 const Line = Schema.Struct({
   cursor: Schema.Int,
   changedAt: StoredTime.annotations({ decodingFallback: () => Effect.succeed(0) })
@@ -75,8 +78,8 @@ const Line = Schema.Struct({
 const Place = Schema.Struct({ cursor: Schema.Int })
 
 /**
- * The write that ends all lines of an account up to `floor`, and how many those
- * were. Conflicts when the account does not exist.
+ * The write that removes all lines of an account up to `floor`, and their
+ * number. Conflicts when the account does not exist.
  */
 export const pruneWrite = (accountId: string, floor: number): Write.Write<number> =>
   Write.statement(raiseFloor, [floor, accountId], { changes: 1 }).pipe(
@@ -92,7 +95,7 @@ export const make = (
     const reader = yield* DatabaseReader
     const writer = yield* SqliteWriter
     const retentionMillis = Duration.toMillis(options.retention)
-    /** The last account of the round that is done. A round that failed goes on from here. */
+    /** The last account that this round has finished. A round that failed continues from here. */
     let done = ""
 
     const surplusOf = (accountId: string) =>
@@ -102,7 +105,7 @@ export const make = (
             line === undefined ? 0 : line.cursor
           )
 
-    /** Of the oldest lines those that go: the first one that stays keeps all after it. */
+    /** The oldest lines that are to be removed: the first line that stays also keeps all later ones. */
     const goingOf = (accountId: string, surplus: number, limit: number) =>
       Effect.gen(function* () {
         const oldest = yield* reader.rows(Line, selectOldest, [accountId, limit])
@@ -114,7 +117,7 @@ export const make = (
     const pruneAccount = (accountId: string) =>
       Effect.gen(function* () {
         const surplus = yield* surplusOf(accountId)
-        // Most accounts have nothing to give, and one line says so.
+        // Most accounts have nothing to remove, and reading one line is enough to know it.
         let isMore = (yield* goingOf(accountId, surplus, 1)).length > 0
         while (isMore) {
           const going = yield* goingOf(accountId, surplus, options.linesPerWrite)
@@ -155,8 +158,8 @@ export const make = (
   })
 
 /**
- * Prunes until its scope closes, unless all lines may stay. The first round waits
- * for its interval: right after a start everybody comes back.
+ * Prunes until its scope closes, unless all lines may stay. The first round
+ * waits for its interval: right after a start all clients reconnect.
  */
 export const layer = (options: Options = defaults): Layer.Layer<ChangePruner, never, DatabaseReader | SqliteWriter> =>
   Layer.scoped(

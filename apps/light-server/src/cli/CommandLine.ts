@@ -1,20 +1,20 @@
 /**
  * The arguments of the program, read into a value.
  *
- * Nothing is run here and little is loaded, so that each command loads no more than it needs.
+ * Nothing is run here, so that each command loads no more than it needs.
  */
 import { Command, CommanderError } from "commander"
 
-/** What the arguments ask for. */
+/** What the arguments request. */
 export type Request =
   | { readonly _tag: "Serve" }
   | { readonly _tag: "Import"; readonly from: string; readonly into: string | undefined; readonly isJson: boolean }
   | { readonly _tag: "Compact"; readonly isJson: boolean }
   | { readonly _tag: "Version"; readonly isJson: boolean }
   | { readonly _tag: "PrintConfig" }
-  /** A text that was asked for. */
+  /** A text that was requested. */
   | { readonly _tag: "Help"; readonly text: string }
-  /** Arguments that mean nothing. */
+  /** Arguments that are not valid. */
   | { readonly _tag: "Misuse"; readonly text: string }
 
 const environmentHint = `
@@ -68,7 +68,7 @@ const build = (accept: (request: Request) => void): Command => {
   return program
 }
 
-/** Subcommands take over neither the output nor the way errors end: each is told itself. */
+/** Subcommands inherit neither the output nor the error handling: each is configured itself. */
 const everyCommand = (command: Command): ReadonlyArray<Command> => [command, ...command.commands.flatMap(everyCommand)]
 
 /** Reads the arguments after the name of the program. */

@@ -38,7 +38,7 @@ const program = ({ isJson }: Options) =>
     yield* Program.print(render(report, isJson))
   }).pipe(Logger.withMinimumLogLevel(LogLevel.Warning))
 
-/** Compacts and ends the process. A signal ends it after the step at hand. */
+/** Compacts and ends the process. A signal ends it after the current step. */
 export const run = (options: Options): void =>
   Program.run(program(options), {
     shutdownTimeoutMillis: () => 60_000,

@@ -4,7 +4,7 @@ import * as ExitCode from "../ExitCode.ts"
 import * as ServerConfig from "../config/ServerConfig.ts"
 import * as Program from "./Program.ts"
 
-/** The configuration as JSON. A secret says `<redacted>`, one that is not set is absent. */
+/** The configuration as JSON. A secret is shown as `<redacted>`, one that is not set is absent. */
 export const render = ({ config }: ServerConfig.Loaded): string => `${JSON.stringify(config, undefined, 2)}\n`
 
 const program = Effect.map(ServerConfig.load(process.env), (loaded) => {

@@ -27,7 +27,7 @@ const program = ({ from, into, isJson }: Options) =>
     yield* Program.print(isJson ? ImportReport.toJson(report) : ImportReport.toText(report))
   }).pipe(Logger.withMinimumLogLevel(LogLevel.Warning))
 
-/** Imports and ends the process. A signal ends it too, and leaves nothing behind. */
+/** Imports and ends the process. A signal also ends it, and nothing is left behind. */
 export const run = (options: Options): void =>
   Program.run(program(options), {
     shutdownTimeoutMillis: () => 60_000,

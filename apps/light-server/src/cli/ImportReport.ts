@@ -16,7 +16,7 @@ const aligned = (rows: ReadonlyArray<ReadonlyArray<string>>, right: ReadonlySet<
 
 const sum = (counts: Iterable<number>): number => Array.from(counts).reduce((total, count) => total + count, 0)
 
-/** A table of counts and checksums, what was skipped and why, and what stays behind. */
+/** A table of counts and checksums, the skipped rows with reasons, and the tables that are not imported. */
 export const toText = ({ databaseFile, ignored, tables }: ImportReport): string => {
   const rows = tables.map(({ checksum, readCount, skipped, table, writtenCount }) => [
     table,

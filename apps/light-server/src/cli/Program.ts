@@ -1,4 +1,4 @@
-/** The one effect of a command, run as a process: signals end it, and its exit says how it went. */
+/** The one effect of a command, run as a process: signals end it, and its exit determines the exit code. */
 import { Cause, Effect, Exit, Fiber, Option } from "effect"
 import * as ExitCode from "../ExitCode.ts"
 import * as SignalRepetition from "./SignalRepetition.ts"
@@ -21,7 +21,7 @@ export const print = (text: string): Effect.Effect<void> =>
 
 /** Runs the effect and ends the process with it. */
 export const run = (program: Effect.Effect<unknown, ExitCode.EndFailure>, terms: Terms): void => {
-  // Files of the database and of backups are nobody else's business.
+  // Database files and backups are private to the user of the server.
   process.umask(0o077)
   const fiber = Effect.runFork(program)
 

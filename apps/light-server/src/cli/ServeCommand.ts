@@ -18,12 +18,12 @@ let shutdownTimeoutMillis = ServerKnobs.knobs.shutdownTimeoutMillis.fallback
 /** Rows whose newest state could not be written before the end, through a fault of this server's own disk. */
 let lostCount = 0
 
-/** Whether the file turned out damaged: whoever starts the server again should know before. */
+/** Whether the file turned out damaged: a supervisor must know this before it starts the server again. */
 let isDamaged = false
 
 /**
- * Asked after the last flush. A lock that another process keeps is no fault of this server, and what waits behind it
- * is told anew by each client that comes back: that is logged, and no failure.
+ * Asked after the last flush. A lock held by another process is not a fault of this server, and reconnecting clients
+ * report the pending rows again: that is logged, and not a failure.
  */
 const countLost = (presence: Presence["Type"], writer: SqliteWriter["Type"]) =>
   Effect.gen(function* () {
@@ -37,7 +37,7 @@ const countLost = (presence: Presence["Type"], writer: SqliteWriter["Type"]) =>
     )
   })
 
-/** What remains to be asked of a server that has ended. */
+/** What is asked of a server that has ended. */
 let served: Effect.Effect<void> = Effect.void
 
 const serve = ({

@@ -1,5 +1,5 @@
 /**
- * Tells a second request to end from the echo of the first one.
+ * Distinguishes a second request to end from the echo of the first one.
  *
  * npm passes a signal on to its child, and a terminal or a supervisor sends it to both. So below npm one keypress
  * arrives twice, and the second one must not cut the shutdown short.
@@ -12,7 +12,7 @@ const echoMillis = 1000
 export type Meaning = "first" | "echo" | "again"
 
 export interface SignalRepetition {
-  /** `nowMillis` is of a clock that is never set. */
+  /** `nowMillis` is from a monotonic clock. */
   readonly hear: (nowMillis: number) => Meaning
 }
 

@@ -1,7 +1,7 @@
 /**
- * Variables that are not settings of this server, and what is said about each:
- * those of other servers of the family, those that earlier versions had, and
- * names that are not known.
+ * Variables that are not settings of this server, and the warning for each:
+ * those of other servers of the family, those of earlier versions, and unknown
+ * names.
  */
 import leven from "leven"
 import type { Knob } from "../ConfigKnob.ts"
@@ -65,7 +65,7 @@ export const retired: { readonly [name: string]: string } = {
   HAPPIER_CHANGES_PRUNE_LIMIT: "a commit removes up to 250 old changes"
 }
 
-/** Names of the family that programs beside the server read. Nothing is said about them. */
+/** Names of the family that other programs read. They cause no warning. */
 const ofClients: ReadonlyArray<RegExp> = [
   /^HAPPIER_(SERVER_URL|HOME_DIR|DISABLE_CAFFEINATE|WEBAPP_URL|VARIANT)$/,
   /^HAPPIER_(DAEMON|STACK)_/,

@@ -1,4 +1,4 @@
-/** The settings of presence. Their defaults, and how they bind each other, are the library's. */
+/** The settings of presence. Their defaults and their constraints are those of the library. */
 import { Duration, Either } from "effect"
 import * as PresenceConfig from "presence-effect/presence/PresenceConfig"
 import * as Knob from "../ConfigKnob.ts"
@@ -52,7 +52,7 @@ export const knobs = {
 
 const variables: Knob.Table = knobs
 
-/** The configuration of the library, or what contradicts, by the names of the variables. */
+/** The configuration of the library, or its contradictions, by the names of the variables. */
 export const configOf = (
   values: Knob.Values<typeof knobs>
 ): Either.Either<PresenceConfig.PresenceConfig, ReadonlyArray<string>> => {

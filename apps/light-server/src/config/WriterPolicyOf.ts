@@ -1,4 +1,4 @@
-/** The policy of the writer, changed as the settings say. */
+/** The policy of the writer, changed according to the settings. */
 import { Either } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
 import * as WriterPolicy from "presence-effect/writer/WriterPolicy"

@@ -28,7 +28,7 @@ export const layer: Layer.Layer<never, never, HttpApp | VendorTokenStore | DataD
         return { token: Option.getOrNull(yield* decrypted(accountId, found.value)) }
       })
 
-    /** A token that cannot be read, for example since the master secret is another one, is left out. */
+    /** A token that cannot be decrypted, for example after the master secret was changed, is left out. */
     const list = (accountId: string) =>
       Effect.flatMap(store.list(accountId), (tokens) =>
         Effect.map(
@@ -50,7 +50,7 @@ export const layer: Layer.Layer<never, never, HttpApp | VendorTokenStore | DataD
     yield* http.register((app) => {
       app.addHook("onRequest", http.authenticate)
       app.get("/v1/connect/tokens", (request, reply) => http.answer(request, reply, list(request.accountId)))
-      // This server knows no application at GitHub. Disconnecting what was never connected is no failure.
+      // This server has no application at GitHub. Disconnecting something that was never connected is not an error.
       app.get("/v1/connect/github/params", (request, reply) =>
         http.answer(request, reply, Effect.fail(new InvalidInput({ error: "GitHub OAuth not configured" })))
       )

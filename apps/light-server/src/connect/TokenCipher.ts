@@ -53,7 +53,7 @@ export const pathOf = (accountId: string, vendor: string): ReadonlyArray<string>
   "token"
 ]
 
-/** The master key is derived when it is first needed: most accounts connect no vendor. */
+/** The master key is derived when it is first needed: most accounts have no vendor tokens. */
 export const make = (secret: Redacted.Redacted): Effect.Effect<TokenCipher> =>
   Effect.map(Effect.cached(masterOf(secret)), (master) => ({
     encrypt: (path, text) =>

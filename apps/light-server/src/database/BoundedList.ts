@@ -1,11 +1,12 @@
 /**
- * Lists of rows whose columns hold whatever clients put into them: bounded in
- * rows and in bytes, in one statement, and not spoiled by a single row.
+ * Lists of rows whose columns hold data of clients: bounded in rows and in
+ * bytes, in one statement, and not made unreadable by a single bad row.
  *
- * The sizes come first, from the heads of the rows, and only rows that fit are
- * read. They are read, checked and made into JSON in a thread. A row that does
- * not fit is left out, counted and logged, and the others are answered: a file of
- * another server may hold what this one never wrote.
+ * The sizes are read first, from the heads of the rows, and only rows that fit
+ * are read. They are read, checked and converted to JSON in a thread. A row
+ * that does not fit its schema is left out, counted and logged, and the others
+ * are answered: another server may have written rows that this one never
+ * writes.
  */
 import { Effect } from "effect"
 import type { SqlValue } from "presence-effect/writer/Write"
@@ -17,19 +18,19 @@ import type { Field, ListReply, ListRequest } from "./ReadRequest.ts"
 
 type Table = "Session" | "Machine" | "SessionMessage" | "Artifact" | "UserKVStore" | "AccountChange" | "UsageReport"
 
-/** What a list is made of. */
+/** The source of a list. */
 export interface Source {
   readonly table: Table
   /** Columns of the rows, as they stand in a statement. */
   readonly columns: string
-  /** Columns whose sizes add up to what a row weighs. */
+  /** Columns whose sizes add up to the size of a row. */
   readonly weighty: ReadonlyArray<string>
   /** Begins with `FROM`, and may end with a condition. */
   readonly from: string
   /** What the list is sorted by. */
   readonly key: string
   readonly direction: "ASC" | "DESC"
-  /** Bytes of the rows together, the first one excepted. */
+  /** Largest sum of the row sizes, the first row excepted. */
   readonly bytesMax: number
 }
 
@@ -57,16 +58,16 @@ export interface BoundedList extends Pick<ListReply, "lastKey" | "hasMore" | "is
 /** Of a page with a cursor, from which a client reads on. */
 export const pageBytes = 1024 * 1024
 
-/** Of a list without a cursor: nobody can ask for the rest. */
+/** Of a list without a cursor: clients cannot ask for the rest. */
 export const listBytes = 8 * 1024 * 1024
 
 /**
- * The statement of a list, whose rows come in any order and say their place. Its
- * parameters are those of `from`, then the limit, twice.
+ * The statement of a list. Its rows come in any order and contain their place.
+ * Its parameters are those of `from`, then the limit, twice.
  */
 export const statement = ({ bytesMax, columns, direction, from, key, table, weighty }: Source): string => {
   const bytes = weighty.map((column) => `coalesce(octet_length("${column}"), 0)`).join(" + ")
-  // One more than the limit says whether anything comes after it. The index of the primary key is named, because with
+  // One more than the limit shows whether anything comes after it. The index of the primary key is named, because with
   // statistics from when the table had few rows SQLite would go through all of them for each candidate.
   return `WITH "candidate" AS MATERIALIZED (
       SELECT "id" AS "listId", ${key} AS "listKey", ${bytes} AS "listBytes" ${from}
@@ -83,7 +84,7 @@ export const statement = ({ bytesMax, columns, direction, from, key, table, weig
 
 type Reader = Pick<DatabaseReader["Type"], "list">
 
-/** Says which columns did not fit, and never what they hold. */
+/** Logs which columns did not fit, never their values. */
 const reportUnreadable = (table: Table, columns: ReadonlyArray<string>) => {
   if (columns.length === 0) return Effect.void
   countUnreadable(table, columns.length)
@@ -95,7 +96,7 @@ const reportUnreadable = (table: Table, columns: ReadonlyArray<string>) => {
 const rowsOf = ({ bytes, ends, kept }: ListReply): ReadonlyArray<Row> =>
   ends.map((end, index) => ({ members: bytes.subarray(ends[index - 1] ?? 0, end), kept: kept[index] ?? [] }))
 
-/** Asks for a list by a request of its own. */
+/** Reads a list with a statement of its own. */
 export const ask = (
   reader: Reader,
   table: Table,
@@ -108,8 +109,8 @@ export const ask = (
   })
 
 /**
- * Reads at most `limit` rows that weigh no more than the source says. The first
- * one always may.
+ * Reads at most `limit` rows, no larger together than the source allows. The
+ * first row is always read.
  */
 export const read = (
   reader: Reader,
@@ -131,8 +132,8 @@ export const read = (
   })
 
 /**
- * Counts and logs a list that was cut and has no cursor: nobody can ask for the
- * rest.
+ * Counts and logs a list that was cut and has no cursor: clients cannot ask for
+ * the rest.
  */
 export const reportCut = (table: Table, { isCut, rows }: BoundedList): Effect.Effect<void> => {
   if (!isCut) return Effect.void

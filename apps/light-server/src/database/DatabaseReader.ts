@@ -1,9 +1,9 @@
 /**
  * Reads of the database, in two ways.
  *
- * `rows` and `first` use one read-only connection of the event loop's thread that never waits, for single rows by
- * their key: each is microseconds, and must be answered while everything else is busy. `list` and `rowsAside` use
- * threads of their own, for whatever may be large.
+ * `rows` and `first` use one read-only connection on the thread of the event loop that never waits, for single rows by
+ * their key: each takes microseconds, and must be answered while everything else is busy. `list` and `rowsAside` use
+ * threads of their own, for results that may be large.
  *
  * Reads take no permit of the writer. The database is in WAL mode, so a reader neither waits for a writer nor delays
  * one. Each call is one statement whose snapshot begins with it, so a read that begins after a write was answered sees
@@ -29,7 +29,7 @@ export class DatabaseReader extends Context.Tag("light-server/DatabaseReader")<
       sql: string,
       params?: ReadonlyArray<SqlValue>
     ) => Effect.Effect<ReadonlyArray<A>, ReadFailed>
-    /** Never succeeds. Fails with the first read that met damage. */
+    /** Never succeeds. Fails with the first read that found damage. */
     readonly untilDamaged: Effect.Effect<never, ReadFailed>
     /** The first row, if there is one. */
     readonly first: <A, I>(
@@ -39,7 +39,7 @@ export class DatabaseReader extends Context.Tag("light-server/DatabaseReader")<
     ) => Effect.Effect<Option.Option<A>, ReadFailed>
     /** A list as JSON text, made in a thread. */
     readonly list: ReadPool.ReadPool["list"]
-    /** The same as `rows`, of a statement that may take its time. */
+    /** The same as `rows`, for a statement that may be slow. */
     readonly rowsAside: <A, I>(
       readClass: ReadPool.ReadClass,
       schema: Schema.Schema<A, I>,
@@ -56,22 +56,22 @@ const codeOf = (cause: unknown): string =>
 
 const detailOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 
-/** Which column of which row, and never what it holds: a detail is logged. */
+/** Which column of which row, never its value: a detail is logged. */
 const misfitOf = (error: ParseResult.ParseError): string => {
   const path = ParseResult.ArrayFormatter.formatErrorSync(error)[0]?.path ?? []
   return `what is stored at ${path.map(String).join("/")} (row/column) does not fit`
 }
 
 /**
- * The query that runs one statement, undecoded. What `fromQuery` builds on, so
- * that tests bring rows of their own.
+ * The query that runs one statement, undecoded. `fromQuery` builds on it, so
+ * that tests can supply rows of their own.
  */
 export type Query = (sql: string, params: ReadonlyArray<SqlValue>) => Effect.Effect<ReadonlyArray<unknown>, ReadFailed>
 
-/** Reads in the calling thread, unless `pool` says how else. */
+/** Reads in the calling thread, unless `pool` is given. */
 export const fromQuery = (query: Query, pool: ReadPool.ReadPool = inThread(query)): DatabaseReader["Type"] => {
   const damaged = Deferred.unsafeMake<never, ReadFailed>(FiberId.none)
-  const heeded = <A, E extends ReadFailure>(read: Effect.Effect<A, E>) =>
+  const reportingDamage = <A, E extends ReadFailure>(read: Effect.Effect<A, E>) =>
     Effect.tapError(read, (failure) =>
       failure._tag === "ReadFailed" && isDamage(failure) ? Deferred.fail(damaged, failure) : Effect.void
     )
@@ -82,18 +82,18 @@ export const fromQuery = (query: Query, pool: ReadPool.ReadPool = inThread(query
         Effect.mapError((error) => new ReadFailed({ code: undecodable, detail: misfitOf(error) }))
       )
   const rows = <A, I>(schema: Schema.Schema<A, I>, sql: string, params: ReadonlyArray<SqlValue> = []) =>
-    Effect.flatMap(heeded(query(sql, params)), decoded(schema))
+    Effect.flatMap(reportingDamage(query(sql, params)), decoded(schema))
   return DatabaseReader.of({
     rows,
     untilDamaged: Deferred.await(damaged),
     first: (schema, sql, params) => Effect.map(rows(schema, sql, params), (found) => Option.fromNullable(found[0])),
-    list: (readClass, request) => heeded(pool.list(readClass, request)),
+    list: (readClass, request) => reportingDamage(pool.list(readClass, request)),
     rowsAside: (readClass, schema, sql, params) =>
-      Effect.flatMap(heeded(pool.rows(readClass, { _tag: "Rows", sql, params })), decoded(schema))
+      Effect.flatMap(reportingDamage(pool.rows(readClass, { _tag: "Rows", sql, params })), decoded(schema))
   })
 }
 
-/** What the threads do, in this one. */
+/** Does the work of the reader threads in this thread. */
 const inThread = (query: Query): ReadPool.ReadPool => {
   const rowsOf = ({ params, sql }: ListRequest | RowsRequest) =>
     Effect.map(query(sql, params), (rows) => rows as ReadonlyArray<StoredRow>)
@@ -106,7 +106,7 @@ const inThread = (query: Query): ReadPool.ReadPool => {
 
 const readFailed = (cause: unknown) => new ReadFailed({ code: codeOf(cause), detail: detailOf(cause) })
 
-/** What is read, and by how many threads. */
+/** Which file is read, and by how many threads. */
 export interface Options extends ReaderThread.Options {
   readonly pool?: ReadPool.Options
 }

@@ -1,7 +1,7 @@
 /**
  * Ids: how long those of clients may be, and those that this server makes.
  *
- * The makers are plain functions, so that a hot callback can use them.
+ * The functions that create ids are not effects, so that a hot callback can use them.
  */
 import cuidOf from "@bugsnag/cuid"
 import { Schema } from "effect"

@@ -1,7 +1,7 @@
 /**
- * Rows of a list as JSON text. Runs where the statement runs, which is a thread beside the event loop.
+ * Rows of a list as JSON text. Runs where the statement runs: in a thread beside the event loop.
  *
- * A row that does not fit is left out and told of: a file of another server may hold what this one never wrote.
+ * A row that does not fit is left out and reported: another server may have written rows that this one never writes.
  */
 import type { Field, ListReply, ListRequest, StoredRow } from "./ReadRequest.ts"
 import * as StoredMillis from "./StoredMillis.ts"
@@ -67,7 +67,7 @@ const isKey = (key: unknown): key is string | number => typeof key === "string" 
 
 const placeOf = (row: StoredRow): number => (typeof row["listPlace"] === "number" ? row["listPlace"] : 0)
 
-/** In memory of its own: that of Node's pool cannot move to another thread. */
+/** In a buffer of its own: one from Node's pool cannot be transferred to another thread. */
 const joined = (texts: ReadonlyArray<Uint8Array>, length: number): Uint8Array => {
   const bytes = new Uint8Array(length)
   let offset = 0

@@ -25,7 +25,7 @@ export class ReadFailed extends Schema.TaggedError<ReadFailed>("light-server/Rea
   }
 }
 
-/** As many reads of the class wait as may. This one was not begun. */
+/** The queue of the class is full. This read was not begun. */
 export class ReadOverflow extends Schema.TaggedError<ReadOverflow>("light-server/ReadOverflow")("ReadOverflow", {
   readClass: Schema.String,
   limit: Schema.NonNegative
@@ -37,7 +37,7 @@ export class ReadOverflow extends Schema.TaggedError<ReadOverflow>("light-server
   }
 }
 
-/** The read waited or ran for as long as its class may. */
+/** The read waited or ran for longer than its class allows. */
 export class ReadTimeout extends Schema.TaggedError<ReadTimeout>("light-server/ReadTimeout")("ReadTimeout", {
   readClass: Schema.String,
   limitMillis: Schema.NonNegative

@@ -1,4 +1,4 @@
-/** What is counted about reads: lists that are not whole, and the threads that read. */
+/** Metrics of reads: incomplete lists, and the threads that read. */
 import { Effect, Metric, MetricBoundaries } from "effect"
 import * as Tally from "../Tally.ts"
 

@@ -1,5 +1,5 @@
 /**
- * Reads that may be large, in threads of their own: the event loop neither waits for them nor prints what they found.
+ * Reads that may be large, in threads of their own: the event loop neither waits for them nor serializes their results.
  *
  * **Details**
  *
@@ -41,7 +41,7 @@ export interface Options {
   readonly classes: { readonly [name in ReadClass]: ClassOptions }
 }
 
-/** All deadlines are below the 9 s within which a request is answered. */
+/** All deadlines are below the 9 s limit of a request. */
 export const defaults: Options = {
   threads: 2,
   classes: {
@@ -54,13 +54,13 @@ export const defaults: Options = {
 /** A thread as the pool sees it. */
 export interface ReaderThread {
   readonly send: (asked: Asked) => void
-  /** Begins to end the thread. `ended` is called when it is gone. */
+  /** Begins to end the thread. `ended` is called when it has ended. */
   readonly end: () => void
 }
 
 export interface ThreadEvents {
   readonly answered: (answered: Answered) => void
-  /** Called once, for whatever reason the thread is gone. */
+  /** Called once, for whatever reason the thread ended. */
   readonly ended: (reason: string) => void
 }
 
@@ -95,7 +95,7 @@ const timeoutOf = (readClass: ReadClass, terms: Options["classes"]) =>
 
 const lost = (detail: string) => new ReadFailed({ code: threadLost, detail })
 
-/** How long the end of the pool waits for its threads. */
+/** How long the pool waits for its threads when it closes. */
 const closeLimit = "500 millis"
 
 interface Clock {
@@ -107,7 +107,7 @@ interface Clock {
 class Crew {
   private readonly waiting = { point: new Set<Job>(), list: new Set<Job>(), report: new Set<Job>() }
   private readonly members = new Set<Member>()
-  /** Told to end, and not gone yet. */
+  /** Asked to end, but still running. */
   private readonly ending = new Set<Member>()
   private readonly allGone = Deferred.unsafeMake<void>(FiberId.none)
   private readonly terms: Options["classes"]
@@ -126,7 +126,7 @@ class Crew {
     this.clock = clock
   }
 
-  /** Answers how to take the job back. */
+  /** Returns a function that takes the job back. */
   enter(job: Job): () => void {
     const { readClass } = job
     if (this.isClosed) {
@@ -204,7 +204,7 @@ class Crew {
     member.thread.send({ id, request: job.request })
   }
 
-  /** A new thread, or why there cannot be one. */
+  /** A new thread, or the reason why it could not be started. */
   private start(): Member | string {
     try {
       const member: Member = {
@@ -269,7 +269,7 @@ class Crew {
   }
 }
 
-/** Takes what a thread does from it. */
+/** Takes its current job from a thread. */
 const release = (member: Member): Job | undefined => {
   const { running } = member
   member.running = undefined
@@ -278,7 +278,7 @@ const release = (member: Member): Job | undefined => {
 }
 
 /**
- * A pool whose threads end with the scope. Nothing is started before the first read.
+ * A pool whose threads end with the scope. No thread is started before the first read.
  */
 export const make = (spawn: Spawn, options: Options = defaults): Effect.Effect<ReadPool, never, Scope.Scope> =>
   Effect.gen(function* () {

@@ -1,7 +1,7 @@
 /**
- * What is asked of a thread that reads, and what it answers: plain values, since they are copied from thread to thread.
+ * Requests to a reader thread and its answers: plain values, since they are copied from thread to thread.
  *
- * Nothing here imports anything: each import is loaded again by each thread that starts.
+ * This file imports nothing: each import would be loaded again by each thread that starts.
  */
 
 export type SqlValue = string | number | bigint | Uint8Array | null
@@ -12,9 +12,9 @@ export interface StoredRow {
 }
 
 /**
- * What a column must hold, and how it is shown: a `flag` as a boolean, a `time` of any stored form as milliseconds,
- * `bytes` as base64, and `json` as the value that its text holds. A value that does not fit becomes `0` for
- * `timeOrZero` and `null` for `jsonOrNull`; for the other kinds the row is left out.
+ * What a column must hold, and its form in the answer: a `flag` as a boolean, a `time` of any stored form as
+ * milliseconds, `bytes` as base64, and `json` as the parsed value of its text. A value that does not fit becomes `0`
+ * for `timeOrZero` and `null` for `jsonOrNull`; for the other kinds the row is left out.
  */
 export type FieldKind =
   | "text"
@@ -46,17 +46,17 @@ export interface ListRequest {
   readonly sql: string
   readonly params: ReadonlyArray<SqlValue>
   readonly fields: ReadonlyArray<Field>
-  /** Columns whose decoded values come back beside the text, row by row. Each is the column of a field. */
+  /** Columns whose decoded values are returned beside the text, row by row. Each is the column of a field. */
   readonly kept: ReadonlyArray<string>
-  /** A row with NULL in this column stands for no row. It brings `first` only. */
+  /** A row with NULL in this column stands for no row. It only contains the columns `first`. */
   readonly skipNull?: string
-  /** Columns of the first row that come back as they are. */
+  /** Columns of the first row that are returned undecoded. */
   readonly first: ReadonlyArray<string>
   /** Members that each row ends with, as JSON: `"share":null`. */
   readonly constants: string
   /** Rows that the statement returns at most. */
   readonly limit: number
-  /** The text of all rows is no longer, unless the first row alone is. */
+  /** The largest size of the text of all rows; a larger first row is returned alone. */
   readonly bytesMax: number
 }
 
@@ -82,7 +82,7 @@ export interface ListReply {
   readonly lastKey: string | number | undefined
   /** There are rows after the last one. */
   readonly hasMore: boolean
-  /** They would have been within the limit, and weigh too much. */
+  /** Rows within the limit were left out because of their size. */
   readonly isCut: boolean
   /** The column that did not fit, for each row that was left out. */
   readonly unreadable: ReadonlyArray<string>
@@ -90,7 +90,7 @@ export interface ListReply {
 
 export type ReadReply = ListReply | ReadonlyArray<StoredRow>
 
-/** What the thread could not do. */
+/** Why the thread could not answer. */
 export interface ReadFault {
   /** SQLite's extended result code. */
   readonly code: string

@@ -3,7 +3,7 @@ import { Worker } from "node:worker_threads"
 import type { ReaderThread, Spawn, ThreadEvents } from "./ReadPool.ts"
 import type { Answered } from "./ReadRequest.ts"
 
-// Node 20 runs no TypeScript in a thread: seen from the sources, the entry is the built one.
+// Node 20 runs no TypeScript in a thread: when the sources run, the entry is the built one.
 const entry = new URL(
   import.meta.url.endsWith(".ts") ? "../../dist/database/readerThreadEntry.js" : "./readerThreadEntry.js",
   import.meta.url
@@ -11,7 +11,7 @@ const entry = new URL(
 
 export interface Options {
   readonly filename: string
-  /** Sees each thread as it starts, for tests that end it. */
+  /** Receives each thread as it starts, for tests that end it. */
   readonly onSpawn?: (thread: Worker) => void
 }
 
@@ -28,7 +28,7 @@ export const spawn =
     return {
       // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin, as a window has
       send: (asked) => thread.postMessage(asked),
-      // One that is inside a statement ends after it; what it answers then is nobody's.
+      // A thread inside a statement ends after it; its answer is then ignored.
       end: () => void thread.terminate()
     }
   }

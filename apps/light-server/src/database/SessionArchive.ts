@@ -1,15 +1,15 @@
 /**
- * Where the database at hand keeps the times at which its sessions were archived.
+ * Where the current database keeps the times at which its sessions were archived.
  *
  * Our own files have a table for them. Other happier light servers have a column of the session: where a file has that
- * column, it is read and written, so that each server sees what the other one did. Rows of our table from before the
+ * column, it is read and written, so that each server sees the changes of the other. Rows of our table from before the
  * other server added the column still count.
  */
 import { Context, Effect, Layer } from "effect"
 import * as Columns from "./Columns.ts"
 import type { DatabaseReader, ReadFailed } from "./DatabaseReader.ts"
 
-/** A place of these times. */
+/** Where these times are stored. */
 export interface Place {
   /** The file has the column of other servers. */
   readonly isShared: boolean
@@ -23,7 +23,7 @@ export const own: Place = { isShared: false, archivedAt: ownTime }
 
 export const shared: Place = { isShared: true, archivedAt: `coalesce("Session"."archivedAt", ${ownTime})` }
 
-/** The place of the database. Our own table unless a layer says otherwise. */
+/** Where the database stores them. Our own table unless a layer provides another place. */
 export class SessionArchive extends Context.Reference<SessionArchive>()("light-server/SessionArchive", {
   defaultValue: (): Place => own
 }) {}

@@ -15,7 +15,7 @@ const ofText = (text: string): number | undefined => {
   return Number.isFinite(millis) ? Math.trunc(millis) : undefined
 }
 
-/** `undefined`: the value is no time. */
+/** `undefined`: the value is not a time. */
 export const of = (stored: unknown): number | undefined => {
   const millis =
     typeof stored === "number" ? Math.trunc(stored) : typeof stored === "string" ? ofText(stored) : undefined

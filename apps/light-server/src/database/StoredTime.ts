@@ -3,7 +3,7 @@
  *
  * Some files store integers (milliseconds), others ISO text, and a column
  * default of `CURRENT_TIMESTAMP` stores text without a zone, in UTC. All three
- * are read; `TimeForm` says which is written.
+ * are read; `TimeForm` decides which one is written.
  */
 import { Option, ParseResult, Schema } from "effect"
 import * as StoredMillis from "./StoredMillis.ts"
@@ -25,7 +25,8 @@ export const StoredTime: Schema.Schema<number, number | string> = Schema.transfo
 
 /**
  * The same in a statement: the milliseconds of a column, whatever its form, so
- * that one file may hold all of them in one order. What is none counts as 0.
+ * that one file may hold all of them in one order. A value that is not a time
+ * counts as 0.
  */
 export const millisOf = (column: string): string =>
   `coalesce(CASE typeof("${column}") WHEN 'text'

@@ -1,5 +1,5 @@
 /**
- * How the database at hand stores times, for whoever writes or compares one.
+ * How the current database stores times, for code that writes or compares one.
  *
  * Our own files hold integers. A file of another happier light server may hold ISO text, and SQLite sorts any text
  * after every number: a time in the other form would never be the oldest of its column. So a file keeps its form.
@@ -23,7 +23,7 @@ export const iso: Form = {
   encode: (millis) => new Date(millis).toISOString().replace("Z", "+00:00")
 }
 
-/** The form of the database. Integers unless a layer says otherwise. */
+/** The form of the database. Integers unless a layer provides another form. */
 export class TimeForm extends Context.Reference<TimeForm>()("light-server/TimeForm", {
   defaultValue: (): Form => integer
 }) {}
@@ -40,7 +40,7 @@ const newest = columns.map(
   ([table, column]) => `SELECT * FROM (SELECT "${column}" AS stored FROM "${table}" ORDER BY rowid DESC LIMIT 100)`
 )
 
-// What CURRENT_TIMESTAMP left behind says nothing about the form: those are defaults of columns.
+// Values from CURRENT_TIMESTAMP do not show the form: they are defaults of columns.
 const sample = `SELECT
     coalesce(sum(typeof(stored) IN ('integer', 'real')), 0) AS numbers,
     coalesce(sum(typeof(stored) = 'text' AND stored LIKE '____-__-__T%'), 0) AS texts

@@ -1,14 +1,14 @@
 /**
- * Where a request comes from, for requests that Fastify sees and for those that
- * become websockets. Both are read by the package behind Fastify's `trustProxy`,
- * with one function that says which proxies are trusted.
+ * Where a request comes from, for requests that Fastify handles and for those
+ * that become websockets. Both use the package behind Fastify's `trustProxy`,
+ * with one function that decides which proxies are trusted.
  */
 import proxyAddr from "@fastify/proxy-addr"
 import type { IncomingMessage } from "node:http"
 import { isIP } from "node:net"
 
 export interface ClientAddress {
-  /** Whether the `X-Forwarded-For` of this hop is believed. Fastify takes it as `trustProxy`. */
+  /** Whether the `X-Forwarded-For` of this hop is trusted. Fastify takes it as `trustProxy`. */
   readonly isTrusted: (hop: string, index: number) => boolean
   /** The nearest address that is no trusted proxy. */
   readonly of: (request: Pick<IncomingMessage, "headers" | "socket">) => string
@@ -17,7 +17,8 @@ export interface ClientAddress {
 /**
  * The address in a hop of `X-Forwarded-For`. Some proxies add the port of the
  * client, which differs with each connection, and quotes: `192.0.2.1:4711`,
- * `"[2001:db8::1]:4711"`. `undefined` for what is no address, such as `unknown`.
+ * `"[2001:db8::1]:4711"`. `undefined` for a text that is not an address, such
+ * as `unknown`.
  */
 export const addressIn = (hop: string): string | undefined => {
   const text = hop.trim().replace(/^"(.*)"$/s, "$1")
@@ -48,8 +49,8 @@ export const make = (trusted: ReadonlyArray<string>, onUntrusted: (peer: string)
         onUntrusted(peer)
         return peer
       }
-      // The last one is not trusted, or the first of the chain. Text that is no address would give its sender a
-      // key of its own, so the proxy that passed it on is counted instead.
+      // The last one is not trusted, or the first of the chain. A text that is not an address would give its sender a
+      // limiter key of its own, so the proxy that passed it on is counted instead.
       const hops = proxyAddr.all(request as IncomingMessage, isTrusted)
       return hops.toReversed().flatMap((hop) => addressIn(hop) ?? [])[0] ?? peer
     }
@@ -65,8 +66,8 @@ const groupsOf = (address: string): ReadonlyArray<string> => {
 }
 
 /**
- * What is counted as one: an IPv4 address whole, also in IPv6 form, and an IPv6
- * address by its first 64 bits, which is what one customer has.
+ * The unit that is counted: a whole IPv4 address, also in IPv6 form, and the
+ * first 64 bits of an IPv6 address, which is the network of one customer.
  */
 export const keyOf = (address: string): string => {
   if (isIP(address) !== 6) return address

@@ -1,13 +1,13 @@
 /**
  * How much one key may cost within a window: the one limiter of the server, in
- * memory. A key is an address, a network or an account; what a point stands for
- * is up to the caller.
+ * memory. A key is an address, a network or an account; the caller decides what
+ * a point stands for.
  */
 import { LRUCache } from "lru-cache"
 import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible"
 import { TooManyRequests } from "../Failure.ts"
 
-/** What became of an attempt to take points. */
+/** The outcome of an attempt to take points. */
 export interface Taken {
   readonly refusal: TooManyRequests | undefined
   /** The key had points left before, so this is its first refusal within the window. */
@@ -15,9 +15,9 @@ export interface Taken {
 }
 
 export interface CostLimiter {
-  /** Takes points, one unless told otherwise. Refused when the key has not as many left. */
+  /** Takes points, 1 by default. Refused when the key has fewer points left. */
   readonly take: (key: string, points?: number) => Promise<Taken>
-  /** Takes points for what was done already. The key may owe more than it had. */
+  /** Takes points for work that was done already. The balance of the key may become negative. */
   readonly charge: (key: string, points: number) => Promise<void>
   /** Gives back one point that was taken within the current window. */
   readonly giveBack: (key: string) => Promise<void>

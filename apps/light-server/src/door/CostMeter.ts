@@ -21,7 +21,7 @@ export interface CostMeter {
 /** Time that is not charged: what an ordinary request may take. */
 export const freeMillis = 25
 
-/** A point stands for a millisecond, or for so many bytes. */
+/** A point stands for one millisecond, or for this many bytes. */
 export const bytesPerPoint = 65_536
 
 /** Time that the processors spent on this process, in milliseconds. */

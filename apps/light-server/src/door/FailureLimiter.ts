@@ -1,11 +1,11 @@
 /**
  * Limits per address, checked before a token is verified.
  *
- * A bad token costs a signature and a read. So each unknown token is charged to
- * its address before it is verified, and the charge is given back when the token
- * was good; an address that has nothing left is refused unverified. Tokens that
- * were good lately are verified all the same: those that share an address with a
- * guesser do not pay for it.
+ * A bad token costs a signature check and a read. So each unknown token is
+ * charged to its address before it is verified, and the charge is returned when
+ * the token was good; an address that has nothing left is refused without
+ * verification. Tokens that were good recently are verified all the same:
+ * clients that share an address with an attacker are not affected.
  */
 import { Effect } from "effect"
 import { LRUCache } from "lru-cache"
@@ -17,7 +17,7 @@ import type { RateLimiter } from "./RateLimit.ts"
 import { digestOf } from "./TokenDigest.ts"
 
 export interface FailureLimiter {
-  /** The account of a token, unless the address has shown too many bad ones. */
+  /** The account of a token, unless the address has sent too many bad ones. */
   readonly verify: (
     address: string,
     token: string,
@@ -34,9 +34,9 @@ export const make = (
 ): FailureLimiter => {
   const goodLately = new LRUCache<string, true>({ max: keyCapacity })
 
-  /** Charged before, and given back unless the token was bad: many at once gain nothing. */
+  /** Charged first, and returned unless the token was bad: sending many at once gains nothing. */
   const verifyUnknown = (address: string, verify: ReturnType<Authenticator["Type"]["verify"]>, digest?: string) =>
-    // A request that is given up between the charge and the verification must not lose the charge.
+    // A request that is cancelled between the charge and the verification must not lose the charge.
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
         const key = ClientAddress.keyOf(address)

@@ -27,8 +27,8 @@ export const weighted = ({ mean, stddev }: Pick<IntervalHistogram, "mean" | "std
 
 /**
  * The smaller one of the last two samples: one long gap, such as that of a
- * process that was stopped, is over when it is seen, and refusing work would help
- * nobody.
+ * process that was stopped, is over when it is seen, and refusing work would
+ * not help.
  */
 export const make: Effect.Effect<LoopDelay, never, Scope.Scope> = Effect.gen(function* () {
   const histogram = yield* Effect.acquireRelease(

@@ -32,10 +32,10 @@ export interface RateLimits extends Values<typeof knobs> {
 }
 
 /**
- * Limits that stop loops, not people: one address may pair ten terminals at
- * once, each of which asks once per second, and one account, behind one address,
- * may bring back thousands of machines within a minute. Reads that cost a lot use
- * up a fifth of the event loop at most.
+ * Limits against loops, not against people: one address may pair ten terminals
+ * at once, each of which asks once per second, and one account, behind one
+ * address, may reconnect thousands of machines within a minute. Expensive reads
+ * use a fifth of the event loop at most.
  */
 export const defaults: RateLimits = {
   ...defaultsOf(knobs),
@@ -49,7 +49,7 @@ export type RequestGroup = Exclude<Group, "tokens" | "sockets">
 export interface RateLimiter {
   /** Takes a point of the key, or fails. */
   readonly take: (group: Group, key: string) => Effect.Effect<void, TooManyRequests>
-  /** Takes points for what was done already. */
+  /** Takes points for work that was done already. */
   readonly charge: (group: Group, key: string, points: number) => Effect.Effect<void>
   /** Gives back a point that was taken within the current window. */
   readonly giveBack: (group: Group, key: string) => Effect.Effect<void>
@@ -74,10 +74,10 @@ const perGroup = (metric: Metric.Metric.Counter<number>) => ({
   sockets: Metric.tagged(metric, "group", "sockets")
 })
 
-/** `http_rate_limited_total{group}`: what was refused. */
+/** `http_rate_limited_total{group}`: refused requests. */
 export const limitedTotal: { readonly [group in Group]: Metric.Metric.Counter<number> } = perGroup(limited)
 
-/** `http_cost_points_total{group}`: what was charged after answers. */
+/** `http_cost_points_total{group}`: points charged after answers. */
 export const chargedTotal: { readonly [group in Group]: Metric.Metric.Counter<number> } = perGroup(charged)
 
 /** An operator finds out which key it is. Once per key and window, and repeated lines are rolled up. */

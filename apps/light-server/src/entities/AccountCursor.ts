@@ -1,10 +1,10 @@
 /**
- * The number of an account's newest change, and the row of the feed that says
- * what it was.
+ * The number of an account's newest change, and the row of the feed that
+ * describes it.
  *
- * Both are part of the write whose change they number, so nobody ever sees a
- * number before its data, and whoever reads the feed from a number on misses
- * nothing.
+ * Both are part of the write whose change they number, so a number is never
+ * visible before its data, and a client that reads the feed from a number on
+ * misses nothing.
  */
 import { Effect, Schema } from "effect"
 import * as Write from "presence-effect/writer/Write"
@@ -13,8 +13,8 @@ import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
 import { invalidToken, type Unauthorized } from "../Failure.ts"
 
 /**
- * What a write changes. A message is a change of its session, and the feed hints
- * at the newest one. A session that is gone keeps its line in the feed.
+ * The subject of a change. A message is a change of its session, and the feed
+ * hints at the newest one. A deleted session keeps its line in the feed.
  */
 export type Change =
   | { readonly kind: "account" }
@@ -39,7 +39,7 @@ const raise = (accountId: string): Write.Write<number> =>
     Write.map(([row]) => row?.seq ?? 0)
   )
 
-/** A hint with more keys than this says only that everything has to be read again. */
+/** A hint with more keys than this only means that everything has to be read again. */
 const hintedKeysMax = 50
 
 const fullHint = JSON.stringify({ full: true })
@@ -91,12 +91,12 @@ const record = ({ accountId, change, changedAt }: Numbering) => {
 }
 
 /**
- * Makes a write one that changes the account: it takes the next number, stands
- * in the feed under it, and returns it.
+ * Makes a write one that changes the account: it takes the next number, is
+ * recorded in the feed under it, and returns it.
  *
  * **Details**
  *
- * - The number is taken first. `WriteConflict` of statement 0 says that the
+ * - The number is taken first. `WriteConflict` of statement 0 means that the
  *   account does not exist; the statements of `write` count from 1.
  * - The feed is written last, because its line refers to a row that `write` may
  *   create.
@@ -111,9 +111,9 @@ export const numbered =
     )
 
 /**
- * Tells the two conflicts of a numbered write apart: fails with `Unauthorized`
- * when the token outlived its account, and succeeds when a row was not as
- * expected.
+ * Distinguishes the two conflicts of a numbered write: fails with
+ * `Unauthorized` when the account of the token no longer exists, and succeeds
+ * when a row was not as expected.
  */
 export const requireAccount = (conflict: WriteConflict): Effect.Effect<void, Unauthorized> =>
   conflict.statement === 0 ? invalidToken : Effect.void

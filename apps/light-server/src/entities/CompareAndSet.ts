@@ -33,7 +33,7 @@ type Texts<Text extends string> = { readonly [text in Text]: string | null }
 
 type Versions<Text extends string> = { readonly [version in `${Text}Version`]: number }
 
-/** A row in which each text stands beside its version. */
+/** A row that contains each text and its version. */
 export type Versioned<Text extends string> = Texts<Text> & Versions<Text>
 
 export interface Options<Text extends string, Row extends Versioned<Text>, E, E2> {
@@ -44,10 +44,10 @@ export interface Options<Text extends string, Row extends Versioned<Text>, E, E2
   readonly changes: Arr.NonEmptyReadonlyArray<TextChange<Text>>
   /** Runs first. Fails when the entity is not the account's own. */
   readonly authorize?: Effect.Effect<unknown, E>
-  /** Returns the cursor. Conflicts when the account, the row or one of the versions is not there. */
+  /** Returns the cursor. Conflicts when the account or the row is missing, or one of the versions differs. */
   readonly write: Effect.Effect<number, WriterError>
   readonly find: Effect.Effect<Option.Option<Row>, ReadFailed>
-  /** Fails when what was found is not a row that the account may change. */
+  /** Fails when the row found is not one that the account may change. */
   readonly require: (found: Option.Option<Row>) => Effect.Effect<Row, E2>
   /** Announces the new texts. */
   readonly send: (texts: Replaced<Text>["texts"], cursor: number) => void

@@ -11,14 +11,14 @@ import type * as Outbox from "./Outbox.ts"
 
 export interface Options<Row> {
   readonly outbox: Outbox.Outbox
-  /** The row that the request names, from whichever account. */
+  /** The row that the request names, from any account. */
   readonly find: Effect.Effect<Option.Option<Row>, ReadFailed>
   /** A new row. Called only when none was found. */
   readonly make: () => Row
   readonly changeOf: (row: Row) => Omit<Outbox.Announced, "mark">
-  /** Returns the cursor. Conflicts when the account is not there, or the row was created meanwhile. */
+  /** Returns the cursor. Conflicts when the account is missing, or the row was created meanwhile. */
   readonly insert: (row: Row) => Effect.Effect<number, WriterError>
-  /** Is the row that `insert` was to write in the database? */
+  /** Whether the row that `insert` was to write is in the database. */
   readonly isStored: (row: Row) => Effect.Effect<boolean, ReadFailed>
   /** Announces a new row. */
   readonly send: (row: Row, cursor: number) => void

@@ -1,4 +1,4 @@
-/** Is a row online now, and when was it last seen? */
+/** Whether a row is online now, and when it was last seen. */
 import type { Presence } from "presence-effect/Presence"
 import type { PresenceKey } from "presence-effect/presence/PresenceKey"
 
@@ -9,8 +9,8 @@ export interface Liveness {
 }
 
 /**
- * What clients are told about a row: memory knows who is online now, the
- * database when somebody was last seen.
+ * What clients receive about a row: memory has the rows that are online now,
+ * the database the time at which a row was last seen.
  */
 export const of = (
   presence: Pick<Presence["Type"], "lastSeen">,
@@ -23,6 +23,6 @@ export const of = (
     : { active: seen.isOnline, activeAt: newestOf(seen.lastSeenMillis, stored.lastActiveAt) }
 }
 
-/** A stored time that lies ahead is from before the clock was set back. */
+/** A stored time in the future is from before the clock was set back. */
 const newestOf = (seenMillis: number, storedMillis: number): number =>
   storedMillis > Date.now() ? seenMillis : Math.max(seenMillis, storedMillis)

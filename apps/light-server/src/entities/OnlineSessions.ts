@@ -1,8 +1,8 @@
 /**
- * The sessions of each account that memory sees online.
+ * The online sessions of each account, in memory.
  *
  * Presence knows rows by their id. The list of an account's online sessions must not cost as much as the account has
- * sessions, so this keeps their ids by account, and stands between presence and everything that reports to it.
+ * sessions, so this keeps their ids by account, and wraps presence for everything that reports to it.
  */
 import { Context, Effect, Layer } from "effect"
 import { Presence } from "presence-effect/Presence"
@@ -12,7 +12,7 @@ import * as PresenceKey from "presence-effect/presence/PresenceKey"
 export class OnlineSessions extends Context.Tag("light-server/OnlineSessions")<
   OnlineSessions,
   {
-    /** Ids of the account's sessions that are online now, also those whose row does not say so yet. */
+    /** Ids of the account's sessions that are online now, including those whose row is not updated yet. */
     readonly of: (accountId: string) => ReadonlyArray<string>
   }
 >() {}
@@ -37,7 +37,7 @@ const make = Effect.gen(function* () {
     return outcome
   }
 
-  // It may be back online when the end of its silence is told.
+  // It may be online again when its timeout is announced.
   yield* presence.onTransition(({ key }) => {
     if (key.kind === "session" && !isOnline(key)) remove(key)
   })
@@ -64,5 +64,5 @@ const make = Effect.gen(function* () {
   return Context.make(OnlineSessions, online).pipe(Context.add(Presence, observed))
 })
 
-/** Replaces presence by one that notes which sessions come online. */
+/** Replaces presence by a wrapper that records which sessions come online. */
 export const layer: Layer.Layer<OnlineSessions | Presence, never, Presence> = Layer.scopedContext(make)

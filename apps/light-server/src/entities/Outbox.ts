@@ -14,7 +14,7 @@ import * as AccountCursor from "./AccountCursor.ts"
 export interface Announced {
   readonly accountId: string
   readonly change: AccountCursor.Change
-  /** Tells the changes of one entity apart: its creation, a text of a version, the id of a message. */
+  /** Distinguishes the changes of one entity: its creation, a text of a version, the id of a message. */
   readonly mark: string
 }
 
@@ -50,7 +50,7 @@ export interface Outbox {
   ) => Effect.Effect<void, E>
 }
 
-/** Unconfirmed changes that are remembered. Apps learn of forgotten ones from the feed; the oldest goes first. */
+/** Unconfirmed changes that are remembered. The oldest is forgotten first; apps find its change in the feed. */
 const unconfirmedMax = 10_000
 
 const keyOf = ({ accountId, change, mark }: Announced) =>
@@ -72,7 +72,7 @@ export const make: Effect.Effect<Outbox, never, DatabaseReader> = Effect.gen(fun
       const key = keyOf(announced)
       if (!unconfirmed.has(key)) return
       const cursor = yield* AccountCursor.newest(reader, announced)
-      // Of several requests that find it at once, the first one announces it.
+      // When several requests find it at once, the first one announces it.
       if (unconfirmed.delete(key)) send(cursor)
     })
 

@@ -9,8 +9,8 @@ import { NotFound } from "../Failure.ts"
 
 /**
  * `foreign`: the row belongs to another account. `missing`: there is no such row.
- * `revoked`: a machine of the account that may not come back. `archived`: a session
- * of the account that no sign of life brings back.
+ * `revoked`: a machine of the account that was revoked for good. `archived`: a session of the account that no
+ * sign of life brings online.
  */
 export type Validity = "owned" | "foreign" | "missing" | "revoked" | "archived"
 
@@ -21,13 +21,13 @@ export class Ownership extends Context.Tag("light-server/Ownership")<
     readonly remembered: (key: PresenceKey) => Validity | undefined
     /** The remembered verdict, or else one read from the database. */
     readonly check: (key: PresenceKey) => Effect.Effect<Validity, ReadFailed>
-    /** The row of this account was just created, or taken out of the archive. */
+    /** The row of this account was just created or unarchived. */
     readonly learn: (key: PresenceKey) => void
     /** The row was just deleted. */
     readonly forget: (key: PresenceKey) => void
     /** The session of this account is archived. */
     readonly archive: (key: PresenceKey) => void
-    /** What is remembered may no longer hold. */
+    /** The remembered verdict may be outdated. */
     readonly unlearn: (key: PresenceKey) => void
     /** The machine of the account was found to be revoked. */
     readonly revoke: (key: PresenceKey) => void
@@ -68,7 +68,7 @@ const validityOf = (key: PresenceKey, { accountId, isArchived, isRevoked }: type
   return isArchived ? "archived" : "owned"
 }
 
-/** The id comes last: it is the one part that a client chooses. */
+/** The id comes last: it is the only part that a client chooses. */
 const textOf = (key: PresenceKey) => `${key.kind}:${key.accountId}:${key.id}`
 
 export interface Options {
@@ -106,7 +106,7 @@ export const make = (options: Options): Effect.Effect<Ownership["Type"], never, 
                 onSome: (owner): Validity => validityOf(key, owner)
               })
             ),
-            // A row may have been created while the statement ran: what was learnt then is newer.
+            // A row may have been created while the statement ran: a verdict recorded meanwhile is newer.
             Effect.map((found) => remembered(key) ?? found),
             Effect.tap((validity) =>
               Effect.sync(() => {

@@ -1,4 +1,4 @@
-/** Routes about the server itself. None of them asks the database. */
+/** Routes about the server itself. None of them reads the database. */
 import { Effect, Layer, Metric, Schema } from "effect"
 import { monitorEventLoopDelay } from "node:perf_hooks"
 import * as SqliteVersion from "../opening/SqliteVersion.ts"
@@ -10,7 +10,7 @@ import * as ServerMetrics from "./ServerMetrics.ts"
 
 const service = "happier-server"
 
-/** A refusal carries `error` as all others do: clients of any age show it. */
+/** A refusal contains `error`, as all others do: clients of any age show it. */
 const readinessBody = ({ isReady, checks }: Report) => ({
   ...(isReady ? { status: "ready" } : { status: "unready", error: "The server is not ready" }),
   checks: checks.map(({ since, ...check }) => ({ ...check, since: new Date(since).toISOString() }))
@@ -43,7 +43,7 @@ const makeMetricsText = Effect.gen(function* () {
 
 /**
  * `/livez`, `/readyz`, `/healthz`, `/health`, `/v2/health`, `/version`,
- * `/v1/version` and, where asked for, `/metrics`.
+ * `/v1/version` and, if enabled, `/metrics`.
  */
 export const layer = (options: { readonly metrics: boolean }): Layer.Layer<never, never, HttpApp | Readiness> =>
   Layer.scopedDiscard(

@@ -26,7 +26,7 @@ const samplesOf = (
   if (MetricState.isCounterState(state)) return { type: "counter", values: [{ labels, value: Number(state.count) }] }
   if (MetricState.isGaugeState(state)) return { type: "gauge", values: [{ labels, value: Number(state.value) }] }
   if (!MetricState.isHistogramState(state)) return undefined
-  // The buckets of Effect count upwards already, as this format wants them; the last one is the count.
+  // The buckets of Effect are cumulative already, as this format requires; the last one is the count.
   const buckets = state.buckets
     .filter(([bound]) => Number.isFinite(bound))
     .map(([bound, count]) => ({ metricName: `${name}_bucket`, labels: { ...labels, le: bound }, value: count }))
@@ -46,7 +46,7 @@ const familiesOf = (pairs: ReadonlyArray<MetricPair.MetricPair.Untyped>): Readon
   for (const pair of pairs) {
     const name = pair.metricKey.name
     const samples = samplesOf(name, labelsOf(pair), pair.metricState)
-    // What Effect counts about its own fibers is no promise of this server.
+    // Metrics that Effect keeps about its own fibers are not part of the documented metrics.
     if (samples === undefined || name.startsWith("effect_") || !/^[a-z][a-z0-9_]*$/.test(name)) continue
     const family = families.get(name)
     if (family === undefined) {
@@ -66,7 +66,7 @@ export const contentType: string = Prometheus.Registry.PROMETHEUS_CONTENT_TYPE
 export const render: Effect.Effect<string> = Metric.snapshot.pipe(
   Effect.flatMap((pairs) =>
     Effect.promise(() => {
-      // The registry formats and escapes; what it formats is a family that only has to answer `get`.
+      // The registry formats and escapes; a family only has to implement `get`.
       const registry = new Prometheus.Registry()
       for (const family of familiesOf(pairs)) {
         registry.registerMetric({ ...family, get: () => Promise.resolve(family) } as never)

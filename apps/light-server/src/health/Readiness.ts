@@ -1,9 +1,9 @@
 /**
- * Whether the server can do its work, asked by whoever sends it traffic.
+ * Whether the server can do its work, asked by load balancers and supervisors.
  *
- * The answer comes from memory: it is there while another process holds the
+ * The answer comes from memory: it is available while another process locks the
  * database, while the disk is slow, and while the disk is full. A read of the
- * database would be no evidence, since reads go on when writes fail.
+ * database would prove nothing, since reads go on when writes fail.
  */
 import { Clock, Context, Deferred, Duration, Effect, Layer, Metric, Option, Schedule, Schema } from "effect"
 import fs from "node:fs/promises"
@@ -20,7 +20,7 @@ import { HttpApp } from "../http/HttpApp.ts"
 import { type Check, judge } from "./ReadinessCheck.ts"
 import * as ServerMetrics from "./ServerMetrics.ts"
 
-/** A check with the time since which it says what it says. */
+/** A check, and the time since which its result is unchanged. */
 export interface TimedCheck extends Check {
   /** Epoch ms of the last change. */
   readonly since: number
@@ -32,8 +32,8 @@ export interface Report {
 }
 
 /**
- * The database file was replaced or deleted under the running server. Writing
- * on would succeed and be lost, so the process ends and is started again.
+ * The database file was replaced or deleted under the running server. Further
+ * writes would succeed and be lost, so the process ends and is started again.
  */
 export class DatabaseReplaced extends Schema.TaggedError<DatabaseReplaced>("light-server/DatabaseReplaced")(
   "DatabaseReplaced",
@@ -45,8 +45,8 @@ export class DatabaseReplaced extends Schema.TaggedError<DatabaseReplaced>("ligh
 }
 
 /**
- * The connection that writes was given up: the disk failed twice in a row, or
- * the thread died too often. A new process may fare better.
+ * The writing connection was given up: the disk failed twice in a row, or the
+ * thread died too often. A new process may recover.
  */
 export class DatabaseGivenUp extends Schema.TaggedError<DatabaseGivenUp>("light-server/DatabaseGivenUp")(
   "DatabaseGivenUp",
@@ -69,23 +69,23 @@ export class Readiness extends Context.Tag("light-server/Readiness")<
 export interface Options {
   readonly databaseFile: string
   readonly flushInterval: Duration.DurationInput
-  /** Room on the disk that writes leave alone. */
+  /** Space on the disk that must stay free. */
   readonly diskReserveBytes: number
-  /** Time between two looks at the disk and the file, and the shortest time between two heartbeats. */
+  /** Time between two checks of the disk and the file, and the shortest time between two heartbeats. */
   readonly tick?: Duration.DurationInput
-  /** Room left on the disk, `undefined` when nobody knows. Asked of the system, unless given. */
+  /** Free space on the disk, `undefined` when unknown. Read from the system unless given. */
   readonly diskFreeBytes?: Effect.Effect<number | undefined>
 }
 
 const beatRow =
   "INSERT INTO ServerHeartbeat (id, beatAt) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET beatAt = excluded.beatAt"
 
-/** Takes and gives back the write lock. Commits nothing, so a full disk goes unseen. */
+/** Takes and releases the write lock. Commits nothing, so it does not detect a full disk. */
 const lockProbe = "UPDATE Account SET seq = seq WHERE id = ''"
 
 /**
- * A commit when nothing else commits, so that silence of the users is no
- * silence of the disk. It goes to the table made for it, where there is one.
+ * A commit when nothing else commits, so that disk faults are detected while no
+ * client writes. It goes to the table made for it, if it exists.
  */
 const makeHeartbeat = (idleMillis: number) =>
   Effect.gen(function* () {
@@ -102,7 +102,7 @@ const makeHeartbeat = (idleMillis: number) =>
       const now = yield* Clock.currentTimeMillis
       if (lastFailure === undefined && lastCommitMillis !== undefined && now - lastCommitMillis < idleMillis) return
       const write = Option.isSome(table) ? Write.statement(beatRow, [now]) : Write.statement(lockProbe)
-      // Its failure is what `lastFailure` of the writer is about to tell.
+      // Its failure is recorded in `lastFailure` of the writer.
       yield* Effect.ignore(writer.write(Lane.maintenance, write))
     })
   })
@@ -113,17 +113,17 @@ const freeBytes = (file: string) =>
     Effect.orElseSucceed(() => undefined)
   )
 
-/** Finds the first of the two files that is not the one it was at the start. */
+/** Finds the first of the two files that differs from the one at the start. */
 const makeMoveFinder = (databaseFile: string) =>
   Effect.gen(function* () {
     const connection = yield* SqliteConnection
-    // Not to be able to look is no proof of a replacement.
+    // A failed check does not prove a replacement.
     const files = Effect.option(connection.identity)
     let first = yield* files
     return Effect.map(files, (now): string | undefined => {
       if (Option.isNone(now)) return undefined
       const path = Option.isSome(first) ? FileIdentity.moved(databaseFile, first.value, now.value) : undefined
-      // The log is made by the first connection that reads.
+      // The log is created by the first connection that reads.
       if (Option.isNone(first) || (path === undefined && first.value.log === undefined)) first = now
       return path
     })
@@ -170,15 +170,15 @@ const make = (options: Options) =>
 
     const replaced = (path: string) =>
       Effect.whenEffect(
-        // The engine looks after each commit and before it answers.
+        // The engine checks after each commit and before it answers.
         Effect.logError(`${path} was deleted or replaced; what was confirmed until now went into the file before`).pipe(
           Effect.annotateLogs("code", "DATABASE_MOVED")
         ),
         Deferred.fail(unusable, new DatabaseReplaced({ path }))
       )
 
-    /** Told at once, not with the next look. */
-    const heedStop = Effect.catchAll(connection.untilStopped, (fault) =>
+    /** Reported at once, not with the next check. */
+    const watchStop = Effect.catchAll(connection.untilStopped, (fault) =>
       Effect.gen(function* () {
         stopped = fault
         const { code, detail } = fault
@@ -196,8 +196,8 @@ const make = (options: Options) =>
       })
     )
 
-    /** Damage is damage, whoever meets it first: nobody writes on into a file that a read found damaged. */
-    const heedReads = Effect.catchAll(reader.untilDamaged, ({ code, detail }) =>
+    /** A file that a read found damaged is not written to either. */
+    const watchReads = Effect.catchAll(reader.untilDamaged, ({ code, detail }) =>
       connection.stop(SqliteFault.make({ code, detail, phase: "queued" }))
     )
 
@@ -241,11 +241,11 @@ const make = (options: Options) =>
 
     const tick = Duration.toMillis(options.tick ?? "2 seconds")
     const heartbeat = yield* makeHeartbeat(flushIntervalMillis)
-    // Two fibers: a heartbeat that waits for the writer must not keep the look from seeing that it waits.
+    // Two fibers: a heartbeat that waits for the writer must not keep the check from noticing that it waits.
     yield* Effect.forkScoped(Effect.schedule(Effect.flatMap(look, tell), Schedule.spaced(tick)))
     yield* Effect.forkScoped(Effect.schedule(heartbeat, Schedule.spaced(tick)))
-    yield* Effect.forkScoped(heedStop)
-    yield* Effect.forkScoped(heedReads)
+    yield* Effect.forkScoped(watchStop)
+    yield* Effect.forkScoped(watchReads)
     return Readiness.of({ report, untilUnusable: Deferred.await(unusable) })
   })
 

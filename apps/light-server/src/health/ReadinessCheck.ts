@@ -1,6 +1,5 @@
 /**
- * What a server must be able to do to be called ready: pure judgement of facts
- * that are in memory.
+ * The conditions for readiness: a pure function of values that are in memory.
  */
 import type { WriterStatus } from "presence-effect/writer/SqliteWriter"
 import type { PresenceStatus } from "presence-effect/Presence"
@@ -13,13 +12,13 @@ export interface Facts {
   readonly policy: ResolvedPolicy
   readonly presence: PresenceStatus
   readonly flushIntervalMillis: number
-  /** The database or its log, when the path leads to another file than the open one. */
+  /** The database or its log, when the path refers to another file than the open one. */
   readonly movedPath: string | undefined
-  /** Why the connection that writes has stopped for good. */
+  /** Why the writing connection has stopped for good. */
   readonly stopped: { readonly code: string; readonly detail: string } | undefined
-  /** `undefined`: not known. */
+  /** `undefined`: unknown. */
   readonly diskFreeBytes: number | undefined
-  /** Room that writes leave alone. */
+  /** Space that must stay free. */
   readonly diskReserveBytes: number
   /** Free pages of the database file. */
   readonly reusableBytes: number
@@ -90,7 +89,7 @@ const fileProblem = ({ movedPath, stopped }: Facts) => {
     : { code: "ConnectionGone", detail: `${stopped.detail}; the server ends` }
 }
 
-/** The rule by which the writer refuses: free pages stand for up to half of the reserve. */
+/** The rule by which the writer refuses: free pages count for up to half of the reserve. */
 const diskProblem = ({ diskFreeBytes, diskReserveBytes, reusableBytes }: Facts) => {
   if (
     diskFreeBytes === undefined ||

@@ -1,21 +1,21 @@
-/** From an effect to the answer of a request: the border between both worlds. */
+/** Runs an effect and sends its result as the answer to a request. */
 import { Effect, Either, Exit, Random, Runtime } from "effect"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { AnswerTimeout, RequestDefect } from "../Failure.ts"
 import { type Failure, toHttp } from "./FailureTable.ts"
 import type { CostMeter } from "../door/CostMeter.ts"
 
-/** Runs an effect that has everything it needs. */
+/** Runs an effect without requirements. */
 export type Run = <A, E>(effect: Effect.Effect<A, E>) => Promise<A>
 
-/** What is used of a request, whatever its route declares. */
+/** The part of a request that is used, whatever its route declares. */
 export interface AnyRequest {
   readonly id: string
   readonly raw: IncomingMessage
   readonly cost: CostMeter
 }
 
-/** What is used of a reply, whatever its route declares. */
+/** The part of a reply that is used, whatever its route declares. */
 export interface AnyReply {
   readonly raw: ServerResponse
   readonly sent: boolean
@@ -33,7 +33,7 @@ export const refuse = (reply: AnyReply, failure: Failure, jitter: number): void 
   reply.send(body)
 }
 
-/** What the client is not told. One text for all, so that a storm of them is rolled up into one line. */
+/** Logged, not sent to the client. One text for all, so that repetitions are rolled up into one line. */
 const report = (failure: Failure): Effect.Effect<void> => {
   const { status } = toHttp(failure)
   if (status < 500) return Effect.void
@@ -48,10 +48,10 @@ const report = (failure: Failure): Effect.Effect<void> => {
  *
  * **Details**
  *
- * - A client that hangs up interrupts its effect, which then leaves its lane.
- *   `close` of the response before it is finished tells; `request.signal` also
- *   aborts for bodies that have arrived completely.
- * - `limitMillis` holds even for an effect that is stuck in something
+ * - A client that disconnects interrupts its effect, which then leaves its
+ *   lane. The event is `close` of the response before it is finished;
+ *   `request.signal` also aborts for bodies that have arrived completely.
+ * - `limitMillis` holds even for an effect that is stuck in an
  *   uninterruptible: it is disconnected, and answered with `AnswerTimeout`.
  * - A failure becomes its line of `toHttp`, a defect is logged and becomes a
  *   bare 500.
@@ -68,7 +68,7 @@ export const make =
         Effect.tapDefect((cause) => Effect.logError("A request died", cause, { code: "REQUEST_DEFECT" })),
         Effect.annotateLogs("requestId", request.id)
       )
-      // The first piece runs at once, all others when the scheduler says so.
+      // The first part runs at once, all others when the scheduler runs them.
       const fiber = request.cost.run(() => Runtime.runFork(runtime)(bounded, { scheduler: request.cost.scheduler }))
       const hangUp = () => {
         if (!reply.raw.writableFinished) fiber.unsafeInterruptAsFork(fiber.id())

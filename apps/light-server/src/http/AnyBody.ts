@@ -1,8 +1,8 @@
-/** Routes that ask nothing of their body. */
+/** Routes that ignore their body. */
 import type { HttpRoutes } from "./HttpApp.ts"
 
 /**
- * Drops whatever body a request of this scope brings: clients that send none label it as they like, and a label is no
+ * Ignores the body of a request in this scope: clients that send none set any content type, and a content type is no
  * reason to refuse them.
  */
 export const ignore = (app: HttpRoutes): void => {

@@ -1,10 +1,10 @@
 /**
  * How large the body of a request without an account may be.
  *
- * The limit of the route bounds a request with a token. Without a token the limit
- * is small, since nothing such a request brings is large: a login is at most five
- * keys and signatures. It follows from whether an account was verified, so a new
- * route has it without asking for it.
+ * The limit of the route bounds a request with a token. Without a token the
+ * limit is small, since such requests need little: a login is at most five keys
+ * and signatures. The limit depends on whether an account was verified, so a
+ * new route has it without further code.
  */
 import type { FastifyInstance } from "fastify"
 import { type Readable, Transform } from "node:stream"
@@ -23,7 +23,7 @@ class BodyTooLarge extends Error {
   }
 }
 
-/** Passes a body on, up to the limit. Its length is not known before it has come. */
+/** Passes a body on, up to the limit. Its length is not known in advance. */
 const bounded = (payload: Readable): Readable => {
   let bytes = 0
   const counter = new Transform({
@@ -38,9 +38,8 @@ const bounded = (payload: Readable): Readable => {
 }
 
 /**
- * Lets a client finish a body that was refused for its size, unless it is far too
- * large: one that is cut off while it sends does not see its answer. Node discards
- * what comes after an answer on a connection that stays open.
+ * Lets a client finish sending a body that was refused for its size, unless it is far too large: a client that is cut
+ * off while it sends does not see its answer. Node discards data after an answer on a connection that stays open.
  *
  * Before the hooks that close connections for other reasons.
  */

@@ -1,6 +1,6 @@
 /**
- * How many connections there may be, in all and of one address, whatever they
- * carry.
+ * How many connections there may be, in total and per address, whatever they
+ * are used for.
  */
 import type { Server } from "node:http"
 import type { Socket } from "node:net"
@@ -8,13 +8,13 @@ import { keyOf } from "../door/ClientAddress.ts"
 import * as Tally from "../Tally.ts"
 
 export interface ConnectionLimits {
-  /** In all. Zero: no limit. */
+  /** In total. Zero: no limit. */
   readonly total: number
-  /** Of one address (IPv6: of one /64). Zero: no limit. */
+  /** Per address (IPv6: per /64). Zero: no limit. */
   readonly perAddress: number
 }
 
-/** All sockets that may be open at once, those that connect, and room for requests. */
+/** All sockets that may be open at once, those that are connecting, and room for requests. */
 export const defaults: ConnectionLimits = { total: 12_000, perAddress: 6000 }
 
 const connections = Tally.gauge("http_connections", "Open connections, those of sockets included")
@@ -23,7 +23,7 @@ const refused = Tally.counter("http_connections_refused_total", "Connections tha
   "limit"
 ])
 
-/** `isProxy` addresses stand for many clients and are not limited. */
+/** `isProxy` addresses are shared by many clients and are not limited. */
 export const add = (
   server: Pick<Server, "prependListener" | "maxConnections">,
   limits: ConnectionLimits,

@@ -1,4 +1,4 @@
-/** The time between the wish to end and the closed port. */
+/** The time between the request to end and the closed port. */
 import { Effect } from "effect"
 import type { FastifyInstance } from "fastify"
 import * as Answer from "./Answer.ts"
@@ -6,7 +6,7 @@ import { Draining as Refusal } from "../Failure.ts"
 
 declare module "fastify" {
   interface FastifyContextConfig {
-    /** For routes about the server itself, which somebody may ask while it ends. */
+    /** For routes about the server itself, which are answered until the end. */
     answersWhileDraining?: boolean
   }
 }
@@ -16,7 +16,7 @@ export interface Draining {
   readonly begin: () => void
   /** Adds a step to `drain`. */
   readonly onDrain: (step: Effect.Effect<void>) => Effect.Effect<void>
-  /** From here on no new work; then the steps, in the order in which they were added. */
+  /** From here on no new work is accepted; then the steps run in the order in which they were added. */
   readonly drain: Effect.Effect<void>
 }
 
@@ -38,8 +38,8 @@ export const make = (): Draining => {
 }
 
 /**
- * Adds what a request meets from then on: no new work, and each connection ends
- * with the answer it waits for. A close that nobody announced begins it, too.
+ * Adds the behaviour of requests from then on: no new work, and each connection
+ * ends with its current answer. A close without an announcement begins it, too.
  */
 export const add = (fastify: FastifyInstance, { begin, isDraining }: Draining): void => {
   fastify.addHook("preClose", (done) => {

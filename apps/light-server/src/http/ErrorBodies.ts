@@ -1,7 +1,7 @@
 /**
- * The body of every failure that no route of ours has answered: what Fastify, its
- * router, the parser of Node and a handler that throws would each answer in words
- * of their own.
+ * The body of every failure that our routes do not answer themselves: Fastify,
+ * its router, the parser of Node and a handler that throws each have another
+ * format.
  */
 import { Effect, Runtime } from "effect"
 import type { FastifyError, FastifyInstance } from "fastify"
@@ -20,7 +20,7 @@ const unroutable: { readonly [code: string]: string } = {
   FST_ERR_MAX_PARAM_LENGTH: "a part of the path is too long"
 }
 
-/** What the parser of Node did not like. */
+/** The errors of Node's parser. */
 const unparsable: { readonly [code: string]: RequestUnreadable } = {
   ERR_HTTP_REQUEST_TIMEOUT: new RequestUnreadable({ status: 408, message: "the request did not arrive in time" }),
   HPE_HEADER_OVERFLOW: new RequestUnreadable({ status: 431, message: "the headers are too long" }),
@@ -39,7 +39,7 @@ const failureOf = ({ code, message, statusCode = 500 }: FastifyError): Failure =
     : new RequestDefect()
 
 /**
- * Answers a request that the router could not read. No hook ever sees it, so it
+ * Answers a request that the router could not read. No hook runs for it, so it
  * is counted here.
  */
 export const answerUnroutable = (
@@ -55,9 +55,9 @@ export const answerUnroutable = (
   Answer.refuse(reply, failureOf(error), 0)
 }
 
-/** Answers a connection on which something came that is no request, and closes it. */
+/** Answers a connection that received something other than an HTTP request, and closes it. */
 export const answerUnparsable = (error: Error & { readonly code?: string }, socket: Duplex): void => {
-  // Reset by the client: nobody is there to read an answer.
+  // Reset by the client: the answer could not be read.
   if (error.code === "ECONNRESET" || socket.destroyed) return
   const answer = RawAnswer.of(unparsable[error.code ?? ""] ?? noRequest, 0)
   HttpMetrics.countRequest({ method: "none", route: "none", status: answer.status, seconds: 0 })

@@ -55,8 +55,8 @@ export type Failure = typeof Failure.Type
 export const tags: ReadonlyArray<Failure["_tag"]> = Failure.members.map((member) => member._tag)
 
 /**
- * What goes over HTTP. `error` is a string in every body, because clients of any
- * age show it.
+ * The HTTP form of a failure. `error` is a string in every body, because
+ * clients of any age show it.
  */
 export interface HttpFailure {
   readonly status: number
@@ -69,7 +69,7 @@ const spread = (millis: number, jitter: number) => Math.ceil((millis * (1 + jitt
 
 /**
  * The one place where a failure becomes a status. A new failure does not
- * compile until this table knows it; `docs/errors.md` explains each line.
+ * compile until this table contains it; `docs/errors.md` explains each line.
  *
  * `jitter`, from 0 to 1, spreads the moments at which refused clients come back.
  */

@@ -1,7 +1,7 @@
 /**
- * Turns of the large reads of one account: few are under way at once, the others
- * wait in the order in which they came. So many that come together find out one
- * by one whether there is still room for their answers, before they are read.
+ * Turns of the large reads of one account: few run at once, the others wait in
+ * the order in which they came. So when many come together, each checks before
+ * it reads whether there is still room for its answer.
  */
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify"
@@ -71,13 +71,13 @@ export const make = (limit: number): HeavyTurns => {
   }
 }
 
-/** What decides when the turn of a request has come. */
+/** Runs when it is the turn of the request. */
 export interface Room {
   readonly isFull: (request: FastifyRequest) => boolean
   readonly refuse: (reply: FastifyReply) => void
 }
 
-/** Adds turns to the instance. A turn ends when the answer is handed over, or the connection is closed. */
+/** Adds turns to the instance. A turn ends when the answer was passed on, or the connection is closed. */
 export const add = (fastify: FastifyInstance, { isFull, refuse }: Room, limits: HeavyLimits): void => {
   const turns = make(limits.heavyReads)
   const givesBack = new WeakMap<FastifyRequest, () => void>()

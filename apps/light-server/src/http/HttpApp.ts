@@ -43,12 +43,14 @@ declare module "fastify" {
   interface FastifyRequest {
     /** The account of the token, after `authenticate`; empty before. */
     accountId: string
-    /** What the request has cost until now. */
+    /** The cost of the request until now. */
     cost: CostMeter.CostMeter
     serializationBeganMillis: number | undefined
   }
   interface FastifyContextConfig {
-    /** `auth`: counted by address, before anything else. Otherwise for methods that say it wrong. */
+    /**
+     * `auth`: counted by address, before anything else. Otherwise for routes whose method does not show what they do.
+     */
     limitedAs?: RateLimit.RequestGroup
   }
 }
@@ -82,9 +84,9 @@ export class HttpApp extends Context.Tag("light-server/HttpApp")<
     readonly messageLimitBytes: number
     /** Adds a step for the time between the end of new work and the closing of the port. It bounds itself. */
     readonly onDrain: (step: Effect.Effect<void>) => Effect.Effect<void>
-    /** Begins to end: readiness says so, new work is refused, and then the steps run, one after the other. */
+    /** Begins the shutdown: readiness fails, new work is refused, and then the steps run, one after the other. */
     readonly drain: Effect.Effect<void>
-    /** Where a request comes from, also one that no route ever sees. */
+    /** Where a request comes from, also for requests that do not reach a route. */
     readonly addressOf: ClientAddress.ClientAddress["of"]
     readonly failureLimiter: FailureLimiter.FailureLimiter
   }
@@ -95,20 +97,20 @@ export interface Options {
   readonly bodyLimitBytes?: number
   /** Largest body of a request that stores messages, unless the limit of all is larger. */
   readonly messageLimitBytes?: number
-  /** How late the event loop is when large reads are refused. Zero: nothing is refused for that. */
+  /** The loop delay above which large reads are refused. Zero: nothing is refused because of it. */
   readonly shedDelayMillis?: number
-  /** Where the lateness is read. Measured unless given. */
+  /** The source of the loop delay. Measured unless given. */
   readonly loopDelay?: LoopDelay.LoopDelay
   readonly outgoing?: OutgoingBytes.OutgoingLimits
   readonly connections?: ConnectionLimit.ConnectionLimits
   /** Folder of a built web app. */
   readonly webAppDirectory?: string | undefined
-  /** Origins that browsers may call from; `*` is everybody. None: no CORS headers. */
+  /** Origins that browsers may call from; `*` allows all. None: no CORS headers. */
   readonly corsOrigins?: ReadonlyArray<string>
   /** Last limit for an answer. Above every deadline of the writer, below the 10 s of a daemon. */
   readonly answerLimit?: Duration.DurationInput
   readonly rateLimits?: RateLimit.RateLimits
-  /** Addresses and networks whose `X-Forwarded-For` is believed. None: nobody's. */
+  /** Addresses and networks whose `X-Forwarded-For` is trusted. None: the header is ignored. */
   readonly trustedProxies?: ReadonlyArray<string>
 }
 
@@ -121,7 +123,7 @@ const contentSecurityPolicy = {
   "object-src": ["'none'"]
 }
 
-/** The plugin allows only those that need no permission. */
+/** The plugin allows only methods that need no preflight. */
 const corsMethods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 const welcome = "Welcome to Happier Server!"
@@ -132,12 +134,12 @@ const create = (options: Options, isTrusted: ClientAddress.ClientAddress["isTrus
     bodyLimit: options.bodyLimitBytes ?? HttpKnobs.knobs.bodyLimitBytes.fallback,
     // A slow client holds a socket, not a place in a lane.
     requestTimeout: 30_000,
-    // Unless told otherwise, Node looks for late requests every 30 s, and 10 s would be up to 40.
+    // By default Node checks for late requests every 30 s, and a limit of 10 s would be up to 40.
     http: { headersTimeout: 10_000, connectionsCheckingInterval: 2000 },
     // Above the 25 s that a long poll of socket.io stays open.
     connectionTimeout: 60_000,
     keepAliveTimeout: 72_000,
-    // The refusal of this server carries Retry-After and its body.
+    // This server's own refusal has Retry-After and its body.
     return503OnClosing: false,
     trustProxy: isTrusted,
     // A push token of 4096 characters, or a key of 512, percent-encoded. Node bounds the whole head at 16 KiB.
@@ -159,7 +161,7 @@ const addLimits = (
     Answer.refuse(reply, refusal.value, Math.random())
     return reply
   }
-  // Before anything else is done for it.
+  // Before any other work on it.
   fastify.addHook("onRequest", async (request, reply) =>
     request.routeOptions.config.limitedAs === "auth" ? take(request, reply, "auth") : undefined
   )
@@ -203,12 +205,12 @@ const addCors = (fastify: FastifyInstance, origins: ReadonlyArray<string>) => {
 const addHelmet = (fastify: FastifyInstance) => {
   fastify.register(helmet, {
     contentSecurityPolicy: { useDefaults: false, directives: contentSecurityPolicy },
-    // TLS ends in front of this server, and what ends it decides whether it will go on doing so.
+    // TLS is terminated by the proxy in front of this server, which decides about HSTS.
     strictTransportSecurity: false
   })
 }
 
-/** Said once: from then on it is known, and every request would say it. */
+/** Logged once: otherwise every request would log it. */
 const makeProxyWarning = (run: Answer.Run) => {
   let isSaid = false
   return (peer: string) => {
@@ -229,7 +231,7 @@ const bearer = /^Bearer +(\S+)$/i
 export const tokenOf = ({ headers }: Pick<FastifyRequest, "headers">): string =>
   bearer.exec(headers.authorization ?? "")?.[1] ?? ""
 
-/** Everything that a request meets before its route, in this order: the refusals of a browser must be readable. */
+/** Everything that runs before the route of a request, in this order: browsers must be able to read the refusals. */
 const addDoor = (fastify: FastifyInstance, options: Options, addHooks: () => void) => {
   addCors(fastify, options.corsOrigins ?? [])
   addHelmet(fastify)
@@ -247,7 +249,7 @@ export const make = (options: Options = {}) =>
     const loopDelay = options.loopDelay ?? (yield* LoopDelay.make)
     const fastify = create(options, clientAddress.isTrusted)
     const draining = Draining.make()
-    // For a server that never listened: `HttpListener` closes what it opened, and waits as long as it may.
+    // For a server that never listened: `HttpListener` closes what it opened, and waits as long as it is allowed to.
     yield* Effect.addFinalizer(() =>
       draining.isDraining()
         ? Effect.void
@@ -294,7 +296,7 @@ export const make = (options: Options = {}) =>
         ? Effect.fail(new Unauthorized({ error: "Missing authorization header" }))
         : failureLimiter.verify(addressOf(request), token, request.headers["user-agent"])
     }
-    /** An account is counted by itself, whatever others at its address do; a request without one by address. */
+    /** An account has its own count, independent of its address; requests without an account are counted by address. */
     const admit = (request: FastifyRequest) =>
       Effect.gen(function* () {
         const accountId = yield* Effect.tapErrorTag(identify(request), "Unauthorized", () =>
@@ -315,7 +317,7 @@ export const make = (options: Options = {}) =>
       answer,
       authenticate: async (request, reply) => {
         const isAdmitted = await answer(request, reply, Effect.as(admit(request), true))
-        // A client that hung up meanwhile has no answer, and without one the handler would run, for no account.
+        // A client that disconnected meanwhile gets no answer, and without one the handler would run, for no account.
         if (isAdmitted === undefined && !reply.sent) reply.hijack()
       },
       messageLimitBytes: Math.max(options.messageLimitBytes ?? BodyLimit.messageBytesMax, options.bodyLimitBytes ?? 0),

@@ -1,9 +1,9 @@
-/** What the HTTP side measures. */
+/** Metrics of the HTTP side. */
 import { Metric, MetricBoundaries } from "effect"
 
 /**
- * Status under which a request is counted whose client hung up before its answer
- * was complete. It is sent to nobody.
+ * Status under which a request is counted whose client disconnected before its
+ * answer was complete. It is never sent.
  */
 export const hungUp = 499
 

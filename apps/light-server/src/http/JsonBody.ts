@@ -1,5 +1,5 @@
 /**
- * The parser of JSON bodies: what a body may be before any schema looks at it.
+ * The parser of JSON bodies: the limits of a body before its schema is checked.
  *
  * The work is linear in the length of the body and never recursive, so that no
  * body costs more than its bytes.
@@ -36,7 +36,7 @@ export const isDeeperThan = (json: string, max: number): boolean => {
   for (let at = 0; at < json.length; at++) {
     const character = json.charCodeAt(at)
     if (character === quote) at = endOfText(json, at)
-    // "[" and "{", "]" and "}": no other characters of JSON outside of texts.
+    // "[" and "{", "]" and "}": no other characters of JSON outside of strings.
     else if (character === 91 || character === 123) {
       depth += 1
       if (depth > max) return true
@@ -45,7 +45,7 @@ export const isDeeperThan = (json: string, max: number): boolean => {
   return false
 }
 
-/** Bytes that are decoded as UTF-8 hold no half of a surrogate pair: only an escape can. */
+/** Bytes that are decoded as UTF-8 contain no unpaired surrogate: only an escape can. */
 const mayHoldHalfPair = (json: string): boolean => /\\ud[89a-f]/i.test(json)
 
 type Done = (error: Error | null, body?: unknown) => void
@@ -53,8 +53,8 @@ type Done = (error: Error | null, body?: unknown) => void
 /**
  * Adds the parser to the instance.
  *
- * An empty body that is labelled as JSON is no body for GET and DELETE and `{}`
- * for other methods: clients label what they do not send.
+ * An empty body that is labelled as JSON is no body for GET and DELETE, and
+ * `{}` for other methods: clients send the header without a body.
  */
 export const add = (fastify: FastifyInstance): void => {
   const parse = fastify.getDefaultJsonParser("error", "error")

@@ -1,4 +1,4 @@
-/** What becomes of each request, counted and logged. */
+/** Counts and logs the outcome of each request. */
 import { Effect, Runtime } from "effect"
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify"
 import * as HttpMetrics from "./HttpMetrics.ts"
@@ -12,7 +12,7 @@ const report = (answered: HttpMetrics.Answered) => {
 
 /**
  * Counts each request once: with its status when its answer is complete, or as
- * hung up when its connection ends before.
+ * hung up when its connection ends before that.
  */
 export const add = (fastify: FastifyInstance, runtime: Runtime.Runtime<never>): void => {
   const observe = (request: FastifyRequest, reply: FastifyReply, status: number) => {

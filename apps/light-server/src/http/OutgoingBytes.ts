@@ -1,7 +1,7 @@
 /**
- * What answers may wait to be read: over all connections, per address and per
- * connection. A client that does not read what it asked for holds its answer in
- * the memory of this process.
+ * How many bytes of answers may be unread: over all connections, per address
+ * and per connection. The unread answer of a slow client is kept in the memory
+ * of this process.
  */
 import { Effect, Runtime } from "effect"
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify"
@@ -18,11 +18,11 @@ export interface OutgoingLimits extends HeavyTurns.HeavyLimits {
   readonly totalBytes: number
   /** Of the connections of one address. */
   readonly addressBytes: number
-  /** Of one connection. A single answer may be larger: something must be able to be sent. */
+  /** Of one connection. A single answer may be larger, so that every answer can be sent. */
   readonly connectionBytes: number
-  /** A connection that takes nothing for so long is cut. */
+  /** A connection that reads nothing for this long is cut. */
   readonly stallMillis: number
-  /** And one that takes less than this per second on the average. */
+  /** A connection that reads less than this per second on average is cut, too. */
   readonly bytesPerSecond: number
 }
 
@@ -40,7 +40,7 @@ export const defaults: OutgoingLimits = {
 /** Smaller answers are not counted: the buffers of the system hold them. */
 const smallBytes = 65_536
 
-/** What a large read is expected to answer with, before it is known. */
+/** The assumed size of the answer to a large read, before it is known. */
 const expectedBytes = 8 * mebibyte
 
 const waiting = Tally.gauge("http_waiting_bytes", "Bytes of large answers that their clients have not read yet")
@@ -91,7 +91,7 @@ const makeUnread = (addressOf: (request: FastifyRequest) => string, limits: Outg
   }
 }
 
-/** Cuts the connection of a reply whose client does not read. Answers with how to stop watching. */
+/** Cuts the connection of a reply whose client does not read. Returns a function that stops the check. */
 const watch = (reply: FastifyReply, size: number, limits: OutgoingLimits, onCut: () => void): (() => void) => {
   const { socket } = reply.request.raw
   const end = () => {
@@ -108,7 +108,7 @@ const watch = (reply: FastifyReply, size: number, limits: OutgoingLimits, onCut:
   return () => clearTimeout(timer)
 }
 
-/** Makes a reply that has its answer already a refusal, and answers with its body. */
+/** Turns a reply that has its answer already into a refusal, and returns the body of the refusal. */
 const refused = (reply: FastifyReply, failure: Failure): string => {
   const { body, retryAfterMillis, status } = toHttp(failure, Math.random())
   reply.code(status)
@@ -118,7 +118,9 @@ const refused = (reply: FastifyReply, failure: Failure): string => {
   return JSON.stringify(body)
 }
 
-/** Adds the limits to the instance, for every answer that is a text or bytes; streams wait by themselves. */
+/**
+ * Adds the limits to the instance, for every answer that is a text or bytes; streams have back-pressure of their own.
+ */
 export const add = (
   fastify: FastifyInstance,
   runtime: Runtime.Runtime<never>,
@@ -150,7 +152,7 @@ export const add = (
   const isFull = (request: FastifyRequest) => unread.isOver(request, Math.min(expectedBytes, limits.connectionBytes))
   const refuse = (reply: FastifyReply) => Answer.refuse(reply, shedding.refusal("heavy", "bytes"), Math.random())
 
-  // What is refused before the token is verified has cost nothing yet.
+  // Requests that are refused before the token is verified have cost nothing yet.
   fastify.addHook("onRequest", (request, reply, done) => {
     if (priorityOf(request) !== "heavy" || !isFull(request)) return done()
     refuse(reply)
@@ -165,9 +167,9 @@ export const add = (
       return done(null, refused(reply, shedding.refusal(priorityOf(request), "bytes")))
     }
     track(request, reply, size)
-    // One copy waits instead of the text and its bytes.
+    // One copy is kept instead of the text and its bytes.
     done(null, isText ? Buffer.from(payload) : payload)
   })
-  // Of many that come at once all pass the first hook, so each is asked again before it reads.
+  // Many requests that come at once all pass the first hook, so each is checked again before it reads.
   HeavyTurns.add(fastify, { isFull, refuse }, limits)
 }

@@ -1,8 +1,8 @@
 /**
- * Which failures pass by themselves, and how long a caller goes on trying.
+ * Which failures are temporary, and how long a caller retries.
  *
  * One rule for HTTP and for sockets: a failure that HTTP answers with
- * `Retry-After` passes; every other one is final.
+ * `Retry-After` is temporary; every other one is final.
  */
 import { Clock, Effect, Random } from "effect"
 import { type Failure, toHttp } from "./FailureTable.ts"
@@ -32,8 +32,8 @@ export const delayBefore = (attempt: number): Effect.Effect<void> =>
 
 /**
  * Repeats `effect` while it fails for a reason that ends within moments. The
- * last attempt begins before `withinMillis` have passed, so the whole takes that
- * long and the deadline of one attempt at most. `effect` must be idempotent.
+ * last attempt begins before `withinMillis` have passed, so the total time is
+ * at most that plus the deadline of one attempt. `effect` must be idempotent.
  */
 export const persist = <A, E extends Failure, R>(
   effect: Effect.Effect<A, E, R>,

@@ -1,6 +1,6 @@
 /**
- * An answer for a connection that no reply stands for: what it sent is no
- * request, or it is about to become a websocket.
+ * An answer for a connection without a reply object: it sent something other
+ * than a request, or it is about to become a websocket.
  */
 import { STATUS_CODES } from "node:http"
 import type { Duplex } from "node:stream"
@@ -31,7 +31,7 @@ export const of = (failure: Failure, jitter: number): RawAnswer => {
 
 /** Writes the answer and closes the connection with it. */
 export const send = (socket: Duplex, { body, headers, status }: RawAnswer): void => {
-  // Whoever is refused may be gone before the last byte, and nobody else listens.
+  // The client may be gone before the last byte, and there is no other error listener.
   socket.on("error", () => socket.destroy())
   if (!socket.writable) return void socket.destroy()
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)

@@ -22,14 +22,14 @@ export class SchemaMismatch extends Error {
   readonly code = "SCHEMA_MISMATCH"
 }
 
-/** An expectation is written by us, so its length is ours too; some unions are long. */
+/** Expectations are written in our schemas, so their length is bounded; some unions are long. */
 const expectationMax = 200
 
-/** What a schema expects, in words. Never asks the schema for its message: that would print the value. */
+/** What a schema expects, as text. Never asks the schema for its message: that would print the value. */
 const expected = (words: string): string =>
   `Expected ${words.length <= expectationMax ? words : `${words.slice(0, expectationMax)}…`}`
 
-/** The first thing that is wrong: which part of the request, where in it, and what is expected there. */
+/** The first problem: which part of the request, where in it, and what is expected there. */
 const describe = (part: string, issue: ParseResult.ParseIssue, path: ReadonlyArray<PropertyKey> = []): string => {
   const place = [part, ...path.map(String)].join("/").slice(0, expectationMax)
   switch (issue._tag) {
@@ -54,7 +54,7 @@ const describe = (part: string, issue: ParseResult.ParseIssue, path: ReadonlyArr
   }
 }
 
-/** A filter that says in its own words what is wrong is written by us and knows no value. */
+/** A filter with a description of its own is one of ours and does not contain the value. */
 const refused = ({ ast, issue }: ParseResult.Refinement): string =>
   issue._tag === "Type" && issue.message !== undefined
     ? issue.message

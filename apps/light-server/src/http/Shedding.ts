@@ -1,6 +1,6 @@
 /**
- * Which requests are refused while the event loop is late: those that cost most
- * first, those that others wait for last.
+ * Which requests are refused while the event loop is late: the most expensive
+ * ones first, those that clients need to be online last.
  */
 import { Effect, Runtime } from "effect"
 import type { FastifyInstance, FastifyRequest } from "fastify"
@@ -21,7 +21,7 @@ export type Priority = "heavy" | "read" | "change" | "control"
 
 declare module "fastify" {
   interface FastifyContextConfig {
-    /** Unless told otherwise `read` for GET and HEAD, and `change` for other methods. */
+    /** By default `read` for GET and HEAD, and `change` for other methods. */
     priority?: Priority
   }
 }
@@ -42,11 +42,11 @@ export const priorityOf = ({ method, routeOptions }: FastifyRequest): Priority =
   routeOptions.config.priority ?? (method === "GET" || method === "HEAD" ? "read" : "change")
 
 export interface Shedding {
-  /** Counts and logs a request that is refused, and makes its refusal. */
+  /** Counts and logs a request that is refused, and creates its refusal. */
   readonly refusal: (priority: Priority, reason: "loop" | "bytes") => LoopOverload
 }
 
-/** Refuses before anything is done for a request. `limitMillis` zero: never. */
+/** Refuses before any work is done for a request. `limitMillis` zero: never. */
 export const add = (
   fastify: FastifyInstance,
   runtime: Runtime.Runtime<never>,
@@ -69,7 +69,7 @@ export const add = (
     for (const reason of ["loop", "bytes"]) shed({ priority, reason }, 0)
   }
   fastify.addHook("onRequest", (request, reply, done) => {
-    // A late loop must not look like a dead process to what supervises it.
+    // A late loop must not look like a dead process to a supervisor.
     if (limitMillis === 0 || request.routeOptions.config.answersWhileDraining === true) return done()
     const priority = priorityOf(request)
     if (currentMillis() <= limitMillis * patience[priority]) return done()

@@ -5,7 +5,7 @@ import type { IncomingMessage, Server } from "node:http"
 export const of = (publicUrl: string | undefined): string =>
   publicUrl === undefined ? "" : new URL(publicUrl).pathname.replace(/\/+$/, "")
 
-/** The same target without the path in front of it. A name that only begins alike, `/happiest`, is left alone. */
+/** The same target without the path in front of it. A path that only begins alike, `/happiest`, stays as it is. */
 export const strip = (subPath: string, target: string): string => {
   if (!target.startsWith(subPath)) return target
   const rest = target.slice(subPath.length)
@@ -14,8 +14,8 @@ export const strip = (subPath: string, target: string): string => {
 }
 
 /**
- * Serves requests and upgrades below the path as if they came to the root, which
- * is served too: some proxies take the path away. Everything that answers
+ * Serves requests and upgrades below the path as if they were sent to the root.
+ * The root is served too: some proxies strip the path. Everything that answers
  * requests must have been added to the server before.
  */
 export const serve = (server: Server, subPath: string): void => {

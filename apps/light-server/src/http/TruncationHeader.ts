@@ -1,7 +1,6 @@
 /**
- * A list that was cut because the rest would weigh too much, and that has no
- * cursor to go on from. Clients accept no other keys in a body, so a header
- * says it.
+ * A list that was cut because of its size and has no cursor. Clients accept no
+ * other keys in a body, so a header marks it.
  */
 import type { AnyReply } from "./Answer.ts"
 

@@ -11,7 +11,7 @@ import path from "node:path"
 const isHashed = (file: string): boolean =>
   /[.-][0-9a-f]{8,}\.[a-z0-9.]+$/i.test(file) || /[/\\]assets[/\\].*[.-][\w-]{8,}\.[a-z0-9]+$/i.test(file)
 
-/** A browser asks each time whether a file is still the same, unless its name says so. */
+/** A browser revalidates a file each time, unless its name contains a hash. */
 export const cacheControlOf = (file: string): string =>
   isHashed(file) && !file.endsWith(".html") ? "public, max-age=31536000, immutable" : "no-cache"
 
@@ -51,7 +51,7 @@ const wantsPage = ({ headers, method, url }: FastifyRequest): boolean =>
   (method === "GET" || method === "HEAD") && !isApi(url) && (headers.accept ?? "").includes("text/html")
 
 export interface WebApp {
-  /** Answers what no route and no file has, if it is a page of the app. */
+  /** Serves the page of the app for paths without a route or a file. */
   readonly answer: (request: FastifyRequest, reply: FastifyReply) => boolean
 }
 
@@ -80,5 +80,5 @@ export const add = (fastify: FastifyInstance, directory: string): WebApp => {
   }
 }
 
-/** Whether there is something to serve. */
+/** Whether there is a web app to serve. */
 export const isBuilt = (directory: string): boolean => fs.existsSync(path.join(directory, "index.html"))

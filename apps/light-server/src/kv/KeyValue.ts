@@ -44,6 +44,6 @@ export const batchUpdate = (mutations: ReadonlyArray<Mutation>) => ({
 const isEqual = (one: Uint8Array | null, other: Uint8Array | null) =>
   one === null || other === null ? one === other : Buffer.compare(one, other) === 0
 
-/** Whether a pair is what the mutation makes of it. */
+/** Whether a pair is the result of the mutation. */
 export const isResult = (mutation: Mutation, stored: KeyValue | undefined): boolean =>
   stored !== undefined && stored.version === mutation.version + 1 && isEqual(stored.value, mutation.value)

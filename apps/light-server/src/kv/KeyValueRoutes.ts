@@ -48,7 +48,8 @@ const mutationsOf = ({
   const keys = new Set(mutations.map(({ key }) => key))
   if (keys.size < mutations.length || !mutations.every(({ key }) => isKey(key))) return Effect.fail(invalid)
   return Effect.forEach(mutations, ({ key, value, version }) =>
-    // No stored version is a fraction or below -1: such a mutation conflicts, and is bound as what never is stored.
+    // No stored version is a fraction or below -1: such a mutation conflicts, and is bound as a version that is never
+    // stored.
     Effect.map(valueOf(value), (bytes) => ({
       key,
       value: bytes,

@@ -11,7 +11,7 @@ import * as Room from "../realtime/sending/Room.ts"
 import * as KeyValue from "./KeyValue.ts"
 import { KeyValueStore } from "./KeyValueStore.ts"
 
-/** What became of a batch. A mismatch names every key that is at another version, with what is stored. */
+/** The outcome of a batch. A mismatch names every key that is at another version, with its stored value. */
 export type Mutated =
   | { readonly _tag: "Mutated"; readonly results: ReadonlyArray<KeyValue.KeyVersion> }
   | { readonly _tag: "VersionMismatch"; readonly current: ReadonlyArray<KeyValue.KeyValue> }
@@ -19,7 +19,7 @@ export type Mutated =
 export class KeyValues extends Context.Tag("light-server/KeyValues")<
   KeyValues,
   {
-    /** A batch that is stored already, as after an answer that was lost, succeeds again and changes nothing. */
+    /** A batch that is stored already, as after a lost answer, succeeds again and changes nothing. */
     readonly mutate: (
       accountId: string,
       mutations: ReadonlyArray<KeyValue.Mutation>
@@ -58,7 +58,7 @@ export const make: Effect.Effect<KeyValues["Type"], never, KeyValueStore | Emitt
         pairs.every(({ mutation, stored }) => KeyValue.isResult(mutation, stored))
       )
 
-    /** What a batch met that conflicted: itself, or other versions. */
+    /** What a conflicting batch found: its own values, or other versions. */
     const explain = (accountId: string, mutations: ReadonlyArray<KeyValue.Mutation>) =>
       Effect.map(current(accountId, mutations), (pairs): Mutated => {
         if (pairs.every(({ mutation, stored }) => KeyValue.isResult(mutation, stored))) {

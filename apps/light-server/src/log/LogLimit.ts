@@ -1,8 +1,8 @@
-/** The most that is logged per minute, whatever happens. */
+/** A limit on the log output per minute. */
 
 /**
  * Writes lines until those of the window have reached the limit; drops the rest
- * and tells of it with the first line of the next window.
+ * and reports it with the first line of the next window.
  */
 export const make = (options: {
   readonly windowMillis: number

@@ -1,8 +1,8 @@
 /**
- * Where log lines go, without waiting for whoever reads them.
+ * Where log lines go, without waiting for their reader.
  *
- * A pipe that nobody empties takes 64 KiB. A write that waits for room in it stops the event loop, and with it the
- * server, for as long as the reader sleeps. So lines for a pipe wait in memory, up to a bound, and are dropped beyond.
+ * A pipe that is not read takes 64 KiB. A blocking write to a full pipe stops the event loop, and with it the server,
+ * until the reader continues. So lines for a pipe wait in memory, up to a limit; lines beyond it are dropped.
  */
 import { Effect } from "effect"
 import fs from "node:fs"
@@ -15,7 +15,7 @@ export interface LogOutput {
   readonly flush: Effect.Effect<void>
 }
 
-/** A stream that takes lines as long as less than `bytesMax` wait in it. Survives a reader that goes away. */
+/** A stream that accepts lines while less than `bytesMax` wait in it. Survives the end of its reader. */
 export const bounded = (
   stream: Writable,
   options: { readonly bytesMax: number; readonly dropped: () => void }

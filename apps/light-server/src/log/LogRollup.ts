@@ -1,13 +1,13 @@
 /**
  * Repeated log lines, counted instead of written.
  *
- * A fault that hits every request would otherwise fill the disk with one line,
- * and bury the others. The first line of its kind is written at once; what
- * repeats it within the window is counted, and told in one line when the window
- * ends.
+ * A fault that affects every request would otherwise fill the disk with one
+ * line, and hide the others. The first line of its kind is written at once;
+ * repetitions within the window are counted, and reported in one line when the
+ * window ends.
  */
 
-/** One line. `key` says which lines are of one kind. */
+/** One line. Lines with the same `key` are of one kind. */
 export interface Line {
   readonly level: string
   readonly key: string
@@ -17,9 +17,9 @@ export interface Line {
 
 export interface LogRollup {
   readonly offer: (line: Line, nowMillis: number) => void
-  /** Tells of all windows that have ended. */
+  /** Reports all windows that have ended. */
   readonly sweep: (nowMillis: number) => void
-  /** Tells of everything that was counted. */
+  /** Reports everything that was counted. */
   readonly close: () => void
 }
 

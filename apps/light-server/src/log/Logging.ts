@@ -8,14 +8,14 @@ import * as LogLimit from "./LogLimit.ts"
 import * as LogMetrics from "./LogMetrics.ts"
 import * as LogRollup from "./LogRollup.ts"
 
-/** Fields that hold a key, a token or what somebody wrote. */
+/** Fields that hold a key, a token or the content of a client. */
 const secretFields = new RegExp(
   "token|secret|authorization|password|signature|challenge|publickey|encryptionkey|credential|^body$|metadata" +
     "|ciphertext",
   "i"
 )
 
-/** What a token looks like, wherever it turns up. */
+/** The form of a token, wherever it occurs. */
 const tokenText = /\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g
 const bearerText = /\bBearer\s+\S+/gi
 
@@ -29,7 +29,7 @@ const cleanValue = (name: string, value: unknown): unknown => {
   if (typeof value === "string") return cleanText(value)
   if (value === null || ["number", "boolean", "undefined"].includes(typeof value)) return value
   if (value instanceof Error) return cleanText(value.stack ?? value.message)
-  // Whatever else: its text, with the names inside it looked at too.
+  // Anything else: its text, with the names inside it checked too.
   return cleanText(
     String(
       JSON.stringify(value, (inner, part: unknown) =>
@@ -84,8 +84,8 @@ const lineOf = ({ annotations, cause, logLevel, message }: Logger.Logger.Options
   if (!Cause.isEmpty(cause)) fields["error"] = cleanText(Cause.pretty(cause))
   const level = levelNames[logLevel.label] ?? "info"
   const text = cleanText(texts.join(" "))
-  // Ids and times differ from line to line; what is left says of which kind it is. A line without a code of its
-  // own is of the kind that all its fields make.
+  // Ids and times differ from line to line; the other fields determine the kind. For a line without a code of its own,
+  // all its fields do.
   const names = fields["code"] === "LOG" ? Object.keys(fields).toSorted() : ["route", "status", "lane"]
   const kind = names.map((name) => String(fields[name] ?? ""))
   return { level, key: [level, fields["code"], text, ...kind].join("\u0000"), fields, message: text }
@@ -95,7 +95,7 @@ export interface Options {
   readonly level: LogLevelName
   /** Where lines go: standard output, unless given. */
   readonly write?: (line: string) => void
-  /** Lines of one kind within this time are told in one. */
+  /** Lines of one kind within this time are reported as one. */
   readonly rollupMillis?: number
   /** Lines beyond are dropped and counted. */
   readonly bytesPerMinute?: number
@@ -106,8 +106,8 @@ const flushTimeout = "500 millis"
 
 /**
  * Replaces the default logger. Lines below `level` are dropped before they are
- * made; repeated lines are rolled up, except at `debug` and below, where
- * somebody wants to see each.
+ * built; repeated lines are rolled up, except at `debug` and below, where each
+ * one is wanted.
  */
 export const layer = (options: Options): Layer.Layer<never> =>
   Layer.unwrapScoped(

@@ -28,7 +28,7 @@ export type Machine = typeof Machine.Type
 
 /** Body of a registration. Texts are encrypted by the client. */
 export const Registration = Schema.Struct({
-  /** Made by the client. */
+  /** Chosen by the client. */
   id: EntityId,
   metadata: WellFormed,
   daemonState: Schema.optional(Schema.NullOr(WellFormed)),

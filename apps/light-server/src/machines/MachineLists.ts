@@ -8,7 +8,7 @@ import type { ReadFailure } from "../database/ReadFailure.ts"
 import { millisOf } from "../database/StoredTime.ts"
 import * as Liveness from "../entities/Liveness.ts"
 
-/** A list as JSON. `isCut`: the rest would weigh too much. */
+/** A list as JSON. `isCut`: more rows would exceed the size limit. */
 export interface MachinesJson {
   readonly json: Uint8Array
   readonly isCut: boolean
@@ -35,7 +35,7 @@ export const source: BoundedList.Source = {
   bytesMax: BoundedList.listBytes
 }
 
-/** Shown like a `Machine.MachineView` with its number, without what presence knows. */
+/** In the form of a `Machine.MachineView` with its number, without the fields that come from presence. */
 const shape: BoundedList.Shape = {
   fields: [
     { column: "id", kind: "text", as: "id" },

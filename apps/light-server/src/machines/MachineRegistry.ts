@@ -21,15 +21,15 @@ export type Replaced = CompareAndSet.Replaced<MachineText>
 /** A machine where clients also see its number. */
 export type ListedMachine = Machine.MachineView & { readonly seq: number }
 
-/** A machine that may not come back. */
+/** A revoked machine. */
 export type RevokedMachine = ListedMachine & { readonly revokedAt: number }
 
 export class MachineRegistry extends Context.Tag("light-server/MachineRegistry")<
   MachineRegistry,
   {
     /**
-     * Creates a machine, or returns the one that has the id. That one needs no
-     * write. A revoked machine is refused.
+     * Creates a machine, or returns the one that has the id, without a write. A
+     * revoked machine is refused.
      */
     readonly register: (
       accountId: string,
@@ -48,7 +48,7 @@ export class MachineRegistry extends Context.Tag("light-server/MachineRegistry")
     ) => Effect.Effect<Replaced, NotFound | MachineRevoked | Unauthorized | WriterError | ReadFailed>
     /**
      * Revokes a machine for good: its connection ends, and its id cannot be registered again. A machine that is revoked
-     * already stays as it is, and is returned the same.
+     * already is returned unchanged.
      */
     readonly revoke: (
       accountId: string,
@@ -64,7 +64,7 @@ const changeOf = (id: string) => ({ kind: "machine", id }) as const
 
 const isRevoked = ({ revokedAt }: Machine.Machine): boolean => revokedAt !== null
 
-/** Fails for a machine of another account as for a missing one. */
+/** A machine of another account fails like a missing one. */
 const ownOf =
   (accountId: string) =>
   (found: Option.Option<Machine.Machine>): Effect.Effect<Machine.Machine, NotFound> =>

@@ -1,6 +1,6 @@
 /**
- * `/v1/machines`: the write that must never wait behind presence, and the
- * reads.
+ * `/v1/machines`: registration, a write that must never wait behind presence,
+ * and the reads.
  */
 import { Duration, Effect, Layer, Schema } from "effect"
 import * as TruncationHeader from "../http/TruncationHeader.ts"
@@ -14,15 +14,16 @@ import { persist } from "../http/PassingFailure.ts"
 
 /**
  * A daemon that cannot register goes on without its machine, and some never try
- * again. So a registration is tried as long as daemons wait, which is 10 s: the
- * last attempt begins early enough to end before. A known machine needs no write.
+ * again. So a registration is retried for as long as daemons wait, which is 10
+ * s: the last attempt begins early enough to end before that. A known machine
+ * needs no write.
  */
 const registerWithin = "6500 millis"
 
 const Params = Schema.Struct({ id: Schema.String })
 
 export interface Options {
-  /** How long a registration that meets a passing failure is tried again. */
+  /** How long a registration is retried after a temporary failure. */
   readonly registerWithin?: Duration.DurationInput
 }
 
@@ -38,7 +39,8 @@ const addRevocation = (http: HttpApp["Type"], machines: MachineRegistry["Type"])
         Effect.map(machines.revoke(request.accountId, request.params.id), (machine) => ({ machine }))
       )
     )
-    // A row that is deleted comes back with the next registration of its daemon, so this is the same.
+    // A row that is deleted is created again by the next registration of its daemon, so deleting is the same as
+    // revoking.
     app.delete("/v1/machines/:id", { schema: { params: Params } }, (request, reply) =>
       http.answer(request, reply, Effect.as(machines.revoke(request.accountId, request.params.id), { success: true }))
     )

@@ -29,7 +29,7 @@ export interface Replacement extends TextChange<MachineText> {
 export class MachineStore extends Context.Tag("light-server/MachineStore")<
   MachineStore,
   {
-    /** From whichever account: ids of machines are global. */
+    /** From any account: ids of machines are global. */
     readonly find: (id: string) => Effect.Effect<Option.Option<Machine>, ReadFailed>
     /** Conflicts when the id is taken, by any account. */
     readonly insert: (machine: Machine) => Effect.Effect<number, WriterError>
@@ -106,10 +106,10 @@ const endPresence = `UPDATE "Machine" SET "active" = 0, "updatedAt" = ? WHERE "i
 const insertRevocation = `INSERT INTO "PresenceMachineRevocation" ("machineId", "revokedAt")
   SELECT "id", ? FROM "Machine" WHERE "id" = ? AND "accountId" = ? ON CONFLICT DO NOTHING`
 
-/** Files of other happier light servers keep the time in the row as well, and honour it there. */
+/** Files of other happier light servers also store the time in the row, and those servers read it there. */
 const revokeInRow = `UPDATE "Machine" SET "revokedAt" = coalesce("revokedAt", ?) WHERE "id" = ? AND "accountId" = ?`
 
-/** The write that revokes a machine, and ends what it holds. */
+/** The write that revokes a machine, and removes what belongs to it. */
 export const revokeWrite = (
   accountId: string,
   id: string,
@@ -132,7 +132,7 @@ export const make: Effect.Effect<MachineStore["Type"], never, DatabaseReader | S
   const reader = yield* DatabaseReader
   const writer = yield* SqliteWriter
   const form = yield* TimeForm.TimeForm
-  // Asked each time: a remembered answer could be a failure, and revocations are rare.
+  // Read each time: a remembered answer could be a failure, and revocations are rare.
   const hasColumn = Effect.provideService(Columns.has("Machine", "revokedAt"), DatabaseReader, reader)
   return MachineStore.of({
     find: (id) => reader.first(Machine, selectById, [id]),

@@ -4,8 +4,8 @@ import { WellFormed } from "../SoundValue.ts"
 import { StoredTime } from "../database/StoredTime.ts"
 
 /**
- * Schema of a row, as clients see it. The content is theirs: other servers of a
- * file may have stored more kinds of it than this one does.
+ * Schema of a row, as clients see it. The content belongs to the clients: other
+ * servers of a file may have stored more kinds of it than this one does.
  */
 export const Message = Schema.Struct({
   id: Schema.String,
@@ -18,7 +18,7 @@ export const Message = Schema.Struct({
 
 export type Message = typeof Message.Type
 
-/** A text that its client has encrypted. */
+/** A text that was encrypted by its client. */
 export const Ciphertext = WellFormed.pipe(Schema.minLength(1))
 
 export const localIdLengthMax = 256
@@ -26,8 +26,8 @@ export const localIdLengthMax = 256
 const localIdText = WellFormed.pipe(Schema.maxLength(localIdLengthMax))
 
 /**
- * What a client calls a message before it has an id. Whoever sends it twice
- * means one message. An empty one is none.
+ * The client's own name for a message before it has an id. Two messages with
+ * the same local id are one message. An empty one counts as missing.
  */
 export const LocalId = Schema.optionalWith(localIdText, {
   nullable: true,
@@ -37,7 +37,7 @@ export const LocalId = Schema.optionalWith(localIdText, {
 /** The same, of a message that must have one. */
 export const GivenLocalId = localIdText.pipe(Schema.minLength(1))
 
-/** What the sender of a batch learns of each message. */
+/** The receipt of one message of a batch. */
 export const Receipt = Schema.Struct({
   id: Schema.String,
   seq: Schema.Int,
@@ -50,14 +50,14 @@ export type Receipt = typeof Receipt.Type
 
 /** A message as it arrived. */
 export interface Sent {
-  /** The id that the message gets. One that is stored already answers with that message. */
+  /** The id that the message gets. A message that is stored already is returned with its own id. */
   readonly id: string
   readonly accountId: string
   readonly sessionId: string
   readonly ciphertext: string
   /** Empty: the message has none. */
   readonly localId: string
-  /** The socket that needs not hear of its own message. */
+  /** The socket of the sender, which does not receive its own message. */
   readonly exceptSocket?: string
 }
 
@@ -86,7 +86,7 @@ export const draft = (
   createdAt: nowMillis
 })
 
-/** The message that a stored draft is. */
+/** The stored message of a draft. */
 export const stored = ({ id, localId, content, createdAt }: Draft, seq: number): Message => ({
   id,
   seq,

@@ -21,7 +21,7 @@ export interface Parts {
 /** Attempts to store a batch whose local ids other requests store at the same time. */
 const attemptsMax = 3
 
-/** Of messages with one local id the first. */
+/** The first of the messages with the same local id. */
 const distinct = (all: ReadonlyArray<Sent>): ReadonlyArray<Sent> => {
   const byLocalId = new Map<string, Sent>()
   for (const sent of all) if (!byLocalId.has(sent.localId)) byLocalId.set(sent.localId, sent)

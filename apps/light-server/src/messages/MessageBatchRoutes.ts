@@ -29,7 +29,7 @@ const PageQuery = Schema.Struct({
 
 const twoWays = new InvalidInput({ error: "Cannot specify both after_seq and before_seq" })
 
-/** Without a direction from the first message on: clients that name none begin a catch-up so. */
+/** Without a direction from the first message on: this is how clients begin a catch-up. */
 const rangeOf = ({ after_seq, before_seq }: typeof PageQuery.Type): Effect.Effect<Range, InvalidInput> => {
   if (before_seq === undefined) return Effect.succeed({ after: after_seq ?? 0 })
   return after_seq === undefined ? Effect.succeed({ before: before_seq }) : twoWays

@@ -16,7 +16,7 @@ const SentMessage = Schema.Struct({
 
 type SentMessage = typeof SentMessage.Type
 
-/** The errors that clients know. */
+/** The errors that clients handle. */
 type AckError = "invalid-params" | "forbidden" | "session-not-found" | "internal"
 
 const errors: { readonly [reason in Refusal]: AckError } = {
@@ -60,8 +60,8 @@ export const layer: Layer.Layer<never, never, EventRegistry | MessageLog> = Laye
       event: "message",
       payload: SentMessage,
       keep: {
-        // Clients wait 7.5 s for the ack and send the message again under the same local id. An ack that is
-        // not `ok` is final for them, and the older ones ask for none.
+        // Clients wait 7.5 s for the ack and send the message again under the same local id. An ack other than `ok` is
+        // final for them, and older clients request none.
         withoutAck: "silence",
         isRepeatable: ({ localId }) => localId !== "",
         answerAll: (connection, payloads) =>

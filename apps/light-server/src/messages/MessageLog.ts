@@ -1,6 +1,5 @@
 /**
- * Takes the messages of sessions, tells everybody interested, and reads them
- * back.
+ * Stores the messages of sessions, announces them, and reads them back.
  */
 import { Context, Effect, Layer, Option } from "effect"
 import * as PresenceKey from "presence-effect/presence/PresenceKey"
@@ -28,10 +27,10 @@ export class MessageLog extends Context.Tag("light-server/MessageLog")<
   MessageLog,
   {
     /**
-     * Stores a message under the next number of its session, and tells everybody
-     * interested. A local id that the session knows answers with the message that
-     * has it: nothing is written, and nobody told. So it can be repeated with the
-     * same id after any failure.
+     * Stores a message under the next number of its session, and announces it.
+     * A local id that the session has already returns the stored message:
+     * nothing is written or announced. So it can be repeated with the same id
+     * after any failure.
      */
     readonly append: (
       sent: Message.Sent
@@ -41,8 +40,8 @@ export class MessageLog extends Context.Tag("light-server/MessageLog")<
       sent: ReadonlyArray<Message.Sent>
     ) => Effect.Effect<ReadonlyArray<Message.Message>, NotFound | WriterError | ReadFailed>
     /**
-     * Stores the messages of a batch that the session does not know yet, in order, all of them or none, and tells
-     * everybody interested of each. Returns the receipts of old and new ones by their number, one for each local id.
+     * Stores those messages of a batch that the session does not have yet, in order, all of them or none, and announces
+     * each. Returns the receipts of old and new ones by their number, one for each local id.
      */
     readonly appendBatch: (
       accountId: string,
@@ -55,7 +54,7 @@ export class MessageLog extends Context.Tag("light-server/MessageLog")<
       range: Range,
       limit: number
     ) => Effect.Effect<MessagePage, NotFound | ReadFailure>
-    /** The same for clients that take the number of the last message for the cursor. */
+    /** The same for clients that use the number of the last message as the cursor. */
     readonly slice: (
       accountId: string,
       sessionId: string,
@@ -94,7 +93,7 @@ export const make = Effect.gen(function* () {
   const find = ({ accountId, id, localId, sessionId }: Message.Sent) =>
     localId === "" ? store.findById(accountId, sessionId, id) : store.findByLocalId(accountId, sessionId, localId)
 
-  /** The message that has the local id already, or the id, from whichever attempt. */
+  /** The message that has the local id already, or the id, from any attempt. */
   const known = (sent: Message.Sent) =>
     Effect.gen(function* () {
       const found = yield* find(sent)
@@ -122,8 +121,8 @@ export const make = Effect.gen(function* () {
           if (failure._tag === "WriteConflict" && failure.statement !== messageStatement) {
             return yield* whyConflict(failure)
           }
-          // What is stored already is answered, even when nothing can be written now. An attempt that was not
-          // confirmed may have stored it, and the next one is then rejected because of the id.
+          // A stored message is returned even when nothing can be written now. An unconfirmed attempt may have stored
+          // it, and the next one is then rejected because of the id.
           const found = yield* Effect.orElseSucceed(known(sent), Option.none)
           return Option.isSome(found) ? found.value : yield* failure
         })
@@ -175,7 +174,7 @@ export const make = Effect.gen(function* () {
       }
     })
 
-  /** A client without a message to go on from would ask for the same rows, none of which can be read, again. */
+  /** Otherwise a client without a message as its cursor would ask for the same unreadable rows again. */
   const readOn = (
     accountId: string,
     sessionId: string,

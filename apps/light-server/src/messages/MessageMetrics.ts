@@ -1,4 +1,4 @@
-/** What is counted about messages. */
+/** Metrics of messages. */
 import * as Tally from "../Tally.ts"
 
 const acks = Tally.counter("socket_message_ack_total", "Answers to messages from sockets", ["result", "error"])

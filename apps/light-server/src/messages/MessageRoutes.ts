@@ -27,7 +27,7 @@ const PageQuery = Schema.Struct({
 const rangeOf = ({ beforeSeq, afterSeq }: typeof PageQuery.Type): Range =>
   afterSeq === undefined ? { before: beforeSeq ?? Number.MAX_SAFE_INTEGER } : { after: afterSeq }
 
-/** A message without a local id is called by the key of its request. */
+/** The local id of a message without one is the key of its request. */
 const localIdOf = (localId: string, key: string | ReadonlyArray<string> | undefined) => {
   if (localId !== "" || key === undefined) return Effect.succeed(localId)
   return typeof key === "string" && key.length <= Message.localIdLengthMax

@@ -11,13 +11,13 @@ import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
 import { type Draft, Message, Receipt } from "./Message.ts"
 
-/** Where a stored message stands: in its session, and in its account. */
+/** The position of a stored message: in its session, and in its account. */
 export interface Place {
   readonly seq: number
   readonly cursor: number
 }
 
-/** Which way to read from a number on: to older messages or to newer ones. */
+/** The direction in which to read from a number: to older messages or to newer ones. */
 export type Range = { readonly before: number } | { readonly after: number }
 
 /**
@@ -26,13 +26,13 @@ export type Range = { readonly before: number } | { readonly after: number }
  */
 export const sessionStatement = 1
 
-/** The same for a local id that the session knows already. */
+/** The same for a local id that the session has already. */
 export const messageStatement = 2
 
 export class MessageStore extends Context.Tag("light-server/MessageStore")<
   MessageStore,
   {
-    /** Stores a message under the next number of its session. Conflicts as said above, and writes nothing then. */
+    /** Stores a message under the next number of its session. Conflicts as described above, and then writes nothing. */
     readonly append: (draft: Draft) => Effect.Effect<Place, WriterError>
     /** Stores messages in order, all of them or none. */
     readonly appendAll: (drafts: ReadonlyArray<Draft>) => Effect.Effect<ReadonlyArray<Place>, WriterError>
@@ -46,7 +46,7 @@ export class MessageStore extends Context.Tag("light-server/MessageStore")<
       sessionId: string,
       localId: string
     ) => Effect.Effect<Option.Option<Message>, ReadFailed>
-    /** Those of the local ids that the session knows, in no order and without their contents. */
+    /** The messages of the session with one of the local ids, in no order and without their contents. */
     readonly findReceipts: (
       accountId: string,
       sessionId: string,
@@ -81,7 +81,7 @@ const selectByLocalId = `SELECT ${columns} FROM "SessionMessage" WHERE "sessionI
 
 const selectById = `SELECT ${columns} FROM "SessionMessage" WHERE "sessionId" = ${ownSession} AND "id" = ?`
 
-// The times of a row stand behind its content, so a large one costs many pages: this is read in a thread.
+// The times of a row are stored after its content, so a large row costs many pages: this is read in a thread.
 const selectReceipts = `SELECT "id", "seq", "localId", "createdAt", "updatedAt" FROM "SessionMessage"
   WHERE "sessionId" = ${ownSession} AND "localId" IN (SELECT "value" FROM json_each(?))`
 

@@ -1,4 +1,4 @@
-/** The copy of a file from before it is migrated. */
+/** The copy of a file that is made before a migration. */
 import * as FileSystem from "node:fs"
 import * as Path from "node:path"
 import * as Cause from "effect/Cause"
@@ -19,7 +19,7 @@ const sync = (path: string, flags: "r" | "r+"): void => {
 const copy = (file: DatabaseFile.DatabaseFile, partial: string): Effect.Effect<void, unknown> =>
   DatabaseFile.withConnection(file, "readonly", ({ sqlite }) =>
     Effect.try(() => {
-      // SQLite accepts an empty file as the target, which lets the copy be private from its first byte.
+      // SQLite accepts an empty file as the target, so the copy is private from its first byte.
       FileSystem.closeSync(FileSystem.openSync(partial, "wx", 0o600))
       sqlite.prepare("VACUUM INTO ?").run(partial)
     })
@@ -43,8 +43,8 @@ export const make = (
     const stamp = DateTime.formatIso(yield* DateTime.now).replace(/[-:.]/g, "")
     const stem = Path.join(backupDir, `${Path.basename(file.filename)}.before-${migration}`)
     const backup = `${stem}-${stamp}.bak`
-    // One name for all attempts: what a killed process left behind is replaced, never collected. The write lock keeps
-    // a second process from using it at the same time.
+    // One name for all attempts: a copy left behind by a killed process is replaced, so copies do not accumulate. The
+    // write lock keeps a second process from using the name at the same time.
     const partial = `${stem}.partial`
     const remove = Effect.try(() => FileSystem.rmSync(partial, { force: true }))
     return yield* remove.pipe(

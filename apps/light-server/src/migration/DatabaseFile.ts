@@ -19,7 +19,7 @@ export interface Connection extends DatabaseFile {
   readonly sqlite: Sqlite.Database
 }
 
-/** What can be wrong with a file, whatever one wants from it. */
+/** The faults of a file, whatever it is used for. */
 export type DatabaseFault = MigrationBusy | DatabaseInvalid | DatabaseUnwritable | DatabaseUnreachable
 
 /** The driver's or the file system's name for an error, such as `SQLITE_FULL` or `ENOENT`. */
@@ -29,7 +29,7 @@ export const codeOf = (cause: unknown): string =>
 /** The text of an error. */
 export const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 
-/** Names an error that is about the file and not about the statement; `undefined` for all others. */
+/** Names an error of the file rather than of the statement; `undefined` for all others. */
 export const faultOf = (file: DatabaseFile, cause: unknown): DatabaseFault | undefined => {
   const { filename, waitLimitMillis } = file
   const reason = reasonOf(cause)
@@ -55,7 +55,7 @@ export const faultOf = (file: DatabaseFile, cause: unknown): DatabaseFault | und
   }
 }
 
-/** Runs a synchronous step on a file and names what it throws. */
+/** Runs a synchronous step on a file and maps what it throws. */
 export const attempt = <A>(file: DatabaseFile, step: () => A): Effect.Effect<A, DatabaseFault> =>
   Effect.try({
     try: step,
@@ -63,7 +63,7 @@ export const attempt = <A>(file: DatabaseFile, step: () => A): Effect.Effect<A, 
       const fault = faultOf(file, cause)
       if (fault !== undefined) return fault
       const { filename } = file
-      // Our own statements are right; a plain SQL error says that the file has another shape than they expect.
+      // Our own statements are correct; a plain SQL error means that the file has an unexpected schema.
       return codeOf(cause) === "SQLITE_ERROR"
         ? new DatabaseInvalid({ filename, reason: reasonOf(cause) })
         : new DatabaseUnreachable({ filename, reason: reasonOf(cause) })
@@ -71,9 +71,9 @@ export const attempt = <A>(file: DatabaseFile, step: () => A): Effect.Effect<A, 
   })
 
 /**
- * Opens the file, runs `use`, and closes it again. An open transaction ends with the connection and leaves nothing.
+ * Opens the file, runs `use`, and closes it again. An open transaction is rolled back when the connection closes.
  *
- * With `readonly` the bytes of the file stay as they are, even where SQLite would tidy up after a crash. Without, a
+ * With `readonly` the bytes of the file stay as they are, even where SQLite would recover after a crash. Otherwise a
  * missing file is created, readable by its owner only.
  */
 export const withConnection = <A, E, R>(
@@ -85,7 +85,7 @@ export const withConnection = <A, E, R>(
     attempt(file, (): Connection => {
       const readonly = mode === "readonly"
       if (!readonly && !FileSystem.existsSync(file.filename)) {
-        // SQLite gives its journals the mode of the database, but creates the database itself for everybody to read.
+        // SQLite gives its journals the mode of the database, but creates the database itself readable for all users.
         FileSystem.closeSync(FileSystem.openSync(file.filename, "a", 0o600))
       }
       const sqlite = new Sqlite(file.filename, { readonly, fileMustExist: true, timeout: file.waitLimitMillis })

@@ -1,15 +1,15 @@
 /**
  * The closed set of failures of a migration.
  *
- * A migration is written whole or not at all: when one fails, the file is as it was before that migration. Those that
- * the same run had finished before it stay.
+ * A migration is written whole or not at all: when one fails, the file is as it was before that migration. Migrations
+ * that the same run had finished before it stay.
  */
 import * as Schema from "effect/Schema"
 import { MigrationRefusal } from "./MigrationRefusal.ts"
 
 /**
  * Another process kept the file locked for longer than the wait limit, most likely a second server that migrates it or
- * serves from it. The migration at hand was not written.
+ * serves from it. The current migration was not written.
  */
 export class MigrationBusy extends Schema.TaggedError<MigrationBusy>("light-server/MigrationBusy")("MigrationBusy", {
   filename: Schema.String,
@@ -23,8 +23,8 @@ export class MigrationBusy extends Schema.TaggedError<MigrationBusy>("light-serv
 }
 
 /**
- * The file is not a SQLite database, is damaged, or its migration record has an unexpected shape. The migration at
- * hand was not written.
+ * The file is not a SQLite database, is damaged, or its migration record has an unexpected form. The current migration
+ * was not written.
  */
 export class DatabaseInvalid extends Schema.TaggedError<DatabaseInvalid>("light-server/DatabaseInvalid")(
   "DatabaseInvalid",
@@ -50,8 +50,8 @@ export class DatabaseUnwritable extends Schema.TaggedError<DatabaseUnwritable>("
 }
 
 /**
- * The file cannot be opened or read: its directory is missing, its path names something else, or the disk fails. The
- * migration at hand was not written.
+ * The file cannot be opened or read: its directory is missing, its path is not a file, or the disk fails. The current
+ * migration was not written.
  */
 export class DatabaseUnreachable extends Schema.TaggedError<DatabaseUnreachable>("light-server/DatabaseUnreachable")(
   "DatabaseUnreachable",
@@ -112,7 +112,7 @@ export class MigrationFailed extends Schema.TaggedError<MigrationFailed>("light-
   }
 }
 
-/** The migration would leave a row whose foreign key points nowhere. The migration was rolled back. */
+/** The migration would leave a row whose foreign key refers to a missing row. The migration was rolled back. */
 export class ForeignKeyBroken extends Schema.TaggedError<ForeignKeyBroken>("light-server/ForeignKeyBroken")(
   "ForeignKeyBroken",
   {

@@ -36,8 +36,8 @@ const readMigration = (migrationsDir: string, name: string): Migration => {
 /**
  * Reads every migration of a folder, oldest first.
  *
- * Fails with `MigrationFolderInvalid` when the folder or a `migration.sql` cannot be read, when there is none, and when
- * one would end the transaction it runs in. Nothing is written.
+ * Fails with `MigrationFolderInvalid` when the folder or a `migration.sql` cannot be read, when the folder is empty, or
+ * when a migration would end the transaction it runs in. Nothing is written.
  */
 export const read = (migrationsDir: string): Effect.Effect<Migrations, MigrationFolderInvalid> =>
   Effect.try({

@@ -9,7 +9,7 @@ import * as MigrationFolder from "./MigrationFolder.ts"
 import * as MigrationHistory from "./MigrationHistory.ts"
 
 /**
- * Migrations are missing, and the configuration says not to apply them. Nothing
+ * Migrations are missing, and the configuration forbids applying them. Nothing
  * written.
  */
 export class MigrationsMissing extends Schema.TaggedError<MigrationsMissing>("light-server/MigrationsMissing")(

@@ -1,5 +1,5 @@
 /**
- * The table in which a file keeps the migrations it has taken, and what follows from it.
+ * The table in which a file records the migrations it has applied, and the conclusions from it.
  *
  * The table, its columns and its values are Prisma's, so that Prisma's own tools can read and continue it.
  */
@@ -37,7 +37,7 @@ const insertBegun = `INSERT INTO "_prisma_migrations" ("id", "checksum", "migrat
 
 const updateFinished = `UPDATE "_prisma_migrations" SET "finished_at" = ?, "applied_steps_count" = 1 WHERE "id" = ?`
 
-/** A migration the file says it has taken or begun. */
+/** A migration that is recorded in the file as applied or begun. */
 export const Recorded = Schema.Struct({
   name: Schema.String,
   checksum: Schema.String,
@@ -47,7 +47,7 @@ export const Recorded = Schema.Struct({
 
 const decodeRecorded = Schema.decodeUnknown(Schema.Array(Recorded))
 
-/** What a file says about itself. */
+/** The tables and the migration record of a file. */
 export interface History {
   readonly filename: string
   /** Tables and views, without the record itself. */
@@ -70,7 +70,7 @@ export const read = (connection: DatabaseFile.Connection): Effect.Effect<History
     return { filename, tables: names.filter((name) => name !== "_prisma_migrations"), recorded }
   })
 
-/** The migrations that `history` still needs, oldest first, or why it must be left alone. */
+/** The migrations that `history` lacks, oldest first, or why the file must not be changed. */
 export const pending = (
   history: History,
   migrations: Migrations
@@ -116,8 +116,8 @@ export const pending = (
 }
 
 /**
- * Notes that a migration begins, and answers with the id of its entry. Throws the driver's error, which is how a file
- * that cannot be written is found out before anything else is done for it.
+ * Records that a migration begins, and returns the id of its entry. Throws the driver's error, so that a file that
+ * cannot be written is detected before anything else is done for it.
  */
 export const begin = (sqlite: Sqlite.Database, { checksum, name }: Migration, startedAtMillis: number): string => {
   const id = Crypto.randomUUID()
@@ -126,7 +126,7 @@ export const begin = (sqlite: Sqlite.Database, { checksum, name }: Migration, st
   return id
 }
 
-/** Notes that a migration has ended well. Throws the driver's error. */
+/** Records that a migration has succeeded. Throws the driver's error. */
 export const finish = (sqlite: Sqlite.Database, id: string, finishedAtMillis: number): void => {
   sqlite.prepare(updateFinished).run(finishedAtMillis, id)
 }

@@ -1,5 +1,5 @@
 /**
- * Why a database file is left alone: what it says about its past does not fit the migrations of this build.
+ * Why a database file is not changed: its migration record does not fit the migrations of this build.
  *
  * A refusal is decided before the first write, so the file is as it was, byte for byte.
  */
@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 /**
  * The file was written by a newer build, or by another project with migrations of its own.
  *
- * Nothing was written. Repeating does not help: start the build that knows `fileMigration`, or restore a backup.
+ * Nothing was written. Repeating does not help: start the build that has `fileMigration`, or restore a backup.
  */
 export class MigrationUnknown extends Schema.TaggedError<MigrationUnknown>("light-server/MigrationUnknown")(
   "MigrationUnknown",
@@ -29,9 +29,9 @@ export class MigrationUnknown extends Schema.TaggedError<MigrationUnknown>("ligh
 }
 
 /**
- * A migration that the file has taken was changed afterwards: the same name, another text.
+ * A migration was changed after the file had applied it: the same name, another text.
  *
- * Nothing was written. Repeating does not help: bring back the text with `fileChecksum`.
+ * Nothing was written. Repeating does not help: restore the text with `fileChecksum`.
  */
 export class MigrationEdited extends Schema.TaggedError<MigrationEdited>("light-server/MigrationEdited")(
   "MigrationEdited",
@@ -67,7 +67,7 @@ export class MigrationUnfinished extends Schema.TaggedError<MigrationUnfinished>
     fileMigration: Schema.String,
     /** The newest migration of this build. */
     ourMigration: Schema.String,
-    /** What the tool that failed wrote down; empty when it wrote nothing. */
+    /** The log of the tool that failed; empty when it has none. */
     logs: Schema.String
   }
 ) {
@@ -83,7 +83,7 @@ export class MigrationUnfinished extends Schema.TaggedError<MigrationUnfinished>
 }
 
 /**
- * The file lacks a migration although it has a later one: two histories met.
+ * The file lacks a migration although it has a later one: the histories differ.
  *
  * Nothing was written. Repeating does not help.
  */
@@ -106,7 +106,7 @@ export class MigrationSkipped extends Schema.TaggedError<MigrationSkipped>("ligh
 }
 
 /**
- * The file has tables and no record of a migration, so nobody can say which ones it still needs.
+ * The file has tables and no record of a migration, so it is unknown which ones it still needs.
  *
  * Nothing was written. Repeating does not help: name another file, or import this one.
  */

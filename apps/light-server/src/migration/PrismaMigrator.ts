@@ -1,8 +1,8 @@
 /**
  * Brings a database file to the newest migration, before anything else opens it.
  *
- * Prisma writes the schema and the migrations; no part of Prisma runs here. What a file has taken is recorded the way
- * Prisma records it.
+ * Prisma generates the schema and the migrations; no part of Prisma runs here. Applied migrations are recorded the way
+ * Prisma records them.
  */
 import * as FileSystem from "node:fs"
 import * as Clock from "effect/Clock"
@@ -20,13 +20,13 @@ import type { MigrationRefusal } from "./MigrationRefusal.ts"
 
 /** What to migrate, and with what. */
 export interface MigrateOptions {
-  /** The database file. Missing is fine, its directory is not. */
+  /** The database file. It may be missing, its directory may not. */
   readonly filename: string
   /** The folder with one folder per migration; `MigrationFolder.bundledDir` is that of this build. */
   readonly migrationsDir: string
-  /** Where the copy from before goes; beside the file unless given. Must exist. */
+  /** Where the backup goes; beside the file unless given. Must exist. */
   readonly backupDir?: string
-  /** Longest wait of one statement for a foreign lock, 5 seconds unless given. The event loop stands still. */
+  /** Longest wait of one statement for a foreign lock, 5 seconds unless given. The event loop is blocked meanwhile. */
   readonly lockTimeout?: Duration.DurationInput
 }
 
@@ -34,7 +34,7 @@ export interface MigrateOptions {
 export interface MigrationReport {
   /** Names, oldest first; empty when the file was at the newest migration already. */
   readonly applied: ReadonlyArray<string>
-  /** The copy from before the first of them; none when the file had no rows. */
+  /** The copy from before the first of them; `undefined` when the file had no rows. */
   readonly backup: Option.Option<string>
 }
 
@@ -58,7 +58,7 @@ const pending = ({ connection, migrations }: Pick<Plan, "connection" | "migratio
   Effect.flatMap(MigrationHistory.read(connection), (history) => MigrationHistory.pending(history, migrations))
 
 /**
- * Whether a writable connection is needed, found out without one: a file that is refused, or needs nothing, keeps its
+ * Whether a writable connection is needed, determined without one: a file that is refused, or needs nothing, keeps its
  * bytes.
  */
 const needsWriting = (
@@ -75,7 +75,8 @@ const needsWriting = (
       pending({ connection, migrations })
     ).pipe(
       Effect.map((missing) => missing.length > 0),
-      // A reader cannot roll back what a killed process left half-written. A writer can, and looks again.
+      // A read-only connection cannot roll back what a killed process left half-written. A writable one can, and reads
+      // again.
       Effect.catchTag("DatabaseUnwritable", () => Effect.succeed(true))
     )
   })
@@ -114,7 +115,7 @@ const hasRows = (connection: DatabaseFile.Connection): Effect.Effect<boolean, Da
     )
   )
 
-/** Runs the statements of one migration and checks what they leave, in the transaction of the caller. */
+/** Runs the statements of one migration and checks the result, in the transaction of the caller. */
 const apply = (
   connection: DatabaseFile.Connection,
   migration: MigrationFolder.Migration
@@ -144,8 +145,8 @@ const apply = (
   })
 
 /**
- * Takes the oldest pending migration, if there is one. What is pending is read under the write lock, so a migration
- * that another process took while this one waited is not taken twice.
+ * Applies the oldest pending migration, if there is one. The pending migrations are read under the write lock, so a
+ * migration that another process applied while this one waited is not applied twice.
  */
 const applyNext = (
   { backupDir, connection, migrations }: Plan,

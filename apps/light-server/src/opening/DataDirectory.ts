@@ -5,7 +5,7 @@ import fs from "node:fs/promises"
 import path from "node:path"
 import * as SystemCode from "../SystemCode.ts"
 
-/** The directory or the secret cannot be used. The message says what to do. */
+/** The directory or the secret cannot be used. The message describes what to do. */
 export class DataDirectoryUnusable extends Schema.TaggedError<DataDirectoryUnusable>(
   "light-server/DataDirectoryUnusable"
 )("DataDirectoryUnusable", { path: Schema.String, reason: Schema.String }) {
@@ -35,7 +35,7 @@ const attempt = <A>(path: string, doing: string, run: () => Promise<A>, advice =
     catch: (cause) => new DataDirectoryUnusable({ path, reason: `cannot ${doing} (${SystemCode.of(cause)})${advice}` })
   })
 
-/** What file systems without hard links answer: exFAT, SMB shares, some of those in user space. */
+/** The errors of file systems without hard links: exFAT, SMB shares, some in user space. */
 const isWithoutLinks = (cause: unknown) =>
   ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EINVAL"].includes(SystemCode.of(cause))
 
@@ -52,8 +52,8 @@ const writeNew = async (file: string, text: string) => {
 }
 
 /**
- * Written aside and linked into place: a crash leaves no half secret, and of two first starts one wins. Without links
- * it is written in place, where a crash in this moment leaves a file that is too short and refused by its reader.
+ * Written aside and linked into place: a crash leaves no partial secret, and of two first starts one wins. Without
+ * links it is written in place, where a crash at this moment leaves a file that is too short, which the reader refuses.
  */
 const createSecret = (directory: string, file: string) =>
   Effect.acquireUseRelease(
@@ -90,7 +90,7 @@ const octal = (mode: number) => (mode & 0o777).toString(8).padStart(4, "0")
 
 const isLoose = (mode: number) => (mode & 0o077) !== 0
 
-/** File systems of Windows, and some that are mounted without modes, show a mode of their own for everything. */
+/** File systems of Windows, and some that are mounted without modes, show one fixed mode for everything. */
 const warnOfMode = (file: string, mode: number, advice: string) =>
   Effect.logWarning(`Other users of this machine may read ${file} (mode ${octal(mode)}); ${advice}`).pipe(
     Effect.annotateLogs("code", "FILE_MODE")
@@ -98,12 +98,13 @@ const warnOfMode = (file: string, mode: number, advice: string) =>
 
 const readSecret = (file: string) =>
   Effect.gen(function* () {
-    // Mode and text come from one open file: nothing can take its place in between.
+    // Mode and text come from one open file, which cannot be replaced in between.
     const { before, mode, text } = yield* attempt(file, "read the secret", async () => {
       const handle = await fs.open(file, "r")
       try {
         const before = (await handle.stat()).mode
-        // A restored copy or a careless umask. Where the owner is another one, or modes mean nothing, it stays.
+        // A restored copy or a permissive umask. If the owner is another user, or the file system has no modes, the
+        // mode stays.
         if (isLoose(before)) await handle.chmod(0o600).catch(() => {})
         return { before, mode: (await handle.stat()).mode, text: await handle.readFile("utf8") }
       } finally {
@@ -129,10 +130,10 @@ const readSecret = (file: string) =>
   })
 
 /**
- * Makes what is missing: the directory with mode 0700, the secret with 0600.
- * With a `masterSecret` of the environment no file is read or made.
+ * Creates what is missing: the directory with mode 0700, the secret with 0600.
+ * With a `masterSecret` of the environment no file is read or created.
  *
- * A secret or a directory that other users may read is tightened if possible, and warned about.
+ * The mode of a secret or a directory that other users may read is tightened if possible, with a warning.
  *
  * **Errors**: `DataDirectoryUnusable`.
  */

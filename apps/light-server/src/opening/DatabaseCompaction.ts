@@ -1,9 +1,9 @@
 /**
  * Gives the free pages of a database back to the file system, while no server uses the file.
  *
- * A file that was made with incremental vacuum is shortened in steps, which needs little room. Any other file is
- * written anew once, which needs as much room as its rows take, twice. From then on it can be shortened in steps too,
- * also by a running server. Each step is a transaction: a process that is killed leaves the file whole.
+ * A file that was created with incremental vacuum is shortened in steps, which needs little space. Any other file is
+ * rewritten once, which needs twice the space of its rows. From then on it can be shortened in steps too, also by a
+ * running server. Each step is a transaction: a process that is killed leaves the file intact.
  */
 import { Duration, Effect, Schema } from "effect"
 import * as FileSystem from "node:fs"
@@ -12,7 +12,7 @@ import * as DatabaseFile from "../migration/DatabaseFile.ts"
 import { DatabaseUnreachable } from "../migration/MigrationError.ts"
 import * as InstanceLock from "./InstanceLock.ts"
 
-/** The file keeps its size, or what is left of it after the steps before. No row is lost. */
+/** The file keeps its size, or the size after the completed steps. No row is lost. */
 export class CompactionFailed extends Schema.TaggedError<CompactionFailed>("light-server/CompactionFailed")(
   "CompactionFailed",
   { filename: Schema.String, reason: Schema.String }
@@ -33,7 +33,7 @@ export interface Report {
   /** Of the database and its log. */
   readonly bytesBefore: number
   readonly bytesAfter: number
-  /** Whether all of the file was written anew, so that it can be shortened in steps from now on. */
+  /** Whether the whole file was rewritten, so that it can be shortened in steps from now on. */
   readonly isRewritten: boolean
 }
 
@@ -41,14 +41,14 @@ export interface Options {
   readonly filename: string
   /** Free bytes where the file is. Asked of the system, unless given. */
   readonly freeBytes?: () => number
-  /** Longest wait for a lock of another program, 5 seconds unless given. The event loop stands still. */
+  /** Longest wait for a lock of another program, 5 seconds unless given. The event loop is blocked meanwhile. */
   readonly lockTimeout?: Duration.DurationInput
 }
 
-/** Pages of one step, after which a signal is seen. */
+/** Pages of one step. Signals are handled after each step. */
 const stepPages = 256
 
-/** The log is copied and emptied after so many steps, so that it needs little room. */
+/** The log is checkpointed and truncated after this many steps, so that it needs little space. */
 const stepsPerCheckpoint = 16
 
 /** Values of `PRAGMA auto_vacuum`. */
@@ -91,7 +91,7 @@ const shorten = (connection: DatabaseFile.Connection) =>
     for (let step = 1; number(connection, "freelist_count") > 0; step++) {
       yield* attempt(connection, () => connection.sqlite.pragma(`incremental_vacuum(${stepPages})`))
       if (step % stepsPerCheckpoint === 0) yield* emptyLog(connection)
-      // The driver works on the thread that hears signals.
+      // The driver blocks the thread that handles signals.
       yield* Effect.sleep(0)
     }
   })
@@ -131,7 +131,7 @@ export const compactFile = (options: Options): Effect.Effect<Report, CompactionE
   Effect.gen(function* () {
     const { filename } = options
     const waitLimitMillis = Duration.toMillis(options.lockTimeout ?? "5 seconds")
-    // The lock makes a file of its own, and there is nothing it would protect.
+    // The lock creates a file, which would be useless without a database.
     if (!FileSystem.existsSync(filename)) {
       return yield* new DatabaseUnreachable({ filename, reason: "there is no such file" })
     }

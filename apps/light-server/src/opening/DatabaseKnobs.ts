@@ -21,7 +21,7 @@ const parseSynchronous = (text: string): Either.Either<"NORMAL" | "FULL" | undef
 
 const onlySqlite = "Only SQLite files are supported"
 
-/** Where the file is, and how its schema is brought up to date. */
+/** Where the file is, and how its schema is updated. */
 export const fileKnobs = {
   provider: Knob.choice("HAPPIER_DB_PROVIDER", ["sqlite"], {
     aliases: ["HAPPY_DB_PROVIDER"],

@@ -2,8 +2,8 @@
  * One server per database file.
  *
  * The lock is a write transaction on a small database beside the file, open for as long as the process lives. The
- * operating system gives it back when the process ends, however it ends, so nothing has to be guessed from ids of
- * processes that may be gone or reused. Who holds it stands in that small database, which others can read meanwhile.
+ * operating system releases it when the process ends, however it ends, so nothing depends on process ids, which may be
+ * outdated or reused. The small database contains the holder, which other processes can read meanwhile.
  */
 import Sqlite from "better-sqlite3"
 import { Clock, Context, type Duration, Effect, Layer, Ref, Schedule, Schema, type Scope } from "effect"
@@ -21,7 +21,7 @@ export class InstanceRunning extends Schema.TaggedError<InstanceRunning>("light-
   }
 }
 
-/** The lock cannot be taken, whoever else is there. Nothing written to the database. */
+/** The lock cannot be taken, for a reason other than another holder. Nothing written to the database. */
 export class InstanceLockUnusable extends Schema.TaggedError<InstanceLockUnusable>("light-server/InstanceLockUnusable")(
   "InstanceLockUnusable",
   { path: Schema.String, reason: Schema.String }
@@ -32,19 +32,19 @@ export class InstanceLockUnusable extends Schema.TaggedError<InstanceLockUnusabl
 }
 
 /**
- * Ends the name of the lock of a file. It stays when the server ends: whoever removed it could remove the lock of the
- * next.
+ * Suffix of the lock of a file. The lock file stays when the server ends: removing it could remove the lock of the next
+ * server.
  */
 export const suffix = ".lock"
 
-/** Two that start in the same moment are in each other's way while they write who they are. */
+/** Two servers that start at the same moment block each other while they record the holder. */
 const waitLimitMillis = 250
 
 const Holder = Schema.Struct({ pid: Schema.Int, host: Schema.String, startedAt: Schema.String })
 
 const isBusy = (cause: unknown): boolean => DatabaseFile.codeOf(cause).startsWith("SQLITE_BUSY")
 
-/** What the holder wrote about itself. It may be between two of its steps. */
+/** The holder's own record. The holder may be between two of its steps. */
 const describeHolder = (path: string): string => {
   try {
     const sqlite = new Sqlite(path, { readonly: true, timeout: waitLimitMillis })
@@ -61,15 +61,15 @@ const describeHolder = (path: string): string => {
 }
 
 const take = (path: string, startedAt: string): Sqlite.Database => {
-  // SQLite creates for everybody to read. What is there is not opened: closing a file ends all locks that the process
-  // has on it.
+  // SQLite would create it readable for all users. An existing file is not opened: closing a file releases all locks
+  // that the process has on it.
   if (!FileSystem.existsSync(path)) FileSystem.closeSync(FileSystem.openSync(path, "a", 0o600))
   const sqlite = new Sqlite(path, { timeout: waitLimitMillis })
   try {
     sqlite.exec("BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS Holder (id INTEGER PRIMARY KEY, pid, host, startedAt)")
     sqlite.prepare("REPLACE INTO Holder VALUES (1, ?, ?, ?)").run(process.pid, os.hostname(), startedAt)
     sqlite.exec("COMMIT")
-    // This one ends with the process. Unlike an exclusive lock it lets others read.
+    // This transaction ends with the process. Unlike an exclusive lock it allows others to read.
     sqlite.exec("BEGIN IMMEDIATE")
     return sqlite
   } catch (cause) {
@@ -78,7 +78,7 @@ const take = (path: string, startedAt: string): Sqlite.Database => {
   }
 }
 
-/** Which file a path names now. Nothing: none. */
+/** The file that a path refers to now. `undefined`: none. */
 const identityOf = (path: string): string | undefined => {
   const stat = FileSystem.statSync(path, { throwIfNoEntry: false, bigint: true })
   return stat === undefined ? undefined : `${stat.dev}:${stat.ino}`
@@ -88,7 +88,7 @@ export class InstanceLock extends Context.Tag("light-server/InstanceLock")<
   InstanceLock,
   {
     /**
-     * Never succeeds. Fails with `InstanceRunning` when the file of the lock was removed and another server took the
+     * Never succeeds. Fails with `InstanceRunning` when the lock file was removed and another server has locked the
      * database since.
      */
     readonly untilTaken: Effect.Effect<never, InstanceRunning>
@@ -96,10 +96,10 @@ export class InstanceLock extends Context.Tag("light-server/InstanceLock")<
 >() {}
 
 /**
- * Takes the lock of `filename` until the scope closes. Waits for nobody but for another start in the same moment.
+ * Takes the lock of `filename` until the scope closes. Only waits for another start at the same moment.
  *
- * A lock whose file was removed keeps no other server out, so its path is looked at every `watchInterval`, and the
- * lock is taken anew.
+ * A removed lock file keeps no other server out, so its path is checked every `watchInterval`, and the lock is taken
+ * again.
  *
  * Fails with `InstanceRunning`, which names the holder, and with `InstanceLockUnusable` when the file system has no
  * locks or the path cannot be written.
@@ -125,7 +125,7 @@ export const hold = (
       Effect.map(Ref.get(ref), ({ sqlite }) => sqlite.close())
     )
 
-    /** Another server may have taken the path meanwhile: then this one must not write on. */
+    /** Another server may have locked the path meanwhile: then this one must stop writing. */
     const retake = Effect.gen(function* () {
       yield* Effect.logError(`${path}, the lock of the database, was removed; it is taken anew`).pipe(
         Effect.annotateLogs("code", "LOCK_REMOVED")
@@ -139,7 +139,7 @@ export const hold = (
       const { identity } = yield* Ref.get(held)
       if (identityOf(path) !== identity) yield* retake
     }).pipe(
-      // A path that cannot be written now is looked at again.
+      // A path that cannot be written now is checked again later.
       Effect.catchTag("InstanceLockUnusable", (failure) =>
         Effect.logError(failure.message).pipe(Effect.annotateLogs("code", "LOCK_REMOVED"))
       )

@@ -20,7 +20,7 @@ export class SqliteAffected extends Schema.TaggedError<SqliteAffected>("light-se
   }
 }
 
-/** The first with the defect, and the first without it in each series that got the repair. */
+/** The first version with the defect, and the first fixed version of each series. */
 const first = [3, 7, 0]
 const repaired = [
   [3, 44, 6],
@@ -33,7 +33,7 @@ const compare = (left: ReadonlyArray<number>, right: ReadonlyArray<number>): num
   return index === -1 ? 0 : (left[index] ?? 0) - (right[index] ?? 0)
 }
 
-/** Whether the version has the race between a checkpoint and a log that starts anew. */
+/** Whether the version has the race between a checkpoint and a restart of the log. */
 export const isAffected = (version: string): boolean => {
   const parts = version.split(".").map(Number)
   if (compare(parts, first) < 0 || compare(parts, repaired.at(-1) ?? []) >= 0) return false

@@ -1,4 +1,4 @@
-/** Looks for damage before a file is served. */
+/** Checks a file for damage before it is served. */
 import { Clock, Effect, Schema } from "effect"
 import * as FileSystem from "node:fs"
 import * as DatabaseFile from "../migration/DatabaseFile.ts"
@@ -18,7 +18,7 @@ export class DatabaseDamaged extends Schema.TaggedError<DatabaseDamaged>("light-
 
 export interface Options {
   readonly filename: string
-  /** No further table is begun after so long. 0: no table is checked. */
+  /** After this time no further table is checked. 0: no table is checked. */
   readonly budgetMillis: number
 }
 
@@ -46,10 +46,10 @@ const checkTable = (connection: DatabaseFile.Connection, table: string) =>
   )
 
 /**
- * Checks that the file is a database, and its tables one after the other, as far as the time goes. What was left out is
- * logged. A file that does not exist is fine. The file is only read.
+ * Checks that the file is a database, and then its tables one after the other until the time is over. Skipped tables
+ * are logged. A file that does not exist is fine. The file is only read.
  *
- * Fails with `DatabaseDamaged`; whatever else is wrong with the file is for those to tell who open it to write.
+ * Fails with `DatabaseDamaged`; any other fault of the file is reported when the file is opened for writing.
  */
 export const run = ({ budgetMillis, filename }: Options): Effect.Effect<void, DatabaseDamaged> =>
   DatabaseFile.withConnection({ filename, waitLimitMillis }, "readonly", (connection) =>

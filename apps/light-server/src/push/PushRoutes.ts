@@ -1,4 +1,4 @@
-/** `/v1/push-tokens`: where the phones of an account can be reached. Clients send to them by themselves. */
+/** `/v1/push-tokens`: push tokens of an account's phones. Clients send the notifications themselves. */
 import { Effect, Layer, Schema } from "effect"
 import { HttpApp } from "../http/HttpApp.ts"
 import { PushTokenStore } from "./PushTokenStore.ts"

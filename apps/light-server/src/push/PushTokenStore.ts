@@ -19,7 +19,7 @@ export const PushToken = Schema.Struct({
 
 export type PushToken = typeof PushToken.Type
 
-/** Clients never delete a token of a phone that is gone, so only the newest ones of an account are kept. */
+/** Clients never delete the token of a lost phone, so only the newest ones of an account are kept. */
 export const tokensMax = 50
 
 export class PushTokenStore extends Context.Tag("light-server/PushTokenStore")<
@@ -27,9 +27,9 @@ export class PushTokenStore extends Context.Tag("light-server/PushTokenStore")<
   {
     /** The newest first. */
     readonly list: (accountId: string) => Effect.Effect<ReadonlyArray<PushToken>, ReadFailed>
-    /** A token that is known keeps its id and the time of its creation. */
+    /** A token that is stored already keeps its id and the time of its creation. */
     readonly add: (accountId: string, token: string) => Effect.Effect<void, WriterError>
-    /** A token that is not known is no failure. */
+    /** An unknown token is not an error. */
     readonly remove: (accountId: string, token: string) => Effect.Effect<void, WriterError>
   }
 >() {}
@@ -48,7 +48,7 @@ const removeOldest = `DELETE FROM "AccountPushToken" WHERE "accountId" = ? AND "
 
 const removeOne = `DELETE FROM "AccountPushToken" WHERE "accountId" = ? AND "token" = ?`
 
-/** The write of a token, and the end of those beyond the limit. */
+/** The write of a token, and the removal of those beyond the limit. */
 export const addWrite = (
   accountId: string,
   token: string,

@@ -1,9 +1,9 @@
-/** A verified connection: whose it is and what it speaks for. */
+/** A verified connection: its account and its scope. */
 import { session, machine, type PresenceKey } from "presence-effect/presence/PresenceKey"
 
 /**
- * What a connection speaks for: a whole account (an app), one session (an
- * agent) or one machine (a daemon).
+ * The scope of a connection: a whole account (an app), one session (an agent)
+ * or one machine (a daemon).
  */
 export type ConnectionScope =
   | { readonly _tag: "User" }
@@ -17,7 +17,7 @@ export interface Connection {
   readonly scope: ConnectionScope
 }
 
-/** The row whose life the connection proves. `undefined` for an app. */
+/** The row that the connection keeps online. `undefined` for an app. */
 export const presenceKey = (accountId: string, scope: ConnectionScope): PresenceKey | undefined => {
   switch (scope._tag) {
     case "User":
@@ -29,7 +29,7 @@ export const presenceKey = (accountId: string, scope: ConnectionScope): Presence
   }
 }
 
-/** The word clients and metrics use for the scope. */
+/** The name of the scope in the protocol and in metrics. */
 export const clientType = (scope: ConnectionScope): "user-scoped" | "session-scoped" | "machine-scoped" => {
   switch (scope._tag) {
     case "User":

@@ -1,13 +1,13 @@
-/** How large something is that came as JSON or bytes. */
+/** The size of a value that came as JSON or bytes. */
 
-/** Deeper than anything a client means, and far from where a recursive encoder runs out of stack. */
+/** Deeper than any payload of a client, and far below the depth at which a recursive encoder overflows the stack. */
 const depthMax = 64
 
-/** What is left of `bytes` after `value`; negative when it does not fit, or is too deep. */
+/** The rest of `bytes` after `value`; negative when it does not fit, or is too deep. */
 const rest = (value: unknown, bytes: number, depth: number): number => {
   if (depth > depthMax) return -1
   if (typeof value === "string") {
-    // No character takes fewer bytes than one, so most long texts are known without being encoded.
+    // No character takes fewer bytes than one, so most long texts are decided without being encoded.
     return value.length > bytes ? -1 : bytes - Buffer.byteLength(value)
   }
   if (value instanceof Uint8Array) return bytes - value.byteLength
@@ -22,7 +22,7 @@ const rest = (value: unknown, bytes: number, depth: number): number => {
     return left
   }
   const fields = value as { readonly [name: string]: unknown }
-  // Not `Object.entries`, which copies everything before the first look.
+  // Not `Object.entries`, which copies everything first.
   for (const name in fields) {
     if (left < 0) return left
     left = rest(fields[name], left - name.length, depth + 1)
@@ -31,9 +31,10 @@ const rest = (value: unknown, bytes: number, depth: number): number => {
 }
 
 /**
- * The bytes that `value` takes, or `undefined` when it takes more than `bytesMax`
- * or is nested too deep to be encoded again. An estimate: texts count as UTF-8,
- * punctuation is left out. Stops at the limit, so its cost has one too.
+ * The bytes that `value` takes, or `undefined` when it takes more than
+ * `bytesMax` or is nested too deep to be encoded again. An estimate: texts
+ * count as UTF-8, punctuation is left out. Stops at the limit, so its cost is
+ * bounded too.
  */
 export const measure = (value: unknown, bytesMax: number): number | undefined => {
   const left = rest(value, bytesMax, 0)

@@ -1,4 +1,4 @@
-/** Sockets: who connects, what they say, who comes and goes. */
+/** The socket server: connections, their events, and the presence of their rows. */
 import { Effect, FiberSet, Layer } from "effect"
 import { type BeatOutcome, Presence, type Transition } from "presence-effect/Presence"
 import type { PresenceKey } from "presence-effect/presence/PresenceKey"
@@ -24,7 +24,7 @@ import * as Succession from "./events/Succession.ts"
 import type { Socket } from "./Socket.ts"
 import { SocketServer } from "./SocketServer.ts"
 
-/** What apps are told when a row comes or goes. */
+/** What apps receive when a row goes online or offline. */
 const activityOf = (key: PresenceKey, active: boolean, activeAt: number): Ephemeral =>
   key.kind === "machine"
     ? { type: "machine-activity", id: key.id, active, activeAt }
@@ -95,29 +95,29 @@ const acceptConnections = (options: RealtimeOptions, run: (effect: Effect.Effect
 
     const announce = (key: PresenceKey, outcome: BeatOutcome) => {
       if (outcome !== "online" && outcome !== "alive") return
-      // A machine that connects is always announced; of a session apps know unless it was offline.
+      // A machine that connects is always announced, a session only if it was offline.
       if (outcome === "alive" && key.kind === "session") return
       const activeAt = presence.lastSeen(key)?.lastSeenMillis ?? Date.now()
       emitter.ephemeral(Room.toApps(key.accountId), activityOf(key, true, activeAt))
     }
 
-    // Everything in here is synchronous: an event that follows the handshake at once must meet its listener.
+    // Everything in here is synchronous: an event right after the handshake must find its listener.
     io.on("connection", (socket) => {
       const { slot, verdict } = socket.data
       if (verdict?._tag === "Refused") return refuse(socket, verdict.message)
       if (verdict === undefined || slot === undefined) return refuse(socket, invalidSocketToken)
       const { accountId, scope } = verdict
-      // Tokens were revoked since; which ones, the next handshake finds out.
+      // Tokens were revoked since; the next handshake finds out which ones.
       if (disconnects.isSince(accountId, socket.data.disconnectCount ?? 0)) return sendAway(socket, "unverified")
       const type = clientType(scope)
       const key = presenceKey(accountId, scope)
-      // The connection of an archived session is no sign of life, and stays none when the session leaves the archive.
+      // The connection of an archived session does not make it online, not even after the session leaves the archive.
       const isSilent = verdict.isArchived === true || (key !== undefined && ownership.remembered(key) === "archived")
       const counted = isSilent ? undefined : key
 
       shared.listen(socket, { id: socket.id, accountId, scope }, slot.budget, () => {
         if (key === undefined) return
-        // A row that was taken for offline and says something is online again, unless it was deleted meanwhile.
+        // A row that timed out and sends an event is online again, unless it was deleted meanwhile.
         const outcome = whenOwned(ownership, key, () => {
           if (presence.seen(key) === "online") announce(key, "online")
           return "accepted"
@@ -130,8 +130,8 @@ const acceptConnections = (options: RealtimeOptions, run: (effect: Effect.Effect
       census(type, 1)
       socket.once("disconnect", () => {
         census(type, -1)
-        // One transport carries one socket: a client that leaves the one has no use for the other, and an ack
-        // that comes late must not meet the next socket on it.
+        // One transport carries one socket: a client that leaves its socket has no use for the transport, and a late
+        // ack must not reach the next socket on it.
         socket.conn.close()
         if (counted !== undefined) presence.disconnected(counted)
       })
@@ -139,7 +139,7 @@ const acceptConnections = (options: RealtimeOptions, run: (effect: Effect.Effect
     })
   })
 
-/** `ended` was announced when the client said so. */
+/** `ended` was announced when the client sent it. */
 const announceTransitions = Effect.gen(function* () {
   const presence = yield* Presence
   const emitter = yield* Emitter
@@ -149,7 +149,7 @@ const announceTransitions = Effect.gen(function* () {
   })
 })
 
-/** Another server of the file revokes machines: whoever notices it here ends the sockets of their daemons. */
+/** Another server of the file may revoke machines: when this is noticed, the sockets of their daemons are closed. */
 const disconnectRevoked = Effect.gen(function* () {
   const ownership = yield* Ownership
   const { disconnects } = yield* SocketServer
@@ -157,8 +157,8 @@ const disconnectRevoked = Effect.gen(function* () {
 })
 
 /**
- * Accepts sockets until its scope closes. Build it after the features, whose
- * events it looks up, and before the port is opened.
+ * Accepts sockets until its scope closes. Build it after the features, which
+ * register its events, and before the port is opened.
  */
 export const layer = (
   options: RealtimeOptions
@@ -167,7 +167,7 @@ export const layer = (
     Effect.gen(function* () {
       const handlers = yield* FiberSet.make<void>()
       const run = yield* FiberSet.runtime(handlers)<Ownership>()
-      // Handlers that run have a moment to end.
+      // Running handlers have a moment to end.
       yield* Effect.addFinalizer(() => FinalizerLimit.within(options.drainTimeout)(FiberSet.awaitEmpty(handlers)))
       yield* Effect.sync(() => setLimits(options))
       yield* announceTransitions

@@ -1,21 +1,21 @@
 /**
- * What the socket server counts. Labels come from closed sets: a client cannot
- * make new ones.
+ * Metrics of the socket server. Labels come from closed sets: clients cannot
+ * create new ones.
  */
 import * as Tally from "../Tally.ts"
 import type { RealtimeOptions } from "./RealtimeOptions.ts"
 
 /**
- * What became of an event.
+ * The outcome of an event.
  *
  * - `accepted`: handed to its handler.
  * - `invalid`: the payload does not fit.
  * - `too-large`: the payload is larger than an event may be.
- * - `ignored`: about a row of another account, about none, or too old to count.
+ * - `ignored`: about a row of another account, a missing row, or too old to count.
  * - `limited`: over the budget of the socket.
  * - `crowded`: over the budget of its account.
  * - `failed`: the handler failed or died.
- * - `unknown`: nobody listens to the event.
+ * - `unknown`: no handler is registered for the event.
  */
 export type EventOutcome =
   | "accepted"
@@ -77,13 +77,13 @@ export const setOutgoingBytes = (bytes: number): void => outgoing({}, bytes)
 export const countRepeated = (outcome: "sent" | "coalesced" | "over-budget"): void => repeated({ outcome })
 
 /**
- * How an event ended whose write did not succeed at once.
+ * The outcome of an event whose write did not succeed at once.
  *
  * - `stored`: a later attempt succeeded.
- * - `refused`: a later attempt failed for good, and the client was told.
+ * - `refused`: a later attempt failed for good, and the client received the refusal.
  * - `silent`: not stored and not answered; the client sends it again.
  * - `closed`: the transport was closed; the client connects and sends it again.
- * - `lost`: nobody sends it again. Logged with `EVENT_LOST`.
+ * - `lost`: it is not sent again. Logged with `EVENT_LOST`.
  */
 export type KeptOutcome = "stored" | "refused" | "silent" | "closed" | "lost"
 
@@ -147,20 +147,20 @@ export const setLimits = (
 }
 
 /**
- * Why a connection was not accepted, or ended by this side.
+ * Why a connection was not accepted, or was closed by the server.
  *
- * - `refused`: for good; the client is told why.
+ * - `refused`: for good; the client receives the reason.
  * - `overload`: too many sockets or handshakes; the client comes back.
  * - `address-overload`: its address opened too many; the client comes back.
  * - `bad-tokens`: its address showed too many bad tokens; the client comes back.
  * - `account-overload`: too many sockets of its account; the client comes back.
  * - `draining`: the server stops.
- * - `unverified`: nobody can say now whether it may connect.
+ * - `unverified`: it cannot be verified now.
  * - `slow-reader`: too much waits for it.
  * - `flooding`: it went on sending far beyond its budget.
  * - `too-large`: it sent more in one frame than is read.
  * - `unstored`: a write of it could not be done in time; the client comes back and sends it again.
- * - `unregistered`: it speaks for a machine that has no row yet; the client comes back.
+ * - `unregistered`: its machine has no row yet; the client comes back.
  */
 export type RefusalReason =
   | "refused"
@@ -176,7 +176,7 @@ export type RefusalReason =
   | "unstored"
   | "unregistered"
 
-/** Counts a connection that was not accepted, or ended by this side. */
+/** Counts a connection that was not accepted, or was closed by the server. */
 export const countRefusal = (reason: RefusalReason): void => refusals({ reason })
 
 const reasons: { readonly [reason in RefusalReason]: true } = {

@@ -5,9 +5,9 @@ import * as HttpKnobs from "../http/HttpKnobs.ts"
 import { knobs } from "./RealtimeKnobs.ts"
 
 export interface RealtimeOptions extends Knob.Values<typeof knobs> {
-  /** Where clients connect. Part of the protocol: no variable changes it. */
+  /** The path of the socket server. Part of the protocol: no variable changes it. */
   readonly path: string
-  /** Web origins that may poll. None: no CORS headers. Websockets know no CORS; the token decides. */
+  /** Web origins that may poll. None: no CORS headers. Websockets have no CORS; the token decides. */
   readonly origins: ReadonlyArray<string>
   readonly pingInterval: Duration.DurationInput
   /** Silence after a ping that ends a connection. */
@@ -38,7 +38,7 @@ export interface RealtimeOptions extends Knob.Values<typeof knobs> {
   readonly intakeTotalBytesMax: number
   /**
    * How long an event whose client waits for its ack is tried again. Shorter
-   * than the 7.5 s after which clients stop to wait.
+   * than the 7.5 s after which clients stop waiting.
    */
   readonly ackPatience: Duration.DurationInput
   /** The same for an event without an ack, and for one that clients send again under the same id. */
@@ -57,11 +57,11 @@ export interface RealtimeOptions extends Knob.Values<typeof knobs> {
   readonly outgoingBytesMax: number
   /** The same over all sockets; beyond it the one for which most waits is closed. */
   readonly outgoingTotalBytesMax: number
-  /** How long a socket may take nothing of what waits for it. */
+  /** How long a socket may read nothing of what waits for it. */
   readonly readerPatience: Duration.DurationInput
   /** Packets with repeated signs of life that the sockets of one account get per second. */
   readonly repeatedPacketsPerSecond: number
-  /** How long it is remembered that a row belongs to an account. */
+  /** How long the account of a row is remembered. */
   readonly validityTtl: Duration.DurationInput
   /** Rows remembered at once; the least recently used one goes first. */
   readonly validityCapacity: number
@@ -73,7 +73,8 @@ export interface RealtimeOptions extends Knob.Values<typeof knobs> {
 
 /**
  * Defaults for one box with tens to thousands of sockets. A session sends an
- * event every two seconds when it is busy, so the limits stop loops, not people.
+ * event every two seconds when it is busy, so the limits stop loops, not
+ * people.
  */
 export const defaults: RealtimeOptions = {
   ...Knob.defaultsOf(knobs),
@@ -107,7 +108,7 @@ export const defaults: RealtimeOptions = {
   drainTimeout: "2 seconds"
 }
 
-/** How many sockets that all send as much as they may fit into the limit of their account. */
+/** How many sockets at their own limit fit into the limit of their account. */
 const accountShare = {
   perSecond: defaults.accountEventsPerSecond / defaults.eventsPerSecond,
   burst: defaults.accountEventBurst / defaults.eventBurst

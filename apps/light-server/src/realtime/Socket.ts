@@ -1,9 +1,9 @@
-/** The types of our sockets: which events they carry, and what is known of each. */
+/** The types of our sockets: their events, and the data of each socket. */
 import type { Server, Socket as AnySocket } from "socket.io"
 import type { Slot } from "./arrival/ConnectionSlots.ts"
 import type { Connection } from "./Connection.ts"
 
-/** What `io.use` finds out about a socket and `connection` acts on. */
+/** The result of `io.use`, which `connection` acts on. */
 export type Verdict =
   | {
       readonly _tag: "Accepted"
@@ -12,7 +12,7 @@ export type Verdict =
       /** The session that the connection speaks for is archived. */
       readonly isArchived?: boolean
     }
-  /** For good: the client is told why and does not come back. */
+  /** For good: the client receives the reason and does not come back. */
   | { readonly _tag: "Refused"; readonly message: string }
 
 export interface ServerEvents {
@@ -28,12 +28,12 @@ export interface ServerEvents {
   ) => void
 }
 
-/** Any event may come in: which ones are known is up to `EventRegistry`. */
+/** Any event may come in: `EventRegistry` has the known ones. */
 export interface ClientEvents {
   readonly [event: string]: (...args: Array<unknown>) => void
 }
 
-/** What is known of a socket between its handshake and its end. */
+/** The data of a socket between its handshake and its end. */
 export interface SocketState {
   verdict?: Verdict
   /** The count of `disconnects` before the verification began. */

@@ -35,8 +35,8 @@ interface Refusal {
 const closeTurnMillis = 50
 
 /**
- * Closes the transports a few at a time, in no order: clients come back after a
- * wait that all begin in the instant of their close.
+ * Closes the transports a few at a time, in no order: clients wait before they
+ * reconnect, counted from the moment of their close.
  */
 const closeGradually = (io: Io, spreadMillis: number) =>
   Effect.gen(function* () {
@@ -75,9 +75,9 @@ export const make = (options: RealtimeOptions) =>
     const gate = HandshakeGate.make(options, Date.now())
     const run = Runtime.runFork(yield* Effect.runtime<never>())
     let isClosed = false
-    // Transports that have not said yet who they are count too, or they would be the ones without a limit.
+    // Transports before their handshake count too; otherwise they would have no limit.
     const transportLimit = options.socketLimit + options.handshakeLimit + options.handshakeQueueLimit
-    /** Before the upgrade: what is refused here costs nothing, and its client waits longer each time. */
+    /** Before the upgrade: a refusal here costs nothing, and its client waits longer each time. */
     const refusalOf = (request: IncomingMessage): Effect.Effect<Refusal | undefined> =>
       Effect.suspend((): Effect.Effect<Refusal | undefined> => {
         if (isClosed || isDraining()) return Effect.succeed({ reason: "draining", failure: new Draining() } as const)
@@ -89,7 +89,8 @@ export const make = (options: RealtimeOptions) =>
               : undefined
         })
       })
-    // The frame of an event carries more than its payload, and a refusal can only answer what was read.
+    // The frame of an event contains more than its payload, and only events that were read can be refused with an
+    // answer.
     const transportBytesMax = Math.max(options.transportBytesMax, 2 * options.payloadBytesMax)
     const io: Io = new Server(fastify.server, {
       ...transportOf(options, transportBytesMax),
@@ -104,8 +105,8 @@ export const make = (options: RealtimeOptions) =>
       }
     })
     yield* TransportLimit.watch(io, transportBytesMax)
-    // `io.close` would close the server of Fastify too, and `disconnectSockets` would tell clients to stay
-    // away. Closing the transports does neither: they come back, to the next process.
+    // `io.close` would close the server of Fastify too, and `disconnectSockets` would tell clients to stay away.
+    // Closing the transports does neither: clients reconnect, to the next process.
     const close = () => {
       isClosed = true
       io.engine.close()

@@ -1,21 +1,21 @@
 /**
- * Machines and sessions whose last registrant has just left, and the calls that
- * wait for it to come back.
+ * Machines and sessions whose last registrant has just disconnected, and the
+ * calls that wait for it to come back.
  */
 import { LRUCache } from "lru-cache"
 
 export interface AwayRows {
-  /** The last registrant of the row has left. */
+  /** The last registrant of the row has disconnected. */
   readonly leave: (accountId: string, rowId: string, nowMillis: number) => void
   /** How much longer a call to the method waits. 0: its row is not away. */
   readonly remainingMillis: (accountId: string, method: string, nowMillis: number) => number
   /** Calls `onRegister` once, when the method is registered. Returns a function that ends the wait. */
   readonly wait: (accountId: string, method: string, onRegister: () => void) => () => void
-  /** The method was registered: the calls that wait for it go on. */
+  /** The method was registered: the calls that wait for it continue. */
   readonly wake: (accountId: string, method: string) => void
 }
 
-/** Rows that are remembered. A call to one that is forgotten is refused at once. */
+/** Rows that are remembered. A call to a forgotten one is refused at once. */
 const rowsMax = 10_000
 
 /** The id of the row that a method belongs to: `<machineId>:<name>` or `<sessionId>:<name>`. */

@@ -1,18 +1,18 @@
-/** Which socket answers which method, for each account of its own. */
+/** Which socket answers which method, separately for each account. */
 
-/** What became of an attempt to register. */
+/** The outcome of an attempt to register. */
 export type Registered = "registered" | "replaced" | "limited"
 
-/** Plain state: every member is one step, so no two of them can mix. */
+/** Plain state: every member runs to its end before another one begins. */
 export interface MethodDirectory<Registrant extends object> {
   /**
-   * The newest registrant answers; the older ones keep their place behind it. One
-   * that has `methodLimit` methods gets no more.
+   * The newest registrant answers; older ones stay in order behind it. A
+   * registrant that has `methodLimit` methods gets no more.
    */
   readonly register: (accountId: string, method: string, registrant: Registrant) => Registered
   /** The registrant before it answers again. No effect when it does not have the method. */
   readonly unregister: (accountId: string, method: string, registrant: Registrant) => void
-  /** Takes everything from a registrant that left. */
+  /** Removes all methods of a registrant that disconnected. */
   readonly unregisterAll: (accountId: string, registrant: Registrant) => void
   readonly find: (accountId: string, method: string) => Registrant | undefined
   /** Methods of all accounts. */

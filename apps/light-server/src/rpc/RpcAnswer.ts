@@ -1,4 +1,4 @@
-/** How a call ends, in the words of the protocol. */
+/** How a call ends, in the terms of the protocol. */
 
 /**
  * The ack of a call. Clients show `error`, and decide by `errorCode` where there
@@ -12,14 +12,14 @@ export type RpcAnswer =
  * Why a call has no result.
  *
  * - `invalid`: no method was named.
- * - `unavailable`: nobody of this account has registered the method.
+ * - `unavailable`: no socket of this account has registered the method.
  * - `same-socket`: the caller is the registrant.
  * - `params-too-large`, `result-too-large`: beyond the limit of bytes, or too deep.
- * - `caller-limit`: the caller waits for too many answers, or sent too many events.
- * - `registrant-limit`: the registrant owes too many answers.
+ * - `caller-limit`: the caller has too many open calls, or sent too many events.
+ * - `registrant-limit`: the registrant has too many requests to answer.
  * - `timeout`: no answer in time. The request may have been carried out.
  * - `registrant-gone`: the registrant disconnected before it answered. The same.
- * - `caller-gone`: nobody is left to hear the answer; it is never sent.
+ * - `caller-gone`: the caller disconnected; the answer is never sent.
  * - `failed`: a defect of the server.
  */
 export type RpcRefusal =

@@ -1,4 +1,4 @@
-/** What registrants and callers say over their sockets. */
+/** Events of registrants and callers. */
 import { Effect, Layer, Schema } from "effect"
 import type { Connection } from "../realtime/Connection.ts"
 import { EventRegistry, type HeardAs, type Refusal } from "../realtime/events/EventRegistry.ts"
@@ -12,7 +12,7 @@ const Method = Schema.String.pipe(Schema.maxLength(256), Schema.pattern(/^[^:]+:
 
 const isMethod = Schema.is(Schema.Struct({ method: Method }))
 
-/** Params may be anything, also nothing. Any name may be asked for; one that cannot be registered has no registrant. */
+/** Params may be anything, or absent. Any name may be called; one that cannot be registered has no registrant. */
 const Call = Schema.Struct({
   method: Schema.NonEmptyString,
   params: Schema.optionalWith(Schema.Unknown, { default: () => undefined })

@@ -1,4 +1,4 @@
-/** What the relay of calls counts. No label holds a method: clients name them. */
+/** Metrics of the relay of calls. Methods are never labels: clients choose their names. */
 import { Effect, Metric, MetricBoundaries } from "effect"
 import * as Tally from "../Tally.ts"
 import { refusals, type RpcRefusal } from "./RpcAnswer.ts"
@@ -22,7 +22,7 @@ const seconds = Metric.histogram(
   "Time from the request to the registrant until the call ended"
 )
 
-/** Counts a call. Seconds only for one that reached its registrant. */
+/** Counts a call. Seconds only for a call that reached its registrant. */
 export const countCall = (outcome: "answered" | RpcRefusal, callSeconds?: number): void => {
   calls({ outcome })
   if (callSeconds !== undefined) seconds.unsafeUpdate(callSeconds, [])

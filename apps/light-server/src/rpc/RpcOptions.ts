@@ -7,14 +7,14 @@ import { knobs } from "./RpcKnobs.ts"
 export interface RpcOptions extends Knob.Values<typeof knobs> {
   /**
    * How long a call waits for a machine or session whose last socket has just
-   * left. Shorter than the time after which it is shown offline.
+   * disconnected. Shorter than the time after which it is shown offline.
    */
   readonly awayGrace: Duration.DurationInput
   /** Methods that one socket may have registered at once. */
   readonly methodLimit: number
   /** Calls of one socket that are not answered yet. */
   readonly callLimit: number
-  /** Requests that one registrant has not answered yet, including those whose caller has left. */
+  /** Requests that one registrant has not answered yet, including those of callers that have disconnected. */
   readonly requestLimit: number
   /** Largest params, and largest result, in bytes. */
   readonly payloadBytesMax: number

@@ -14,15 +14,18 @@ import type { RpcOptions } from "./RpcOptions.ts"
 
 type End = (outcome: "answered" | RpcAnswer.RpcRefusal, answer: RpcAnswer.RpcAnswer) => void
 
-/** A socket that calls, or is called, or both. Known from its first event until it disconnects. */
+/** A socket that calls, or is called, or both. Tracked from its first event until it disconnects. */
 interface Peer {
   readonly line: Line
   readonly accountId: string
-  /** The machine or session it speaks for, and whose methods it may register. `undefined` for an app. */
+  /** Its machine or session, for which it may register methods. `undefined` for an app. */
   readonly rowId: string | undefined
-  /** What it waits for. */
+  /** Its own open calls. */
   readonly calls: Set<End>
-  /** What it owes. Stays until it answers or its time is over, even when the caller has left: it is still busy. */
+  /**
+   * Requests it must answer. Each stays until its answer or its time limit, even when the caller has left: the
+   * registrant is still busy.
+   */
   readonly requests: Set<End>
 }
 
@@ -105,7 +108,7 @@ const refuse = (refusal: RpcAnswer.RpcRefusal) =>
     return RpcAnswer.refusals[refusal]
   })
 
-/** Passes requests on, and answers back. From its begin on two sockets have a place less. */
+/** Passes requests and answers on. An open call counts for both sockets. */
 const makeExchange = (options: RpcOptions) => {
   const timeoutMillis = Duration.toMillis(options.callTimeout)
   let inFlight = 0
@@ -128,7 +131,7 @@ const makeExchange = (options: RpcOptions) => {
         registrant.requests.delete(end)
         end("answered", RpcAnswer.result(result))
       }
-      // First, so that a defect of the encoder takes no place for ever. The answer is never there at once.
+      // First, so that a defect of the encoder leaks no slot. The answer never arrives synchronously.
       registrant.line.ask({ method, params }, timeoutMillis, settle, () => refuseLate("timeout"))
       caller.calls.add(end)
       registrant.requests.add(end)
@@ -144,7 +147,7 @@ const makeExchange = (options: RpcOptions) => {
     )
 }
 
-/** Waits until the method is registered again. It counts as a call of its caller meanwhile. */
+/** Waits until the method is registered again. Meanwhile it counts as a call of its caller. */
 const awaitRegistrant = (
   away: AwayRows.AwayRows,
   caller: Peer,
@@ -170,7 +173,7 @@ const awaitRegistrant = (
     Effect.timeoutTo({ duration: millis, onSuccess: (outcome) => outcome, onTimeout: () => "unavailable" as const })
   )
 
-/** Why a call cannot begin, whether its method has a registrant or not. */
+/** Why a call cannot begin, independent of a registrant of its method. */
 const obstacleOf = (options: RpcOptions, caller: Peer, params: unknown): RpcAnswer.RpcRefusal | undefined => {
   if (!PayloadSize.isWithin(params, options.payloadBytesMax)) return "params-too-large"
   return caller.calls.size >= options.callLimit ? "caller-limit" : undefined

@@ -1,4 +1,4 @@
-/** The routes that archive a session, and take it out of the archive. */
+/** The routes that archive and unarchive a session. */
 import { Effect, Layer, Schema } from "effect"
 import * as AnyBody from "../http/AnyBody.ts"
 import { HttpApp } from "../http/HttpApp.ts"

@@ -1,4 +1,4 @@
-/** The write that archives a session, or takes it out of the archive. */
+/** The write that archives or unarchives a session. */
 import * as Write from "presence-effect/writer/Write"
 import * as SessionArchive from "../database/SessionArchive.ts"
 import * as TimeForm from "../database/TimeForm.ts"
@@ -11,7 +11,7 @@ export interface Archiving {
   readonly archivedAt: number | null
 }
 
-/** The offline sweep may not have got to the row yet. */
+/** The offline sweep may not have reached the row yet. */
 const deactivate = `UPDATE "Session" SET "active" = 0, "updatedAt" = ? WHERE "id" = ? AND "accountId" = ?`
 
 const touch = `UPDATE "Session" SET "updatedAt" = ? WHERE "id" = ? AND "accountId" = ?`
@@ -25,7 +25,7 @@ const removeOwn = `DELETE FROM "PresenceSessionArchive"
 
 const replaceShared = `UPDATE "Session" SET "archivedAt" = ? WHERE "id" = ? AND "accountId" = ?`
 
-/** The statements that store the time, in the one place where it belongs. */
+/** The statements that store the time, in the place that the database uses. */
 const stored = (
   { accountId, id, archivedAt }: Archiving,
   { isShared }: SessionArchive.Place,

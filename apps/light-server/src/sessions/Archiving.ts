@@ -1,4 +1,4 @@
-/** Archiving sessions, and taking them out of the archive. */
+/** Archiving and unarchiving sessions. */
 import { Effect, Option } from "effect"
 import type { Presence } from "presence-effect/Presence"
 import * as PresenceKey from "presence-effect/presence/PresenceKey"
@@ -16,8 +16,9 @@ type Failure = Forbidden | Unauthorized | WriterError | ReadFailed
 
 export interface Archiving {
   /**
-   * Archives a session that is not active, and answers when. No sign of life
-   * brings it back before it is taken out. Archiving it again moves the time.
+   * Archives a session that is not active, and returns the time. No sign of
+   * life brings it online until it is unarchived. Archiving it again changes the
+   * time.
    */
   readonly archive: (accountId: string, id: string) => Effect.Effect<number, Conflict | Failure>
   readonly unarchive: (accountId: string, id: string) => Effect.Effect<void, Failure>
@@ -31,7 +32,7 @@ export interface Parts {
   readonly announcements: SessionAnnouncements
 }
 
-/** Of these routes clients expect the same answer for a missing session as for one of another account. */
+/** For these routes clients expect the same answer for a missing session as for one of another account. */
 const forbidden = Effect.fail(new Forbidden({ error: "Forbidden" }))
 
 export const make = ({ store, presence, ownership, outbox, announcements }: Parts): Archiving => {
@@ -66,11 +67,11 @@ export const make = ({ store, presence, ownership, outbox, announcements }: Part
         const key = PresenceKey.session(accountId, id)
         const session = yield* findOwn(accountId, id)
         if (Liveness.of(presence, key, session).active) return yield* new Conflict({ error: "session-active" })
-        // In the same turn as the check: a sign of life that comes before the commit must not count.
+        // In the same turn as the check: a sign of life before the commit must not count.
         ownership.archive(key)
         const archivedAt = Date.now()
         yield* Effect.onError(write(accountId, id, archivedAt), () => Effect.sync(() => ownership.unlearn(key)))
-        // It may have been taken out of the archive while this write waited.
+        // It may have been unarchived while this write waited.
         ownership.archive(key)
         return archivedAt
       }).pipe(Effect.uninterruptible),

@@ -31,7 +31,7 @@ export type Session = typeof Session.Type
 export const columns = `"id", "tag", "accountId", "metadata", "metadataVersion", "agentState", "agentStateVersion",
   "dataEncryptionKey", "seq", "active", "lastActiveAt", "createdAt", "updatedAt"`
 
-/** The same of a row that is read, with the time at which it was archived. */
+/** The same for a row that is read, with the time at which it was archived. */
 export const readColumns = ({ archivedAt }: Place): string => `${columns}, ${archivedAt} AS "archivedAt"`
 
 /** Body of a request for a session. Texts are encrypted by the client. */

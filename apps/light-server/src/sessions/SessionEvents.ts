@@ -87,7 +87,7 @@ export const layer: Layer.Layer<never, never, EventRegistry | SessionRegistry | 
         event: "session-end",
         payload: SessionEnd,
         keep: { withoutAck: "silence", isRepeatable: () => true },
-        // The event knows no ack.
+        // The event has no ack.
         refusal: () => undefined,
         answer: ({ accountId }, { sid, time }) => sessions.end(accountId, sid, time)
       })

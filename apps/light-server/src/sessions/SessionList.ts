@@ -1,4 +1,4 @@
-/** Lists of sessions: what is read of them, and how much. */
+/** Lists of sessions: which columns are read, and how many rows. */
 import { Schema } from "effect"
 import * as BoundedList from "../database/BoundedList.ts"
 import type { DatabaseReader } from "../database/DatabaseReader.ts"
@@ -9,7 +9,7 @@ import { readColumns } from "./Session.ts"
 
 type Reader = DatabaseReader["Type"]
 
-/** A row like one of `Session.Session`, shown like a `Session.SessionView` that lacks what presence knows. */
+/** A row like one of `Session.Session`, in the form of a `Session.SessionView` without the fields of presence. */
 const fields: ReadonlyArray<Field> = [
   { column: "id", kind: "text", as: "id" },
   { column: "seq", kind: "int", as: "seq" },
@@ -27,7 +27,7 @@ const fields: ReadonlyArray<Field> = [
   { column: "lastActiveAt", kind: "time" }
 ]
 
-/** What presence is asked for: id, flag and time of a row. */
+/** The columns that presence needs: id, flag and time of a row. */
 const kept = ["id", "active", "lastActiveAt"]
 
 export const Kept = Schema.Tuple(Schema.String, Schema.Boolean, Schema.Number)
@@ -67,12 +67,12 @@ export const sourcesOf = (place: Place) => {
 
 export type Sources = ReturnType<typeof sourcesOf>
 
-/** Rows of an account that are looked at. An offline row leaves the index, so there are no more than are online. */
+/** Active rows of an account that are read. An offline row leaves the index, so there are no more than are online. */
 const activeLimit = 10_000
 
 /**
- * From a partial index that holds the active rows of each account. It is named here: with statistics from when the
- * table had few rows SQLite would look at all of them.
+ * From a partial index that contains the active rows of each account. It is named here: with statistics from when the
+ * table had few rows SQLite would scan all of them.
  */
 export const selectActive = `SELECT "id", ${millisOf("lastActiveAt")} AS "millis"
   FROM "Session" INDEXED BY "presence_Session_accountId_active_idx"
@@ -89,7 +89,7 @@ export const readUpdated = (
   constants: string
 ) => BoundedList.read(reader, updated, { fields, kept, constants }, [accountId], limit)
 
-/** What is asked of a page. */
+/** The parameters of a page. */
 export interface Page {
   readonly accountId: string
   readonly isArchived: boolean
@@ -114,7 +114,7 @@ export const readPage = (
         limit
       )
 
-/** Sessions that their rows hold for active, and when they were last seen. */
+/** Sessions whose rows are active, and when they were last seen. */
 export const readActive = (reader: Reader, accountId: string) =>
   reader.rowsAside("list", ActiveRow, selectActive, [accountId])
 

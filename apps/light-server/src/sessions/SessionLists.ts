@@ -11,7 +11,7 @@ import { OnlineSessions } from "../entities/OnlineSessions.ts"
 import { InvalidInput } from "../Failure.ts"
 import * as SessionList from "./SessionList.ts"
 
-/** A list as JSON. `isCut`: the rest would weigh too much, and has no cursor. */
+/** A list as JSON. `isCut`: more rows would exceed the size limit, and there is no cursor. */
 export interface SessionsJson {
   readonly json: Uint8Array
   readonly isCut: boolean
@@ -43,7 +43,7 @@ const activeWindowMillis = 15 * 60 * 1000
 
 const cursorPrefix = "cursor_v1_"
 
-/** Ids are short words; anything else was not made by `cursorAfter`. */
+/** Ids are short words; anything else was not created by `cursorAfter`. */
 const cursorPattern = /^cursor_v1_([A-Za-z0-9_-]{1,128})$/
 
 const idOf = (cursor: string): Effect.Effect<string, InvalidInput> =>
@@ -79,7 +79,7 @@ export const make = Effect.gen(function* () {
       isCut: list.isCut
     })
 
-  /** When each session that is online was last seen: memory counts where it knows a session, and else its row. */
+  /** When each online session was last seen: from memory if it has the session, else from its row. */
   const aliveOf = (accountId: string) =>
     Effect.map(SessionList.readActive(reader, accountId), (stored) => {
       const alive = new Map<string, number>()

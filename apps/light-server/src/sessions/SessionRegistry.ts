@@ -23,7 +23,7 @@ export type Replaced = CompareAndSet.Replaced<SessionText>
 export class SessionRegistry extends Context.Tag("light-server/SessionRegistry")<
   SessionRegistry,
   {
-    /** Creates a session, or returns the one that has the tag. That one needs no write. */
+    /** Creates a session, or returns the one that has the tag, without a write. */
     readonly open: (
       accountId: string,
       opening: Session.Opening

@@ -69,7 +69,7 @@ const deletedSession = (accountId: string, id: string, referrers: ReadonlyArray<
     )
   )
 
-/** Numbers the deletion. Its row in the feed stays, so that devices that were offline learn of it. */
+/** Numbers the deletion. Its row in the feed stays, so that devices that were offline find it. */
 const numbered = (accountId: string, id: string, changedAt: number | string) =>
   AccountCursor.numbered({ accountId, change: { kind: "session", id, isGone: true }, changedAt })
 
@@ -119,7 +119,7 @@ export const make: Effect.Effect<SessionRemoval, never, DatabaseReader | SqliteW
     const reader = yield* DatabaseReader
     const writer = yield* SqliteWriter
     const form = yield* TimeForm.TimeForm
-    /** One pending wake-up is enough: each run deletes all that there is. */
+    /** One pending wake-up is enough: each run deletes everything that is pending. */
     const wakeUps = yield* Queue.sliding<void>(1)
 
     const isLong = (accountId: string, id: string) =>

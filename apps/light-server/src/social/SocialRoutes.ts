@@ -1,6 +1,6 @@
 /**
- * Features that this server does not have, answered so that clients stay quiet: an empty list where they show a list,
- * and a refusal that they handle where they ask for more.
+ * Features that this server does not have, answered so that clients show no error: an empty list where they show a
+ * list, and a refusal that they handle otherwise.
  */
 import { Effect, Layer, Option, Schema } from "effect"
 import { DatabaseReader } from "../database/DatabaseReader.ts"
@@ -53,7 +53,7 @@ export const layer: Layer.Layer<never, never, HttpApp | DatabaseReader> = Layer.
   Effect.gen(function* () {
     const http = yield* HttpApp
     const reader = yield* DatabaseReader
-    /** An account finds itself. To the others it is unknown. */
+    /** An account finds itself. To other accounts it is unknown. */
     const findUser = (accountId: string, id: string) =>
       id === accountId
         ? Effect.flatMap(

@@ -19,7 +19,7 @@ export const layer: Layer.Layer<never, never, EventRegistry | UsageLog> = Layer.
     const usage = yield* UsageLog
     yield* events.on({
       event: "usage-report",
-      // The answer names the field that does not fit, so the report is read there.
+      // The answer names the field that does not fit, so the report is decoded there.
       payload: Schema.Unknown,
       keep: { withoutAck: "silence", isRepeatable: () => true },
       refusal: (reason) => failed(errors[reason]),

@@ -1,4 +1,4 @@
-/** Takes usage reports and tells apps about them. */
+/** Stores usage reports and announces them to apps. */
 import { Context, Effect, Layer, Option, Schema } from "effect"
 import * as PresenceKey from "presence-effect/presence/PresenceKey"
 import type { WriterError } from "presence-effect/writer/WriterError"
@@ -16,7 +16,7 @@ import { reportLimit, UsageStore } from "./UsageStore.ts"
 /** An answer to a query. */
 export interface Usage {
   readonly json: Uint8Array
-  /** More reports match than are summed up, or more periods than are told of. The newest ones are. */
+  /** More reports match than are summed up, or more periods than are returned. The newest ones are. */
   readonly isCut: boolean
 }
 
@@ -38,7 +38,7 @@ const usageOf = ({ first, isCut, rows }: BoundedList.BoundedList, { groupBy }: U
 export class UsageLog extends Context.Tag("light-server/UsageLog")<
   UsageLog,
   {
-    /** Stores a report. Apps hear of it when it is about a session. */
+    /** Stores a report. Apps receive it when it is about a session. */
     readonly report: (
       accountId: string,
       report: UsageReport

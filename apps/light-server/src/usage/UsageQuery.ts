@@ -2,7 +2,7 @@
 import { Schema } from "effect"
 import { idLengthMax } from "../database/Ids.ts"
 
-/** Seconds since 1970; beyond the year 9999 nobody reports. */
+/** Seconds since 1970, up to the year 9999. */
 const Seconds = Schema.Number.pipe(Schema.between(0, 253_402_300_799))
 
 const optional = <A, I>(schema: Schema.Schema<A, I>) => Schema.optionalWith(schema, { nullable: true })

@@ -63,7 +63,7 @@ export const decode = (input: unknown): Either.Either<UsageReport, Mismatch> => 
   return Either.right({ key, sessionId, tokens, cost })
 }
 
-/** What clients are told about a stored report. */
+/** A stored report in the form that clients receive. */
 export const Receipt = Schema.Struct({
   reportId: Schema.String,
   createdAt: Schema.Number,

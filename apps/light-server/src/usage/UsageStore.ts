@@ -19,7 +19,7 @@ export class UsageStore extends Context.Tag("light-server/UsageStore")<
   {
     /** Stores a report, or replaces the one with its key. Conflicts when the session does not belong to the account. */
     readonly replace: (accountId: string, report: UsageReport) => Effect.Effect<Receipt, WriterError>
-    /** The sums of the newest 5000 reports that the query means, in one statement, the newest period first. */
+    /** The sums of the newest 5000 reports that match the query, in one statement, the newest period first. */
     readonly sum: (accountId: string, query: UsageQuery) => Effect.Effect<BoundedList.BoundedList, ReadFailure>
   }
 >() {}
@@ -49,7 +49,7 @@ const periodSeconds = { hour: 3600, day: 86_400 } as const
 
 /**
  * Reports of a file of any age, whose times are integers or texts: each form has its range of the index. Indexes are
- * named, because with statistics from when there were few reports SQLite would look at all of them.
+ * named, because with statistics from when there were few reports SQLite would scan all of them.
  */
 const newestOf = (ofSession: string) => {
   const index = `presence_UsageReport_${ofSession === "" ? "accountId" : "sessionId"}_createdAt_idx`
@@ -63,7 +63,9 @@ const newestOf = (ofSession: string) => {
     ORDER BY "millis" DESC LIMIT ${reportLimit} + 1`
 }
 
-/** No sum goes beyond what JSON holds, whatever a file holds already: integers would overflow, infinity has no text. */
+/**
+ * No sum exceeds what JSON can hold, whatever the file contains: integers would overflow, infinity has no JSON form.
+ */
 const greatest = "1.7976931348623157e308"
 const clamped = (sum: string) => `max(-${greatest}, min(${greatest}, coalesce(${sum}, 0.0)))`
 
@@ -80,8 +82,8 @@ const namesOf = (part: "tokens" | "cost") =>
   `coalesce(json_group_object("name", ${plain}) FILTER (WHERE "part" = '${part}'), '{}')`
 
 /**
- * The texts are read for the newest reports only. Damaged rows of other programs are left out; what is no number within
- * a report counts as none.
+ * The texts are read for the newest reports only. Damaged rows of other programs are left out; a value in a report that
+ * is not a number is ignored.
  */
 const sumBy = (groupBy: UsageQuery["groupBy"], ofSession: string) => `
 WITH recent AS MATERIALIZED (${newestOf(ofSession)}), report AS MATERIALIZED (

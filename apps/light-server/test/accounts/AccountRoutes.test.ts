@@ -21,7 +21,7 @@ const replace = (token: string, settings: string | null, expectedVersion: number
   post("/v1/account/settings", { settings, expectedVersion }, token)
 
 describe("GET /v1/account/profile", () => {
-  it.scoped("shows whose token it is", () =>
+  it.scoped("shows the account of the token", () =>
     Effect.gen(function* () {
       const database = yield* TestDatabase
       const { accountId, token } = yield* login()
@@ -49,7 +49,7 @@ describe("GET /v1/account/profile", () => {
 })
 
 describe("/v1/account/settings", () => {
-  it.scoped("begins with none at version 0, and counts up", () =>
+  it.scoped("start empty at version 0, and count up", () =>
     Effect.gen(function* () {
       const { token } = yield* login()
       assert.deepStrictEqual(yield* settingsOf(token), { settings: null, settingsVersion: 0 })
@@ -74,7 +74,7 @@ describe("/v1/account/settings", () => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.scoped("tells the apps of settings whose write was not confirmed, once they are found", () =>
+  it.scoped("announces settings whose write was not confirmed to the apps, once they are found", () =>
     Effect.gen(function* () {
       const database = yield* TestDatabase
       const server = yield* TestServer
@@ -92,22 +92,24 @@ describe("/v1/account/settings", () => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.scoped("tells of settings that are committed only after their writer was refused, when they are sent again", () =>
-    Effect.gen(function* () {
-      const database = yield* TestDatabase
-      const server = yield* TestServer
-      const { token } = yield* login()
-      const watching = yield* server.connect({ token })
-      let commit: Effect.Effect<void> = Effect.void
-      database.nextWrite = { _tag: "Late", error: unconfirmed, hold: (effect) => void (commit = effect) }
-      assert.strictEqual((yield* replace(token, "sealed", 0)).statusCode, 503)
-      yield* commit
-      assert.deepStrictEqual(yield* watching.rest("update"), [])
-      const other = yield* replace(token, "another", 0)
-      assert.deepInclude(other.json<object>(), { success: false, currentVersion: 1, currentSettings: "sealed" })
-      assert.deepStrictEqual((yield* replace(token, "sealed", 0)).json(), { success: true, version: 1 })
-      assert.deepInclude((yield* watching.next("update")) as object, { seq: 1 })
-    }).pipe(Effect.provide(layer()))
+  it.scoped(
+    "announces settings that are committed only after their request was refused, when they are sent again",
+    () =>
+      Effect.gen(function* () {
+        const database = yield* TestDatabase
+        const server = yield* TestServer
+        const { token } = yield* login()
+        const watching = yield* server.connect({ token })
+        let commit: Effect.Effect<void> = Effect.void
+        database.nextWrite = { _tag: "Late", error: unconfirmed, hold: (effect) => void (commit = effect) }
+        assert.strictEqual((yield* replace(token, "sealed", 0)).statusCode, 503)
+        yield* commit
+        assert.deepStrictEqual(yield* watching.rest("update"), [])
+        const other = yield* replace(token, "another", 0)
+        assert.deepInclude(other.json<object>(), { success: false, currentVersion: 1, currentSettings: "sealed" })
+        assert.deepStrictEqual((yield* replace(token, "sealed", 0)).json(), { success: true, version: 1 })
+        assert.deepInclude((yield* watching.next("update")) as object, { seq: 1 })
+      }).pipe(Effect.provide(layer()))
   )
 
   it.scoped("answers a stale version with the current settings, and changes nothing", () =>
@@ -147,7 +149,7 @@ describe("/v1/account/settings", () => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.scoped("tells the apps of the account after the commit, with its number in the feed, and nobody else", () =>
+  it.scoped("announces a change to the apps of the account only, after the commit, with its number in the feed", () =>
     Effect.gen(function* () {
       const database = yield* TestDatabase
       const server = yield* TestServer
@@ -176,7 +178,7 @@ describe("/v1/account/settings", () => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.scoped("tells the apps of a change whose author hangs up before it learns of the commit", () =>
+  it.scoped("announces a change to the apps when its client disconnects before the answer", () =>
     Effect.gen(function* () {
       const server = yield* TestServer
       const { accountId, token } = yield* login()
@@ -191,7 +193,7 @@ describe("/v1/account/settings", () => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.scoped("tells nobody of a change that is not stored", () =>
+  it.scoped("does not announce a change that is not stored", () =>
     Effect.gen(function* () {
       const database = yield* TestDatabase
       const server = yield* TestServer
@@ -231,7 +233,7 @@ describe("/v1/account/settings", () => {
 })
 
 describe("GET /v1/features", () => {
-  it.scoped("says what this server can do to anybody who asks", () =>
+  it.scoped("returns the features of this server without a token", () =>
     Effect.gen(function* () {
       const response = yield* get("/v1/features")
       const { capabilities, features } = response.json<{ readonly capabilities: object; readonly features: object }>()
@@ -266,7 +268,7 @@ describe("routes of an account", () => {
     ["POST", "/v1/account/settings"],
     ["POST", "/v1/auth/revoke"]
   ] as const) {
-    it.scoped(`wants a token for ${method} ${url}`, () =>
+    it.scoped(`requires a token for ${method} ${url}`, () =>
       Effect.gen(function* () {
         const { inject } = yield* TestServer
         const payload = { settings: "s", expectedVersion: 0 }

@@ -67,7 +67,7 @@ describe("AccountStore", () => {
     }).pipe(Effect.provide(layer))
   )
 
-  it.scoped("takes the account of whoever was faster between the look and the write", () =>
+  it.scoped("returns the account that another request created between the read and the write", () =>
     Effect.gen(function* () {
       const database = yield* TestDatabase.TestDatabase
       const id = Ids.cuid()
@@ -124,7 +124,7 @@ describe("AccountStore", () => {
       }).pipe(Effect.provide(over("first-account")))
     )
 
-    it.scoped("for the first account counts no row that the server made for itself", () =>
+    it.scoped("for the first account does not count rows that belong to the server", () =>
       Effect.gen(function* () {
         yield* addAccount("removed-sessions", "removed-sessions")
         yield* signIn(1)

@@ -12,7 +12,7 @@ import * as HttpApp from "../../src/http/HttpApp.ts"
 import * as Client from "proving/drivers/AccountClient"
 import * as DataDirectories from "../support/DataDirectories.ts"
 
-/** Everybody has an account, with the hex text of the key as id. */
+/** Every key has an account, with the hex text of the key as id. */
 const Everybody = Layer.succeed(AccountStore, {
   signIn: ({ publicKey }) => Effect.succeed(Buffer.from(publicKey).toString("hex"))
 })
@@ -37,7 +37,7 @@ const layer = (accounts: Layer.Layer<AccountStore>) =>
     Layer.provide(DataDirectories.temporary("master-secret-of-tests"))
   )
 
-/** Says whose token it is. */
+/** Returns the account of the token. */
 const who = Layer.effectDiscard(
   Effect.flatMap(HttpApp.HttpApp, (http) =>
     http.register((app) => {

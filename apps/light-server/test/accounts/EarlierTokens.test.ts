@@ -1,7 +1,6 @@
 /**
- * Goal: a client that brings the token of the server it used before stays logged in.
- * Method: tokens are signed by tweetnacl with a key derived as the other server documents it, so that nothing here
- * shares code with what is tested.
+ * Goal: a client with a token of the server it used before stays logged in. Method: tokens are signed by tweetnacl with
+ * a key derived as the other server documents it, so that the tests share no code with what they test.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
@@ -57,7 +56,7 @@ describe("EarlierTokens", () => {
     })
   )
 
-  it.effect("are told from all others without a look at their signature", () =>
+  it.effect("are distinguished from all others without a check of their signature", () =>
     Effect.gen(function* () {
       const tokens = yield* make
       assert.isTrue(tokens.isOne(tokenOf()))

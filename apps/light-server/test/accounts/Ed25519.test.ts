@@ -96,7 +96,7 @@ describe("Ed25519", () => {
     )
   )
 
-  it.effect("says no to wrong lengths instead of throwing", () =>
+  it.effect("returns false for wrong lengths instead of throwing", () =>
     Effect.gen(function* () {
       const triple = { publicKey: new Uint8Array(32), message: new Uint8Array(1), signature: new Uint8Array(64) }
       assert.isFalse(yield* Ed25519.verify({ ...triple, publicKey: new Uint8Array(31) }))

@@ -4,7 +4,7 @@ import * as KnownTokens from "../../src/accounts/KnownTokens.ts"
 const ids = (tokens: ReadonlyArray<KnownTokens.KnownToken>) => tokens.map(({ id }) => id)
 
 describe("KnownTokens", () => {
-  it("keeps when a token was shown first and last, and how its client called itself", () => {
+  it("keeps when a token was seen first and last, and the User-Agent of its client", () => {
     const known = KnownTokens.make(10)
     known.note("t", "a", "happier-cli/1.0", 5)
     known.note("t", "a", undefined, 9)
@@ -15,7 +15,7 @@ describe("KnownTokens", () => {
     assert.strictEqual(known.ofAccount("a")[0]?.client?.length, 200)
   })
 
-  it("knows those of an account, the last first, and forgets one or all of them", () => {
+  it("lists the tokens of an account, the most recent first, and forgets one or all of them", () => {
     const known = KnownTokens.make(10)
     known.note("t1", "a", undefined, 1)
     known.note("t2", "a", undefined, 2)
@@ -28,7 +28,7 @@ describe("KnownTokens", () => {
     assert.deepStrictEqual(ids(known.ofAccount("b")), ["t3"])
   })
 
-  it("forgets those first that were not shown for longest", () => {
+  it("forgets the least recently seen first", () => {
     const known = KnownTokens.make(2)
     known.note("t1", "a", undefined, 1)
     known.note("t2", "a", undefined, 2)

@@ -22,7 +22,7 @@ const short = Buffer.alloc(31).toString("base64")
 const wrong = Buffer.alloc(64).toString("base64")
 
 describe("Login", () => {
-  it.effect("proves the key of who signed the challenge", () =>
+  it.effect("proves the key that signed the challenge", () =>
     Effect.gen(function* () {
       const login = yield* Login.make()
       const client = Client.make()
@@ -47,7 +47,11 @@ describe("Login", () => {
       "InvalidInput: contentPublicKey and contentPublicKeySig go together"
     ],
     ["a content key of another length", { contentPublicKey: short }, "InvalidInput: Invalid contentPublicKey"],
-    ["a content key somebody else signed", { contentPublicKeySig: wrong }, "InvalidInput: Invalid contentPublicKeySig"]
+    [
+      "a content key signed with another key",
+      { contentPublicKeySig: wrong },
+      "InvalidInput: Invalid contentPublicKeySig"
+    ]
   ] as const) {
     it.effect(`refuses ${name}`, () =>
       Effect.gen(function* () {
@@ -58,7 +62,7 @@ describe("Login", () => {
   }
 
   describe("replay", () => {
-    it.effect("lets a retry of the same client in for 30 s, and nobody later until the window ends", () =>
+    it.effect("accepts a retry for 30 s, and refuses repetitions after that until the window ends", () =>
       Effect.gen(function* () {
         const login = yield* Login.make()
         const triple = Client.make().challenge()
@@ -74,7 +78,7 @@ describe("Login", () => {
       }).pipe(Effect.provide(challenges))
     )
 
-    it.effect("asks for nothing from a client that signs another challenge", () =>
+    it.effect("does not restrict a client that signs another challenge", () =>
       Effect.gen(function* () {
         const login = yield* Login.make()
         const client = Client.make()
@@ -85,7 +89,7 @@ describe("Login", () => {
       }).pipe(Effect.provide(challenges))
     )
 
-    it.effect("does not remember what was never proven", () =>
+    it.effect("does not remember a challenge whose signature is wrong", () =>
       Effect.gen(function* () {
         const login = yield* Login.make()
         const triple = Client.make().challenge()
@@ -95,7 +99,7 @@ describe("Login", () => {
       }).pipe(Effect.provide(challenges))
     )
 
-    it.effect("sees through another spelling of the same bytes", () =>
+    it.effect("recognizes another base64 form of the same bytes", () =>
       Effect.gen(function* () {
         const login = yield* Login.make()
         const triple = Client.make().challenge(new Uint8Array(32).fill(255))
@@ -107,7 +111,7 @@ describe("Login", () => {
     )
   })
 
-  it.effect("refuses a login that finds its places taken", () =>
+  it.effect("refuses a login when the queue is full", () =>
     Effect.gen(function* () {
       const login = yield* Login.make({ concurrency: 1, capacity: 3 })
       const client = Client.make()
@@ -125,7 +129,7 @@ describe("Login", () => {
     }).pipe(Effect.provide(challenges))
   )
 
-  it.effect("gives a place back when its login is interrupted", () =>
+  it.effect("releases a place in the queue when its login is interrupted", () =>
     Effect.gen(function* () {
       const login = yield* Login.make({ concurrency: 1, capacity: 1 })
       const client = Client.make()

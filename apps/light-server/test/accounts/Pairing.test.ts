@@ -1,6 +1,6 @@
 /**
- * Pairing over HTTP, of terminals and of accounts: what is answered, what is
- * written, and what is not.
+ * Pairing over HTTP, of terminals and of accounts: the answers, and what is
+ * written.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, TestClock } from "effect"
@@ -30,7 +30,7 @@ for (const { path, table, what } of kinds) {
   const rows = Effect.map(TestDatabase, ({ query }) => query(`SELECT * FROM "${table}" ORDER BY "createdAt"`))
 
   describe(`pairing of ${what}`, () => {
-    it.scoped("makes a request at the first question, and answers with a token once somebody has answered", () =>
+    it.scoped("creates a request at the first question, and returns a token once it has been answered", () =>
       Effect.gen(function* () {
         const key = newKey()
         const first = yield* ask(key)
@@ -52,7 +52,7 @@ for (const { path, table, what } of kinds) {
       }).pipe(Effect.provide(layer()))
     )
 
-    it.scoped("takes the writer for the first question only, whatever the answer is by then", () =>
+    it.scoped("writes for the first question only, whether or not there is an answer by then", () =>
       Effect.gen(function* () {
         const database = yield* TestDatabase
         const { token } = yield* login()
@@ -82,7 +82,7 @@ for (const { path, table, what } of kinds) {
       }).pipe(Effect.provide(layer()))
     )
 
-    it.scoped("lets the first answer stand: its account may repeat itself, for others the request is gone", () =>
+    it.scoped("keeps the first answer: its account may repeat it, for others the request is gone", () =>
       Effect.gen(function* () {
         const database = yield* TestDatabase
         const [ada, bob] = [yield* login(), yield* login()]
@@ -139,7 +139,7 @@ for (const { path, table, what } of kinds) {
       }).pipe(Effect.provide(layer()))
     )
 
-    it.scoped("wants a token of whoever answers", () =>
+    it.scoped("requires a token for an answer", () =>
       Effect.gen(function* () {
         const key = newKey()
         yield* ask(key)
@@ -208,23 +208,21 @@ for (const { path, table, what } of kinds) {
       }).pipe(Effect.provide(layer()))
     )
 
-    it.scoped(
-      "removes what nobody asks for any more in one write of the maintenance lane, and then writes no more",
-      () =>
-        Effect.gen(function* () {
-          const database = yield* TestDatabase
-          for (let index = 0; index < 25; index++) yield* ask(newKey())
-          yield* forgetCounts
-          yield* TestClock.adjust(minutes(14))
-          assert.deepStrictEqual(database.writes, [])
-          assert.strictEqual((yield* rows).length, 25)
-          yield* TestClock.adjust(minutes(10))
-          assert.deepStrictEqual(database.writes, [Lane.maintenance])
-          assert.strictEqual((yield* rows).length, 0)
-        }).pipe(Effect.provide(layer()))
+    it.scoped("removes expired requests in one write of the maintenance lane, and then writes no more", () =>
+      Effect.gen(function* () {
+        const database = yield* TestDatabase
+        for (let index = 0; index < 25; index++) yield* ask(newKey())
+        yield* forgetCounts
+        yield* TestClock.adjust(minutes(14))
+        assert.deepStrictEqual(database.writes, [])
+        assert.strictEqual((yield* rows).length, 25)
+        yield* TestClock.adjust(minutes(10))
+        assert.deepStrictEqual(database.writes, [Lane.maintenance])
+        assert.strictEqual((yield* rows).length, 0)
+      }).pipe(Effect.provide(layer()))
     )
 
-    it.scoped("keeps so many requests and no more, the newest", () =>
+    it.scoped("keeps a limited number of requests, the newest", () =>
       Effect.gen(function* () {
         const { token } = yield* login()
         const keys = Array.from({ length: 13 }, newKey)
@@ -256,7 +254,7 @@ for (const { path, table, what } of kinds) {
       }).pipe(Effect.provide(layer({ pairing: { capacity: 10 } })))
     )
 
-    it.scoped("leaves half of the room to others, however many answers somebody makes", () =>
+    it.scoped("leaves half of the room to others, however many requests one account answers", () =>
       Effect.gen(function* () {
         const { token } = yield* login()
         const [mine, later] = [newKey(), newKey()]
@@ -321,7 +319,7 @@ for (const { path, table, what } of kinds) {
 }
 
 describe("status of pairing", () => {
-  it.scoped("tells how far a request is, without a write", () =>
+  it.scoped("returns the status of a request, without a write", () =>
     Effect.gen(function* () {
       const database = yield* TestDatabase
       const { token } = yield* login()

@@ -69,7 +69,7 @@ describe("SeenChallenges", () => {
     }).pipe(Effect.provide(layer))
   )
 
-  it.scoped("knows after a restart what was seen before, as long as its window lasts", () =>
+  it.scoped("remembers challenges across a restart, as long as their window lasts", () =>
     Effect.gen(function* () {
       const { start } = yield* prepared
       const before = yield* start()
@@ -87,7 +87,7 @@ describe("SeenChallenges", () => {
     }).pipe(Effect.provide(layer))
   )
 
-  it.scoped("refuses after a restart what came before a revocation that happened meanwhile", () =>
+  it.scoped("refuses after a restart a challenge from before a revocation that happened meanwhile", () =>
     Effect.gen(function* () {
       const { revoke, start } = yield* prepared
       assert.isTrue(yield* (yield* start())(1))
@@ -96,7 +96,7 @@ describe("SeenChallenges", () => {
     }).pipe(Effect.provide(layer))
   )
 
-  it.scoped("accepts no challenge again because the clock was set back", () =>
+  it.scoped("accepts no challenge again when the clock was set back", () =>
     Effect.gen(function* () {
       const { start } = yield* prepared
       yield* TestClock.adjust("1 hour")
@@ -125,7 +125,7 @@ describe("SeenChallenges", () => {
     }).pipe(Effect.provide(layer))
   )
 
-  it.scoped("writes the file anew when it holds twice as many lines as are remembered", () =>
+  it.scoped("rewrites the file when it holds twice as many lines as are remembered", () =>
     Effect.gen(function* () {
       const { directory, file, start } = yield* prepared
       const lineCount = () => fs.readFileSync(file, "utf8").split("\n").filter(Boolean).length

@@ -1,6 +1,6 @@
 /**
- * What a token opens, and the end of all tokens of an account: over HTTP, over
- * sockets that connect, and over sockets that are connected.
+ * Access with a token, and the revocation of all tokens of an account: over
+ * HTTP, over sockets that connect, and over connected sockets.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, TestClock } from "effect"
@@ -95,7 +95,7 @@ describe("a token", () => {
     )
   }
 
-  it.scoped("opens what belongs to its account only: the rest is not there, and nothing is written", () =>
+  it.scoped("gives access to its account only: other rows are answered as missing, and nothing is written", () =>
     Effect.gen(function* () {
       const database = yield* Database.TestDatabase
       const [ada, eve] = [yield* login(), yield* login()]
@@ -141,7 +141,7 @@ describe("POST /v1/auth/revoke", () => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.scoped("ends what a recorded login is good for, and a login that began before it", () =>
+  it.scoped("invalidates a recorded login, and a login that began before it", () =>
     Effect.gen(function* () {
       const { client } = yield* login()
       const recorded = client.challenge()
@@ -160,7 +160,7 @@ describe("POST /v1/auth/revoke", () => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.scoped("tells connected sockets of the account why they end, and keeps the others", () =>
+  it.scoped("closes connected sockets of the account with the reason, and keeps the others", () =>
     Effect.gen(function* () {
       const server = yield* TestServer
       const [ada, bob] = [yield* login(), yield* login()]
@@ -207,7 +207,7 @@ describe("POST /v1/auth/revoke", () => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.scoped("ends what paired devices may still fetch", () =>
+  it.scoped("invalidates answers that paired devices have not fetched yet", () =>
     Effect.gen(function* () {
       const { token } = yield* login()
       for (const path of ["/v1/auth", "/v1/auth/account"]) {
@@ -242,7 +242,7 @@ describe("POST /v1/auth/revoke", () => {
     })
   )
 
-  it.scoped("begins an epoch that no restored backup gives out again", () =>
+  it.scoped("begins an epoch that a restored backup does not issue again", () =>
     Effect.gen(function* () {
       const database = yield* Database.TestDatabase
       const { client, token } = yield* login()
@@ -260,13 +260,13 @@ describe("POST /v1/auth/revoke", () => {
 })
 
 describe("revokeTokens", () => {
-  it.scoped("ends tokens from beside the server, which notices within seconds", () =>
+  it.scoped("revokes tokens in another process, which the server notices within seconds", () =>
     Effect.gen(function* () {
       const server = yield* TestServer
       const { accountId, client, token } = yield* login()
       const app = yield* server.connect({ token })
       yield* revokeTokens(accountId)
-      // The answer is remembered; whoever wrote is not this process.
+      // The answer is remembered; another process wrote.
       assert.strictEqual(yield* statusWith(token), 200)
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual(yield* statusWith(token), 401)
@@ -282,7 +282,7 @@ describe("revokeTokens", () => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.scoped("says that there is no such account", () =>
+  it.scoped("fails when there is no such account", () =>
     Effect.gen(function* () {
       const failure = yield* Effect.flip(revokeTokens("cnobody"))
       assert.strictEqual(failure._tag, "NotFound")
@@ -290,7 +290,7 @@ describe("revokeTokens", () => {
   )
 })
 
-describe("a verification that runs beside a revocation", () => {
+describe("a verification during a revocation", () => {
   /** Verifies, and answers late while it is held. */
   const makeSlow = Effect.gen(function* () {
     const [reached, gate] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
@@ -317,7 +317,7 @@ describe("a verification that runs beside a revocation", () => {
     }
   })
 
-  it.scoped("lets no socket in that was verified before, although its account had none to close", () =>
+  it.scoped("accepts no socket that was verified before it, although its account had no socket to close", () =>
     Effect.gen(function* () {
       const slow = yield* makeSlow
       yield* Effect.gen(function* () {
@@ -329,14 +329,14 @@ describe("a verification that runs beside a revocation", () => {
         yield* slow.reached
         yield* Effect.flatMap(TokenRevocation, (revocation) => revocation.revoke(accountId))
         yield* slow.release
-        // It is sent away, comes back by itself, and is refused for good.
+        // It is disconnected, comes back by itself, and is refused for good.
         assert.deepStrictEqual(yield* client.next("error"), { message: "Invalid authentication token" })
         assert.isFalse(client.socket.connected)
       }).pipe(Effect.provide(layer({}, Database.layer, slow.tokens)))
     })
   )
 
-  it.scoped("sends no socket of another account away", () =>
+  it.scoped("disconnects no socket of another account", () =>
     Effect.gen(function* () {
       const slow = yield* makeSlow
       yield* Effect.gen(function* () {

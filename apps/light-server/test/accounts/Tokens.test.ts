@@ -10,7 +10,7 @@ import { hkdfSync } from "node:crypto"
 
 const secret = "a-master-secret-for-this-test"
 
-/** Accounts by id, and how often somebody looked. */
+/** Accounts by id, and the number of reads. */
 const makeAccounts = (...ids: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const existing = yield* Ref.make<ReadonlyArray<string> | "broken">(ids)

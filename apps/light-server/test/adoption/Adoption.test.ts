@@ -147,7 +147,7 @@ describe("Adoption", () => {
           { adds: "column Machine.colour", sql: `ALTER TABLE "Machine" ADD COLUMN "colour" TEXT` }
         ])
         assert.strictEqual(box.all(`SELECT * FROM "${Adoption.recordTable}"`).length, 2)
-        // The build before does not know what the later one relies on.
+        // The previous build lacks what the later one relies on.
         const { schemaVersion } = box.all(
           `SELECT max(schemaVersion) AS schemaVersion FROM "${Adoption.recordTable}"`
         )[0] as { readonly schemaVersion: string }
@@ -171,7 +171,7 @@ describe("Adoption", () => {
   })
 
   describe("any other file", () => {
-    it.scoped("is none of its business", () =>
+    it.scoped("is left to the migrations", () =>
       Effect.gen(function* () {
         const box = yield* FixtureBox.make("integers")
         fs.rmSync(box.filename)
@@ -191,7 +191,7 @@ describe("Adoption", () => {
       })
     )
 
-    it.scoped("is named when it is no database", () =>
+    it.scoped("is reported when it is not a database", () =>
       Effect.gen(function* () {
         const box = yield* FixtureBox.make("integers")
         fs.writeFileSync(box.filename, "not a database\n".repeat(1000))
@@ -237,13 +237,13 @@ describe("Adoption", () => {
         "index presence_Session_active_lastActiveAt_idx is over Session (lastActiveAt), not as this server needs it"
       ],
       [
-        "rows that a unique index would not bear",
+        "rows that would violate a unique index",
         `INSERT INTO UsageReport SELECT 'u3', key, accountId, sessionId, data, createdAt, updatedAt
          FROM UsageReport WHERE id = 'u2'`,
         "UsageReport has 1 groups of rows with the same (accountId, key), which must be unique"
       ],
       [
-        "a time that is none",
+        "a value that is not a time",
         "UPDATE Machine SET lastActiveAt = 'yesterday' WHERE id = 'm1'",
         "Machine.lastActiveAt of 1 rows is no time"
       ]
@@ -257,7 +257,7 @@ describe("Adoption", () => {
       })
     )
 
-    it.scoped("is named when another process holds its lock, and taken when that is gone", () =>
+    it.scoped("is reported when another process holds its lock, and adopted when that process has ended", () =>
       Effect.gen(function* () {
         const box = yield* FixtureBox.make("integers")
         const refused = FixtureBox.withSqlite(box.filename, (holder) => {
@@ -288,7 +288,7 @@ describe("Adoption", () => {
     )
 
     it.scoped.each(["DELETE", "WAL"])(
-      "leaves nothing of an adoption in journal mode %s, and the next start makes up for it",
+      "leaves nothing of an adoption in journal mode %s, and the next start completes it",
       (journal) =>
         Effect.gen(function* () {
           const count = yield* additionCount
@@ -305,7 +305,7 @@ describe("Adoption", () => {
       60_000
     )
 
-    it.scoped("is the only one that fails: the same process gets through when nothing kills it", () =>
+    it.scoped("is the only one that fails: the same process succeeds when it is not killed", () =>
       Effect.gen(function* () {
         const count = yield* additionCount
         assert.strictEqual(run(yield* FixtureBox.make("integers"), count).stdout, `${count}\n`)

@@ -156,7 +156,7 @@ describe("DatabaseImport", () => {
       Effect.gen(function* () {
         const box = yield* FixtureBox.make("iso-text")
         yield* box.adopt()
-        // From before the other server added its column. Of `s2` that column knows more.
+        // From before the other server added its column. For `s2` that column is newer.
         box.exec(`INSERT INTO PresenceSessionArchive VALUES ('s1', 7), ('s2', 7)`)
         const { databaseFile } = yield* Effect.flatMap(target, (directory) => importInto(directory, box))
         const times = FixtureBox.withSqlite(databaseFile, (sqlite) => [
@@ -204,7 +204,7 @@ describe("DatabaseImport", () => {
       })
     )
 
-    it.scoped("loses the rows that nothing can hold, counted by reason, and their children", () =>
+    it.scoped("leaves out rows that cannot be stored, counted by reason, and their children", () =>
       Effect.gen(function* () {
         const box = yield* FixtureBox.make("mixed")
         box.exec(`UPDATE Machine SET createdAt = 'soon' WHERE id = 'm2';
@@ -269,13 +269,13 @@ describe("DatabaseImport", () => {
       })
     )
 
-    it.scopedLive("comes over as it was when the import began, although somebody writes to it meanwhile", () =>
+    it.scopedLive("is imported as it was when the import began, although another process writes to it meanwhile", () =>
       Effect.gen(function* () {
         const box = yield* FixtureBox.make("integers")
         box.exec(`PRAGMA journal_mode = WAL; ${manyMessages}`)
         const writer = new Sqlite(box.filename)
         const directory = yield* TemporaryDirectory.make
-        // Told at the first pause of the import, which is among the messages; changes are read after them.
+        // This fires at the first pause of the import, which is among the messages; changes are read after them.
         yield* Effect.acquireRelease(
           Effect.sync(() =>
             fs.watch(directory, () => writer.open && writer.exec("DELETE FROM AccountChange; DELETE FROM RepeatKey"))
@@ -310,7 +310,7 @@ describe("DatabaseImport", () => {
       })
     )
 
-    it.scoped("is named when it is no database, or is missing", () =>
+    it.scoped("is reported when it is not a database, or is missing", () =>
       Effect.gen(function* () {
         const box = yield* FixtureBox.make("integers")
         yield* refuses(box, "DatabaseUnreachable", ["missing.sqlite"], {
@@ -322,7 +322,7 @@ describe("DatabaseImport", () => {
     )
   })
 
-  describe("an import that does not get through", () => {
+  describe("an import that fails", () => {
     it.scoped("leaves nothing when the source is damaged in its middle", () =>
       Effect.gen(function* () {
         const box = yield* FixtureBox.make("integers")
@@ -356,7 +356,7 @@ describe("DatabaseImport", () => {
         box.exec(manyMessages)
         const directory = yield* TemporaryDirectory.make
         const begun = yield* Deferred.make<void>()
-        // Told at the first pause of the import, which is among the messages.
+        // This fires at the first pause of the import, which is among the messages.
         yield* Effect.acquireRelease(
           Effect.sync(() => fs.watch(directory, () => Deferred.unsafeDone(begun, Effect.void))),
           (watcher) => Effect.sync(() => watcher.close())
@@ -369,7 +369,7 @@ describe("DatabaseImport", () => {
       })
     )
 
-    it.scoped("is made up for by the next one when its process was killed", () =>
+    it.scoped("is repeated by the next one when its process was killed", () =>
       Effect.gen(function* () {
         const box = yield* FixtureBox.make("integers")
         const directory = yield* target
@@ -396,7 +396,7 @@ describe("DatabaseImport", () => {
       })
     )
 
-    it.scoped("is fine when it holds the secret, the challenges seen and nothing else", () =>
+    it.scoped("is accepted when it holds only the secret and the challenges seen", () =>
       Effect.gen(function* () {
         const box = yield* FixtureBox.make("integers")
         const directory = yield* TemporaryDirectory.make

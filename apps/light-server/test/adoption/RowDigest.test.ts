@@ -8,14 +8,14 @@ const digestOf = (...rows: ReadonlyArray<ReadonlyArray<RowDigest.Value>>) => {
 }
 
 describe("RowDigest", () => {
-  it("is the same in any order of rows, and says how often a row occurs", () => {
+  it("is the same in any order of rows, and depends on how often a row occurs", () => {
     assert.strictEqual(digestOf([1n], ["a"], [null]), digestOf([null], [1n], ["a"]))
     assert.notStrictEqual(digestOf(["a"]), digestOf(["a"], ["a"]))
     assert.notStrictEqual(digestOf(["a"], ["a"], ["b"]), digestOf(["a"], ["b"], ["b"]))
     assert.strictEqual(digestOf(), "0".repeat(64))
   })
 
-  it("tells values apart that look alike", () => {
+  it("distinguishes values that look alike", () => {
     const alike: ReadonlyArray<ReadonlyArray<RowDigest.Value>> = [
       [1n],
       ["1"],

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, HashMap, Logger, Option } from "effect"
 import * as FixtureBox from "proving/fixtures/FixtureBox"
 
-/** Kinds and counts that an adoption warns of. */
+/** Kinds and counts in the warnings of an adoption. */
 const warnings = (box: FixtureBox.FixtureBox) =>
   Effect.gen(function* () {
     const noted: Array<readonly [kind: unknown, rows: unknown, message: string]> = []
@@ -18,7 +18,7 @@ const kinds = (box: FixtureBox.FixtureBox) =>
   Effect.map(warnings(box), (noted) => noted.map(([kind, rows]) => `${String(rows)} ${String(kind)}`))
 
 describe("UnservedRows", () => {
-  it.scoped("are told once per kind with their count, when a file is adopted and not after", () =>
+  it.scoped("are reported once per kind with their count, when a file is adopted and not later", () =>
     Effect.gen(function* () {
       const box = yield* FixtureBox.make("iso-text")
       box.exec(`UPDATE Session SET encryptionMode = 'plain'; UPDATE Account SET encryptionMode = 'plain';

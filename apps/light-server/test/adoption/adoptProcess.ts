@@ -1,7 +1,7 @@
 /**
  * Adopts a file in a process of its own that kills itself before an addition.
  *
- * Arguments: file, how many additions are made before that. Prints the number of additions if it gets through.
+ * Arguments: file, number of additions before that. Prints the number of additions if it is not killed.
  */
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"

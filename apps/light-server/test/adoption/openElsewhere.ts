@@ -1,6 +1,6 @@
 /**
- * Holds a database open in a process of its own, with rows in the log that no checkpoint has seen. Ends when its
- * standard input does. Argument: the file.
+ * Holds a database open in a process of its own, with rows in the log that are not checkpointed. Ends when its standard
+ * input does. Argument: the file.
  */
 import Sqlite from "better-sqlite3"
 

@@ -1,6 +1,6 @@
 /**
- * Two devices and an agent of one account, what they were promised, and what the
- * tables hold.
+ * Two devices and an agent of one account, the answers they received, and what
+ * the tables hold.
  */
 import { assert } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
@@ -10,7 +10,7 @@ import * as Replica from "../support/Replica.ts"
 import { addAccount } from "proving/drivers/Rows"
 import { agent, type Client, TestServer } from "../support/TestServer.ts"
 
-/** The model: nothing but what answers said. */
+/** The model: only what the answers contained. */
 export interface Promises {
   /** The newest session of each tag. */
   readonly sessions: Map<string, string>
@@ -19,7 +19,7 @@ export interface Promises {
   /** Successful replacements by `session text`. */
   readonly replaced: Map<string, number>
   readonly deleted: Set<string>
-  /** Whether the device that comes and goes is there. */
+  /** Whether the device that connects and disconnects is connected. */
   isMovingHere: boolean
   /** Writes that took a cursor. */
   cursors: number
@@ -36,14 +36,14 @@ export const noPromises = (): Promises => ({
 
 export interface AccountDevices {
   readonly accountId: string
-  /** Never away. */
+  /** Always connected. */
   readonly steady: Replica.Replica
-  /** Comes and goes. */
+  /** Connects and disconnects. */
   readonly moving: Replica.Replica
   readonly agent: Client
-  /** Versions of states that the agent knows. */
+  /** Versions of states that the agent has received. */
   readonly versions: Map<string, number>
-  /** How many values and messages there were, so that each is another one. */
+  /** The number of values and messages so far, so that each is different. */
   count: number
 }
 
@@ -66,7 +66,7 @@ export const make: Effect.Effect<AccountDevices, never, TestServer | FileDatabas
     }
   })
 
-/** What the tables hold, in the words of a replica. */
+/** The content of the tables, in the form of a replica. */
 const truthOf = (accountId: string) =>
   Effect.map(FileDatabase.FileDatabase, ({ query }) => {
     const sessions = new Map<string, Replica.Copy>()
@@ -111,7 +111,7 @@ const checkPromises = (accountId: string, promises: Promises, sessions: Readonly
     assert.strictEqual(newest?.["cursor"], promises.cursors, "newest line of the feed")
   })
 
-/** Every promise is kept, and whoever was away, or is new, ends with what the tables hold. */
+/** Every answer holds, and a device that was away, or is new, ends with what the tables hold. */
 export const checkAll = ({ accountId, moving, steady }: AccountDevices, promises: Promises) =>
   Effect.gen(function* () {
     const sessions = yield* truthOf(accountId)

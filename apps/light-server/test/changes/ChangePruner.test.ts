@@ -1,7 +1,7 @@
 /**
- * What of the feed goes, what stays, and what a client that reads meanwhile is
- * told. Half of it on virtual time over a database in memory, half over a file
- * with the writer of the server.
+ * Which lines of the feed are removed, which stay, and what a client that reads
+ * meanwhile receives. Half of it on virtual time over a database in memory,
+ * half over a file with the writer of the server.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer, TestClock } from "effect"
@@ -49,7 +49,7 @@ const linesOf = ({ json }: ChangeFeed.ChangePage): ReadonlyArray<unknown> =>
   JSON.parse(Buffer.from(json).toString()).changes.map(({ entityId }: { readonly entityId: unknown }) => entityId)
 
 describe("ChangePruner", () => {
-  it.scoped("ends lines of an age, raises the floor with them, and leaves other accounts alone", () =>
+  it.scoped("removes old lines, raises the floor with them, and leaves other accounts unchanged", () =>
     Effect.gen(function* () {
       const database = yield* TestDatabase.TestDatabase
       for (const id of ["a1", "a2"]) addAccount(database, id)
@@ -68,7 +68,7 @@ describe("ChangePruner", () => {
     }).pipe(Effect.provide(layer({ retention: "10 minutes", interval: "1 minute" })))
   )
 
-  it.scoped("does not let one line with an unreadable time keep it from the accounts after it", () =>
+  it.scoped("continues with later accounts after a line with an unreadable time", () =>
     Effect.gen(function* () {
       const database = yield* TestDatabase.TestDatabase
       for (const id of ["a1", "a2"]) {
@@ -88,7 +88,7 @@ describe("ChangePruner", () => {
     }).pipe(Effect.provide(layer({ retention: "30 minutes" })))
   )
 
-  it.scoped("keeps the newest lines of an account that has too many, however young they are", () =>
+  it.scoped("keeps only the newest lines of an account that has too many, even when all are recent", () =>
     Effect.gen(function* () {
       const database = yield* TestDatabase.TestDatabase
       addAccount(database, "a1")
@@ -101,19 +101,19 @@ describe("ChangePruner", () => {
     }).pipe(Effect.provide(layer({ linesPerAccount: 5 })))
   )
 
-  it.scoped("tells who is further back than the floor, and misses nothing of who is not", () =>
+  it.scoped("answers CursorGone to clients below the floor, and skips nothing for the others", () =>
     Effect.gen(function* () {
       const database = yield* TestDatabase.TestDatabase
       addAccount(database, "a1")
       addLines(database, "a1", 12)
-      // The thing of line 3 was deleted since: its line moves to the end, and stays.
+      // The entity of line 3 was deleted since: its line moves to the end, and stays.
       database.sqlite.exec(
         `UPDATE "AccountChange" SET "cursor" = 13, "hint" = NULL WHERE "cursor" = 3;
          UPDATE "Account" SET "seq" = 13 WHERE "id" = 'a1'`
       )
       const feed = yield* ChangeFeed.ChangeFeed
       const { round } = yield* ChangePruner.ChangePruner
-      // What each reader that was up to date at some time is owed.
+      // The lines that each reader that was up to date at some time must receive.
       const owed = yield* Effect.forEach(from(0, 13), (after) =>
         Effect.map(feed.page("a1", after, 100), (page) => ({ after, lines: linesOf(page) }))
       )
@@ -145,7 +145,7 @@ describe("ChangePruner", () => {
     }).pipe(Effect.provide(layer({ linesPerAccount: 5, linesPerWrite: 10, pause: "5 seconds", interval: "1 minute" })))
   )
 
-  it.scoped("goes on where it was when the database does not take a write", () =>
+  it.scoped("continues where it was when a write fails", () =>
     Effect.gen(function* () {
       const database = yield* TestDatabase.TestDatabase
       for (const id of ["a1", "a2", "a3"]) {
@@ -165,7 +165,7 @@ describe("ChangePruner", () => {
     }).pipe(Effect.provide(layer({ linesPerAccount: 1 })))
   )
 
-  it.scoped("asks for nothing unless something may go", () =>
+  it.scoped("reads nothing when all lines may stay", () =>
     Effect.gen(function* () {
       const database = yield* TestDatabase.TestDatabase
       addAccount(database, "a1")

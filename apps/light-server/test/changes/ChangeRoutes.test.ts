@@ -66,7 +66,7 @@ describe("ChangeRoutes", () => {
     }).pipe(Effect.provide(layerWith()))
   )
 
-  it.scoped("tells of a change whose hint or time nobody can read", () =>
+  it.scoped("returns a change whose hint or time cannot be read", () =>
     Effect.gen(function* () {
       const { sqlite } = yield* twoSessions
       sqlite.exec(`UPDATE "Account" SET "seq" = 2 WHERE "id" = 'a1'`)

@@ -1,10 +1,11 @@
 /**
  * Goal: whatever devices and an agent of one account do at the same time, and
- * whenever they are away, in the end each of them has what the server has.
- * Method: commands of fast-check against the real writer on a real file. Each
- * command is what all three do at once; the model is what they were promised.
- * A failure is shrunk, and says which `CONVERGENCE_REPLAY` repeats it. What is at
- * once may be served in another order the next time, so a replay may pass.
+ * whenever they are disconnected, in the end each of them has the state of the
+ * server. Method: commands of fast-check against the real writer on a real
+ * file. Each command is what all three do at once; the model is the answers
+ * they received. A failure is shrunk and prints the `CONVERGENCE_REPLAY` that
+ * repeats it. Concurrent requests may be served in another order the next time,
+ * so a replay may pass.
  */
 import { assert, layer } from "@effect/vitest"
 import { Cause, Effect, FastCheck as fc, Layer, Logger, LogLevel, Runtime } from "effect"
@@ -31,7 +32,7 @@ type Operations = readonly [
 
 const names = ["steady", "moving", "agent"] as const
 
-/** What each of them does, all at once. */
+/** The operation of each of them, all at once. */
 class Batch implements fc.AsyncCommand<AccountDevices.Promises, AccountDevices.AccountDevices> {
   private readonly operations: Operations
   private readonly perform: Perform
@@ -86,13 +87,13 @@ const live = (commands: Iterable<fc.AsyncCommand<AccountDevices.Promises, Accoun
     Effect.scoped,
     Effect.timeoutFailCause({
       duration: "10 seconds",
-      onTimeout: () => Cause.die(new Error("somebody waits for ever"))
+      onTimeout: () => Cause.die(new Error("a client waits for ever"))
     })
   )
 
 type Details = fc.RunDetails<[Iterable<fc.AsyncCommand<AccountDevices.Promises, AccountDevices.AccountDevices>>]>
 
-/** A failure in words: what was done, line by line, why that is wrong, and how to do it again. */
+/** A failure as text: what was done, line by line, why that is wrong, and how to repeat it. */
 const story = ({ counterexample, counterexamplePath, errorInstance, numShrinks, seed }: Details) => {
   const [commands] = counterexample ?? []
   const [, steps = "", replay = ""] = /^(.*?)(?: \/\*replayPath="(.*)"\*\/)?$/s.exec(String(commands)) ?? []
@@ -104,7 +105,7 @@ const story = ({ counterexample, counterexamplePath, errorInstance, numShrinks, 
   ].join("\n")
 }
 
-/** Without its word about each request that is refused, so that a failure can be read. */
+/** Without its log line about each refused request, so that a failure can be read. */
 const server = layerOver(Layer.merge(FileDatabase.layer, PresenceProbe.layer)).pipe(
   Layer.provide(Logger.minimumLogLevel(LogLevel.Error))
 )

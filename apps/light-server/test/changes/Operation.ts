@@ -1,5 +1,5 @@
 /**
- * What a device or an agent may do: a value that fast-check makes and
+ * What a device or an agent may do: a value that fast-check creates and
  * shrinks, and its execution.
  */
 import { assert } from "@effect/vitest"
@@ -16,7 +16,7 @@ export type Operation =
 
 const does = <const D extends string>(name: D) => fc.constant(name)
 
-/** Few, so that everybody means the same session. */
+/** Few tags, so that all use the same sessions. */
 const tag = fc.constantFrom("A", "B", "C")
 
 const open = fc.record({ does: does("open"), tag })
@@ -37,10 +37,10 @@ const ofDevice = [
   { weight: 1, arbitrary: remove }
 ] as const
 
-/** For a device that is always there. */
+/** For a device that is always connected. */
 export const steadily: fc.Arbitrary<Operation> = fc.oneof(...ofDevice)
 
-/** For one that comes and goes. */
+/** For a device that connects and disconnects. */
 export const moving: fc.Arbitrary<Operation> = fc.oneof(
   ...ofDevice,
   { weight: 3, arbitrary: arrive },
@@ -70,7 +70,7 @@ export const describe = (operation: Operation): string => {
   }
 }
 
-/** Only what somebody opened can be meant, and only who is there speaks over a socket. */
+/** Only opened sessions can be used, and only a connected device uses a socket. */
 export const isPossible = (operation: Operation, who: "steady" | "moving" | "agent", promises: Promises): boolean => {
   const isHere = who !== "moving" || promises.isMovingHere
   switch (operation.does) {
@@ -101,7 +101,7 @@ const replaced = (promises: Promises, sid: string, text: string) => {
   promises.cursors += 1
 }
 
-/** What everybody needs to do something. */
+/** What every operation needs. */
 interface Scene {
   readonly accountDevices: AccountDevices
   readonly promises: Promises
@@ -149,7 +149,7 @@ const posts = (scene: Scene, tag: string, device: Replica) =>
     if (status === 200) stored(scene.promises, sid, body.message.seq, ciphertext)
   })
 
-/** Over a socket: at the version that is known, and the current one is learnt from the answer. */
+/** Over a socket: at the known version; the answer contains the current one. */
 const replacesState = (
   scene: Scene,
   tag: string,
@@ -195,7 +195,7 @@ const removes = (scene: Scene, tag: string, device: Replica) =>
     scene.promises.cursors += 1
   })
 
-/** A device does it. */
+/** Runs an operation of a device. */
 export const byDevice = (scene: Scene, operation: Operation, device: Replica) => {
   switch (operation.does) {
     case "open":
@@ -226,7 +226,7 @@ export const byDevice = (scene: Scene, operation: Operation, device: Replica) =>
   }
 }
 
-/** The agent does it: it says something, or replaces a state. */
+/** Runs an operation of the agent: it sends a message, or replaces a state. */
 export const byAgent = (scene: Scene, operation: Operation) => {
   const { agent, versions } = scene.accountDevices
   if (operation.does === "say") return says(scene, operation.tag, operation.twice, agent)

@@ -7,17 +7,17 @@ const heard = (isBelowNpm: boolean, ...times: ReadonlyArray<number>) => {
 }
 
 describe("SignalRepetition", () => {
-  it("takes every second signal for a second request where each arrives once", () => {
+  it("treats every second signal as a second request where each arrives once", () => {
     assert.deepStrictEqual(heard(false, 0, 1), ["first", "again"])
     assert.deepStrictEqual(heard(false, 0, 5000), ["first", "again"])
   })
 
-  it("takes one echo of the first request for what it is below npm", () => {
+  it("recognizes one echo of the first request below npm", () => {
     assert.deepStrictEqual(heard(true, 0, 1), ["first", "echo"])
     assert.deepStrictEqual(heard(true, 0, 900, 950), ["first", "echo", "again"])
   })
 
-  it("takes a late signal for a second request, whether or not there was an echo", () => {
+  it("treats a late signal as a second request, whether or not there was an echo", () => {
     assert.deepStrictEqual(heard(true, 0, 5000), ["first", "again"])
     assert.deepStrictEqual(heard(true, 0, 1, 5000), ["first", "echo", "again"])
   })

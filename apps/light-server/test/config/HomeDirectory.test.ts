@@ -6,7 +6,7 @@ import * as HomeDirectory from "../../src/config/HomeDirectory.ts"
 const absent = () => undefined
 
 describe("HomeDirectory", () => {
-  it("is the one that the environment names", () => {
+  it("is the one of the environment", () => {
     assert.deepStrictEqual(
       HomeDirectory.expand("~/data", { HOME: "/home/ada" }, absent),
       Either.right("/home/ada/data")
@@ -14,7 +14,7 @@ describe("HomeDirectory", () => {
     assert.deepStrictEqual(HomeDirectory.expand("~", { HOME: "/home/ada" }, absent), Either.right("/home/ada"))
   })
 
-  it("is the one that the system knows where the environment names none", () => {
+  it("is the one of the system when the environment has none", () => {
     for (const environment of [{}, { HOME: "" }, { HOME: " " }]) {
       const expanded = HomeDirectory.expand("~/data", environment, () => "/home/bob")
       assert.deepStrictEqual(expanded, Either.right("/home/bob/data"))

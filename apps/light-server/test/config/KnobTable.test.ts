@@ -10,7 +10,7 @@ const document = new URL("../../../../docs/operations.md", import.meta.url)
 const knobs = KnobTable.knobsOf(rooms)
 
 describe("KnobTable", () => {
-  it("is what docs/operations.md says (UPDATE_DOCS=1 writes it)", () => {
+  it("is the table of docs/operations.md (UPDATE_DOCS=1 writes it)", () => {
     const found = fs.readFileSync(document, "utf8")
     const expected = KnobTable.replaceIn(found, KnobTable.render(rooms))
     if (process.env["UPDATE_DOCS"] === "1") fs.writeFileSync(document, expected)

@@ -11,7 +11,7 @@ const warningsOf = (environment: ServerConfig.Environment) => Effect.map(load(en
 const names = knobsOf(ServerConfig.rooms).flatMap(({ aliases, name }) => [name, ...aliases])
 
 describe("OtherNames", () => {
-  it.effect("names the closest known variable for a name it does not know", () =>
+  it.effect("suggests the closest known variable for an unknown name", () =>
     Effect.gen(function* () {
       const warnings = yield* warningsOf({
         HAPPIER_PRESENCE_FLUSH_INTERVALL_MS: "5000",
@@ -31,7 +31,7 @@ describe("OtherNames", () => {
     })
   )
 
-  it.effect("warns of every removed setting, whatever its value, and says what has taken its place", () =>
+  it.effect("warns of every removed setting, whatever its value, and names its replacement", () =>
     Effect.gen(function* () {
       for (const [name, successor] of Object.entries(OtherNames.retired)) {
         assert.deepStrictEqual(yield* warningsOf({ [name]: "anything" }), [
@@ -41,7 +41,7 @@ describe("OtherNames", () => {
     })
   )
 
-  it("speaks of settings that exist, and lists none of them", () => {
+  it("refers to settings that exist, and lists none of them as removed", () => {
     const tables = { ...OtherNames.withoutEffect, ...OtherNames.retired, ...OtherNames.refused }
     for (const [name, reason] of Object.entries(tables)) {
       assert.notInclude(names, name)

@@ -299,7 +299,7 @@ describe("ServerConfig", () => {
     )
   })
 
-  it.effect("makes every lane as durable as HAPPIER_SQLITE_SYNCHRONOUS says", () =>
+  it.effect("sets the durability of every lane by HAPPIER_SQLITE_SYNCHRONOUS", () =>
     Effect.gen(function* () {
       const { config: full } = yield* load({ HAPPIER_SQLITE_SYNCHRONOUS: "extra" })
       assert.isTrue(full.writerPolicy.lanes.every(({ durability }) => durability === "power-loss"))

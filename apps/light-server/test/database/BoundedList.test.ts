@@ -1,7 +1,7 @@
 /**
- * Goal: no list is heavier than one answer may be, and no row spoils one.
- * Method: the messages of a session as rows of chosen sizes, in a database in
- * memory.
+ * Goal: no list is larger than one answer may be, and no row makes one
+ * unreadable. Method: the messages of a session as rows of chosen sizes, in a
+ * database in memory.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, HashMap, Logger } from "effect"
@@ -44,7 +44,7 @@ const read = (limit: number, over: Partial<BoundedList.Source> = {}) =>
 const seqs = (list: BoundedList.BoundedList) => parsedRows(list).map(({ seq }) => seq)
 
 describe("BoundedList", () => {
-  it.effect("reads up to the limit in order, in one statement, and says whether there is more", () =>
+  it.effect("reads up to the limit in order, in one statement, and reports whether there is more", () =>
     Effect.gen(function* () {
       const database = yield* withMessages(3)
       const part = yield* read(2)
@@ -81,7 +81,7 @@ describe("BoundedList", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("adds up all columns that weigh, empty ones too", () =>
+  it.effect("adds up all weighed columns, empty ones too", () =>
     Effect.gen(function* () {
       const database = yield* withMessages(3, 3 * mebibyte)
       database.sqlite.exec(`UPDATE "SessionMessage" SET "localId" = NULL WHERE "seq" < 3`)
@@ -160,7 +160,7 @@ describe("BoundedList", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("counts a cut list that nobody can go on with", () =>
+  it.effect("counts a cut list without a cursor", () =>
     Effect.gen(function* () {
       const before = yield* valueOf("database_cut_lists_total")
       const list = { rows: [], lastKey: undefined, hasMore: true, first: [] }

@@ -40,7 +40,7 @@ describe("DatabaseReader", () => {
     })
   )
 
-  it.scoped("says with an Option whether there is a first row", () =>
+  it.scoped("returns the first row as an Option", () =>
     Effect.gen(function* () {
       const { filename } = yield* database
       const find = (id: string) =>
@@ -50,7 +50,7 @@ describe("DatabaseReader", () => {
     })
   )
 
-  it.scoped("reads while somebody else holds the write lock, and sees the commit after it", () =>
+  it.scoped("reads while another connection holds the write lock, and sees the commit after it", () =>
     Effect.gen(function* () {
       const { filename, writer } = yield* database
       const Count = Schema.Struct({ count: Schema.Number })
@@ -89,7 +89,7 @@ describe("DatabaseReader", () => {
     })
   )
 
-  it.scoped("tells whoever waits for it that a read has met damage, and goes on reading what is whole", () =>
+  it.scoped("reports damage found by a read to its waiters, and goes on reading intact tables", () =>
     Effect.gen(function* () {
       const { filename, writer } = yield* database
       writer.exec("CREATE TABLE Torn (id); INSERT INTO Torn VALUES (1)")
@@ -114,7 +114,7 @@ describe("DatabaseReader", () => {
     })
   )
 
-  it.scoped("names the column that does not fit, and nothing of what it holds", () =>
+  it.scoped("names the column that does not fit, and not its value", () =>
     Effect.gen(function* () {
       const { filename, writer } = yield* database
       writer.exec("CREATE TABLE Letter (content); INSERT INTO Letter VALUES ('{}'), ('canary'), (x'63616e617279')")

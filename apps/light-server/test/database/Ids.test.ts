@@ -6,7 +6,7 @@ describe("Ids", () => {
     const ids = Array.from({ length: 2000 }, () => Ids.cuid())
     for (const id of ids) assert.match(id, /^c[a-z0-9]{24}$/)
     assert.strictEqual(new Set(ids).size, ids.length)
-    // The time comes first; within one millisecond the order is that of a counter, which starts anew now and then.
+    // The time comes first; within one millisecond the order is that of a counter, which wraps around now and then.
     const times = ids.map((id) => id.slice(0, 9))
     assert.deepStrictEqual(times, times.toSorted())
   })

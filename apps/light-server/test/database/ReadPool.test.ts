@@ -1,7 +1,6 @@
 /**
- * Goal: reads beside the event loop are served in order of their class, within bounds, and no thread that hangs or dies
- * takes more with it than the read it was busy with.
- * Method: threads that do what the test says, on virtual time.
+ * Goal: reads beside the event loop are served in order of their class, within bounds, and a thread that hangs or dies
+ * only fails its current read. Method: fake threads controlled by the test, on virtual time.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope, TestClock } from "effect"
@@ -12,7 +11,7 @@ import { valueOf } from "../support/Gauges.ts"
 class ScriptedThread implements ReadPool.ReaderThread {
   readonly asked: Array<Asked> = []
   isEnding = false
-  /** Inside a statement: it does not end when it is told to. */
+  /** Inside a statement: it does not end when it is asked to. */
   isStuck: boolean
   readonly events: ReadPool.ThreadEvents
   constructor(events: ReadPool.ThreadEvents, isStuck: boolean) {
@@ -26,7 +25,7 @@ class ScriptedThread implements ReadPool.ReaderThread {
     this.isEnding = true
     if (!this.isStuck) this.events.ended("exit code 1")
   }
-  /** Answers the read it is busy with by the text of its statement. */
+  /** Answers its current read with the text of its statement. */
   answer() {
     const asked = this.asked.at(-1)
     if (asked !== undefined) this.events.answered({ id: asked.id, reply: [{ sql: asked.request.sql }] })
@@ -51,7 +50,7 @@ interface Box {
   readonly ask: (readClass: ReadPool.ReadClass, sql: string) => Effect.Effect<Fiber.Fiber<unknown, { _tag: string }>>
 }
 
-/** Threads are stuck until the test is over, unless told otherwise. */
+/** By default, threads are stuck until the test is over. */
 const box = ({
   isRefused = (): boolean => false,
   isStuckForEver = false,
@@ -178,7 +177,7 @@ describe("ReadPool", () => {
       yield* TestClock.adjust("1 millis")
       assert.strictEqual(yield* outcome(running), "ReadTimeout")
       assert.isTrue(threads[0]?.isEnding)
-      // Its successor is there before it is gone, and what it says later is nobody's.
+      // Its successor starts before it has ended, and its late answer is ignored.
       assert.strictEqual(threads[1]?.sql, "in vain")
       threads[0]?.answer()
       yield* TestClock.adjust("500 millis")
@@ -207,7 +206,7 @@ describe("ReadPool", () => {
     })
   )
 
-  it.scoped("fails what a thread held that dies, and starts another one for what waits", () =>
+  it.scoped("fails the read of a thread that dies, and starts another thread for waiting reads", () =>
     Effect.gen(function* () {
       const { ask, threads } = yield* box({ threadCount: 1 })
       const held = yield* ask("list", "held")
@@ -231,7 +230,7 @@ describe("ReadPool", () => {
     })
   )
 
-  it.scoped("forgets a read whose caller is gone before its turn, and drops the answer of one that runs", () =>
+  it.scoped("drops a waiting read whose caller is gone, and the answer of a running one", () =>
     Effect.gen(function* () {
       const { ask, threads } = yield* box({ threadCount: 1 })
       const running = yield* ask("list", "runs")

@@ -101,7 +101,7 @@ describe("ReaderThread", () => {
     })
   )
 
-  it.scopedLive("tells of damage, and goes on reading what is whole", () =>
+  it.scopedLive("reports damage, and goes on reading intact tables", () =>
     Effect.gen(function* () {
       const { filename, writer } = yield* database
       writer.exec("INSERT INTO Item VALUES (1, NULL, NULL, 1); CREATE TABLE Torn (id); INSERT INTO Torn VALUES (1)")
@@ -142,7 +142,7 @@ describe("ReaderThread", () => {
     })
   )
 
-  it.scopedLive("answers others while a statement does not end, and closes in spite of it", () =>
+  it.scopedLive("answers other reads while a statement does not end, and closes all the same", () =>
     Effect.gen(function* () {
       const { filename, writer } = yield* database
       writer.exec("INSERT INTO Item VALUES (1, NULL, NULL, 1)")

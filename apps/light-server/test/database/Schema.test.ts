@@ -430,7 +430,7 @@ describe("the tables", () => {
   )
 
   it.scoped(
-    "want the usage reports of a session gone first when it is deleted, since they cannot all lose their session",
+    "require that the usage reports of a session are deleted before it, since they cannot all lose their session",
     () =>
       Effect.gen(function* () {
         const box = yield* migrated

@@ -11,7 +11,7 @@ const placeOf = (box: FixtureBox.FixtureBox) => {
 }
 
 describe("SessionArchive", () => {
-  it.effect("is our own table unless a layer says otherwise", () =>
+  it.effect("is our own table unless a layer provides another place", () =>
     Effect.map(SessionArchive.SessionArchive, ({ isShared }) => assert.isFalse(isShared))
   )
 

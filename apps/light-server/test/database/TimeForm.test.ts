@@ -11,7 +11,7 @@ const readerOf = (box: FixtureBox.FixtureBox) => {
 }
 
 describe("TimeForm", () => {
-  it("sorts by time, and says the same moment in both forms", () => {
+  it("sorts by time, and represents the same moment in both forms", () => {
     const moments = [0, 1, 999, 1000, 1_769_947_200_001, 4_102_444_799_999]
     const texts = moments.map((millis) => String(TimeForm.iso.encode(millis)))
     assert.deepStrictEqual(texts.toSorted(), texts)
@@ -20,7 +20,7 @@ describe("TimeForm", () => {
     assert.deepStrictEqual(moments.map(TimeForm.integer.encode), moments)
   })
 
-  it.effect("is integers where nobody has looked", () =>
+  it.effect("is integers by default", () =>
     Effect.map(TimeForm.TimeForm, ({ name }) => assert.strictEqual(name, "integer"))
   )
 

@@ -1,6 +1,6 @@
 /**
- * Where a request comes from: what Fastify says of a request and what is said
- * here of the same one must never differ.
+ * Where a request comes from: Fastify and this module must always find the same
+ * address.
  */
 import { assert, describe, it } from "vitest"
 import Fastify from "fastify"
@@ -44,7 +44,7 @@ describe("ClientAddress", () => {
               readonly ip: string
               readonly own: string
             }>()
-            // What is no address is nobody's: the proxy that passed it on answers for it.
+            // A text that is not an address is not used: the proxy that passed it on is counted.
             const nearest =
               isIP(ip) === 0 ? (chain[1] !== undefined && isIP(chain[1]) !== 0 ? chain[1] : remoteAddress) : ip
             assert.strictEqual(own, nearest, `${remoteAddress} with ${headers["x-forwarded-for"]}`)
@@ -75,7 +75,7 @@ describe("ClientAddress", () => {
     }
   })
 
-  it("tells of an X-Forwarded-For from a peer that is not trusted", () => {
+  it("reports an X-Forwarded-For from a peer that is not trusted", () => {
     const told: Array<string> = []
     const { of } = ClientAddress.make(["10.0.0.0/8"], (peer) => told.push(peer))
     of(from("10.0.0.1", "192.0.2.1"))

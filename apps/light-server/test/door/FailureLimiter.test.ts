@@ -19,7 +19,7 @@ const clock = Effect.acquireRelease(
   () => Effect.sync(() => vi.useRealTimers())
 )
 
-/** Knows the tokens that begin with `good`, cannot say of `unknown`, and counts how often it was asked. */
+/** Accepts tokens that begin with `good`, fails for `unknown`, and counts its calls. */
 const makeBox = (limits: Partial<RateLimit.RateLimits>, gate: Effect.Effect<void> = Effect.void) => {
   const asked: Array<string> = []
   const all = { ...RateLimit.defaults, ...limits }
@@ -44,15 +44,15 @@ const tags = (outcomes: ReadonlyArray<Either.Either<string, { readonly _tag: str
   outcomes.map((outcome) => (Either.isRight(outcome) ? outcome.right : outcome.left._tag))
 
 describe("FailureLimiter", () => {
-  it.scoped("looks at no more bad tokens of an address than its limit, says when to come back, and forgets them", () =>
+  it.scoped("verifies a limited number of bad tokens per address, answers when to come back, and forgets them", () =>
     Effect.gen(function* () {
       const { advance } = yield* clock
       const { asked, failureLimiter } = makeBox({ badTokens: 3 })
-      const knock = (address: string, token: string) => Effect.either(failureLimiter.verify(address, token))
+      const verify = (address: string, token: string) => Effect.either(failureLimiter.verify(address, token))
       const before = yield* valueOf("http_rate_limited_total", { key: "group", value: "tokens" })
       yield* advance(15_000)
       const outcomes = yield* Effect.forEach(["bad1", "bad2", "bad3", "bad4", "good1"], (token) =>
-        knock("192.0.2.1", token)
+        verify("192.0.2.1", token)
       )
       assert.deepStrictEqual(tags(outcomes), [
         "Unauthorized",
@@ -63,22 +63,22 @@ describe("FailureLimiter", () => {
       ])
       assert.deepStrictEqual(asked, ["bad1", "bad2", "bad3"])
       assert.strictEqual((yield* valueOf("http_rate_limited_total", { key: "group", value: "tokens" })) - before, 2)
-      assert.deepStrictEqual(tags([yield* knock("192.0.2.2", "good1")]), ["account"])
+      assert.deepStrictEqual(tags([yield* verify("192.0.2.2", "good1")]), ["account"])
       yield* advance(59_000)
       assert.deepStrictEqual(
         yield* Effect.flip(failureLimiter.verify("192.0.2.1", "bad")),
         new TooManyRequests({ retryAfterMillis: 1000 })
       )
       yield* advance(1000)
-      assert.deepStrictEqual(tags([yield* knock("192.0.2.1", "good2")]), ["account"])
+      assert.deepStrictEqual(tags([yield* verify("192.0.2.1", "good2")]), ["account"])
     })
   )
 
-  it.effect("charges them before they are looked at, so that many at once gain nothing", () =>
+  it.effect("charges them before they are verified, so that many at once gain nothing", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const { asked, failureLimiter } = makeBox({ badTokens: 3 }, Deferred.await(gate))
-      const knocking = yield* Effect.fork(
+      const verifying = yield* Effect.fork(
         Effect.forEach(
           Array.from({ length: 50 }),
           (_, index) => Effect.either(failureLimiter.verify("192.0.2.1", `bad${index}`)),
@@ -90,11 +90,11 @@ describe("FailureLimiter", () => {
       yield* Effect.yieldNow().pipe(Effect.repeatN(20))
       assert.strictEqual(asked.length, 3)
       yield* Deferred.succeed(gate, undefined)
-      assert.strictEqual(tags(yield* Fiber.join(knocking)).filter((tag) => tag === "TooManyRequests").length, 47)
+      assert.strictEqual(tags(yield* Fiber.join(verifying)).filter((tag) => tag === "TooManyRequests").length, 47)
     })
   )
 
-  it.effect("gives the charge back for good tokens, for reads that fail, and for who leaves meanwhile", () =>
+  it.effect("returns the charge for good tokens, for reads that fail, and for clients that disconnect meanwhile", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const { failureLimiter } = makeBox({ badTokens: 1 })
@@ -113,7 +113,7 @@ describe("FailureLimiter", () => {
     })
   )
 
-  it.effect("lets tokens that were good lately through to the verification, whoever else knocks from there", () =>
+  it.effect("verifies tokens that were good recently, whatever else comes from their address", () =>
     Effect.gen(function* () {
       const { asked, failureLimiter } = makeBox({ badTokens: 1 })
       yield* failureLimiter.verify("192.0.2.1", "good1")

@@ -1,6 +1,6 @@
 /**
- * Limits on how often somebody may ask: who is counted with whom, and what the
- * one too many is told.
+ * Rate limits: what is counted together, and the answer to requests above the
+ * limit.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Metric } from "effect"
@@ -19,7 +19,7 @@ const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
 
 const status = (request: InjectOptions) => Effect.map(inject(request), ({ statusCode }) => statusCode)
 
-/** Asks so often, and answers with the statuses. */
+/** Sends so many requests, and returns the statuses. */
 const statuses = (count: number, request: InjectOptions) => Effect.replicateEffect(status(request), count)
 
 const ask = (remoteAddress: string): InjectOptions => ({
@@ -100,7 +100,7 @@ describe("limits before the login", () => {
     }).pipe(Effect.provide(limits({ auth: 1 })))
   )
 
-  it.scoped("believe nobody's X-Forwarded-For unless it is asked to", () =>
+  it.scoped("ignore X-Forwarded-For unless a proxy is trusted", () =>
     Effect.gen(function* () {
       const from = (address: string) => ({ ...ask("127.0.0.1"), headers: { "x-forwarded-for": address } })
       assert.deepStrictEqual(
@@ -158,7 +158,7 @@ describe("limits after the login", () => {
     }).pipe(Effect.provide(limits({ reads: 3, control: 2 })))
   )
 
-  it.scoped("do not suffer from others at the same address", () =>
+  it.scoped("do not depend on other clients at the same address", () =>
     Effect.gen(function* () {
       const { token } = yield* login()
       const remoteAddress = "192.0.2.1"
@@ -227,7 +227,7 @@ describe("a cost", () => {
       const refused = yield* inject(list)
       assert.strictEqual(refused.statusCode, 429)
       assert.isDefined(refused.headers["retry-after"])
-      // What it costs to read stops no change.
+      // The cost of reads does not affect changes.
       assert.strictEqual(yield* status({ ...register("m2"), payload: { id: "m2", metadata: "small" } }), 200)
     }).pipe(Effect.provide(limits({ reads: 20 })))
   )

@@ -60,7 +60,7 @@ describe("AccountCursor", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.scoped("writes nothing for an account that does not exist, and says so", () =>
+  it.scoped("writes nothing for an account that does not exist, and fails", () =>
     Effect.gen(function* () {
       const database = yield* twoSessions
       const conflict = yield* Effect.flip(change("a9", { kind: "account" }))

@@ -78,7 +78,7 @@ describe("CompareAndSet", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("tells a missing account from a missing row", () =>
+  it.effect("distinguishes a missing account from a missing row", () =>
     Effect.gen(function* () {
       const { run } = yield* prepared
       assert.strictEqual((yield* Effect.flip(run(Effect.fail(conflict(0)))))._tag, "Unauthorized")

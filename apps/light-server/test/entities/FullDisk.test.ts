@@ -1,4 +1,4 @@
-/** What can be done when only the reserve of the disk is left: everything that makes room or ends something. */
+/** What can be done when only the reserve of the disk is left: everything that frees space or ends something. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
@@ -52,7 +52,7 @@ const isRefused = (self: Effect.Effect<unknown, WriterError | { readonly _tag: s
   Effect.map(Effect.either(self), (outcome) => outcome._tag === "Left" && outcome.left._tag === "DatabaseFull")
 
 describe("a disk with only the reserve left", () => {
-  it.scopedLive("takes nothing new", () =>
+  it.scopedLive("accepts nothing new", () =>
     Effect.gen(function* () {
       yield* prepared
       const keyValues = yield* KeyValueStore.KeyValueStore

@@ -1,6 +1,6 @@
 /**
- * Goal: the sessions of an account that memory sees online can be told without looking at all there are.
- * Method: the real presence over rows in memory, on virtual time.
+ * Goal: the online sessions of an account can be listed without reading all its sessions. Method: the real presence
+ * over rows in memory, on virtual time.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, TestClock } from "effect"
@@ -17,7 +17,7 @@ const services = Effect.all({ online: OnlineSessions.OnlineSessions, presence: P
 const now = Effect.clockWith((clock) => clock.currentTimeMillis)
 
 describe("OnlineSessions", () => {
-  it.scoped("tells the sessions of an account that beat or connected, before anything is written", () =>
+  it.scoped("lists the sessions of an account that sent a heartbeat or connected, before anything is written", () =>
     Effect.gen(function* () {
       const { online, presence } = yield* services
       yield* TestClock.adjust("1 second")
@@ -31,7 +31,7 @@ describe("OnlineSessions", () => {
     }).pipe(Effect.provide(layer))
   )
 
-  it.scoped("forgets one that is deleted, and one that ends, and tells one that comes back", () =>
+  it.scoped("removes one that is deleted or ends, and lists one that comes back", () =>
     Effect.gen(function* () {
       const { online, presence } = yield* services
       yield* TestClock.adjust("1 second")

@@ -62,7 +62,7 @@ describe("Outbox", () => {
       assert.isFalse(outbox.isUnconfirmed(created))
       assert.strictEqual((yield* commit(unconfirmed))._tag, "Left")
       assert.isTrue(outbox.isUnconfirmed(created))
-      // What fails for another reason is still the same change.
+      // A failure for another reason is still about the same change.
       assert.strictEqual((yield* commit(late))._tag, "Left")
       assert.deepStrictEqual(sent, [])
       yield* outbox.settle({ ...created, mark: "metadata 2" }, send)

@@ -17,7 +17,7 @@ const make = (options: { readonly validityCapacity: number }) =>
   })
 
 describe("Ownership", () => {
-  it.effect("tells owned, foreign and missing rows apart, and remembers", () =>
+  it.effect("distinguishes owned, foreign and missing rows, and remembers them", () =>
     Effect.gen(function* () {
       const { database, ownership } = yield* make({ validityCapacity: 10 })
       const own = PresenceKey.session("a1", "s1")
@@ -33,7 +33,7 @@ describe("Ownership", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("knows a machine that was revoked, and tells others no more than that it is not theirs", () =>
+  it.effect("reports a revoked machine to its account, and to others only that it is not theirs", () =>
     Effect.gen(function* () {
       const { database, ownership } = yield* make({ validityCapacity: 10 })
       database.sqlite.exec(
@@ -48,7 +48,7 @@ describe("Ownership", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("knows an archived session, which may be used and changed as before", () =>
+  it.effect("reports an archived session, which may be used and changed as before", () =>
     Effect.gen(function* () {
       const { database, ownership } = yield* make({ validityCapacity: 10 })
       database.sqlite.exec(`INSERT INTO "PresenceSessionArchive" VALUES ('s1', 5)`)
@@ -59,7 +59,7 @@ describe("Ownership", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("remembers that a session was archived or taken out, until it is unlearned", () =>
+  it.effect("remembers that a session was archived or unarchived, until that is invalidated", () =>
     Effect.gen(function* () {
       const { ownership } = yield* make({ validityCapacity: 10 })
       const key = PresenceKey.session("a1", "s1")
@@ -74,7 +74,7 @@ describe("Ownership", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.scoped("tells whoever listens of each machine that is found revoked, for as long as they listen", () =>
+  it.scoped("calls each listener when a machine is found revoked, until the listener is removed", () =>
     Effect.gen(function* () {
       const { database, ownership } = yield* make({ validityCapacity: 10 })
       database.sqlite.exec(
@@ -89,7 +89,7 @@ describe("Ownership", () => {
           yield* ownership.check(PresenceKey.machine("a1", "m1"))
           // Remembered.
           yield* ownership.check(PresenceKey.machine("a1", "m1"))
-          // Not theirs to know.
+          // Not visible for another account.
           yield* ownership.check(PresenceKey.machine("a2", "m1"))
           ownership.revoke(PresenceKey.machine("a1", "m2"))
           assert.strictEqual(ownership.remembered(PresenceKey.machine("a1", "m2")), "revoked")
@@ -100,7 +100,7 @@ describe("Ownership", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("believes who created a row at once, and who deleted it", () =>
+  it.effect("uses a creation or a deletion at once, without a read", () =>
     Effect.gen(function* () {
       const { ownership } = yield* make({ validityCapacity: 10 })
       const key = PresenceKey.session("a1", "s2")
@@ -121,7 +121,7 @@ describe("Ownership", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("remembers nothing of a read that failed", () =>
+  it.effect("does not remember a failed read", () =>
     Effect.gen(function* () {
       const { database, ownership } = yield* make({ validityCapacity: 2 })
       database.nextReadFailure = new ReadFailed({ code: "SQLITE_BUSY", detail: "test" })

@@ -43,10 +43,10 @@ const post = (url: string, payload: object) =>
 const withServer = <A, E>(isReady: boolean, body: Effect.Effect<A, E, HttpApp.HttpApp>, metrics = true) =>
   Effect.flatMap(Ref.make(report(isReady)), (current) => Effect.provide(body, layer(current, metrics)))
 
-/** Touches every metric there is, so that the registry knows it. */
+/** Updates every metric, so that it is in the registry. */
 const touchAll = Effect.gen(function* () {
   for (const metric of Object.values({ ...PresenceMetrics, ...SqliteMetrics, ...WriterMetrics })) {
-    // A metric is a function too; what is none makes one from its labels.
+    // A metric is a function too; anything else creates one from its labels.
     const made: unknown = Metric.MetricTypeId in metric ? metric : metric(Lane.control as never, "x")
     yield* Metric.value(made as Metric.Metric.Counter<number>)
   }
@@ -94,7 +94,7 @@ const touchAll = Effect.gen(function* () {
 })
 
 describe("HealthRoutes", () => {
-  it.scoped("answers in its three forms when the server is ready", () =>
+  it.scoped("answers in all three forms when the server is ready", () =>
     withServer(
       true,
       Effect.gen(function* () {
@@ -140,7 +140,7 @@ describe("HealthRoutes", () => {
     )
   )
 
-  it.scoped("tells its version, and clients that there is no update", () =>
+  it.scoped("returns its version, and answers clients that there is no update", () =>
     withServer(
       true,
       Effect.gen(function* () {

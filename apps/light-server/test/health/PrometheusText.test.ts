@@ -22,7 +22,7 @@ describe("PrometheusText", () => {
     })
   )
 
-  it.effect("writes histograms with buckets that count upwards to the count", () =>
+  it.effect("writes histograms with cumulative buckets up to the count", () =>
     Effect.gen(function* () {
       const histogram = Metric.histogram("text_seconds", MetricBoundaries.fromIterable([0.1, 1]))
       for (const value of [0.05, 0.1, 0.5, 7]) yield* Metric.update(histogram, value)

@@ -68,7 +68,7 @@ describe("Readiness", () => {
     })
   )
 
-  it.scoped("says since when a check says what it says", () =>
+  it.scoped("reports since when the result of a check is unchanged", () =>
     Effect.gen(function* () {
       const probe = yield* ServerProbe.make({ heartbeatTable: true })
       yield* Effect.gen(function* () {
@@ -146,7 +146,7 @@ describe("Readiness", () => {
     })
   )
 
-  it.scoped("is unready and writes no more once a read has met damage", () =>
+  it.scoped("is unready and writes no more once a read has found damage", () =>
     Effect.gen(function* () {
       const probe = yield* ServerProbe.make({ heartbeatTable: true })
       yield* Effect.gen(function* () {

@@ -49,7 +49,7 @@ describe("ReadinessCheck", () => {
     assert.deepStrictEqual(failing({ diskFreeBytes: undefined }), [])
   })
 
-  it("lets a lane hold the writer for as long as its policy says", () => {
+  it("lets a lane hold the writer for as long as its policy allows", () => {
     const held = (lane: Lane.Lane, millis: number) => writer({ holder: { lane, sinceMillis: now - millis } })
     assert.deepStrictEqual(held(Lane.control, 500), [])
     assert.deepStrictEqual(held(Lane.control, 501), ["writer WriterStuck"])
@@ -57,7 +57,7 @@ describe("ReadinessCheck", () => {
     assert.deepStrictEqual(held(Lane.maintenance, 10_001), ["writer WriterStuck"])
   })
 
-  it("asks for a commit within three flush intervals, and 15 s at least", () => {
+  it("requires a commit within three flush intervals, and 15 s at least", () => {
     assert.deepStrictEqual(writer({ lastCommitMillis: now - 15_000 }), [])
     assert.deepStrictEqual(writer({ lastCommitMillis: now - 15_001 }), ["commit CommitAge"])
     assert.deepStrictEqual(failing({ flushIntervalMillis: 60_000 }), [])
@@ -69,13 +69,13 @@ describe("ReadinessCheck", () => {
     ])
   })
 
-  it("sees a first lane that is nearly full", () => {
+  it("detects a first lane that is nearly full", () => {
     const waiting = (waiterCount: number) => writer({ lanes: [{ lane: Lane.control, waiterCount, capacity: 10 }] })
     assert.deepStrictEqual(waiting(7), [])
     assert.deepStrictEqual(waiting(8), ["control-lane LaneOverflow"])
   })
 
-  it("forgives one flush that failed", () => {
+  it("ignores one failed flush", () => {
     const failed = (consecutiveFlushFailures: number) =>
       failing({ presence: { ...healthy.presence, consecutiveFlushFailures } })
     assert.deepStrictEqual(failed(1), [])
@@ -104,7 +104,7 @@ describe("ReadinessCheck", () => {
     assert.deepStrictEqual(failing({ diskFreeBytes: 5e7 - 1, reusableBytes: 1e9 }), ["disk DiskFull"])
   })
 
-  it("is no longer ready once the server drains, and says whether the writer is closed", () => {
+  it("is no longer ready once the server drains, and reports whether the writer is closed", () => {
     assert.deepStrictEqual(failing({ isDraining: true }), ["draining Draining"])
     assert.deepStrictEqual(writer({ state: "draining" }), ["writer WriterClosed"])
   })

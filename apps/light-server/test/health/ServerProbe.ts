@@ -11,7 +11,7 @@ import { Unauthorized } from "../../src/Failure.ts"
 
 const refused = Effect.dieMessage("not asked in these tests")
 
-/** What the readiness check looks at, each part changed by the test. */
+/** The inputs of the readiness check, each changed by the test. */
 export const make = (options: { readonly heartbeatTable: boolean }) =>
   Effect.gen(function* () {
     const status = yield* Ref.make<WriterStatus>({
@@ -60,7 +60,7 @@ export const make = (options: { readonly heartbeatTable: boolean }) =>
       stop: (fault: EngineFault) => Effect.asVoid(Deferred.fail(stopped, fault)),
       isBusy: () => false
     }
-    /** What the next read fails with. */
+    /** The failure of the next read. */
     const readFailure = yield* Ref.make<ReadFailed | undefined>(undefined)
     const reader = fromQuery(() =>
       Effect.flatMap(Ref.getAndSet(readFailure, undefined), (failure) =>

@@ -1,6 +1,6 @@
 /**
- * Between the wish to end and the closed port the server answers, and says that
- * it is ending.
+ * Between the request to end and the closed port the server answers that it is
+ * ending.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer } from "effect"
@@ -17,7 +17,7 @@ const Listening = HttpListener.layer({ host: "127.0.0.1", port: 0, closeTimeout:
 
 describe("Draining", () => {
   it.scoped(
-    "says so and refuses new work while its steps run, one after the other, and closes the port after them",
+    "answers so and refuses new work while its steps run, one after the other, and closes the port after them",
     () =>
       Effect.gen(function* () {
         const http = yield* HttpApp.HttpApp

@@ -1,6 +1,6 @@
 /**
- * Whatever goes wrong before a route of ours is asked is answered in the words of
- * this server, and counted.
+ * Every failure before a route of ours is answered in this server's format, and
+ * counted.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Layer, Metric, MetricState } from "effect"
@@ -30,7 +30,7 @@ const App = HttpListener.layer({ host: "127.0.0.1", port: 0, closeTimeout: "5 se
   Layer.provideMerge(HttpApp.layer().pipe(Layer.provide(Nobody)))
 )
 
-/** What comes back for these bytes until the server closes the connection. */
+/** The answer to these bytes until the server closes the connection. */
 const talk = (text: string) =>
   Effect.gen(function* () {
     const { port } = yield* HttpListener.HttpListener
@@ -72,9 +72,9 @@ const cases: ReadonlyArray<readonly [what: string, text: string, status: number,
     refused(431, "the headers are too long")
   ],
   ["bytes that are no request", "canary\r\n\r\n", 400, refused(400, "this is no request of HTTP")],
-  ["a header that is none", get("/", "can ary: 1\r\n"), 400, refused(400, "this is no request of HTTP")],
+  ["a malformed header", get("/", "can ary: 1\r\n"), 400, refused(400, "this is no request of HTTP")],
   [
-    "a type of body that nobody reads",
+    "an unsupported content type",
     post("content-type: text/canary\r\n", "x"),
     415,
     refused(415, "Unsupported Media Type")
@@ -99,7 +99,7 @@ describe("ErrorBodies", () => {
   }
 
   it.scoped(
-    "counts a client that hangs up before its answer under a status of its own, by the pattern of its route",
+    "counts a client that disconnects before its answer under a status of its own, by the pattern of its route",
     () =>
       Effect.gen(function* () {
         const http = yield* HttpApp.HttpApp

@@ -53,7 +53,7 @@ const samples: {
 const failures = Object.values(samples)
 
 describe("FailureTable", () => {
-  it("tells old clients what happened in a string, whatever failed", () => {
+  it("has a string for old clients, whatever failed", () => {
     for (const failure of failures) {
       const { body } = FailureTable.toHttp(failure)
       assert.isString(body.error, failure._tag)
@@ -61,13 +61,13 @@ describe("FailureTable", () => {
     }
   })
 
-  it("never shows what the engine said", () => {
+  it("never shows the message of the engine", () => {
     for (const failure of failures) {
       assert.notInclude(JSON.stringify(FailureTable.toHttp(failure).body), "detail", failure._tag)
     }
   })
 
-  it("sends Retry-After exactly with what may be tried again, and the same time in the body", () => {
+  it("sends Retry-After exactly with failures that may be tried again, and the same time in the body", () => {
     for (const failure of failures) {
       const { body, retryAfterMillis, status } = FailureTable.toHttp(failure)
       assert.strictEqual(body["retryAfterMs"], retryAfterMillis, failure._tag)
@@ -86,7 +86,7 @@ describe("FailureTable", () => {
     })
   })
 
-  it("answers a read that met damage as a write that met it: no other moment repairs the file", () => {
+  it("answers a read that found damage like a write that found it: retrying does not repair the file", () => {
     for (const code of ["SQLITE_CORRUPT", "SQLITE_CORRUPT_INDEX", "SQLITE_NOTADB"]) {
       const damaged = new ReadFailed({ code, detail: "detail" })
       assert.isFalse(damaged.isRetryable)
@@ -100,7 +100,7 @@ describe("FailureTable", () => {
     assert.strictEqual(FailureTable.toHttp(samples.DatabaseFull, 1).retryAfterMillis, 120_000)
   })
 
-  it("answers in the words of the protocol", () => {
+  it("answers with the texts of the protocol", () => {
     assert.deepStrictEqual(FailureTable.toHttp(samples.Unauthorized), {
       status: 401,
       retryAfterMillis: undefined,

@@ -15,7 +15,7 @@ describe("turns", () => {
     const [first, , third, , fifth] = ["a1", "a2", "a3", "a4", "a5"].map((name) => take("a", name))
     take("b", "b1")
     assert.deepStrictEqual(begun, ["a1", "a2", "b1"])
-    // A caller may leave while it waits, and leaving twice gives back one turn.
+    // A caller may leave while it waits; leaving twice releases one turn.
     third?.()
     first?.()
     first?.()
@@ -31,7 +31,7 @@ describe("turns", () => {
     const second = turns.take("a", () => void begun.push("second"))
     turns.take("a", () => void begun.push("third"))
     first()
-    // It has its turn already, and is told in the next turn of the event loop.
+    // It has its turn already, and is notified in the next turn of the event loop.
     second()
     await turn()
     await turn()
@@ -42,7 +42,7 @@ describe("turns", () => {
 describe("large reads", () => {
   const limits = { ...OutgoingBytes.defaults, heavyReads: 2, heavyWaitMillis: 200 }
 
-  /** A route whose reads are open until they are let go; and the most that were open at once. */
+  /** A route whose reads stay open until they are released, and the most that were open at once. */
   const makeApp = () => {
     const open: Array<() => void> = []
     let most = 0
@@ -89,7 +89,7 @@ describe("large reads", () => {
     }).pipe(Effect.provide(app.layer))
   })
 
-  it.scopedLive("that wait for too long are told to come back, and give their place up", () => {
+  it.scopedLive("that wait for too long are refused with Retry-After, and leave the queue", () => {
     const app = makeApp()
     return Effect.gen(function* () {
       const held = yield* Effect.forEach(["a", "a"], (account) => Effect.fork(read(account)))

@@ -9,7 +9,7 @@ import { NotFound, Unauthorized } from "../../src/Failure.ts"
 import * as HttpApp from "../../src/http/HttpApp.ts"
 import * as HttpListener from "../../src/http/HttpListener.ts"
 
-/** Knows one token. */
+/** Accepts one token. */
 const OneToken = Layer.succeed(
   Authenticator,
   Authenticator.of({
@@ -50,7 +50,7 @@ const bodyRoute = Effect.flatMap(HttpApp.HttpApp, (http) =>
 const settle = Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve))).pipe(Effect.repeatN(5))
 
 describe("HttpApp", () => {
-  it.scoped("welcomes at the root, with the headers of a careful server", () =>
+  it.scoped("answers at the root, with security headers", () =>
     Effect.gen(function* () {
       const response = yield* inject({ url: "/" })
       assert.strictEqual(response.body, "Welcome to Happier Server!")
@@ -62,7 +62,7 @@ describe("HttpApp", () => {
     }).pipe(Effect.provide(App()))
   )
 
-  it.scoped("tells an unknown route from an unknown thing", () =>
+  it.scoped("distinguishes an unknown route from an unknown entity", () =>
     Effect.gen(function* () {
       yield* route(new NotFound({ what: "Machine" }))
       const unknownRoute = yield* inject({ method: "POST", url: "/v9/none" })
@@ -119,9 +119,9 @@ describe("HttpApp", () => {
       ["a value breaks its rule", { name: "canary" }, `body/name Expected a string at most 3 character(s) long`],
       ["a text is no number", { name: "a", size: "canary" }, "body/size cannot be read"],
       ["a number is no whole one", { name: "a", count: 1.5 }, "body/count Expected an integer"],
-      ["there is none", undefined, "body Expected { readonly name:"]
+      ["there is no body", undefined, "body Expected { readonly name:"]
     ] as const) {
-      it.scoped(`are refused when ${name}, without a word of what they hold`, () =>
+      it.scoped(`are refused when ${name}, without repeating their values`, () =>
         Effect.gen(function* () {
           yield* bodyRoute
           const response = yield* inject({ method: "POST", url: "/named", ...(payload && { payload }) })
@@ -180,7 +180,7 @@ describe("HttpApp", () => {
     const asked = new Promise<void>((resolve) => {
       note = resolve
     })
-    /** Never finds out whose token it is, and says that it was asked. */
+    /** Never finds the account of a token, and records that it was called. */
     const SlowToken = Layer.succeed(
       Authenticator,
       Authenticator.of({
@@ -209,7 +209,7 @@ describe("HttpApp", () => {
       )
     }
 
-    it.scoped("lets nobody in who hangs up while the token is looked at", () =>
+    it.scoped("does not run the handler for a client that disconnects while its token is verified", () =>
       Effect.gen(function* () {
         const http = yield* HttpApp.HttpApp
         const closed = yield* Deferred.make<void>()
@@ -256,7 +256,7 @@ describe("HttpApp", () => {
       }).pipe(Effect.provide(App()))
     )
 
-    it.scoped("interrupts the effect of a client that hangs up", () =>
+    it.scoped("interrupts the effect of a client that disconnects", () =>
       Effect.gen(function* () {
         const started = yield* Deferred.make<void>()
         const interrupted = yield* Deferred.make<void>()
@@ -276,7 +276,7 @@ describe("HttpApp", () => {
       }).pipe(Effect.provide(App()))
     )
 
-    it.scoped("does not take the end of a request's body for a hang-up", () =>
+    it.scoped("does not mistake the end of a request's body for a disconnect", () =>
       Effect.gen(function* () {
         const http = yield* HttpApp.HttpApp
         const open = yield* Deferred.make<void>()
@@ -311,7 +311,7 @@ describe("HttpApp", () => {
   })
 
   describe("draining", () => {
-    /** A socket that says when it is closed, and what came until then. */
+    /** A socket that records when it is closed, and what it received until then. */
     const connect = (port: number) =>
       Effect.gen(function* () {
         const closed = yield* Deferred.make<string>()
@@ -362,7 +362,7 @@ describe("HttpApp", () => {
       }).pipe(Effect.provide(App()))
     )
 
-    it.scoped("cuts what is still under way when the time is over", () =>
+    it.scoped("closes connections that are still busy when the time is over", () =>
       Effect.gen(function* () {
         const started = yield* Deferred.make<void>()
         yield* route(Effect.zipRight(Deferred.succeed(started, undefined), Effect.never))
@@ -416,7 +416,7 @@ describe("HttpApp", () => {
     }).pipe(Effect.provide(App({ corsOrigins: ["https://a.example"] })))
   )
 
-  it.scoped("lets browsers of the given origins in, and no others", () =>
+  it.scoped("allows browsers of the given origins, and no others", () =>
     Effect.gen(function* () {
       const allowed = (origin: string) =>
         Effect.map(inject({ url: "/", headers: { origin } }), ({ headers }) => headers["access-control-allow-origin"])

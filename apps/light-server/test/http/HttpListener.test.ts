@@ -70,7 +70,7 @@ describe("HttpListener", () => {
     })
   )
 
-  it.scopedLive("knows no path unless it is told one", () =>
+  it.scopedLive("serves no path prefix unless one is configured", () =>
     Effect.gen(function* () {
       const { url } = yield* listen({ host: "127.0.0.1" })
       assert.strictEqual((yield* get(`${url}/happier/route`))[0], 404)

@@ -1,6 +1,6 @@
 /**
- * What a body may be before any schema looks at it: depth, Unicode, emptiness,
- * and how large it may be without an account.
+ * Limits of a body before its schema is checked: depth, Unicode, emptiness, and
+ * its size without an account.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"
@@ -79,7 +79,7 @@ describe("a body", () => {
     assert.isFalse(isDeeperThan(`"${"\\".repeat(100_001)}"[[[`, 0))
   })
 
-  it.scoped("holds no half of a surrogate pair", () =>
+  it.scoped("contains no unpaired surrogate", () =>
     Effect.gen(function* () {
       for (const text of [String.raw`"\ud800"`, String.raw`{"\uDC00":1}`, String.raw`[["a\ud83d"]]`]) {
         const response = yield* inject(json(text))
@@ -92,17 +92,19 @@ describe("a body", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.scoped("that is empty and labelled as JSON is none for GET and DELETE, and an empty object otherwise", () =>
-    Effect.gen(function* () {
-      for (const [method, body] of [
-        ["GET", "none"],
-        ["DELETE", "none"],
-        ["POST", {}]
-      ] as const) {
-        const response = yield* inject({ method, url: "/open", headers: { "content-type": "application/json" } })
-        assert.deepStrictEqual<Seen>(response.json(), { body })
-      }
-    }).pipe(Effect.provide(App))
+  it.scoped(
+    "that is empty and labelled as JSON counts as no body for GET and DELETE, and an empty object otherwise",
+    () =>
+      Effect.gen(function* () {
+        for (const [method, body] of [
+          ["GET", "none"],
+          ["DELETE", "none"],
+          ["POST", {}]
+        ] as const) {
+          const response = yield* inject({ method, url: "/open", headers: { "content-type": "application/json" } })
+          assert.deepStrictEqual<Seen>(response.json(), { body })
+        }
+      }).pipe(Effect.provide(App))
   )
 
   it.scoped("that is no JSON is a SyntaxError, and the answer does not repeat it", () =>
@@ -118,7 +120,7 @@ describe("a body", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.scoped("that does not fit is told in a few words, whatever its size", () =>
+  it.scoped("that does not fit is answered with a short text, whatever its size", () =>
     Effect.gen(function* () {
       for (const [body, message] of [
         [{ name: Array.from({ length: 100_000 }, () => "canary") }, "body/name Expected "],
@@ -139,7 +141,7 @@ describe("a body", () => {
 describe("a body without an account", () => {
   const text = (bytes: number) => `"${"x".repeat(bytes - 2)}"`
 
-  it.scoped("is at most 8 KB, whether or not it says how long it is", () =>
+  it.scoped("is at most 8 KB, with or without a content length", () =>
     Effect.gen(function* () {
       const chunked = (payload: string): InjectOptions => ({
         ...json(""),
@@ -154,7 +156,7 @@ describe("a body without an account", () => {
           message: "Request body is too large",
           statusCode: 413
         })
-        // What is known to end may be sent to its end.
+        // A body that is known to end may be sent completely.
         assert.strictEqual(refused.headers.connection === "close", request === chunked)
       }
     }).pipe(Effect.provide(App))

@@ -18,7 +18,7 @@ const busy = new DatabaseBusy({ lane, code: "SQLITE_BUSY", attempts: 1 })
 const full = new DatabaseFull({ lane, code: "SQLITE_FULL", detail: "test" })
 
 describe("PassingFailure", () => {
-  it("tells what passes from what is final, as HTTP does", () => {
+  it("distinguishes temporary from final failures, as HTTP does", () => {
     for (const failure of [busy, full, new ReadFailed({ code: "SQLITE_BUSY", detail: "test" })]) {
       assert.isTrue(PassingFailure.isPassing(failure), failure._tag)
     }
@@ -50,7 +50,7 @@ describe("PassingFailure", () => {
     })
   )
 
-  it.effect("does not wait for what takes longer, or never passes", () =>
+  it.effect("does not retry failures that last longer, or are final", () =>
     Effect.gen(function* () {
       for (const failure of [full, new WriterClosed({ lane }), new NotFound({ what: "Machine" })]) {
         assert.deepStrictEqual(

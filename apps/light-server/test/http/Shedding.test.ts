@@ -1,6 +1,6 @@
 /**
- * What is refused while the event loop is late or too much waits to be read, and
- * what a browser can read of a refusal.
+ * What is refused while the event loop is late or too much waits to be read,
+ * and the parts of a refusal that a browser can read.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
@@ -155,7 +155,7 @@ describe("answers that are not read", () => {
     }).pipe(Effect.provide(Large(limits)))
   )
 
-  it.scoped("make others wait only as large as they are allowed to: a large one is refused, a small one is not", () =>
+  it.scoped("cause the refusal of other large answers, but not of small ones", () =>
     Effect.gen(function* () {
       const { port } = yield* HttpListener.HttpListener
       yield* stuck(port)
@@ -175,7 +175,7 @@ describe("answers that are not read", () => {
 })
 
 describe("connections", () => {
-  it("are limited per address, but for trusted proxies", () => {
+  it("are limited per address, except those of trusted proxies", () => {
     const listeners: Record<string, (socket: unknown) => void> = {}
     const server = { prependListener: (name: string, listen: (socket: unknown) => void) => (listeners[name] = listen) }
     ConnectionLimit.add(

@@ -54,17 +54,19 @@ const inject = (request: InjectOptions) =>
 const page = (url: string): InjectOptions => ({ url, headers: { accept: "text/html,*/*" } })
 
 describe("a web app", () => {
-  it.scoped("is served at the root and at its own paths, never kept without asking, with rules of its own", () =>
-    Effect.gen(function* () {
-      for (const url of ["/", "/index.html", "/session/abc", "/settings?tab=1"]) {
-        const response = yield* inject(page(url))
-        assert.deepStrictEqual([response.statusCode, response.body], [200, files["index.html"]], url)
-        assert.strictEqual(response.headers["cache-control"], "no-cache", url)
-        assert.include(response.headers["content-security-policy"], "'wasm-unsafe-eval'", url)
-        assert.include(response.headers["content-security-policy"], "frame-ancestors 'none'", url)
-        assert.include(response.headers["content-type"], "text/html", url)
-      }
-    }).pipe(Effect.provide(App()))
+  it.scoped(
+    "is served at the root and at its own paths, never cached without revalidation, with a content policy of its own",
+    () =>
+      Effect.gen(function* () {
+        for (const url of ["/", "/index.html", "/session/abc", "/settings?tab=1"]) {
+          const response = yield* inject(page(url))
+          assert.deepStrictEqual([response.statusCode, response.body], [200, files["index.html"]], url)
+          assert.strictEqual(response.headers["cache-control"], "no-cache", url)
+          assert.include(response.headers["content-security-policy"], "'wasm-unsafe-eval'", url)
+          assert.include(response.headers["content-security-policy"], "frame-ancestors 'none'", url)
+          assert.include(response.headers["content-type"], "text/html", url)
+        }
+      }).pipe(Effect.provide(App()))
   )
 
   it.scoped("has files with a hash in their name, which may be kept for ever", () =>

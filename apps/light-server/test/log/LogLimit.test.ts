@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as LogLimit from "../../src/log/LogLimit.ts"
 
 describe("LogLimit", () => {
-  it("drops what passes the limit of a window, counts it, and tells of it in the next one", () => {
+  it("drops what passes the limit of a window, counts it, and reports it in the next one", () => {
     let now = 0
     let dropped = 0
     const written: Array<string> = []

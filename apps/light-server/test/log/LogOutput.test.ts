@@ -3,7 +3,7 @@ import { Effect, Fiber } from "effect"
 import { PassThrough, Writable } from "node:stream"
 import * as LogOutput from "../../src/log/LogOutput.ts"
 
-/** A reader that takes nothing until it is told to. */
+/** A reader that reads nothing until it is released. */
 const makeSleeper = () => {
   const read: Array<string> = []
   let wake = () => {}
@@ -26,7 +26,7 @@ const bounded = (stream: Writable) => {
 }
 
 describe("LogOutput", () => {
-  it.effect("keeps what nobody reads up to its bound, drops what is beyond, and goes on when there is room", () =>
+  it.effect("keeps unread lines up to its limit, drops lines beyond it, and continues when there is room", () =>
     Effect.sync(() => {
       const sleeper = makeSleeper()
       const { droppedCount, output } = bounded(sleeper.stream)

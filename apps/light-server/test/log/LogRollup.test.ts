@@ -15,7 +15,7 @@ const make = (capacity = 10) => {
 }
 
 describe("LogRollup", () => {
-  it("writes the first line of a kind at once and tells of its repetitions when the window ends", () => {
+  it("writes the first line of a kind at once and reports its repetitions when the window ends", () => {
     const { offer, rollup, suppressedCount, written } = make()
     for (let index = 0; index < 813; index++) offer("busy", index)
     assert.deepStrictEqual(written, ["busy"])
@@ -24,7 +24,7 @@ describe("LogRollup", () => {
     assert.strictEqual(suppressedCount(), 812)
   })
 
-  it("says nothing more about a line that came once", () => {
+  it("writes nothing more about a line that came once", () => {
     const { offer, rollup, written } = make()
     offer("busy", 0)
     rollup.sweep(60_000)
@@ -55,7 +55,7 @@ describe("LogRollup", () => {
     assert.deepStrictEqual(written, ["busy", "busy"])
   })
 
-  it("tells of everything when it closes", () => {
+  it("reports everything when it closes", () => {
     const { offer, rollup, written } = make()
     offer("a", 0)
     offer("a", 1)

@@ -28,7 +28,7 @@ const twoMachines = Effect.tap(TestDatabase, (database) => {
 
 describe("MachineEvents", () => {
   describe("machine-alive", () => {
-    it.scoped("beats without a write and tells the apps of the account", () =>
+    it.scoped("records a heartbeat without a write and announces it to the apps of the account", () =>
       Effect.gen(function* () {
         const database = yield* twoMachines
         const probe = yield* PresenceProbe
@@ -85,7 +85,7 @@ describe("MachineEvents", () => {
           [],
           undefined
         ]
-        // At first the database is asked whose they are, then memory.
+        // At first the account of each row is read from the database, then from memory.
         for (let round = 0; round < 2; round++) {
           for (const payload of payloads) mine.emit("machine-alive", payload)
           yield* mine.flush
@@ -133,7 +133,7 @@ describe("MachineEvents", () => {
     ["machine-update-state", "daemonState", 0, null]
   ] as const) {
     describe(event, () => {
-      it.scoped("replaces the text and tells apps, the machine and the sender", () =>
+      it.scoped("replaces the text and announces it to apps, the machine and the sender", () =>
         Effect.gen(function* () {
           const database = yield* twoMachines
           const server = yield* TestServer

@@ -184,7 +184,7 @@ describe("MachineRoutes", () => {
       )
     }
 
-    it.scoped("tells nobody of a machine that another account got while a write was not confirmed", () =>
+    it.scoped("does not announce a machine that another account got while a write was not confirmed", () =>
       Effect.gen(function* () {
         const database = yield* twoAccounts
         const server = yield* TestServer
@@ -266,7 +266,7 @@ describe("MachineRoutes", () => {
       }).pipe(Effect.provide(layerWith()))
     )
 
-    it.scoped("announces a machine whose daemon hangs up before it learns of the commit", () =>
+    it.scoped("announces a machine whose daemon disconnects before the answer", () =>
       Effect.gen(function* () {
         yield* twoAccounts
         const server = yield* TestServer
@@ -280,7 +280,7 @@ describe("MachineRoutes", () => {
   })
 
   describe("GET", () => {
-    it.scoped("lists the machines of the account, the last active first, online as memory knows it", () =>
+    it.scoped("lists the machines of the account, the last active first, online as in memory", () =>
       Effect.gen(function* () {
         yield* twoAccounts
         const presence = yield* Presence
@@ -303,7 +303,7 @@ describe("MachineRoutes", () => {
       }).pipe(Effect.provide(layerWith()))
     )
 
-    it.scoped("lists the last active up to 8 MiB, and says in a header that there are more", () =>
+    it.scoped("lists the last active up to 8 MiB, and marks in a header that there are more", () =>
       Effect.gen(function* () {
         const database = yield* twoAccounts
         for (const id of ["m1", "m2", "m3"]) yield* register("a1", { id, metadata: "sealed" })
@@ -400,7 +400,7 @@ describe("MachineRoutes", () => {
       }).pipe(Effect.provide(layerWith()))
     )
 
-    it.scoped("tells another account no more than before", () =>
+    it.scoped("is answered to another account as before", () =>
       Effect.gen(function* () {
         yield* yield* revoked
         assert.strictEqual((yield* register("a2", m1)).statusCode, 409)
@@ -425,9 +425,9 @@ describe("MachineRoutes", () => {
         (mine: Client) => Effect.sync(() => mine.emit("machine-alive", { machineId: "m1", time: 1 }))
       ],
       ["its registration", () => register("a1", m1)],
-      ["somebody who asks for it", () => get("a1", "/v1/machines/m1")]
+      ["a request for it", () => get("a1", "/v1/machines/m1")]
     ] as const) {
-      it.scoped(`loses the socket it has open with ${notices}, and nobody else loses one`, () =>
+      it.scoped(`loses the socket it has open with ${notices}, and no other socket is closed`, () =>
         Effect.gen(function* () {
           const revoke = yield* revoked
           const server = yield* TestServer
@@ -445,7 +445,7 @@ describe("MachineRoutes", () => {
       )
     }
 
-    it.scoped("changes no more, whoever asks", () =>
+    it.scoped("can no longer be changed", () =>
       Effect.gen(function* () {
         const database = yield* TestDatabase
         const revoke = yield* revoked

@@ -55,7 +55,7 @@ const page = (query: string) =>
 
 describe("MessageBatchRoutes", () => {
   describe("POST /v3/sessions/:id/messages", () => {
-    it.scoped("stores a batch in one write, in order, and tells everybody interested of each message", () =>
+    it.scoped("stores a batch in one write, in order, and announces each message", () =>
       Effect.gen(function* () {
         const database = yield* twoSessions
         const { watching, working, foreign } = yield* audience
@@ -93,7 +93,7 @@ describe("MessageBatchRoutes", () => {
       }).pipe(Effect.provide(layerWith()))
     )
 
-    it.scoped("answers old and new messages together by their number, and stores and tells the new ones alone", () =>
+    it.scoped("answers old and new messages together by their number, and stores and announces only the new ones", () =>
       Effect.gen(function* () {
         const database = yield* twoSessions
         const first = yield* send("l1", "l2")
@@ -123,7 +123,7 @@ describe("MessageBatchRoutes", () => {
       }).pipe(Effect.provide(layerWith()))
     )
 
-    it.scoped("knows local ids of the session alone", () =>
+    it.scoped("compares local ids within the session only", () =>
       Effect.gen(function* () {
         const database = yield* twoSessions
         addMessages(database, "s2", 3)
@@ -189,7 +189,7 @@ describe("MessageBatchRoutes", () => {
       }).pipe(Effect.provide(layerWith()))
     )
 
-    it.scoped("answers 401 when the token outlived its account", () =>
+    it.scoped("answers 401 when the account of the token is gone", () =>
       Effect.gen(function* () {
         const database = yield* twoSessions
         database.nextWrite = {

@@ -35,7 +35,7 @@ const stored = (database: TestDatabase["Type"]) =>
   database.query(`SELECT "seq", "localId" FROM "SessionMessage" ORDER BY "seq"`)
 
 describe("MessageEvents", () => {
-  it.scoped("stores a message, answers with its number, and tells everybody interested but the sender", () =>
+  it.scoped("stores a message, answers with its number, and announces it to all recipients except the sender", () =>
     Effect.gen(function* () {
       const database = yield* twoSessions
       const server = yield* TestServer
@@ -87,7 +87,7 @@ describe("MessageEvents", () => {
     }).pipe(Effect.provide(layerWith()))
   )
 
-  it.scoped("tells the sender too when it asks for an echo, and needs no ack", () =>
+  it.scoped("announces it to the sender too when it asks for an echo, and needs no ack", () =>
     Effect.gen(function* () {
       yield* twoSessions
       const server = yield* TestServer
@@ -99,7 +99,7 @@ describe("MessageEvents", () => {
     }).pipe(Effect.provide(layerWith()))
   )
 
-  it.scoped("does not tell the machines of the account", () =>
+  it.scoped("does not announce it to the machines of the account", () =>
     Effect.gen(function* () {
       const database = yield* twoSessions
       database.sqlite.exec(
@@ -165,7 +165,7 @@ describe("MessageEvents", () => {
     }).pipe(Effect.provide(layerWith()))
   )
 
-  it.scoped("tells everybody of a message whose write was not confirmed, once it is found", () =>
+  it.scoped("announces a message whose write was not confirmed, once it is found", () =>
     Effect.gen(function* () {
       const database = yield* twoSessions
       const server = yield* TestServer
@@ -183,7 +183,7 @@ describe("MessageEvents", () => {
     }).pipe(Effect.provide(layerWith()))
   )
 
-  it.scoped("tells everybody of a message that is committed late, once it is sent again", () =>
+  it.scoped("announces a message that is committed late, once it is sent again", () =>
     Effect.gen(function* () {
       const database = yield* twoSessions
       const server = yield* TestServer
@@ -318,7 +318,7 @@ describe("MessageEvents", () => {
       for (const index of oneTo(1000)) {
         sender.emit("message", { sid: "s1", message: `${index} ${text}`, localId: `l${index}` })
       }
-      // What waits is bounded: the rest is still with the client, or on its way.
+      // What waits is limited: the rest is still at the client, or under way.
       yield* Effect.promise(() => vi.waitFor(async () => assert.strictEqual(await paused(), 1), { timeout: 15_000 }))
       assert.isBelow(yield* valueOf("websocket_intake_bytes"), 500_000)
       assert.strictEqual(database.writes.length, 1)

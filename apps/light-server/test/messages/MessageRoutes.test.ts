@@ -36,7 +36,7 @@ const page = (query: string) =>
 
 describe("MessageRoutes", () => {
   describe("POST /v2/sessions/:id/messages", () => {
-    it.scoped("stores a message and tells everybody interested", () =>
+    it.scoped("stores a message and announces it", () =>
       Effect.gen(function* () {
         const database = yield* twoSessions
         const { watching, working, foreign } = yield* audience
@@ -65,7 +65,7 @@ describe("MessageRoutes", () => {
       }).pipe(Effect.provide(layerWith()))
     )
 
-    it.scoped("takes the key of the request for a local id, unless the body has one", () =>
+    it.scoped("uses the key of the request as the local id, unless the body has one", () =>
       Effect.gen(function* () {
         const database = yield* twoSessions
         const key = { "idempotency-key": "k1" }
@@ -79,7 +79,7 @@ describe("MessageRoutes", () => {
       }).pipe(Effect.provide(layerWith()))
     )
 
-    it.scoped("answers 404 for missing and foreign sessions, in the same words", () =>
+    it.scoped("answers 404 for missing and foreign sessions, with the same body", () =>
       Effect.gen(function* () {
         yield* twoSessions
         for (const sessionId of ["s2", "s9"]) {
@@ -90,7 +90,7 @@ describe("MessageRoutes", () => {
       }).pipe(Effect.provide(layerWith()))
     )
 
-    it.scoped("answers 401 when the token outlived its account", () =>
+    it.scoped("answers 401 when the account of the token is gone", () =>
       Effect.gen(function* () {
         const database = yield* twoSessions
         database.nextWrite = {

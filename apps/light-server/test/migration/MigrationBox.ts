@@ -71,10 +71,10 @@ const open = (dir: string) => {
   }
 }
 
-/** What a test is given. */
+/** The services of a test. */
 export type MigrationBox = ReturnType<typeof open>
 
-/** A box that is gone when the scope closes. Everybody may enter it, since one test changes its user. */
+/** A box that is removed when the scope closes. Every user may enter it, since one test changes its user. */
 export const make = Effect.acquireRelease(
   Effect.sync(() => {
     const dir = FileSystem.mkdtempSync(Path.join(OperatingSystem.tmpdir(), "migrator-"))

@@ -189,7 +189,7 @@ describe("PrismaMigrator", () => {
       })
     )
 
-    it.scoped("keeps the migrations before it, and the copy from before them", () =>
+    it.scoped("keeps the migrations before it, and the backup from before them", () =>
       Effect.gen(function* () {
         const box = yield* family
         box.addMigration("2_add_age", `ALTER TABLE "Parent" ADD COLUMN "age" INTEGER`)
@@ -200,7 +200,7 @@ describe("PrismaMigrator", () => {
       })
     )
 
-    it.scoped("names table and row when a foreign key would point nowhere, and rolls back", () =>
+    it.scoped("names table and row when a foreign key would refer to a missing row, and rolls back", () =>
       Effect.gen(function* () {
         const box = yield* family
         box.addMigration("2_drop_parents", `DELETE FROM "Parent"`)
@@ -233,7 +233,7 @@ describe("PrismaMigrator", () => {
       })
     )
 
-    it.scoped("may speak of transactions in comments, literals and triggers", () =>
+    it.scoped("may mention transactions in comments, literals and triggers", () =>
       Effect.gen(function* () {
         const box = yield* family
         box.addMigration(
@@ -362,7 +362,7 @@ describe("PrismaMigrator", () => {
       })
     )
 
-    it.scoped("is named when its directory is missing", () =>
+    it.scoped("is reported when its directory is missing", () =>
       Effect.gen(function* () {
         const box = yield* MigrationBox.make
         box.addMigration("1_create_parent", createParent)
@@ -374,7 +374,7 @@ describe("PrismaMigrator", () => {
       })
     )
 
-    it.scoped("is named when it is a directory", () =>
+    it.scoped("is reported when it is a directory", () =>
       Effect.gen(function* () {
         const box = yield* MigrationBox.make
         box.addMigration("1_create_parent", createParent)
@@ -387,7 +387,7 @@ describe("PrismaMigrator", () => {
       ["it", (box: MigrationBox.MigrationBox) => box.filename],
       ["its directory", (box: MigrationBox.MigrationBox) => box.dir]
     ] as const) {
-      it.scoped(`is named, and not copied, when ${what} is read-only`, () =>
+      it.scoped(`is reported, and not copied, when ${what} is read-only`, () =>
         Effect.gen(function* () {
           const box = yield* family
           const { dir: backupDir } = yield* MigrationBox.make
@@ -397,7 +397,7 @@ describe("PrismaMigrator", () => {
           for (const path of isRoot ? [box.dir, box.filename, backupDir] : [])
             FileSystem.chownSync(path, nobody, nobody)
           FileSystem.chmodSync(pathOf(box), 0o555)
-          // The superuser writes to everything, so for a moment this process is somebody else.
+          // The superuser can write everything, so this process changes its user for a moment.
           yield* Effect.acquireUseRelease(
             Effect.sync(() => isRoot && process.seteuid?.(nobody)),
             () => refuses(box, "DatabaseUnwritable", [], { backupDir }),
@@ -453,7 +453,7 @@ describe("PrismaMigrator", () => {
       })
     )
 
-    it.scoped("is made once for a row of migrations, and goes where it is told", () =>
+    it.scoped("is made once for a row of migrations, and goes to the configured directory", () =>
       Effect.gen(function* () {
         const box = yield* family
         const backupDir = Path.join(box.dir, "copies")
@@ -530,7 +530,7 @@ describe("PrismaMigrator", () => {
         const applied = answers.flatMap((answer) => (JSON.parse(answer) as { applied: Array<string> }).applied)
         assert.deepStrictEqual(applied.toSorted(), names)
         assert.deepStrictEqual(box.recordedNames(), ["1_create_parent", ...names])
-        // One for each process that got to apply something: they may take turns.
+        // One for each process that applied something: they may take turns.
         assert.include([1, 2], box.backups().length)
       })
     )
@@ -581,7 +581,7 @@ describe("PrismaMigrator", () => {
     }
   })
 
-  it.effect("knows the migrations of this repository", () =>
+  it.effect("finds the migrations of this repository", () =>
     Effect.gen(function* () {
       const migrations = yield* MigrationFolder.read(MigrationFolder.bundledDir)
       assert.strictEqual(migrations[0].name, "20261123000000_create_presence_tables")

@@ -40,7 +40,7 @@ describe("DataDirectory", () => {
     })
   )
 
-  it.scoped("keeps the secret of the first start, whoever starts at the same moment", () =>
+  it.scoped("keeps the secret of the first start, even when several start at the same moment", () =>
     Effect.gen(function* () {
       const directory = yield* fresh
       const secrets = yield* Effect.all(
@@ -53,7 +53,7 @@ describe("DataDirectory", () => {
   )
 
   for (const mode of [0o640, 0o604, 0o660, 0o644]) {
-    it.scoped(`tightens a secret with mode ${mode.toString(8)} and says so`, () =>
+    it.scoped(`tightens a secret with mode ${mode.toString(8)} and logs it`, () =>
       Effect.gen(function* () {
         const directory = yield* fresh
         const { masterSecret } = yield* DataDirectory.make({ path: directory })
@@ -123,7 +123,7 @@ describe("DataDirectory", () => {
     })
   )
 
-  it.scoped("reads and makes no file when the environment brings the secret", () =>
+  it.scoped("reads and makes no file when the environment contains the secret", () =>
     Effect.gen(function* () {
       const directory = yield* fresh
       const masterSecret = Redacted.make("from-the-environment")
@@ -132,7 +132,7 @@ describe("DataDirectory", () => {
     })
   )
 
-  it.scoped("names the path and the reason when the directory cannot be made", () =>
+  it.scoped("reports the path and the reason when the directory cannot be made", () =>
     Effect.gen(function* () {
       const parent = yield* TemporaryDirectory.make
       const file = path.join(parent, "file")

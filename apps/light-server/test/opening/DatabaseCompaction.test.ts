@@ -64,7 +64,7 @@ describe("DatabaseCompaction", () => {
     })
   )
 
-  it.scopedLive("needs room only to write a file anew, and says how much", () =>
+  it.scopedLive("needs space only to rewrite a file, and reports how much", () =>
     Effect.gen(function* () {
       const filename = yield* makeFile("NONE")
       const { size } = fs.statSync(filename)

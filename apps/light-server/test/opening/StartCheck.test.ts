@@ -42,7 +42,7 @@ describe("StartCheck", () => {
     })
   )
 
-  it.scopedLive.each([2, 3])("refuses damage on page %s, says how to restore, and keeps the bytes", (page) =>
+  it.scopedLive.each([2, 3])("refuses damage on page %s, explains how to restore, and keeps the bytes", (page) =>
     Effect.gen(function* () {
       const filename = yield* newDatabase
       spoil(filename, page)
@@ -53,7 +53,7 @@ describe("StartCheck", () => {
     })
   )
 
-  it.scopedLive("refuses what is no database at all, whatever the time", () =>
+  it.scopedLive("refuses a file that is not a database, whatever the time limit", () =>
     Effect.gen(function* () {
       const filename = yield* newDatabase
       spoil(filename, 1)
@@ -61,7 +61,7 @@ describe("StartCheck", () => {
     })
   )
 
-  it.scopedLive("says how much it left out when the time is over", () =>
+  it.scopedLive("reports how much it left out when the time is over", () =>
     Effect.gen(function* () {
       const filename = yield* newDatabase
       spoil(filename, 2)

@@ -1,6 +1,6 @@
 /**
- * Goal: the way of a heartbeat from a socket into the file, and back to an app.
- * Method: everything is real but the clock and the tokens.
+ * Goal: the path of a heartbeat from a socket into the file, and back to an
+ * app. Method: everything is real except the clock and the tokens.
  */
 import Sqlite from "better-sqlite3"
 import { assert, describe, it } from "@effect/vitest"
@@ -70,7 +70,7 @@ const edges = Presence.layerSqlite({ startGrace: "15 seconds" }).pipe(
 const rowOf = (table: "Session" | "Machine") =>
   Effect.map(Box, ({ sqlite }) => sqlite.prepare(`SELECT "active", "lastActiveAt", "updatedAt" FROM "${table}"`).get())
 
-/** Resolves when the server has noticed that the client is gone. */
+/** Resolves when the server has noticed the disconnect. */
 const disconnectOf = ({ socket }: Client) =>
   Effect.map(SocketServer, ({ io }) => {
     const left = new Promise<void>((resolve) => {

@@ -58,7 +58,7 @@ describe("handshake", () => {
     ["an endless id", daemon("a1", "m".repeat(129)), "Invalid authentication token"]
   ]
   for (const [what, auth, message] of refusals) {
-    it.scoped(`accepts ${what}, says why not, and disconnects for good`, () =>
+    it.scoped(`accepts ${what}, gives the reason, and disconnects for good`, () =>
       Effect.gen(function* () {
         yield* twoAccounts
         const probe = yield* PresenceProbe
@@ -74,7 +74,7 @@ describe("handshake", () => {
     )
   }
 
-  it.scoped("takes a client without a type, and one of an unknown type, for an app", () =>
+  it.scoped("treats a client without a type, and one of an unknown type, as an app", () =>
     Effect.gen(function* () {
       yield* twoAccounts
       const server = yield* TestServer
@@ -125,7 +125,7 @@ describe("handshake", () => {
     }).pipe(Effect.provide(layerWith({ accountSocketLimit: 1 })))
   )
 
-  it.scoped("lets no two sockets slip past the limit of an account side by side", () =>
+  it.scoped("never exceeds the limit of an account by concurrent handshakes", () =>
     Effect.gen(function* () {
       yield* twoAccounts
       const { io } = yield* SocketServer
@@ -151,7 +151,7 @@ describe("handshake", () => {
     }).pipe(Effect.provide(layerWith({ accountSocketLimit: 2 })))
   )
 
-  it.scoped("opens no transport beyond the pace, and says why and when to come back", () =>
+  it.scoped("opens no transport beyond the pace, and answers why and when to come back", () =>
     Effect.gen(function* () {
       yield* twoAccounts
       const { io } = yield* SocketServer
@@ -210,13 +210,13 @@ describe("handshake", () => {
     }).pipe(Effect.provide(layerWith()))
   )
 
-  it.scoped("hears events that follow the handshake at once", () =>
+  it.scoped("receives events that follow the handshake at once", () =>
     Effect.gen(function* () {
       yield* twoAccounts
       const server = yield* TestServer
       const client = yield* server.client(app("a1"))
       client.socket.connect()
-      // Buffered by the client, sent in the same breath as it learns that it is connected.
+      // Buffered by the client, sent as soon as it is connected.
       for (let index = 0; index < 5; index++) {
         client.emit("session-alive", { sid: "s1", time: Date.now(), thinking: index % 2 === 1 })
       }
@@ -274,7 +274,7 @@ describe("rooms", () => {
 })
 
 describe("presence of connections", () => {
-  it.scoped("announces a machine that connects, and leaves its going to presence", () =>
+  it.scoped("announces a machine that connects, and leaves its disconnect to presence", () =>
     Effect.gen(function* () {
       yield* twoAccounts
       const probe = yield* PresenceProbe
@@ -308,7 +308,7 @@ describe("presence of connections", () => {
     }).pipe(Effect.provide(layerWith()))
   )
 
-  it.scoped("tells apps when a row went offline, and nothing twice about one that ended", () =>
+  it.scoped("announces a row that went offline to apps, and a row that ended only once", () =>
     Effect.gen(function* () {
       yield* twoAccounts
       const probe = yield* PresenceProbe
@@ -399,7 +399,7 @@ describe("limits", () => {
     }).pipe(Effect.provide(layerWith({ payloadBytesMax: 10_000 })))
   )
 
-  it.scoped("closes a socket that floods the server, which lets it back in, and no other", () =>
+  it.scoped("closes a socket that floods the server, accepts it again, and closes no other", () =>
     Effect.gen(function* () {
       yield* twoAccounts
       const server = yield* TestServer
@@ -415,7 +415,7 @@ describe("limits", () => {
     }).pipe(Effect.provide(layerWith({ eventBurst: 10, eventsPerSecond: 1 })))
   )
 
-  it.scoped("refuses the sockets of an account what they send beyond its budget, and closes none", () =>
+  it.scoped("refuses events of an account's sockets beyond its budget, and closes none", () =>
     Effect.gen(function* () {
       yield* twoAccounts
       const server = yield* TestServer
@@ -440,7 +440,7 @@ describe("limits", () => {
       const slow = yield* server.connect(app("a1"))
       const conn = io.sockets.sockets.get(String(slow.socket.id))?.conn
       assert(conn !== undefined)
-      // As an operating system whose buffer is full: nothing more is taken.
+      // Like an operating system whose buffer is full: nothing more is accepted.
       Object.defineProperty(conn.transport, "writable", { get: () => false, set: () => {} })
 
       const repeat = () =>
@@ -465,7 +465,7 @@ describe("limits", () => {
     }).pipe(Effect.provide(layerWith({ outgoingBytesLagging: 2000, outgoingBytesMax: 4000 })))
   )
 
-  it.scoped("lets a socket that caught up hear repeats again", () =>
+  it.scoped("sends repeats again to a socket that has caught up", () =>
     Effect.gen(function* () {
       yield* twoAccounts
       const emitter = yield* Emitter
@@ -501,7 +501,7 @@ describe("handlers", () => {
       })
     )
 
-  it.scoped("that die are answered with the refusal of the event, and harm nobody", () =>
+  it.scoped("that die are answered with the refusal of the event, and affect nothing else", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       yield* Effect.gen(function* () {

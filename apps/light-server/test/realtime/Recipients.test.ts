@@ -1,8 +1,8 @@
 /**
- * Goal: each message reaches whom the protocol names, and nobody of another
- * account.
- * Method: one socket of every kind, real ones. Everything is said once, and the
- * names of those who heard it are compared with the table.
+ * Goal: each message reaches the recipients that the protocol names, and none
+ * of another account. Method: one real socket of every kind. Each message is
+ * sent once, and the names of the sockets that received it are compared with
+ * the table.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, TestClock } from "effect"
@@ -30,7 +30,7 @@ const apps: ReadonlyArray<Name> = ["app", "other app"]
 const ofSession: ReadonlyArray<Name> = [...apps, "agent", "second agent"]
 const ofMachine: ReadonlyArray<Name> = [...apps, "daemon"]
 
-/** Everybody is connected, and has forgotten what was said meanwhile. */
+/** All sockets are connected, and earlier messages are discarded. */
 const everybody = Effect.gen(function* () {
   const database = yield* TestDatabase
   const server = yield* TestServer
@@ -101,7 +101,7 @@ describe("rooms", () => {
     }).pipe(Effect.provide(layerWith()))
   )
 
-  it.scoped("leave out the socket that spoke, and no other of its session or machine", () =>
+  it.scoped("leave out the sending socket, and no other of its session or machine", () =>
     Effect.gen(function* () {
       const { clients, heard } = yield* everybody
       const emitter = yield* Emitter
@@ -126,7 +126,7 @@ describe("rooms", () => {
       const emitter = yield* Emitter
       for (const ephemeral of ephemerals) {
         for (const send of [emitter.ephemeral, emitter.repeated]) {
-          // A sign of life is repeated once in a second.
+          // A heartbeat is repeated once a second.
           yield* TestClock.adjust("1 second")
           send(Room.toApps("a1"), ephemeral)
           const found = yield* heard
@@ -164,7 +164,7 @@ describe("features", () => {
 
   const others = (names: ReadonlyArray<Name>, sender: Name) => names.filter((name) => name !== sender)
 
-  /** What happens, what is said of it, and who hears it. */
+  /** What happens, the message about it, and its recipients. */
   const matrix: ReadonlyArray<
     readonly [string, (all: Everybody) => Effect.Effect<unknown>, Readonly<Record<string, ReadonlyArray<Name>>>]
   > = [
@@ -212,7 +212,7 @@ describe("features", () => {
     ],
     ["an agent ends its session", say("agent", "session-end", { sid: "s1", time: Date.now() }), { activity: apps }],
     [
-      "somebody changes what is another account's",
+      "a client changes a row of another account",
       ({ clients }) =>
         Effect.all([
           clients["foreign agent"].ask("update-metadata", { sid: "s1", metadata: "stolen", expectedVersion: 2 }),
@@ -230,11 +230,11 @@ describe("features", () => {
     ]
   ]
 
-  it.scoped("tell of each event exactly those whom it concerns", () =>
+  it.scoped("announce each event to exactly its recipients", () =>
     Effect.gen(function* () {
       const all = yield* everybody
       for (const [what, happen, expected] of matrix) {
-        // A sign of life is repeated once in a second.
+        // A heartbeat is repeated once a second.
         yield* TestClock.adjust("1 second")
         yield* happen(all)
         const found = (yield* all.heard).map(({ event, message, name }) => ({

@@ -1,6 +1,7 @@
 /**
- * Goal: sockets of a server that ends are closed a few at a time, and nobody new
- * comes in meanwhile, while the port is still open and says that it is closing.
+ * Goal: sockets of a server that ends are closed a few at a time, and no new
+ * ones are accepted meanwhile, while the port is still open and answers that
+ * the server is closing.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, TestClock, TestServices } from "effect"
@@ -58,7 +59,7 @@ describe("the end of the sockets", () => {
     }).pipe(Effect.provide(layerWith({ closeSpread: "1 second" })))
   )
 
-  it.scoped("begins with the refusal of new ones, in the words of every other answer", () =>
+  it.scoped("begins with the refusal of new ones, in the format of every other answer", () =>
     Effect.gen(function* () {
       yield* crowd
       const http = yield* HttpApp

@@ -14,7 +14,7 @@ describe("MethodDirectory", () => {
     assert.strictEqual(directory.count(), 1)
   })
 
-  it("leaves a method to its newest registrant when another one goes, and gives it back when that one does", () => {
+  it("leaves a method to its newest registrant when an older one leaves, and returns it when the newest does", () => {
     const directory = MethodDirectory.make<{ readonly name: string }>(10)
     const [first, second, third] = [registrant("first"), registrant("second"), registrant("third")]
     for (const each of [first, second, third]) directory.register("a1", "m1:x", each)

@@ -27,7 +27,7 @@ const twoAccounts = Effect.map(TestDatabase, (database) => {
 
 type Ack = (result?: unknown) => void
 
-/** Registers, and answers each request as told. */
+/** Registers, and answers each request with the given function. */
 const serve = (client: Client, method: string, answer: (request: any, ack: Ack) => void) =>
   Effect.gen(function* () {
     client.socket.on("rpc-request", answer)
@@ -53,7 +53,7 @@ describe("rpc-register and rpc-unregister", () => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.scoped("are refused with rpc-error when the name is none", () =>
+  it.scoped("are refused with rpc-error when the name is malformed", () =>
     Effect.gen(function* () {
       yield* twoAccounts
       const client = yield* (yield* TestServer).connect(daemon("a1", "m1"))
@@ -101,7 +101,7 @@ describe("rpc-call", () => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.scoped("ends in the words of the protocol when nobody of the account has the method", () =>
+  it.scoped("ends with the text of the protocol when no socket of the account has the method", () =>
     Effect.gen(function* () {
       yield* twoAccounts
       const server = yield* TestServer
@@ -181,7 +181,7 @@ describe("rpc-call", () => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.scoped("ends with a time-out when the registrant stays silent, whose late answer reaches nobody", () =>
+  it.scoped("ends with a time-out when the registrant stays silent, whose late answer is ignored", () =>
     Effect.gen(function* () {
       yield* twoAccounts
       const server = yield* TestServer
@@ -189,7 +189,7 @@ describe("rpc-call", () => {
       const asked = yield* Deferred.make<Ack>()
       yield* serve(machine, "m1:x", (_, ack) => Deferred.unsafeDone(asked, Effect.succeed(ack)))
       const caller = yield* server.connect(app("a1"))
-      // The limit is one of the system's clock here: nobody moves the other one.
+      // The limit is measured by the system's clock here: the test clock stands still.
       assert.deepStrictEqual(yield* call(caller, "m1:x"), refusals.timeout)
       ;(yield* Deferred.await(asked))("late")
       yield* machine.flush
@@ -225,7 +225,7 @@ describe("rpc-call", () => {
       const server = yield* TestServer
       const machine = yield* server.connect(daemon("a1", "m1"))
       yield* serve(machine, "m1:x", (_, ack) => ack("here"))
-      // As every client does: the server may have been another one before.
+      // As every client does: the server may have restarted in between.
       machine.socket.on("connect", () => machine.emit("rpc-register", { method: "m1:x" }))
       const caller = yield* server.connect(app("a1"))
       io.sockets.sockets.get(String(machine.socket.id))?.conn.close()
@@ -234,7 +234,7 @@ describe("rpc-call", () => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.scoped("is refused when params or result are too large or too deep, and harms nobody", () =>
+  it.scoped("is refused when params or result are too large or too deep, and affects no other call", () =>
     Effect.gen(function* () {
       yield* twoAccounts
       const server = yield* TestServer
@@ -250,7 +250,7 @@ describe("rpc-call", () => {
     }).pipe(Effect.provide(layer({ payloadBytesMax: 2000 })))
   )
 
-  it.scoped("is refused in its own words beyond the budget of events", () =>
+  it.scoped("is refused with its own text beyond the budget of events", () =>
     Effect.gen(function* () {
       yield* twoAccounts
       const caller = yield* (yield* TestServer).connect(app("a1"))

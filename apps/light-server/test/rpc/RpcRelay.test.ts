@@ -72,7 +72,7 @@ describe("RpcRelay", () => {
     })
   )
 
-  it.effect("gives up after 30 s to the millisecond, and hears no answer afterwards", () =>
+  it.effect("times out after exactly 30 s, and ignores a later answer", () =>
     Effect.gen(function* () {
       const { answered, ask, connect, relay } = yield* make({ requestLimit: 1 })
       const [caller, daemon] = [connect("caller"), connect("daemon")]
@@ -84,7 +84,7 @@ describe("RpcRelay", () => {
       yield* TestClock.adjust("1 millis")
       assert.deepStrictEqual(yield* Fiber.join(call), refusals.timeout)
       assert.strictEqual(yield* inFlight, 0)
-      // The place is free again, and the late answer takes no other's.
+      // The slot is free again, and the late answer does not affect another call.
       const next = yield* ask(caller)
       yield* settle
       daemon.asked[0]?.answer("late")
@@ -130,7 +130,7 @@ describe("RpcRelay", () => {
     })
   )
 
-  it.effect("frees a registrant that stayed silent about a caller who left", () =>
+  it.effect("frees a registrant that did not answer a caller that left", () =>
     Effect.gen(function* () {
       const { ask, connect, relay } = yield* make({ requestLimit: 1 })
       const [caller, other, daemon] = [connect("caller"), connect("other"), connect("daemon")]
@@ -168,7 +168,7 @@ describe("RpcRelay", () => {
     })
   )
 
-  it.effect("asks nobody when the method is unknown, foreign, unregistered or the caller's own", () =>
+  it.effect("sends no request when the method is unknown, foreign, unregistered or the caller's own", () =>
     Effect.gen(function* () {
       const { ask, connect, relay } = yield* make()
       const [caller, daemon, foreign] = [connect("caller"), connect("daemon"), connect("foreign", "a2")]
@@ -287,7 +287,7 @@ describe("RpcRelay", () => {
     })
   )
 
-  it.effect("knows nothing of a socket that is gone already", () =>
+  it.effect("ignores a socket that is closed already", () =>
     Effect.gen(function* () {
       const { ask, connect, relay } = yield* make()
       const [caller, ghost] = [connect("caller"), connect("ghost")]
@@ -299,7 +299,7 @@ describe("RpcRelay", () => {
     })
   )
 
-  it.effect("gives every place back, wherever a call is interrupted", () =>
+  it.effect("releases every slot, wherever a call is interrupted", () =>
     Effect.gen(function* () {
       const { ask, connect, relay } = yield* make({ callLimit: 1, requestLimit: 1 })
       const [caller, daemon] = [connect("caller"), connect("daemon")]
@@ -324,41 +324,44 @@ describe("RpcRelay", () => {
     })
   )
 
-  it.effect("leaves nothing behind after a long disorder of calls, answers, replacements and disconnects", () => {
-    const seed = Number(process.env["RPC_SEED"] ?? 20_261_123)
-    return Effect.gen(function* () {
-      let state = seed >>> 0
-      /** Mulberry32. */
-      const random = (below: number) => {
-        state = (state + 0x6d2b79f5) >>> 0
-        let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-        mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-        return ((mixed ^ (mixed >>> 14)) >>> 0) % below
-      }
-      const { ask, connect, relay } = yield* make({ callLimit: 4, requestLimit: 4, methodLimit: 3 })
-      const calls: Array<Fiber.RuntimeFiber<unknown>> = []
-      const sockets = Array.from({ length: 8 }, (_, index) => connect(`0-${index}`, `a${index % 2}`))
-      for (let step = 1; step <= 3000; step++) {
-        const index = random(sockets.length)
-        const socket = sockets[index]
-        if (socket === undefined) continue
-        const method = `m1:${random(5)}`
-        const action = random(8)
-        if (action < 2) relay.register(socket.connection, method)
-        else if (action === 2) relay.unregister(socket.connection, method)
-        else if (action < 6) calls.push(yield* ask(socket, step, method))
-        else if (action === 6) socket.asked.splice(random(socket.asked.length + 1), 1)[0]?.answer(step)
-        else {
-          socket.close()
-          sockets[index] = connect(`${step}-${index}`, `a${index % 2}`)
+  it.effect(
+    "leaves nothing behind after a long random sequence of calls, answers, replacements and disconnects",
+    () => {
+      const seed = Number(process.env["RPC_SEED"] ?? 20_261_123)
+      return Effect.gen(function* () {
+        let state = seed >>> 0
+        /** Mulberry32. */
+        const random = (below: number) => {
+          state = (state + 0x6d2b79f5) >>> 0
+          let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+          mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+          return ((mixed ^ (mixed >>> 14)) >>> 0) % below
         }
-        if (random(4) === 0) yield* settle
-      }
-      for (const socket of sockets) socket.close()
-      // Every call has ended, without any time having passed.
-      yield* Fiber.joinAll(calls)
-      assert.strictEqual(yield* inFlight, 0, `RPC_SEED=${seed}`)
-      assert.strictEqual(yield* valueOf("rpc_methods"), 0, `RPC_SEED=${seed}`)
-    })
-  })
+        const { ask, connect, relay } = yield* make({ callLimit: 4, requestLimit: 4, methodLimit: 3 })
+        const calls: Array<Fiber.RuntimeFiber<unknown>> = []
+        const sockets = Array.from({ length: 8 }, (_, index) => connect(`0-${index}`, `a${index % 2}`))
+        for (let step = 1; step <= 3000; step++) {
+          const index = random(sockets.length)
+          const socket = sockets[index]
+          if (socket === undefined) continue
+          const method = `m1:${random(5)}`
+          const action = random(8)
+          if (action < 2) relay.register(socket.connection, method)
+          else if (action === 2) relay.unregister(socket.connection, method)
+          else if (action < 6) calls.push(yield* ask(socket, step, method))
+          else if (action === 6) socket.asked.splice(random(socket.asked.length + 1), 1)[0]?.answer(step)
+          else {
+            socket.close()
+            sockets[index] = connect(`${step}-${index}`, `a${index % 2}`)
+          }
+          if (random(4) === 0) yield* settle
+        }
+        for (const socket of sockets) socket.close()
+        // Every call has ended, without any time having passed.
+        yield* Fiber.joinAll(calls)
+        assert.strictEqual(yield* inFlight, 0, `RPC_SEED=${seed}`)
+        assert.strictEqual(yield* valueOf("rpc_methods"), 0, `RPC_SEED=${seed}`)
+      })
+    }
+  )
 })

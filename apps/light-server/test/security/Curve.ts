@@ -1,6 +1,6 @@
 /**
- * Arithmetic on edwards25519, RFC 8032: only to make signatures and keys that
- * no honest signer makes. Slow, and nobody's secret goes through it.
+ * Arithmetic on edwards25519, RFC 8032: only to create signatures and keys that
+ * a correct signer never creates. Slow, and never used with a real secret.
  */
 import { createHash } from "node:crypto"
 

@@ -1,9 +1,9 @@
 /**
- * Goal: it is known where the check of signatures differs from the library that
- * clients sign with, and why.
- * Method: keys and signatures that no honest signer makes, one family for each
- * choice that RFC 8032 leaves open. Both sides judge each; the verdicts are
- * pinned, and a difference outside the table of docs/security.md is red.
+ * Goal: it is documented where the check of signatures differs from the library
+ * that clients sign with, and why. Method: keys and signatures that a correct
+ * signer never creates, one family for each choice that RFC 8032 leaves open.
+ * Both implementations judge each; the verdicts are pinned, and a difference
+ * outside the table of docs/security.md fails the test.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FastCheck as fc } from "effect"
@@ -61,7 +61,7 @@ const smallSpellings: ReadonlyArray<Spelling> = Curve.smallPoints.flatMap((point
 
 const isIdentity = ({ x, y }: Curve.Point) => x === 0n && y === 1n
 
-/** What the equation without the cofactor says: `S·B = R + k·A`, with `R` written down in the canonical way. */
+/** The equation without the cofactor: `S·B = R + k·A`, with `R` in its canonical encoding. */
 const holds = (key: Spelling, point: Spelling, text: Uint8Array, scalar: bigint) => {
   const k = Curve.challengeOf(point.bytes, key.bytes, text)
   const right = Curve.add(point.point, Curve.multiply(key.point, k))
@@ -116,7 +116,7 @@ describe("the check of signatures", () => {
       })
   )
 
-  it.effect("agrees that a key of small order proves nothing: anybody signs for it", () =>
+  it.effect("agrees that a key of small order proves nothing: signatures for it can be forged", () =>
     check(fc.tuple(fc.constantFrom(...smallSpellings), scalar, message), ([key, scalar, message]) =>
       Effect.gen(function* () {
         const bytes = Curve.encode(Curve.multiply(Curve.base, scalar))
@@ -169,7 +169,7 @@ describe("the check of signatures", () => {
     )
   )
 
-  // The one difference: docs/security.md says why it stays.
+  // The one difference: docs/security.md explains why it stays.
   it.effect("differs where the scalar is not reduced, in every multiple that fits: ours is the one that refuses", () =>
     check(fc.tuple(honest, fc.bigInt({ min: 1n, max: 15n })), ([triple, times]) =>
       Effect.gen(function* () {

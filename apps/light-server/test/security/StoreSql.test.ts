@@ -1,9 +1,9 @@
 /**
  * Goal: no statement of a store changes rows that the account of the request
- * does not own.
- * Method: every statement in the sources that changes rows is found, and names
- * the account in its predicate, or stands in the list below with the reason why
- * it need not. A statement in the list that is gone is red too.
+ * does not own. Method: every statement in the sources that changes rows is
+ * found. It names the account in its predicate, or is in the list below with
+ * the reason why it need not. A listed statement that no longer exists fails
+ * the test too.
  */
 import { assert, describe, it } from "@effect/vitest"
 import fs from "node:fs"
@@ -60,9 +60,13 @@ const namesAccount = ({ sql }: Statement) => {
 /** Why a statement that does not name the account touches nothing of another one. */
 const proofs: ReadonlyArray<readonly [file: string, begin: string, reason: string]> = [
   ["AccountStore.ts", "INSERT INTO Account", "the row of the key that the login has proven"],
-  ["PairingStore.ts", `DELETE FROM "\${table}" WHERE "id" IN (SELECT`, "requests past their lifetime, of nobody"],
-  ["PairingStore.ts", `DELETE FROM "\${table}" WHERE "id" IN ( SELECT`, "requests beyond the bound, of nobody"],
-  ["PairingStore.ts", `UPDATE "\${table}" SET "response"`, "a request that nobody has answered, by the key it shows"],
+  ["PairingStore.ts", `DELETE FROM "\${table}" WHERE "id" IN (SELECT`, "expired requests, which have no owner"],
+  [
+    "PairingStore.ts",
+    `DELETE FROM "\${table}" WHERE "id" IN ( SELECT`,
+    "requests beyond the limit, which have no owner"
+  ],
+  ["PairingStore.ts", `UPDATE "\${table}" SET "response"`, "an unanswered request, by its key"],
   ["UsageStore.ts", "DO UPDATE SET", "the tail of two statements whose conflict is of the account and the key"],
   ["Readiness.ts", "INSERT INTO ServerHeartbeat", "the row of the server itself"],
   ["Readiness.ts", "UPDATE Account SET seq = seq WHERE id = ''", "no row at all: it asks for the lock"]

@@ -1,7 +1,7 @@
 /**
- * Goal: it is known what runs, no version with a known hole of the realtime
- * libraries can come back, and no package runs a script of its own unnoticed.
- * Method: the lock file, the installed packages, and `npm run sbom`.
+ * Goal: the installed packages are known, no version with a known vulnerability
+ * of the realtime libraries can return, and no package runs an install script
+ * unnoticed. Method: the lock file, the installed packages, and `npm run sbom`.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
@@ -36,7 +36,7 @@ const packages = Object.entries(Schema.decodeUnknownSync(Lock)(read("package-loc
   ([folder, { link }]) => folder.includes("node_modules/") && link !== true
 )
 
-/** What is installed where nobody develops. */
+/** The packages of a production install. */
 const running = packages.filter(([, { dev, devOptional }]) => dev !== true && devOptional !== true)
 
 const nameOf = (folder: string) => folder.split("node_modules/").at(-1) ?? ""
@@ -49,7 +49,10 @@ const isAtLeast = (version: string, least: string): boolean => {
   return at === -1 || (have[at] ?? 0) > (want[at] ?? 0)
 }
 
-/** The first version without the hole, or the one whose behaviour the tests of this folder were written against. */
+/**
+ * The first version without the vulnerability, or the one whose behaviour the tests of this folder were written
+ * against.
+ */
 const floors: ReadonlyArray<readonly [name: string, least: string, reason: string]> = [
   ["socket.io", "4.6.2", "CVE-2024-38355: an event named error ended the process"],
   ["socket.io-parser", "4.2.6", "CVE-2026-33151: an event could promise attachments without an end"],
@@ -78,7 +81,7 @@ describe("what is installed", () => {
 
   it("refuses more attachments than the parser's own limit", () => {
     const require = createRequire(createRequire(import.meta.url).resolve("socket.io"))
-    // The one that socket.io itself finds, which is no dependency of ours.
+    // The one that socket.io itself resolves, which is not a direct dependency.
     const parser = "socket.io-parser"
     const { Decoder } = require(parser) as { readonly Decoder: new () => { add: (text: string) => void } }
     new Decoder().add(`510-["x"]`)
@@ -86,7 +89,7 @@ describe("what is installed", () => {
   })
 
   // Binaries of other platforms come without one: docs/decisions/0003.
-  it("is pinned by a hash of its content, but for what other platforms need", () => {
+  it("is pinned by a hash of its content, except binaries of other platforms", () => {
     const needed = running.filter(([, { optional }]) => optional !== true)
     const loose = needed
       .filter(([, { integrity }]) => integrity?.startsWith("sha512-") !== true)
@@ -94,7 +97,7 @@ describe("what is installed", () => {
     assert.deepStrictEqual(loose, [])
   })
 
-  it("runs no script while it is installed but those that package.json allows", () => {
+  it("runs only the install scripts that package.json allows", () => {
     const { allowScripts } = Schema.decodeUnknownSync(Manifest)(read("package.json"))
     const scripted = new Set(
       packages.filter(([, { hasInstallScript }]) => hasInstallScript === true).map(([folder]) => nameOf(folder))

@@ -1,4 +1,4 @@
-/** Sessions of two accounts, and what tests ask about their archive. */
+/** Sessions of two accounts, and the requests of the archive tests. */
 import { Effect } from "effect"
 import { addTwoSessions } from "proving/drivers/Rows"
 import { TestDatabase } from "../support/TestDatabase.ts"
@@ -10,7 +10,7 @@ export const twoSessions = Effect.tap(TestDatabase, (database) => {
   database.sqlite.exec(`UPDATE "Session" SET "active" = 0`)
 })
 
-/** The agent of `s1`, which has said that its session ended. */
+/** The agent of `s1`, which has ended its session. */
 export const endedAgent = Effect.gen(function* () {
   const server = yield* TestServer
   const working = yield* server.connect(agent("a1", "s1"))

@@ -9,7 +9,7 @@ import { TestDatabase } from "../support/TestDatabase.ts"
 import { agent, app, authorized, type Client, layerWith, TestServer } from "../support/TestServer.ts"
 import { archivedAtOf, endedAgent, found, idsOf, kept, list, post, twoSessions } from "./ArchiveClient.ts"
 
-/** Resolves when the server has noticed that the client is gone. */
+/** Resolves when the server has noticed the disconnect. */
 const disconnectOf = ({ socket }: Client) =>
   Effect.map(SocketServer, ({ io }) => {
     const left = new Promise<void>((resolve) => {
@@ -32,7 +32,7 @@ const forkWrite = <A, E, R>(met: NonNullable<TestDatabase["Type"]["nextWrite"]>,
 describe("an archived session", () => {
   const archived = Effect.tap(twoSessions, () => post("a1", "s1", "archive"))
 
-  /** What an agent does that has not heard of it. */
+  /** What an agent does that has not received the archiving. */
   const live = Effect.gen(function* () {
     const server = yield* TestServer
     const working = yield* server.connect(agent("a1", "s1"))
@@ -51,7 +51,7 @@ describe("an archived session", () => {
         Effect.sync(() => void database.sqlite.exec(`INSERT INTO "PresenceSessionArchive" VALUES ('s1', 7)`))
     ]
   ] as const) {
-    it.scoped(`${when} is brought back by no sign of life, and can be changed`, () =>
+    it.scoped(`${when} is not brought online by a heartbeat, and can be changed`, () =>
       Effect.gen(function* () {
         yield* Effect.tap(twoSessions, archive)
         const probe = yield* PresenceProbe.PresenceProbe
@@ -70,7 +70,7 @@ describe("an archived session", () => {
     )
   }
 
-  it.scoped("is brought back by no heartbeat that arrives while it is being archived", () =>
+  it.scoped("is not brought online by a heartbeat that arrives while it is being archived", () =>
     Effect.gen(function* () {
       yield* twoSessions
       const working = yield* endedAgent
@@ -101,7 +101,7 @@ describe("an archived session", () => {
     }).pipe(Effect.provide(layerWith()))
   )
 
-  it.scoped("comes alive with the next heartbeat once it is taken out", () =>
+  it.scoped("goes online with the next heartbeat once it is unarchived", () =>
     Effect.gen(function* () {
       yield* archived
       const server = yield* TestServer
@@ -170,7 +170,7 @@ describe("lists of sessions", () => {
     }).pipe(Effect.provide(layerWith()))
   )
 
-  it.scoped("go on where the cursor says, and refuse one that they did not make", () =>
+  it.scoped("continue at the cursor, and refuse an invalid one", () =>
     Effect.gen(function* () {
       yield* five
       const first = yield* list("/v2/sessions/archived?limit=2")

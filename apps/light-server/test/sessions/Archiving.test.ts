@@ -9,7 +9,7 @@ const busy = new PermitTimeout({ lane: Lane.control, waitedMillis: 1500 })
 const unconfirmed = new WriteUnconfirmed({ lane: Lane.control, reason: "hold-limit", heldMillis: 1000 })
 
 describe("POST /v2/sessions/:id/archive", () => {
-  it.scoped("archives a session in one write, and tells every device of the account", () =>
+  it.scoped("archives a session in one write, and announces it to every device of the account", () =>
     Effect.gen(function* () {
       const database = yield* twoSessions
       const server = yield* TestServer
@@ -31,7 +31,7 @@ describe("POST /v2/sessions/:id/archive", () => {
     }).pipe(Effect.provide(layerWith()))
   )
 
-  it.scoped("tells the agent of the session as well", () =>
+  it.scoped("announces it to the agent of the session as well", () =>
     Effect.gen(function* () {
       yield* twoSessions
       const working = yield* endedAgent
@@ -57,7 +57,7 @@ describe("POST /v2/sessions/:id/archive", () => {
     }).pipe(Effect.provide(layerWith()))
   )
 
-  it.scoped("clears the flag of a row that the offline sweep has not got to", () =>
+  it.scoped("clears the flag of a row that the offline sweep has not reached", () =>
     Effect.gen(function* () {
       const database = yield* twoSessions
       yield* endedAgent
@@ -159,7 +159,7 @@ describe("POST /v2/sessions/:id/archive", () => {
 })
 
 describe("POST /v2/sessions/:id/unarchive", () => {
-  it.scoped("takes a session out of the archive, and tells every device of the account", () =>
+  it.scoped("unarchives a session, and announces it to every device of the account", () =>
     Effect.gen(function* () {
       const database = yield* twoSessions
       const server = yield* TestServer

@@ -37,7 +37,7 @@ const countOf = (database: Pick<TestDatabase["Type"], "query">, table: string) =
 const onFile = layerOver(Layer.merge(FileDatabase.layer, PresenceProbe.layer))
 
 describe("PATCH /v2/sessions/:id", () => {
-  it.scoped("replaces both texts in one write, and tells everybody interested of both at once", () =>
+  it.scoped("replaces both texts in one write, and announces both at once", () =>
     Effect.gen(function* () {
       const database = yield* twoSessions
       const { watching, working, foreign } = yield* audience
@@ -233,7 +233,7 @@ describe("DELETE /v1/sessions/:id", () => {
       )
       .run(id, sessionId)
 
-  it.scoped("deletes the session with its messages and reports in one write, and tells the apps", () =>
+  it.scoped("deletes the session with its messages and reports in one write, and announces it to the apps", () =>
     Effect.gen(function* () {
       const database = yield* twoSessions
       const probe = yield* PresenceProbe.PresenceProbe
@@ -314,7 +314,7 @@ describe("DELETE /v1/sessions/:id", () => {
     ["short", 3],
     ["long", 1001]
   ] as const) {
-    it.scoped(`tells of a ${what} session whose deletion was not confirmed once it is gone`, () =>
+    it.scoped(`announces the deletion of a ${what} session whose write was not confirmed once it is gone`, () =>
       Effect.gen(function* () {
         const database = yield* twoSessions
         const server = yield* TestServer
@@ -347,7 +347,7 @@ describe("DELETE /v1/sessions/:id", () => {
     }).pipe(Effect.provide(layerWith()))
   )
 
-  it.scopedLive("ends one way for messages that are sent meanwhile: stored and deleted, or refused", () =>
+  it.scopedLive("has one of two outcomes for messages that are sent meanwhile: stored and deleted, or refused", () =>
     Effect.gen(function* () {
       const database = yield* Effect.tap(FileDatabase.FileDatabase, addTwoSessions)
       const server = yield* TestServer

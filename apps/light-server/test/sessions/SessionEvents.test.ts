@@ -23,7 +23,7 @@ const twoSessions = Effect.tap(TestDatabase, (database) => {
 
 describe("SessionEvents", () => {
   describe("session-alive", () => {
-    it.scoped("beats and tells the apps of the account, and not the agent", () =>
+    it.scoped("records a heartbeat and announces it to the apps of the account, not to the agent", () =>
       Effect.gen(function* () {
         const database = yield* twoSessions
         const probe = yield* PresenceProbe
@@ -65,7 +65,7 @@ describe("SessionEvents", () => {
           for (let index = 0; index < 9; index++) mine.emit("session-alive", { sid: `n${index}`, time: Date.now() })
         }
         yield* mine.flush
-        // The second of each says nothing new.
+        // The second heartbeat of each has no new content.
         assert.strictEqual((yield* mine.rest("ephemeral")).length, 9)
       }).pipe(Effect.provide(layerWith()))
     )
@@ -88,7 +88,7 @@ describe("SessionEvents", () => {
           0,
           []
         ]
-        // At first the database is asked whose they are, then memory.
+        // At first the account of each row is read from the database, then from memory.
         for (let round = 0; round < 2; round++) {
           for (const payload of payloads) mine.emit("session-alive", payload)
           yield* mine.flush
@@ -101,7 +101,7 @@ describe("SessionEvents", () => {
   })
 
   describe("session-end", () => {
-    it.scoped("ends the session and tells apps, even when the agent leaves at once", () =>
+    it.scoped("ends the session and announces it to apps, even when the agent disconnects at once", () =>
       Effect.gen(function* () {
         yield* twoSessions
         const probe = yield* PresenceProbe
@@ -124,7 +124,7 @@ describe("SessionEvents", () => {
       }).pipe(Effect.provide(layerWith()))
     )
 
-    it.scoped("takes no end from the future", () =>
+    it.scoped("ignores the future time of an end", () =>
       Effect.gen(function* () {
         yield* twoSessions
         const server = yield* TestServer
@@ -166,7 +166,7 @@ describe("SessionEvents", () => {
     ["update-state", "agentState", null]
   ] as const) {
     describe(event, () => {
-      it.scoped("replaces the text and tells everybody interested but the sender", () =>
+      it.scoped("replaces the text and announces it to all recipients except the sender", () =>
         Effect.gen(function* () {
           const database = yield* twoSessions
           const server = yield* TestServer

@@ -1,6 +1,6 @@
 /**
- * Goal: a list of sessions costs what it returns, whatever the account has.
- * Method: the plans of its statements, with statistics from when there was one session, as a young server has them.
+ * Goal: the cost of a list of sessions depends on its result, not on the size of the account. Method: the plans of its
+ * statements, with statistics from when there was one session, as on a new server.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"

@@ -1,7 +1,8 @@
 /**
- * Goal: nobody ever sees half a session, wherever a deletion stops.
- * Method: a real file, and a writer that stops before the write of choice; what
- * is left is what a killed process leaves, and a second life goes on with it.
+ * Goal: no read ever sees a part of a session, wherever a deletion stops.
+ * Method: a real file, and a writer that stops before a chosen write; the
+ * result is what a killed process leaves, and a second server continues with
+ * it.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer } from "effect"
@@ -103,7 +104,7 @@ describe("SessionRemoval", () => {
     )
   }
 
-  it.scopedLive("frees the tag at once, and hears of the deletion in the feed", () =>
+  it.scopedLive("frees the tag at once, and records the deletion in the feed", () =>
     Effect.gen(function* () {
       const { query } = yield* prepared
       yield* life(2, (stopped) =>

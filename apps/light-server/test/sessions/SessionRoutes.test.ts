@@ -61,7 +61,7 @@ interface Listed {
 
 const mebibyte = 1024 * 1024
 
-/** What no client sent: bytes where a text belongs. */
+/** A value that no client sent: bytes in place of a text. */
 const spoil = (database: TestDatabase["Type"], id: string) =>
   database.sqlite.prepare(`UPDATE "Session" SET "metadata" = x'00' WHERE "id" = ?`).run(id)
 
@@ -148,7 +148,7 @@ describe("SessionRoutes", () => {
       }).pipe(Effect.provide(layerWith()))
     )
 
-    it.scoped("announces a session whose agent hangs up before it learns of the commit", () =>
+    it.scoped("announces a session whose agent disconnects before the answer", () =>
       Effect.gen(function* () {
         yield* twoAccounts
         const server = yield* TestServer
@@ -255,7 +255,7 @@ describe("SessionRoutes", () => {
     }).pipe(Effect.provide(layerWith()))
   )
 
-  it.scoped("lists the last updated up to 8 MiB, and says in a header that there are more", () =>
+  it.scoped("lists the last updated up to 8 MiB, and marks in a header that there are more", () =>
     Effect.gen(function* () {
       const database = yield* twoAccounts
       for (const at of [1, 2, 3]) addSession(database, { id: `s${at}`, at, metadata: "x".repeat(3 * mebibyte) })
@@ -289,7 +289,7 @@ describe("SessionRoutes", () => {
   )
 
   describe("GET /v2/sessions/active", () => {
-    it.scoped("shows those that only memory knows to be online, and where memory last saw them", () =>
+    it.scoped("includes sessions that are online only in memory, with the time from memory", () =>
       Effect.gen(function* () {
         const database = yield* twoAccounts
         const presence = yield* Presence
@@ -331,7 +331,7 @@ describe("SessionRoutes", () => {
       )
     }
 
-    it.scoped("is cut at 8 MiB, and says so", () =>
+    it.scoped("is cut at 8 MiB, and marks it", () =>
       Effect.gen(function* () {
         const database = yield* twoAccounts
         const now = Date.now()
@@ -344,7 +344,7 @@ describe("SessionRoutes", () => {
       }).pipe(Effect.provide(layerWith()))
     )
 
-    it.scoped("leaves out the ended, the long silent, and those who left a moment ago", () =>
+    it.scoped("leaves out sessions that ended, were silent for long, or disconnected a moment ago", () =>
       Effect.gen(function* () {
         const database = yield* twoAccounts
         const presence = yield* Presence

@@ -57,7 +57,7 @@ export const layer = (
     Layer.provideMerge(Layer.merge(accounts, machines)),
     Layer.provideMerge(Layer.mergeAll(Emitter.layer(knobs), EventRegistry.layer, Ownership.layer(knobs))),
     Layer.provideMerge(SocketServer.layer(knobs)),
-    // The delay of the real loop says nothing on virtual time, and looking at it costs twice as many steps as all else.
+    // The delay of the real loop means nothing on virtual time, and measuring it takes twice as many steps as all else.
     Layer.provideMerge(HttpApp.layer({ loopDelay: { currentMillis: () => 0 }, ...options.http })),
     Layer.provideMerge(tokens),
     Layer.provideMerge(Layer.mergeAll(database, PresenceProbe.layer, directory))
@@ -83,7 +83,7 @@ export const login = (client = Client.make()) =>
     return { client, token, accountId: profile.json<{ readonly id: string }>().id }
   })
 
-/** Forgets which lanes were written to until now, and how much was read. */
+/** Resets the record of the lanes that were written to, and the number of reads. */
 export const forgetCounts = Effect.map(TestDatabase.TestDatabase, (database) => {
   database.writes.length = 0
   database.readCount = 0

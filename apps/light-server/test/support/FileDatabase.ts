@@ -39,7 +39,7 @@ const file = Layer.scoped(
   })
 )
 
-/** `freeReserveBytes`: what writes leave on the disk. */
+/** `freeReserveBytes`: space that writes must leave on the disk. */
 export const layerWith = (
   freeReserveBytes: number
 ): Layer.Layer<FileDatabase | SqliteWriter.SqliteWriter | DatabaseReader.DatabaseReader> =>

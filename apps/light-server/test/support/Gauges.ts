@@ -1,5 +1,5 @@
 /**
- * What a metric of this process shows now.
+ * The current value of a metric of this process.
  */
 import { Effect, Metric, MetricState } from "effect"
 

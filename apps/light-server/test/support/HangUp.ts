@@ -1,13 +1,13 @@
 /**
- * A client that hangs up while its write is committed already and its answer is
- * still to come.
+ * A client that disconnects after its write was committed and before its
+ * answer.
  */
 import { Deferred, Effect } from "effect"
 import { request } from "node:http"
 import { HttpApp } from "../../src/http/HttpApp.ts"
 import { TestDatabase } from "./TestDatabase.ts"
 
-/** Posts, hangs up after the commit, and lets the write end when the server has noticed. */
+/** Posts, disconnects after the commit, and lets the write end when the server has noticed. */
 export const hangUpDuring = (
   url: string,
   post: { readonly path: string; readonly headers: Record<string, string>; readonly payload: object }

@@ -1,5 +1,5 @@
 /**
- * Presence in memory, with a record of what it was told.
+ * Presence in memory, with a record of its calls.
  */
 import { Context, Effect, Layer } from "effect"
 import { type BeatOutcome, Presence, type Transition } from "presence-effect/Presence"
@@ -10,7 +10,7 @@ export class PresenceProbe extends Context.Tag("test/PresenceProbe")<
   {
     /** `beat session s1`, `connected machine m1`, …, in order. */
     readonly calls: Array<string>
-    /** What beats are answered with; by default `online` first, then `alive`. */
+    /** The results of heartbeats; by default `online` first, then `alive`. */
     outcome: BeatOutcome | undefined
     readonly transition: (transition: Transition) => void
     /** Resolves when a connection of the row was reported closed. */

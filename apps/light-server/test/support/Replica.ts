@@ -53,7 +53,7 @@ export interface Replica {
   /** Connects, and then reads what it missed. */
   readonly arrive: Effect.Effect<void, never, TestServer>
   readonly leave: Effect.Effect<void>
-  /** Has read everything that was said to it so far. */
+  /** Has received everything that was sent to it so far. */
   readonly settled: Effect.Effect<void>
 }
 

@@ -29,20 +29,20 @@ export class TestDatabase extends Context.Tag("test/TestDatabase")<
     readonly query: (sql: string, ...params: ReadonlyArray<SqlValue>) => ReadonlyArray<Record<string, unknown>>
     /** Lanes of the writes that were asked for, in order. */
     readonly writes: Array<Lane.Lane>
-    /** What the next write meets. Cleared by it. */
+    /** The behaviour of the next write. Cleared by it. */
     nextWrite:
       | { readonly _tag: "Fail"; readonly error: WriterError }
       | { readonly _tag: "Before"; readonly run: () => void }
       /** It begins when the effect has ended. */
       | { readonly _tag: "After"; readonly gate: Effect.Effect<void> }
-      /** It is committed, and the caller learns it when the effect has ended. */
+      /** It is committed, and the caller receives the result when the effect has ended. */
       | { readonly _tag: "Slow"; readonly gate: Effect.Effect<void> }
-      /** It is committed, and the caller does not learn it. */
+      /** It is committed, and the caller does not receive the result. */
       | { readonly _tag: "Lost"; readonly error: WriterError }
-      /** Its caller does not learn what becomes of it: it is committed when the test does so. */
+      /** Its caller does not receive the result: it is committed when the test does so. */
       | { readonly _tag: "Late"; readonly error: WriterError; readonly hold: (commit: Effect.Effect<void>) => void }
       | undefined
-    /** What the next read fails with. Cleared by it. */
+    /** The failure of the next read. Cleared by it. */
     nextReadFailure: DatabaseReader.ReadFailed | undefined
     readCount: number
     readonly addAccount: (id: string) => void

@@ -64,7 +64,7 @@ export const layerOver = <A, E>(
 ) => {
   const knobs = { ...RealtimeOptions.defaults, ...options }
   const features = Layer.mergeAll(
-    // Tests of a refusal run on virtual time, which nothing moves while a request waits.
+    // Tests of a refusal run on virtual time, which does not advance while a request waits.
     MachineRoutes.layer({ registerWithin: 0 }),
     MachineEvents.layer,
     SessionRoutes.layer,
@@ -132,7 +132,7 @@ export interface Client {
   readonly socket: Socket
   /** The next event of that name, in order. Waits for it. */
   readonly next: (event: string) => Effect.Effect<unknown>
-  /** Events of that name that nobody has asked for yet, once the server has answered everything before. */
+  /** Events of that name that no test has taken yet, once the server has answered everything before. */
   readonly rest: (event: string) => Effect.Effect<ReadonlyArray<unknown>>
   /** Resolves when the server has answered everything sent before. */
   readonly flush: Effect.Effect<void>
@@ -236,7 +236,7 @@ export const daemon = (accountId: string, machineId: string) => ({
 
 export const authorized = (accountId: string) => ({ authorization: `Bearer ${tokenOf(accountId)}` })
 
-/** The ack of an event whose first attempt fails for now: none at first, then that of the next attempt. */
+/** The ack of an event whose first attempt fails temporarily: none at first, then that of the next attempt. */
 export const askHeld = (client: Client, event: string, payload: object) =>
   Effect.gen(function* () {
     const asked = yield* Effect.fork(client.ask(event, payload))

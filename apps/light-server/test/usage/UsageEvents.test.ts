@@ -31,7 +31,7 @@ const reports = (database: TestDatabase["Type"]) =>
   database.query(`SELECT "key", "accountId", "sessionId", "data" FROM "UsageReport" ORDER BY "sessionId"`)
 
 describe("UsageEvents", () => {
-  it.scoped("stores a report, answers its receipt and tells apps", () =>
+  it.scoped("stores a report, answers with a receipt and announces it to apps", () =>
     Effect.gen(function* () {
       const database = yield* twoSessions
       const server = yield* TestServer
@@ -140,7 +140,7 @@ describe("UsageEvents", () => {
     )
   }
 
-  it.scoped("answers that a session was deleted since it was looked up", () =>
+  it.scoped("answers when a session was deleted since it was read", () =>
     Effect.gen(function* () {
       const database = yield* twoSessions
       const server = yield* TestServer
@@ -213,7 +213,7 @@ describe("UsageRoutes", () => {
     ["no key", { ...report, key: undefined }, 400, "Invalid parameters"],
     ["no tokens", { ...report, tokens: undefined }, 400, "Invalid parameters"],
     ["more tokens than a number counts", { ...report, tokens: { total: 9e18 } }, 400, "Invalid parameters"],
-    ["a cost beyond all sense", { ...report, cost: { total: 1e308 } }, 400, "Invalid parameters"],
+    ["a cost above the limit", { ...report, cost: { total: 1e308 } }, 400, "Invalid parameters"],
     ["a list", [], 400, "Invalid parameters"],
     ["an unknown session", { ...report, sessionId: "s9" }, 404, "Session not found"],
     ["the session of another account", { ...report, sessionId: "s2" }, 404, "Session not found"]

@@ -117,7 +117,7 @@ describe("POST /v1/usage/query", () => {
     )
   }
 
-  it.scoped("answers an account without reports with none", () =>
+  it.scoped("returns an empty list for an account without reports", () =>
     Effect.gen(function* () {
       yield* store([])
       assert.deepStrictEqual((yield* query({})).json(), { usage: [], groupBy: "day", totalReports: 0 })
@@ -153,7 +153,7 @@ describe("POST /v1/usage/query", () => {
     )
   }
 
-  it.scoped("wants a token", () =>
+  it.scoped("requires a token", () =>
     Effect.gen(function* () {
       const { inject } = yield* TestServer
       assert.strictEqual((yield* inject({ method: "POST", url: "/v1/usage/query", payload: {} })).statusCode, 401)
@@ -172,7 +172,7 @@ describe("POST /v1/usage/query", () => {
     }).pipe(Effect.provide(layerWith()))
   )
 
-  it.scoped("counts what is no number as none, and names that every object has as names", () =>
+  it.scoped("ignores values that are not numbers, and accepts names that every object has", () =>
     Effect.gen(function* () {
       yield* store([
         { at: midnight, data: { tokens: { total: 1, note: "x", deep: { a: 1 } }, cost: null } },
@@ -209,7 +209,7 @@ describe("POST /v1/usage/query", () => {
     }).pipe(Effect.provide(layerWith()))
   )
 
-  it.scoped("says when there are more reports than it sums up, and when there are not", () =>
+  it.scoped("reports whether there are more reports than it sums up", () =>
     Effect.gen(function* () {
       const database = yield* store(
         Array.from({ length: 5001 }, (_, index) => ({ at: midnight + index, sessionId: null }))
@@ -224,7 +224,7 @@ describe("POST /v1/usage/query", () => {
     }).pipe(Effect.provide(layerWith()))
   )
 
-  it.scoped("answers what a file holds already, however large: sums neither overflow nor lose their numbers", () =>
+  it.scoped("sums stored values, however large: sums neither overflow nor lose their numbers", () =>
     Effect.gen(function* () {
       yield* store([
         { at: midnight, data: `{"tokens":{"total":9000000000000000000},"cost":{"total":1e308}}` },
@@ -246,7 +246,7 @@ describe("POST /v1/usage/query", () => {
     }).pipe(Effect.provide(layerWith()))
   )
 
-  it.scoped("names no more than 1000 names of a period", () =>
+  it.scoped("returns no more than 1000 names of a period", () =>
     Effect.gen(function* () {
       const names = (from: number) =>
         Object.fromEntries(Array.from({ length: 600 }, (_, index) => [`n${String(from + index).padStart(4, "0")}`, 1]))

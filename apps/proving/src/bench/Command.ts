@@ -28,7 +28,7 @@ export const usage = `usage: npm run bench [-- [target ...] [options]]
 ${[...known.values()].map(({ id, question }) => `  ${id.padEnd(4)} ${question}`).join("\n")}
 `
 
-/** Asked before anything is measured: minutes later it would be too late. */
+/** Checked before anything is measured: minutes later it would be too late. */
 const isWritable = (file: string): boolean => {
   try {
     fs.closeSync(fs.openSync(file, "a"))

@@ -1,4 +1,4 @@
-/** What the numbers were measured on, without a name that would tell whose machine it is. */
+/** The machine on which the numbers were measured, without a name that would identify it. */
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"

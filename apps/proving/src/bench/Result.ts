@@ -1,4 +1,4 @@
-/** What a benchmark found for one target, and how it says so. */
+/** The result of a benchmark for one target. */
 
 export interface Result {
   /** The target, and the size it was measured at: `T1@1000`. */
@@ -6,18 +6,18 @@ export interface Result {
   readonly ours: number
   readonly theirs: number
   readonly unit: string
-  /** Ours by theirs or the other way round: the greater, the better or the worse, as `target` says. */
+  /** Ours by theirs or the other way round: whether greater is better depends on `target`. */
   readonly ratio: number
   readonly target: string
   readonly met: boolean
-  /** What else is worth knowing: spreads, counts, the part of the target that is no ratio. */
+  /** Additional notes: spreads, counts, the part of the target that is not a ratio. */
   readonly note?: string
 }
 
 export type Report = (result: Result) => void
 
-/** Answers one question. Reports each result as soon as it is known. */
+/** Answers one question. Reports each result as soon as it is available. */
 export type Question = (report: Report) => Promise<void>
 
-/** What a process that answers a question sends to the one that asked. */
+/** What a process that answers a question sends to its parent. */
 export type Message = { readonly _tag: "Result"; readonly result: Result } | { readonly _tag: "Done" }

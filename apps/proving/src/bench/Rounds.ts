@@ -1,5 +1,5 @@
 /**
- * Both sides in turn, again and again.
+ * Measures both sides in turn, repeatedly.
  *
  * A shared machine is fast in one second and slow in the next. What is measured
  * side by side in the same second is slowed by the same amount, so each round
@@ -25,7 +25,7 @@ const sideOf = (values: ReadonlyArray<number>): Side => ({
   max: Math.max(...values)
 })
 
-/** Three digits that mean something. */
+/** Three significant digits. */
 export const digits = (value: number): string =>
   Math.abs(value) >= 100 ? String(Math.round(value)) : String(Number(value.toPrecision(3)))
 

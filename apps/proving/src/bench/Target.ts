@@ -26,7 +26,7 @@ export const all: ReadonlyArray<Target> = [
   { id: "T13", question: "from start to the first machine", file: `${server}/StartTime.bench.ts` }
 ]
 
-/** Asked for by `--scale` only: points of curves, not targets. */
+/** Run by `--scale` only: points of curves, not targets. */
 export const scale: ReadonlyArray<Target> = [
   { id: "S1", question: "cost of a tick by rows and file size", file: `${library}/FlushScale.bench.ts` },
   { id: "S2", question: "a million tracked rows", file: `${library}/RegistryScale.bench.ts` },

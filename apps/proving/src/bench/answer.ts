@@ -8,7 +8,7 @@ const send = (message: Message) =>
     process.send(message, () => resolve())
   })
 
-// Whoever asked is gone, and so nobody would end us: the whole group ends, servers and clients included.
+// The parent is gone: the whole group ends, servers and clients included.
 process.once("disconnect", () => process.kill(-process.pid, "SIGKILL"))
 
 const file = process.argv[2] ?? ""

@@ -1,7 +1,7 @@
 /**
  * Open-loop load: calls begin at random times of their own, whether or not the
- * ones before have ended. A stall then shows in every call that was due in it,
- * where a loop of calls would have waited and seen it once.
+ * ones before have ended. A stall then shows in every call that was due during
+ * it, where a loop of calls would have waited and seen it once.
  */
 import { performance } from "node:perf_hooks"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -37,7 +37,7 @@ export const arrivals = async (
   let dueAt = began
   while ((dueAt += (-Math.log(1 - random()) * 1_000) / perSecond) < began + forMillis) {
     const ahead = dueAt - performance.now()
-    // A timer is late by up to a millisecond, and lateness counts as latency: so it wakes early and looks again.
+    // A timer is late by up to a millisecond, and lateness counts as latency: so it wakes early and checks again.
     if (ahead > 1) await sleep(ahead - 1)
     while (performance.now() < dueAt) await sleep(0)
     running.push(call(dueAt))

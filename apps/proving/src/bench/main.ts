@@ -1,9 +1,8 @@
 /**
  * `npm run bench`: one process per question, one after the other.
  *
- * Each process leads a group of its own and works below one directory. So
- * whatever ends the run, Ctrl-C included, takes everything with it: the group is
- * killed and the directory removed.
+ * Each process leads a group of its own and works below one directory. Whatever
+ * ends the run, Ctrl-C included, the group is killed and the directory removed.
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import * as fs from "node:fs"
@@ -28,7 +27,7 @@ const killGroup = () => {
   try {
     process.kill(-running.pid, "SIGKILL")
   } catch {
-    // Nobody is left in the group.
+    // The group is empty.
   }
 }
 
@@ -40,7 +39,7 @@ for (const [signal, code] of Object.entries({ SIGINT: 130, SIGTERM: 143, SIGHUP:
   process.on(signal, () => process.exit(code))
 }
 
-/** Resolves with what the process found, and with what went wrong in it. */
+/** Resolves with the results of the process, and with its errors. */
 const ask = (target: Target, onResult: (result: Result) => void): Promise<string | undefined> =>
   new Promise((resolve) => {
     const directory = fs.mkdtempSync(path.join(workplace, `${target.id}-`))

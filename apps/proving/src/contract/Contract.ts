@@ -1,7 +1,8 @@
 /**
- * The contract: every route and every event, with all that it may answer, and
- * the file that proves it. `Coverage.test.ts` compares this with what the server
- * registers; each file is red as long as it has not met all of its part.
+ * The contract: every route and every event, with all its possible answers, and
+ * the test file that proves it. `Coverage.test.ts` compares this with what the
+ * server registers; each file fails as long as it has not covered all of its
+ * part.
  */
 import * as Shapes from "./Shapes.ts"
 import type { EventTerms, Part, RouteTerms } from "./Terms.ts"
@@ -322,7 +323,7 @@ export const routes = {
   "GET /metrics": { part: "Health", for: "anybody", answers: { 200: Shapes.Text } }
 } as const satisfies { readonly [route: string]: RouteTerms }
 
-/** What clients say over their sockets. */
+/** The events that clients send over their sockets. */
 export const events = {
   ping: { part: "Handshake", acks: { pong: Shapes.Pong } },
   "machine-alive": { part: "Recipients", acks: {} },
@@ -347,7 +348,7 @@ export const events = {
 export type RouteName = keyof typeof routes
 export type EventName = keyof typeof events
 
-/** The outcome of an event that can never be written. Nothing that a client sends brings it about. */
+/** The outcome of an event that can never be written. No input of a client causes it. */
 const lateOutcomes: { readonly [event: string]: string } = { message: "internal", "usage-report": "Failed to save" }
 
 const partOfUpdate = (name: string): Part => {
@@ -355,7 +356,7 @@ const partOfUpdate = (name: string): Part => {
   return name === "kv-batch-update" ? "KeyValues" : "Recipients"
 }
 
-/** What the server says by itself, and the part that listens. */
+/** What the server sends by itself, and the part that tests it. */
 const spoken: ReadonlyArray<readonly [name: string, part: Part]> = [
   ...Object.keys(Shapes.updates).map((name) => [`update ${name}`, partOfUpdate(name)] as const),
   ...Object.keys(Shapes.ephemerals).map((name) => [`ephemeral ${name}`, "Recipients"] as const),
@@ -376,7 +377,7 @@ const eventClauses = Object.entries<EventTerms>(events).flatMap(([name, { acks, 
   ]
 })
 
-/** Everything that a part has to meet, in words. */
+/** Everything that a part must cover, as text. */
 export const clausesOf = (part: Part): ReadonlyArray<string> =>
   [...routeClauses, ...eventClauses, ...spoken].flatMap(([clause, owner]) => (owner === part ? [clause] : []))
 

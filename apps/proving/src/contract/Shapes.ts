@@ -1,7 +1,7 @@
 /**
- * Everything that goes over the wire to a client, as schemas. Clients refuse
- * answers, acks and updates with a key they do not know, so an object here has
- * exactly the keys that are named.
+ * Everything that is sent to a client, as schemas. Clients refuse answers, acks
+ * and updates with an unknown key, so an object here has exactly the named
+ * keys.
  */
 import { Schema } from "effect"
 import {
@@ -26,7 +26,7 @@ export { BadRequest, BadJson, TooLarge, BadMedia, NoRoute, Later, Done, Invalid 
 
 const { Array: List, Boolean, Literal, NonNegativeInt, Null, NullOr, String, Struct, Union } = Schema
 
-/** What is in an answer that is no JSON. */
+/** The content of an answer that is not JSON. */
 export const Text = String
 
 // Accounts.
@@ -241,7 +241,7 @@ export const Unready = Struct({ status: Literal("unready"), error: String, check
 export const ServerVersion = Struct({ version: Schema.NonEmptyString, service })
 export const NewerVersion = Struct({ updateUrl: Null })
 
-// Acks, by what became of the event.
+// Acks, by the outcome of the event.
 
 export const Pong = Struct({})
 const version = { version: Version }
@@ -295,7 +295,7 @@ export const RpcAck = {
   "registrant-gone": uncalled("RPC connection lost", "RPC_CONNECTION_LOST")
 }
 
-// What the server says by itself.
+// What the server sends by itself.
 
 const of = <const T extends string, F extends Schema.Struct.Fields>(t: T, fields: F) =>
   Struct({ t: Literal(t), ...fields })

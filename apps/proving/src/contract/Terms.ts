@@ -1,4 +1,4 @@
-/** What the contract says about a route or an event. */
+/** The contract of a route or an event. */
 import type { Schema } from "effect"
 
 /** A file of this folder: `<part>.test.ts`. */
@@ -39,6 +39,6 @@ export interface RouteTerms {
 export interface EventTerms {
   readonly part: Part
   readonly writes?: true
-  /** By what became of it. None: the event knows no ack. */
+  /** By outcome. Empty: the event has no ack. */
   readonly acks: { readonly [outcome: string]: Shape }
 }

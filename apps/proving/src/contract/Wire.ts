@@ -1,7 +1,7 @@
 /**
- * The wire as clients use it: axios and socket.io-client against the built
- * server. Every answer, ack and event is held against the contract, and what was
- * met is remembered.
+ * The wire protocol as clients use it: axios and socket.io-client against the
+ * built server. Every answer, ack and event is checked against the contract,
+ * and the covered clauses are recorded.
  */
 import { assert, layer, type Vitest } from "@effect/vitest"
 import axios, { type AxiosResponse } from "axios"
@@ -24,7 +24,7 @@ import * as Shapes from "./Shapes.ts"
 type Routes = typeof routes
 type Events = typeof events
 
-/** What writes can also be refused for now. */
+/** The temporary refusals that writes can have in addition. */
 type Status<R extends RouteName> =
   | (keyof Routes[R]["answers"] & number)
   | (Routes[R] extends { readonly writes: true } ? 503 : never)
@@ -51,14 +51,14 @@ export interface Request {
   readonly headers?: { readonly [name: string]: string }
 }
 
-/** A request whose answer must have this status, and the shape that belongs to it. */
+/** A request whose answer must have this status and its shape. */
 type Call = <R extends RouteName, S extends Status<R>>(
   route: R,
   status: S,
   request?: Request
 ) => Effect.Effect<BodyOf<R, S>>
 
-/** Somebody with an account and a token. */
+/** A client with an account and a token. */
 export interface Person {
   readonly id: string
   readonly token: string
@@ -77,13 +77,13 @@ export class Wire extends Context.Tag("test/Wire")<
   Wire,
   {
     readonly server: BuiltServer.Server
-    /** Asks as nobody. */
+    /** Sends a request without a token. */
     readonly call: Call
-    /** One request, held against nothing. */
+    /** One request, without a check. */
     readonly request: (method: string, path: string, request?: Request) => Effect.Effect<AxiosResponse>
-    /** Logs somebody in, with a new account unless the keys are given. */
+    /** Logs in, with a new account unless the keys are given. */
     readonly person: (keys?: ReturnType<typeof Client.make>) => Effect.Effect<Person>
-    /** Begins to connect as nobody. */
+    /** Begins to connect without a token. */
     readonly dial: (handshake: Device.Handshake) => Effect.Effect<Device.Line, never, Scope.Scope>
     /** Sends an event whose ack must have this outcome. */
     readonly ask: <E extends EventName, O extends Outcome<E>>(
@@ -92,16 +92,16 @@ export class Wire extends Context.Tag("test/Wire")<
       outcome: O,
       ...payload: ReadonlyArray<unknown>
     ) => Effect.Effect<AckOf<E, O>>
-    /** Sends an event that knows no ack. */
+    /** Sends an event without an ack. */
     readonly say: (line: Device.Line, event: EventName, payload: unknown) => Effect.Effect<void>
-    /** Clauses of the contract that were met. */
+    /** Clauses of the contract that were covered. */
     readonly met: Set<string>
-    /** What was heard and is not in the contract. */
+    /** Messages that were received and are not in the contract. */
     readonly unknown: ReadonlyArray<string>
   }
 >() {}
 
-/** Why a value does not have a shape. A key too many is one reason. */
+/** Why a value does not have a shape. An unknown key is one reason. */
 const mismatch = (shape: Schema.Schema.AnyNoContext, value: unknown): string | undefined =>
   Either.match(Schema.decodeUnknownEither(shape as Schema.Schema<unknown>, { onExcessProperty: "error" })(value), {
     onLeft: (error) => `${ParseResult.TreeFormatter.formatErrorSync(error)}\nin ${JSON.stringify(value)}`,
@@ -113,7 +113,9 @@ export const demand = (what: string, shape: Schema.Schema.AnyNoContext, value: u
   assert.isUndefined(reason, `${what}: ${reason}`)
 }
 
-/** Who is refused for now is told when to come back, in the header and, but for the health of the server, the body. */
+/**
+ * A temporary refusal contains when to come back, in the header and, except for the health of the server, in the body.
+ */
 const demandRetryAfter = (what: string, { status, headers, data }: AxiosResponse) => {
   const header = headers["retry-after"]
   if (status !== 429 && status !== 503) return assert.isUndefined(header, what)
@@ -211,7 +213,7 @@ const make = Effect.gen(function* () {
   const hear = (event: string, payload: unknown) => {
     const name = nameOf(event, payload)
     const shape = said[name]
-    const reason = shape === undefined ? "nobody knows it" : mismatch(shape, payload)
+    const reason = shape === undefined ? "it is not in the contract" : mismatch(shape, payload)
     if (reason !== undefined) unknown.push(`${name}: ${reason}`)
     met.add(name)
   }
@@ -249,14 +251,14 @@ const make = Effect.gen(function* () {
   })
 })
 
-/** What each line heard while something happened, in words and in order. */
+/** What each line received while something happened, as text and in order. */
 export const overhear = <K extends string, A, E, R>(
   lines: { readonly [name in K]: Device.Line },
   action: Effect.Effect<A, E, R>
 ) =>
   Effect.gen(function* () {
     const named = Object.entries<Device.Line>(lines)
-    // Whoever has its answer to a ping has read everything that was sent before.
+    // After the answer to its ping, a socket has received everything that was sent before.
     const settled = Effect.forEach(named, ([, line]) => line.settled, { concurrency: "unbounded" })
     yield* settled
     const marks = named.map(([, { heard }]) => heard.length)
@@ -272,7 +274,7 @@ export const overhear = <K extends string, A, E, R>(
     }
   })
 
-/** Routes for accounts answer nobody, before they look at anything else of the request. */
+/** Routes that need an account refuse requests without a token before they check anything else. */
 const refuseStrangers = (part: Part) =>
   Effect.gen(function* () {
     const { met, request } = yield* Wire
@@ -306,8 +308,8 @@ export const contract = (
 ): void => {
   layer(wireOf(environment), { excludeTestServices: true, timeout: "60 seconds" })(`the contract: ${part}`, (it) => {
     define(it)
-    it.effect("answers nobody where it takes an account", () => refuseStrangers(part))
-    it.effect("was met as a whole, and nothing else was heard", () =>
+    it.effect("refuses requests without a token where an account is needed", () => refuseStrangers(part))
+    it.effect("was covered completely, and nothing else was received", () =>
       Effect.map(Wire, ({ met, unknown }) => {
         assert.deepStrictEqual(
           clausesOf(part).filter((clause) => !met.has(clause)),

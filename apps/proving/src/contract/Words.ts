@@ -1,4 +1,4 @@
-/** What many shapes are made of, and the errors that many routes share. */
+/** Parts that many shapes share, and the errors that many routes share. */
 import { Schema } from "effect"
 
 const { Literal, NonNegativeInt, NullOr, Number, String, Struct, Union } = Schema
@@ -32,7 +32,7 @@ export const BadMedia = Mismatched(Literal(415))
 export const NoRoute = Struct({ error: Literal("Not found"), path: String, method: String })
 export const InvalidParameters = says("Invalid parameters")
 export const SessionNotFound = says("Session not found")
-/** Nothing is wrong with the request, and later it will do. */
+/** Nothing is wrong with the request; it can succeed later. */
 export const Later = Struct({
   error: String,
   code: String,
@@ -40,5 +40,5 @@ export const Later = Struct({
   retryAfterMs: Schema.Int.pipe(Schema.positive())
 })
 export const Done = Struct({ success: Literal(true) })
-/** What a schema refuses, or what the handler refuses by itself. */
+/** A refusal by a schema, or by the handler itself. */
 export const Invalid = Union(BadRequest, InvalidParameters)

@@ -1,5 +1,5 @@
 /**
- * Every registration that a server acknowledged, to ask its database for later.
+ * Every registration that a server acknowledged, to be looked up in its database later.
  */
 import { Effect, Fiber, type Scope } from "effect"
 import { randomUUID } from "node:crypto"
@@ -11,9 +11,9 @@ export interface AckLog {
   readonly acknowledged: ReadonlySet<string>
   /** Every answer, in order. */
   readonly answers: ReadonlyArray<Answer>
-  /** Registers a machine, a new one unless told otherwise. */
+  /** Registers a machine, a new one by default. */
   readonly register: (device: Device, id?: string) => Effect.Effect<Answer, NoAnswer>
-  /** Registers one new machine after the other, until told to stop, which waits for the answer to the last one. */
+  /** Registers one new machine after the other until it is stopped; stopping waits for the answer to the last one. */
   readonly keepRegistering: (
     device: Device,
     pauseMillis: number
@@ -44,7 +44,7 @@ export const make = (): AckLog => {
       Effect.gen(function* () {
         let isOver = false
         const fiber = yield* register(device).pipe(
-          // Without an answer nothing is promised.
+          // Without an answer nothing is guaranteed.
           Effect.ignore,
           Effect.zipRight(Effect.sleep(pauseMillis)),
           Effect.repeat({ until: () => isOver }),

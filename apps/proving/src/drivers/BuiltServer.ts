@@ -21,7 +21,7 @@ export interface Server {
   readonly url: string
   readonly directory: string
   readonly databaseFile: string
-  /** Starts it, and waits until it says that it is ready. */
+  /** Starts it, and waits until it reports that it is ready. */
   readonly start: Effect.Effect<void>
   /** Starts it, and waits for nothing. */
   readonly launch: Effect.Effect<void>
@@ -41,8 +41,8 @@ export interface Server {
 export class BuiltServer extends Context.Tag("test/BuiltServer")<BuiltServer, Server>() {}
 
 /**
- * A port that nobody listens on, below those the system gives to outgoing
- * connections: a client that tries to come back while nobody listens could
+ * A port that is not in use, below those the system gives to outgoing
+ * connections: a client that reconnects while the server is down could
  * otherwise be connected to itself.
  */
 export const freePort: Effect.Effect<number> = Effect.async<number>((resume) => {
@@ -58,7 +58,7 @@ export const freePort: Effect.Effect<number> = Effect.async<number>((resume) => 
 export interface Place {
   /** A new one unless given. */
   readonly directory?: string
-  /** A program that becomes the server when it has done its work, with its arguments. */
+  /** A program that prepares something and then replaces itself with the server, with its arguments. */
   readonly through?: ReadonlyArray<string>
 }
 

@@ -49,17 +49,17 @@ export const post = (
     body: JSON.stringify(payload)
   })
 
-/** Something that came over a socket: an event, or `connect`, `disconnect` and `connect_error`. */
+/** An event of a socket: an event, or `connect`, `disconnect` and `connect_error`. */
 export interface Heard {
   readonly event: string
   readonly payload: any
 }
 
-/** A socket, with everything it ever heard. */
+/** A socket, with everything it has received. */
 export interface Line {
   readonly socket: Socket
   readonly heard: ReadonlyArray<Heard>
-  /** Waits until it has heard what is meant, from the `from`th thing on. */
+  /** Waits until it has received a matching event, from the `from`th one on. */
   readonly until: (isMeant: (heard: Heard) => boolean, from?: number) => Effect.Effect<Heard>
   /** Sends an event and waits for its ack. */
   readonly ask: (event: string, ...args: ReadonlyArray<unknown>) => Effect.Effect<any>
@@ -140,7 +140,7 @@ export const dial = (
 export const connect = (url: string, auth: Handshake, patience?: Patience): Effect.Effect<Line, never, Scope.Scope> =>
   Effect.tap(dial(url, auth, patience), (line) => line.until(({ event }) => event === "connect"))
 
-/** Somebody who is logged in. */
+/** A logged-in client. */
 export interface Device {
   readonly url: string
   readonly token: string
@@ -175,13 +175,13 @@ export const openSession = (device: Device, tag: string): Effect.Effect<string> 
     return String(answer.body["session"].id)
   })
 
-/** A row that says it is alive. */
+/** A row that sends heartbeats. */
 export interface Pulse {
   readonly kind: "machine" | "session"
   readonly id: string
-  /** The times it said, in order. */
+  /** The times that it sent, in order. */
   readonly said: ReadonlyArray<number>
-  /** Says it once more. */
+  /** Sends one more heartbeat. */
   readonly beat: () => void
 }
 
@@ -205,5 +205,5 @@ export const pulse = (line: Line, kind: Pulse["kind"], id: string): Pulse => {
 export const beating = (pulse: Pulse, millis: number): Effect.Effect<void, never, Scope.Scope> =>
   Effect.asVoid(Effect.forkScoped(Effect.repeat(Effect.sync(pulse.beat), Schedule.spaced(millis))))
 
-/** The newest time it said before `atMillis`. */
+/** The newest time that it sent before `atMillis`. */
 export const saidBefore = ({ said }: Pulse, atMillis: number): number => said.findLast((time) => time < atMillis) ?? 0

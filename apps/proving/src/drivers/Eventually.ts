@@ -1,9 +1,12 @@
 /**
- * Waiting for something that nobody announces: a row in a file, a status.
+ * Waiting for something without a notification: a row in a file, a status.
  */
 import { Cause, Duration, Effect, Schedule } from "effect"
 
-/** Asks again until the answer is the meant one, and says how long that took. Dies when it is longer than `within`. */
+/**
+ * Repeats a question until the answer is the expected one, and returns how long that took. Dies when it is longer than
+ * `within`.
+ */
 export const until = <A, E>(
   ask: Effect.Effect<A, E>,
   isMeant: (answer: A) => boolean,

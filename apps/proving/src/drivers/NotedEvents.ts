@@ -1,6 +1,6 @@
 /**
- * A registry of events that tells which ones it gets. Nobody can ask the real one
- * for all it has, and nobody but a test of completeness wants to.
+ * A registry of events that records its registrations. The real one has no
+ * method to list them, because only a test of completeness needs it.
  */
 import { Effect, Layer, type Schema } from "effect"
 import type * as EventRegistry from "light-server/src/realtime/events/EventRegistry"

@@ -1,6 +1,6 @@
 /**
- * What published clients do with a message until they are done with it. They cannot be changed, and what they throw
- * away is lost:
+ * How published clients send a message until they are done with it. They cannot be changed, and a message that they
+ * give up is lost:
  *
  * - Newer agents and apps wait for the ack and send the message again under its local id after 1, 2 and 3 s. An ack
  *   that is not `ok` is final.
@@ -13,13 +13,13 @@ import { type Device, type Line } from "./Device.ts"
 import { ackTimeoutMillis } from "./Talker.ts"
 
 export interface Sent {
-  /** What tells it from all others. */
+  /** Identifies the message. */
   readonly text: string
-  /** Which emission of its sender was the first one, and which the last. */
+  /** The position of its first and of its last emission among those of its sender. */
   readonly first: number
   last: number
   fate: "open" | "emitted" | "acked" | "refused" | "given up"
-  /** Under which number it was promised. */
+  /** The number in its ack. */
   seq: number | undefined
 }
 

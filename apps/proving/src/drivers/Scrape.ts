@@ -1,5 +1,5 @@
 /**
- * What a running server says about itself under `/metrics`.
+ * The metrics of a running server under `/metrics`.
  */
 import { Effect } from "effect"
 import { request } from "./Device.ts"

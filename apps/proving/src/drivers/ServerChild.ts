@@ -1,4 +1,4 @@
-/** One process of the built server, and what it says. The drivers of tests and benches are made of it. */
+/** One process of the built server, and its output. The drivers of tests and benches use it. */
 import { type ChildProcessByStdio, spawn } from "node:child_process"
 import os from "node:os"
 import type { Readable } from "node:stream"
@@ -8,9 +8,9 @@ const main = fileURLToPath(new URL("../../../light-server/dist/bundle/main.js", 
 
 export interface ServerChild {
   readonly child: ChildProcessByStdio<null, Readable, Readable>
-  /** Where it listens, once it says so. Rejected with its words when it ends before. */
+  /** Its address, once it reports it. Rejected with its output when it ends before. */
   readonly ready: Promise<string>
-  /** The exit code, once it has ended and all its words were read. */
+  /** The exit code, once it has ended and all its output was read. */
   readonly ended: Promise<number | null>
   readonly output: () => { readonly stdout: string; readonly stderr: string }
 }
@@ -21,11 +21,11 @@ export interface Options {
   readonly port: number
   readonly environment?: Readonly<Record<string, string>> | undefined
   readonly arguments?: ReadonlyArray<string> | undefined
-  /** A program that becomes the server when it has done its work, with its arguments. */
+  /** A program that prepares something and then replaces itself with the server, with its arguments. */
   readonly through?: ReadonlyArray<string> | undefined
   /** A module that is loaded into the process before the server. */
   readonly preloaded?: URL | undefined
-  /** Told everything that it prints, in order. */
+  /** Called with everything that it prints, in order. */
   readonly hear?: (text: string) => void
 }
 
@@ -73,7 +73,7 @@ export const start = (options: Options): ServerChild => {
       reject(new Error(`the server ended with code ${code}:\n${said.stdout}${said.stderr}`))
     void ended.then(fail)
   })
-  // Not everybody waits for it.
+  // Not every caller waits for it.
   ready.catch(() => {})
   return { child, ready, ended, output: () => ({ ...said }) }
 }

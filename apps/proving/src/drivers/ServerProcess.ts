@@ -6,7 +6,7 @@ import * as TemporaryDirectory from "./TemporaryDirectory.ts"
 export interface ServerProcess {
   readonly directory: string
   readonly databaseFile: string
-  /** Where it listens, once it says so. */
+  /** Its address, once it reports it. */
   readonly url: Effect.Effect<string>
   readonly exitCode: Effect.Effect<number | null>
   readonly kill: (signal: NodeJS.Signals) => Effect.Effect<void>
@@ -74,6 +74,6 @@ export const until = (status: number, ask: Effect.Effect<Answer>): Effect.Effect
     Effect.zipRight(ask)
   )
 
-/** Asks again until nobody listens any more. */
+/** Repeats the request until the port is closed. */
 export const untilClosed = (url: string): Effect.Effect<void> =>
   Effect.tryPromise(() => fetch(url)).pipe(Effect.repeat(Schedule.spaced("20 millis")), Effect.ignore)

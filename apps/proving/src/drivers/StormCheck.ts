@@ -1,11 +1,11 @@
 /**
- * What a file and the feeds of its accounts hold, against what many talkers said
- * and were promised. Each problem is a sentence.
+ * Compares a file and the feeds of its accounts with what many talkers sent and
+ * the answers they received. Each problem is a sentence.
  */
 import type { Server } from "./BuiltServer.ts"
 import type { Attempt, Sent, Talker } from "./Talker.ts"
 
-/** An account of the storm: those who talk in it, the first one an app that hears everything. */
+/** An account of the storm: its talkers, the first one an app that receives everything. */
 export interface Account {
   readonly watcher: Talker
   readonly talkers: ReadonlyArray<Talker>
@@ -91,7 +91,7 @@ const messageProblems = (sent: ReadonlyMap<string, Sent>, rows: ReadonlyArray<Ro
   return problems
 }
 
-/** Each version is the one success on the version before it, or an attempt that nobody answered. */
+/** Each version is the one success on the version before it, or an attempt without an answer. */
 const stateProblems = ({ id, state, version }: Session, attempts: ReadonlyArray<Attempt>) => {
   const problems: Array<string> = []
   for (const { expectedVersion, outcome, value } of attempts) {
@@ -112,7 +112,7 @@ const stateProblems = ({ id, state, version }: Session, attempts: ReadonlyArray<
   return problems
 }
 
-/** Nobody is told of anything that is not there. */
+/** Nothing is announced that is not stored. */
 const hearsayProblems = ({ watcher }: Account, rows: ReadonlyMap<string, Row>, cursor: number) =>
   watcher.line.heard.flatMap(({ event, payload }) => {
     if (event !== "update" || payload.body.t !== "new-message") return []

@@ -1,12 +1,12 @@
 /**
- * Somebody who talks in sessions over one socket, an agent or an app: it sends
- * messages and replaces states, sends again what was not answered, and
- * remembers what it said and what it was promised.
+ * A client that uses sessions over one socket, an agent or an app: it sends
+ * messages and replaces states, repeats what was not answered, and records what
+ * it sent and the answers.
  */
 import { Duration, Effect } from "effect"
 import type { Line } from "./Device.ts"
 
-/** What real ones wait for an answer. */
+/** How long real clients wait for an answer. */
 export const ackTimeoutMillis = 7500
 
 /** The pause after a refusal. */
@@ -15,13 +15,13 @@ const refusedMillis = 250
 export interface Sent {
   readonly sid: string
   readonly localId: string
-  /** Which emission of its talker was the first one, and which the last. */
+  /** The position of its first and of its last emission among those of its talker. */
   readonly first: number
   last: number
   answer: { readonly id: string; readonly seq: number } | undefined
 }
 
-/** A state that was to follow on a version. Without an answer nobody knows whether it does. */
+/** A state to be stored after a version. Without an answer it is unknown whether it was. */
 export interface Attempt {
   readonly sid: string
   readonly value: string
@@ -33,12 +33,12 @@ export interface Talker {
   readonly line: Line
   readonly sent: ReadonlyArray<Sent>
   readonly attempts: ReadonlyArray<Attempt>
-  /** What a client would not understand. */
+  /** Answers that a client would not understand. */
   readonly problems: ReadonlyArray<string>
   readonly counts: { resent: number; refused: number; timeouts: number }
   /** Sends messages one right after the other, again and again, until each of them is stored. */
   readonly say: (sid: string, count: number) => Effect.Effect<void>
-  /** Replaces the state on the version that it knows. */
+  /** Replaces the state on the last known version. */
   readonly replace: (sid: string) => Effect.Effect<void>
 }
 
@@ -58,7 +58,7 @@ export const make = (name: string, line: Line): Talker => {
     return Effect.sync(() => socket.off("connect", done))
   })
 
-  /** Emits at once, and waits for the answer or for the end of the connection. An answer is heard after that, too. */
+  /** Emits at once, and waits for the answer or for the end of the connection. A later answer is recorded, too. */
   const emitted = (emit: (answered: () => void) => void) =>
     Effect.suspend(() => {
       let gone: (() => void) | undefined

@@ -1,8 +1,8 @@
 /**
  * A program in a pseudo-terminal of its own, and keys to press in it. The terminal sends the signal of Ctrl-C to every
- * process in its foreground, as it does for somebody who sits at it.
+ * process in its foreground, as for an interactive user.
  *
- * Node cannot open a pseudo-terminal; Python can with nothing but its own library.
+ * Node cannot open a pseudo-terminal; Python can with only its standard library.
  */
 import { Deferred, Effect, type Scope } from "effect"
 import { spawn, spawnSync } from "node:child_process"
@@ -55,9 +55,9 @@ export const missing = (): string | undefined => {
 export const ctrlC = "\x03"
 
 export interface Terminal {
-  /** Everything that stands on it. */
+  /** All output so far. */
   readonly output: () => string
-  /** The first match in what stands on it, once there is one. Dies when the program ends without it. */
+  /** The first match in the output, once there is one. Dies when the program ends without it. */
   readonly until: (pattern: RegExp) => Effect.Effect<RegExpExecArray>
   readonly press: (keys: string) => Effect.Effect<void>
   /** The exit code of the program; a signal counts as 128 more than its number, as in a shell. */

@@ -1,4 +1,4 @@
-/** How a process of Node is told to run TypeScript: `--import` of this. */
+/** The `--import` argument with which a process of Node runs TypeScript. */
 import { createRequire } from "node:module"
 import { pathToFileURL } from "node:url"
 

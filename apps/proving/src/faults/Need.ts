@@ -1,5 +1,5 @@
 /**
- * What a scenario asks of the machine, and how to find out whether it is there.
+ * What a scenario needs from the machine, and how to check whether it is available.
  */
 import { spawnSync } from "node:child_process"
 import fs from "node:fs"
@@ -62,7 +62,7 @@ const packages: ReadonlyArray<{ readonly name: string; readonly isThere: () => b
   { name: "util-linux", isThere: () => answers("prlimit", "--version") && answers("setpriv", "--version") }
 ]
 
-/** Installs what is missing and has a package, with the one package manager this knows. Answers with what it did. */
+/** Installs what is missing and has a package, with apt only. Returns what it did. */
 export const setUp = (): string => {
   const wanted = packages.flatMap(({ isThere, name }) => (isThere() ? [] : [name]))
   if (wanted.length === 0) return "nothing is missing"

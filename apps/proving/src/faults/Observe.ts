@@ -1,5 +1,5 @@
 /**
- * Observations, made from a value and what is demanded of it.
+ * Observations, made from a value and its limit.
  */
 import type { Observation } from "./Scenario.ts"
 

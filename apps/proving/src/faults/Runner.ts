@@ -1,5 +1,5 @@
 /**
- * Runs one scenario after the other, and takes everything down again.
+ * Runs one scenario after the other, and cleans up after each.
  */
 import { Cause, Duration, Effect, Exit } from "effect"
 import * as TimeLimit from "../drivers/TimeLimit.ts"
@@ -17,10 +17,10 @@ export interface Outcome {
   readonly promises: ReadonlyArray<string>
   readonly verdict: Verdict
   readonly observations: ReadonlyArray<Observation>
-  /** Why it was skipped, or what broke before anything could be observed. */
+  /** Why it was skipped, or what failed before anything could be observed. */
   readonly reason: string | undefined
   readonly seconds: number
-  /** Runnable threads per processor when it ended: above 1, times say as much about the box as about the server. */
+  /** Runnable threads per processor when it ended: above 1, times depend as much on the box as on the server. */
   readonly crowding: number
 }
 
@@ -32,7 +32,7 @@ const timed = <A>(scenario: Scenario, { isLong }: Run, effect: Effect.Effect<A, 
   })
 }
 
-/** A scenario that looks at nothing proves nothing. */
+/** A scenario without an observation proves nothing. */
 export const verdictOf = (observations: ReadonlyArray<Observation>, isBusy: boolean): Verdict => {
   if (observations.every(({ limit }) => limit === undefined)) return "failed"
   const missed = observations.filter(({ holds }) => !holds)
@@ -41,7 +41,7 @@ export const verdictOf = (observations: ReadonlyArray<Observation>, isBusy: bool
   return isBusy && missed.every((each) => each.isTime === true && isMeasured(each)) ? "inconclusive" : "failed"
 }
 
-/** Never fails: a scenario that breaks has failed. It is interrupted with all that it has started. */
+/** Never fails: a scenario that dies has failed. It is interrupted with everything that it has started. */
 export const run = (scenario: Scenario, run: Run): Effect.Effect<Outcome> =>
   Effect.suspend(() => {
     const { id, injected, promises, title } = scenario
@@ -86,7 +86,7 @@ const lineOf = ({ holds, limit, name, value }: Observation): string =>
 const endOf = ({ crowding, seconds, verdict }: Outcome): string =>
   `  ${verdict} after ${seconds} s${crowding > 1 ? `, the box ${crowding} times as busy as it can be` : ""}`
 
-/** What was injected, what was observed, and the promise it proves. */
+/** What was injected, what was observed, and the guarantee it proves. */
 export const render = (outcome: Outcome): string =>
   [
     `${outcome.id}: ${outcome.title}`,

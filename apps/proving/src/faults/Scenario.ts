@@ -1,15 +1,15 @@
 /**
- * A fault that is done to the server for real, and what must be seen meanwhile
- * and afterwards.
+ * A fault that is injected into the real server, and what must be observed
+ * meanwhile and afterwards.
  */
 import type { Duration, Effect, Scope } from "effect"
 import type { Need } from "./Need.ts"
 
-/** Something that was looked at or measured. A scenario fails when one of them does not hold. */
+/** An observation. A scenario fails when one of them does not hold. */
 export interface Observation {
   readonly name: string
   readonly value: number | string
-  /** What the value may be; nothing for a figure that binds nobody. */
+  /** The limit of the value; absent for a figure without a limit. */
   readonly limit: string | undefined
   readonly holds: boolean
   /** It is a time: on a box that is too busy, a missed limit proves nothing. */
@@ -30,16 +30,16 @@ export interface Scenario {
   readonly title: string
   /** What is done to the server. */
   readonly injected: string
-  /** The promises of docs/reliability.md that stand or fall with it. */
+  /** The guarantees of docs/reliability.md that it tests. */
   readonly promises: ReadonlyArray<string>
   /** What the machine must offer. */
   readonly needs: ReadonlyArray<Need>
-  /** Whether it is among those that every change must pass. */
+  /** Whether every change must pass it. */
   readonly isQuick: boolean
   /** Longest time a run may take. */
   readonly within: Duration.DurationInput
   /** The same for a long run, if that differs. */
   readonly withinLong?: Duration.DurationInput
-  /** Whatever it starts, mounts or attaches is gone when the scope closes. */
+  /** Whatever it starts, mounts or attaches is removed when the scope closes. */
   readonly run: (run: Run) => Effect.Effect<ReadonlyArray<Observation>, unknown, Scope.Scope>
 }

@@ -1,8 +1,8 @@
 /**
- * `npm run prove -- faults`: runs scenarios of the catalogue and says how each went.
+ * `npm run prove -- faults`: runs scenarios of the catalogue and prints the result of each.
  *
- * Ends with 0 when all passed, 1 when one failed, 2 for arguments that mean
- * nothing, 3 when none failed and some could not run here or were inconclusive.
+ * Ends with 0 when all passed, 1 when one failed, 2 for invalid arguments, 3
+ * when none failed and some could not run here or were inconclusive.
  */
 import { Command, CommanderError, InvalidArgumentError } from "commander"
 import { Effect, Fiber } from "effect"

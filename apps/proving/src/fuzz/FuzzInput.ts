@@ -1,6 +1,6 @@
 /**
- * Inputs for every route and event: what its schema allows, that with something
- * wrong in one place, and anything at all.
+ * Inputs for every route and event: valid ones, ones with an error in one
+ * place, and arbitrary ones.
  */
 import { Arbitrary, FastCheck as fc, Schema } from "effect"
 
@@ -57,7 +57,7 @@ export const placeholders: Known = {
 /** Bytes in base64. */
 const bytes = "AAEC"
 
-/** What fields of a name hold most of the time, wherever they stand. */
+/** The usual values of fields by their name, wherever they occur. */
 const usual: { readonly [field: string]: unknown } = {
   id: placeholders.machineId,
   artifactId: placeholders.artifactId,
@@ -78,7 +78,7 @@ const usual: { readonly [field: string]: unknown } = {
   afterSeq: "0"
 }
 
-/** Numbers, texts and names with which programs have been wrong before. */
+/** Numbers, texts and names that have caused bugs in programs before. */
 const oddNumbers = [
   0,
   -0,
@@ -108,7 +108,7 @@ const oddObjects: ReadonlyArray<unknown> = [
 
 const odd: fc.Arbitrary<unknown> = fc.constantFrom<unknown>(...oddNumbers, ...oddWords, ...oddLengths, ...oddObjects)
 
-/** Where an object is expected, each of these has been forgotten once. */
+/** Where an object is expected, each of these is a common mistake. */
 const nothing: fc.Arbitrary<unknown> = fc.constantFrom<unknown>(undefined, null, "", [])
 
 const anything: fc.Arbitrary<unknown> = fc.oneof(

@@ -1,6 +1,6 @@
 /**
- * Whoever is fuzzed: an account with sockets on the built server, and what its
- * answers must look like whatever is sent.
+ * The target of the fuzzer: an account with sockets on the built server, and
+ * the form that its answers must have whatever is sent.
  */
 import { assert } from "@effect/vitest"
 import { Effect, Either, Schema, type Scope } from "effect"
@@ -13,13 +13,13 @@ import * as Device from "../drivers/Device.ts"
 import * as FuzzInput from "./FuzzInput.ts"
 
 export interface FuzzTarget {
-  /** Sends it, and demands an answer that the protocol knows. Answers with what became of it. */
+  /** Sends it, and requires an answer of the protocol. Returns the outcome. */
   readonly attack: (input: FuzzInput.Input) => Effect.Effect<string>
   /** A session or an artifact that was deleted is there again; and all sockets are still there. */
   readonly recover: Effect.Effect<void>
 }
 
-/** Statuses that any route may have: what is refused before it, and what it cannot do now. */
+/** Statuses that any route may have: earlier refusals, and temporary failures. */
 const anywhere = new Set([400, 401, 404, 413, 414, 415, 503])
 
 const Refused = Schema.Struct({ error: Schema.NonEmptyString })
@@ -39,7 +39,7 @@ const demandAnswer = (route: string, { body, status, text }: Device.Answer, sent
   assert.include(FailureTable.tags, body["code"], what)
 }
 
-/** Refusals that no contract test can bring about, and that say so in the same form. */
+/** Refusals that no contract test can cause, in the same form. */
 const refusals = [
   Schema.Struct({ ok: Schema.Literal(false), error: Schema.NonEmptyString }),
   Schema.Struct({ success: Schema.Literal(false), error: Schema.NonEmptyString })
@@ -74,7 +74,7 @@ const textOf = ({ body, form }: FuzzInput.Input): string => {
   return form === "text" ? shown(body) : json
 }
 
-/** Parts of a path that say what they name; in place of others the id of the input stands. */
+/** Parts of a path that describe their value; in place of others the id of the input is used. */
 const pathParts: { readonly [name: string]: string } = {
   vendor: "openai",
   sessionId: FuzzInput.placeholders.sid,
@@ -95,7 +95,7 @@ const pathOf = (path: string, { id, query }: FuzzInput.Input, known: FuzzInput.K
   return `${named}?${search.toString()}`
 }
 
-/** Ends with an answer, or says which input had none. */
+/** Ends with an answer, or reports which input had none. */
 const inTime = <A>(effect: Effect.Effect<A>, what: string) =>
   effect.pipe(
     Effect.timeoutFail({ duration: "15 seconds", onTimeout: () => new Error(`no answer: ${what}`) }),
@@ -134,7 +134,7 @@ export const make = (url: string): Effect.Effect<FuzzTarget, never, Scope.Scope>
     const attackRoute = (input: FuzzInput.Input, known: FuzzInput.Known) =>
       Effect.gen(function* () {
         const [method = "", path = ""] = input.target.name.split(" ")
-        // Whoever ends its own tokens cannot go on.
+        // An account that revokes its own tokens cannot go on.
         const isEnd = input.target.name === "POST /v1/auth/revoke"
         const token = isEnd ? (yield* Device.login(url, Client.make())).token : device.token
         const hasBody = method !== "GET" && input.form !== "none"

@@ -45,7 +45,7 @@ const plant = (mutant: Mutant): esbuild.Plugin => ({
   }
 })
 
-/** Answers the path of the bundle. Every call writes a file of its own; whoever calls removes it. */
+/** Returns the path of the bundle. Every call writes a file of its own, which the caller removes. */
 export const make = async (mutant?: Mutant): Promise<string> => {
   const outfile = path.join(cache, `${process.pid}-${mutant?.name ?? "sound"}.mjs`)
   await esbuild.build({

@@ -1,14 +1,14 @@
-/** One caller of the writer, as the simulation sees it from outside. */
+/** One call of the writer, as the simulation sees it from outside. */
 import type { Lane } from "presence-effect/writer/Lane"
 import type { Statement } from "presence-effect/writer/Write"
 import type { Operation } from "./Coverage.ts"
 
-/** A promise that was not kept. Its message says which, for whom and when. */
+/** A broken guarantee. Its message contains which one, for which call or row, and when. */
 export class Violation extends Error {
   override readonly name = "Violation"
 }
 
-/** Who waits for an answer, and can hang up. */
+/** The caller that waits for an answer, and can disconnect. */
 export interface Asker {
   readonly hangUp: () => void
 }
@@ -17,12 +17,12 @@ export interface Call {
   readonly number: number
   readonly lane: Lane
   readonly operation: Operation
-  /** What the write leaves in the ledger each time it is applied. */
+  /** The mark that the write leaves in the ledger each time it is applied. */
   readonly mark: string | undefined
   /** None: a fiber of the layer itself. */
   readonly asker: Asker | undefined
   readonly calledAtMillis: number
-  /** How long the process had stood still before, so that what it stood still since can be forgiven. */
+  /** How long the process had been suspended before, so that later suspensions can be subtracted. */
   readonly pausedBeforeMillis: number
   isOpen: boolean
   /** Times it held the permit. */
@@ -30,18 +30,18 @@ export interface Call {
   holdsSinceMillis: number | undefined
   /** The hold before this one, or the one that is over. */
   lastHold: { readonly sinceMillis: number; readonly untilMillis: number } | undefined
-  /** Codes with which the engine answered it. */
+  /** The error codes with which the engine answered it. */
   readonly codes: Set<string>
-  /** Holds of others since its lane was served, while it waited. */
+  /** Grants to other calls since its lane was served, while it waited. */
   passedOver: number
-  /** Without the time in which the process stood still. */
+  /** Without the time in which the process was suspended. */
   hungUpAtMillis: number | undefined
 }
 
 export const show = ({ lane, mark, number, operation }: Call): string =>
   `call ${number} (${mark ?? operation}, lane ${lane})`
 
-/** The write says what it is for: handlers mark theirs, the layer's own statements speak for themselves. */
+/** The write carries its purpose: handlers mark theirs, the layer's own statements are recognized by their SQL. */
 export const operationOf = (
   lane: Lane,
   statements: ReadonlyArray<Statement>

@@ -1,6 +1,6 @@
 /**
- * Holds the writer to its promises, knowing only what callers and the engine see: who asked, who held the permit, what
- * is in the file, and who was told what.
+ * Checks the guarantees of the writer from outside, using only what callers and the engine see: which calls were made,
+ * which held the permit, what is in the file, and which answers were given.
  */
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
@@ -10,13 +10,13 @@ import type { ResolvedPolicy } from "presence-effect/writer/WriterPolicy"
 import { type Call, show, Violation } from "./Call.ts"
 import type { Operation } from "./Coverage.ts"
 
-/** What the auditor may look at. */
+/** What the auditor may read. */
 export interface Scene {
   readonly elapsedMillis: () => number
-  /** How long the process has stood still so far. */
+  /** How long the process has been suspended so far. */
   readonly pausedMillis: () => number
   readonly appliedCount: (mark: string) => number
-  /** The server is told to stop. */
+  /** The server was asked to stop. */
   readonly isStopping: () => boolean
 }
 
@@ -39,7 +39,7 @@ export class CallAuditor {
   private readonly scene: Scene
   private readonly policy: ResolvedPolicy
   private readonly open = new Set<Call>()
-  /** What each write that was asked for may have left in the file. */
+  /** The possible results of each requested write in the file. */
   private readonly allowed = new Map<string, { readonly least: 0 | 1; readonly most: 0 | 1 }>()
   private readonly crowds = new Map<Lane, { readonly atMillis: number; readonly count: number }>()
   private holders: ReadonlyArray<Call> = []
@@ -61,7 +61,7 @@ export class CallAuditor {
     if (call.mark !== undefined) this.allowed.set(call.mark, { least: 0, most: 1 })
   }
 
-  /** Somebody begins to hold the permit. */
+  /** A call begins to hold the permit. */
   held(calls: ReadonlyArray<Call>): void {
     if (this.holders.length > 0) {
       throw new Violation(`two hold the permit at once: ${this.holders.map(show)} and ${calls.map(show)}`)
@@ -86,7 +86,7 @@ export class CallAuditor {
     }
   }
 
-  /** The permit comes back. `code`: how the engine refused the whole group. */
+  /** The permit is released. `code`: how the engine refused the whole group. */
   released(calls: ReadonlyArray<Call>, code?: string): void {
     this.holders = []
     const untilMillis = this.scene.elapsedMillis()
@@ -121,7 +121,7 @@ export class CallAuditor {
     if (failure.value.written === "nothing") this.promise(call, 0, 0)
   }
 
-  /** From now on the write with this mark is in the file so often, for good. */
+  /** From now on the write with this mark is in the file this often, for good. */
   private promise(call: Call, least: 0 | 1, most: 0 | 1): void {
     if (call.mark === undefined) return
     this.allowed.set(call.mark, { least, most })
@@ -146,9 +146,9 @@ export class CallAuditor {
     }
   }
 
-  /** A failure must be what really happened to the call. */
+  /** A failure must match what really happened to the call. */
   private demandTruth(call: Call, failure: WriterError): void {
-    const lie = (why: string) => new Violation(`${show(call)} was told "${failure.message}", but ${why}`)
+    const lie = (why: string) => new Violation(`${show(call)} failed with "${failure.message}", but ${why}`)
     const pattern = codesOf[failure._tag]
     if (pattern !== undefined && ![...call.codes].some((code) => pattern.test(code))) {
       throw lie(`the engine answered ${[...call.codes].join(", ") || "nothing"}`)
@@ -159,10 +159,10 @@ export class CallAuditor {
       throw lie(`only ${this.crowd(call.lane)} wait`)
     }
     if (failure._tag === "PermitTimeout" && isHolding) throw lie("it holds the permit")
-    if (failure._tag === "WriterClosed" && !this.scene.isStopping()) throw lie("nobody stops the server")
+    if (failure._tag === "WriterClosed" && !this.scene.isStopping()) throw lie("the server is not stopping")
     if (failure._tag === "WriteConflict" && !conflicting.has(call.operation)) throw lie("it conflicts with nothing")
     if (failure._tag !== "WriteUnconfirmed") return
-    if (failure.reason === "closed" && !this.scene.isStopping()) throw lie("nobody stops the server")
+    if (failure.reason === "closed" && !this.scene.isStopping()) throw lie("the server is not stopping")
     if (failure.reason === "connection-lost" && ![...call.codes].some((code) => code.startsWith("LOST"))) {
       throw lie("no thread died")
     }
@@ -171,7 +171,7 @@ export class CallAuditor {
     if (heldMillis < holdLimitMillis - slackMillis) throw lie(`it has held the permit for ${heldMillis} ms`)
   }
 
-  /** How long it has held the permit, also when it gave it back at this very instant. */
+  /** How long it has held the permit, also when it released it at this very instant. */
   private heldMillis({ holdsSinceMillis, lastHold }: Call): number {
     const now = this.scene.elapsedMillis()
     if (holdsSinceMillis !== undefined) return now - holdsSinceMillis
@@ -189,7 +189,7 @@ export class CallAuditor {
     return most
   }
 
-  /** Whenever all fibers wait: nobody is forgotten, and no queue is longer than it may be. */
+  /** Called whenever all fibers wait: no caller is forgotten, and no queue exceeds its limit. */
   quiet(): void {
     const queued = new Map<Lane, number>()
     for (const call of this.open) {
@@ -202,7 +202,7 @@ export class CallAuditor {
     }
   }
 
-  /** The process died: nobody who asked will be answered. */
+  /** The process died: outstanding calls will not be answered. */
   processEnded(): void {
     for (const call of this.open) call.isOpen = false
     this.open.clear()
@@ -213,7 +213,9 @@ export class CallAuditor {
     return this.open.size > 0
   }
 
-  /** The writer has closed: nobody waits for the permit or for the engine. Who pauses between two attempts may. */
+  /**
+   * The writer has closed: no call waits for the permit or for the engine. A call that pauses between two attempts may.
+   */
   demandNobody(): void {
     const waiting = [...this.open].filter(
       ({ holdCount, holdsSinceMillis }) => holdCount === 0 || holdsSinceMillis !== undefined
@@ -221,7 +223,7 @@ export class CallAuditor {
     if (waiting.length > 0) throw new Violation(`${waiting.map(show).join(", ")} still waits`)
   }
 
-  /** What was promised is in the file, and nothing is twice. */
+  /** Acknowledged writes are in the file, and none twice. */
   demandPromises(): void {
     for (const mark of this.allowed.keys()) this.demandLedger(mark)
   }

@@ -22,7 +22,7 @@ export const keys: ReadonlyArray<PresenceKey.PresenceKey> = Array.from({ length:
 
 const tableOf = ({ kind }: PresenceKey.PresenceKey): string => (kind === "session" ? '"Session"' : '"Machine"')
 
-/** What a plain call reports. */
+/** The description of a plain call. */
 const spoken: ReadonlySet<Action["_tag"]> = new Set(["Beat", "Connect", "Disconnect", "Seen"])
 
 /** A failure of a handler is an answer to its client; a defect is not. */
@@ -39,7 +39,7 @@ const answered = <A, E>(self: Effect.Effect<A, E>, stage: Stage): Effect.Effect<
 export class Clients {
   private readonly stage: Stage
   private readonly server: Server
-  /** Times that were claimed for a row, for those who send the same again. */
+  /** Times that were claimed for a row, for clients that send the same one again. */
   private readonly claimed = new Map<number, Array<number>>()
   private markCount = 0
   private readonly skews: ReadonlyArray<number>
@@ -83,7 +83,7 @@ ON CONFLICT DO NOTHING`
       const now = this.stage.time.wallMillis()
       this.stage.rows.registers(key, now)
       const insert = Write.statement(sql, [key.id, key.accountId, now], { changes: 1 })
-      // Who hangs up takes back neither the write nor the word about it.
+      // A client that disconnects cancels neither the write nor its announcement.
       yield* Effect.uninterruptible(services.writer.write(Lane.control, this.marked("register", insert)))
     })
   }
@@ -117,7 +117,7 @@ ON CONFLICT DO NOTHING`
     })
   }
 
-  /** Nobody speaks for such a session, so the sweep must find it. */
+  /** No client sends heartbeats for such a session, so the sweep must find it. */
   private import(services: Services) {
     const sql = 'INSERT INTO "Session" (id, accountId, active, lastActiveAt) VALUES (?, ?, 1, ?)'
     const seenAtMillis = this.stage.time.wallMillis() - this.stage.setting.offlineTimeout - 5_000
@@ -128,7 +128,7 @@ ON CONFLICT DO NOTHING`
   private end(services: Services, key: PresenceKey.PresenceKey, claimed: number) {
     return Effect.gen(this, function* () {
       if ((yield* this.stored(services, key)) === undefined) return
-      // The turn begins anew, so that what is said to the layer and what is noted about it are one step.
+      // Yields first, so that the call to the layer and its record are one step.
       yield* Effect.yieldNow()
       yield* Effect.suspend(() => {
         this.stage.rows.ended(key, claimed)
@@ -155,7 +155,7 @@ ON CONFLICT DO NOTHING`
     this.server.fork(answered(client, this.stage))
   }
 
-  /** Does what the step says, if the server is there to hear of it. */
+  /** Does the step, if the server is up. */
   perform(step: Step): void {
     const services = this.server.services()
     if (services === undefined) return
@@ -183,7 +183,7 @@ ON CONFLICT DO NOTHING`
       return true
     }
     if (!spoken.has(action._tag)) return false
-    // The real server lets nobody speak for a row that is not theirs, and knows most owners by heart.
+    // The real server accepts heartbeats only for the account's own rows, and remembers most owners.
     if (!rows.isStored(key)) return true
     if (action._tag === "Beat") {
       const claimed = this.timeOf(action.row, action.claim)
@@ -191,7 +191,7 @@ ON CONFLICT DO NOTHING`
       trace.note(`${name}: a beat from ${claimed} is ${outcome}`)
       this.stage.audit(() => rows.beat(key, claimed, outcome))
     } else if (action._tag === "Seen") {
-      // Only its own connection speaks for a row without a beat.
+      // Without a heartbeat, only its own connection keeps a row online.
       if (rows.connectionCount(key) === 0) return true
       const outcome = presence.seen(key)
       trace.note(`${name}: seen, ${outcome}`)

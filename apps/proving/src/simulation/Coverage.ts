@@ -12,7 +12,7 @@ export const operations = [
   "checkpoint"
 ] as const
 
-/** What the server does, by the names of the people who wait for it. */
+/** The operations of the server, by the clients that wait for them. */
 export type Operation = (typeof operations)[number]
 
 export const faults = [
@@ -35,10 +35,10 @@ export const faults = [
 
 export type Fault = (typeof faults)[number]
 
-/** A foreign lock and a full disk are answers to a write; a checkpoint and the effect of a host are none. */
+/** Only a write can be answered with a foreign lock or a full disk, not a checkpoint or the effect of a host. */
 const writesOnly: ReadonlySet<Fault> = new Set(["busy", "full", "io-before", "io-after"])
 
-/** Whom nobody can hang up on: the layer's own fibers. */
+/** Calls without a caller that can disconnect: the layer's own fibers. */
 const own: ReadonlySet<Operation> = new Set(["flush", "sweep", "checkpoint"])
 
 /** An opaque effect of a host does not reach the engine. */

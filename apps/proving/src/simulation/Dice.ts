@@ -1,5 +1,5 @@
 /**
- * Chance that repeats itself: one stream per concern, so that a question more in one of them changes no other.
+ * Repeatable randomness: one stream per purpose, so that another draw from one of them changes no other.
  */
 export interface Dice {
   /** At least 0, below 1. */

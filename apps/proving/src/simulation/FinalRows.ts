@@ -1,4 +1,4 @@
-/** What every row of the file must say in the end. */
+/** The final state that every row of the file must have. */
 import type { PresenceKey } from "presence-effect/presence/PresenceKey"
 import { Violation } from "./Call.ts"
 import type { Setting } from "./Scenario.ts"
@@ -8,7 +8,7 @@ import type { Told } from "./Told.ts"
 type ToldRows = ReadonlyMap<string, Told>
 type StoredRows = ReadonlyMap<string, StoredRow>
 
-/** No row may be online in memory that the file says is not. */
+/** No row may be online in memory that is offline in the file. */
 export const demandAgreement = (told: ToldRows, stored: StoredRows, isOnline: (key: PresenceKey) => boolean): void => {
   for (const row of stored.values()) {
     if (told.get(nameOf(row))?.isClouded === true) continue
@@ -26,7 +26,7 @@ export const demandBack = (told: ToldRows, stored: StoredRows, bootedAt: number)
 }
 
 /**
- * Nobody is shown online. Of a row that memory does not know the server knows what is stored, so a time from before
+ * No row is shown online. For a row that is not in memory the server uses the stored time, so a time from before
  * the clock was set back holds it up, unless it lies too far ahead.
  */
 export const demandSilence = (

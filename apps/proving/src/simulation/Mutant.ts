@@ -1,10 +1,11 @@
 /**
  * Planted bugs: each is one replacement of text in one source file, made while the simulation is bundled. The shipped
- * code knows nothing of them. A text that does not occur exactly once is an error, so that no mutant can rot.
+ * code contains none of them. A text that does not occur exactly once is an error, so that mutants cannot become
+ * outdated.
  */
 export interface Mutant {
   readonly name: string
-  /** The promise that it breaks. */
+  /** The guarantee that it breaks. */
   readonly breaks: string
   /** Below `src`. */
   readonly file: string
@@ -82,7 +83,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "fence-ignored",
-    breaks: "nothing rises from the dead",
+    breaks: "an ended row is not brought back by old heartbeats",
     file: "presence/internal/rowTable.ts",
     find: "if (end === undefined || claimed > end) return true",
     replace: "return true"
@@ -96,7 +97,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "held-up-by-the-clock",
-    breaks: "nobody stays online because the clock was set back",
+    breaks: "no row stays online because the clock was set back",
     file: "presence/OfflineSweeper.ts",
     find: "lastMillis: nowMillis + windowMillis",
     replace: "lastMillis: nowMillis + windowMillis * 1e6"
@@ -138,7 +139,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "grace-by-claims",
-    breaks: "a beat that arrives within the grace keeps the row online, whatever its clock says",
+    breaks: "a beat that arrives within the grace keeps the row online, whatever its clock",
     file: "presence/internal/rowTable.ts",
     find: "    if (seen > row.seen) row.seen = seen\n    this.dropped.delete(row)",
     replace: `    if (seen > row.seen) row.seen = seen
@@ -153,7 +154,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "superseded-stays-online",
-    breaks: "nothing rises from the dead in memory",
+    breaks: "an ended row is not brought back in memory",
     file: "presence/internal/rowTable.ts",
     find: "if (row.isAlive && row.seen <= storedMillis) {",
     replace: "if (row.isAlive && row.seen <= storedMillis - 1e15) {"
@@ -167,7 +168,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "end-at-its-claim",
-    breaks: "an end of a row that memory had forgotten lies at what the file knows of it",
+    breaks: "an end of a row that is not in memory has at least the time in the file",
     file: "presence/internal/rowTable.ts",
     find: "claimed: isProvisional ? Math.max(row.claimed, now) : row.claimed",
     replace: "claimed: row.claimed"
@@ -181,7 +182,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "permit-freed-on-timeout",
-    breaks: "nobody is let in beside a statement that still runs",
+    breaks: "no call gets the permit while a statement still runs",
     file: "writer/internal/attempts.ts",
     find: "Effect.zipRight(Effect.yieldNow(), lead(this))",
     replace: `Effect.zipRight(
@@ -238,14 +239,14 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "commit-error-means-nothing",
-    breaks: "a failure says truly what is in the file",
+    breaks: "a failure reports correctly what is in the file",
     file: "writer/internal/engineFailure.ts",
     find: "new DatabaseIo({ ...engine, written: atCommit })",
     replace: 'new DatabaseIo({ ...engine, written: "nothing" })'
   },
   {
     name: "told-before-commit",
-    breaks: "a transition is told after its commit",
+    breaks: "a transition is announced after its commit",
     file: "presence/PresenceFlusher.ts",
     find: "observed(journal, batch, storage.flush(batch, lane)),",
     replace: `Effect.zipRight(

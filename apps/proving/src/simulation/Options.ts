@@ -1,4 +1,4 @@
-/** What can be asked of the simulation on the command line. */
+/** The command line options of the simulation. */
 import { parseArgs } from "node:util"
 import * as Mutant from "./Mutant.ts"
 
@@ -30,7 +30,7 @@ const wholeOf = (name: string, text: string, min: number): number => {
   return value
 }
 
-/** Throws a `TypeError` that says what does not fit. */
+/** Throws a `TypeError` that describes the invalid option. */
 export const parse = (args: ReadonlyArray<string>): Options => {
   const { values } = parseArgs({
     args: [...args],

@@ -1,8 +1,8 @@
 /**
- * Holds presence to its promises, row by row: a model of what was reported, and every state the file went through.
+ * Checks the guarantees of presence, row by row: a model of what was reported, and every state of the file.
  *
  * The model is deliberately simple. Where a clock that was set back, a deletion or a full registry makes it unsure, it
- * takes the side of the server: it knows lower bounds, and judges what is certain.
+ * decides in favour of the server: it has lower bounds, and reports only what is certain.
  */
 import type { BeatOutcome } from "presence-effect/presence/Heartbeat"
 import type { Transition } from "presence-effect/Presence"
@@ -19,7 +19,7 @@ interface Scene {
   readonly pausedMillis: () => number
 }
 
-/** From taking what one chunk says to its commit: the longest wait and the longest hold, with a little more. */
+/** From taking the content of one chunk to its commit: the longest wait and the longest hold, with a little more. */
 const chunkMillis = 3_200
 
 /** A time this far ahead may have been written while a flush waited: the longest deadline of a lane, and a little. */
@@ -30,13 +30,13 @@ export class RowAuditor {
   private readonly setting: Setting
   private readonly told = new Map<string, Told>()
   private readonly stored = new Map<string, StoredRow>()
-  /** The latest time that anybody ever reported. */
+  /** The latest time that was ever reported. */
   private readonly reported = new Map<string, number>()
   private readonly births = new Set<string>()
   private readonly underWayMillis: number
   private bootedAtElapsed = 0
   private bootedAt = Number.NEGATIVE_INFINITY
-  /** Rows that nobody told this process of, and that it could judge when the clock was set. */
+  /** Rows that were not reported to this process, and that it could sweep when the clock was set. */
   private readonly judgeableBefore = new Map<string, number>()
   private clockSetAtElapsed = Number.NEGATIVE_INFINITY
   private isClockTrusted = true
@@ -53,7 +53,7 @@ export class RowAuditor {
     this.report(row, row.lastMillis)
   }
 
-  /** Somebody asks for such a row to be made, with this time. */
+  /** A client requests the creation of such a row, with this time. */
   registers(key: PresenceKey, at: number): void {
     this.births.add(`${nameOf(key)}@${at}`)
   }
@@ -98,7 +98,7 @@ export class RowAuditor {
     }
   }
 
-  /** The row may be shown offline now, for all that was reported. */
+  /** The row may be shown offline now, after all that was reported. */
   private isJudgeable(row: Told, stored?: StoredRow): boolean {
     const now = this.scene.wallMillis()
     if (row.isEnded) return true
@@ -107,7 +107,7 @@ export class RowAuditor {
     const newest = row.arrivedAt ?? stored?.lastMillis ?? Number.NEGATIVE_INFINITY
     if (now - newest > this.setting.offlineTimeout) return true
     if (stored === undefined || row.arrivedAt !== undefined) return false
-    // A process that was started since does not know the row. What is stored so far ahead tells it nothing, and once
+    // A process that was started since does not have the row. A time stored so far ahead is not usable, and once
     // the grace after the start is over, the row has not come back.
     const isAhead = stored.lastMillis > now + this.setting.acceptanceWindow
     // A clock that is set forward by less than a pause takes as much of the grace.
@@ -121,7 +121,7 @@ export class RowAuditor {
     return this.scene.wallMillis() - row.endedAt > this.setting.acceptanceWindow
   }
 
-  /** The time a claim stands for, or why it stands for none. */
+  /** The time that a claim stands for, or why it is invalid. */
   private acceptedTime(claimed: number, isConnected = false): number | "invalid" | "ancient" {
     const now = this.scene.wallMillis()
     if (!(claimed >= 0 && claimed < Number.POSITIVE_INFINITY)) return "invalid"
@@ -147,7 +147,7 @@ export class RowAuditor {
     row.connections++
   }
 
-  /** Its own connection brought something else than a beat. */
+  /** Its own connection sent something other than a heartbeat. */
   seen(key: PresenceKey, outcome: BeatOutcome): void {
     this.sign(key, this.scene.wallMillis(), undefined, outcome)
   }
@@ -163,7 +163,7 @@ export class RowAuditor {
     if (outcome === "full" || outcome === "foreign") return this.turnedAway(row, what, outcome)
     if (outcome === "ended") return this.demandReason(row, what, at, claimed, this.stored.get(nameOf(key)))
     if (row.isEnded && !this.isForgotten(row) && !row.isClouded && !((claimed ?? -1) > row.endClaim)) {
-      throw new Violation(`${what}, and claims ${claimed}, though it ended at ${row.endClaim}: it rose from the dead`)
+      throw new Violation(`${what}, and claims ${claimed}, though it ended at ${row.endClaim}: an ended row came back`)
     }
     this.demandNewerThanFile(row, what, at, this.stored.get(nameOf(key)))
     const isCertain = this.isClockTrusted && !row.isClouded && row.sign !== undefined
@@ -179,13 +179,13 @@ export class RowAuditor {
     this.report(key, Math.max(at, now))
   }
 
-  /** Memory did not know the row when it ended, and the file does. */
+  /** The row was not in memory when it ended, but is in the file. */
   private demandNewerThanFile(row: Told, what: string, at: number, stored?: StoredRow): void {
     if (!row.isEnded || row.sign !== undefined || row.isClouded || row.connections > 0 || !this.isClockTrusted) return
     if (stored === undefined || this.isForgotten(row) || at > stored.lastMillis) return
     // A clock that was ahead left it there.
     if (stored.lastMillis > this.scene.wallMillis()) return
-    throw new Violation(`${what}, though it ended and was last seen at ${stored.lastMillis}: it rose from the dead`)
+    throw new Violation(`${what}, though it ended and was last seen at ${stored.lastMillis}: an ended row came back`)
   }
 
   /** A sign of life was refused because of an end. */
@@ -193,7 +193,7 @@ export class RowAuditor {
     if (row.isClouded) return
     const isKnown = stored !== undefined && !stored.isActive && at <= stored.lastMillis
     if (claimed === undefined) {
-      // While the clock was ahead an end may have been forgotten or not.
+      // While the clock was ahead an end may or may not have been forgotten.
       const mayBeEnded = row.isEnded || (row.wasEnded && !this.isClockTrusted)
       if (!mayBeEnded && !isKnown && at > row.highest) throw new Violation(`${what}, though it did not end`)
       return
@@ -206,9 +206,9 @@ export class RowAuditor {
   }
 
   private turnedAway(row: Told, what: string, outcome: "full" | "foreign"): void {
-    if (outcome === "foreign" && !row.isClouded) throw new Violation(`${what}, though nobody else ever used it`)
+    if (outcome === "foreign" && !row.isClouded) throw new Violation(`${what}, though no other account ever used it`)
     if (outcome === "full" && this.told.size < this.setting.rowCapacity) {
-      throw new Violation(`${what}, though only ${this.told.size} rows were ever heard of`)
+      throw new Violation(`${what}, though only ${this.told.size} rows were ever reported`)
     }
   }
 
@@ -223,7 +223,7 @@ export class RowAuditor {
     this.report(key, row.droppedAt)
   }
 
-  /** The end of a row is said to the layer now. */
+  /** The end of a row is reported to the layer now. */
   ended(key: PresenceKey, claimed: number): void {
     const row = this.toldOf(key)
     const accepted = this.acceptedTime(claimed)
@@ -252,12 +252,12 @@ export class RowAuditor {
     if (row.isClouded) this.cloud(key)
   }
 
-  /** Nothing certain is known of the row any more, as long as this process runs. */
+  /** Nothing certain is known of the row until this process ends. */
   cloud(key: PresenceKey): void {
     this.toldOf(key).isClouded = true
   }
 
-  /** A commit has made the file say this. */
+  /** A commit has stored this state. */
   committed(rows: ReadonlyArray<StoredRow>): void {
     const seen = new Set<string>()
     for (const row of rows) {
@@ -291,11 +291,11 @@ export class RowAuditor {
     const isHealed = before.lastMillis > this.scene.wallMillis() || this.wasClockSet()
     if (after.lastMillis < before.lastMillis && !isHealed) throw new Violation(`${change}: backwards`)
     if (after.lastMillis > (this.reported.get(name) ?? 0) && !this.isProvenByConnection(after)) {
-      throw new Violation(`${change}: nobody reported that time`)
+      throw new Violation(`${change}: that time was never reported`)
     }
     if (!before.isActive && after.isActive) {
       const isFuture = before.lastMillis > this.scene.wallMillis() || this.wasClockSet()
-      if (after.lastMillis <= before.lastMillis && !isFuture) throw new Violation(`${change}: it rose from the dead`)
+      if (after.lastMillis <= before.lastMillis && !isFuture) throw new Violation(`${change}: an ended row came back`)
     }
     if (before.isActive && !after.isActive) this.demandJudgeable(after, change)
   }
@@ -310,7 +310,7 @@ export class RowAuditor {
     return after.lastMillis <= (row.connections > 0 ? this.scene.wallMillis() : (row.droppedAt ?? 0))
   }
 
-  /** While what is committed now may have been on its way. */
+  /** While the current commit may have been under way. */
   private wasClockSet(): boolean {
     const elapsed = this.scene.elapsedMillis()
     return elapsed - this.clockSetAtElapsed < this.underWayMillis + this.scene.pausedMillis()
@@ -318,7 +318,7 @@ export class RowAuditor {
 
   private demandJudgeable(after: StoredRow, change: string): void {
     const row = this.told.get(nameOf(after)) ?? nothingTold()
-    // Of a row that nobody told it of, the server knew what is stored, by the clock of then.
+    // For a row that was not reported to it, the server had the stored time, by the clock of then.
     if (row.isClouded || (row.sign === undefined && this.wasClockSet())) return
     const elapsed = this.scene.elapsedMillis()
     const judgeableAt = Math.max(row.judgeableAtElapsed, this.judgeableBefore.get(nameOf(after)) ?? -Infinity)
@@ -328,21 +328,21 @@ export class RowAuditor {
     }
     const sinceBoot = elapsed - this.bootedAtElapsed
     if (this.isClockTrusted && !row.wasEnded && sinceBoot < this.setting.startGrace) {
-      throw new Violation(`${change}: ${sinceBoot} ms after the start, when nobody could have come back`)
+      throw new Violation(`${change}: ${sinceBoot} ms after the start, when no client could have come back`)
     }
   }
 
-  /** A listener was told that the row is offline. */
+  /** A listener was notified that the row is offline. */
   transition(key: PresenceKey, reason: Transition["reason"]): void {
     const row = this.told.get(nameOf(key))
     if (row !== undefined && reason === "outdated") {
-      // What was taken for a sign of life was none.
+      // A supposed sign of life did not count.
       row.sign = undefined
       row.arrivedAt = undefined
       row.judgeableAtElapsed = this.scene.elapsedMillis()
     }
     if (this.stored.get(nameOf(key))?.isActive === true) {
-      throw new Violation(`${nameOf(key)}: people were told that it is offline before the file says so`)
+      throw new Violation(`${nameOf(key)}: it was announced as offline before that was stored`)
     }
   }
 
@@ -358,7 +358,7 @@ export class RowAuditor {
     return [...this.told.values()].filter(({ isClouded }) => isClouded).length
   }
 
-  /** Everything that was reported until now had its tick: memory and file agree. `since`: the last who may not have. */
+  /** All earlier reports had their tick: memory and file agree. `since`: the last one that may not have had it. */
   settled(why: string, settlingMillis: number): void {
     const elapsed = this.scene.elapsedMillis()
     for (const [name, row] of this.told) {
@@ -393,7 +393,7 @@ export class RowAuditor {
     if (this.isClockTrusted) FinalRows.demandBack(this.told, this.stored, this.bootedAt)
   }
 
-  /** Nobody has shown a sign of life for so long that nobody may be shown online. */
+  /** There was no sign of life for so long that no row may be shown online. */
   silent(): void {
     FinalRows.demandSilence(this.told, this.stored, this.setting, this.scene.wallMillis())
   }

@@ -1,4 +1,4 @@
-/** Lets each fault wait for the operation it is meant for, and strike while that holds the permit. */
+/** Keeps each fault until the operation it is meant for holds the permit, and then injects it. */
 import * as SqliteFault from "presence-effect/sqlite/SqliteFault"
 import type { EngineFault } from "presence-effect/writer/SqliteConnection"
 import type { SimulatedConnection } from "presence-effect/testing/SimulatedConnection"
@@ -12,13 +12,13 @@ interface Armed {
   readonly millis: number
 }
 
-/** Whoever holds the permit when a fault strikes. */
+/** The calls that hold the permit when a fault is injected. */
 export interface Victim {
   readonly operation: Coverage.Operation
   readonly asker: Asker | undefined
 }
 
-/** What a fault asks of a call that is no write. */
+/** The effect of a fault on a call that is not a write. */
 export interface Trouble {
   delayMillis: number
   fault: EngineFault | undefined
@@ -45,15 +45,15 @@ const engineOnly: ReadonlySet<Coverage.Fault> = new Set([
   "slow"
 ])
 
-/** Counted where they are seen, since they also come by themselves. */
+/** Counted where they are observed, since they also occur by themselves. */
 const seenElsewhere: ReadonlySet<Coverage.Fault> = new Set(["busy", "interruption"])
 
 export class Saboteur {
   private readonly stage: Stage
   private readonly stop: (how: "shutdown" | "crash") => void
-  /** When the last fault that struck is over. */
+  /** The end of the last fault that was injected. */
   troubledUntilMillis = 0
-  /** Another process holds the lock: no write gets far enough to meet the engine's own faults. */
+  /** Another process holds the lock: no write reaches the engine's own faults. */
   isLocked = false
   private armed: Array<Armed> = []
 

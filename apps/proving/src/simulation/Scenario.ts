@@ -1,9 +1,9 @@
-/** From a seed to everything that will happen to the server, as a value. */
+/** Derives from a seed everything that will happen to the server, as a value. */
 import type { Fault, Operation } from "./Coverage.ts"
 import { canMeet, faults, operations } from "./Coverage.ts"
 import * as Dice from "./Dice.ts"
 
-/** The time a client claims: so long ago (negative: from the future), one it has sent before, or nonsense. */
+/** The time a client claims: this long ago (negative: from the future), one it has sent before, or an invalid one. */
 export type Claim =
   | { readonly _tag: "Ago"; readonly millis: number }
   | { readonly _tag: "Again"; readonly choice: number }
@@ -17,7 +17,7 @@ export type Action =
     }
   | { readonly _tag: "Rename"; readonly row: number; readonly isStale: boolean }
   | { readonly _tag: "Prune" }
-  /** A session comes from elsewhere, online and silent for long. */
+  /** A session appears from elsewhere, online and silent for long. */
   | { readonly _tag: "Import" }
   | { readonly _tag: "Opaque"; readonly lane: "control" | "data" | "maintenance"; readonly millis: number }
   /** Clients that write in the lane one write after the other, each as soon as the one before is answered. */
@@ -31,11 +31,11 @@ export type Action =
 export interface Step {
   readonly atMillis: number
   readonly action: Action
-  /** The client hangs up so long after it asked. */
+  /** The client disconnects this long after its request. */
   readonly hangUpMillis?: number
 }
 
-/** Milliseconds, unless the name says otherwise. */
+/** Milliseconds, unless the name indicates otherwise. */
 export interface Setting {
   readonly interval: number
   readonly persistThreshold: number
@@ -101,7 +101,7 @@ const claimOf = (dice: Dice.Dice): Claim => {
   return { _tag: "Nonsense" }
 }
 
-/** Zero: the host's own client is told that the database is busy. */
+/** Zero: the host's own client gets the error that the database is busy. */
 const holdOf = (dice: Dice.Dice): number => dice.whole(0, dice.chance(0.4) ? 50 : 8) * grid
 
 const arrivalOf = (dice: Dice.Dice): Action => {
@@ -141,7 +141,7 @@ const pairs = faults.flatMap((fault) =>
   operations.filter((operation) => canMeet(fault, operation)).map((operation) => [fault, operation] as const)
 )
 
-/** A few meetings that every seed tries to bring about, so that neighbouring seeds bring about all of them. */
+/** A few combinations that every seed tries to cause, so that neighbouring seeds cause all of them. */
 const featured = (seed: number): ReadonlyArray<readonly [Fault, Operation]> =>
   [0, 1, 2, 3, 4, 5].flatMap((index) => {
     const pair = pairs[(seed * 6 + index) % pairs.length]
@@ -159,7 +159,7 @@ const skewsOf = (dice: Dice.Dice): ReadonlyArray<number> => {
   })
 }
 
-/** In some worlds silence takes long, so that only a start tells that a row has not come back. */
+/** In some worlds the offline timeout is long, so that only a restart shows that a row has not come back. */
 const patient = (setting: Setting, dice: Dice.Dice): Setting =>
   dice.chance(0.15) ? { ...setting, offlineTimeout: longTimeout } : setting
 
@@ -179,7 +179,7 @@ export const make = (seed: number): Scenario => {
     const action = arrivalOf(arrivals)
     const atMillis = at(arrivals)
     steps.push({ atMillis, action, ...hangUpOf(arrivals, action) })
-    // Whoever ends was alive a moment ago, and that may still wait to be written.
+    // A row that ends was online a moment ago, and that may still wait to be written.
     if (action._tag === "End" && arrivals.chance(0.6)) {
       const claim: Claim = { _tag: "Ago", millis: 0 }
       const before = Math.max(grid, atMillis - arrivals.whole(0, 40) * grid)
@@ -189,7 +189,7 @@ export const make = (seed: number): Scenario => {
   for (let index = clocks.whole(0, 12); index > 0; index--) {
     steps.push({ atMillis: at(clocks), action: { _tag: "Seen", row: clocks.whole(0, rowCount - 1) } })
   }
-  // Whoever hangs up in the very instant of the grant must pass the permit on.
+  // A caller that disconnects in the very instant of the grant must pass the permit on.
   for (let index = 0; index < 2; index++) {
     const atMillis = at(arrivals)
     const millis = arrivals.whole(1, 8) * grid
@@ -204,7 +204,7 @@ export const make = (seed: number): Scenario => {
   const faultCount = trouble.whole(0, 6)
   const arm = (atMillis: number, fault: Fault, target: Operation): void => {
     steps.push({ atMillis, action: faultOf(trouble, fault, target) })
-    // A sweep has something to write only when somebody was left online.
+    // A sweep has something to write only when a row was left online.
     if (target === "sweep") steps.push({ atMillis, action: { _tag: "Import" } })
   }
   for (let index = 0; index < faultCount; index++) {
@@ -222,7 +222,7 @@ export const make = (seed: number): Scenario => {
   return { seed, setting, skews, steps: steps.toSorted((a, b) => a.atMillis - b.atMillis), endMillis }
 }
 
-/** Who left long ago is reported ended late, and something that it said before comes in later still. */
+/** A row that disconnected long ago is reported as ended late, and an earlier heartbeat arrives later still. */
 const farewellsOf = (dice: Dice.Dice, endMillis: number): ReadonlyArray<Step> => {
   const steps: Array<Step> = []
   for (let index = dice.chance(0.3) ? dice.whole(1, 3) : 0; index > 0; index--) {

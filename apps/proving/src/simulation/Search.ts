@@ -1,4 +1,4 @@
-/** Runs one seed after the other until one breaks a promise. */
+/** Runs one seed after the other until one breaks a guarantee. */
 import { setImmediate } from "node:timers/promises"
 import * as Coverage from "./Coverage.ts"
 import type { SimulatedFile } from "./SimulatedFile.ts"
@@ -23,7 +23,7 @@ export const run = async (file: SimulatedFile, from: number, count: number): Pro
     Coverage.add(coverage, outcome.coverage)
     lineCount += outcome.lineCount
     if (outcome.violation !== undefined) return { seedCount: index + 1, broken: outcome, coverage, lineCount }
-    // Whoever wants to stop the search must be heard.
+    // Yields, so that signals can stop the search.
     await setImmediate()
   }
   return { seedCount: count, broken: undefined, coverage, lineCount }

@@ -38,10 +38,10 @@ interface Run {
   services?: Services
 }
 
-/** After which whoever watches over the process starts it again. */
+/** The time after which a supervisor starts it again. */
 const restartMillis = 200
 
-/** The drain, the longest hold, the last checkpoint, and a little for everybody's turn. */
+/** The drain, the longest hold, the last checkpoint, and a little for every fiber's turn. */
 export const shutdownLimitMillis = 1_500 + 2_000 + 2_000 + 500
 
 export class Server {
@@ -59,7 +59,7 @@ export class Server {
     this.watch = new Watch(stage, this.saboteur)
   }
 
-  /** What requests are answered with, while the server is up and is not told to stop. */
+  /** The services of requests, while the server is up and not asked to stop. */
   services(): Services | undefined {
     return this.stage.isStopping ? undefined : this.run?.services
   }
@@ -177,7 +177,7 @@ export class Server {
     if (run?.services === undefined || this.stage.isStopping) return
     const startedAt = this.stage.time.elapsedMillis()
     const pausedBefore = this.stage.totalPausedMillis()
-    this.stage.trace.note("the server is told to stop")
+    this.stage.trace.note("the server is asked to stop")
     this.stage.isStopping = true
     this.forkIn(run, Scope.close(run.scope, Exit.void)).addObserver((exit) => {
       const took = this.stage.time.elapsedMillis() - startedAt - (this.stage.totalPausedMillis() - pausedBefore)
@@ -186,7 +186,7 @@ export class Server {
         if (Exit.isFailure(exit)) throw new Violation(`the shutdown failed: ${String(exit.cause)}`)
         if (took > shutdownLimitMillis) throw new Violation(`the shutdown took ${took} ms`)
       })
-      // What the last fibers do in their last turn is theirs.
+      // The last turn of the last fibers still belongs to them.
       this.stage.time.after(0, () => {
         this.stage.audit(() => this.stage.calls.demandNobody())
         if (!isLast) return this.over(run)
@@ -206,7 +206,7 @@ export class Server {
     return this.run === undefined
   }
 
-  /** The process dies: nothing of it happens any more. */
+  /** The process dies: nothing of it runs any more. */
   crash(): void {
     if (this.run === undefined) return
     this.stage.trace.note("the server dies")

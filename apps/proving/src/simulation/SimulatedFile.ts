@@ -66,7 +66,7 @@ export const open = (): SimulatedFile => {
   const prepared = new Map<string, Database.Statement<Array<string | number>>>()
   let seedCount = 0
   return {
-    // Nobody pulls the plug of the simulated box, so the disk need not be waited for.
+    // The simulated box has no power failures, so writes need not wait for the disk.
     run: (group) => Either.merge(Effect.runSync(Effect.either(connection.run(group, "process-crash")))),
     query: (sql, params) => {
       let statement = prepared.get(sql)

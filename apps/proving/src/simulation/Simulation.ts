@@ -12,7 +12,7 @@ import { Stage } from "./Stage.ts"
 
 export interface Outcome {
   readonly seed: number
-  /** The promise that was broken, if one was. */
+  /** The guarantee that was broken, if one was. */
   readonly violation: string | undefined
   readonly digest: string
   readonly lineCount: number
@@ -117,7 +117,7 @@ class Simulation {
     return true
   }
 
-  /** Everything is written one tick later, and everybody is answered. */
+  /** Everything is written one tick later, and every call is answered. */
   private settle(): boolean {
     const { setting } = this.stage
     const tickMillis = setting.interval + 500
@@ -135,7 +135,7 @@ class Simulation {
     return this.stage.violation() === undefined
   }
 
-  /** Everybody leaves: nobody may stay online, and memory is empty again. */
+  /** All clients disconnect: no row may stay online, and memory is empty again. */
   private fallSilent(): boolean {
     const { rows, setting } = this.stage
     this.stage.trace.note("--- everybody leaves")
@@ -165,7 +165,7 @@ class Simulation {
       if (waiterCount > 0) this.broken(`${waiterCount} wait in the lane ${lane}`)
   }
 
-  /** The last words before an orderly end are written too. */
+  /** The last heartbeats before an orderly end are written too. */
   private stop(): void {
     const { stage } = this
     this.stage.trace.note("--- an orderly end")

@@ -1,4 +1,4 @@
-/** What everybody in one simulation shares: the time, the file, the auditors, and the first promise that was broken. */
+/** Shared by all parts of one simulation: the time, the file, the auditors, and the first guarantee that was broken. */
 import { inOrder, type Order, VirtualTime } from "contention-lab/VirtualTime"
 import * as Either from "effect/Either"
 import { defaultShouldYield } from "effect/Scheduler"
@@ -78,7 +78,7 @@ export class Stage {
   readonly coverage: Coverage = new Map()
   readonly file: SimulatedFile
   readonly seed: number
-  /** Set while the server is told to stop. */
+  /** Set while the server is asked to stop. */
   isStopping = false
   isReaderBroken = false
   private pausedMillis = 0

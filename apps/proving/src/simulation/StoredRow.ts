@@ -1,6 +1,6 @@
 import type { PresenceKey } from "presence-effect/presence/PresenceKey"
 
-/** What the file says about a row. */
+/** The state of a row in the file. */
 export interface StoredRow extends PresenceKey {
   readonly isActive: boolean
   readonly lastMillis: number

@@ -1,4 +1,4 @@
-/** What one process was told about a row. Times of the wall clock, unless the name says otherwise. */
+/** What was reported to one process about a row. Times of the wall clock, unless the name indicates otherwise. */
 export interface Told {
   /** The date of the newest sign of life; no later than the clock, were it set back since. */
   sign: number | undefined
@@ -19,7 +19,7 @@ export interface Told {
   droppedAt: number | undefined
   /** When the row could be shown offline for the last time, in monotonic milliseconds. */
   judgeableAtElapsed: number
-  /** The row was deleted or belonged to somebody else meanwhile: what memory knows of it is open. */
+  /** The row was deleted or belonged to another account meanwhile: its state in memory is uncertain. */
   isClouded: boolean
 }
 

@@ -1,4 +1,4 @@
-/** Stands before the writer and behind it: tells the auditor who asks, who holds the permit, and who is answered. */
+/** Wraps the writer on both sides: reports to the auditor which calls are made, hold the permit, and are answered. */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -14,12 +14,12 @@ import * as Coverage from "./Coverage.ts"
 import type { Saboteur } from "./Saboteur.ts"
 import type { Stage } from "./Stage.ts"
 
-/** Whoever asked for what the fiber does. */
+/** The caller on whose behalf the fiber runs. */
 export const asker: FiberRef.FiberRef<Asker | undefined> = FiberRef.unsafeMake<Asker | undefined>(undefined)
 
 const codeOf = ({ code, phase, reason }: Fault): string => (reason === "Lost" ? `LOST ${phase}` : code)
 
-/** A thread goes on when whoever waits for it leaves. */
+/** A thread goes on when its caller leaves. */
 const inThread = <A, E>(body: Effect.Effect<A, E>): Effect.Effect<A, E> =>
   Effect.flatMap(Effect.forkDaemon(body), Fiber.join)
 
@@ -43,7 +43,7 @@ export class Watch {
     this.saboteur = saboteur
   }
 
-  /** The asker hangs up: the calls that it waits for must let it go. */
+  /** The caller disconnects: the calls that it waits for must be cancelled. */
   hangUp(who: Asker): void {
     for (const call of this.open) {
       if (call.asker !== who) continue

@@ -12,7 +12,7 @@ process.on("exit", file.close)
 for (const [signal, code] of [["SIGINT", 130] as const, ["SIGTERM", 143] as const]) {
   process.once(signal, () => process.exit(code))
 }
-// Nobody reads the stacks of failures that are planned, and making them costs a fifth of the time.
+// The stacks of planned failures are not read, and creating them costs a fifth of the time.
 Error.stackTraceLimit = 0
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`)

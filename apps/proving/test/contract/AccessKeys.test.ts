@@ -35,7 +35,7 @@ contract("AccessKeys", (it) => {
     })
   )
 
-  it.scoped("knows no pair of another account, and none that is incomplete", () =>
+  it.scoped("answers 404 for a pair of another account and for an incomplete one", () =>
     Effect.gen(function* () {
       const { ask, person } = yield* Wire
       const owner = yield* person()

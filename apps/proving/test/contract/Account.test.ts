@@ -1,6 +1,6 @@
 /**
- * Goal: what an account is shown of itself, and settings that two devices replace
- * without losing each other's.
+ * Goal: an account reads its own data, and two devices replace settings without
+ * losing each other's.
  */
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
@@ -11,7 +11,7 @@ const publicUrl = "https://happier.example.org"
 contract(
   "Account",
   (it) => {
-    it.scoped("shows a new account with its id and nothing that it never said", () =>
+    it.scoped("shows a new account with its id and nothing that it never sent", () =>
       Effect.gen(function* () {
         const { person } = yield* Wire
         const somebody = yield* person()
@@ -65,7 +65,7 @@ contract(
       })
     )
 
-    it.scoped("tells anybody what it can do", () =>
+    it.scoped("returns its features without a token", () =>
       Effect.gen(function* () {
         const { call } = yield* Wire
         const { capabilities, features } = yield* call("GET /v1/features", 200)
@@ -80,7 +80,7 @@ contract(
       })
     )
 
-    it.scoped("answers a ping of whoever has a token, and lets nobody store the answer", () =>
+    it.scoped("answers a ping with a token, with an answer that must not be cached", () =>
       Effect.gen(function* () {
         const { person, request } = yield* Wire
         const { call, token } = yield* person()

@@ -1,6 +1,6 @@
 /**
- * Goal: a signed challenge is worth a token, nothing else is, and tokens can be
- * ended.
+ * Goal: a signed challenge gives a token, nothing else does, and tokens can be
+ * revoked.
  */
 import { assert } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
@@ -64,7 +64,7 @@ contract("Auth", (it) => {
     })
   )
 
-  it.scoped("refuses a key that is none, and a signature that is not of this key over this challenge", () =>
+  it.scoped("refuses a malformed key, and a signature that is not of this key over this challenge", () =>
     Effect.gen(function* () {
       const { call } = yield* Wire
       const body = Client.make().challenge()
@@ -106,7 +106,7 @@ contract("Auth", (it) => {
         const { error } = yield* closed.call("POST /v1/auth", 403, { body: Client.make().withContent() })
         assert.strictEqual(error, "signup-disabled")
         assert.deepStrictEqual(closed.server.rows("SELECT id FROM Account"), [])
-        // A key that is not proven learns nothing about accounts.
+        // A client whose key is not proven gets no information about accounts.
         yield* closed.call("POST /v1/auth", 401, { body: { ...Client.make().challenge(), signature: bytes(64) } })
         met.add("POST /v1/auth 403")
       }),

@@ -1,6 +1,6 @@
 /**
- * Goal: what cannot be written now is refused within the deadline, in words that
- * make clients come back, and what needs no write is served.
+ * Goal: writes that cannot be done now are refused within the deadline, with an
+ * answer that makes clients come back, and requests without a write are served.
  * Method: another process keeps the write lock of the file.
  */
 import { assert } from "@effect/vitest"
@@ -142,7 +142,7 @@ contract("Busy", (it) => {
     })
   )
 
-  it.scoped("serves who is known, and every read, while the lock is kept", () =>
+  it.scoped("serves known machines and sessions, and every read, while the lock is kept", () =>
     Effect.gen(function* () {
       const { agent, ask, machineId, owner, person, server, sid } = yield* scene
       const params = { id: sid }

@@ -1,6 +1,6 @@
 /**
- * Goal: who was away reads what changed since, one line for each entity, and
- * learns when its cursor is no good any more.
+ * Goal: a client that was away reads what changed since, one line for each
+ * entity, and is told when its cursor is no longer valid.
  */
 import { assert } from "@effect/vitest"
 import Sqlite from "better-sqlite3"

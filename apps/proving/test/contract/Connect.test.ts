@@ -1,5 +1,5 @@
 /**
- * Goal: a token that one device has of a vendor serves the others, and nobody who reads the file.
+ * Goal: a vendor token of one device is available to the others, and not to a reader of the file.
  */
 import { assert } from "@effect/vitest"
 import Sqlite from "better-sqlite3"
@@ -61,7 +61,7 @@ contract("Connect", (it) => {
     })
   )
 
-  it.scoped("disconnects what is connected, and knows three vendors", () =>
+  it.scoped("disconnects what is connected, and accepts three vendors", () =>
     Effect.gen(function* () {
       const { person } = yield* Wire
       const { call } = yield* person()

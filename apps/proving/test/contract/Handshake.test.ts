@@ -1,6 +1,6 @@
 /**
- * Goal: who may not connect is told why, and stays away; who may not yet comes
- * back.
+ * Goal: a client that may not connect gets the reason and stays away; one that
+ * may not connect yet comes back.
  */
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
@@ -8,7 +8,7 @@ import { io } from "socket.io-client"
 import type { Handshake, Line } from "../../src/drivers/Device.ts"
 import { contract, Wire } from "../../src/contract/Wire.ts"
 
-/** What a client hears of a permanent refusal, after which it does not come back by itself. */
+/** What a client receives on a permanent refusal, after which it does not come back by itself. */
 const refusal = (line: Line) =>
   Effect.gen(function* () {
     yield* line.until(({ event }) => event === "disconnect")
@@ -22,7 +22,7 @@ const refusal = (line: Line) =>
   })
 
 contract("Handshake", (it) => {
-  it.scoped("tells who is refused why", () =>
+  it.scoped("gives the reason for a refusal", () =>
     Effect.gen(function* () {
       const { dial, person } = yield* Wire
       const [owner, stranger] = yield* Effect.all([person(), person()])
@@ -50,7 +50,7 @@ contract("Handshake", (it) => {
     })
   )
 
-  it.scoped("takes a client that does not say what it is for an app", () =>
+  it.scoped("treats a client without a type as an app", () =>
     Effect.gen(function* () {
       const { person } = yield* Wire
       const owner = yield* person()

@@ -1,6 +1,6 @@
 /**
- * Goal: what clients, balancers and people ask the server about itself, and what
- * they are told when nothing can be written.
+ * Goal: the answers of the server about itself to clients, load balancers and
+ * people, also when nothing can be written.
  */
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
@@ -12,14 +12,14 @@ import { contract, demand, Wire } from "../../src/contract/Wire.ts"
 const machine = () => ({ id: crypto.randomUUID(), metadata: "m" })
 
 contract("Health", (it) => {
-  it.effect("welcomes whoever asks for nothing", () =>
+  it.effect("answers the root path", () =>
     Effect.gen(function* () {
       const { call } = yield* Wire
       assert.strictEqual(yield* call("GET /", 200), "Welcome to Happier Server!")
     })
   )
 
-  it.effect("says that it lives, that it is ready, and which version it is", () =>
+  it.effect("reports that it is alive, that it is ready, and its version", () =>
     Effect.gen(function* () {
       const { call } = yield* Wire
       yield* call("GET /livez", 200)
@@ -34,7 +34,7 @@ contract("Health", (it) => {
     })
   )
 
-  it.effect("knows no newer version of an app, and wants to know which one asks", () =>
+  it.effect("reports no newer version of an app, and requires the version of the client", () =>
     Effect.gen(function* () {
       const { call } = yield* Wire
       yield* call("POST /v1/version", 200, { body: { platform: "ios", version: "1.0.0", app_id: "a" } })
@@ -53,7 +53,7 @@ contract("Health", (it) => {
     })
   )
 
-  it.effect("tells a route that it does not have from an entity that it does not have", () =>
+  it.effect("distinguishes an unknown route from an unknown entity", () =>
     Effect.gen(function* () {
       const { person, request } = yield* Wire
       const { token } = yield* person()
@@ -89,7 +89,7 @@ contract("Health", (it) => {
     })
   )
 
-  it.scoped("is not healthy while nothing can be written, and alive all the same", () =>
+  it.scoped("is not healthy while nothing can be written, but still alive", () =>
     Effect.gen(function* () {
       const { call, person, request, server } = yield* Wire
       const somebody = yield* person()

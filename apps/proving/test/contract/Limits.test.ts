@@ -1,5 +1,5 @@
 /**
- * Goal: who asks too often is told when to come back, and nobody else suffers.
+ * Goal: a client that sends too much gets the time to come back, and no other client is affected.
  */
 import { assert } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
@@ -9,7 +9,7 @@ import { contract, demand, type Request, Wire } from "../../src/contract/Wire.ts
 
 const limits = { auth: 30, control: 5, reads: 10, burst: 10 }
 
-/** Asks until it is refused, and says how often it was not. */
+/** Sends requests until one is refused, and returns how many were not. */
 const exhaust = (method: string, path: string, sent: () => Request) =>
   Effect.gen(function* () {
     const { request } = yield* Wire
@@ -67,7 +67,7 @@ contract(
       })
     )
 
-    it.scoped("counts logins by address, and lets those go on who are logged in", () =>
+    it.scoped("counts logins by address, and does not affect logged-in clients", () =>
       Effect.gen(function* () {
         const { person } = yield* Wire
         const somebody = yield* person()

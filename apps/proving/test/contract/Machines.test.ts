@@ -36,7 +36,7 @@ contract("Machines", (it) => {
     })
   )
 
-  it.scoped("gives all who register one machine at once the same one", () =>
+  it.scoped("returns the same machine to concurrent registrations", () =>
     Effect.gen(function* () {
       const { person } = yield* Wire
       const { call } = yield* person()
@@ -74,7 +74,7 @@ contract("Machines", (it) => {
     })
   )
 
-  it.scoped("revokes a machine for good: its daemon is sent away, its id is refused, lists leave it out", () =>
+  it.scoped("revokes a machine for good: its daemon is disconnected, its id is refused, lists leave it out", () =>
     Effect.gen(function* () {
       const { person } = yield* Wire
       const { agent, app, call, connect, daemon } = yield* person()

@@ -56,7 +56,7 @@ contract("Messages", (it) => {
     })
   )
 
-  it.scoped("refuses what is no message, and sessions of others", () =>
+  it.scoped("refuses malformed messages, and sessions of others", () =>
     Effect.gen(function* () {
       const { ask, person } = yield* Wire
       const [owner, stranger] = yield* Effect.all([person(), person()])
@@ -108,7 +108,7 @@ contract("Messages", (it) => {
     })
   )
 
-  it.scoped("gives 150 messages when nobody says how many, and 500 at most", () =>
+  it.scoped("returns 150 messages by default, and 500 at most", () =>
     Effect.gen(function* () {
       const { ask, person } = yield* Wire
       const { agent, call } = yield* person()
@@ -152,7 +152,7 @@ contract("Messages", (it) => {
       assert.deepStrictEqual(yield* send("c", "a", "b"), first)
       const [one, two] = yield* Effect.all([send("e", "f"), send("f", "e", "a")], { concurrency: "unbounded" })
       assert.deepStrictEqual(two.slice(1), one, "of batches at the same time one stores what both bring")
-      // The sender hears of what it sent over HTTP, as of messages of others.
+      // The sender receives what it sent over HTTP, like messages of others.
       const heard = yield* Effect.forEach(["b", "c"], (localId) =>
         line.until(({ event, payload }) => event === "update" && payload.body.message?.localId === localId)
       )

@@ -1,6 +1,6 @@
 /**
- * Goal: a terminal, or a new device, gets a token of the account whose owner
- * answers it.
+ * Goal: a terminal, or a new device, gets a token of the account that answers
+ * it.
  */
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
@@ -48,7 +48,7 @@ contract("Pairing", (it) => {
       })
     )
 
-    it.scoped(`refuses what is no key, and an answer to ${name} that never asked`, () =>
+    it.scoped(`refuses a malformed key, and an answer to ${name} that never asked`, () =>
       Effect.gen(function* () {
         const { call, person } = yield* Wire
         const owner = yield* person()
@@ -63,7 +63,7 @@ contract("Pairing", (it) => {
     )
   }
 
-  it.scoped("tells anybody how far a terminal is", () =>
+  it.scoped("returns the status of a terminal without a token", () =>
     Effect.gen(function* () {
       const { call, person } = yield* Wire
       const owner = yield* person()

@@ -1,5 +1,5 @@
 /**
- * Goal: phones are found by the agents that have something to say to them.
+ * Goal: agents find the phones to notify.
  */
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
@@ -60,7 +60,7 @@ contract("Push", (it) => {
     })
   )
 
-  it.scoped("refuses what is no token, and lets two accounts have the same one", () =>
+  it.scoped("refuses a malformed token, and lets two accounts have the same one", () =>
     Effect.gen(function* () {
       const { person } = yield* Wire
       const one = yield* person()

@@ -1,8 +1,8 @@
 /**
- * Goal: everybody who should hear of something does, once, and nobody else.
- * Method: two apps, two agents of one session, an agent of another one, and two
- * daemons of one account, and an app of another account. All that each of them
- * hears while something happens is compared.
+ * Goal: each message reaches every recipient once, and no other socket. Method:
+ * two apps, two agents of one session, an agent of another one, and two daemons
+ * of one account, and an app of another account. What each of them receives
+ * while something happens is compared.
  */
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
@@ -25,14 +25,14 @@ const makeCast = Effect.gen(function* () {
     otherDaemon: (yield* owner.daemon).line,
     stranger: yield* other.app
   }
-  // They heard each other come.
+  // Each received the connection of the others.
   yield* Effect.forEach(Object.values(lines), ({ settled }) => settled)
   return { owner, lines, sid, machineId }
 })
 
 type Lines = Effect.Effect.Success<typeof makeCast>["lines"]
 
-/** That these heard exactly this, and all others nothing. Answers with what the app heard. */
+/** Checks that these sockets received exactly this, and all others nothing. Returns what the app received. */
 const heardOnlyBy = <A, E, R>(
   lines: Lines,
   who: ReadonlyArray<keyof Lines>,
@@ -43,11 +43,11 @@ const heardOnlyBy = <A, E, R>(
     const expected = Object.keys(lines).map((name) => [name, who.includes(name as keyof Lines) ? what : []])
     assert.deepStrictEqual(names, Object.fromEntries(expected))
     const copies = who.map((name) => heard[name].map(({ payload }) => payload))
-    for (const copy of copies) assert.deepStrictEqual(copy, copies[0], "everybody hears the same")
+    for (const copy of copies) assert.deepStrictEqual(copy, copies[0], "all receive the same")
     return copies[0] ?? []
   })
 
-/** A sign of life is repeated to apps once in a second, and each row was heard of while its sockets came. */
+/** A heartbeat is repeated to apps once a second, and each row was announced while its sockets connected. */
 const anotherSecond = Effect.sleep("1100 millis")
 
 const apps = ["app", "app2"] as const
@@ -82,7 +82,7 @@ contract(
       })
     )
 
-    it.scoped("a session hears of its messages, but not who sent it unless it asks for an echo", () =>
+    it.scoped("a session receives its messages, except the sender unless it asks for an echo", () =>
       Effect.gen(function* () {
         const { ask } = yield* Wire
         const { lines, owner, sid } = yield* makeCast
@@ -113,7 +113,7 @@ contract(
       })
     )
 
-    it.scoped("a session hears of its texts, but not who replaced them", () =>
+    it.scoped("a session receives its texts, except the sender", () =>
       Effect.gen(function* () {
         const { ask } = yield* Wire
         const { lines, owner, sid } = yield* makeCast
@@ -138,7 +138,7 @@ contract(
           metadata: { value: "m", version: 2 },
           agentState: { value: "s", version: 2 }
         })
-        // Nothing is replaced, so nothing is said.
+        // Nothing is replaced, so nothing is sent.
         yield* heardOnlyBy(lines, [], [], ask(lines.agent, "update-metadata", "version-mismatch", metadata))
         yield* heardOnlyBy(lines, [], [], ask(lines.stranger, "update-metadata", "forbidden", metadata))
       })
@@ -195,12 +195,12 @@ contract(
         const ended = Effect.forEach([lines.app, lines.app2], (line) => line.until(isAbout(sid, false, "activity")))
         const [over] = yield* heardOnlyBy(lines, apps, ["ephemeral activity"], Effect.zip(end(lines.agent), ended))
         assert.include(over, { type: "activity", id: sid, active: false, thinking: false })
-        // What was sent before the end, and comes after it, wakes nobody.
+        // A heartbeat from before the end that arrives after it has no effect.
         yield* heardOnlyBy(lines, [], [], beat(lines.agent))
       })
     )
 
-    it.scoped("nobody hears of a heartbeat as of a change, and no list is reordered by it", () =>
+    it.scoped("a heartbeat is not announced as a change, and reorders no list", () =>
       Effect.gen(function* () {
         const { say, server } = yield* Wire
         const { lines, machineId, owner, sid } = yield* makeCast
@@ -313,7 +313,7 @@ contract(
       })
     )
 
-    it.scoped("apps hear what a session used, and nobody what none did", () =>
+    it.scoped("apps receive the usage of a session, and no socket a report without a session", () =>
       Effect.gen(function* () {
         const { ask } = yield* Wire
         const { lines, owner, sid } = yield* makeCast

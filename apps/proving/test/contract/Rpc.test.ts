@@ -1,6 +1,6 @@
 /**
- * Goal: a socket answers for a method of its account, the newest registrant wins,
- * and a caller always hears how its call ended.
+ * Goal: a socket answers for a method of its account, the newest registrant is
+ * called, and a caller always receives how its call ended.
  */
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
@@ -26,7 +26,7 @@ const daemonAndApp = ({ app, daemon }: Person) =>
 contract(
   "Rpc",
   (it) => {
-    it.scoped("carries a call to the registrant and its result back, and to nobody else", () =>
+    it.scoped("carries a call to the registrant and its result back, and to no other socket", () =>
       Effect.gen(function* () {
         const { ask, person } = yield* Wire
         const owner = yield* person()
@@ -40,7 +40,7 @@ contract(
       })
     )
 
-    it.scoped("calls the newest registrant, the older one when that is gone, and nobody after the last", () =>
+    it.scoped("calls the newest registrant, the older one when that is gone, and none after the last", () =>
       Effect.gen(function* () {
         const { ask, person, say } = yield* Wire
         const owner = yield* person()
@@ -77,7 +77,7 @@ contract(
       })
     )
 
-    it.scoped("refuses calls of strangers, to oneself, to nobody and without a name", () =>
+    it.scoped("refuses calls of other accounts, to oneself, without a registrant and without a name", () =>
       Effect.gen(function* () {
         const { ask, person } = yield* Wire
         const { app, line, method } = yield* daemonAndApp(yield* person())
@@ -105,7 +105,7 @@ contract(
       })
     )
 
-    it.scoped("ends a call that nobody answers in time", () =>
+    it.scoped("ends a call that is not answered in time", () =>
       Effect.gen(function* () {
         const { ask, person } = yield* Wire
         const { app, line, method } = yield* daemonAndApp(yield* person())
@@ -114,7 +114,7 @@ contract(
       })
     )
 
-    it.scoped("says what is no method name", () =>
+    it.scoped("refuses a malformed method name", () =>
       Effect.gen(function* () {
         const { person, say } = yield* Wire
         const { app } = yield* person()

@@ -40,7 +40,7 @@ contract("Sessions", (it) => {
     })
   )
 
-  it.scoped("gives all who open one tag at once the same session", () =>
+  it.scoped("returns the same session to concurrent requests for one tag", () =>
     Effect.gen(function* () {
       const { person } = yield* Wire
       const owner = yield* person()

@@ -1,5 +1,5 @@
 /**
- * Goal: what this server does not offer keeps clients quiet.
+ * Goal: features that this server does not offer cause no errors in clients.
  */
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"

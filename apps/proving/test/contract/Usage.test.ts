@@ -80,7 +80,7 @@ contract("Usage", (it) => {
     })
   )
 
-  it.scoped("takes times in seconds, both included, and days when nobody says", () =>
+  it.scoped("takes times in seconds, both included, and days by default", () =>
     Effect.gen(function* () {
       const { person } = yield* Wire
       const { call } = yield* person()

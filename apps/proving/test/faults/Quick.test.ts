@@ -1,8 +1,7 @@
 /**
- * Goal: the server keeps its promises through the faults of the catalogue.
- * Method: the quick scenarios of `npm run prove -- faults`, one test each; what the
- * machine cannot offer is skipped, and says why. `FAULTS_SEED` repeats the
- * random moments of a run.
+ * Goal: the server keeps its guarantees through the faults of the catalogue. Method: the quick scenarios of `npm run
+ * prove -- faults`, one test each; scenarios that the machine cannot run are skipped with the reason. `FAULTS_SEED`
+ * repeats the random moments of a run.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"

@@ -1,9 +1,8 @@
 /**
- * Goal: nothing that anybody sends to any route or event brings about an answer
- * that the protocol does not know, an error of the server, or its end.
- * Method: the schemas of all registered routes and events, found in a server of
- * this process, make inputs that fit and inputs that almost do; they are sent
- * to the built server. `npm run prove -- fuzz` sends more of them; the seed repeats them.
+ * Goal: no input to any route or event causes an answer outside the protocol, an internal error, or a crash. Method:
+ * the schemas of all registered routes and events, taken from a server in this process, generate inputs that fit and
+ * inputs that almost do; they are sent to the built server. `npm run prove -- fuzz` sends more of them; the seed
+ * repeats them.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FastCheck as fc, Layer, Schema } from "effect"
@@ -106,7 +105,7 @@ const environment = {
   HAPPIER_PRESENCE_FLUSH_INTERVAL_MS: "200"
 }
 
-/** What a server says that has met something nobody thought of. */
+/** The output of a server with an unexpected error. */
 const defectsIn = (output: string) => output.split("\n").filter((line) => /DEFECT|UNCAUGHT|Error:/.test(line))
 
 /** What a request to a route with a body costs when nothing is wrong with its size. */
@@ -145,7 +144,7 @@ describe("an extreme body", () => {
           for (const { name, body } of FuzzInput.extremes) {
             const met = yield* quickest(send(target, body, true))
             const what = `${target} ${name}: ${met.millis} ms, usually ${usual.millis} ms`
-            // Where nothing is demanded, what nobody knows is ignored.
+            // Where nothing is required, unknown fields are ignored.
             const isUsed = (status: number) => status === 200 && usual.statuses.includes(200)
             for (const status of met.statuses) {
               assert.isTrue((status >= 400 && status < 500) || isUsed(status), `${what}, ${status}`)
@@ -164,7 +163,7 @@ describe("an extreme body", () => {
 
 describe("any input", () => {
   it.scopedLive(
-    "is answered as the protocol says, and the server lives on",
+    "is answered as the protocol requires, and the server goes on",
     () =>
       Effect.gen(function* () {
         const targets = yield* findTargets
@@ -207,7 +206,7 @@ describe("any input", () => {
         const accepted = [...outcomes.values()].filter((counts) =>
           [...counts.keys()].some((outcome) => /^(200|said|success|true|pong)$/.test(outcome))
         )
-        // Inputs that are all refused at the door would prove little.
+        // Inputs that are all refused before the handler would prove little.
         assert.isAtLeast(accepted.length, targets.length * 0.8)
 
         assert.strictEqual((yield* Effect.orDie(Device.request(`${server.url}/readyz`))).status, 200)

@@ -118,7 +118,7 @@ describe("a server on the database of another happier light server", () => {
     60_000
   )
 
-  it.scopedLive("does not start on one that it does not understand, says why, and leaves it alone", () =>
+  it.scopedLive("does not start on one that it does not understand, prints the reason, and leaves it unchanged", () =>
     Effect.gen(function* () {
       const directory = yield* directoryWith("broken")
       const file = path.join(directory, databaseName)

@@ -1,8 +1,8 @@
 /**
- * Goal: nothing that a client sends makes the server fail, write, or forget
- * whose row is whose.
- * Method: two accounts on the built server; one of them, and strangers, send
- * what they should not. The database is compared row by row before and after.
+ * Goal: no input of a client makes the server fail, write, or mix up the owners
+ * of rows. Method: two accounts on the built server; one of them, and clients
+ * without an account, send invalid input. The database is compared row by row
+ * before and after.
  */
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
@@ -123,14 +123,14 @@ const badTokens = (server: BuiltServer.Server, accountId: string, token: string)
         ),
         "without its signature": token.slice(0, token.lastIndexOf(".") + 1),
         "that is too long": `${token}${"a".repeat(2500)}`,
-        "that is none": "x"
+        "that is malformed": "x"
       }
     }
   })
 
 layer(BuiltServer.layer(environment), { excludeTestServices: true, timeout: "60 seconds" })("bad input", (it) => {
   it.scoped(
-    "over HTTP is refused as the protocol says, and writes nothing",
+    "over HTTP is refused as the protocol requires, and writes nothing",
     () =>
       Effect.gen(function* () {
         const server = yield* BuiltServer.BuiltServer
@@ -226,7 +226,7 @@ layer(BuiltServer.layer(environment), { excludeTestServices: true, timeout: "60 
   )
 
   it.scoped(
-    "in a handshake is refused for good, with the words that clients know",
+    "in a handshake is refused for good, with the texts that clients recognize",
     () =>
       Effect.gen(function* () {
         const server = yield* BuiltServer.BuiltServer
@@ -254,7 +254,7 @@ layer(BuiltServer.layer(environment), { excludeTestServices: true, timeout: "60 
           const end = yield* line.until(({ event }) => event === "disconnect")
           assert.strictEqual(end.payload, "io server disconnect", JSON.stringify(auth))
         }
-        // Twice at once is nobody's mistake.
+        // Sent twice at once, it is not an error.
         const [one, two] = yield* Effect.all(
           [1, 2].map(() => alice.device.connect({ clientType: "user-scoped" })),
           { concurrency: "unbounded" }
@@ -268,7 +268,7 @@ layer(BuiltServer.layer(environment), { excludeTestServices: true, timeout: "60 
   )
 
   it.scoped(
-    "over a socket is answered as the protocol says, tells nobody and writes nothing",
+    "over a socket is answered as the protocol requires, announces nothing and writes nothing",
     () =>
       Effect.gen(function* () {
         const server = yield* BuiltServer.BuiltServer
@@ -393,7 +393,7 @@ layer(BuiltServer.layer(environment), { excludeTestServices: true, timeout: "60 
         assert.deepStrictEqual(heard, ["rpc-error"])
         assertUnchanged(server, before, yield* flushed(server, alice.device, alice.app))
 
-        // A clock that runs ahead is alive, but not longer than anybody else.
+        // A clock that runs ahead keeps a row online, but not longer than others.
         alice.app.socket.emit("session-alive", { sid: sessionId, time: Date.now() + dayMillis })
         const { payload } = yield* alice.app.until(
           ({ event, payload }) => event === "ephemeral" && payload.id === sessionId

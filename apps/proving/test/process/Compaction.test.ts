@@ -1,5 +1,5 @@
 /**
- * Goal: a full disk can be left, and space that nothing uses comes back.
+ * Goal: the server recovers from a full disk, and unused space is returned.
  * Method: fill a small disk through the server and delete again; empty a file
  * under it, and beside it with the command, as an operator would.
  */
@@ -100,7 +100,7 @@ describe("a full disk", () => {
 
 describe("compact", () => {
   it.scopedLive(
-    "writes a file of an earlier version anew, and says so; a server serves it and shortens it by itself from then on",
+    "rewrites a file of an earlier version, and reports it; a server serves it and shortens it by itself from then on",
     () =>
       Effect.gen(function* () {
         const server = yield* BuiltServer.start()

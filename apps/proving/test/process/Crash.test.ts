@@ -1,9 +1,9 @@
 /**
- * Goal: what was acknowledged survives kill -9, and presence loses no more than
- * it says.
- * Method: kill the built server at random moments under registrations and
- * heartbeats, start it again in the same directory, compare the file with what
- * clients were told. `CRASH_SEED` repeats the moments of a run.
+ * Goal: acknowledged writes survive kill -9, and presence loses no more than
+ * documented. Method: kill the built server at random moments under
+ * registrations and heartbeats, start it again in the same directory, compare
+ * the file with the answers that clients received. `CRASH_SEED` repeats the
+ * moments of a run.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random } from "effect"
@@ -70,7 +70,7 @@ describe("a crash", () => {
         for (let count = 1; count <= rounds; count++) {
           const device = yield* Device.login(server.url, keys)
           const { killedAt, pulses } = yield* round(server, device, sessionIds, log)
-          // Nobody connects before the file was read: a connection is a sign of life too.
+          // No client connects before the file was read: a connection counts as a sign of life too.
           yield* server.start
           assert.deepStrictEqual(log.missing(server), [], `round ${count}, seed ${seed}`)
           const stored = new Map(server.rows("SELECT id, lastActiveAt FROM Session").map((row) => [row["id"], row]))

@@ -1,5 +1,5 @@
 /**
- * Goal: somebody who tries this server on the file of another happier light server can go back, and come again.
+ * Goal: an operator who tries this server on the file of another happier light server can go back, and return again.
  * Method: a file of the other server's first release is adopted and served to a client with a token of that server;
  * then the migrations of its later releases are applied and it goes on for a while, as plain SQL; then this server
  * opens the file again.

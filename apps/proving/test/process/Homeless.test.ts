@@ -1,5 +1,5 @@
 /**
- * Goal: a server that is started without `HOME` finds its directory or says which variable to set.
+ * Goal: a server that is started without `HOME` finds its directory or reports which variable to set.
  * Method: the environment of a unit file or of a container, with and without a directory, as the user of the test and
  * as one that the system has no entry for.
  */
@@ -15,7 +15,7 @@ import * as TemporaryDirectory from "../../src/drivers/TemporaryDirectory.ts"
 
 const main = fileURLToPath(new URL("../../../light-server/dist/bundle/main.js", import.meta.url))
 
-/** No system gives this number to a person, and no container that is built with a user of its own. */
+/** A user id that no system assigns, and no container that is built with a user of its own. */
 const nobodysId = 54_321
 
 const stranger = { uid: nobodysId, gid: nobodysId }
@@ -46,7 +46,7 @@ describe("a server without HOME", () => {
     assert.strictEqual(status, 0, stderr)
     const expected = path.join(os.userInfo().homedir, ".happier/server-light")
     assert.strictEqual(JSON.parse(stdout).dataDirectory, expected)
-    // A unit file that says `HOME=` means the same.
+    // A unit file with `HOME=` means the same.
     assert.strictEqual(JSON.parse(invoke(["config", "print"], { HOME: "" }).stdout).dataDirectory, expected)
   })
 
@@ -64,7 +64,7 @@ describe("a server without HOME", () => {
     60_000
   )
 
-  it("says what to set when the system does not know the user, and asks for nothing more", (context) => {
+  it("reports what to set when the system has no such user, and needs nothing more", (context) => {
     const reason = withoutStranger()
     if (reason !== undefined) return context.skip(reason)
     const homeless = invoke([], {}, stranger)
@@ -76,7 +76,7 @@ describe("a server without HOME", () => {
     assert.strictEqual(JSON.parse(given.stdout).dataDirectory, "/data")
   })
 
-  it.scoped("says what to set when the home directory cannot be written to", (context) =>
+  it.scoped("reports what to set when the home directory cannot be written to", (context) =>
     Effect.gen(function* () {
       const reason = withoutStranger()
       if (reason !== undefined) return context.skip(reason)

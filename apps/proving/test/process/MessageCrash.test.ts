@@ -1,9 +1,9 @@
 /**
- * Goal: a message that was acknowledged survives kill -9 under its number, and
- * one that is sent again afterwards is there once.
- * Method: kill the built server at random moments under the messages of several
- * agents, start it again in the same directory, compare the file with what the
- * agents were told. `CRASH_SEED` repeats the moments of a run.
+ * Goal: an acknowledged message survives kill -9 under its number, and one that
+ * is sent again afterwards is stored once. Method: kill the built server at
+ * random moments under the messages of several agents, start it again in the
+ * same directory, compare the file with the answers that the agents received.
+ * `CRASH_SEED` repeats the moments of a run.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random } from "effect"
@@ -85,7 +85,7 @@ describe("a crash under messages", () => {
           yield* round(server, device, sid, `round ${count}`, log)
           check(server, log)
           yield* server.start
-          // What nobody answered is sent again.
+          // Unanswered messages are sent again.
           const line = yield* device.connect({ clientType: "session-scoped", sessionId: sid })
           const unanswered = [...log.sent].filter((localId) => !log.acknowledged.has(localId))
           yield* Effect.forEach(unanswered, (localId) => send(line, sid, localId, log))

@@ -137,7 +137,7 @@ describe("a shutdown", () => {
   )
 
   it.scopedLive(
-    "ends in order before its limit when the lock of another process lasts, and says what it could not write",
+    "ends in order before its limit when the lock of another process lasts, and reports what it could not write",
     () =>
       Effect.gen(function* () {
         const server = yield* BuiltServer.start(environment)

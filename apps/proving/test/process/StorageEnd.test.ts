@@ -1,6 +1,5 @@
 /**
- * Goal: what happens to the files under a running server costs no write that it
- * acknowledges.
+ * Goal: changes to the files under a running server lose no acknowledged write.
  * Method: delete or replace them while it registers machines, damage a table,
  * fill its disk; then compare its answers with the file and its exit code with
  * the table in docs/operations.md.
@@ -52,7 +51,7 @@ describe("the files of a running server", () => {
         for (let count = 0; count < 20; count++) yield* log.register(device)
         assert.strictEqual(log.acknowledged.size, 20)
         harm(`${server.databaseFile}${suffix}`)
-        // Until nobody answers any more.
+        // Until the port is closed.
         yield* Effect.ignore(Effect.forever(log.register(device)))
         const after = log.answers.slice(20)
         assert.isAtLeast(after.length, 1)

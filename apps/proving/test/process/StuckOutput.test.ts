@@ -1,7 +1,7 @@
 /**
- * Goal: whoever starts the server and does not read what it prints does not
- * stop it.
- * Method: a server that logs every request, and a parent that never reads.
+ * Goal: a parent process that does not read the output of the server does not
+ * stop it. Method: a server that logs every request, and a parent that never
+ * reads.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -18,7 +18,7 @@ const main = fileURLToPath(new URL("../../../light-server/dist/bundle/main.js", 
 /** Half a megabyte of lines, more than any pipe takes. */
 const requestCount = 4_000
 
-describe("a standard output that nobody reads", () => {
+describe("a standard output that is not read", () => {
   it.scopedLive(
     "stops neither requests nor the shutdown",
     () =>

@@ -1,9 +1,8 @@
 /**
- * Goal: somebody who presses Ctrl-C once at `npm start` ends the server in order, and somebody who presses it twice
- * ends it at once.
- * Method: `npm start` as the README says it, in a real pseudo-terminal. The terminal sends SIGINT to npm and to the
- * server, and npm passes its own one on, so each press arrives twice. Ticks are so long that only the last flush can
- * have written what the file holds in the end. `TERMINAL_PRESSES=20` repeats it as often.
+ * Goal: pressing Ctrl-C once at `npm start` ends the server in order, and pressing it twice ends it at once. Method:
+ * `npm start` as in the README, in a real pseudo-terminal. The terminal sends SIGINT to npm and to the server, and npm
+ * passes its own one on, so each press arrives twice. Ticks are so long that only the last flush can have written the
+ * final content of the file. `TERMINAL_PRESSES=20` repeats it as often.
  */
 import { assert, describe, it } from "@effect/vitest"
 import Sqlite from "better-sqlite3"

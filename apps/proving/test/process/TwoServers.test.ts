@@ -15,7 +15,7 @@ import * as Eventually from "../../src/drivers/Eventually.ts"
 
 describe("two servers on one directory", () => {
   it.scopedLive(
-    "the second says who has the file and ends with a code of its own, while the first goes on",
+    "the second reports which process has the file and ends with a code of its own, while the first goes on",
     () =>
       Effect.gen(function* () {
         const first = yield* BuiltServer.start()

@@ -45,7 +45,7 @@ describe("import", () => {
     60_000
   )
 
-  it.scopedLive("tells a program the same as JSON", () =>
+  it.scopedLive("prints the same as JSON for programs", () =>
     Effect.gen(function* () {
       const into = path.join(yield* TemporaryDirectory.make, "data")
       const { code, stdout } = yield* command(["import", "--from", Fixtures.fileOf("mixed"), "--into", into, "--json"])
@@ -69,8 +69,8 @@ describe("import", () => {
   )
 })
 
-describe("arguments that mean nothing", () => {
-  it.scopedLive("end with code 2 and say what is possible", () =>
+describe("invalid arguments", () => {
+  it.scopedLive("end with code 2 and the usage", () =>
     Effect.gen(function* () {
       const { code, stderr, stdout } = yield* command(["improt"])
       assert.strictEqual(code, 2)
@@ -81,7 +81,7 @@ describe("arguments that mean nothing", () => {
 })
 
 describe("version", () => {
-  it.scopedLive("says what it runs on when a program asks", () =>
+  it.scopedLive("prints the versions of what it runs on as JSON", () =>
     Effect.gen(function* () {
       const { code, stdout } = yield* command(["version", "--json"])
       assert.strictEqual(code, 0)

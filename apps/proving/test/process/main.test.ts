@@ -24,7 +24,7 @@ const login = (url: string, client = Client.make()) => ServerProcess.request(`${
 const stopped = (server: ServerProcess.ServerProcess) => Effect.zipRight(server.kill("SIGTERM"), server.exitCode)
 
 describe("main", () => {
-  it.scopedLive("serves until a signal comes, and knows its accounts again after a restart", () =>
+  it.scopedLive("serves until a signal comes, and has its accounts after a restart", () =>
     Effect.gen(function* () {
       const server = yield* ServerProcess.start()
       const url = yield* server.url
@@ -56,7 +56,7 @@ describe("main", () => {
     })
   )
 
-  it.scopedLive("ends in time with sockets open, whose clients are told to come back", () =>
+  it.scopedLive("ends in time with sockets open, whose clients come back", () =>
     Effect.gen(function* () {
       const server = yield* ServerProcess.start()
       const url = yield* server.url
@@ -109,7 +109,7 @@ describe("main", () => {
     })
   )
 
-  it.scopedLive("ends in order under a lock that stays, and says how much presence could not be written", () =>
+  it.scopedLive("ends in order under a lock that stays, and reports how much presence could not be written", () =>
     Effect.gen(function* () {
       const server = yield* ServerProcess.start()
       const url = yield* server.url
@@ -174,7 +174,7 @@ describe("main", () => {
   )
 
   describe("exit codes", () => {
-    it.scopedLive("2 for arguments it does not know", () =>
+    it.scopedLive("2 for unknown arguments", () =>
       Effect.gen(function* () {
         const server = yield* ServerProcess.start({ arguments: ["--prot=1"] })
         assert.strictEqual(yield* server.exitCode, 2)

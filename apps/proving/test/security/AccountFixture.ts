@@ -27,7 +27,7 @@ export interface AccountFixture {
   /** Keys of pairings that it answered, base64. */
   readonly pairings: { readonly terminal: string; readonly account: string }
   readonly lines: { readonly app: Device.Line; readonly agent: Device.Line; readonly daemon: Device.Line }
-  /** Ids, and what stands in its rows: none of it is anybody else's business. */
+  /** Ids, and the content of its rows: none of it may be visible to another account. */
   readonly marks: ReadonlyArray<string>
 }
 
@@ -118,7 +118,7 @@ export const environment = {
   HAPPIER_PRESENCE_PERSIST_THRESHOLD_MS: "0"
 }
 
-/** Heartbeats that came before are in the file: a later one of the same account is. */
+/** Earlier heartbeats are in the file: a later one of the same account is. */
 export const flushed = (server: Server, { device, lines }: AccountFixture) =>
   Effect.gen(function* () {
     const id = yield* Device.openSession(device, `witness ${randomUUID()}`)

@@ -1,5 +1,5 @@
 /**
- * Somebody who goes on using the server while others attack it, and the memory
+ * A client that goes on using the server while others attack it, and the memory
  * of the server meanwhile.
  */
 import { assert } from "@effect/vitest"
@@ -22,9 +22,9 @@ const residentMebibytes = (server: Server) =>
   })
 
 /**
- * Runs the attack, and demands that meanwhile and afterwards every request and
- * event of `device` is served, that memory stays in its bounds, and that the log
- * knows of no defect.
+ * Runs the attack, and requires that meanwhile and afterwards every request and
+ * event of `device` is served, that memory stays within its limits, and that
+ * the log contains no defect.
  */
 export const during = <A, E, R>(server: Server, device: Device.Device, attack: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {

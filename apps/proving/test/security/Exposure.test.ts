@@ -1,7 +1,7 @@
 /**
- * Goal: an operator who sets nothing exposes nothing: files are of their owner
- * alone, the port is of this machine alone, and no other origin is let in.
- * Method: the built server under the usual umask, as it starts without a word.
+ * Goal: the defaults expose nothing: files are readable for their owner only,
+ * the port is open for this machine only, and no other origin is allowed.
+ * Method: the built server under the usual umask, without any settings.
  */
 import { assert, describe, it } from "@effect/vitest"
 import Sqlite from "better-sqlite3"
@@ -17,7 +17,7 @@ import * as Device from "../../src/drivers/Device.ts"
 import { addAccount } from "../../src/drivers/Rows.ts"
 import * as TemporaryDirectory from "../../src/drivers/TemporaryDirectory.ts"
 
-/** What an ordinary shell gives to new files: everybody may read them. */
+/** The mode that an ordinary shell gives to new files: readable for all users. */
 const ordinaryShell = ["/bin/sh", "-c", `umask 022; exec "$@"`, "sh"]
 
 const modes = (directory: string) =>
@@ -46,7 +46,7 @@ const get = (url: string, headers: Record<string, string>, method = "GET") =>
 const login = (url: string, headers: Record<string, string>) =>
   Effect.map(Effect.orDie(Device.post(`${url}/v1/auth`, Client.make().challenge(), headers)), ({ status }) => status)
 
-describe("without a word from its operator", () => {
+describe("with default settings", () => {
   it.scopedLive(
     "the server keeps its files to their owner, whatever the umask allows",
     () =>
@@ -98,7 +98,7 @@ describe("without a word from its operator", () => {
   )
 
   it.scopedLive(
-    "a secret that others may read is its owner's alone after the start, and the log says so",
+    "a secret that others may read is its owner's alone after the start, and the log reports it",
     () =>
       Effect.gen(function* () {
         const server = yield* BuiltServer.make()
@@ -138,7 +138,7 @@ describe("without a word from its operator", () => {
     })
   )
 
-  it.scopedLive("nobody's word about an address counts", () =>
+  it.scopedLive("headers about the client address are ignored", () =>
     Effect.gen(function* () {
       const { url } = yield* BuiltServer.start({ HAPPIER_RATE_LIMIT_AUTH: "2" })
       const statuses = yield* Effect.forEach([1, 2, 3], (number) =>
@@ -153,7 +153,7 @@ describe("without a word from its operator", () => {
   )
 })
 
-describe("where its operator says so", () => {
+describe("with settings of the operator", () => {
   it.scopedLive("the origins that are named may read answers, and no others", () =>
     Effect.gen(function* () {
       const { url } = yield* BuiltServer.start({ HAPPIER_CORS_ORIGINS: origin })
@@ -169,7 +169,7 @@ describe("where its operator says so", () => {
     })
   )
 
-  it.scopedLive("the word of a proxy that is named counts, and only its own", () =>
+  it.scopedLive("the header of a configured proxy is used, and only its own entry", () =>
     Effect.gen(function* () {
       const { url } = yield* BuiltServer.start({
         HAPPIER_RATE_LIMIT_AUTH: "1",

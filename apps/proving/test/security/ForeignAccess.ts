@@ -1,7 +1,6 @@
 /**
- * What a client of another account can try with the ids of an account: at
- * least one attempt for every route and every event of the contract. `Isolation.test.ts` is
- * red when one has none.
+ * What a client of another account can try with the ids of an account: at least one attempt for every route and every
+ * event of the contract. `Isolation.test.ts` fails when one has none.
  */
 import { randomUUID } from "node:crypto"
 import type { EventName, RouteName } from "../../src/contract/Contract.ts"
@@ -21,7 +20,7 @@ export interface EventAttempt {
   readonly ack?: unknown
 }
 
-/** Names nothing, and so shows what is the caller's own. */
+/** Names no row, and so shows the caller's own. */
 const own = (request: Omit<Request, "status"> = {}): ReadonlyArray<Request> => [{ ...request, status: 200 }]
 
 const notFound = (what: string, request: Omit<Request, "status" | "error">): Request => ({

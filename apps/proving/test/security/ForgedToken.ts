@@ -28,7 +28,7 @@ interface Flaw {
   readonly claims?: Readonly<Record<string, unknown>>
 }
 
-/** A good one, but for the flaw. */
+/** A good one, except for the flaw. */
 export const make = (
   key: KeyObject | Uint8Array,
   accountId: string | undefined,
@@ -45,7 +45,7 @@ export const tolerated = async (key: KeyObject, accountId: string): Promise<Read
   "expired 23 hours ago": await make(key, accountId, { change: (token) => token.setExpirationTime(hours(-23)) })
 })
 
-/** Signed with something that everybody knows, as a shared secret. */
+/** Signed with public data, as a shared secret. */
 const byKnownText = async (key: KeyObject, accountId: string): Promise<Readonly<Record<string, string>>> => {
   const publicKey = createPublicKey(key)
   const known = {
@@ -72,7 +72,7 @@ const withWrongHeader = async (key: KeyObject, accountId: string) => {
     "under another name of the algorithm": await as({ alg: "Ed25519" }),
     "of another server": await as({}, stranger.privateKey),
     "that brings its own key": await as({ jwk }, stranger.privateKey),
-    "that says where its key is": await as({ jku: "http://127.0.0.1:1/", kid: "../../etc/passwd" }, stranger.privateKey)
+    "with the URL of its key": await as({ jku: "http://127.0.0.1:1/", kid: "../../etc/passwd" }, stranger.privateKey)
   }
 }
 

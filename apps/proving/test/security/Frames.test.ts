@@ -1,8 +1,8 @@
 /**
- * Goal: bytes that are no request, no frame or no packet, or that are too many,
- * end their own connection at most.
- * Method: each as raw bytes on the built server; a bystander is served meanwhile,
- * memory stays in its bounds, and answers are those of the one table.
+ * Goal: bytes that are not a valid request, frame or packet, or too many of
+ * them, close their own connection at most. Method: each as raw bytes on the
+ * built server; a bystander is served meanwhile, memory stays within its
+ * limits, and answers are those of the one table.
  */
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
@@ -50,7 +50,7 @@ const requests: ReadonlyArray<readonly [what: string, bytes: string, answer: rea
     post("content-length: 5", "transfer-encoding: chunked", "", "0\r\n\r\nGET / HTTP/1.1"),
     noRequest
   ],
-  ["chunks in a coding nobody knows", post("transfer-encoding: cow", "", "{}"), noRequest],
+  ["chunks in an unknown coding", post("transfer-encoding: cow", "", "{}"), noRequest],
   ["a length below zero", post("content-length: -1", "", "{}"), noRequest],
   ["a chunk whose size is no number", post("transfer-encoding: chunked", "", "zz\r\n{}\r\n"), noRequest],
   [
@@ -61,17 +61,17 @@ const requests: ReadonlyArray<readonly [what: string, bytes: string, answer: rea
   ["a protocol of another kind", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", noRequest],
   ["the beginning of TLS", "\u0016\u0003\u0001\u0002\u0000\u0001\u0000\u0001\r\n\r\n", noRequest],
   [
-    "a body that says it is too long",
+    "a body whose length header is too large",
     post("connection: close", "content-length: 100000000", "", "{"),
     unreadable(413, "Request body is too large")
   ],
   [
-    "a body that is too long and does not say so",
+    "a body that is too long without a length header",
     post("connection: close", "transfer-encoding: chunked", "", `fffff\r\n${"x".repeat(0xfffff)}\r\n`),
     unreadable(413, "Request body is too large")
   ],
   [
-    "a body packed in a way nobody unpacks",
+    "a body with an unsupported encoding",
     post("connection: close", "content-length: 2", "", "{}").replace("application/json", "application/gzip"),
     unreadable(415, "Unsupported Media Type")
   ]
@@ -81,12 +81,12 @@ const event = (payload: unknown) => `42${JSON.stringify(["session-alive", payloa
 
 const deep = (levels: number) => `42["message",${"[".repeat(levels)}${"]".repeat(levels)}]`
 
-/** A binary event: its head, and how many attachments it says will follow. */
+/** A binary event: its head, and the number of attachments that it announces. */
 const binary = (count: string | number) => `45${count}-["message",{"_placeholder":true,"num":0}]`
 
 const frames: Readonly<Record<string, ReadonlyArray<Uint8Array>>> = {
   "a message that is too large": [RawClient.frame(event("x".repeat(9_000_000)))],
-  "a message that says it is too large": [RawClient.frame("42", { claimedLength: 2n ** 40n })],
+  "a message whose length field is too large": [RawClient.frame("42", { claimedLength: 2n ** 40n })],
   "a length that no number holds": [RawClient.frame("42", { claimedLength: 2n ** 63n })],
   "a message in parts without an end": [
     RawClient.frame(`42["message","`, { isFinal: false }),
@@ -94,11 +94,11 @@ const frames: Readonly<Record<string, ReadonlyArray<Uint8Array>>> = {
   ],
   "a frame without a mask": [RawClient.frame("42[]", { isMasked: false })],
   "reserved bits, as if it were packed": [RawClient.frame("42[]", { reserved: 4 })],
-  "an operation that nobody knows": [RawClient.frame("42[]", { opcode: 11 })],
+  "an unknown opcode": [RawClient.frame("42[]", { opcode: 11 })],
   "a part without a beginning": [RawClient.frame("42[]", { opcode: 0 })],
   "a ping that is too large": [RawClient.frame("x".repeat(126), { opcode: 9 })],
   "text that is no UTF-8": [RawClient.frame(Uint8Array.from([0x34, 0x32, 0xff, 0xfe]))],
-  "an attachment nobody announced": [RawClient.frame("bytes", { opcode: 2 })],
+  "an unannounced attachment": [RawClient.frame("bytes", { opcode: 2 })],
   "attachments without a number": [RawClient.frame(binary(""))],
   "attachments without an end": [RawClient.frame(binary("999999999999"))],
   "one attachment more than there may be": [RawClient.frame(binary(11))],
@@ -117,16 +117,16 @@ const frames: Readonly<Record<string, ReadonlyArray<Uint8Array>>> = {
   "an event that is no list": [RawClient.frame(`42{"0":"ping"}`)],
   "an event whose name is reserved": [RawClient.frame(`42["disconnect"]`)],
   "an event that is cut": [RawClient.frame(`42["ping"`)],
-  "a letter of engine.io that nobody knows": [RawClient.frame("z")],
+  "an unknown packet type of engine.io": [RawClient.frame("z")],
   "a ping in the wrong direction": [RawClient.frame("2probe")],
   "a second handshake with something else": [RawClient.frame("40[1,2]")]
 }
 
-/** They may go on: nothing is wrong with them but what they say. */
+/** They may go on: only their content is invalid. */
 const harmless: Readonly<Record<string, ReadonlyArray<Uint8Array>>> = {
   "an event that is deep": [RawClient.frame(deep(2000))],
   "an event that is deeper than anything can be encoded": [RawClient.frame(deep(200_000))],
-  "an ack that nobody asked for": [RawClient.frame("43999[1]")],
+  "an unrequested ack": [RawClient.frame("43999[1]")],
   "ten attachments, as many as there may be": [
     RawClient.frame(
       `4510-["message",${Array.from({ length: 10 }, (_, num) => `{"_placeholder":true,"num":${num}}`).join()}]`
@@ -136,7 +136,7 @@ const harmless: Readonly<Record<string, ReadonlyArray<Uint8Array>>> = {
   "keys that every object has": [
     RawClient.frame(`42["message",{"__proto__":{"sid":"x"},"constructor":1,"toString":null}]`)
   ],
-  "pongs that nobody asked for": [RawClient.frame("3"), RawClient.frame("x", { opcode: 10 })]
+  "unrequested pongs": [RawClient.frame("3"), RawClient.frame("x", { opcode: 10 })]
 }
 
 const opened = Effect.gen(function* () {

@@ -1,10 +1,10 @@
 /**
- * Goal: an account cannot read, change or hear anything of another one, by
- * whatever route, event or handshake, also of those that are added later.
- * Method: two accounts on the built server. One tries every route and event of
- * the contract with the ids of the other; then the other does everything that
- * somebody hears of. The rows and the sockets of both are compared. The contract
- * is what the server registers: `contract/Coverage.test.ts`.
+ * Goal: an account cannot read, change or receive anything of another one, by
+ * any route, event or handshake, including those that are added later. Method:
+ * two accounts on the built server. One tries every route and event of the
+ * contract with the ids of the other; then the other does everything that is
+ * announced. The rows and the sockets of both are compared. The contract is
+ * what the server registers: `contract/Coverage.test.ts`.
  */
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
@@ -52,7 +52,7 @@ const send = (
   )
 }
 
-/** Nothing that an answer or a socket said is of the victim, but for the id that was asked for. */
+/** Checks that nothing in an answer or a message is of the victim, except the requested id. */
 const assertSilentAbout = (victim: AccountFixture.AccountFixture, text: string, what: string, asked = "") => {
   for (const mark of victim.marks) {
     if (!asked.includes(mark)) assert.notInclude(text, mark, what)
@@ -76,7 +76,7 @@ const unchangedBy = <A, E, R>(
 const tryRoutes = (victim: AccountFixture.AccountFixture, intruder: AccountFixture.AccountFixture) =>
   Effect.forEach(Object.entries(ForeignAccess.requests), ([route, attempts]) =>
     Effect.gen(function* () {
-      // Whoever ends its own tokens has nothing left to try with.
+      // An account that revokes its own tokens cannot try anything else.
       const isEnd = route === "POST /v1/auth/revoke"
       const terms = (routes as { readonly [route: string]: RouteTerms })[route]
       const device = isEnd ? yield* Device.login(intruder.device.url, Client.make()) : intruder.device
@@ -86,7 +86,7 @@ const tryRoutes = (victim: AccountFixture.AccountFixture, intruder: AccountFixtu
         const what = `${route} ${JSON.stringify(request)} -> ${answer.status} ${answer.text}`
         assert.strictEqual(answer.status, request.status, what)
         if (request.error !== undefined) assert.strictEqual(answer.body["error"], request.error, what)
-        // Keys are names that everybody chooses: a refusal repeats the one that was sent.
+        // Keys are names that every account chooses: a refusal repeats the one that was sent.
         assertSilentAbout(victim, answer.text, what, route === "POST /v1/kv" ? JSON.stringify(request.body) : "")
       }
     })
@@ -111,7 +111,7 @@ const tryEvents = (victim: AccountFixture.AccountFixture, lines: ReadonlyArray<D
     )
   )
 
-/** Everything that somebody is told of, done by the owner. */
+/** Everything that is announced, done by the owner. */
 const liveADay = (owner: AccountFixture.AccountFixture) =>
   Effect.gen(function* () {
     const { device, lines, machineId, method, sid } = owner
@@ -169,7 +169,7 @@ layer(BuiltServer.layer(AccountFixture.environment), { excludeTestServices: true
     )
 
     it.scoped(
-      "another account's ids open no event, whatever the socket speaks for, and change and tell nothing",
+      "another account's ids open no event, whatever the scope of the socket, and change and announce nothing",
       () =>
         Effect.gen(function* () {
           const server = yield* BuiltServer.BuiltServer
@@ -179,7 +179,7 @@ layer(BuiltServer.layer(AccountFixture.environment), { excludeTestServices: true
           const marks = Object.values(victim.lines).map((line) => said(line).length)
           const attempt = Effect.zipRight(
             tryEvents(victim, Object.values(intruder.lines)),
-            // What it said about rows of others would be in the file by now.
+            // Its events about rows of others would be in the file by now.
             AccountFixture.flushed(server, intruder)
           )
           yield* unchangedBy(victim, server, attempt)
@@ -188,7 +188,7 @@ layer(BuiltServer.layer(AccountFixture.environment), { excludeTestServices: true
           assert.deepStrictEqual(app?.map(nameOf), ["update new-session", "ephemeral activity"])
           assert.deepStrictEqual([agent, daemon], [[], []])
           for (const line of Object.values(intruder.lines)) {
-            // Of methods with these names it is told: they are its own.
+            // It receives methods with these names: they are its own.
             for (const { event, payload } of said(line)) {
               const isOwnMethod = event === "rpc-registered" || event === "rpc-unregistered"
               assertSilentAbout(victim, JSON.stringify(payload), event, isOwnMethod ? payload.method : "")
@@ -227,7 +227,7 @@ layer(BuiltServer.layer(AccountFixture.environment), { excludeTestServices: true
     )
 
     it.scoped(
-      "nothing of what an account is told of reaches another one",
+      "no announcement to an account reaches another one",
       () =>
         Effect.gen(function* () {
           const server = yield* BuiltServer.BuiltServer
@@ -240,7 +240,7 @@ layer(BuiltServer.layer(AccountFixture.environment), { excludeTestServices: true
           const heard = Object.values(neighbour.lines).map((line, index) => said(line).slice(marks[index]))
           assert.deepStrictEqual(heard, [[], [], []])
 
-          // Nobody can be left out of something that was never said.
+          // A missing message proves nothing unless it was sent.
           const spoken = new Set(Object.values(owner.lines).flatMap((line) => said(line).map(nameOf)))
           const known = [
             ...Object.keys(Shapes.updates).map((t) => `update ${t}`),

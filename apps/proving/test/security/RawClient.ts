@@ -1,5 +1,5 @@
 /**
- * A client that writes bytes, so that it can say what no library would.
+ * A client that writes bytes, so that it can send what no library would.
  */
 import { Deferred, Effect, type Scope } from "effect"
 import { randomBytes } from "node:crypto"
@@ -8,7 +8,7 @@ import * as Eventually from "../../src/drivers/Eventually.ts"
 
 export interface RawClient {
   readonly write: (bytes: string | Uint8Array) => void
-  /** When that text has come. Dies when the connection is closed before. */
+  /** Resolves when that text has arrived. Dies when the connection is closed before. */
   readonly until: (text: string) => Effect.Effect<void>
   /** When the server has closed the connection. */
   readonly closed: Effect.Effect<Reply>
@@ -71,7 +71,7 @@ export const connect = (url: string): Effect.Effect<RawClient, never, Scope.Scop
     }
   })
 
-/** What comes back for these bytes until the server closes the connection. */
+/** The answer to these bytes until the server closes the connection. */
 export const talk = (url: string, bytes: string | Uint8Array): Effect.Effect<Reply> =>
   Effect.scoped(
     Effect.gen(function* () {
@@ -98,11 +98,11 @@ export interface FrameOptions {
   readonly isFinal?: boolean
   readonly isMasked?: boolean
   readonly reserved?: number
-  /** What the frame says that its length is. */
+  /** The length in the header of the frame. */
   readonly claimedLength?: bigint
 }
 
-/** A frame of a websocket, right unless an option says otherwise. Its mask is zero. */
+/** A frame of a websocket, valid unless an option changes it. Its mask is zero. */
 export const frame = (
   payload: string | Uint8Array,
   { claimedLength, isFinal = true, isMasked = true, opcode = 1, reserved = 0 }: FrameOptions = {}

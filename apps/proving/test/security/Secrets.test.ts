@@ -1,9 +1,8 @@
 /**
- * Goal: what is secret turns up nowhere but where it belongs.
- * Method: canaries in every place that holds a secret or what somebody wrote,
- * through requests and events that succeed and that fail, at every level of the
- * log; then everything that the server printed, measured and answered is
- * searched for them.
+ * Goal: secrets appear only where they belong. Method: canaries in every place
+ * that holds a secret or the content of a client, through requests and events
+ * that succeed and that fail, at every level of the log; then everything that
+ * the server printed, measured and answered is searched for them.
  */
 import { assert, describe, it } from "@effect/vitest"
 import Sqlite from "better-sqlite3"
@@ -41,7 +40,7 @@ const assertFree = (where: string, text: string, canaries: Readonly<Record<strin
 const makeCanaries = () => {
   const named = (name: string) => `canary-${name}-${randomUUID()}`
   return {
-    "what somebody wrote": named("content"),
+    "a message": named("content"),
     "a text that does not fit": named("misfit"),
     "a bad token": named("token"),
     "a part of a path": named("path"),
@@ -55,7 +54,7 @@ const makeCanaries = () => {
 
 type Canaries = ReturnType<typeof makeCanaries>
 
-/** Whoever asks for an unknown route is told its own path. */
+/** An answer to an unknown route repeats its own path. */
 const echoed: ReadonlySet<string> = new Set<keyof Canaries>(["a part of a path", "a part of a query"])
 
 const failing = (device: Device.Device, canaries: Canaries) => {
@@ -87,7 +86,7 @@ const failing = (device: Device.Device, canaries: Canaries) => {
 /** What goes well, over HTTP and over a socket. Answers with the line, to be listened to further. */
 const succeed = (device: Device.Device, canaries: Canaries) =>
   Effect.gen(function* () {
-    const content = canaries["what somebody wrote"]
+    const content = canaries["a message"]
     const dataEncryptionKey = canaries["a data key"]
     const machine = { id: randomUUID(), metadata: content, daemonState: content, dataEncryptionKey }
     yield* Effect.orDie(device.post("/v1/machines", machine))
@@ -160,7 +159,7 @@ describe("secrets", () => {
           const { line, sid } = yield* succeed(device, canaries)
           yield* misbehave(device, line, canaries)
           const answers = yield* Effect.all(failing(device, canaries))
-          const content = canaries["what somebody wrote"]
+          const content = canaries["a message"]
           // What a socket brings is kept until it can be written; a registration is refused in the end.
           const kept = yield* Effect.forkScoped(
             Effect.all(
@@ -203,7 +202,7 @@ describe("secrets", () => {
     )
   }
 
-  it.scopedLive("are not in what the program says about its configuration, or why it does not start", () =>
+  it.scopedLive("are not in the output of config print, or in the error when the server does not start", () =>
     Effect.gen(function* () {
       const directory = yield* TemporaryDirectory.make
       const good = {

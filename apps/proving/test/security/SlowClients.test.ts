@@ -1,8 +1,8 @@
 /**
- * Goal: a client that takes its time holds a connection for a bounded time, and
- * nothing of anybody else.
- * Method: four hundred connections at once that dribble headers, dribble a body,
- * say nothing, or open a transport and then say nothing.
+ * Goal: a slow client holds a connection for a bounded time, and affects no
+ * other client. Method: four hundred connections at once that send headers
+ * slowly, send a body slowly, send nothing, or open a transport and then send
+ * nothing.
  */
 import { assert, layer } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
@@ -17,17 +17,17 @@ const connectMillis = 10_000
 
 const crowd = 100
 
-/** What the server says its limits are, the interval in which it looks, and time for a box that is busy. */
+/** The server's documented limits, its check interval, and time for a busy box. */
 const headersMillis = 10_000
 const bodyMillis = 30_000
 const slackMillis = 12_000
 
-/** The websocket is told that it ends, and has so long to agree. Meanwhile it counts for nothing. */
+/** The websocket receives a close frame, and has this long to answer it. Meanwhile it does not count. */
 const farewellMillis = 30_000
 
 const late = { error: "Error", message: "the request did not arrive in time", statusCode: 408 }
 
-/** Writes one more byte every half second until the server has had enough. */
+/** Writes one more byte every half second until the server closes the connection. */
 const dribble = (url: string, first: string, more: string) =>
   Effect.scoped(
     Effect.gen(function* () {

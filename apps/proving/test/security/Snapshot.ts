@@ -20,6 +20,6 @@ export const take = (server: Server): ReadonlyArray<string> =>
     .filter((name) => name !== "ServerHeartbeat")
     .flatMap((name) => server.rows(`SELECT * FROM "${name}" ORDER BY 1`).map((row) => textOf(name, row)))
 
-/** The rows in which one of the texts stands. */
+/** The rows that contain one of the texts. */
 export const about = (rows: ReadonlyArray<string>, texts: ReadonlyArray<string>): ReadonlyArray<string> =>
   rows.filter((row) => texts.some((text) => row.includes(text)))

@@ -1,8 +1,8 @@
 /**
- * Goal: what is not a token of an account opens nothing, on every route that
- * takes an account and on every kind of socket.
- * Method: each forgery, on each such route of the contract and in each
- * handshake, on the built server; the rows are compared before and after.
+ * Goal: a request without a valid token is rejected, on every route that needs
+ * an account and on every kind of socket. Method: each forgery, on each such
+ * route of the contract and in each handshake, on the built server; the rows
+ * are compared before and after.
  */
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"

@@ -1,8 +1,8 @@
 /**
- * Goal: whatever arrives, fails, is interrupted, stopped and started, in whatever order, the layer keeps its promises.
- *
- * Method: seeds, the same in each run. Each makes a world on virtual time with a real SQLite file behind a simulated
- * connection, and auditors with models of their own watch it. That they would notice is proven by planted bugs.
+ * Goal: whatever arrives, fails, is interrupted, stopped and started, in whatever order, the layer keeps its
+ * guarantees. Method: seeds, the same in each run. Each creates a world on virtual time with a real SQLite file behind
+ * a simulated connection, and auditors with models of their own check it. Planted bugs prove that they detect
+ * violations.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { execFile } from "node:child_process"
@@ -23,10 +23,10 @@ const seedsPerMutant = 500
 /** A search takes as long as the box is busy; only one that hangs is a failure. */
 const patienceMillis = 600_000
 
-/** Fixed, so that the tests say the same of the same code. `npm run simulate` draws new ones. */
+/** Fixed, so that the tests have the same result for the same code. `npm run simulate` draws new ones. */
 const start = 1
 
-/** Each of them once broke a promise. */
+/** Each of them once broke a guarantee. */
 const regressions = [2371556097, 2371556838, 2371555952]
 
 let file: SimulatedFile.SimulatedFile
@@ -123,7 +123,7 @@ describe("the auditors", () => {
 })
 
 describe("the command line", () => {
-  it("runs a thousand seeds from one that is drawn, unless told otherwise", () => {
+  it("runs a thousand seeds from a random one by default", () => {
     const { from } = Options.parse([])
     assert.isAtLeast(from, 0)
     assert.isBelow(from, 2 ** 32)

@@ -13,7 +13,7 @@ const account = Client.make()
 
 describe("the built server", () => {
   it.scopedLive(
-    "registers a machine and passes a message on, ends with 0 on a signal, and knows both after a restart",
+    "registers a machine and passes a message on, ends with 0 on a signal, and has both after a restart",
     () =>
       Effect.gen(function* () {
         const server = yield* BuiltServer.start()

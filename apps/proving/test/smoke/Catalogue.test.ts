@@ -19,7 +19,7 @@ describe("the catalogue", () => {
     )
   })
 
-  it("knows a scenario by its number, however it is written, and no other", () => {
+  it("finds a scenario by its number, however it is written, and no other", () => {
     const ids = (...names: ReadonlyArray<string>) => {
       const found = Catalogue.chosen(names, false)
       return typeof found === "string" ? found : found.map(({ id }) => id)

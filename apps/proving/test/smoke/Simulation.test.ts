@@ -1,5 +1,5 @@
 /**
- * Goal: a change that breaks a promise of presence or of the writer is seen at once.
+ * Goal: a change that breaks a guarantee of presence or of the writer is detected at once.
  * Method: a few worlds of the simulation, the same ones each time. `npm run prove -- simulation` runs others.
  */
 import { assert, describe, it } from "@effect/vitest"

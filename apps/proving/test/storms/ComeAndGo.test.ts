@@ -1,9 +1,9 @@
 /**
- * Goal: who leaves is offline after the grace, who comes back is never shown
- * offline, not by a restart either.
- * Method: nothing is proven by waiting a while and seeing nothing. Beside each
- * row that must stay online, another one goes away at the same moment: when that
- * one is offline, the first had its time too.
+ * Goal: a row whose client disconnects is offline after the grace; a row whose
+ * client comes back is never shown offline, not by a restart either. Method:
+ * nothing is proven by waiting a while and seeing nothing. Beside each row that
+ * must stay online, another one disconnects at the same moment: when that one
+ * is offline, the first had its time too.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Scope } from "effect"
@@ -35,7 +35,7 @@ const makeMachine = (device: Device.Device) =>
   Effect.gen(function* () {
     const { body } = yield* AckLog.make().register(device)
     const id = String(body["machine"].id)
-    /** A socket that says nothing, and how to close it. */
+    /** A socket that sends nothing, and how to close it. */
     const arriveSilently = Effect.gen(function* () {
       const scope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
       const line = yield* Scope.extend(device.connect({ clientType: "machine-scoped", machineId: id }), scope)
@@ -51,7 +51,7 @@ const makeMachine = (device: Device.Device) =>
 
 describe("coming and going", () => {
   it.scopedLive(
-    "lets the last socket of a machine decide, after a grace, and shows nobody offline who comes back in time",
+    "lets the last socket of a machine decide, after a grace, and shows no row offline that comes back in time",
     () =>
       Effect.gen(function* () {
         const server = yield* BuiltServer.start(environment)

@@ -66,7 +66,7 @@ const fleet = Effect.gen(function* () {
   return { accounts, pulses: accounts.flatMap(({ pulses }) => pulses) }
 })
 
-/** Rows whose stored time is older than what they said before `atMillis`, less the threshold. */
+/** Rows whose stored time is older than their heartbeats before `atMillis`, less the threshold. */
 const staleRows = (server: BuiltServer.Server, pulses: ReadonlyArray<Device.Pulse>, atMillis: number) => {
   const stored = new Map(
     server
@@ -105,7 +105,7 @@ layer(BuiltServer.layer(environment), { excludeTestServices: true, timeout: "60 
         const began = Date.now()
         const marks = accounts.map(({ watcher }) => watcher.heard.length)
         const registrations = yield* Effect.forEach(accounts, ({ app }) => log.keepRegistering(app, 20))
-        // Two beats of everybody, heard by the apps of their account.
+        // Two heartbeats of every row, received by the apps of their account.
         yield* Effect.forEach([1, 2], () =>
           Effect.forEach(accounts, ({ pulses, watcher }, index) =>
             Effect.zipRight(

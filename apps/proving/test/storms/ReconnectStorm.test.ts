@@ -1,6 +1,6 @@
 /**
- * Goal: a server that starts while everybody comes back at once lets all of
- * them in soon, a few at a time, and goes on storing what somebody waits for.
+ * Goal: a server that starts while all clients reconnect at once admits all of
+ * them soon, a few at a time, and goes on storing writes that clients wait for.
  * Method: the built server, ended and started again under 300 real sockets of
  * two accounts, while machines register and its metrics are read all the time.
  */
@@ -99,7 +99,7 @@ describe("reconnect storm", () => {
         const { value } = yield* scrape(server.url)
         assert.strictEqual(value("websocket_connections"), socketCount)
         // As many at once as are verified or wait, then a hundred per second; all of them came back. On a busy box the
-        // clients themselves may be slower than that, and then nobody is refused.
+        // clients themselves may be slower than that, and then none is refused.
         const leastMillis = (1000 * (socketCount - handshakeLimit - queueLimit)) / perSecond
         const refusals = value("websocket_refusals_total", { reason: "overload" })
         assert.isTrue(refusals > 0 || backMillis > leastMillis, `${refusals} refusals in ${backMillis} ms`)

@@ -54,7 +54,7 @@ const pagesOf = (device: Device.Device, sid: string) =>
     }
   })
 
-/** Sends again and again, at pauses that the seed decides, until `isOver`; ends when the client is done with all. */
+/** Sends repeatedly, at pauses that the seed decides, until `isOver`; ends when the client is done with all. */
 const talk = (outbox: Outbox.Outbox, gate: Effect.Latch, mode: "waits" | "goes on", isOver: () => boolean) =>
   Effect.gen(function* () {
     const open: Array<Fiber.Fiber<void>> = []
@@ -81,7 +81,7 @@ const isBoxToBlame = (problem: string): boolean => {
 interface Scene {
   readonly server: BuiltServer.Server
   readonly lines: ReadonlyArray<Device.Line>
-  /** Nobody knows what becomes of a message that a killed server had in its hands, unless its sender asks. */
+  /** The outcome of a message that a killed server was handling is unknown, unless its sender asks. */
   readonly hush: Effect.Effect<void>
   readonly speak: Effect.Effect<void>
 }
@@ -156,7 +156,7 @@ describe("what was sent", () => {
             talk(phone, open, "goes on", () => isOver),
             talk(http, open, "waits", () => isOver)
           ],
-          // Each has dice of its own, so that their pauses do not depend on who runs first.
+          // Each has its own random numbers, so that their pauses do not depend on which runs first.
           (talk, index) => Effect.forkScoped(Effect.withRandom(talk, Random.make(`${seed} ${index}`)))
         )
         const arrived = Eventually.until(
@@ -180,7 +180,7 @@ describe("what was sent", () => {
         isOver = true
         yield* Effect.timeoutFail(Fiber.joinAll(talks), {
           duration: doneWithin,
-          onTimeout: () => new Error(`somebody waits for ever (seed ${seed})`)
+          onTimeout: () => new Error(`a client waits for ever (seed ${seed})`)
         })
         yield* Effect.ignore(arrived)
 

@@ -1,10 +1,9 @@
 /**
- * Goal: many clients at once lose nothing that they were promised while their
+ * Goal: many clients at once lose nothing that was acknowledged while their
  * server is killed, stopped and started again under them, and none of them has
- * to wait long.
- * Method: agents and apps of many accounts talk with the built server for
- * `STORM_SECONDS` (the restarts come on top), and send again what was not
- * answered. The file and the feeds are compared with what they were told.
+ * to wait long. Method: agents and apps of many accounts use the built server
+ * for `STORM_SECONDS` (the restarts come on top), and repeat what was not
+ * answered. The file and the feeds are compared with the answers they received.
  * `STORM_SEED` repeats the moments of a run.
  */
 import { assert, describe, it } from "@effect/vitest"
@@ -30,7 +29,7 @@ const controlDeadlineMillis = 2000
 /** What a busy box may add to any time that is measured from outside. */
 const marginMillis = 1500
 
-/** Nobody talks faster than people and their agents do; what is too fast is tested elsewhere. */
+/** No client sends faster than people and their agents do; higher rates are tested elsewhere. */
 const environment = {
   HAPPIER_RATE_LIMIT_AUTH: "0",
   HAPPIER_RATE_LIMIT_CONTROL: "0",
@@ -39,7 +38,7 @@ const environment = {
   HAPPIER_SOCKET_EVENT_BURST: "10000"
 }
 
-/** Hundreds that knock many times a second would only slow down the start they wait for. */
+/** Hundreds that reconnect many times a second would only slow down the start they wait for. */
 const patience: Device.Patience = { firstMillis: 500, lastMillis: 2000 }
 
 const ids = (count: number) => Array.from({ length: count }, (_, index) => index)
@@ -65,7 +64,7 @@ const openAccount = (url: string, name: string) =>
 
 type Account = Effect.Effect.Success<ReturnType<typeof openAccount>>
 
-/** Says a few messages in one of the sessions now and then, and replaces its state sometimes. */
+/** Sends a few messages in one of the sessions now and then, and replaces its state sometimes. */
 const talking = (talker: Talker.Talker, sids: ReadonlyArray<string>, isOver: () => boolean) =>
   Effect.gen(function* () {
     yield* Effect.sleep(yield* Random.nextIntBetween(1000, 3000))
@@ -74,7 +73,7 @@ const talking = (talker: Talker.Talker, sids: ReadonlyArray<string>, isOver: () 
     if (yield* Random.nextBoolean) yield* talker.replace(sid)
   }).pipe(Effect.repeat({ until: isOver }))
 
-/** Watches the server and what becomes of registrations. */
+/** Watches the server and the outcome of registrations. */
 const makeDuty = () => {
   let watch = { from: performance.now(), to: Infinity }
   const watches = [watch]
@@ -114,7 +113,7 @@ interface Restart {
   readonly problems: ReadonlyArray<string>
 }
 
-/** What a failure must say to be understood. */
+/** The details that a failure message needs. */
 const storyOf = (accounts: ReadonlyArray<Account>, duty: Duty, restarts: ReadonlyArray<Restart>) =>
   JSON.stringify({
     seed,
@@ -123,7 +122,7 @@ const storyOf = (accounts: ReadonlyArray<Account>, duty: Duty, restarts: Readonl
     restarts: restarts.map(({ problems, ...rest }) => ({ ...rest, problemCount: problems.length }))
   })
 
-/** Ends the server in the middle of everything, looks at what it left, starts it again and waits for everybody. */
+/** Ends the server in the middle of everything, checks what it left, starts it again and waits for all clients. */
 const restart = (server: BuiltServer.Server, accounts: ReadonlyArray<Account>, duty: Duty, signal: NodeJS.Signals) =>
   Effect.gen(function* () {
     const lines = accounts.flatMap(({ talkers }) => talkers.map(({ line }) => line))
@@ -167,7 +166,7 @@ const readFeed = (app: Device.Device) =>
     return { changes, cursor: Number(body["cursor"]) }
   })
 
-/** Everybody talks while the server ends twice; in the end everything is answered. */
+/** All clients send while the server ends twice; in the end everything is answered. */
 const storm = (server: BuiltServer.Server, accounts: ReadonlyArray<Account>, duty: Duty) =>
   Effect.gen(function* () {
     let isOver = false

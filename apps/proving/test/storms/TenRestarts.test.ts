@@ -1,12 +1,9 @@
 /**
- * Goal: a daemon that nobody touches stays the daemon of its machine through ten
- * restarts of the server: registered, online again and again, and nothing that
- * the server said yes to is lost.
- * Method: the example as it is, a process that knows nothing of this test, and a
- * client that does what daemons do: axios with a time-out of 10 s, socket.io-client
- * as it comes, a registration that is repeated until it is answered, a state that
- * follows on the version that is known. The server ends by SIGTERM and by SIGKILL
- * in turn, at any moment. `RESTARTS_SEED` repeats the moments.
+ * Goal: a running daemon stays registered for its machine through ten restarts of the server: online again and again,
+ * and nothing that the server acknowledged is lost. Method: the unmodified example in a process of its own, and a
+ * client that does what daemons do: axios with a time-out of 10 s, socket.io-client with its defaults, a registration
+ * that is repeated until it is answered, a state that follows on the known version. The server ends by SIGTERM and by
+ * SIGKILL in turn, at any moment. `RESTARTS_SEED` repeats the moments.
  */
 import { assert, describe, it } from "@effect/vitest"
 import axios from "axios"
@@ -22,10 +19,10 @@ const seed = Number(process.env["RESTARTS_SEED"] ?? Math.floor(Math.random() * 1
 
 const restartCount = 10
 
-/** Heartbeats say nothing here that a connection does not, and what is over is soon seen. */
+/** Heartbeats add nothing here to the connection, and offline rows are seen soon. */
 const environment = { HAPPIER_PRESENCE_FLUSH_INTERVAL_MS: "500", HAPPIER_PRESENCE_PERSIST_THRESHOLD_MS: "500" }
 
-/** As socket.io-client does when nobody tells it anything else. */
+/** The defaults of socket.io-client. */
 const asItComes: Device.Patience = { firstMillis: 1000, lastMillis: 5000 }
 
 /** A daemon that was away longest tries again after 5 s; the jitter of the client and a busy box add to that. */
@@ -58,7 +55,7 @@ const example = (url: string) =>
     }
   })
 
-/** What daemons do, and what they were promised. */
+/** The requests of daemons, and the answers they received. */
 const daemon = (url: string) =>
   Effect.gen(function* () {
     const { token } = yield* Device.login(url, Client.make())
@@ -73,7 +70,7 @@ const daemon = (url: string) =>
         { headers: { authorization: `Bearer ${token}` }, timeout: 10_000, signal }
       )
     ).pipe(
-      // A refusal and a server that is not there are the same to a daemon: it tries again.
+      // A refusal and a server that is down are the same to a daemon: it tries again.
       Effect.retry(Schedule.spaced("500 millis")),
       Effect.tap(({ data }) =>
         Effect.sync(() => {
@@ -89,7 +86,7 @@ const daemon = (url: string) =>
       const daemonState = `state ${(tellings += 1)}`
       return line.ask("machine-update-state", { machineId: id, daemonState, expectedVersion: known })
     }).pipe(
-      // Without an answer nobody knows whether it was written; the next one finds out by its version.
+      // Without an answer it is unknown whether it was written; the next one finds out by its version.
       Effect.timeoutOption("2 seconds"),
       Effect.map((ack) => {
         if (ack._tag === "None" || ack.value.result === "error") return
@@ -125,7 +122,7 @@ describe("an unmodified daemon", () => {
           const what = `restart ${restart}, ${signal}`
           assert.strictEqual(code, signal === "SIGTERM" ? 0 : null, `${what}: ${server.output()}`)
 
-          // What was said yes to is in the file, whatever came after it.
+          // Acknowledged writes are in the file, whatever came after them.
           const row = rowOf(own.id)
           const { daemonState, version } = own.promised()
           assert.isAtLeast(Number(row?.["daemonStateVersion"]), version, what)

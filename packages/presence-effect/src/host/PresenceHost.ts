@@ -130,7 +130,7 @@ export interface PresenceHost {
   readonly untilStopped: () => Promise<EngineFault>
   /**
    * Ends everything in order: a last flush, the writer's running write, the log
-   * file. Never rejects because of what stayed unwritten; the log says so. May be
+   * file. Never rejects because of unwritten data, which is logged instead. May be
    * called again and gives the same promise.
    */
   readonly close: () => Promise<void>
@@ -177,7 +177,7 @@ const houseOf = (options: HostOptions) => {
   return options.onLog === undefined ? house : Layer.provideMerge(house, loggerOf(options.onLog))
 }
 
-/** The value, or the failure itself thrown: a caller without Effect knows no `Exit`. */
+/** The value, or the failure itself thrown: a caller without Effect has no use for an `Exit`. */
 const unwrap = <A, E>(exit: Exit.Exit<A, E>): A => {
   if (Exit.isSuccess(exit)) return exit.value
   throw Cause.squash(exit.cause)
@@ -204,7 +204,7 @@ export const start = async (options: HostOptions): Promise<PresenceHost> => {
   const writer = inform(SqliteWriter.SqliteWriter)
   const keeper = inform(WalKeeper.WalKeeper)
   const connection = inform(SqliteConnection)
-  /** The body that the caller runs in: a promise knows no fiber. */
+  /** The body that the caller runs in: a promise has no fiber. */
   const around = new AsyncLocalStorage<{ readonly lane: Lane; isHeld: boolean }>()
   // On the runtime itself, not on its manager: after `close` the writer answers `WriterClosed`, typed as ever.
   const promise = async <A, E>(self: Effect.Effect<A, E>, signal?: AbortSignal): Promise<A> => {

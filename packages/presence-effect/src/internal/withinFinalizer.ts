@@ -3,7 +3,7 @@
  * interrupted.
  *
  * Finalizers are uninterruptible; without `interruptible` the timeout would wait for `self` however long it takes. It
- * stands inside of the timeout: outside, a fiber that was interrupted, which is how programs end, would not wait at
+ * must be inside the timeout: around it, an already interrupted fiber, as at the end of a program, would not wait at
  * all.
  */
 import type { DurationInput } from "effect/Duration"

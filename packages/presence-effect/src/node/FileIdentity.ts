@@ -2,7 +2,7 @@
  * Which file is under a path, and how large it is.
  *
  * SQLite in WAL mode goes on writing into a database file that was deleted or
- * replaced, and reports success. Device and inode tell.
+ * replaced, and reports success. Device and inode show it.
  *
  * @since 0.1.0
  */
@@ -27,7 +27,7 @@ const statOf = (path: string) =>
  * Reads the identity of a database file and of its log.
  *
  * **Errors**: `EngineFault` with code `STAT` when the path cannot be looked at.
- * A file that is not there is no error.
+ * A missing file is not an error.
  *
  * @category constructors
  * @since 0.1.0

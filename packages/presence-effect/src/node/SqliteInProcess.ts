@@ -38,7 +38,7 @@ const openEngine = (options: SqliteOptions): Effect.Effect<Engine.Engine, Engine
 export const make = (options: SqliteOptions): Effect.Effect<SqliteConnection["Type"], EngineFault, Scope.Scope> =>
   Effect.gen(function* () {
     const engine = yield* openEngine(options)
-    const copier = yield* openEngine(options)
+    const checkpointer = yield* openEngine(options)
     const finality = yield* Finality.make
     const ask = <A extends { readonly _tag: string }>(call: () => A | Failed) =>
       finality.guard(
@@ -65,9 +65,9 @@ export const make = (options: SqliteOptions): Effect.Effect<SqliteConnection["Ty
         ),
       checkpoint: (mode) => checkpoint(engine, mode),
       compact: (pageLimit) => compact(engine, pageLimit),
-      space: compact(copier, 0),
-      logState: checkpoint(copier, "noop"),
-      copyLog: checkpoint(copier, "passive"),
+      space: compact(checkpointer, 0),
+      logState: checkpoint(checkpointer, "noop"),
+      copyLog: checkpoint(checkpointer, "passive"),
       identity: FileIdentity.read(options.filename),
       untilStopped: finality.untilStopped,
       stop: (fault) => Effect.sync(() => finality.stop(fault)),

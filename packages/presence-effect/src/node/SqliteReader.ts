@@ -36,7 +36,7 @@ export const make = (
       // The client throws what it cannot open.
       Effect.catchAllDefect((defect) => Effect.fail(faultOf(defect)))
     )
-    // The client opens with better-sqlite3's 5 s, which would stop the event loop. Who reads here asks again later.
+    // The client opens with better-sqlite3's 5 s, which would block the event loop. Reads are repeated later instead.
     yield* Effect.mapError(sql.unsafe("PRAGMA busy_timeout = 0"), ({ cause }) => faultOf(cause))
     return PresenceReader.of({ query: (text, params) => sql.unsafe(text, params) })
   })

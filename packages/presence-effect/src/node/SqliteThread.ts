@@ -1,8 +1,8 @@
 /**
  * The write connection in a thread of its own: the default.
  *
- * better-sqlite3 is synchronous. A slow disk or a large statement stops the
- * thread it runs in, and this keeps that thread from being the event loop. A
+ * better-sqlite3 is synchronous. A slow disk or a large statement blocks the
+ * thread it runs in, which is not the event loop here. A
  * second thread with a second connection copies the log, so that neither the
  * event loop nor the writer pays for the disk there.
  *
@@ -43,9 +43,9 @@ export interface SqliteThreadOptions extends SqliteOptions {
   readonly restartDelay?: Duration.DurationInput
   /** Default 5 s. */
   readonly restartDelayMax?: Duration.DurationInput
-  /** Deaths and failed starts in a row after which the connection is given up, with `GONE`. Default 5. */
+  /** Deaths and failed starts in a row after which the connection is closed for good, with `GONE`. Default 5. */
   readonly restartLimit?: number
-  /** How long a thread may say nothing while it opens the file, beyond `openTimeout`. Default 30 s. */
+  /** Longest silence of a thread while it opens the file, beyond `openTimeout`. Default 30 s. */
   readonly openHangLimit?: Duration.DurationInput
   /**
    * Where the program of the thread is, for a host that is bundled: build it from
@@ -61,7 +61,7 @@ export interface SqliteThreadOptions extends SqliteOptions {
 const lost = (detail: string, phase: EngineFault["phase"]) =>
   new EngineFault({ reason: "Lost", code: "LOST", detail, phase })
 
-/** What cannot be cloned has not left. Any other failure is the death of the thread: nobody knows how far it came. */
+/** A request that cannot be cloned was not sent. Any other failure is the death of the thread, in an unknown phase. */
 const unsent = (cause: Cause.Cause<WorkerError>): EngineFault | undefined => {
   const error = Option.getOrUndefined(Cause.failureOption(cause))
   if (error?.reason !== "send") return undefined
@@ -110,7 +110,7 @@ const start = (
     const died = yield* Deferred.make<string>()
     let opened: Live | undefined
     const end = (reason: string) => {
-      // At once, before anybody can send into a thread that is gone. Its successor may be up by then: a thread that is
+      // At once, before a request can be sent to the dead thread. Its successor may be up by then: a thread that is
       // stuck in the disk is given up after a while, and ends later.
       if (current.thread === opened) current.thread = undefined
       Deferred.unsafeDone(died, Effect.succeed(reason))
@@ -123,7 +123,7 @@ const start = (
         options.onSpawn?.(thread)
         return thread
       } catch (cause) {
-        // The platform waits for ever for a thread that was never created.
+        // The platform waits without a limit for a thread that was never created.
         end(String(cause))
         throw cause
       }
@@ -209,7 +209,7 @@ const makeThread = (
         yield* Scope.close(scope, Exit.void)
         deaths = yield* replace(reason, deaths + 1)
         if (deaths >= restartLimit) return
-        // A thread that lives for a while has earned a quick restart again.
+        // After a thread has lived for a while, the next restart is quick again.
         const end = yield* Effect.timeoutOption(Deferred.await(died), restartDelayMaxMillis)
         if (Option.isNone(end)) deaths = 0
       }
@@ -240,7 +240,7 @@ const makeThread = (
 export const make = (options: SqliteThreadOptions): Effect.Effect<SqliteConnection["Type"], EngineFault, Scope.Scope> =>
   Effect.gen(function* () {
     const finality = yield* Finality.make
-    const [writer, copier] = yield* Effect.all(
+    const [writer, checkpointer] = yield* Effect.all(
       [
         makeThread("sqlite-writer", options, finality),
         makeThread("sqlite-log-copier", { ...options, onSpawn: () => undefined }, finality)
@@ -271,9 +271,9 @@ export const make = (options: SqliteThreadOptions): Effect.Effect<SqliteConnecti
         ),
       checkpoint: (mode) => checkpoint(writer, mode),
       compact: (pageLimit) => compact(writer, pageLimit),
-      space: compact(copier, 0),
-      logState: checkpoint(copier, "noop"),
-      copyLog: checkpoint(copier, "passive"),
+      space: compact(checkpointer, 0),
+      logState: checkpoint(checkpointer, "noop"),
+      copyLog: checkpoint(checkpointer, "passive"),
       identity: FileIdentity.read(options.filename),
       untilStopped: finality.untilStopped,
       stop: (fault) => Effect.sync(() => finality.stop(fault)),

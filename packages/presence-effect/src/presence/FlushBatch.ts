@@ -6,12 +6,12 @@
 import type { PresenceKey } from "./PresenceKey.ts"
 
 /**
- * What a flush says about a row.
+ * What a flush writes for a row.
  *
- * - `alive`: active, unless the database knows something newer.
- * - `ended`: inactive, whatever the database says. The time is the end marker.
- * - `offline`: inactive, unless the database knows a sign of life newer than the
- *   one that was judged.
+ * - `alive`: active, unless the database has something newer.
+ * - `ended`: inactive, whatever is stored. The time is the end marker.
+ * - `offline`: inactive, unless the database has a sign of life newer than the
+ *   one that was considered.
  *
  * @category models
  * @since 0.1.0
@@ -42,9 +42,9 @@ export interface StoredEntry extends FlushEntry {
 /**
  * What became of the entries of a flush.
  *
- * - `written`: the database says what the entry says, or something newer of the same kind.
- * - `superseded`: the row exists, but the database knows better: an end that is not older than the sign of life, or a
- *   sign of life newer than the one that was judged.
+ * - `written`: the database has the values of the entry, or newer ones of the same kind.
+ * - `superseded`: the row exists, but the database has a newer state: an end that is not older than the sign of life,
+ *   or a sign of life newer than the one that was considered.
  * - `missing`: no such row in this account.
  *
  * @category models

@@ -1,11 +1,11 @@
 /**
- * One sign of life: which claimed times are believed, and what became of it.
+ * One sign of life: which claimed times are accepted, and the result.
  *
  * @since 0.1.0
  */
 
 /**
- * What became of a heartbeat.
+ * The result of a heartbeat.
  *
  * - `online`: accepted, and the row was not online before.
  * - `alive`: accepted; the row was online already.
@@ -21,7 +21,7 @@
 export type BeatOutcome = "online" | "alive" | "invalid" | "ancient" | "ended" | "foreign" | "full"
 
 /**
- * Why a claimed time is not believed.
+ * Why a claimed time is not accepted.
  *
  * @category models
  * @since 0.1.0
@@ -31,7 +31,7 @@ export type ClaimRefusal = "invalid" | "ancient"
 /**
  * Decides which time a claim stands for, in epoch milliseconds of the server's
  * clock. A time in the future becomes now: a client whose clock runs ahead is
- * alive, but not longer than anybody else. Fractions are cut.
+ * alive, but not for longer than other clients. Fractions are cut.
  *
  * **Details**
  *

@@ -53,8 +53,8 @@ const stepMillisMax = 15_000
 const graceStepMillis = 1_000
 
 /**
- * When rows may be judged: not during the grace after the start, nor after a pause in which nobody could show a sign of
- * life. A fiber plans when it wakes up; when that is far behind, the process stood still.
+ * When rows may be taken offline: not during the grace after the start, nor after a pause in which no row could show a
+ * sign of life. A fiber plans when it wakes up; when that is far behind, the process stood still.
  */
 const makeQuiet = (quietMillis: number, bootMillis: number) => {
   let until = bootMillis + quietMillis
@@ -71,11 +71,11 @@ const makeQuiet = (quietMillis: number, bootMillis: number) => {
         planned.memory = Number.POSITIVE_INFINITY
         planned.database = Number.POSITIVE_INFINITY
       }
-      // After the clock was set back the quiet must not last for as long as that.
+      // After the clock was set back, the grace must not last longer by that amount.
       until = Math.min(until, nowMillis + quietMillis)
       return nowMillis < until
     },
-    /** A row that was last seen before has not come back. Before a clock that was set back, times say nothing. */
+    /** A row that was last seen before has not come back. Times from before the clock was set back prove nothing. */
     startedAt: (nowMillis: number): number => {
       if (startedAt > nowMillis) startedAt = Number.NEGATIVE_INFINITY
       return startedAt
@@ -125,11 +125,11 @@ const makeSweep = (
     Effect.uninterruptibleMask((restore) => {
       const keys = page.rows.map(({ key }) => key).filter((key) => !registry.isHeld(key))
       if (keys.length === 0) return Effect.void
-      // What was committed is told, also when the scope closes now.
+      // A committed transition is announced, also when the scope closes now.
       return Effect.flatMap(restore(storage.markOffline(keys, believable)), (changed) => {
         const transitions: Array<Transition> = []
         for (const { key, lastSeenMillis } of changed) {
-          // It came back while the statement waited: it is written again, and nobody hears of it.
+          // It came back while the statement waited: it is written again, and no transition is announced.
           if (registry.reactivate(key)) continue
           transitions.push({ key, lastSeenMillis: Math.min(lastSeenMillis, nowMillis), reason: "silent" })
         }

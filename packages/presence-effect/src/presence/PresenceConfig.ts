@@ -1,5 +1,5 @@
 /**
- * Every knob of presence: default, unit, and how they bind each other.
+ * Every knob of presence: default, unit, and the rules between them.
  *
  * @since 0.1.0
  */
@@ -27,7 +27,7 @@ export interface PresenceConfig {
   readonly acceptanceWindow: Duration.DurationInput
   /** Silence after which a row without an open connection is shown offline. */
   readonly offlineTimeout: Duration.DurationInput
-  /** Time between two sweeps for rows that are active in the database and that nobody tracks. */
+  /** Time between two sweeps for rows that are active in the database and not tracked in memory. */
   readonly sweepInterval: Duration.DurationInput
   /** Time to come back after the last connection closed, before the row is shown offline. */
   readonly disconnectGrace: Duration.DurationInput

@@ -70,10 +70,10 @@ export class PresenceFlusher extends Context.Tag("presence-effect/presence/Prese
 /** Rows taken at once: a tick of many rows must not keep the event loop. */
 const takeRows = 2_000
 
-/** While the database refuses, one line a minute says so. */
+/** While flushes fail, one line a minute is logged. */
 const warnEveryMillis = 60_000
 
-/** No second try can help: the drain does not wait for these. */
+/** A retry cannot help: the drain does not wait for these. */
 const final: ReadonlySet<WriterError["_tag"]> = new Set([
   "WriterClosed",
   "ConnectionGone",
@@ -107,7 +107,7 @@ const summaryOf = (batch: FlushBatch.FlushBatch, report: FlushReport | undefined
   return `Flushed ${[...part("session"), ...part("machine")].join(", ")}`
 }
 
-/** What is known about the flushes so far, and what the log says about the next. */
+/** What is known about the flushes so far, and what is logged about the next. */
 const makeJournal = () => {
   let status: FlusherStatus = { lastFlushMillis: undefined, consecutiveFailures: 0, lastFailure: undefined }
   let warnedAtMillis = Number.NEGATIVE_INFINITY
@@ -132,7 +132,7 @@ const makeJournal = () => {
       warnedAtMillis = nowMillis
       const repeated = consecutiveFailures > 1 ? ` (failed ${consecutiveFailures} times in a row)` : ""
       const line = `${summaryOf(batch, failure?.report)}${repeated}`
-      // A defect is a mistake in a storage: only its cause says where.
+      // A defect is a mistake in a storage: only its cause shows where.
       return failure === undefined
         ? Effect.logWarning(`${line}: unexpected defect`, cause).pipe(Effect.annotateLogs("code", "Defect"))
         : Effect.logWarning(`${line}: ${failure.cause.message}`).pipe(Effect.annotateLogs("code", failure.cause._tag))
@@ -168,7 +168,7 @@ const logRefused = (refused: ReadonlyArray<RefusedEntry>): Effect.Effect<void> =
 const failureOf = (exit: Exit.Exit<FlushReport, FlushFailed>): FlushFailed | undefined =>
   Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Cause.failureOption(exit.cause))
 
-/** Runs a flush, and tells the journal and the metrics how it went. */
+/** Runs a flush, and records its outcome in the journal and the metrics. */
 const observed = (
   journal: Journal,
   batch: FlushBatch.FlushBatch,
@@ -209,7 +209,7 @@ const publish = (registry: PresenceRegistry["Type"]): Effect.Effect<void> =>
     }
   })
 
-/** Takes, writes, and confirms or gives back: whatever happens in between, nothing is lost. */
+/** Takes rows, writes them, and acknowledges or requeues them, also when it is interrupted: no row is lost. */
 const makeFlush = (
   registry: PresenceRegistry["Type"],
   storage: PresenceStorage["Type"],
@@ -229,7 +229,7 @@ const makeFlush = (
       registry.park(FlushBatch.make(report.refused), nowMillis)
       return Effect.zipRight(told, logRefused(report.refused))
     })
-  // An interruption between taking and writing would lose the batch, so taking is promised back in the same step.
+  // An interruption between taking and writing would lose the batch, so the release is registered in the same step.
   return (take: () => FlushBatch.FlushBatch, lane: Lane.Lane): Effect.Effect<FlushReport, FlushFailed> =>
     Effect.acquireUseRelease(
       Effect.sync(take),
@@ -245,7 +245,7 @@ const makeFlush = (
  *
  * **Details**
  *
- * - A tick takes, writes and confirms 2 000 rows at a time, so that many rows do not keep the event loop.
+ * - A tick takes, writes and acknowledges 2 000 rows at a time, so that many rows do not block the event loop.
  * - A tick that runs when the scope closes ends first, within `drainTimeout`; then the last flush is tried again until
  *   it succeeds or the time is over. What stays pending then is counted in the log.
  * - Never fails: a flush that fails keeps its entries, and newer signs of life replace them.
@@ -265,7 +265,7 @@ export const make = (
     const lane = options.lane ?? Lane.presence
     const journal = makeJournal()
     const flush = makeFlush(registry, storage, journal, options.onTransitions)
-    // Its own journal: a single row that was written says nothing about the ticks.
+    // Its own journal: the success of a single row does not mean that ticks succeed.
     const flushOne = makeFlush(registry, storage, makeJournal(), options.onTransitions)
     const gate = yield* Effect.makeSemaphore(1)
 
@@ -317,8 +317,8 @@ const drain = (
       }),
       Effect.catchAllCause(() => Effect.void)
     )
-    // Finalizers are uninterruptible; without `interruptible` the timeout would wait for the flush. It stands inside:
-    // outside, a fiber that was interrupted, which is how programs end, would not even begin to flush.
+    // Finalizers are uninterruptible; without `interruptible` the timeout would wait for the flush. `interruptible`
+    // must be inside the timeout: around it, an already interrupted fiber would skip the flush.
     yield* lastFlush.pipe(Effect.interruptible, Effect.timeoutOption(timeout))
     yield* publish(registry)
     const pending = registry.pendingCount() + registry.parkedCount()

@@ -1,7 +1,7 @@
 /**
- * Who is online, by how many connections, and what waits for the next tick.
+ * Which rows are online, how many connections each has, and what the next tick must write.
  *
- * Memory is the truth for "online now". The registry is mutable, owned by one
+ * Memory decides what is "online now". The registry is mutable, owned by one
  * process and synchronous: a heartbeat costs one map lookup and no effect. Every
  * tracked row is held once, whatever the traffic.
  *
@@ -57,7 +57,7 @@ export interface RegistryOptions {
 }
 
 /**
- * Counts since the last time somebody asked.
+ * Counts since they were last taken.
  *
  * @category models
  * @since 0.1.0
@@ -90,20 +90,20 @@ export class PresenceRegistry extends Context.Tag("presence-effect/presence/Pres
      * moves a row backwards.
      */
     readonly beat: (key: PresenceKey, claimedMillis: number, nowMillis: number) => Heartbeat.BeatOutcome
-    /** The row did something now. Does not bring a row back that ended. */
+    /** The row did something now. Does not make an ended row active again. */
     readonly seen: (key: PresenceKey, nowMillis: number) => Heartbeat.BeatOutcome
-    /** A connection opened: the row did something now. While one is open the row is never judged silent. */
+    /** A connection opened: the row did something now. While one is open the row is never considered silent. */
     readonly connected: (key: PresenceKey, nowMillis: number) => Heartbeat.BeatOutcome
     /** A connection closed. The last one starts the grace. */
     readonly disconnected: (key: PresenceKey, nowMillis: number) => void
-    /** Sets an end marker: only a beat that is newer brings the row back, for as long as the marker is kept. */
+    /** Sets an end marker: only a newer beat makes the row active again, for as long as the marker is kept. */
     readonly end: (key: PresenceKey, claimedMillis: number, nowMillis: number) => "ended" | "foreign" | "full"
     /** Drops a row that was deleted. */
     readonly forget: (key: PresenceKey) => void
     readonly find: (key: PresenceKey) => { readonly isOnline: boolean; readonly lastSeenMillis: number } | undefined
-    /** The row is online, or a change of it waits to be written: nobody else may judge it. */
+    /** The row is online, or a change of it waits to be written: the sweep must not change it. */
     readonly isHeld: (key: PresenceKey) => boolean
-    /** Somebody cleared `active` of a row in the database. When the row is online, it is written with the next tick. */
+    /** `active` of the row was cleared in the database. When the row is online, it is written with the next tick. */
     readonly reactivate: (key: PresenceKey) => boolean
     /**
      * Takes rows offline whose grace is over or which have been silent for too long, and drops end markers that no
@@ -120,7 +120,7 @@ export class PresenceRegistry extends Context.Tag("presence-effect/presence/Pres
     readonly judgeable: Effect.Latch
     /** The rows that wait, in the order in which they are written best. Yields while it sorts. */
     readonly order: Effect.Effect<Iterator<FlushCandidate>>
-    /** Takes at most `limit` rows in this order. The caller owns them until it confirms them or gives them back. */
+    /** Takes at most `limit` rows in this order. The caller must end with `confirm`, `giveBack` or `park` for each. */
     readonly takeNext: (order: Iterator<FlushCandidate>, limit: number) => FlushBatch
     /** Takes everything that waits, at once. */
     readonly takeDirty: () => FlushBatch
@@ -130,7 +130,7 @@ export class PresenceRegistry extends Context.Tag("presence-effect/presence/Pres
     readonly confirm: (result: FlushResult, nowMillis?: number) => ReadonlyArray<Transition>
     /** The database may not have these: they wait again, with the newest state of their rows. */
     readonly giveBack: (batch: FlushBatch) => void
-    /** The database refuses these rows: they are tried again after a minute, then less and less often. */
+    /** The database refuses these rows: they are retried after a minute, then less and less often. */
     readonly park: (batch: FlushBatch, nowMillis: number) => void
     /** Parked rows whose time has come wait again. */
     readonly unpark: (nowMillis: number) => void
@@ -203,7 +203,7 @@ const makeReports = (
   return {
     beat: (key: PresenceKey, claimedMillis: number, nowMillis: number) => {
       let dated = Heartbeat.accept(claimedMillis, nowMillis, windowMillis)
-      // A clock that is hours behind refuses nothing over a connection of the row itself.
+      // Over a connection of the row itself, nothing is refused because a clock is hours behind.
       if (dated === "ancient" && (rowOf(key)?.connections ?? 0) > 0) dated = Math.trunc(claimedMillis)
       if (typeof dated === "number") return sign(key, nowMillis, dated, claimedMillis)
       touch()

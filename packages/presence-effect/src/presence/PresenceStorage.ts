@@ -44,9 +44,9 @@ export interface FlushReport extends FlushResult {
 export const emptyReport: FlushReport = { written: [], superseded: [], missing: [], chunkCount: 0 }
 
 /**
- * A chunk failed, and the ones after it were not tried. `report` says what the
+ * A chunk failed, and the ones after it were not tried. `report` holds what the
  * chunks before it committed; every other entry of the batch may be repeated,
- * whatever `cause.written` says, because a flush is idempotent.
+ * whatever `cause.written` is, because a flush is idempotent.
  *
  * @category errors
  * @since 0.1.0
@@ -79,7 +79,7 @@ export class StorageUnreadable extends Data.TaggedError("StorageUnreadable")<{
 
 /**
  * When a row that is active can have been seen last, both ends included. What is stored with an earlier time has been
- * silent; what is stored with a later one was so before the clock was set back, and says nothing about now.
+ * silent; what is stored with a later one was so before the clock was set back, and proves nothing about now.
  *
  * @category models
  * @since 0.1.0
@@ -103,7 +103,7 @@ export interface StaleRow {
 }
 
 /**
- * Where a page ended. Opaque to everybody but the store that made it.
+ * Where a page ended. Opaque to all but the store that made it.
  *
  * @category models
  * @since 0.1.0

@@ -2,7 +2,7 @@
  * The keeper of the size of the file.
  *
  * A file grows when rows come and keeps its size when they go: new rows use the pages that are free. When much of the
- * file is free, this keeper gives it back to the file system, a few pages per commit, in moments when nobody waits for
+ * file is free, this keeper returns it to the file system, a few pages per commit, at moments when no write waits for
  * the writer. The file is shorter after the next checkpoint.
  *
  * @since 0.3.0
@@ -49,7 +49,7 @@ export interface CompactorOptions {
 }
 
 /**
- * Starts when a quarter of the file and 16 MiB are free, and gives back about 4 MiB a second.
+ * Starts when a quarter of the file and 16 MiB are free, and returns about 4 MiB a second.
  *
  * @category presets
  * @since 0.3.0
@@ -97,7 +97,7 @@ export const make = (
     const connection = yield* SqliteConnection
     const writer = yield* SqliteWriter
     WriterPolicy.termsOf(writer.policy, knobs.lane)
-    /** What was logged last, until a round is done: one that fails over and over is told of once. */
+    /** What was logged last, until a round is done: a round that fails repeatedly is logged once. */
     let told: "stuck" | "begun" | undefined
 
     const measured = Effect.tap(connection.space, (space) => Metric.set(SqliteMetrics.freeBytes, freeBytes(space)))
@@ -109,7 +109,7 @@ export const make = (
       return (logFrames - checkpointedFrames) * frameBytes <= knobs.logBytesMax
     })
 
-    /** True while there is more to give back. */
+    /** True while there is more to return. */
     const step = Effect.gen(function* () {
       if (!(yield* isQuiet)) {
         yield* Effect.sleep(knobs.busyPause)

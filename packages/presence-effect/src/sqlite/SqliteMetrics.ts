@@ -23,14 +23,14 @@ export const walBytes: Metric.Metric.Gauge<number> = gauge("sqlite_wal_bytes", "
 export const databaseBytes: Metric.Metric.Gauge<number> = gauge("sqlite_db_bytes", "Size of the database file")
 
 /**
- * `sqlite_checkpoint_busy_total`: checkpoints that found somebody in the way.
+ * `sqlite_checkpoint_busy_total`: checkpoints that another connection prevented from completing.
  *
  * @category metrics
  * @since 0.1.0
  */
 export const checkpointBusy: Metric.Metric.Counter<number> = counter(
   "sqlite_checkpoint_busy_total",
-  "Checkpoints that found somebody in the way"
+  "Checkpoints that another connection prevented from completing"
 )
 
 /**
@@ -45,12 +45,12 @@ export const freeBytes: Metric.Metric.Gauge<number> = gauge(
 )
 
 /**
- * `sqlite_compacted_bytes_total`: bytes of the database file given back to the file system.
+ * `sqlite_compacted_bytes_total`: bytes of the database file returned to the file system.
  *
  * @category metrics
  * @since 0.3.0
  */
 export const compactedBytes: Metric.Metric.Counter<number> = counter(
   "sqlite_compacted_bytes_total",
-  "Bytes of the database file given back to the file system"
+  "Bytes of the database file returned to the file system"
 )

@@ -60,7 +60,7 @@ export const layerReader: Layer.Layer<PresenceReader, never, SqlClient.SqlClient
  *
  * - The table needs an index that begins with the column `id`, or with `accountId` and `id`; a primary key is one.
  * - It should have an index on (`active`, `lastActiveAt`): without it each sweep reads the whole table, on the event
- *   loop of the reader. A warning says so at the start.
+ *   loop of the reader. A warning is logged at the start.
  * - `id` may hold texts or whole numbers.
  *
  * @category models
@@ -141,7 +141,7 @@ const chunkRowsMax = 2_000
  * The size of the next chunk after one of `rowCount` rows held the writer for
  * `holdMillis`. It goes half the way to what would have met the target, at most
  * to the double or the half of `size`, and grows only after a full chunk: a small
- * one says little about a big one.
+ * one is a poor estimate for a big one.
  *
  * @category getters
  * @since 0.1.0

@@ -5,7 +5,7 @@
  * disk; it is switched off. The keeper looks at the log, has it copied from
  * another connection and thread, and lets the writing connection finish the small
  * rest in the maintenance lane, because only then does the next write start the
- * log anew. No checkpoint ever waits for anybody: one that may wait holds the
+ * log anew. No checkpoint ever waits for a lock: one that may wait holds the
  * write lock meanwhile.
  *
  * @since 0.1.0

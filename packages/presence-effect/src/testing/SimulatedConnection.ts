@@ -1,9 +1,8 @@
 /**
  * A connection without a database: latency on virtual time, scripted faults.
  *
- * For tests of anything that stands on `SqliteWriter`. It takes as long as it is
- * told, fails as it is told, and dies when two calls overlap, because the writer
- * promises one at a time.
+ * For tests of code that uses `SqliteWriter`. Latency and failures are scripted.
+ * It dies when two calls overlap, because the writer guarantees one at a time.
  *
  * @since 0.1.0
  */
@@ -103,7 +102,7 @@ export interface SimulatedOptions {
 
 const returnsRows = /^\s*(?:SELECT|VALUES)\b|\bRETURNING\b/i
 
-const obedient = ({ changes, sql }: Statement): StatementResult => {
+const defaultResult = ({ changes, sql }: Statement): StatementResult => {
   if (returnsRows.test(sql)) {
     throw new Error(`a connection without a database has no rows: use SimulatedDatabase, or give evaluate for ${sql}`)
   }
@@ -121,7 +120,7 @@ export const make = (options: SimulatedOptions = {}): Effect.Effect<SimulatedCon
     const lostAnswers = new WeakSet<EngineFault>()
     const ended = Deferred.unsafeMake<never, EngineFault>(FiberId.none)
     let last: EngineFault | undefined
-    const evaluate = options.evaluate ?? obedient
+    const evaluate = options.evaluate ?? defaultResult
     let latency = Duration.decode(options.latency ?? 0)
     const statementLatency = Duration.toMillis(options.statementLatency ?? 0)
     let stalled: Deferred.Deferred<void> | undefined

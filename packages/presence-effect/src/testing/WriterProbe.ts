@@ -1,5 +1,5 @@
 /**
- * Watches a writer: who called, who was answered, in which order.
+ * Records the calls of a writer and their answers, in order.
  *
  * Lets a test wait for a state ("two writes wait in the data lane") instead of
  * for a time.

@@ -1,8 +1,8 @@
 /**
- * The queues a write can wait in, named after who waits there.
+ * The queues a write can wait in, named after the kind of writes.
  *
  * A lane is a value: a host may add lanes, leave some out, and order them as it
- * likes in its `WriterPolicy`. The writer knows no lane by name.
+ * likes in its `WriterPolicy`. The writer refers to no lane by name.
  *
  * @since 0.1.0
  */
@@ -40,7 +40,7 @@ export type Lane = typeof Lane.Type
 export const make = (name: string): Lane => Schema.decodeUnknownSync(Lane)(name)
 
 /**
- * Writes somebody waits for: registration, login, pairing, session create, end
+ * Writes that a client waits for: registration, login, pairing, session create, end
  * and delete, settings.
  *
  * @category lanes

@@ -3,7 +3,7 @@
  *
  * The permit is that of an Effect `Semaphore` of width one: nothing runs in a
  * turn without it. A `Semaphore` is neither fair nor ordered, so it is never used
- * as a queue: at most one fiber stands at it. That fiber asks the lane queue only
+ * as a queue: at most one fiber waits for it. That fiber asks the lane queue only
  * when it has the permit, and then runs the turn of the waiter that is next.
  *
  * @since 0.1.0
@@ -44,8 +44,8 @@ export interface Waiter {
  */
 export interface LaneSemaphore {
   /**
-   * Runs `self` while holding the permit. Waiting is interruptible; giving back
-   * is certain. Sets no time limit: callers do.
+   * Runs `self` while holding the permit. Waiting is interruptible; the permit
+   * is always released. Sets no time limit: callers do.
    *
    * **Errors**: `LaneOverflow` at once when the lane is full, `WriterClosed`
    * after `close`. Any failure of `self`, unchanged. Dies when there is no such
@@ -75,9 +75,9 @@ export interface LaneSemaphore {
   readonly takeCompanions: (lane: Lane, limit: number) => ReadonlyArray<Waiter>
   readonly waiterCount: (lane: Lane) => number
   readonly isHeld: () => boolean
-  /** Succeeds once nobody holds the permit: at the next such moment, or for good after `close`. */
+  /** Succeeds once the permit is free: at the next such moment, or for good after `close`. */
   readonly awaitFree: Effect.Effect<void>
-  /** Refuses newcomers from now on and sends the waiters away. The holder stays. */
+  /** Refuses new waiters from now on and ends the present ones with `WriterClosed`. The holder stays. */
   readonly close: Effect.Effect<void>
 }
 
@@ -86,7 +86,7 @@ interface Policy {
   readonly lanes: ReadonlyArray<{ readonly lane: Lane; readonly capacity: number }>
   /** Grants that may pass over a waiting lane before it gets one turn. */
   readonly bypassLimit: number
-  /** Told of each change of the number of waiters in a lane. It must not throw. */
+  /** Called after each change of the number of waiters in a lane. It must not throw. */
   readonly onQueue?: (lane: Lane, waiterCount: number) => void
 }
 
@@ -100,9 +100,9 @@ export const make = (policy: Policy): Effect.Effect<LaneSemaphore> =>
     const runtime = yield* Effect.runtime<never>()
     const queue = LaneQueue.make<Waiter>(policy.lanes, policy.bypassLimit)
     const queueChanged = announcer(policy, queue.waiterCount)
-    /** A fiber stands at the semaphore. */
+    /** A fiber waits for the semaphore. */
     let isAsking = false
-    /** What the semaphore decides, for those who only want to know. */
+    /** What the semaphore decides, for observers. */
     let isHeld = false
     let isClosed = false
     const awaitingFree = new Set<() => void>()
@@ -117,7 +117,7 @@ export const make = (policy: Policy): Effect.Effect<LaneSemaphore> =>
       wakeIfFree()
     })
 
-    /** With the permit: who is next is decided now, not when the fiber came. */
+    /** With the permit: the next waiter is chosen now, not when the fiber arrived. */
     const nextTurn = Effect.suspend(() => {
       isAsking = false
       const next = queue.next()
@@ -128,7 +128,7 @@ export const make = (policy: Policy): Effect.Effect<LaneSemaphore> =>
       return Effect.ensuring(next.turn, ended)
     })
 
-    // A permit that is free is taken in this very step, so that nobody counts as waiting for it.
+    // A permit that is free is taken in this very step, so that no waiter is counted for it.
     const standing = Effect.uninterruptible(
       Effect.flatMap(semaphore.withPermitsIfAvailable(1)(nextTurn), (turn) =>
         Option.isSome(turn) ? Effect.void : semaphore.withPermits(1)(nextTurn)
@@ -209,7 +209,7 @@ export const make = (policy: Policy): Effect.Effect<LaneSemaphore> =>
     }
   })
 
-/** Tells `onQueue` of a lane whose number of waiters is another one than it was told last. */
+/** Calls `onQueue` for each lane whose number of waiters has changed since the last call. */
 const announcer = ({ onQueue }: Policy, waiterCount: (lane: Lane) => number) => {
   const announced = new Map<Lane, number>()
   return (lane: Lane): void => {
@@ -220,7 +220,7 @@ const announcer = ({ onQueue }: Policy, waiterCount: (lane: Lane) => number) => 
   }
 }
 
-/** A waiter that wakes the fiber it stands for, and whose turn lasts until that fiber gives the permit back. */
+/** A waiter that wakes the fiber it stands for, and whose turn lasts until that fiber releases the permit. */
 const fiberWaiter = (lane: Lane) => {
   const granted = Deferred.unsafeMake<void, WriterClosed>(FiberId.none)
   const returned = Deferred.unsafeMake<void>(FiberId.none)

@@ -2,7 +2,7 @@
  * Port to the one connection that writes.
  *
  * An adapter runs whole writes and nothing else: no statement reaches the
- * engine outside `BEGIN IMMEDIATE … COMMIT`, and nobody else can reach the
+ * engine outside `BEGIN IMMEDIATE … COMMIT`, and nothing else can reach the
  * connection. Only `SqliteWriter` calls it, one call at a time.
  *
  * @since 0.1.0
@@ -14,7 +14,7 @@ import type { Durability } from "./Durability.ts"
 import type { Statement, StatementResult } from "./Write.ts"
 
 /**
- * Why the engine did not do what it was asked for.
+ * Why the engine refused or failed a call.
  *
  * - `Busy`: another connection holds the lock. `Full`: no room, or only the reserve
  *   is left that writes must leave.
@@ -24,8 +24,8 @@ import type { Statement, StatementResult } from "./Write.ts"
  *   file or its log was deleted or replaced. `Corrupt`: it is damaged.
  * - `InputOutput`: the disk failed. `System`: something else of the system did, such
  *   as memory.
- * - `Lost`: the connection died; `phase` says whether the call had reached it.
- *   `Gone`: it was given up.
+ * - `Lost`: the connection died; `phase` states whether the call had reached it.
+ *   `Gone`: it was closed for good.
  * - `Unknown`: a code that this version does not know.
  *
  * @category errors
@@ -64,7 +64,7 @@ export interface Fault {
 }
 
 /**
- * What the engine answered when it did not do what it was asked for.
+ * The failure of an engine call.
  *
  * @category errors
  * @since 0.1.0
@@ -88,7 +88,7 @@ export type WriteAnswer =
 
 /**
  * `noop` only looks; `passive` copies what it can; `truncate` also empties the
- * log, if nobody uses it. None ever waits: busy timeout 0.
+ * log, if no reader uses it. None ever waits: busy timeout 0.
  *
  * **Source**: https://sqlite.org/pragma.html#pragma_wal_checkpoint
  *
@@ -102,7 +102,7 @@ export type CheckpointMode = "noop" | "passive" | "truncate"
  * @since 0.1.0
  */
 export interface CheckpointResult {
-  /** Somebody was in the way; nothing is wrong, try later. */
+  /** Another connection was in the way; nothing is wrong, try later. */
   readonly isBusy: boolean
   /** Frames in the log, -1 without a log. */
   readonly logFrames: number
@@ -137,7 +137,7 @@ export interface Compacted extends Space {
 }
 
 /**
- * Device and inode of the database file and of its log: what tells a file from
+ * Device and inode of the database file and of its log: they distinguish a file from
  * another one that took its path. `undefined` where no file is.
  *
  * @category models
@@ -163,7 +163,7 @@ export class SqliteConnection extends Context.Tag("presence-effect/writer/Sqlite
      * that fails takes no other with it. Fails as a whole when the transaction
      * could not begin or not commit: then nothing of the group is written, except
      * after an input/output error of the commit and after `Lost` in a later phase
-     * than `queued`, when nobody knows.
+     * than `queued`, when it is unknown.
      */
     readonly run: (
       group: ReadonlyArray<ReadonlyArray<Statement>>,
@@ -186,7 +186,7 @@ export class SqliteConnection extends Context.Tag("presence-effect/writer/Sqlite
     readonly space: Effect.Effect<Space, EngineFault>
     /** How far the log is, without copying anything. Needs no permit. */
     readonly logState: Effect.Effect<CheckpointResult, EngineFault>
-    /** Copies the log from another connection and thread, waiting for nobody. Needs no permit. */
+    /** Copies the log from another connection and thread, without waiting for a lock. Needs no permit. */
     readonly copyLog: Effect.Effect<CheckpointResult, EngineFault>
     /** Identity of the files under the path now. Needs no permit. */
     readonly identity: Effect.Effect<FileIdentity, EngineFault>
@@ -197,12 +197,12 @@ export class SqliteConnection extends Context.Tag("presence-effect/writer/Sqlite
      */
     readonly untilStopped: Effect.Effect<never, EngineFault>
     /**
-     * Ends the connection with a fault that somebody else has met, such as damage that a read came across: every later
+     * Ends the connection with a fault that was found elsewhere, such as damage found by a read: every later
      * call fails with it. What the engine is at goes on to its end. The first fault that ends it stays.
      */
     readonly stop: (fault: EngineFault) => Effect.Effect<void>
     /**
-     * Whether a failure of a host's own client on the same database says that another connection holds the lock.
+     * Whether a failure of a host's own client on the same database means that another connection holds the lock.
      *
      * @since 0.2.0
      */

@@ -1,9 +1,9 @@
 /**
- * The only door to SQLite writes.
+ * The service through which all SQLite writes go.
  *
- * The permit belongs to the engine's work, not to the caller: the caller of a
- * write that gives up or is interrupted is free at once, while the permit stays
- * until the engine has answered. So no write ever runs beside a statement that
+ * The permit belongs to the engine's work, not to the caller: a caller that gives
+ * up or is interrupted continues at once, while the permit is held until the
+ * engine has answered. So no write ever runs beside a statement that
  * still runs, and no caller hangs on one that never ends.
  *
  * @since 0.1.0
@@ -68,11 +68,11 @@ export interface Measured<out A> {
  */
 export interface WriterStatus {
   readonly state: "open" | "draining" | "closed"
-  /** Who holds the permit, and since when (epoch ms). */
+  /** The holder of the permit, and since when (epoch ms). */
   readonly holder: { readonly lane: Lane.Lane; readonly sinceMillis: number } | undefined
   /** In serving order. */
   readonly lanes: ReadonlyArray<{ readonly lane: Lane.Lane; readonly waiterCount: number; readonly capacity: number }>
-  /** Epoch ms of the last commit the engine confirmed. */
+  /** Epoch ms of the last commit that the engine acknowledged. */
   readonly lastCommitMillis: number | undefined
   /** The last failure of the engine since that commit. */
   readonly lastFailure: { readonly tag: WriterError["_tag"]; readonly atMillis: number } | undefined
@@ -92,7 +92,7 @@ export class SqliteWriter extends Context.Tag("presence-effect/writer/SqliteWrit
     readonly writeMeasured: <A>(lane: Lane.Lane, write: Write<A>) => Effect.Effect<Measured<A>, WriterError>
     /**
      * Runs an opaque effect under the permit, for hosts that write through a client of their own. It is tried again on
-     * the terms of the lane while `SqliteConnection.isBusy` says that its failure is a lock, so it must be one
+     * the terms of the lane while its failure is a lock (`SqliteConnection.isBusy`), so it must be one
      * transaction.
      *
      * `self` runs in a fiber of its own. When its caller is interrupted it is interrupted too, and the caller goes on
@@ -144,7 +144,7 @@ const takeConnection = Effect.flatMap(SqliteConnection, (connection) =>
   )
 )
 
-/** What `writer_writes_total` says of a write that ended so. */
+/** The label `outcome` of `writer_writes_total` for a write that ended so. */
 const outcomeOf = (exit: Exit.Exit<unknown, unknown>): string => {
   if (Exit.isSuccess(exit)) return "committed"
   if (Cause.isInterruptedOnly(exit.cause)) return "interrupted"

@@ -1,7 +1,7 @@
 /**
  * A write as a value.
  *
- * A `Write` says which statements run, what each must change, how durable the
+ * A `Write` defines which statements run, what each must change, how durable the
  * commit must be and how the returned rows are read. It holds no connection and
  * no code that runs between the statements, so it can be logged, timed, tried
  * again, put into one commit with others and sent to another thread, and the
@@ -44,7 +44,7 @@ export interface Statement {
   readonly params: ReadonlyArray<SqlValue>
   readonly changes: Changes
   /**
-   * Whoever wrote it says that it fails as a whole: it has no `OR FAIL` and meets no trigger that raises `FAIL`. When
+   * The author of the statement declares that it fails as a whole: no `OR FAIL`, no trigger that raises `FAIL`. When
    * such a statement is all of a write and may change `any` number of rows, it is run without a transaction around it,
    * which saves the copies SQLite would otherwise keep of the pages it changes. Absent: not known.
    */
@@ -82,7 +82,7 @@ export interface StatementResult {
  */
 export interface Write<out A> extends Pipeable {
   readonly statements: ReadonlyArray<Statement>
-  /** `undefined`: as durable as the policy of the lane says. */
+  /** `undefined`: the durability that the policy sets for the lane. */
   readonly durability: Durability | undefined
   /** Reads one result per statement, in order. */
   readonly decode: (results: ReadonlyArray<StatementResult>) => Either.Either<A, ParseError>
@@ -230,7 +230,7 @@ export const withDurability: {
 
 /**
  * Marks every statement as one that may use the reserve of the disk. A write whose statements all are marked is not
- * refused with `DatabaseFull` as long as the disk itself takes it. For what gives room back or must not wait for it:
+ * refused with `DatabaseFull` as long as the disk itself takes it. For writes that free space or must not wait for it:
  * deletes, and the end of a row.
  *
  * @example

@@ -21,7 +21,7 @@ export {
 }
 
 /**
- * What a failed write left in the file: nothing, everything, or nobody knows.
+ * What a failed write left in the file: nothing, everything, or it is unknown.
  *
  * @category models
  * @since 0.1.0
@@ -103,7 +103,7 @@ export class DatabaseBusy extends Schema.TaggedError<DatabaseBusy>("presence-eff
 }
 
 /**
- * The write was handed to the engine and its caller had to leave before the
+ * The write was handed to the engine and its caller stopped waiting before the
  * answer: it may or may not be in the file. Repeat it only when it is idempotent.
  *
  * @category errors
@@ -217,7 +217,7 @@ export class ConnectionLost extends Schema.TaggedError<ConnectionLost>("presence
 }
 
 /**
- * The connection was given up: its thread died too often, or did not open the
+ * The connection was closed for good: its thread died too often, or did not open the
  * file. Only a new process helps. Nothing written.
  *
  * @category errors
@@ -284,7 +284,7 @@ export class DatabaseReadonly extends Schema.TaggedError<DatabaseReadonly>("pres
 
 /**
  * The operating system reported an input/output error. Before the commit
- * nothing is written; when the commit itself failed, nobody knows.
+ * nothing is written; when the commit itself failed, it is unknown.
  *
  * @category errors
  * @since 0.1.0
@@ -325,7 +325,7 @@ export class DatabaseCorrupt extends Schema.TaggedError<DatabaseCorrupt>("presen
 /**
  * The database file or its log at the path is no longer the one that is open:
  * it was deleted or replaced. Writing on would succeed and be lost. Nothing
- * written, except when it was noticed after the commit: then nobody knows.
+ * written, except when it was noticed after the commit: then it is unknown.
  *
  * @category errors
  * @since 0.1.0

@@ -2,7 +2,7 @@
  * How long a lane waits and holds, how many may wait, what is tried again.
  *
  * A policy is a value: it has no methods, it can be printed and compared, and
- * every number says which clock it counts. The order of its lanes is the order
+ * the name of every limit states what it counts. The order of its lanes is the order
  * of service.
  *
  * @since 0.1.0
@@ -69,7 +69,7 @@ export interface WriterPolicy {
 /**
  * Policy for one box with tens to thousands of sessions.
  *
- * The worst case of a lane stays below its caller's own patience: `control`
+ * The worst case of a lane ends before its caller gives up: `control`
  * answers within 2 s because a daemon gives up its registration after 10 s, and
  * `data` within 5 s because a client waits 7.5 s for the ack of a message.
  *
@@ -139,9 +139,9 @@ export type LaneTerms = Partial<Omit<LanePolicy, "lane">>
  * import * as Lane from "presence-effect/writer/Lane"
  * import * as WriterPolicy from "presence-effect/writer/WriterPolicy"
  *
- * const patient = WriterPolicy.withLane(WriterPolicy.defaults, Lane.control, { capacity: 512 })
+ * const larger = WriterPolicy.withLane(WriterPolicy.defaults, Lane.control, { capacity: 512 })
  *
- * console.log(patient.lanes[0]?.capacity === 512)
+ * console.log(larger.lanes[0]?.capacity === 512)
  *
  * @category combinators
  * @since 0.1.0

@@ -64,7 +64,7 @@ describe("PresenceHost", () => {
     })
   )
 
-  it.scopedLive("counts connections, ends a row at once in the file, tells who listens, and forgets", () =>
+  it.scopedLive("counts connections, ends a row at once in the file, calls listeners, and forgets", () =>
     Effect.gen(function* () {
       const { filename, host } = yield* house()
       const heard: Array<string> = []
@@ -83,7 +83,7 @@ describe("PresenceHost", () => {
     })
   )
 
-  it.scopedLive("commits a write and gives back its decoded value", () =>
+  it.scopedLive("commits a write and returns its decoded value", () =>
     Effect.gen(function* () {
       const { filename, host } = yield* house()
       const value = yield* Effect.promise(() =>

@@ -13,7 +13,7 @@ import { readRows, temporaryDatabase } from "../support/temporaryFile.ts"
 const quiet = Logger.remove(Logger.defaultLogger)
 const insert = (id: number) => [{ sql: "INSERT INTO T VALUES (?)", params: [id], changes: 1 as const }]
 
-/** Every death leaves the connection usable again without anybody's help. */
+/** After every death the connection becomes usable again by itself. */
 const untilUp = Effect.retry({ schedule: Schedule.spaced("5 millis"), times: 2_000 })
 
 SqliteConnectionContract.suite({ describe, it }, "SqliteThread", (filename, options) =>

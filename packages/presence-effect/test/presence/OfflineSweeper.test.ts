@@ -20,7 +20,7 @@ const makeWorld = (options?: Partial<OfflineSweeper.SweeperOptions>) =>
     yield* TestClock.setTime(start)
     const scripted = ScriptedStorage.make()
     const base = yield* Effect.clock
-    // What a stopped process and a clock that is set look like: the time jumps, and nobody woke up in between.
+    // What a stopped process and a clock that is set look like: the time jumps, and no fiber woke up in between.
     const jumped = { millis: 0 }
     const clock: Clock.Clock = {
       [Clock.ClockTypeId]: Clock.ClockTypeId,
@@ -58,7 +58,7 @@ const makeWorld = (options?: Partial<OfflineSweeper.SweeperOptions>) =>
   })
 
 describe("the sweep of the database", () => {
-  it.scoped("takes rows offline that nobody tracks, and tells of each after its commit", () =>
+  it.scoped("takes untracked rows offline, and announces each after its commit", () =>
     Effect.gen(function* () {
       const { isActive, scripted, silent, told } = yield* makeWorld()
       silent("s")
@@ -119,7 +119,7 @@ describe("the sweep of the database", () => {
     })
   )
 
-  it.scoped("writes a row again that came back while the statement waited, and tells nobody", () =>
+  it.scoped("writes a row again that came back while the statement waited, and announces nothing", () =>
     Effect.gen(function* () {
       const { isActive, registry, scripted, silent, told } = yield* makeWorld()
       silent("s")
@@ -181,7 +181,7 @@ describe("the verdict of memory", () => {
 })
 
 describe("the quiet", () => {
-  it.scoped("after the start spares everybody for the whole grace", () =>
+  it.scoped("after the start takes no row offline for the whole grace", () =>
     Effect.gen(function* () {
       const { isActive, registry, silent } = yield* makeWorld({ sweepInterval: "10 seconds" })
       silent("s")
@@ -196,7 +196,7 @@ describe("the quiet", () => {
     })
   )
 
-  it.scoped("after a pause spares who comes back within the grace, and nobody else", () =>
+  it.scoped("after a pause spares only rows that come back within the grace", () =>
     Effect.gen(function* () {
       const world = yield* makeWorld({ sweepInterval: "10 seconds", startGrace: "20 seconds" })
       const { isActive, jumped, registry, silent } = world

@@ -75,7 +75,7 @@ describe("the tick", () => {
     })
   )
 
-  it.effect("never overlaps itself, whoever asks for it", () =>
+  it.effect("never overlaps itself, however it is requested", () =>
     Effect.gen(function* () {
       const { beat, close, flusher, scripted } = yield* makeWorld()
       const latch = yield* Deferred.make<void>()
@@ -153,7 +153,7 @@ describe("the tick", () => {
     })
   )
 
-  it.effect("tells transitions after their commit, and not when it failed", () =>
+  it.effect("announces transitions after their commit, and not when it failed", () =>
     Effect.gen(function* () {
       const { beat, close, registry, scripted, told } = yield* makeWorld()
       beat(0)

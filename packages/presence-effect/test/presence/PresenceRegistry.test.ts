@@ -34,7 +34,7 @@ describe("beat", () => {
     assert.deepStrictEqual(registry.find(key), { isOnline: true, lastSeenMillis: start })
   })
 
-  it("ignores the id when another account tracks it, and shows it to nobody else", () => {
+  it("ignores the id when another account tracks it, and shows it to no other account", () => {
     const registry = make()
     const foreign = PresenceKey.session("b", "s")
     registry.beat(key, start, start)
@@ -89,7 +89,7 @@ describe("beat", () => {
     assert.strictEqual(registry.dueOffline(back + second + 10 * minute + 1), 1)
   })
 
-  it("counts the silence of a row from when the clock was set back, whoever reports first after that", () => {
+  it("counts the silence of a row from when the clock was set back, whichever row is reported first after that", () => {
     const registry = make()
     registry.beat(key, start, start)
     flush(registry)
@@ -139,7 +139,7 @@ describe("end", () => {
     assert.deepStrictEqual(states(registry.takeDirty()), [["ended", -second]])
   })
 
-  it("is told once, after it was written", () => {
+  it("is announced once, after it was written", () => {
     const registry = make()
     registry.beat(key, start, start)
     flush(registry)
@@ -149,7 +149,7 @@ describe("end", () => {
     assert.deepStrictEqual(flush(registry), [])
   })
 
-  it("is told once also of a row whose end the database knew before", () => {
+  it("is announced once also for a row whose end was stored before", () => {
     const registry = make()
     registry.beat(key, start, start)
     const known = { written: [], superseded: registry.takeDirty().entries, missing: [] }
@@ -222,7 +222,7 @@ describe("end", () => {
     assert.strictEqual(registry.beat(key, start + 10 * minute + 1, start + 10 * minute + 1), "online")
   })
 
-  it("stays as a fence until no heartbeat can meet it, then it is dropped", () => {
+  it("stays as an end marker until no heartbeat can be refused by it, then it is dropped", () => {
     const registry = make()
     registry.end(key, start, start)
     registry.dueOffline(start + 20 * minute)
@@ -248,7 +248,7 @@ describe("end", () => {
 })
 
 describe("connections", () => {
-  it("go offline after the grace of the last one, and are told after the write", () => {
+  it("go offline after the grace of the last one, and are announced after the write", () => {
     const registry = make()
     registry.connected(key, start)
     registry.connected(key, start)
@@ -284,7 +284,7 @@ describe("connections", () => {
     assert.strictEqual(registry.dueOffline(start + 10 * minute + 12 * second + 1), 1)
   })
 
-  it("keep a row online that says nothing: whether they answer is the transport's business", () => {
+  it("keep a silent row online: the transport checks whether they answer", () => {
     const registry = make()
     registry.connected(key, start)
     assert.strictEqual(registry.dueOffline(start + 24 * 60 * minute), 0)
@@ -349,7 +349,7 @@ describe("a batch", () => {
     assert.strictEqual(registry.pendingCount(), 2, "what is under way is not in the database yet")
   })
 
-  it("that is given back waits again with the newest value, and with its age", () => {
+  it("that is requeued waits again with the newest value, and with its age", () => {
     const registry = make()
     registry.beat(key, start, start)
     const batch = registry.takeDirty()
@@ -359,7 +359,7 @@ describe("a batch", () => {
     assert.deepStrictEqual(states(registry.takeDirty()), [["alive", second]])
   })
 
-  it("that nobody confirmed may have been written: what came back meanwhile is written again", () => {
+  it("that is unconfirmed may have been written: a row that came back meanwhile is written again", () => {
     const registry = make()
     registry.connected(key, start)
     flush(registry)
@@ -388,7 +388,7 @@ describe("a batch", () => {
     assert.strictEqual(registry.pendingCount(), 0)
   })
 
-  it("with a sign of life the database knows better than is not written again and again", () => {
+  it("with a sign of life that the database supersedes is not written repeatedly", () => {
     const registry = make()
     registry.beat(key, start, start)
     registry.confirm({ written: [], superseded: registry.takeDirty().entries, missing: [] })
@@ -465,7 +465,7 @@ describe("a batch", () => {
     assert.strictEqual(registry.parkedCount(), 0)
   })
 
-  it("with a verdict the database knows better than drops the row and tells nobody", () => {
+  it("with an outcome that the database supersedes drops the row and announces nothing", () => {
     const registry = make()
     registry.beat(key, start, start)
     flush(registry)

@@ -191,7 +191,7 @@ describe("PresenceRegistry, any history", () => {
     )
   })
 
-  it("tells each transition of a row at most once per time it was online", () => {
+  it("announces each transition of a row at most once per time it was online", () => {
     FastCheck.assert(
       FastCheck.property(FastCheck.array(command, { maxLength: 80 }), (commands) => {
         const history = new History()

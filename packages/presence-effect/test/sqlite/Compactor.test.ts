@@ -76,7 +76,7 @@ describe("Compactor", () => {
     })
   )
 
-  it.scoped("waits while somebody holds the writer or waits for it", () =>
+  it.scoped("waits while the writer is held or has waiters", () =>
     Effect.gen(function* () {
       const { engine, freePages, writer } = yield* house()
       engine.stall()

@@ -2,7 +2,7 @@
  * The incident as a mutant: presence as it was before this library.
  *
  * One statement per row, one round trip per statement, everything in one line
- * behind a plain semaphore that knows no order, waits without a limit and is freed
+ * behind a plain semaphore without an order, which waits without a limit and is freed
  * when its caller leaves. The stories of `Incident.test.ts` must fail on it, or
  * they prove nothing.
  */

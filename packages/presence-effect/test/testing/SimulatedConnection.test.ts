@@ -103,7 +103,7 @@ describe("SimulatedConnection", () => {
     })
   )
 
-  it.effect("lets somebody else do what a group says", () =>
+  it.effect("can let another engine execute a group", () =>
     Effect.gen(function* () {
       const seen: Array<unknown> = []
       const full = SqliteFault.make({ code: "SQLITE_FULL", detail: "", phase: "statement" })

@@ -19,11 +19,11 @@ const house = Effect.gen(function* () {
   return { engine, probe, context, writer }
 })
 
-/** The end of a writer waits for its engine, and nobody moves the clock then. */
+/** The end of a writer waits for its engine, and the clock stands still then. */
 const engineEnds = TestClock.adjust("1 second")
 
 describe("WriterProbe", () => {
-  it.scoped("notes who called and who was answered, in order, on virtual time", () =>
+  it.scoped("records calls and answers, in order, on virtual time", () =>
     Effect.gen(function* () {
       const { engine, probe, writer } = yield* house
       const first = yield* Effect.fork(writer.write(Lane.data, Write.zip(Write.statement("a"), Write.statement("b"))))

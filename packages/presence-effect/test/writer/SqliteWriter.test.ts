@@ -435,7 +435,7 @@ describe("SqliteWriter", () => {
     })
   )
 
-  it.effect("shows in its metrics who waits and who is refused, whatever waits and however it leaves", () =>
+  it.effect("shows in its metrics how many writes wait and are refused, however they end", () =>
     withWriter({ policy: WriterPolicy.withLane(WriterPolicy.defaults, Lane.data, { capacity: 2 }) }, (writer, engine) =>
       Effect.gen(function* () {
         const depth = Effect.map(Metric.value(WriterMetrics.queueDepth(Lane.data)), ({ value }) => value)

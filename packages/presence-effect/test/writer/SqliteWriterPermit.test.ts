@@ -121,7 +121,7 @@ describe("a checkpoint whose caller is interrupted", () => {
     Effect.gen(function* () {
       const answer = yield* Deferred.make<void>()
       const simulated = yield* SimulatedConnection.make()
-      // As a thread does: it goes on when nobody waits for its answer any longer.
+      // As a thread does: it goes on when its answer is no longer awaited.
       const connection = SqliteConnection.of({
         ...simulated.connection,
         checkpoint: (mode) =>

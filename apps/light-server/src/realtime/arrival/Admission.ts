@@ -1,4 +1,4 @@
-/** From the handshake of a socket to its place, or to the end of its transport. */
+/** From the handshake of a socket to its slot, or to the end of its transport. */
 import { Effect } from "effect"
 import * as ConnectionSlots from "./ConnectionSlots.ts"
 import * as Handshake from "./Handshake.ts"
@@ -49,7 +49,7 @@ export const make = (
       const leave = Effect.sync(() => sendAway(socket, refusal.reason))
       if (refusal.reason !== "unregistered") return leave
       const wait = unregistered.refuse(refusal.key)
-      // Not within the turn of the handshake: one that waits here must not keep others from theirs.
+      // Not within the turn of the handshake: one that waits here must not block others.
       return wait === undefined ? leave : Effect.sync(() => run(Effect.zipRight(wait, leave)))
     }
 
@@ -60,7 +60,7 @@ export const make = (
         Effect.flatMap((verdict) => {
           if (verdict._tag === "RetryableRefusal") return turnAway(socket, verdict)
           return Effect.sync(() => {
-            // A client that left in the meantime needs no place, and would not give it back.
+            // A client that left in the meantime needs no slot, and would not release it.
             if (socket.conn.readyState === "open") admit(socket, slots, verdict, next)
           })
         }),

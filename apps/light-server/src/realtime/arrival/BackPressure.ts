@@ -1,7 +1,7 @@
 /**
- * How much may be read from a socket while earlier events of it wait: in bytes,
+ * How much may be read from a socket while its earlier events wait: in bytes,
  * per socket and over all of them. A socket beyond its share is not read until
- * what waits has become less, so nothing is refused and nothing is dropped.
+ * less is waiting, so nothing is refused and nothing is dropped.
  */
 import { setIntakeBytes, setPaused } from "../RealtimeMetrics.ts"
 import type { RealtimeOptions } from "../RealtimeOptions.ts"
@@ -12,7 +12,7 @@ export interface ReadControl {
   readonly resume: () => void
 }
 
-/** What waits of one socket. */
+/** The waiting events of one socket. */
 export interface Intake {
   readonly add: (bytes: number) => void
   readonly remove: (bytes: number) => void
@@ -22,7 +22,7 @@ export interface BackPressure {
   readonly intakeOf: (control: ReadControl) => Intake
 }
 
-/** About what an event takes besides its payload, so that many small ones are not free. */
+/** Approximate overhead of an event besides its payload, so that many small ones are not free. */
 export const eventBytes = 512
 
 export const make = (options: Pick<RealtimeOptions, "intakeBytesMax" | "intakeTotalBytesMax">): BackPressure => {
@@ -38,8 +38,8 @@ export const make = (options: Pick<RealtimeOptions, "intakeBytesMax" | "intakeTo
       let waitingBytes = 0
       let isPaused = false
       const isBeyond = () => waitingBytes > options.intakeBytesMax || totalBytes > options.intakeTotalBytesMax
-      // Half of the limit, so that a socket is not stopped and continued for each event. Without anything
-      // that waits there is nothing to wait for, whatever the others do.
+      // Half of the limit, so that a socket is not stopped and continued for each event. If nothing of its own waits, a
+      // socket is read, whatever the others do.
       const isBelow = () =>
         waitingBytes === 0 || (waitingBytes <= options.intakeBytesMax / 2 && totalBytes <= options.intakeTotalBytesMax)
       return {

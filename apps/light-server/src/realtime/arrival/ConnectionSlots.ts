@@ -1,25 +1,25 @@
-/** How many sockets there are, in all and of each account. */
+/** How many sockets there are, in total and per account. */
 import * as EventBudget from "../events/EventBudget.ts"
 import type { RealtimeOptions } from "../RealtimeOptions.ts"
 
-/** The place of one socket. */
+/** The slot of one socket. */
 export interface Slot {
   /** Shared by all sockets of the account. */
   readonly budget: EventBudget.EventBudget
-  /** Gives the place back. A second call has no effect. */
+  /** Releases the slot. A second call has no effect. */
   readonly leave: () => void
 }
 
 export interface ConnectionSlots {
-  /** Takes a place. `undefined`: the account has no more. */
+  /** Takes a slot. `undefined`: the account has no more. */
   readonly take: (accountId: string, nowMillis: number) => Slot | undefined
-  /** Places taken, of all accounts. */
+  /** Slots taken, of all accounts. */
   readonly count: () => number
 }
 
 /**
- * Counts a socket from the moment it is let in, before it is connected: sockets
- * that are verified side by side cannot slip past a limit together. An account
+ * Counts a socket from its admission on, before it is connected: sockets that
+ * are verified at the same time cannot exceed a limit together. An account
  * without a socket is forgotten.
  */
 export const make = (

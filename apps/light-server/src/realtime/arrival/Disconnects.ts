@@ -1,6 +1,6 @@
 /**
- * Sending sockets away, because the tokens of their account or their machine
- * ended.
+ * Disconnects sockets when the tokens of their account, or their machine, were
+ * revoked.
  */
 import { LRUCache } from "lru-cache"
 import { countRefusal } from "../RealtimeMetrics.ts"
@@ -8,24 +8,27 @@ import * as Room from "../sending/Room.ts"
 import type { Io, Socket } from "../Socket.ts"
 
 export interface Disconnects {
-  /** Refuses every socket of the account for good: its clients are told why and stay away. */
+  /** Refuses every socket of the account for good: its clients receive the reason and stay away. */
   readonly disconnect: (accountId: string, message: string) => void
   /** The same for the sockets of one machine. */
   readonly disconnectMachine: (accountId: string, machineId: string, message: string) => void
   /** The same for the sockets that showed one token. */
   readonly disconnectToken: (accountId: string, tokenId: string, message: string) => void
-  /** Closes the transport of every socket of the account: its clients come back, and are verified anew. */
+  /** Closes the transport of every socket of the account: its clients come back, and are verified again. */
   readonly recall: (accountId: string) => void
-  /** How often anybody was sent away. */
+  /** The number of disconnects so far. */
   readonly count: () => number
-  /** Sockets of the account were sent away after so many times: a handshake that began then proves nothing any more. */
+  /**
+   * Sockets of the account were disconnected after the given count: the result of a handshake that began before is
+   * outdated.
+   */
   readonly isSince: (accountId: string, count: number) => boolean
 }
 
-/** Many times the accounts that end their tokens while one handshake waits. */
+/** Many times the number of accounts that revoke their tokens during one handshake. */
 const accountsMax = 10_000
 
-/** Refuses a socket for good: its client is told why and stays away. */
+/** Refuses a socket for good: its client receives the reason and stays away. */
 export const refuse = (socket: Socket, message: string): void => {
   countRefusal("refused")
   socket.emit("error", { message })
@@ -34,7 +37,7 @@ export const refuse = (socket: Socket, message: string): void => {
 
 export const make = (io: Io): Disconnects => {
   let count = 0
-  /** The newest of those that are forgotten: it counts for whoever is not remembered. */
+  /** The newest of the forgotten counts: it applies to all accounts that are not remembered. */
   let forgotten = 0
   const last = new LRUCache<string, number>({
     max: accountsMax,
@@ -45,7 +48,7 @@ export const make = (io: Io): Disconnects => {
   const each = (accountId: string, room: string, send: (socket: Socket) => void) => {
     count += 1
     last.set(accountId, count)
-    // Whoever is sent leaves the room.
+    // A disconnected socket leaves the room.
     const ids = Array.from(io.of("/").adapter.rooms.get(room) ?? [])
     for (const id of ids) {
       const socket = io.of("/").sockets.get(id)

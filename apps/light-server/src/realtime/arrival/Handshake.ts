@@ -1,4 +1,4 @@
-/** Who connects, and for what. */
+/** Verifies a handshake: its account and its scope. */
 import { Effect } from "effect"
 import type { PresenceKey } from "presence-effect/presence/PresenceKey"
 import type { ReadFailed } from "../../database/DatabaseReader.ts"
@@ -32,7 +32,7 @@ const refused = (message: string): Verdict => ({ _tag: "Refused", message })
 
 const invalidToken = refused(invalidSocketToken)
 
-/** A client type that is missing, or that nobody knows, is an app. */
+/** A missing or unknown client type is an app. */
 const scopeOf = (auth: unknown): ConnectionScope | Verdict => {
   switch (textIn(auth, "clientType")) {
     case "session-scoped": {
@@ -53,13 +53,13 @@ const scopeOf = (auth: unknown): ConnectionScope | Verdict => {
 }
 
 /**
- * Verifies the `auth` of a handshake; `authenticate` says whose a token is.
+ * Verifies the `auth` of a handshake; `authenticate` returns the account of a token.
  *
  * **Details**
  *
- * A session must exist and belong to the account, a machine must not belong to
- * another one nor be revoked. What fails is refused for good, mostly with one of
- * four texts that clients know.
+ * A session must exist and belong to the account; a machine must neither belong
+ * to another account nor be revoked. Anything else is refused for good, mostly
+ * with one of four texts that clients recognize.
  *
  * **Errors**: `ReadFailed` when the database cannot be read now; the client should come back.
  */

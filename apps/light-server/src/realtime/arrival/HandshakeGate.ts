@@ -1,6 +1,7 @@
 /**
- * How many handshakes are looked at, so that thousands of clients that come back
- * at once are let in one after the other, and requests are answered meanwhile.
+ * How many handshakes are verified at once, so that thousands of reconnecting
+ * clients are admitted one after the other, and requests are answered
+ * meanwhile.
  */
 import { Effect } from "effect"
 import * as EventBudget from "../events/EventBudget.ts"
@@ -10,7 +11,7 @@ import type { RealtimeOptions } from "../RealtimeOptions.ts"
 export interface HandshakeGate {
   /** May one more transport be opened now? A transport that is opened has a handshake soon. */
   readonly isOpen: (nowMillis: number) => boolean
-  /** Handshakes that are looked at or wait. */
+  /** Handshakes that are being verified or wait. */
   readonly count: () => number
   /** Runs `handshake` when it is its turn. `undefined`: too many wait already. */
   readonly enter: <R>(handshake: Effect.Effect<void, never, R>) => Effect.Effect<void, never, R> | undefined
@@ -21,7 +22,7 @@ export const make = (
   nowMillis: number
 ): HandshakeGate => {
   const capacity = options.handshakeLimit + options.handshakeQueueLimit
-  // All of a burst find a place: one that came in vain would begin its waiting anew, and wait too short.
+  // All handshakes of a burst are queued: a refused one would start its back-off again, and wait too short.
   const budget = EventBudget.make({ perSecond: options.handshakesPerSecond, burst: capacity }, nowMillis)
   const permits = Effect.unsafeMakeSemaphore(options.handshakeLimit)
   let inside = 0
@@ -41,7 +42,7 @@ export const make = (
     isOpen: (now) => inside < capacity && budget.take(now),
     enter: (handshake) => {
       if (inside >= capacity) return undefined
-      // Counted at once: who enters in the same turn must see it.
+      // Counted at once, so that handshakes in the same turn of the event loop see it.
       inside += 1
       show()
       const turn = Effect.acquireUseRelease(

@@ -1,13 +1,13 @@
 /**
- * Frames that are larger than anything that is read. Their connection ends, and
- * somebody can see why.
+ * Frames that are larger than the limit. Their connection is closed, and the
+ * reason is logged.
  */
 import { Effect, FiberSet, type Scope } from "effect"
 import type { IncomingMessage } from "node:http"
 import { countRefusal } from "../RealtimeMetrics.ts"
 import type { Io } from "../Socket.ts"
 
-/** What the engine says of a websocket whose frame was too large. Its text is that of the package `ws`. */
+/** The engine's description of a websocket whose frame was too large. Its text is that of the package `ws`. */
 const isTooLarge = (reason: string, description: unknown): boolean =>
   reason === "transport error" &&
   description instanceof Error &&

@@ -11,8 +11,8 @@ const responseOf = (request: IncomingMessage): ServerResponse | undefined =>
   "res" in request && request.res instanceof ServerResponse ? request.res : undefined
 
 /**
- * Answers instead of engine.io, whose own refusals say neither why nor when to
- * come back.
+ * Answers instead of engine.io, whose own refusals contain neither the reason
+ * nor when to come back.
  */
 export const send = (request: IncomingMessage, failure: Failure, jitter: number): void => {
   const answer = RawAnswer.of(failure, jitter)

@@ -1,6 +1,6 @@
 /**
- * Machines that connect and have no row. The daemon of one may be about to
- * register; it may also have given up, and would then connect in vain once a
+ * Machines that connect and have no row. The daemon of such a machine may be
+ * about to register; it may also have given up, and would then reconnect once a
  * second for ever.
  */
 import { Effect } from "effect"
@@ -9,9 +9,9 @@ import type { PresenceKey } from "presence-effect/presence/PresenceKey"
 
 export interface UnregisteredMachines {
   /**
-   * Notes a refusal. The effect logs what to do, and waits longer each time; the
-   * transport is closed afterwards. `undefined`: it is closed at once, because it
-   * is the first time, or because too many wait.
+   * Records a refusal. The effect logs the advice, and waits longer each time;
+   * the transport is closed afterwards. `undefined`: it is closed at once,
+   * because it is the first time, or because too many wait.
    */
   readonly refuse: (key: PresenceKey) => Effect.Effect<void> | undefined
 }
@@ -19,13 +19,13 @@ export interface UnregisteredMachines {
 /** Machines that are remembered. The least recently seen one is forgotten first. */
 const machinesMax = 10_000
 
-/** A machine that did not come for so long begins anew. */
+/** After this time without an attempt, a machine starts again from zero. */
 const rememberedMillis = 10 * 60_000
 
 /** Below the 10 s after which a transport without a handshake is closed. */
 const delayMillisMax = 8000
 
-/** The first attempts are those of a daemon that registers at the same time. */
+/** The first attempts may be those of a daemon that registers at the same time. */
 const quietCount = 2
 
 /** Refusals that are logged: the third one of a machine, and then every hundredth. */

@@ -1,6 +1,6 @@
 /**
  * The path of every heartbeat: plain functions, no effect, no database, unless
- * it is not known whose row it is.
+ * the owner of the row is unknown.
  */
 import { Effect } from "effect"
 import type { BeatOutcome, Presence } from "presence-effect/Presence"
@@ -22,7 +22,7 @@ export const idIn = (payload: unknown, field: string): string | undefined => {
   return typeof id === "string" && id.length > 0 && id.length <= idLengthMax ? id : undefined
 }
 
-/** What the client's clock said. Whether it counts is up to `Presence`. */
+/** The time of the client's clock. `Presence` decides whether it counts. */
 export const timeIn = (payload: unknown): number | undefined => {
   const time = fieldIn(payload, "time")
   return typeof time === "number" ? time : undefined
@@ -45,7 +45,7 @@ const outcomeOf = (beat: BeatOutcome): HeardAs => {
   }
 }
 
-/** Calls `act` when the row belongs to the account and may be alive, which is looked up unless it is remembered. */
+/** Calls `act` when the row belongs to the account and may be online, which is read unless it is remembered. */
 export const whenOwned = (
   ownership: Pick<Ownership["Type"], "remembered" | "check">,
   key: PresenceKey,
@@ -62,15 +62,16 @@ export const whenOwned = (
     case undefined:
       return ownership.check(key).pipe(
         Effect.map((validity) => (validity === "owned" ? act() : "ignored")),
-        // The next event asks again.
+        // The next event tries again.
         Effect.catchTag("ReadFailed", () => Effect.succeed("ignored" as const))
       )
   }
 }
 
 /**
- * Accepts a heartbeat for a row of the account, and tells its apps. A row of
- * another account, or none, has no effect, nor has an archived session.
+ * Accepts a heartbeat for a row of the account, and announces it to its apps. A
+ * heartbeat for a missing row, for a row of another account, or for an archived
+ * session has no effect.
  */
 export const accept = (
   services: {
@@ -87,7 +88,7 @@ export const accept = (
     const outcome = presence.beat(key, claimedMillis)
     if (outcome === "online" || outcome === "alive") {
       const ephemeral = activity(presence.lastSeen(key)?.lastSeenMillis ?? claimedMillis)
-      // Coming online must arrive; that it lasts is said again in a moment.
+      // Going online must reach apps; that it is still online is repeated in a moment.
       if (outcome === "online") emitter.ephemeral(Room.toApps(key.accountId), ephemeral)
       else emitter.repeated(Room.toApps(key.accountId), ephemeral)
     }

@@ -14,9 +14,9 @@ export type Dispatcher = (event: string, args: ReadonlyArray<unknown>) => void
 
 /** What a dispatcher needs from outside its socket. */
 export interface Surroundings extends KeptEvents.KeptSocket {
-  /** As `Clock` says. */
+  /** By `Clock`. */
   readonly nowMillis: () => number
-  /** The socket sent an event other than a plain one, within its limits: the row that it speaks for is there. */
+  /** The socket sent an event other than a plain one, within its limits: the row of its scope exists. */
   readonly onEvent: () => void
   /** The socket goes on sending far beyond its budget. Called once. */
   readonly onFlood: () => void
@@ -108,17 +108,17 @@ const answered = (event: string, { attempt }: Handling, reply: Reply | undefined
  *
  * **Details**
  *
- * - More events than the budget of the socket or of its account, or more running
- *   handlers than the limit: the event is refused, never queued.
- * - An event that is kept is never refused for being one of many: it waits for
- *   its turn, and the socket is not read any more while too much waits.
+ * - More events than the budget of the socket or of its account, or more
+ *   running handlers than the limit: the event is refused, never queued.
+ * - An event that is kept is never refused because of its number: it waits for
+ *   its turn, and the socket is not read while too much waits.
  * - A payload beyond `payloadBytesMax` is refused, and the connection stays.
- * - A socket that empties a second budget of the same size with refused events is
- *   not confused but out of control: refusing it costs more than closing it.
- * - A handler that fails or dies is logged, refused and counted; it takes
- *   nothing else with it.
- * - A socket that closes does not interrupt its handlers: an agent says that
- *   its session ends, and leaves.
+ * - A socket that empties a second budget of the same size with refused events
+ *   is closed: refusing further events costs more.
+ * - A handler that fails or dies is logged, refused and counted, without
+ *   further effects.
+ * - A socket that closes does not interrupt its handlers: an agent sends the
+ *   end of its session and disconnects at once.
  */
 export const make = (
   registry: Pick<EventRegistry["Type"], "find">,
@@ -201,7 +201,7 @@ export const make = (
     try {
       dispatch(event, args)
     } catch (defect) {
-      // A plain listener threw. Nothing above this callback would catch it.
+      // A plain listener threw. No caller of this callback would catch it.
       countEvent(registry.find(event) === undefined ? "other" : event, "failed")
       run(
         Effect.logError("An event listener threw", Cause.die(defect)).pipe(

@@ -1,15 +1,15 @@
 /** How many events one socket may send: a bucket of tokens. */
 
 export interface EventBudget {
-  /** Takes `count` tokens, one unless told otherwise; `false` when there are fewer. */
+  /** Takes `count` tokens, 1 by default; `false` when there are fewer. */
   readonly take: (nowMillis: number, count?: number) => boolean
-  /** How long until there are so many tokens again, at most a second: then `take` can be tried again. */
+  /** Time until there are this many tokens again, at most a second: then `take` can be tried again. */
   readonly waitMillis: (count?: number) => number
 }
 
 /**
- * A bucket that holds `burst` tokens, is full at `nowMillis`, and gets `perSecond`
- * tokens a second. A clock that steps back adds none.
+ * A bucket that holds `burst` tokens, is full at `nowMillis`, and gets `perSecond` tokens a second. A clock that steps
+ * back adds none.
  */
 export const make = (terms: { readonly perSecond: number; readonly burst: number }, nowMillis: number): EventBudget => {
   let tokens = terms.burst

@@ -1,4 +1,4 @@
-/** Handlers of events that die: a mistake of the program, which must not end the socket. */
+/** Event handlers that die: a defect of the program, which must not close the socket. */
 import { Effect } from "effect"
 import { countEvent } from "../RealtimeMetrics.ts"
 

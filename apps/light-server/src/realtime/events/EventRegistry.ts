@@ -1,8 +1,7 @@
 /**
- * Which events clients may send, and who answers them.
- *
- * Features register their events while their layers are built; `RealtimeApp`
- * looks them up. Neither knows the other.
+ * Which events clients may send, and their handlers. Features register their
+ * events while their layers are built; `RealtimeApp` looks them up. Neither
+ * imports the other.
  */
 import { Context, Effect, Either, Layer, Schema } from "effect"
 import type { Failure } from "../../http/FailureTable.ts"
@@ -16,18 +15,18 @@ import { startEvent } from "../RealtimeMetrics.ts"
 export type Refusal = "invalid" | "too-large" | "limited" | "failed"
 
 /**
- * How an event that carries a write is kept: those of one socket are handled one
- * at a time and in order, none is refused for being one of many, and a failure
- * that passes is never answered.
+ * How an event that contains a write is kept: those of one socket are handled
+ * one at a time and in order, none is refused because of their number, and a
+ * temporary failure is never answered.
  */
 export interface Keeping<A> {
   /**
-   * What its client needs in place of the ack that is not sent, so that it sends
-   * the event again. `silence`: it stops to wait by itself. `close`: it waits as
-   * long as the transport is open.
+   * How the client is made to send the event again, in place of an ack.
+   * `silence`: it stops waiting by itself. `close`: it waits as long as the
+   * transport is open.
    */
   readonly withoutAck: "silence" | "close"
-  /** The event can come twice and is stored once. */
+  /** The event can arrive twice and is stored once. */
   readonly isRepeatable: (payload: A) => boolean
   /**
    * Handles several that wait in one write: all of them or none, with an ack for
@@ -44,15 +43,15 @@ export interface Keeping<A> {
 export interface EventSpec<A, I> {
   readonly event: string
   readonly payload: Schema.Schema<A, I>
-  /** Without it each begins when it comes, and its failure is final. */
+  /** Without it each event begins when it arrives, and its failure is final. */
   readonly keep?: Keeping<A>
   /** The ack of an event that is not handled. `undefined`: none is sent. */
   readonly refusal: (reason: Refusal) => unknown
   /**
    * Called once for each event. The success of the effect is the ack, if the
-   * client asked for one. A failure is logged and becomes a refusal, unless it
-   * passes and the event is kept: then the same effect runs again, so it must be
-   * idempotent.
+   * client requested one. A failure is logged and becomes a refusal, unless it
+   * is temporary and the event is kept: then the same effect runs again, so it
+   * must be idempotent.
    */
   readonly answer: (connection: Connection, payload: A) => Effect.Effect<unknown, Failure>
 }
@@ -72,21 +71,21 @@ export interface Handling {
     | undefined
 }
 
-/** What became of an event that needs no answer. */
+/** The outcome of an event that needs no answer. */
 export type HeardAs = "accepted" | "invalid" | "ignored"
 
 /**
- * What a plain listener did. An effect when memory did not suffice; it is run
- * within the limits of the socket.
+ * The outcome of a plain listener. An effect when the database is needed; it is
+ * run within the limits of the socket.
  */
 export type PlainOutcome = HeardAs | Effect.Effect<HeardAs>
 
-/** A registered event, its payload type forgotten. */
+/** A registered event, without its payload type. */
 export type Registration =
   | {
       readonly _tag: "Plain"
       readonly listen: (connection: Connection, payload: unknown) => PlainOutcome
-      /** Says that the event was over a limit, where somebody waits for word. */
+      /** Reports that the event was over a limit, if its client expects an answer. */
       readonly refuse: (connection: Connection) => void
     }
   | {
@@ -100,11 +99,11 @@ export type Registration =
 export class EventRegistry extends Context.Tag("light-server/EventRegistry")<
   EventRegistry,
   {
-    /** Registers an event. A name that is taken dies: that is a mistake of the program. */
+    /** Registers an event. A duplicate name dies, because it is a defect of the program. */
     readonly on: <A, I>(spec: EventSpec<A, I>) => Effect.Effect<void>
     /**
-     * Registers a callback for an event that comes too often to run an effect each time, or whose order
-     * counts. `refuse` is called instead when the event is over a limit; without it nothing is said.
+     * Registers a callback for an event that comes too often to run an effect each time, or whose order matters.
+     * `refuse` is called instead when the event is over a limit; without it there is no answer.
      */
     readonly onPlain: (
       event: string,
@@ -115,13 +114,13 @@ export class EventRegistry extends Context.Tag("light-server/EventRegistry")<
   }
 >() {}
 
-/** Makes the effect when it runs for the first time, so that what throws meanwhile becomes a defect of it. */
+/** Creates the effect when it runs for the first time, so that an exception in it becomes a defect. */
 const once = <A, E>(make: () => Effect.Effect<A, E>): Effect.Effect<A, E> => {
   let made: Effect.Effect<A, E> | undefined
   return Effect.suspend(() => (made ??= make()))
 }
 
-/** Reads payloads of the event, and knows them again when several are handled at once. */
+/** Decodes payloads of the event, and recognizes them when several are handled at once. */
 const handlerOf = <A, I>(spec: EventSpec<A, I>) => {
   const decode = Schema.decodeUnknownEither(spec.payload)
   const payloads = new WeakMap<Handling, { readonly payload: A }>()

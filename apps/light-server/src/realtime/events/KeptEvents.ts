@@ -1,5 +1,5 @@
 /**
- * Events that carry a write, of one socket: each waits for its predecessors of
+ * Events of one socket that contain a write: each waits for its predecessors of
  * the same name, and a write that cannot be done now keeps its place and is
  * tried again.
  */
@@ -24,20 +24,20 @@ export interface KeptEvent {
   readonly reply: ((value: unknown) => void) | undefined
   /** Answers that the event failed for good. */
   readonly refuse: () => void
-  /** When it came, as `Clock` says. */
+  /** When it arrived, by `Clock`. */
   readonly arrivedAt: number
 }
 
-/** What is known of the socket whose events these are. */
+/** The data of the socket that sent the events. */
 export interface KeptSocket {
   readonly run: (effect: Effect.Effect<void>) => void
   /** The budget that the sockets of the account share. */
   readonly accountBudget: EventBudget
   readonly intake: Intake
-  /** Its client may have sent over another socket before. */
+  /** Its client may have sent events over another socket before. */
   readonly turnOf: TurnOf
   readonly isOpen: () => boolean
-  /** Closes the transport, so that the client comes back and sends again what was not answered. */
+  /** Closes the transport, so that the client comes back and repeats what was not answered. */
   readonly closeTransport: () => void
 }
 
@@ -47,19 +47,19 @@ export interface KeptEvents {
 
 type Patience = Pick<RealtimeOptions, "ackPatience" | "keepPatience" | "leftPatience">
 
-/** What follows a failure that passes. */
+/** The step after a temporary failure. */
 type Step = "again" | "silent" | "closed" | "lost"
 
 /**
- * The one rule for a failure that passes: it is never answered.
+ * The one rule for a temporary failure: it is never answered.
  *
- * - Nobody waits for an ack, or the client sends the event again under the same
- *   id: tried again until it is stored, within `keepPatience`, and for
- *   `leftPatience` after the socket has left. Given up, the event is lost if it
- *   has no ack; with one, its client sends it again.
- * - A client waits for the ack: tried again within `ackPatience` while it is
- *   there. Then its transport is closed, or nothing is said, whichever makes the
- *   client send it again.
+ * - The client waits for no ack, or sends the event again under the same id:
+ *   tried again until it is stored, within `keepPatience`, and for
+ *   `leftPatience` after the socket has disconnected. After that, the event is
+ *   lost if it has no ack; with one, its client sends it again.
+ * - The client waits for the ack: tried again within `ackPatience` while it is
+ *   connected. Then its transport is closed, or no answer is sent, whichever
+ *   makes the client send it again.
  */
 const makeRule = (options: Patience) => {
   const ackMillis = Duration.toMillis(options.ackPatience)
@@ -108,7 +108,7 @@ const makeHandler = (options: Patience, socket: KeptSocket) => {
       })
     })
 
-  /** What follows the failure of one attempt. `undefined`: it is tried again. */
+  /** The step after the failure of one attempt. `undefined`: it is tried again. */
   const judge = (event: string, kept: KeptEvent, failure: Failure, nowMillis: number) => {
     if (!isPassing(failure)) return refuse(event, kept, failure)
     if (!socket.isOpen()) leftAt ??= nowMillis
@@ -136,7 +136,7 @@ const makeHandler = (options: Patience, socket: KeptSocket) => {
 
   return (event: string, kept: KeptEvent): Effect.Effect<void> =>
     Effect.gen(function* () {
-      // Its client sends it again over the next transport, and must not meet this attempt there.
+      // Its client sends it again over the next transport, where it must not meet this attempt.
       if (isClosedByServer && kept.reply !== undefined && kept.keep.withoutAck === "close") {
         return countKept(event, "closed")
       }
@@ -152,17 +152,17 @@ const makeHandler = (options: Patience, socket: KeptSocket) => {
     }).pipe(EventDefect.caught(event, kept.refuse))
 }
 
-/** Those that wait, the first one first. */
+/** The waiting events, the first one first. */
 interface Queue {
   readonly events: Array<KeptEvent>
   readonly turn: Turn
 }
 
-/** So many events at most, and so many bytes of them, are stored by one write: it must not hold the writer long. */
+/** The largest number of events, and of bytes, in one write: it must not hold the writer long. */
 const batchLimit = 32
 const batchBytesMax = 128 * 1024
 
-/** The first of those that wait, as many as one write may store. */
+/** The first of the waiting events, as many as one write may store. */
 const batchOf = (queue: ReadonlyArray<KeptEvent>): ReadonlyArray<KeptEvent> => {
   const [first] = queue
   if (first?.keep.attemptAll === undefined) return queue.slice(0, 1)
@@ -185,14 +185,14 @@ const storeAll = (event: string, batch: ReadonlyArray<KeptEvent>): Effect.Effect
       for (const [index, { reply }] of batch.entries()) reply?.(acks[index])
       return true
     }),
-    // The attempts one by one show what is wrong.
+    // The single attempts show what is wrong.
     Effect.catchAllCause((cause) =>
       Effect.as(Effect.annotateLogs(Effect.logDebug("Events are stored one by one", cause), { event }), false)
     )
   )
 }
 
-/** Waits until the account may do so many more writes. The events are late then, and not refused. */
+/** Waits until the budget of the account allows this many more writes. The events are then late, not refused. */
 const paced = (budget: EventBudget, count: number): Effect.Effect<void> =>
   Effect.gen(function* () {
     for (;;) {
@@ -203,8 +203,8 @@ const paced = (budget: EventBudget, count: number): Effect.Effect<void> =>
   })
 
 /**
- * Makes the queues of one socket. They are bounded in bytes by the back-pressure
- * of `intake`, not in number.
+ * Creates the queues of one socket. They are limited in bytes by the
+ * back-pressure of `intake`, not in number.
  *
  * When the server stops, what waits without an ack is counted and logged as lost;
  * the other clients send theirs to the next process.
@@ -240,7 +240,7 @@ export const make = (options: Patience, socket: KeptSocket): KeptEvents => {
     Effect.gen(function* () {
       const { events } = queue
       yield* queue.turn.begins
-      /** Those of a batch that failed are handled one by one before the next batch. */
+      /** Events of a failed batch are handled one by one before the next batch. */
       let aloneCount = 0
       for (let kept = events[0]; kept !== undefined; kept = events[0]) {
         const batch = aloneCount > 0 ? [kept] : batchOf(events)

@@ -1,11 +1,11 @@
 /**
- * The order of events over the sockets of one client. Agents of earlier days send without an ack and rely on the order
- * of what they send: what one has sent over a socket that broke is stored before what it sends over the next one.
+ * The order of events over the sockets of one client. Older agents send without an ack and rely on the order of what
+ * they send: events sent over a broken socket are stored before those sent over the next one.
  */
 import { Deferred, Effect, FiberId } from "effect"
 import type { Connection } from "../Connection.ts"
 
-/** A queue of one socket that is not empty. One whose socket has left only becomes shorter. */
+/** A queue of one socket that is not empty. The queue of a disconnected socket only becomes shorter. */
 interface Queue {
   readonly isOpen: () => boolean
   readonly ended: Deferred.Deferred<void>
@@ -13,9 +13,9 @@ interface Queue {
 
 /** The place of a queue among those of the same client. */
 export interface Turn {
-  /** Waits for what came before over sockets that have left. */
+  /** Waits for earlier events of sockets that have disconnected. */
   readonly begins: Effect.Effect<void>
-  /** The queue is empty: what is in it is stored, refused or lost. */
+  /** The queue is empty: its events are stored, refused or lost. */
   readonly end: () => void
 }
 
@@ -45,7 +45,7 @@ export const make = (): Succession => {
       return (event) => {
         const name = `${client} ${event}`
         const queues = clients.get(name) ?? new Set()
-        // Sockets that are open at the same time are many clients, and none of them waits for another.
+        // Sockets that are open at the same time belong to different clients, and do not wait for each other.
         const left = [...queues].filter((queue) => !queue.isOpen())
         const own: Queue = { isOpen, ended: Deferred.unsafeMake(FiberId.none) }
         queues.add(own)

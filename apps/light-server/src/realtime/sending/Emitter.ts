@@ -1,6 +1,6 @@
 /**
  * What the server sends: updates, which every recipient must get, and
- * ephemerals, of which the next one makes up for a lost one.
+ * ephemerals, where the next one replaces a lost one.
  */
 import { Context, Effect, Layer } from "effect"
 import { updateId } from "../../database/Ids.ts"
@@ -9,7 +9,7 @@ import * as Room from "./Room.ts"
 import * as SignsOfLife from "./SignsOfLife.ts"
 import { SocketServer } from "../SocketServer.ts"
 
-/** A change of the account, numbered by its cursor. `t` says what changed. */
+/** A change of the account, numbered by its cursor. `t` is the kind of the change. */
 export interface Update {
   readonly seq: number
   readonly body: { readonly t: string; readonly [field: string]: unknown }
@@ -33,7 +33,7 @@ export type Ephemeral =
       readonly timestamp: number
     }
 
-/** Plain functions: sending is putting bytes into buffers. */
+/** Plain functions: sending only fills buffers. */
 export class Emitter extends Context.Tag("light-server/Emitter")<
   Emitter,
   {
@@ -42,8 +42,8 @@ export class Emitter extends Context.Tag("light-server/Emitter")<
     /** Sends a change of presence, or a report. */
     readonly ephemeral: (recipients: Room.Recipients, ephemeral: Ephemeral) => void
     /**
-     * Repeats what recipients know, at most once a second for each row and at once
-     * when it says something new. Sockets that read too slowly miss it.
+     * Repeats a known state, at most once a second for each row, and a new state at once. Sockets that read too slowly
+     * miss it.
      */
     readonly repeated: (recipients: Room.Recipients, ephemeral: Ephemeral) => void
   }
@@ -83,7 +83,7 @@ export const make = (
       // `volatile` of socket.io also loses what follows another packet within the same turn, which a tick
       // with two heartbeats does; lagging sockets are a room instead.
       repeated: (recipients, ephemeral) => {
-        // A packet is encoded before its recipients are looked up, and while no app is open there is none.
+        // A packet is encoded before its recipients are looked up, so nothing is sent while no app is connected.
         const count = recipientCount(recipients)
         if (count === 0) return
         const sign = { name: nameOf(recipients, ephemeral), thinking: isThinking(ephemeral) }

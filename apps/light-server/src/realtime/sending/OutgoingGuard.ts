@@ -1,11 +1,11 @@
-/** What may wait for slow readers: one of them, and all together. */
+/** Limits on what waits for slow readers: for one of them, and for all together. */
 import { Duration, Effect, type Scope } from "effect"
 import type { Socket } from "../Socket.ts"
 import type { RealtimeOptions } from "../RealtimeOptions.ts"
 import { setOutgoingBytes } from "../RealtimeMetrics.ts"
 import * as Room from "./Room.ts"
 
-/** About what a packet takes besides its text, so that many small ones are not free. */
+/** Approximate overhead of a packet besides its text, so that many small ones are not free. */
 const packetBytes = 256
 
 /** Packets of the engine carry text, or bytes. */
@@ -31,9 +31,9 @@ type Limits = Pick<
   "outgoingBytesLagging" | "outgoingBytesMax" | "outgoingTotalBytesMax" | "readerPatience"
 >
 
-/** What happens to a socket that reads too slowly. */
+/** What is done about a socket that reads too slowly. */
 export interface Listeners {
-  /** Its transport is closed now. */
+  /** Closes its transport now. */
   readonly overflow: () => void
   /** +1: the socket lags; -1: it has caught up, or is gone. */
   readonly lagging: (change: 1 | -1) => void
@@ -43,11 +43,11 @@ export interface OutgoingGuard {
   readonly watch: (socket: Socket, on: Listeners) => void
 }
 
-/** One socket for which something waits, or is under way. */
+/** One socket with waiting packets, or packets under way. */
 interface Reader {
-  /** Waits, and is under way through its transport. */
+  /** Bytes that wait, including those under way through its transport. */
   bytes: () => number
-  /** What was under way has arrived at the operating system, or less of it waits than before. */
+  /** The bytes under way have reached the operating system, or less of it waits than before. */
   hasProgress: () => boolean
   stuckSince: number | undefined
   readonly cut: () => void
@@ -55,7 +55,7 @@ interface Reader {
 
 const checkMillis = 1000
 
-/** Notes what waits for one socket. `changed` is called after each change of the sum. */
+/** Tracks what waits for one socket. `changed` is called after each change of the sum. */
 const makeReader = (socket: Socket, options: Limits, on: Listeners, changed: (reader: Reader) => void) => {
   let waitingBytes = 0
   let movingBytes = 0
@@ -80,7 +80,7 @@ const makeReader = (socket: Socket, options: Limits, on: Listeners, changed: (re
       isClosed = true
       changed(reader)
       on.overflow()
-      // Not inside the broadcast that is walking through the rooms.
+      // Not inside the broadcast, which is iterating over the rooms.
       queueMicrotask(() => closeTransport(socket))
     }
   }
@@ -100,7 +100,7 @@ const makeReader = (socket: Socket, options: Limits, on: Listeners, changed: (re
     on.lagging(-1)
     socket.leave(Room.lagging)
   }
-  // The engine hands on what waits when what was under way has left.
+  // The engine passes on waiting packets when those under way were sent.
   socket.conn.on("flush", () => {
     movingBytes = waitingBytes
     waitingBytes = 0
@@ -115,10 +115,10 @@ const makeReader = (socket: Socket, options: Limits, on: Listeners, changed: (re
   })
 }
 
-/** The sum over all readers, and those for which anything waits. */
+/** The sum over all readers, and the readers for which anything waits. */
 const makeReaders = (options: Limits) => {
   const readers = new Map<Reader, number>()
-  /** Open while anything waits for anybody. */
+  /** Open while anything waits for any reader. */
   const isNeeded = Effect.unsafeMakeLatch(false)
   let totalBytes = 0
   const largest = (): Reader | undefined => {
@@ -138,7 +138,7 @@ const makeReaders = (options: Limits) => {
       setOutgoingBytes(totalBytes)
       if (totalBytes > options.outgoingTotalBytesMax) largest()?.cut()
     },
-    /** Cuts the readers that have taken nothing for as long as is waited for them. */
+    /** Closes the readers that have read nothing for `readerPatience`. */
     check: (nowMillis: number, patienceMillis: number) => {
       for (const reader of readers.keys()) {
         if (reader.hasProgress()) reader.stuckSince = undefined
@@ -169,7 +169,7 @@ export const make = (options: Limits): Effect.Effect<OutgoingGuard, never, Scope
     const patienceMillis = Duration.toMillis(options.readerPatience)
     yield* Effect.sync(() => readers.check(clock.unsafeCurrentTimeMillis(), patienceMillis)).pipe(
       Effect.delay(checkMillis),
-      // A server whose clients all read costs nothing.
+      // No timer runs while all clients read.
       (check) => Effect.zipRight(readers.isNeeded, check),
       Effect.forever,
       Effect.forkScoped

@@ -1,4 +1,4 @@
-/** Rooms: who joins which, and which of them a message goes to. */
+/** Rooms: which sockets join which, and which rooms a message is sent to. */
 import type { ConnectionScope } from "../Connection.ts"
 
 /** Rooms that receive a message. A socket in several of them receives it once. */

@@ -1,13 +1,13 @@
 /**
- * Which repeated signs of life are sent. Agents and daemons say every moment that
- * they are alive, and apps need to hear it about once a second.
+ * Which repeated heartbeats are sent on. Agents and daemons send them every
+ * moment, and apps need one about once a second.
  */
 import { LRUCache } from "lru-cache"
 import * as EventBudget from "../events/EventBudget.ts"
 import { countRepeated } from "../RealtimeMetrics.ts"
 import type { RealtimeOptions } from "../RealtimeOptions.ts"
 
-/** What a sign of life says besides that. */
+/** The other content of a heartbeat. */
 export interface Sign {
   /** The account and the row. */
   readonly name: string
@@ -16,18 +16,18 @@ export interface Sign {
 
 export interface SignsOfLife {
   /**
-   * May `sign` be sent to `recipientCount` sockets of the account? At once when
-   * it says something new, else once per interval, and never beyond the packets
-   * of the account.
+   * Whether `sign` is sent to `recipientCount` sockets of the account: at once
+   * when its content is new, else once per interval, and never beyond the
+   * packets of the account.
    */
   readonly take: (accountName: string, sign: Sign, recipientCount: number, nowMillis: number) => boolean
   /** The row was announced as online at this time. */
   readonly online: (sign: Sign, nowMillis: number) => void
-  /** The row was announced as offline: the next sign of life is news. */
+  /** The row was announced as offline: its next heartbeat is new. */
   readonly offline: (name: string) => void
 }
 
-/** Rows and accounts that are remembered. A sign of life of one that is forgotten is sent. */
+/** Rows and accounts that are remembered. The heartbeat of a forgotten one is sent. */
 const rowsMax = 20_000
 const accountsMax = 10_000
 
@@ -52,7 +52,7 @@ export const make = (options: Pick<RealtimeOptions, "repeatedPacketsPerSecond">)
         countRepeated("coalesced")
         return false
       }
-      // Not noted as sent: the next one tries again.
+      // Not recorded as sent: the next one tries again.
       if (!budgetOf(accountName, nowMillis).take(nowMillis, recipientCount)) {
         countRepeated("over-budget")
         return false

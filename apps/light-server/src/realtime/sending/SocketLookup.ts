@@ -1,8 +1,8 @@
-/** Lines to single sockets, for features that address one and not a room. */
+/** Access to single sockets, for features that address one and not a room. */
 import { Context, Effect, Layer } from "effect"
 import { SocketServer } from "../SocketServer.ts"
 
-/** What may be said to one socket. */
+/** The operations on one socket. */
 export type Saying =
   | { readonly event: "rpc-registered" | "rpc-unregistered"; readonly payload: { readonly method: string } }
   | {
@@ -16,7 +16,7 @@ export interface Line {
   readonly say: (saying: Saying) => void
   /**
    * Asks, and calls `onAnswer` with the first value of the ack, at most once.
-   * After `withinMillis` of the system's clock an ack is forgotten and
+   * After `withinMillis` of the system's clock an ack is ignored and
    * `onSilence` is called instead.
    */
   readonly ask: (
@@ -25,7 +25,9 @@ export interface Line {
     onAnswer: (answer: unknown) => void,
     onSilence: () => void
   ) => void
-  /** Calls `listener` once, when the socket is gone. `isFinal`: it was disconnected on purpose and stays away. */
+  /**
+   * Calls `listener` once, when the socket is closed. `isFinal`: it was disconnected on purpose and does not come back.
+   */
   readonly onClose: (listener: (isFinal: boolean) => void) => void
 }
 
@@ -33,7 +35,7 @@ export interface Line {
 export class SocketLookup extends Context.Tag("light-server/SocketLookup")<
   SocketLookup,
   {
-    /** `undefined`: the socket is gone, whatever it sent before. */
+    /** `undefined`: the socket is closed, whatever it sent before. */
     readonly find: (socketId: string) => Line | undefined
   }
 >() {}
@@ -49,8 +51,8 @@ export const make: Effect.Effect<SocketLookup["Type"], never, SocketServer> = Ef
           if (saying.event === "rpc-error") socket.emit(saying.event, saying.payload)
           else socket.emit(saying.event, saying.payload)
         },
-        // With a time limit socket.io also forgets an ack that never comes; without one it would be kept
-        // as long as the socket.
+        // With a time limit socket.io also drops an ack that never comes; without one it would be kept as long as the
+        // socket.
         ask: (request, withinMillis, onAnswer, onSilence) =>
           void socket
             .timeout(withinMillis)

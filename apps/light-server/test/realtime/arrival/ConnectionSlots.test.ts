@@ -4,7 +4,7 @@ import * as ConnectionSlots from "../../../src/realtime/arrival/ConnectionSlots.
 const options = { accountSocketLimit: 2, accountEventsPerSecond: 1, accountEventBurst: 3 }
 
 describe("ConnectionSlots", () => {
-  it("gives an account as many places as it may have, and others theirs", () => {
+  it("gives an account as many slots as its limit, and other accounts theirs", () => {
     const slots = ConnectionSlots.make(options)
     const first = slots.take("a1", 0)
     assert.isDefined(slots.take("a1", 0))
@@ -15,7 +15,7 @@ describe("ConnectionSlots", () => {
     assert.isDefined(slots.take("a1", 0))
   })
 
-  it("counts a place that is given back twice once", () => {
+  it("counts a slot that is released twice once", () => {
     const slots = ConnectionSlots.make(options)
     const [first] = [slots.take("a1", 0), slots.take("a1", 0)]
     first?.leave()

@@ -25,7 +25,7 @@ const layer = (
     )
   )
   const database = TestDatabase.layer.pipe(Layer.merge(PresenceProbe.layer))
-  // The transport of a client that waits is closed by the limit under test, and by no other.
+  // The transport of a waiting client is closed by the limit under test, and by no other.
   return layerOver(Layer.merge(database, reader), { connectTimeout: "1 hour", ...options })
 }
 
@@ -92,7 +92,7 @@ describe("handshakes", () => {
     })
   )
 
-  it.scoped("that nobody can verify in time end with the transport, so that the client comes back", () =>
+  it.scoped("that cannot be verified in time end with the transport, so that the client comes back", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const counter = yield* makeCounter(1)
@@ -109,7 +109,7 @@ describe("handshakes", () => {
     })
   )
 
-  it.scoped("that are given up take no place for ever", () =>
+  it.scoped("that are cancelled do not keep their place", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const counter = yield* makeCounter(1)

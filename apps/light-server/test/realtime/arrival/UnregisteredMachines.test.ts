@@ -20,7 +20,7 @@ const waitOf = (machines: UnregisteredMachines.UnregisteredMachines, row = key) 
   })
 
 describe("UnregisteredMachines", () => {
-  it.effect("sends a machine away at once twice, then later each time, but before its transport is closed", () =>
+  it.effect("refuses a machine at once twice, then later each time, but before the handshake limit", () =>
     Effect.gen(function* () {
       const machines = UnregisteredMachines.make(10)
       const waits: Array<number | undefined> = []
@@ -30,7 +30,7 @@ describe("UnregisteredMachines", () => {
     })
   )
 
-  it.effect("lets no more wait than its limit", () =>
+  it.effect("keeps no more waiting than its limit", () =>
     Effect.gen(function* () {
       const machines = UnregisteredMachines.make(1)
       for (let count = 0; count < 3; count++) yield* waitOf(machines)

@@ -73,7 +73,7 @@ describe("Dispatcher", () => {
     })
   )
 
-  it.effect("takes each event within the limits for a sign of life, except plain ones, which report their own", () =>
+  it.effect("counts each event within the limits as a sign of life, except plain ones, which report their own", () =>
     Effect.gen(function* () {
       const registry = yield* EventRegistry.make
       yield* doubling(registry, (n) => Effect.succeed(2 * n))
@@ -133,7 +133,7 @@ describe("Dispatcher", () => {
     })
   )
 
-  it.effect("ignores events that nobody registered", () =>
+  it.effect("ignores unregistered events", () =>
     Effect.gen(function* () {
       const { answers, ask } = make(yield* EventRegistry.make)
       ask("artifact-read", {})
@@ -180,7 +180,7 @@ describe("Dispatcher", () => {
     })
   )
 
-  it.effect("never refuses a kept event for being one of many, and counts one that does not fit", () =>
+  it.effect("never refuses a kept event because of their number, and counts one that does not fit", () =>
     Effect.gen(function* () {
       const registry = yield* EventRegistry.make
       yield* registry.on({
@@ -204,7 +204,7 @@ describe("Dispatcher", () => {
     })
   )
 
-  it.effect("refuses what goes over the budget of the account, without blaming the socket", () =>
+  it.effect("refuses what goes over the budget of the account, without counting it against the socket", () =>
     Effect.gen(function* () {
       const registry = yield* EventRegistry.make
       yield* doubling(registry, (n) => Effect.succeed(2 * n))
@@ -216,7 +216,7 @@ describe("Dispatcher", () => {
     })
   )
 
-  it.effect("says once that a socket floods, when it has used up a second budget with refused events", () =>
+  it.effect("reports once that a socket floods, when it has used up a second budget with refused events", () =>
     Effect.gen(function* () {
       const { dispatch, floods } = make(yield* EventRegistry.make, { eventBurst: 3, eventsPerSecond: 0 })
       for (let index = 0; index < 6; index++) dispatch("ping", [])
@@ -226,7 +226,7 @@ describe("Dispatcher", () => {
     })
   )
 
-  it.effect("lets a plain event say that it is refused", () =>
+  it.effect("calls the refusal of a plain event", () =>
     Effect.gen(function* () {
       const registry = yield* EventRegistry.make
       const said: Array<string> = []

@@ -1,4 +1,4 @@
-/** One rule for writes that cannot be done now, on virtual time. */
+/** The rule for writes that cannot be done now, on virtual time. */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Fiber, Runtime, TestClock } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
@@ -25,7 +25,7 @@ const outcomes = (outcome: string) => valueOf("websocket_kept_events_total", { k
 
 const agent: Connection = { id: "socket", accountId: "a1", scope: { _tag: "Session", sessionId: "s1" } }
 
-/** A socket, the writes it asks for, and what it hears. */
+/** A socket, its writes, and what it receives. */
 const make = (
   budget = EventBudget.make({ perSecond: 1, burst: 1_000_000 }, 0),
   { log = [], succession = Succession.make() }: { log?: Array<unknown>; succession?: Succession.Succession } = {}
@@ -52,7 +52,7 @@ const make = (
         log.push("closed")
       }
     })
-    /** Fails as `state` says while it says so. */
+    /** Fails with `state` while it is set. */
     const attemptOf = (name: string) =>
       Effect.suspend(() => {
         log.push(`try ${name}`)
@@ -77,7 +77,7 @@ const make = (
 const settle = Effect.repeatN(Effect.yieldNow(), 20)
 
 describe("KeptEvents", () => {
-  it.effect("handles one at a time in order, and forgets what is done", () =>
+  it.effect("handles one at a time in order, and drops those that are done", () =>
     Effect.gen(function* () {
       const { log, send, state } = yield* make()
       for (const name of ["a", "b", "c"]) yield* send(name, message)
@@ -105,7 +105,7 @@ describe("KeptEvents", () => {
     })
   )
 
-  it.effect("stores what came over a socket that broke before what comes over the next one", () =>
+  it.effect("stores events of a broken socket before events of the next one", () =>
     Effect.gen(function* () {
       const shared = { log: [], succession: Succession.make() }
       const broken = yield* make(undefined, shared)
@@ -125,7 +125,7 @@ describe("KeptEvents", () => {
     })
   )
 
-  it.effect("answers at once what can never be stored", () =>
+  it.effect("answers at once when an event can never be stored", () =>
     Effect.gen(function* () {
       const { answers, send, state } = yield* make()
       state.failure = rejected
@@ -152,7 +152,7 @@ describe("KeptEvents", () => {
     })
   )
 
-  it.effect("says nothing about a message that its client sends again, and leaves it if it would be stored twice", () =>
+  it.effect("does not answer a message that its client sends again, and stops if it would be stored twice", () =>
     Effect.gen(function* () {
       const { answers, log, send, state } = yield* make()
       state.failure = busy
@@ -166,7 +166,7 @@ describe("KeptEvents", () => {
     })
   )
 
-  it.effect("goes on with a message that has a local id, whose client has stopped to wait", () =>
+  it.effect("continues with a message that has a local id after its client has stopped waiting", () =>
     Effect.gen(function* () {
       const { answers, send, state } = yield* make()
       state.failure = busy
@@ -178,7 +178,7 @@ describe("KeptEvents", () => {
     })
   )
 
-  it.effect("goes on with what has no ack, for a minute after its socket has left, and counts what is lost", () =>
+  it.effect("continues with events without an ack for a minute after the disconnect, and counts lost ones", () =>
     Effect.gen(function* () {
       const { log, send, state } = yield* make()
       const before = yield* outcomes("lost")
@@ -199,7 +199,7 @@ describe("KeptEvents", () => {
     })
   )
 
-  it.effect("counts what waits without an ack as lost when the server stops", () =>
+  it.effect("counts waiting events without an ack as lost when the server stops", () =>
     Effect.gen(function* () {
       const { fibers, send, state } = yield* make()
       const before = yield* outcomes("lost")
@@ -225,7 +225,7 @@ describe("KeptEvents", () => {
     })
   )
 
-  it.effect("stores those that wait by one write, and one by one when that fails", () =>
+  it.effect("stores waiting events with one write, and one by one when that fails", () =>
     Effect.gen(function* () {
       const { answers, log, send, state } = yield* make()
       let isWhole = true
@@ -237,7 +237,7 @@ describe("KeptEvents", () => {
             return isWhole ? Effect.succeed(handlings.map((_, index) => `together ${index}`)) : Effect.fail(busy)
           })
       }
-      /** The first one is held while the others come. */
+      /** The first one is held while the others arrive. */
       const sendFour = Effect.gen(function* () {
         state.failure = busy
         for (const name of ["a", "b", "c", "d"]) yield* send(name, batching)

@@ -9,7 +9,7 @@ const machine: ConnectionScope = { _tag: "Machine", machineId: "s1" }
 
 const connection = (scope: ConnectionScope, accountId = "a1"): Connection => ({ id: "socket", accountId, scope })
 
-/** A queue with events in it, of a socket that is open or has left. */
+/** A queue with events in it, of an open or a disconnected socket. */
 const queue = (
   succession: Succession.Succession,
   scope: ConnectionScope,
@@ -29,7 +29,7 @@ const begins = ({ begins }: Succession.Turn) =>
   })
 
 describe("Succession", () => {
-  it.effect("lets a queue begin when what its client sent over a socket that has left is done", () =>
+  it.effect("lets a queue begin when the earlier events of its client over a disconnected socket are done", () =>
     Effect.gen(function* () {
       const succession = Succession.make()
       const first = queue(succession, session, { isOpen: false })
@@ -48,7 +48,7 @@ describe("Succession", () => {
     })
   )
 
-  it.effect("lets no client wait for another one", () =>
+  it.effect("never makes a client wait for another one", () =>
     Effect.gen(function* () {
       const succession = Succession.make()
       for (const scope of [user, session]) {

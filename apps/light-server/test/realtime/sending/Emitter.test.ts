@@ -6,7 +6,7 @@ import { SocketServer } from "../../../src/realtime/SocketServer.ts"
 
 const activity = { type: "activity", id: "s", active: true, activeAt: 1, thinking: false } as const
 
-/** Remembers what it was asked to send. Only what the emitter uses of it exists. */
+/** Records what it was asked to send. Only the methods that the emitter uses exist. */
 const fakeIo = () => {
   const sent: Array<string> = []
   const rooms = new Map<string, Set<string>>()
@@ -16,7 +16,7 @@ const fakeIo = () => {
 }
 
 describe("Emitter", () => {
-  it.effect("repeats a sign of life only while an app of the account is there to hear it", () =>
+  it.effect("repeats a heartbeat only while an app of the account is connected", () =>
     Effect.gen(function* () {
       const { io, rooms, sent } = fakeIo()
       const emitter = yield* Effect.provideService(Emitter.make(), SocketServer, {

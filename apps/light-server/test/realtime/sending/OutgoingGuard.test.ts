@@ -5,7 +5,7 @@ import { defaults } from "../../../src/realtime/RealtimeOptions.ts"
 import * as OutgoingGuard from "../../../src/realtime/sending/OutgoingGuard.ts"
 import type { Socket } from "../../../src/realtime/Socket.ts"
 
-/** A socket of which only what the guard uses exists. Its transport takes nothing until it is `writable`. */
+/** A socket with only the methods that the guard uses. Its transport accepts nothing until it is `writable`. */
 const makeSocket = () => {
   const transport = { writable: false }
   const stream = { writableLength: 100_000 }
@@ -52,7 +52,7 @@ describe("OutgoingGuard", () => {
     })
   )
 
-  it.scoped("forgets what has left through the transport", () =>
+  it.scoped("drops what was sent through the transport", () =>
     Effect.gen(function* () {
       const guard = yield* OutgoingGuard.make({ ...defaults, outgoingTotalBytesMax: 5000 })
       const [one, two] = [watched(guard), watched(guard)]

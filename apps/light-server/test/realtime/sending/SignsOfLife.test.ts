@@ -5,7 +5,7 @@ const alive = { name: "s1", thinking: false }
 const thinking = { name: "s1", thinking: true }
 
 describe("SignsOfLife", () => {
-  it("sends one a second, and at once what is new", () => {
+  it("sends one a second, and new content at once", () => {
     const signs = SignsOfLife.make({ repeatedPacketsPerSecond: 1000 })
     const take = (sign: SignsOfLife.Sign, nowMillis: number) => signs.take("a1", sign, 1, nowMillis)
     assert.isTrue(take(alive, 0))
@@ -16,7 +16,7 @@ describe("SignsOfLife", () => {
     assert.isTrue(take({ name: "s2", thinking: false }, 1002))
   })
 
-  it("counts an announcement as one, and what follows an end as news", () => {
+  it("counts an announcement as one, and the first one after an end as new", () => {
     const signs = SignsOfLife.make({ repeatedPacketsPerSecond: 1000 })
     signs.online(alive, 0)
     assert.isFalse(signs.take("a1", alive, 1, 500))

@@ -2,12 +2,12 @@
  * T12: the worst write in a minute of steady work, with checkpoints running.
  *
  * 500 small writes a second arrive at random times, whether or not the ones
- * before are done, and a thousand rows are flushed every 200 ms. On one side the
- * keeper of this library keeps the log short, on the other SQLite's default does,
- * which copies the log inside a commit. No write waits for the disk of its own
- * accord and none shares a commit, so that what is left is what checkpoints do.
- * Both sides work in turn, for a minute each. A figure is the median of those of
- * the turns: another program that stops the machine once must not decide.
+ * before are done, and a thousand rows are flushed every 200 ms. On one side
+ * the keeper of this library keeps the log short, on the other SQLite's default
+ * does, which copies the log inside a commit. No write waits for a disk sync
+ * and none shares a commit, so that only the effect of checkpoints is left.
+ * Both sides work in turn, for a minute each. A figure is the median of those
+ * of the turns: another program that stops the machine once must not decide.
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"

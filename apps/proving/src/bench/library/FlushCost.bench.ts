@@ -2,8 +2,8 @@
  * T1: what a flush costs beside the bare statement.
  *
  * Both sides flush the same rows of equal files in this process, with the log
- * copied outside of what is measured. The bare side knows nothing of lanes,
- * chunks, time limits or mixed forms of time.
+ * copied outside of what is measured. The bare side has no lanes, chunks, time
+ * limits or mixed forms of time.
  */
 import * as Effect from "effect/Effect"
 import * as Lane from "presence-effect/writer/Lane"

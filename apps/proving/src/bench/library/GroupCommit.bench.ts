@@ -1,5 +1,5 @@
 /**
- * T9: many callers at once, each of whom wants the power cut survived.
+ * T9: many callers at once, each of which needs its write to survive a power failure.
  *
  * 64 callers write one row each, again and again. On one side the writes that
  * wait behind each other share a commit, on the other every write has its own:

@@ -1,8 +1,9 @@
 /**
  * T10: the permit with lanes beside a plain semaphore of Effect.
  *
- * Uncontended, what a permit costs that nobody else wants; and whom it goes to
- * first when a control write arrives behind a thousand presence writes.
+ * Uncontended, the cost of a permit that has no other waiters; and which waiter
+ * is served first when a control write arrives behind a thousand presence
+ * writes.
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -29,7 +30,7 @@ const microsPerCall = async (hold: Hold): Promise<number> => {
   return ((performance.now() - began) * 1_000) / callCount
 }
 
-/** The turn, counted from one, in which the last to arrive is served, which is the only one in the control lane. */
+/** The turn, counted from one, in which the last to arrive, the only one in the control lane, is served. */
 const turnOfControl = (hold: Hold): Promise<number> =>
   Effect.runPromise(
     Effect.gen(function* () {

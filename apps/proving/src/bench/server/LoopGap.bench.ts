@@ -1,12 +1,10 @@
 /**
  * T8: how long the event loop of the server stands still under faults.
  *
- * A probe in the server's process measures the gaps between turns of its loop
- * while machines are registered, a thousand sessions beat, and another program
- * does something to the file or to the sockets. The other side is the same
- * server under the same load in the same run without a fault: on a busy machine
- * it has gaps, too, that no fault of the catalogue is to blame for. What needs
- * rights or tools that a benchmark must not ask for is left to `npm run prove -- faults`.
+ * A probe in the server's process measures the gaps between turns of its loop while machines are registered, a thousand
+ * sessions beat, and another program disturbs the file or the sockets. The other side is the same server under the same
+ * load in the same run without a fault: on a busy machine it has gaps, too, that no fault of the catalogue causes.
+ * Faults that need rights or tools that a benchmark must not ask for are left to `npm run prove -- faults`.
  */
 import type { Question } from "../Result.ts"
 import * as Rounds from "../Rounds.ts"

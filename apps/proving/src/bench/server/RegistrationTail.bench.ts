@@ -29,7 +29,7 @@ const environment = {
   HAPPIER_PRESENCE_PERSIST_THRESHOLD_MS: "0"
 }
 
-/** Beats until it is told to stop. */
+/** Sends heartbeats until it is stopped. */
 const beatAll = (socket: Socket, ids: ReadonlyArray<string>): (() => void) => {
   if (ids.length === 0) return () => undefined
   const portion = Math.ceil(ids.length / portionCount)

@@ -12,7 +12,7 @@ const hold = (stage: Stage.Stage, holdMillis: number) =>
     const disturbed = yield* Disturbance.run(stage, { inject, holdMillis })
     const observations = [
       ...Disturbance.common(stage, disturbed, ["DatabaseBusy", ...Disturbance.overload]),
-      // A lock of a moment is waited out and nobody's business.
+      // A short lock is waited for, without a refusal.
       ...(holdMillis < 3000 ? [] : [Observe.equal("readiness at the end of the lock", disturbed.readiness, 503)])
     ]
     return observations.map((each) => ({ ...each, name: `${holdMillis / 1000} s: ${each.name}` }))

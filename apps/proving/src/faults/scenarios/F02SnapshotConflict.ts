@@ -1,4 +1,4 @@
-/** F2: a transaction that began with a read wants to write after somebody else wrote. */
+/** F2: a transaction that began with a read writes after another process has written. */
 import { Effect } from "effect"
 import { scrape } from "../../drivers/Scrape.ts"
 import * as Observe from "../Observe.ts"

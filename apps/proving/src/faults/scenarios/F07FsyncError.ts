@@ -1,4 +1,4 @@
-/** F7: the disk does not confirm what it was given. */
+/** F7: the disk reports errors on sync. */
 import { Effect } from "effect"
 import * as Observe from "../Observe.ts"
 import type { Scenario } from "../Scenario.ts"

@@ -10,10 +10,10 @@ import * as Disturbance from "../support/Disturbance.ts"
 import * as Mount from "../support/Mount.ts"
 import * as Stage from "../support/Stage.ts"
 
-/** Somebody who owns nothing. */
+/** A user id that owns no files. */
 const nobody = 65534
 
-/** A server of another user, on a data directory whose owner let others look and nothing else. */
+/** A server of another user, on a data directory whose owner allows others to read only. */
 const startAsNobody = Effect.gen(function* () {
   const directory = path.join(yield* TemporaryDirectory.make, "data")
   fs.chmodSync(path.dirname(directory), 0o755)
@@ -32,11 +32,11 @@ const startAsNobody = Effect.gen(function* () {
   return [
     Observe.equal("start on a read-only directory: exit code", code ?? -1, 4),
     Observe.yes("it names the path", said.includes(directory), said.slice(-300)),
-    Observe.yes("it says that it is read-only", /read-?only|EACCES|permission/i.test(said), said.slice(-300))
+    Observe.yes("it reports that it is read-only", /read-?only|EACCES|permission/i.test(said), said.slice(-300))
   ]
 })
 
-/** Nobody may write the file, not even who has it open, until the scope closes. */
+/** The file cannot be written, not even through an open descriptor, until the scope closes. */
 const freeze = (file: string) =>
   Effect.acquireRelease(Mount.command("chattr", "+i", file), () => Mount.command("chattr", "-i", file))
 

@@ -17,7 +17,7 @@ const overwrite = (file: string, position: number, length: number) => {
   fs.closeSync(descriptor)
 }
 
-/** The first page of a table, where every way into it begins. */
+/** The first page of a table, where every access to it begins. */
 const rootOf = (file: string, table: string) => {
   const sqlite = new Sqlite(file, { readonly: true })
   try {
@@ -31,7 +31,7 @@ const rootOf = (file: string, table: string) => {
 
 const digest = (file: string) => createHash("sha256").update(fs.readFileSync(file)).digest("hex")
 
-/** A table that nobody has read yet is damaged under the server; the first write into it finds out. */
+/** A table that was not read yet is damaged under the server; the first write into it finds the damage. */
 const damagedTable = Effect.gen(function* () {
   const server = yield* BuiltServer.start(Stage.environment)
   const keys = Client.make()
@@ -66,12 +66,12 @@ const damagedTable = Effect.gen(function* () {
     Observe.yes("it is not ready, or has ended", readiness !== 200),
     Observe.yes("nothing is written any more", isUntouched),
     Observe.equal("the next start: exit code", code ?? -1, 4),
-    Observe.yes("it says that the file is damaged", /damaged/.test(server.output()), server.output().slice(-300)),
+    Observe.yes("it reports that the file is damaged", /damaged/.test(server.output()), server.output().slice(-300)),
     Observe.yes("the file is as it was", digest(server.databaseFile) === before)
   ]
 })
 
-/** A header that is none. */
+/** An invalid header. */
 const damagedHeader = Effect.gen(function* () {
   const server = yield* BuiltServer.start()
   yield* server.end("SIGTERM")
@@ -82,7 +82,7 @@ const damagedHeader = Effect.gen(function* () {
   return [
     Observe.equal("start on a file without a header: exit code", code ?? -1, 4),
     Observe.yes(
-      "it says that this is no database",
+      "it reports that this is not a database",
       /not a database/.test(server.output()),
       server.output().slice(-300)
     ),

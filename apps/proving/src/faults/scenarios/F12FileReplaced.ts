@@ -4,7 +4,7 @@ import fs from "node:fs"
 import type { Scenario } from "../Scenario.ts"
 import * as Removal from "../support/Removal.ts"
 
-/** As whoever restores a backup onto a server that runs. */
+/** Like an operator who restores a backup onto a running server. */
 const replace = (file: string) => {
   fs.copyFileSync(file, `${file}.backup`)
   fs.renameSync(`${file}.backup`, file)

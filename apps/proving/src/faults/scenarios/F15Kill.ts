@@ -54,7 +54,7 @@ const lane = (kills: number) =>
       const { integrity, lost, torn } = Auditor.audit(server, entries)
       if (integrity !== "ok") problems.push(`kill ${kill}: ${integrity}`)
       problems.push(...[...lost, ...torn].map((problem) => `kill ${kill}: ${problem}`))
-      // Nobody connects before the file was read: a connection is a sign of life too.
+      // No client connects before the file was read: a connection counts as a sign of life too.
       presenceLostMillis = Math.max(
         presenceLostMillis,
         Auditor.presenceLostMillis(server, entries, killedAt, startedAt)

@@ -1,4 +1,4 @@
-/** F16: the power goes. What the disk has then is what its image has. */
+/** F16: the power fails. The disk then has the content of its image. */
 import Sqlite from "better-sqlite3"
 import { Effect, Random } from "effect"
 import fs from "node:fs"
@@ -56,7 +56,7 @@ export const F16PowerCut: Scenario = {
   run: ({ isLong, seed }) =>
     Effect.gen(function* () {
       const cuts = yield* Effect.replicateEffect(cut(), isLong ? 50 : 3)
-      // The control group: commits that only survive a crash must be seen to be lost, or the cut cuts nothing.
+      // The control group: commits that only survive a crash must be seen to be lost, or the cut has no effect.
       const lazy = yield* Effect.replicateEffect(cut({ HAPPIER_SQLITE_SYNCHRONOUS: "NORMAL" }), 2)
       return [
         Observe.atLeast(

@@ -64,7 +64,7 @@ export const F17ClockJump: Scenario = {
       for (const offset of ["+3600", "-7200", "+0"]) {
         yield* set(offset)
         yield* Effect.sleep(phaseMillis)
-        // The server says what time it has.
+        // The server's own time.
         const answer = yield* Effect.orDie(device.get("/v1/machines"))
         seen.push(`${Math.round((Date.parse(answer.headers.get("date") ?? "") - Date.now()) / 60_000)} min`)
         tokens.push(String(answer.status))

@@ -31,7 +31,7 @@ export const F18Suspension: Scenario = {
       const { server } = stage
       const watcher = yield* Watcher.make(stage)
       const inject = Effect.acquireRelease(server.signal("SIGSTOP"), () => server.signal("SIGCONT"))
-      // Nobody asks meanwhile: what was due then is answered when it wakes up.
+      // No request is sent meanwhile: what was due then is answered when it wakes up.
       const load = { registrationsPerSecond: 2, messagesPerSecond: 2, probesPerSecond: 0 }
       const disturbed = yield* Disturbance.run(stage, {
         inject,

@@ -1,4 +1,4 @@
-/** F19: heartbeats that come twice, late, in another order, from the future, or are none. */
+/** F19: heartbeats that come twice, late, in another order, from the future, or malformed. */
 import { Effect, Random } from "effect"
 import * as Device from "../../drivers/Device.ts"
 import * as Eventually from "../../drivers/Eventually.ts"
@@ -9,7 +9,7 @@ import * as Stage from "../support/Stage.ts"
 
 const junk = [NaN, -1, Infinity, "now", null, {}, [], 1e300, -1e300, undefined]
 
-/** A time as a client in trouble may claim it. */
+/** A time that a faulty client may send. */
 const claim = Effect.gen(function* () {
   const now = Date.now()
   const kind = yield* Random.nextIntBetween(0, 5)

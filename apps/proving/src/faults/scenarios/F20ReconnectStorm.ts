@@ -1,4 +1,4 @@
-/** F20: everybody comes back at once. */
+/** F20: all clients reconnect at once. */
 import { Effect } from "effect"
 import * as Client from "../../drivers/AccountClient.ts"
 import * as Device from "../../drivers/Device.ts"
@@ -68,7 +68,7 @@ export const F20ReconnectStorm: Scenario = {
       return [
         Observe.figure("all connected for the first time after", `${arrived.millis} ms`),
         Observe.atMost("all back after the start", back.millis, Box.stretched(20_000), "ms"),
-        Observe.none("rows that anybody was told are offline", swarm().offline === 0 ? [] : [swarm()]),
+        Observe.none("rows that were announced as offline", swarm().offline === 0 ? [] : [swarm()]),
         Observe.atMost("memory of a socket", perSocket, 60, "KiB"),
         Observe.figure("handshakes refused for now", metrics.value("websocket_refusals_total")),
         Observe.figure("worst gap of the event loop", metrics.loopGapMillis),

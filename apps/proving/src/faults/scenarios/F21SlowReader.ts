@@ -41,9 +41,9 @@ export const F21SlowReader: Scenario = {
           (localId) => agent.ask("message", { sid, message: text, localId }),
           { concurrency: 8 }
         )
-      // As much as it ever takes when everybody reads.
+      // The most memory it takes when all clients read.
       yield* say("warm-up ")
-      // The connection below the socket is known to nobody but the library.
+      // Only the library has the connection below the socket.
       const transport = slow.socket.io.engine.transport as unknown as { readonly ws: { readonly _socket: Socket } }
       const connection = transport.ws["_socket"]
       connection.pause()

@@ -1,4 +1,4 @@
-/** F22: what is too large, or is nothing at all. */
+/** F22: oversized or malformed input. */
 import { Effect, Random } from "effect"
 import * as Device from "../../drivers/Device.ts"
 import * as Observe from "../Observe.ts"
@@ -19,7 +19,7 @@ const bodies = [
   "[".repeat(50_000)
 ]
 
-/** Packets as no client makes them: engine.io knows them as messages, socket.io does not. */
+/** Packets that no client sends: engine.io accepts them as messages, socket.io does not. */
 const packets = [
   // An event that promises attachments for ever, CVE-2026-33151.
   '5999999999-["message",{"_placeholder":true,"num":0}]',
@@ -56,7 +56,7 @@ export const F22Oversized: Scenario = {
         // A connection that is closed while a body is still coming is an answer too.
         return answer._tag === "Some" ? answer.value.status : 413
       })
-      const knock = Effect.scoped(
+      const connect = Effect.scoped(
         Effect.gen(function* () {
           const line = yield* device.connect({ clientType: "user-scoped" })
           const packet = packets[yield* Random.nextIntBetween(0, packets.length)] ?? ""
@@ -71,7 +71,7 @@ export const F22Oversized: Scenario = {
         server,
         Effect.all([
           Effect.replicateEffect(request, 400, { concurrency: 8 }),
-          Effect.replicateEffect(knock, 200, { concurrency: 8 })
+          Effect.replicateEffect(connect, 200, { concurrency: 8 })
         ])
       )
       const statuses = new Map<number, number>()
@@ -80,13 +80,13 @@ export const F22Oversized: Scenario = {
       return [
         Observe.figure("answers", JSON.stringify(Object.fromEntries(statuses))),
         Observe.none(
-          "answers that blame the server",
+          "answers with a server error",
           [...statuses.keys()].filter((status) => status >= 500)
         ),
         Observe.atLeast("answers that it is too large", statuses.get(413) ?? 0, 1),
         Observe.atLeast("answers that it is malformed", statuses.get(400) ?? 0, 1),
         Observe.atMost("more memory than before", peak - before, 128, "MiB"),
-        Observe.yes("the log knows of no defect", !server.output().includes("DEFECT"), server.output().slice(-300)),
+        Observe.yes("the log has no defect", !server.output().includes("DEFECT"), server.output().slice(-300)),
         Observe.equal("a good request afterwards", good.status, 200),
         Observe.equal("rows that came of it", server.rows("SELECT id FROM Machine").length, 1)
       ]

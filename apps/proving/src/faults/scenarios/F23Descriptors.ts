@@ -12,7 +12,7 @@ import * as Verdicts from "../support/Verdicts.ts"
 export const F23Descriptors: Scenario = {
   id: "F23",
   title: "out of descriptors",
-  injected: "prlimit --nofile on the running server, to what it has open, while 50 new sockets knock for 4 s",
+  injected: "prlimit --nofile on the running server, to what it has open, while 50 new sockets connect for 4 s",
   promises: ["P1", "P11", "P14"],
   needs: ["prlimit"],
   isQuick: true,

@@ -1,4 +1,4 @@
-/** F24: tokens that are none, and ids of somebody else. */
+/** F24: invalid tokens, and ids of another account. */
 import { Effect } from "effect"
 import { SignJWT } from "jose"
 import { generateKeyPairSync, randomUUID } from "node:crypto"
@@ -14,7 +14,7 @@ const routes = ["/v1/machines", "/v1/sessions", "/v1/account/profile"]
 
 const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url")
 
-/** Each is like a good one but for what its name says. */
+/** Each is like a good one except for what its name describes. */
 const forgeries = (token: string) =>
   Effect.promise(async () => {
     const [head = "", payload = "", signature = ""] = token.split(".")
@@ -28,7 +28,7 @@ const forgeries = (token: string) =>
       truncated: token.slice(0, -8),
       "without a signature": `${head}.${payload}.`,
       empty: "",
-      "that is none": randomUUID()
+      "that is malformed": randomUUID()
     }
   })
 
@@ -40,8 +40,8 @@ const rowsOf = (server: Server) =>
     )
   )
 
-/** What somebody who knows the ids of another account tries. */
-const trespass = (
+/** What a client that has the ids of another account tries. */
+const tryForeignRows = (
   server: Server,
   mallory: Device.Device,
   ids: { readonly session: string; readonly machine: string }
@@ -114,9 +114,9 @@ export const F24TokenMisuse: Scenario = {
           if (second._tag === "None") welcomed.push(`a socket ${name}`)
         }
       }
-      const tried = yield* trespass(server, mallory, ids)
+      const tried = yield* tryForeignRows(server, mallory, ids)
       return [
-        Observe.none("forged tokens that were good for something", welcomed),
+        Observe.none("forged tokens that were accepted", welcomed),
         Observe.equal("answers to requests about rows of another", tried.requests.join(", "), "404, 404, 404, 409"),
         Observe.equal("events about rows of another that were done", tried.acks.filter(Boolean).length, 0),
         Observe.yes("the rows are as they were", rowsOf(server) === before)

@@ -30,7 +30,7 @@ const restarts = (count: number) =>
       // What was on its way when the signal came need not have arrived.
       const lost = Auditor.presenceLostMillis(server, load.entries(), signalledAt - 500, startedAt)
       lostMillis = Math.max(lostMillis, lost)
-      // What was said while the one before ended was promised to nobody.
+      // Messages sent while the previous server ended were not acknowledged.
       startedAt = Date.now()
       yield* server.start
     }
@@ -45,7 +45,7 @@ const restarts = (count: number) =>
     ]
   }).pipe(Effect.scoped)
 
-/** Nothing but the last flush can have written what was said after the start. */
+/** Only the last flush can have written what was sent after the start. */
 const locked = (signals: 1 | 2) =>
   Effect.gen(function* () {
     const stage = yield* Stage.open({

@@ -35,7 +35,7 @@ export const F26LoopStall: Scenario = {
       const inject = hook.order(stage.server, { action: "stall", millis: stallMillis })
       const load = { registrationsPerSecond: 5, messagesPerSecond: 5, probesPerSecond: 0 }
       const disturbed = yield* Disturbance.run(stage, { inject, holdMillis: stallMillis, load, isDeaf: true })
-      // The server's own metric begins anew with each question, also with one that nobody waited for.
+      // The server's own metric begins again with each scrape, also with one that timed out.
       const { worst } = AckFile.latencies(disturbed.during.registrations)
       return [
         Observe.atLeast("slowest answer in the stall", worst, stallMillis - 1000, "ms"),

@@ -1,4 +1,4 @@
-/** F28: every request fails, and nobody reads the log. */
+/** F28: every request fails, and the log is not read. */
 import { Effect } from "effect"
 import * as Observe from "../Observe.ts"
 import type { Scenario } from "../Scenario.ts"
@@ -10,7 +10,7 @@ import * as Stage from "../support/Stage.ts"
 
 const readsNoMore = "exec >/dev/null 2>&1; while kill -0 $$ 2>/dev/null; do sleep 0.2; done"
 
-/** Reads until the server is ready, and then nothing while it lives. The shell turns itself into the server. */
+/** Reads until the server is ready, and then nothing while it runs. The shell replaces itself with the server. */
 const stuckPipe = ["bash", "-c", `exec "$0" "$@" 1> >(sed -u "/light-server is ready at/q"; ${readsNoMore})`]
 
 const flood = (name: string, holdMillis: number, through: ReadonlyArray<string>) =>
@@ -50,7 +50,7 @@ const flood = (name: string, holdMillis: number, through: ReadonlyArray<string>)
 
 export const F28LogFlood: Scenario = {
   id: "F28",
-  title: "every request fails, and nobody reads the log",
+  title: "every request fails, and the log is not read",
   injected:
     "120 failing requests a second at log level debug, for 20 s (long: 50 s); again with a log pipe that is not read",
   promises: ["P10", "P14"],

@@ -12,7 +12,7 @@ const named = (name: string, observations: ReadonlyArray<Observation>) =>
 export const F29WriterDeath: Scenario = {
   id: "F29",
   title: "the thread that writes dies, or hangs",
-  injected: "an exception that nobody catches in the thread, three times; then a busy loop of 8 s in it",
+  injected: "an uncaught exception in the thread, three times; then a busy loop of 8 s in it",
   promises: ["P1", "P7", "P10", "P11", "P13"],
   needs: [],
   isQuick: true,

@@ -26,7 +26,7 @@ const valuesOf = (file: string, columns: ReadonlyMap<string, ReadonlyArray<strin
   FixtureBox.withSqlite(file, (sqlite) =>
     JSON.stringify(
       [...columns].map(([table, names]) => {
-        // Presence and counters are what a server is there to change.
+        // Presence and counters are what a server changes.
         const kept = names.filter((name) => !/^(active|lastActiveAt|updatedAt)$/.test(name))
         const values = kept.map((name) => `typeof("${name}") || quote("${name}")`).join(" || ',' || ")
         return sqlite.prepare(`SELECT ${values} FROM "${table}" ORDER BY rowid`).pluck().all()
@@ -72,7 +72,7 @@ const refused = (
     return [
       Observe.equal(`${name}: exit code`, code ?? -1, 5),
       Observe.yes(`${name}: every byte is as it was`, digest(file) === before),
-      Observe.figure(`${name}: it says`, server.output().trim().split("\n").at(-1)?.slice(0, 160) ?? "")
+      Observe.figure(`${name}: it reports`, server.output().trim().split("\n").at(-1)?.slice(0, 160) ?? "")
     ]
   }).pipe(Effect.scoped)
 

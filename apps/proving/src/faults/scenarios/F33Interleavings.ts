@@ -1,4 +1,4 @@
-/** F33: fibers take turns where they never did before. */
+/** F33: fibers yield at unusual points. */
 import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import { Effect, Layer, Random } from "effect"
 import path from "node:path"

@@ -10,7 +10,7 @@ const attackMillis = 6000
 
 const nested = (levels: number) => `${"[".repeat(levels)}${"]".repeat(levels)}`
 
-/** A body that fits but for one field. */
+/** A body that fits except for one field. */
 const bodies = [
   nested(2500),
   nested(4000),
@@ -52,7 +52,7 @@ export const F37NestedBodies: Scenario = {
         ...observations,
         ...Bystander.refused(answer, [400, 401, 0]),
         Observe.atLeast("answers that it is malformed", answer.get(400) ?? 0, 1),
-        Observe.yes("the log knows of no defect", !stage.server.output().includes("DEFECT"))
+        Observe.yes("the log has no defect", !stage.server.output().includes("DEFECT"))
       ]
     })
 }

@@ -1,4 +1,4 @@
-/** F39: one account reads all it has, again and again. */
+/** F39: one account reads all its data, again and again. */
 import Sqlite from "better-sqlite3"
 import { Effect } from "effect"
 import * as Client from "../../drivers/AccountClient.ts"
@@ -46,7 +46,7 @@ const fill = (databaseFile: string, accountId: string, sessionId: string) =>
     sqlite.close()
   })
 
-/** Reads until it is interrupted, and notes each status with whether it says when to come back. */
+/** Reads until it is interrupted, and records each status and whether it contains when to come back. */
 const readOn = (device: Device.Device, sessionId: string, index: number, answers: Array<Device.Answer>) => {
   const reads = [
     device.get(`/v1/sessions/${sessionId}/messages?limit=150`),
@@ -62,7 +62,7 @@ const readOn = (device: Device.Device, sessionId: string, index: number, answers
 const isProper = ({ headers, status }: Device.Answer) =>
   status === 200 || (status === 503 && Number(headers.get("retry-after")) > 0)
 
-/** The bars hold on a box that is quiet without the readers; on another one they say nothing. */
+/** The limits apply on a box that is quiet without the readers; on another one they are not judged. */
 const judged = (isQuiet: boolean, observation: Observation): Observation =>
   isQuiet ? observation : Observe.figure(`${observation.name} (inconclusive, box too busy)`, observation.value)
 

@@ -1,4 +1,4 @@
-/** F43: many apps that watch a machine which says that it is alive all the time. */
+/** F43: many apps that watch a machine which sends heartbeats all the time. */
 import { Effect } from "effect"
 import { randomUUID } from "node:crypto"
 import type { Line } from "../../drivers/Device.ts"

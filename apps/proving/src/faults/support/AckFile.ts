@@ -1,6 +1,6 @@
 /**
- * What a load generator said and what it was answered, one JSON line each, in a
- * file that outlives whatever happens to the server.
+ * What a load generator sent and the answers, one JSON line each, in a file
+ * that outlives the server.
  */
 import fs from "node:fs"
 
@@ -28,19 +28,19 @@ export interface Message {
   readonly seq: number
 }
 
-/** A heartbeat of a session. Nothing answers it. */
+/** A heartbeat of a session. It has no answer. */
 export interface Beat {
   readonly kind: "beat"
   readonly sid: string
   readonly at: number
 }
 
-/** A question whether the process lives. */
+/** A check whether the process is alive. */
 export interface Probe {
   readonly kind: "probe"
   readonly due: number
   readonly millis: number
-  /** How long after it was due it was sent: what the generator itself, or the box, is to blame for. */
+  /** How long after its due time it was sent: a delay caused by the generator itself, or by the box. */
   readonly lateMillis: number
   readonly status: number
 }
@@ -53,7 +53,7 @@ export const append = (file: string): ((entry: Entry) => void) => {
   return (entry) => void fs.writeSync(descriptor, `${JSON.stringify(entry)}\n`)
 }
 
-/** Reads such a file while it grows: each call answers with everything written so far, but for a line half done. */
+/** Reads such a file while it grows: each call returns everything written so far, except for an incomplete line. */
 export const reader = (file: string): (() => ReadonlyArray<Entry>) => {
   const entries: Array<Entry> = []
   let position = 0

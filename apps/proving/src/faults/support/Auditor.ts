@@ -1,7 +1,7 @@
 /**
- * Compares what clients were promised with what the file holds. It believes
- * neither the server nor the scenario: it reads the clients' own log and the
- * database.
+ * Compares the answers that clients received with the content of the file. It
+ * uses neither the server nor the scenario: it reads the clients' own log and
+ * the database.
  */
 import type { Server } from "../../drivers/BuiltServer.ts"
 import * as AckFile from "./AckFile.ts"
@@ -13,7 +13,7 @@ export interface Audit {
   readonly lost: ReadonlyArray<string>
   /** Messages that are there twice, and numbers that are missing. */
   readonly torn: ReadonlyArray<string>
-  /** `ok`, or what SQLite says. */
+  /** `ok`, or the message of SQLite. */
   readonly integrity: string
 }
 
@@ -45,7 +45,7 @@ export const audit = (server: Pick<Server, "rows">, entries: ReadonlyArray<AckFi
   }
 }
 
-/** The age, at a moment, of the oldest heartbeat since another one that the file knows nothing of, in ms. */
+/** The age, at a moment, of the oldest heartbeat since another one that is not in the file, in ms. */
 export const presenceLostMillis = (
   server: Pick<Server, "rows">,
   entries: ReadonlyArray<AckFile.Entry>,

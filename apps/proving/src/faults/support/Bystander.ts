@@ -1,5 +1,5 @@
 /**
- * An account that does what it always does while another client attacks: its
+ * An account with its usual load while another client attacks: its
  * registrations and the health of the process, compared with a quiet stretch of
  * the same run.
  */
@@ -18,7 +18,7 @@ const tellableMillis = 500
 /** No registration may wait for longer. */
 const worstMillis = 2000
 
-/** Runs the attack after a quiet stretch, and answers with what it did to the bystander. */
+/** Runs the attack after a quiet stretch, and returns its effect on the bystander. */
 export const during = <A, E>(
   stage: Stage.Stage,
   attack: Effect.Effect<A, E, Scope.Scope>
@@ -42,7 +42,7 @@ export const during = <A, E>(
     const met = AckFile.latencies(loud.registrations)
     const lives = AckFile.latencies(loud.probes)
     const isTellable = idle.worst <= tellableMillis
-    /** On a box that was late in the quiet stretch already, lateness says nothing about the attack. */
+    /** On a box that was late in the quiet stretch already, lateness proves nothing about the attack. */
     const timed = (observation: Observation): Observation =>
       isTellable
         ? observation

@@ -6,7 +6,7 @@ import { Deferred, Effect, type Scope } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { tsx } from "../../drivers/Tsx.ts"
 
-/** What a process of Node is told, to run a module that is written in TypeScript. */
+/** The arguments with which Node runs a module that is written in TypeScript. */
 export const typescript = (entry: string, options: object): ReadonlyArray<string> => [
   "--import",
   tsx,
@@ -14,14 +14,14 @@ export const typescript = (entry: string, options: object): ReadonlyArray<string
   JSON.stringify(options)
 ]
 
-/** A process of Node that may be told to end through its input, and tells what it has to tell on its output. */
+/** A process of Node that ends when its input does, and reports on its output. */
 export const node = (args: ReadonlyArray<string>) =>
   spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] })
 
 export interface ChildProgram<Child> {
   readonly child: Child
   readonly ended: Effect.Effect<void>
-  /** Waits for the sign that it has begun. Dies with the words when it ends instead. */
+  /** Waits for the sign that it has begun. Dies with its output when it ends instead. */
   readonly begun: (sign: Deferred.Deferred<void>, words: () => string) => Effect.Effect<void>
 }
 

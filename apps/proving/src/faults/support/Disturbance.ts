@@ -1,5 +1,5 @@
 /**
- * A fault that comes, stays for a while and goes, under a load that goes on.
+ * A fault that begins, lasts for a while and ends, under a load that goes on.
  */
 import { Effect, Schedule, type Scope } from "effect"
 import { type Scrape, scrape } from "../../drivers/Scrape.ts"
@@ -13,7 +13,7 @@ import * as Verdicts from "./Verdicts.ts"
 export interface Disturbed<A> {
   /** What the injection answered with. */
   readonly injected: A
-  /** Everything the load wrote down, until after the recovery. */
+  /** Everything the load recorded, until after the recovery. */
   readonly entries: ReadonlyArray<AckFile.Entry>
   /** What was due before the fault, while it lasted, and after it. */
   readonly before: Due
@@ -48,7 +48,7 @@ export const run = <A, E>(
     readonly inject: Effect.Effect<A, E, Scope.Scope>
     readonly holdMillis: number
     readonly load?: Partial<LoadOptions>
-    /** The server can answer nobody meanwhile, so it is asked afterwards. */
+    /** The server cannot answer meanwhile, so it is asked afterwards. */
     readonly isDeaf?: boolean
     /** How long it may still be down after the fault. */
     readonly downMillis?: number
@@ -92,7 +92,7 @@ export const run = <A, E>(
     }
   }).pipe(Effect.scoped)
 
-/** What holds whatever the fault was: it answers, it keeps what it acknowledged, and it recovers alone. */
+/** What holds for every fault: it answers, it keeps what it acknowledged, and it recovers alone. */
 export const common = (
   stage: Stage.Stage,
   disturbed: Disturbed<unknown>,

@@ -16,7 +16,7 @@ export interface LoadOptions {
   readonly token: string
   readonly registrationsPerSecond: number
   readonly messagesPerSecond: number
-  /** Questions whether the process lives. */
+  /** Checks whether the process is alive. */
   readonly probesPerSecond: number
   /** Time between two heartbeats of a session; 0: none. */
   readonly beatMillis: number
@@ -25,7 +25,7 @@ export interface LoadOptions {
 }
 
 export interface Load {
-  /** What it has written down until now. */
+  /** What it has recorded until now. */
   readonly entries: () => ReadonlyArray<AckFile.Entry>
   /** Nothing more arrives; waits for the answers to what did. */
   readonly stop: Effect.Effect<void>

@@ -7,7 +7,7 @@ import fs from "node:fs"
 import path from "node:path"
 import * as TemporaryDirectory from "../../drivers/TemporaryDirectory.ts"
 
-/** Runs a program to its end; dies with what it said when it fails. */
+/** Runs a program to its end; dies with its output when it fails. */
 export const command = (program: string, ...args: ReadonlyArray<string>): Effect.Effect<string> =>
   Effect.suspend(() => {
     const { error, status, stderr, stdout } = spawnSync(program, args, { encoding: "utf8" })

@@ -1,5 +1,5 @@
 /**
- * Another account that registers machines meanwhile: what a bystander notices.
+ * Another account that registers machines meanwhile: the effect on other clients.
  */
 import { Effect, type Scope } from "effect"
 import { randomUUID } from "node:crypto"

@@ -1,6 +1,6 @@
 /**
- * A file is taken away from under the server, which must notice: SQLite does
- * not, and goes on to confirm what nobody will ever read.
+ * A file is removed from under the server, which must notice: SQLite does not,
+ * and would go on confirming writes that can never be read.
  */
 import { Effect, Option } from "effect"
 import * as Eventually from "../../drivers/Eventually.ts"
@@ -12,7 +12,7 @@ import * as Stage from "./Stage.ts"
 /** How often the server looks at its files. */
 const watchMillis = 2000
 
-/** What the file says that is at the path now is not asked: what was acknowledged in between is known to be lost. */
+/** The file that is at the path now is not read: what was acknowledged in between is known to be lost. */
 export const run = (name: string, remove: (databaseFile: string) => void) =>
   Effect.gen(function* () {
     const stage = yield* Stage.open()

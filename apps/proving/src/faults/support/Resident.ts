@@ -1,5 +1,5 @@
 /**
- * What the system says about a process.
+ * What the operating system reports about a process.
  */
 import { Effect } from "effect"
 import fs from "node:fs"

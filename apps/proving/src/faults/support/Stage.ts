@@ -1,5 +1,5 @@
 /**
- * The built server with somebody logged in, sessions, and a load on them: where
+ * The built server with a logged-in client, sessions, and a load on them: where
  * most scenarios begin.
  */
 import { Effect, type Scope } from "effect"
@@ -20,7 +20,7 @@ export const controlDeadlineMillis = 2000
  */
 export const registrationLimitMillis = 8500
 
-/** Presence is written often, and nobody is refused for asking often. */
+/** Presence is written often, and no request is refused for its frequency. */
 export const environment = {
   HAPPIER_PRESENCE_FLUSH_INTERVAL_MS: String(tickMillis),
   HAPPIER_PRESENCE_PERSIST_THRESHOLD_MS: "0",

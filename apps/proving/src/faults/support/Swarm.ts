@@ -12,7 +12,7 @@ export interface Counts {
   readonly connected: number
   /** Since the beginning. */
   readonly connections: number
-  /** Times that one of them heard of a row that is offline. */
+  /** How often one of them received that a row is offline. */
   readonly offline: number
 }
 

@@ -1,5 +1,5 @@
 /**
- * What nearly every scenario demands in the end.
+ * What nearly every scenario requires in the end.
  */
 import { Effect } from "effect"
 import type { Server } from "../../drivers/BuiltServer.ts"
@@ -26,10 +26,12 @@ export const kept = (
   ]
 }
 
-/** Nobody listens, or the process that listened is gone: clients come back. */
+/** The port is closed, or the process that listened is gone: clients come back. */
 const isHangUp = /ECONNREFUSED|ECONNRESET|EPIPE|UND_ERR_SOCKET|UND_ERR_ABORTED/
 
-/** Everybody who asked was answered in time: with success, or with a refusal that says what and when to come back. */
+/**
+ * Every request was answered in time: with success, or with a refusal that contains the reason and when to come back.
+ */
 export const answered = (
   registrations: ReadonlyArray<AckFile.Registration>,
   codes: ReadonlyArray<string>,
@@ -50,7 +52,7 @@ export const answered = (
   ]
 }
 
-/** The process answered that it lives, all the time. */
+/** The process answered its liveness checks all the time. */
 export const alive = (probes: ReadonlyArray<AckFile.Probe>): ReadonlyArray<Observation> => [
   Observe.none(
     "unanswered questions whether it lives",
@@ -75,7 +77,7 @@ export const recovered = (server: Server, load: Load, since: number, downMillis 
     const registeredMillis = Date.now() - since
     yield* Eventually.until(Stage.readiness(server), (status) => status === 200, within)
     const readyMillis = Date.now() - since
-    // The server looks at itself every two seconds. One that has ended needs a second, and its start.
+    // The server checks itself every two seconds. One that has ended needs a second, and its start.
     const limit = 2 * 2000 + Box.marginMillis() + Box.stretched(downMillis)
     return [
       Observe.atMost("registered again after", registeredMillis, limit, "ms"),
@@ -83,7 +85,7 @@ export const recovered = (server: Server, load: Load, since: number, downMillis 
     ]
   })
 
-/** How long it takes until the rows of all sessions are as new as what they said before a moment. */
+/** How long it takes until the rows of all sessions are as new as their heartbeats before a moment. */
 export const presenceCurrent = (server: Server, load: Load, since: number, downMillis = 0) =>
   Effect.gen(function* () {
     yield* Eventually.until(

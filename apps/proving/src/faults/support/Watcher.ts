@@ -1,5 +1,5 @@
 /**
- * An app that sees who goes offline, and somebody who looks at the file all the
+ * An app that receives which rows go offline, and a reader of the file all the
  * time.
  */
 import { Effect, Schedule } from "effect"
@@ -25,7 +25,7 @@ export const make = ({ device, server, sessionIds }: Stage) =>
     yield* Effect.forkScoped(Effect.repeat(look, Schedule.spaced("100 millis")))
     return {
       app,
-      /** Rows that an app was told, or the file said, are offline. */
+      /** Rows that are offline for an app or in the file. */
       offline: () => [
         ...app.heard
           .filter(

@@ -1,6 +1,6 @@
 /**
  * Loaded into each thread of the server before anything else: SIGUSR2 makes one
- * of them do what the order file says.
+ * of them run the order file.
  */
 import { readFileSync } from "node:fs"
 import { createRequire, syncBuiltinESMExports } from "node:module"
@@ -19,7 +19,7 @@ const stall = (millis) => {
 
 const obeyInMain = () => {
   const threadOf = new Map()
-  // The name of a thread is known to whoever starts it, and to nobody else in this version of Node.
+  // In this version of Node, only the code that starts a thread has its name.
   workerThreads.Worker = class extends Worker {
     constructor(entry, options) {
       super(entry, options)

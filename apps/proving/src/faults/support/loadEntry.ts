@@ -1,8 +1,8 @@
 /**
  * The load generator, a process of its own: arrivals come at fixed times,
  * whether or not earlier ones were answered, since a server that stalls must
- * not slow down those who ask it. It runs until its standard input ends, then
- * waits for the answers that are still to come.
+ * not slow down its load. It runs until its standard input ends, then waits for
+ * the outstanding answers.
  */
 import { randomUUID } from "node:crypto"
 import { io, type Socket } from "socket.io-client"
@@ -120,7 +120,7 @@ arrivals(registrationsPerSecond, (due) => keep(register(due)))
 arrivals(options.probesPerSecond, (due) => keep(probe(due)))
 arrivals(messagesPerSecond, (due) => {
   const { sid, socket } = sockets[messageCount % sockets.length] ?? {}
-  // What is said without a connection would be kept and said later.
+  // What is sent without a connection would be buffered and sent later.
   if (socket?.connected === true && sid !== undefined) keep(say(socket, sid, due))
 })
 process.stdout.write("running\n")

@@ -1,7 +1,7 @@
 /**
- * Many sockets in a process of their own. Each line it prints says how many are
- * connected, how many connections there were, and how many rows it heard are
- * offline. It runs until its standard input ends.
+ * Many sockets in a process of their own. Each line of output contains how many
+ * are connected, how many connections there were, and how many rows were
+ * announced to it as offline. It runs until its standard input ends.
  */
 import { io } from "socket.io-client"
 

@@ -6,7 +6,7 @@
 import * as fs from "node:fs"
 import type { Fault, FileIdentity } from "../../writer/SqliteConnection.ts"
 
-/** Device and inode of each file. A log that nobody has made yet is `undefined`. */
+/** Device and inode of each file. A log that does not exist yet is `undefined`. */
 export type OpenFiles = Pick<FileIdentity, "database" | "log">
 
 /** Tells a file from another one that took its path. Of bigints: an inode may be larger than a number holds exactly. */
@@ -28,7 +28,7 @@ export const movedPath = (filename: string, expected: OpenFiles, now: OpenFiles)
   return expected.log === undefined || now.log === expected.log ? undefined : `${filename}-wal`
 }
 
-/** The fault of whoever writes on into files that are not those expected. */
+/** The fault of a write into files that are not the expected ones. */
 export const compare = (filename: string, expected: OpenFiles, now: OpenFiles): Fault | undefined => {
   const path = movedPath(filename, expected, now)
   if (path === undefined) return undefined
@@ -37,7 +37,7 @@ export const compare = (filename: string, expected: OpenFiles, now: OpenFiles): 
 
 export interface FileWatch {
   readonly files: () => OpenFiles
-  /** The fault that whoever writes on would run into. About 4 µs. */
+  /** The fault of a further write, if the files have changed. About 4 µs. */
   readonly look: () => Fault | undefined
 }
 
@@ -51,7 +51,7 @@ export const make = (filename: string, known: OpenFiles | undefined): FileWatch 
       try {
         now = read(filename)
       } catch {
-        // Not to be able to look is no proof.
+        // A failed check proves nothing.
         return undefined
       }
       const fault = compare(filename, files, now)

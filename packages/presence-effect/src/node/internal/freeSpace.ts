@@ -1,5 +1,5 @@
 /**
- * Room on the disk that writes leave alone.
+ * Free space on the disk that writes do not use.
  *
  * A full disk stops checkpoints too, and whatever else lives there. What writes leave free lets the log be copied and
  * emptied, which may be all that is needed, and lets rows be deleted.
@@ -35,7 +35,7 @@ export const make = (filename: string, reserveBytes: number, free: () => number 
     try {
       bytes = free()
     } catch {
-      // A write finds out itself.
+      // A write will report the fault.
       return undefined
     }
     const wanted = isShort ? reserveBytes * recovery : reserveBytes

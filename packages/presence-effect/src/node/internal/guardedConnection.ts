@@ -1,5 +1,5 @@
 /**
- * The open connection, looked after: it is opened again when it is spoiled, and left alone for good when the file is
+ * The open connection with its recovery: it is opened again after an error, and stopped for good when the file is
  * damaged, moved, or fails again.
  */
 import { faultOf } from "../../sqlite/internal/resultCode.ts"
@@ -53,7 +53,7 @@ const connect = (options: EngineOptions): OpenConnection.OpenConnection => {
   throw fault
 }
 
-/** Every method throws a `Refusal`, except where it says otherwise. */
+/** Every method throws a `Refusal`, except where documented otherwise. */
 export class GuardedConnection {
   private readonly options: EngineOptions
   private readonly watch: FileWatch.FileWatch
@@ -100,7 +100,7 @@ export class GuardedConnection {
     }
   }
 
-  /** After the commit, so that none is confirmed which went into a file that nobody will see again. */
+  /** After the commit, so that no write into a deleted or replaced file is acknowledged. */
   confirm(): void {
     this.ioFailuresInARow = 0
     this.demandUnmoved("commit")

@@ -1,5 +1,5 @@
 /**
- * The synchronous heart of both connection layers: runs groups of writes on the
+ * The synchronous part of both connection layers: runs groups of writes on the
  * one reserved connection of `@effect/sql-sqlite-node`.
  *
  * Everything here is plain data in, plain data out, so that it can stand on
@@ -50,7 +50,7 @@ const removePage = "PRAGMA incremental_vacuum(1)"
 const isBelow = (changes: Statement["changes"], changed: number): boolean =>
   changes === "some" ? changed === 0 : changes !== "any" && changes !== changed
 
-/** Whether all of a write gives room back, or must not wait for it. */
+/** Whether every statement of a write may use the reserve: it frees space, or must not wait for it. */
 const usesReserve = (statements: Statements): boolean =>
   statements.length > 0 && statements.every((statement) => statement.usesReserve === true)
 
@@ -99,7 +99,7 @@ export class Engine {
     }
   }
 
-  /** Gives up to `pageLimit` free pages at the end of the file back. They leave it with the next checkpoint. */
+  /** Returns up to `pageLimit` free pages to the file system. The file is shorter after the next checkpoint. */
   compact(pageLimit: number): Compacted | Failed {
     return orFailed(() => {
       const before = this.connection.space()

@@ -2,15 +2,15 @@
  * Entry of the thread that owns one connection. Started by `SqliteThread` only.
  *
  * Speaks the protocol of the `Worker` of `@effect/platform` itself: each call is answered in the step in which it
- * comes, so there is nothing to run, to interrupt or to decode, and a thread starts without the modules for that. What
- * it throws ends the thread, and nobody knows then how far the call came.
+ * comes, so there is nothing to run, to interrupt or to decode, and a thread starts without the modules for that. An
+ * error ends the thread, and it is unknown how far the call came.
  */
 import type { Worker } from "@effect/platform/Worker"
 import { parentPort } from "node:worker_threads"
 import * as Engine from "./sqliteEngine.ts"
 import { failed, type Reply, type Request } from "./sqliteThreadProtocol.ts"
 
-/** From the event loop: a request, or the wish that the thread ends. */
+/** From the event loop: a request, or the message that ends the thread. */
 type Incoming = readonly [0, Worker.Request<Request>] | readonly [1]
 
 /** To the event loop: the thread listens, or a response. */

@@ -3,7 +3,7 @@ import type { FlushState } from "../FlushBatch.ts"
 
 export type Reason = "silent" | "disconnected" | "ended"
 
-/** What the database is known to say about `active`. After a write nobody confirmed: nothing. */
+/** The known value of `active` in the database. Unknown after an unconfirmed write. */
 export const unknown = 0
 export const active = 1
 export const inactive = 2
@@ -17,7 +17,7 @@ const reasons: ReadonlyArray<Reason | undefined> = [undefined, "silent", "discon
  */
 export class Row {
   connections = 0
-  /** Batches that hold the row and have neither confirmed it nor given it back. */
+  /** Batches that hold the row and have neither acknowledged nor requeued it. */
   holds = 0
   /** The newest value known to be in the database. */
   persisted = -1
@@ -74,7 +74,7 @@ export class Row {
 
 /**
  * Accepted times are never later than the clock was, so a later one means that
- * the clock was set back: what it said then must not hold the row up now.
+ * the clock was set back: a time from before must not keep the row online now.
  */
 export const stepBack = (row: Row, now: number): void => {
   if (row.seen > now) row.seen = now

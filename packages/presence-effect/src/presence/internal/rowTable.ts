@@ -11,11 +11,11 @@ import { active, inactive, type Reason, Row, stepBack, unknown } from "./row.ts"
 /** Why a row does not come back. */
 interface End {
   /**
-   * The end by the clock of the client: a beat must claim more. `undefined`: nobody reported an end, the database was
-   * found to say so.
+   * The end by the clock of the client: a beat must claim more. `undefined`: no end was reported, it was found in
+   * the database.
    */
   readonly claimed: number | undefined
-  /** The row was not tracked when it ended, so what the database knows of it may be newer. The commit will tell. */
+  /** The row was not tracked when it ended, so the stored state may be newer. The commit shows it. */
   readonly isProvisional: boolean
 }
 
@@ -134,7 +134,7 @@ export class RowTable {
     this.observe(now)
     if (dated !== undefined && dated > row.seen) row.seen = dated
     row.claimed = Math.max(row.claimed, claimed ?? now)
-    // A row that was shown offline before says nothing new by ending.
+    // The end of a row that was shown offline before is not a transition.
     if (row.isAlive || row.reason !== undefined) row.reason = "ended"
     row.state = "ended"
     row.arrived = now
@@ -177,7 +177,7 @@ export class RowTable {
       }
       const row = next.value
       stepBack(row, now)
-      // Whether an open connection still answers is the transport's business.
+      // The transport checks that an open connection still answers.
       if (!row.isAlive || row.connections > 0) continue
       if (now - row.arrived > timeoutMillis) {
         this.takeOffline(row, "silent", now)
@@ -248,7 +248,7 @@ export class RowTable {
     return happened
   }
 
-  /** An end of a row that was not tracked: what the database knows of it is known now. */
+  /** An end of a row that was not tracked: its stored state is known now. */
   private learnEnd(row: Row, { seenAtMillis, state, storedMillis = seenAtMillis }: StoredEntry): void {
     const end = this.ends.get(row)
     if (state !== "ended" || end?.isProvisional !== true) return
@@ -257,7 +257,7 @@ export class RowTable {
     this.ends.set(row, { claimed: Math.max(row.claimed, storedMillis), isProvisional: false })
   }
 
-  /** The database knows better. Answers whether the row is shown offline because of it. */
+  /** The stored state is newer. Returns whether the row is shown offline because of it. */
   superseded(row: Row, entry: StoredEntry, now: number): boolean {
     if (row.holds === 0) return false
     this.parked.delete(row)
@@ -281,7 +281,7 @@ export class RowTable {
       }
       this.settle(row)
     } else if (row.state === "offline") {
-      // Another process saw it later than we did, and judges it.
+      // Another process has a newer sign of life and is responsible for the row.
       this.remove(row)
     } else {
       row.stored = active
@@ -367,11 +367,11 @@ export class RowTable {
       const { thresholdMillis } = this.options
       return row.seen - row.persisted > thresholdMillis || (row.stored === inactive && row.seen > row.persisted)
     }
-    // A reason is a transition nobody has been told of: telling is what a confirmed write does.
+    // A reason is a transition that was not announced yet: it is announced when its write is acknowledged.
     return row.reason !== undefined || row.stored === active || row.seen > row.persisted
   }
 
-  /** A batch let go of the row. */
+  /** A batch no longer holds the row. */
   private settle(row: Row): void {
     row.holds--
     if (row.holds > 0) return

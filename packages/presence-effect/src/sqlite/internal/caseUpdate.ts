@@ -54,8 +54,8 @@ const columnsOf = (shape: TableNames) => {
  * Statistics that were gathered while the table was tiny make SQLite scan the
  * table for every entry: 1.3 s instead of 4 ms for 1 000 entries once it has
  * grown to 20 000 rows. Three things together keep the plan right whatever the
- * statistics say: the entries are materialized, they are said to be few, and the
- * table may be reached by its key only.
+ * statistics are: the entries are materialized, they are declared to be few, and
+ * the table can be accessed by its key only.
  */
 const target = (shape: TableShape): string =>
   `${quote(shape.table)} ${shape.keyIndex === undefined ? "NOT INDEXED" : `INDEXED BY ${quote(shape.keyIndex)}`}`

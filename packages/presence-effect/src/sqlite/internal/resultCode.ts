@@ -1,5 +1,5 @@
 /**
- * What SQLite's result codes mean in the terms of the port: the one place that knows them.
+ * What SQLite's result codes mean in the terms of the port: only this module interprets them.
  *
  * **Source**: https://sqlite.org/rescode.html
  *

@@ -144,7 +144,7 @@ export const finalFaultCases = [
     })
   ),
 
-  connectionCase("touches a file no more that somebody else found damaged", ({ make }) =>
+  connectionCase("does not touch a file that another reader found damaged", ({ make }) =>
     Effect.gen(function* () {
       const filename = yield* temporaryDatabase(schema)
       const connection = yield* make(filename)
@@ -170,7 +170,7 @@ export const finalFaultCases = [
         let id = 0
         /** A log that ends too early: what is in it cannot be read, until it is put back in place. */
         const cutLog = () => {
-          // By somebody else, so that the connection must read it.
+          // From another connection, so that this one must read it.
           foreign.prepare("INSERT INTO Left VALUES (?)").run(++id)
           const bytes = fs.readFileSync(`${filename}-wal`)
           fs.truncateSync(`${filename}-wal`, 0)

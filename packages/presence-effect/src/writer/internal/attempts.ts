@@ -74,7 +74,7 @@ export interface Attempts {
     acquireMillis: number,
     attempts: number
   ) => Effect.Effect<Answered, WriterError>
-  /** Lets the callers of a write go whose answer nobody will wait for any longer. */
+  /** Answers the callers of running writes with `WriteUnconfirmed`, because the writer closes. */
   readonly abandonRunning: () => void
 }
 
@@ -139,7 +139,7 @@ export const make = (house: {
       const companions = lanes
         .takeCompanions(leader.lane, leader.terms.groupLimit - 1)
         .filter((waiter): waiter is Attempt => waiter instanceof Attempt)
-      // One that settled while the grant was on its way was promised that nothing is written.
+      // An attempt that settled before its turn was answered with "nothing written", so it must not run.
       const group = [leader, ...companions].filter(({ isSettled }) => !isSettled)
       const grantedAt = deadlines.now()
       for (const attempt of group) {

@@ -3,7 +3,7 @@ import type { Lane } from "../Lane.ts"
 import type { Write } from "../Write.ts"
 import { WriteRejected } from "../WriterError.ts"
 
-/** Why a value cannot be bound. Types say so too, but a value may come from a program without them. */
+/** Why a value cannot be bound. Types exclude it too, but a value may come from untyped code. */
 const misfit = (value: unknown): string | undefined => {
   switch (typeof value) {
     case "string":

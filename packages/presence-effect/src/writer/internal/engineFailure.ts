@@ -15,7 +15,7 @@ import {
   WriteUnconfirmed
 } from "../WriterError.ts"
 
-/** What the writer knows of the attempt that failed. */
+/** The writer's data of the failed attempt. */
 export interface Attempt {
   readonly lane: Lane
   readonly attempts: number

@@ -6,12 +6,12 @@ interface Queue<W> {
   readonly capacity: number
   /** Insertion order is arrival order, and leaving is O(1). */
   readonly waiters: Set<W>
-  /** Grants that passed over this lane while somebody waited in it. */
+  /** Grants that passed over this lane while a write waited in it. */
   bypassed: number
 }
 
 /**
- * Decides who is next. Plain state: every method runs to its end before
+ * Chooses the next waiter. Plain state: every method runs to its end before
  * another one starts, so there is no window between a decision and its effect.
  */
 export interface LaneQueue<W> {
@@ -20,10 +20,10 @@ export interface LaneQueue<W> {
   /** `false`: the waiter does not wait (any more). */
   readonly leave: (lane: Lane, waiter: W) => boolean
   readonly next: () => W | undefined
-  /** Takes from the head of `lane` while `accept` says yes, at most `limit`. */
+  /** Takes from the head of `lane` while `accept` returns true, at most `limit`. */
   readonly takeWhile: (lane: Lane, limit: number, accept: (waiter: W) => boolean) => ReadonlyArray<W>
   readonly takeAll: () => ReadonlyArray<W>
-  /** Somebody waits, in whichever lane. */
+  /** Whether any lane has a waiter. */
   readonly isWaiting: () => boolean
   readonly waiterCount: (lane: Lane) => number
   readonly capacity: (lane: Lane) => number

@@ -3,7 +3,7 @@ import { Lane } from "../Lane.ts"
 
 /**
  * A write or an opaque effect was asked for by the body of an opaque effect that
- * holds the permit: it would wait for itself. A mistake of the program, told at
+ * holds the permit: it would wait for itself. A mistake of the program, reported at
  * once. Nothing was handed to the engine.
  *
  * @category errors

@@ -14,14 +14,14 @@ export interface WriterJournal {
   readonly committed: () => void
   /** An attempt failed. */
   readonly failed: (error: WriterError) => void
-  /** What the caller of a write was told, once for all of its attempts. */
+  /** The outcome that the caller of a write gets, once for all of its attempts. */
   readonly told: (lane: Lane, outcome: string) => void
   readonly holder: () => { readonly lane: Lane; readonly sinceMillis: number } | undefined
   readonly lastCommitMillis: () => number | undefined
   readonly lastFailure: () => { readonly tag: WriterError["_tag"]; readonly atMillis: number } | undefined
 }
 
-/** Failures that say something about the engine; the others are answers to the caller alone. */
+/** Failures of the engine; the others concern only the caller. */
 const isEngineTrouble = ({ _tag }: WriterError): boolean => /^(Database|Connection)/.test(_tag)
 
 const lazily = <A>(make: (lane: Lane, name: string) => A) => {

@@ -50,7 +50,7 @@ describe("freeSpace", () => {
     assert.isUndefined(refusal(() => assert.fail("nobody needs to know")))
   })
 
-  it("asks the disk, and nobody without a reserve", () => {
+  it("asks the disk, and does not without a reserve", () => {
     assert.isUndefined(FreeSpace.make(here, 1).refusal(none))
     assert.isDefined(FreeSpace.make(here, Number.MAX_SAFE_INTEGER).refusal(none))
     const unasked = FreeSpace.make(here, 0, () => assert.fail("nobody needs to know"))

@@ -55,7 +55,7 @@ const steps = FastCheck.array(
   { minLength: 5, maxLength: 120 }
 )
 
-/** Runs a history beside plain lists, and tells `onGrant` who waited at each grant. */
+/** Runs a history beside plain lists, and passes the waiters at each grant to `onGrant`. */
 const play = (
   history: ReadonlyArray<Step>,
   laneCount: number,
@@ -118,7 +118,7 @@ const play = (
 const setting = { laneCount: FastCheck.integer({ min: 1, max: 4 }), bypassLimit: FastCheck.integer({ min: 1, max: 6 }) }
 
 describe("laneQueue", () => {
-  it("serves strictly in the order of its lanes, first come first served within one, while nobody is overdue", () => {
+  it("serves strictly in the order of its lanes, first come first served within one, while no lane is overdue", () => {
     FastCheck.assert(
       FastCheck.property(steps, setting.laneCount, (history, laneCount) => {
         play(history, laneCount, 1_000_000, ({ granted, waiting }) => assert.strictEqual(granted, waiting[0]))
@@ -178,7 +178,7 @@ describe("laneQueue", () => {
     assert.strictEqual(served.lastIndexOf(Lane.maintenance), 16)
   })
 
-  it("forgets what a lane was passed over once nobody waits in it", () => {
+  it("resets how often a lane was passed over once it is empty", () => {
     const queue = make(2, 2)
     const patient = { lane: Lane.data, number: 0 }
     const grant = (number: number) => {

@@ -1,7 +1,7 @@
 /**
  * The connection port on bare better-sqlite3 in a thread, with SQLite's own
  * checkpoints: every thousand pages, inside a commit. For comparison only: it
- * knows nothing of groups, conflicts or faults.
+ * has no groups, conflicts or faults.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

@@ -1,4 +1,4 @@
-/** A small write somebody waits for: the state of one machine. */
+/** A small write whose caller waits for it: the state of one machine. */
 import Database from "better-sqlite3"
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -20,7 +20,7 @@ export const makeFile = (): string => {
   return filename
 }
 
-/** Who measures how long a write takes does not give up on it, however busy the machine is. */
+/** A measurement of a write does not time out, however busy the machine is. */
 export const patient = WriterPolicy.withLane(WriterPolicy.defaults, Lane.control, {
   acquireTimeout: "30 seconds",
   holdLimit: "30 seconds",

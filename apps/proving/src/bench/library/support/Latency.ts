@@ -9,14 +9,14 @@ export interface Terms {
   readonly prepare?: () => void | Promise<void>
 }
 
-/** Milliseconds. Warming up is the business of the rounds around this. */
+/** Milliseconds. The rounds around this do the warm-up. */
 export const p50Millis = async (
   call: (() => Promise<unknown>) | (() => number),
   { iterations, prepare, timeMillis }: Terms,
   kind: "async" | "sync" = "async"
 ): Promise<number> => {
   const bench = new Bench({ time: timeMillis, iterations, warmup: false, throws: true })
-  // Said, because tinybench would find it out by a call of its own, before anything is prepared.
+  // Given explicitly, because tinybench would find it out by a call of its own, before anything is prepared.
   bench.add("call", call, { async: kind === "async", ...(prepare === undefined ? {} : { beforeEach: prepare }) })
   const [task] = await bench.run()
   if (task?.result.state !== "completed") throw new Error(`the measurement is ${task?.result.state}`)

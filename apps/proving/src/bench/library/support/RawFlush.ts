@@ -1,4 +1,4 @@
-/** The flush as one would write it by hand: better-sqlite3, one statement, prepared once. */
+/** The flush written by hand: better-sqlite3, one statement, prepared once. */
 import Database from "better-sqlite3"
 import type { FlushBatch } from "presence-effect/presence/FlushBatch"
 

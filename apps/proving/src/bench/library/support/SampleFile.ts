@@ -66,8 +66,8 @@ export const make = ({ fileBytes = 0, metadataBytes = 600, sessionCount }: Shape
 const stride = 7_919
 
 /**
- * A sign of life at `seenAtMillis` of `count` out of `sessionCount` sessions. They
- * lie all over the file and come in no order, as heartbeats do.
+ * A heartbeat at `seenAtMillis` of `count` out of `sessionCount` sessions. They are spread over the file and come in no
+ * order, as heartbeats do.
  */
 export const batch = (count: number, sessionCount: number, seenAtMillis: number): FlushBatch => ({
   entries: Array.from({ length: count }, (_, index) => ({

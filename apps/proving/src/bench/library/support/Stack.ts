@@ -58,7 +58,7 @@ export const open = async (options: Options): Promise<Stack> => {
   const engine = engineOf(options)
   const layer = SqlitePresenceStorage.layer().pipe(
     Layer.provideMerge(writerOf(options)),
-    // A reader finds the file in the state that the writing connection has brought it into.
+    // The writing connection has already set the journal mode that a reader needs.
     Layer.provide(Layer.provideMerge(SqliteReader.layer({ filename }), engine))
   )
   const { close, services } = await build(layer)

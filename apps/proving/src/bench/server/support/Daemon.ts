@@ -1,4 +1,4 @@
-/** Somebody who is logged in: requests over connections that stay open, and sockets. */
+/** A logged-in client: requests over connections that stay open, and sockets. */
 import * as http from "node:http"
 import { setTimeout as sleep } from "node:timers/promises"
 import { io, type Socket } from "socket.io-client"
@@ -35,7 +35,7 @@ export interface Daemon {
   readonly accountId: string
   /** Registers a new machine, and again for as long as the server asks for that. */
   readonly register: () => Promise<void>
-  /** The socket of an agent, which hears nothing of other sessions. */
+  /** The socket of an agent, which receives nothing about other sessions. */
   readonly connect: (sessionId: string) => Promise<Socket>
 }
 

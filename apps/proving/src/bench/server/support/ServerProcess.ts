@@ -14,7 +14,7 @@ export interface ServerProcess {
   readonly databaseFile: string
   /** On the clock of `performance.now()`. */
   readonly spawnedAt: number
-  /** The gaps of its event loop since the last time somebody asked. With the probe preloaded only. */
+  /** The gaps of its event loop since the last request for them. With the probe preloaded only. */
   readonly loopGaps: () => Promise<LoopGaps>
   readonly stop: () => Promise<void>
 }
@@ -33,7 +33,7 @@ export interface Options {
   readonly preloaded?: URL
 }
 
-/** Limits that a load of this kind would run into, and which are not its question. */
+/** Limits that a load of this kind would reach, and which are not measured here. */
 const unlimited = {
   HAPPIER_RATE_LIMIT_AUTH: "0",
   HAPPIER_RATE_LIMIT_CONTROL: "0",
@@ -47,7 +47,7 @@ export const makeDirectory = (): string => path.join(fs.mkdtempSync(path.join(os
 
 export const databaseFileIn = (directory: string): string => path.join(directory, "happier-server-light.sqlite")
 
-/** Starts it, and waits until it says that it is ready. */
+/** Starts it, and waits until it reports that it is ready. */
 export const start = async (options: Options = {}): Promise<ServerProcess> => {
   const { directory = makeDirectory(), environment = {}, preloaded } = options
   const port = await Effect.runPromise(freePort)

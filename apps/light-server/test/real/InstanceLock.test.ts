@@ -40,7 +40,7 @@ const kill = (child: ChildProcess) =>
 const holding = (filename: string) => Effect.scoped(InstanceLock.hold(filename))
 
 describe("InstanceLock", () => {
-  it.scopedLive("names the process that holds it, and is free in the moment that one is killed", () =>
+  it.scopedLive("names the process that holds it, and is released when that process is killed", () =>
     Effect.gen(function* () {
       const filename = yield* newDatabase
       const holder = yield* holdElsewhere(filename)
@@ -52,7 +52,7 @@ describe("InstanceLock", () => {
     })
   )
 
-  it.scopedLive("asks nobody whether a process id lives: one that is reused holds nothing", () =>
+  it.scopedLive("does not depend on process ids: one that is reused holds nothing", () =>
     Effect.gen(function* () {
       const filename = yield* newDatabase
       const holder = yield* holdElsewhere(filename)
@@ -74,7 +74,7 @@ describe("InstanceLock", () => {
     })
   )
 
-  it.scopedLive("is one in a process too, and goes with its scope", () =>
+  it.scopedLive("is exclusive within a process too, and is released with its scope", () =>
     Effect.gen(function* () {
       const filename = yield* newDatabase
       for (let round = 0; round < 3; round++) {
@@ -130,7 +130,7 @@ describe("InstanceLock", () => {
     })
   )
 
-  it.scopedLive("says what is wrong with the path when it cannot be locked at all", () =>
+  it.scopedLive("reports what is wrong with a path that cannot be locked", () =>
     Effect.gen(function* () {
       const missing = yield* Effect.flip(holding("/no/such/directory/db.sqlite"))
       assert.strictEqual(missing._tag, "InstanceLockUnusable")
@@ -142,7 +142,7 @@ describe("InstanceLock", () => {
     })
   )
 
-  it.scopedLive("is taken anew when its file is removed, so that no other server gets it", () =>
+  it.scopedLive("is taken again when its file is removed, so that no other server gets it", () =>
     Effect.gen(function* () {
       const filename = yield* newDatabase
       const { untilTaken } = yield* InstanceLock.hold(filename, "10 millis")
@@ -157,7 +157,7 @@ describe("InstanceLock", () => {
     })
   )
 
-  it.scopedLive("says so when another server took it after its file was removed", () =>
+  it.scopedLive("reports when another server took it after its file was removed", () =>
     Effect.gen(function* () {
       const filename = yield* newDatabase
       const { untilTaken } = yield* InstanceLock.hold(filename, "10 millis")

@@ -1,5 +1,5 @@
 /**
- * Goal: the program does what it was asked for and leaves nothing behind, whoever ends it.
+ * Goal: the program does what its arguments ask for and leaves nothing behind, however it ends.
  * Method: the built program as a group of processes of its own, with a directory for temporary files of its own.
  */
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
@@ -11,7 +11,7 @@ import * as path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 
-const main = fileURLToPath(new URL("../dist/src/main.js", import.meta.url))
+const main = fileURLToPath(new URL("../../dist/src/main.js", import.meta.url))
 
 let box = ""
 beforeEach(() => {

@@ -8,9 +8,9 @@ import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import * as RealRun from "../src/RealRun.ts"
-import type { Scenario } from "../src/Scenario.ts"
-import { entryOf, strategyNames } from "../src/strategies/Catalogue.ts"
+import * as RealRun from "../../src/RealRun.ts"
+import type { Scenario } from "../../src/Scenario.ts"
+import { entryOf, strategyNames } from "../../src/strategies/Catalogue.ts"
 
 const scenario: Omit<Scenario, "strategy"> = {
   sessionCount: 12,
