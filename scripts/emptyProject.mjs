@@ -43,7 +43,7 @@ export const packLibrary = async (folder) => {
   await step("npm pack, which builds the library first", () =>
     run("npm", ["pack", "--silent", `--pack-destination=${folder}`], { cwd: library })
   )
-  const [tarball] = readdirSync(folder).filter((name) => name.endsWith(".tgz"))
+  const tarball = readdirSync(folder).find((name) => name.endsWith(".tgz"))
   return path.join(folder, tarball)
 }
 

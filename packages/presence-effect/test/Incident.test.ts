@@ -8,7 +8,6 @@ import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as Lane from "../src/writer/Lane.ts"
 import * as Presence from "../src/Presence.ts"
-import * as PresenceKey from "../src/presence/PresenceKey.ts"
 import * as SqlitePresenceStorage from "../src/sqlite/SqlitePresenceStorage.ts"
 import type { Statement } from "../src/writer/Write.ts"
 import * as SqliteWriter from "../src/writer/SqliteWriter.ts"
@@ -16,11 +15,12 @@ import * as SimulatedConnection from "../src/testing/SimulatedConnection.ts"
 import * as Write from "../src/writer/Write.ts"
 import * as WriterPolicy from "../src/writer/WriterPolicy.ts"
 import * as NaivePresence from "./support/naivePresence.ts"
+import { session, TestPresence } from "./support/kinds.ts"
 
 /** Lets every runnable fiber reach its next suspension. No clock is involved. */
 const settle = Effect.yieldNow().pipe(Effect.repeatN(64))
 
-const nine = Array.from({ length: 9 }, (_, index) => PresenceKey.session("account", `session ${index + 1}`))
+const nine = Array.from({ length: 9 }, (_, index) => session("account", `session ${index + 1}`))
 const register = Write.statement("INSERT INTO Machine VALUES (?)", ["machine"], { changes: 1 })
 
 /** Every row exists and does what the flush says. */
@@ -43,7 +43,7 @@ const noReader = Layer.succeed(SqlitePresenceStorage.PresenceReader, { query: ()
 
 interface House {
   readonly engine: SimulatedConnection.SimulatedConnection
-  readonly presence: Presence.Presence["Type"]
+  readonly presence: TestPresence["Type"]
   readonly writer: SqliteWriter.SqliteWriter["Type"]
   readonly scope: Scope.CloseableScope
 }
@@ -56,8 +56,11 @@ const build = (which: Build, statementMillis: number): Effect.Effect<House, unkn
     const options = { startGrace: "1 hour" as const }
     const layer =
       which === "presence-effect"
-        ? Presence.layerSqlite(options).pipe(Layer.provide(noReader), Layer.provideMerge(SqliteWriter.layer(policy)))
-        : Presence.layer(options).pipe(
+        ? Presence.layerSqlite(TestPresence, options).pipe(
+            Layer.provide(noReader),
+            Layer.provideMerge(SqliteWriter.layer(policy))
+          )
+        : Presence.layer(TestPresence, options).pipe(
             Layer.provide(NaivePresence.layerStorage),
             Layer.provideMerge(NaivePresence.layerWriter)
           )
@@ -67,7 +70,7 @@ const build = (which: Build, statementMillis: number): Effect.Effect<House, unkn
       scope
     )
     return yield* Effect.map(
-      Effect.provide(Effect.all({ presence: Presence.Presence, writer: SqliteWriter.SqliteWriter }), context),
+      Effect.provide(Effect.all({ presence: TestPresence, writer: SqliteWriter.SqliteWriter }), context),
       (services) => ({ ...services, engine, scope })
     )
   })

@@ -7,26 +7,26 @@ import * as TestClock from "effect/TestClock"
 import * as Lane from "../src/writer/Lane.ts"
 import * as Presence from "../src/Presence.ts"
 import * as PresenceConfig from "../src/presence/PresenceConfig.ts"
-import * as PresenceKey from "../src/presence/PresenceKey.ts"
 import * as PresenceStorage from "../src/presence/PresenceStorage.ts"
 import * as ScriptedStorage from "./support/scriptedStorage.ts"
 import * as Sqlite from "./support/sqliteStorage.ts"
+import { kinds, session, TestPresence } from "./support/kinds.ts"
 
 const start = 1_800_000_000_000
-const key = PresenceKey.session("a", "s")
+const key = session("a", "s")
 const settle = Effect.yieldNow().pipe(Effect.repeatN(32))
 
 const makeWorld = (options?: Partial<PresenceConfig.PresenceConfig>) =>
   Effect.gen(function* () {
     yield* TestClock.setTime(start)
     const scripted = ScriptedStorage.make()
-    scripted.rows.session.set("s", { accountId: "a", active: true, lastActiveMillis: start - 1 })
-    const presence = yield* Presence.make(options).pipe(
+    scripted.rows.set("session", { id: "s", accountId: "a", active: true, lastActiveMillis: start - 1 })
+    const presence = yield* Presence.make(kinds, options).pipe(
       Effect.provideService(PresenceStorage.PresenceStorage, scripted.storage)
     )
     const told: Array<string> = []
     yield* presence.onTransition(({ key, reason }) => told.push(`${key.id} ${reason}`))
-    return { presence, scripted, told, row: () => scripted.rows.session.get("s") }
+    return { presence, scripted, told, row: () => scripted.rows.get(session("a", "s")) }
   })
 
 describe("Presence", () => {
@@ -36,7 +36,7 @@ describe("Presence", () => {
       assert.strictEqual(presence.beat(key, start), "online")
       assert.deepStrictEqual(presence.lastSeen(key), { isOnline: true, lastSeenMillis: start })
       yield* TestClock.adjust("5 seconds")
-      assert.deepStrictEqual(row(), { accountId: "a", active: true, lastActiveMillis: start })
+      assert.deepStrictEqual(row(), { id: "s", accountId: "a", active: true, lastActiveMillis: start })
     })
   )
 
@@ -46,7 +46,7 @@ describe("Presence", () => {
       presence.beat(key, start)
       yield* presence.end(key, start)
       assert.strictEqual(scripted.batches[0]?.lane, "control")
-      assert.deepStrictEqual(row(), { accountId: "a", active: false, lastActiveMillis: start })
+      assert.deepStrictEqual(row(), { id: "s", accountId: "a", active: false, lastActiveMillis: start })
       assert.deepStrictEqual(told, ["s ended"])
       assert.strictEqual(presence.beat(key, start), "ended")
       yield* TestClock.adjust("20 seconds")
@@ -88,7 +88,7 @@ describe("Presence", () => {
   it.scoped("writes and remembers the end of a row that there is no room to track", () =>
     Effect.gen(function* () {
       const { presence, row } = yield* makeWorld({ capacity: 1 })
-      presence.beat(PresenceKey.session("a", "other"), start)
+      presence.beat(session("a", "other"), start)
       assert.strictEqual(presence.connected(key), "full")
       yield* presence.end(key, start)
       assert.strictEqual(row()?.active, false)
@@ -183,19 +183,19 @@ describe("Presence", () => {
   it.effect("flushes for the last time when its scope closes", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(start)
-      const rows = PresenceStorage.memoryRows()
-      rows.session.set("s", { accountId: "a", active: false, lastActiveMillis: 0 })
-      yield* Effect.map(Presence.Presence, (presence) => presence.beat(key, start)).pipe(
-        Effect.provide(Presence.layerMemory({}, rows))
+      const rows = PresenceStorage.memoryRows(kinds)
+      rows.set("session", { id: "s", accountId: "a", active: false, lastActiveMillis: 0 })
+      yield* Effect.map(TestPresence, (presence) => presence.beat(key, start)).pipe(
+        Effect.provide(Presence.layerMemory(TestPresence, {}, rows))
       )
-      assert.strictEqual(rows.session.get("s")?.active, true)
+      assert.strictEqual(rows.get(session("a", "s"))?.active, true)
     })
   )
 
   it.effect("refuses knobs that contradict each other, by name, from options and from a Config", () =>
     Effect.gen(function* () {
       const knobs = { disconnectGrace: "1 hour" } as const
-      const direct = yield* Effect.flip(Layer.launch(Presence.layerMemory(knobs)))
+      const direct = yield* Effect.flip(Layer.launch(Presence.layerMemory(TestPresence, knobs)))
       assert.strictEqual(direct._tag, "ConfigInvalid")
       assert.match(direct.message, /disconnectGrace/)
     })
@@ -206,15 +206,15 @@ describe("Presence", () => {
       yield* TestClock.setTime(start)
       const engine = yield* Effect.acquireRelease(Effect.sync(Sqlite.open), (open) => Effect.sync(() => open.close()))
       const log = Sqlite.makeLog()
-      const layer = Presence.layerSqlite({ chunkRows: 60 }).pipe(
+      const layer = Presence.layerSqlite(TestPresence, { chunkRows: 60 }).pipe(
         Layer.provide([Sqlite.layerWriter(engine, log), Sqlite.layerReader(engine)])
       )
       const context = yield* Layer.build(layer)
       yield* Effect.gen(function* () {
-        const presence = yield* Presence.Presence
+        const presence = yield* TestPresence
         for (let index = 0; index < 61; index++) {
           Sqlite.insert(engine, "Session", { id: `s${index}`, accountId: "a", active: false, at: 1 })
-          presence.beat(PresenceKey.session("a", `s${index}`), start)
+          presence.beat(session("a", `s${index}`), start)
         }
         const tick = yield* Effect.fork(TestClock.adjust("5 seconds"))
         yield* Fiber.join(tick)
@@ -228,7 +228,12 @@ describe("Presence", () => {
     Effect.gen(function* () {
       const config = yield* PresenceConfig.config
       const presence = yield* Effect.scoped(
-        Presence.make(config).pipe(Effect.provideService(PresenceStorage.PresenceStorage, PresenceStorage.makeMemory()))
+        Presence.make(kinds, config).pipe(
+          Effect.provideService(
+            PresenceStorage.PresenceStorage,
+            PresenceStorage.makeMemory(PresenceStorage.memoryRows(kinds))
+          )
+        )
       )
       assert.strictEqual((yield* presence.status).capacity, PresenceConfig.defaults.capacity)
     })

@@ -5,12 +5,37 @@
  */
 import type { FastifyPluginAsync } from "fastify"
 import fastifyPlugin from "fastify-plugin"
+import type { PresenceKey } from "../presence/PresenceKey.ts"
 import * as PresenceHost from "./PresenceHost.ts"
+
+/**
+ * What `fastify.presence` takes for a key. Declare the keys of your kinds, and no others compile:
+ *
+ * ```ts
+ * declare module "presence-effect/host/FastifyPresence" {
+ *   interface FastifyPresenceTypes {
+ *     key: PresenceKind.KeyOf<typeof kinds>
+ *   }
+ * }
+ * ```
+ *
+ * @category models
+ * @since 0.4.0
+ */
+export interface FastifyPresenceTypes {}
+
+/**
+ * The keys that were declared in `FastifyPresenceTypes`, or all.
+ *
+ * @category models
+ * @since 0.4.0
+ */
+export type FastifyKey = FastifyPresenceTypes extends { key: infer Key extends PresenceKey } ? Key : PresenceKey
 
 declare module "fastify" {
   interface FastifyInstance {
     /** Of the plugin `presence-effect`. */
-    readonly presence: PresenceHost.PresenceHost
+    readonly presence: PresenceHost.PresenceHost<FastifyKey>
   }
 }
 
@@ -21,7 +46,8 @@ const register: FastifyPluginAsync<PresenceHost.HostOptions> = async (fastify, o
   })
   // First the hook: what fails from here on, the decoration included, must not leave the host open.
   fastify.addHook("onClose", () => host.close())
-  fastify.decorate("presence", host)
+  // The kinds come in as a value; what they are is declared by the program.
+  fastify.decorate("presence", host as PresenceHost.PresenceHost as PresenceHost.PresenceHost<FastifyKey>)
 }
 
 /**

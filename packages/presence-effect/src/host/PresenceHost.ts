@@ -14,13 +14,14 @@ import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import { AsyncLocalStorage } from "node:async_hooks"
+import { layer as databaseLabel } from "../writer/DatabaseName.ts"
 import type { Lane } from "../writer/Lane.ts"
 import * as SqliteReader from "../node/SqliteReader.ts"
 import * as SqliteThread from "../node/SqliteThread.ts"
 import * as Presence from "../Presence.ts"
 import type { PresenceConfig } from "../presence/PresenceConfig.ts"
 import type { PresenceKey } from "../presence/PresenceKey.ts"
-import type { Options as StorageOptions } from "../sqlite/SqlitePresenceStorage.ts"
+import type { KeyOf, PresenceKinds } from "../presence/PresenceKind.ts"
 import { type EngineFault, SqliteConnection } from "../writer/SqliteConnection.ts"
 import * as SqliteWriter from "../writer/SqliteWriter.ts"
 import * as WalKeeper from "../sqlite/WalKeeper.ts"
@@ -45,14 +46,16 @@ export interface LogLine {
  * @category models
  * @since 0.1.0
  */
-export interface HostOptions {
+export interface HostOptions<Kinds extends PresenceKinds = PresenceKinds> {
   /** Path of the database file. It must exist with its schema: migrate before starting. */
   readonly filename: string
   /** Default: `WriterPolicy.defaults`. */
   readonly policy?: WriterPolicy
-  readonly presence?: Partial<PresenceConfig>
-  /** Names of tables and columns. Default: `Session` and `Machine`. */
-  readonly tables?: Partial<Pick<StorageOptions, "session" | "machine">>
+  /** The kinds of rows to keep online, with the names of their tables and columns. */
+  readonly kinds: Kinds
+  readonly presence?: Partial<PresenceConfig<keyof Kinds & string>>
+  /** Name of the database in the label `database` of metrics. Default: no label. */
+  readonly databaseName?: string
   readonly wal?: Partial<WalKeeper.WalKeeperOptions>
   /**
    * Where the program of the writer's thread is, for a host that is bundled. Default: `sqliteThreadEntry.js` beside the
@@ -82,25 +85,25 @@ export interface HostStatus {
  * @category models
  * @since 0.1.0
  */
-export interface PresenceHost {
+export interface PresenceHost<Key extends PresenceKey = PresenceKey> {
   /**
    * Reports a sign of life, stamped by the client in epoch ms. Answers at once:
    * no promise, no database. The caller has verified that the row belongs to the
    * account. `closed`: after `close`, where nothing writes it any more. Ignored.
    */
-  readonly beat: (key: PresenceKey, claimedMillis: number) => Presence.BeatOutcome | "closed"
+  readonly beat: (key: Key, claimedMillis: number) => Presence.BeatOutcome | "closed"
   /** A connection of the row opened. Counts as a sign of life now. */
-  readonly connected: (key: PresenceKey) => Presence.BeatOutcome | "closed"
+  readonly connected: (key: Key) => Presence.BeatOutcome | "closed"
   /** A connection closed. After the last one, the grace begins. */
-  readonly disconnected: (key: PresenceKey) => void
+  readonly disconnected: (key: Key) => void
   /** Ends the row. Never rejects: what could not be written now goes with the next tick. */
-  readonly end: (key: PresenceKey, claimedMillis: number) => Promise<void>
+  readonly end: (key: Key, claimedMillis: number) => Promise<void>
   /** Forgets a row that was deleted. */
-  readonly forget: (key: PresenceKey) => void
+  readonly forget: (key: Key) => void
   /** `undefined`: not tracked, ask the database. */
-  readonly lastSeen: (key: PresenceKey) => { readonly isOnline: boolean; readonly lastSeenMillis: number } | undefined
+  readonly lastSeen: (key: Key) => { readonly isOnline: boolean; readonly lastSeenMillis: number } | undefined
   /** Calls `listener` for each transition, after its commit. Returns the function that ends this. */
-  readonly onTransition: (listener: (transition: Presence.Transition) => void) => () => void
+  readonly onTransition: (listener: (transition: Presence.Transition<Key>) => void) => () => void
   /**
    * Commits `write` on the terms of `lane`. Rejects with a `WriterError`, or with
    * the reason of `signal` when that aborts first: a write that waits is not run
@@ -119,6 +122,8 @@ export interface PresenceHost {
    * `NestedPermit`. `signal` aborts when the host closes and can wait no longer.
    */
   readonly withPermit: <A>(lane: Lane, body: (signal: AbortSignal) => Promise<A>) => Promise<A>
+  /** Writes what waits now. Never rejects: what could not be written waits for the next tick. */
+  readonly flush: () => Promise<void>
   readonly status: () => HostStatus
   /**
    * Resolves with the fault that stopped the connection for good: the file was
@@ -136,7 +141,7 @@ export interface PresenceHost {
   readonly close: () => Promise<void>
 }
 
-type Services = Presence.Presence | SqliteConnection | SqliteWriter.SqliteWriter | WalKeeper.WalKeeper
+type Services<Self> = Self | SqliteConnection | SqliteWriter.SqliteWriter | WalKeeper.WalKeeper
 
 const levels: { readonly [label: string]: LogLine["level"] } = {
   TRACE: "debug",
@@ -166,15 +171,19 @@ const loggerOf = (onLog: (line: LogLine) => void): Layer.Layer<never> =>
   )
 
 /** From the bottom up, and closed from the top down: flush, log file, writer, connection. */
-const houseOf = (options: HostOptions) => {
+const houseOf = <Self, Kinds extends PresenceKinds>(
+  tag: Presence.PresenceTag<Self, string, Kinds>,
+  options: HostOptions<Kinds>
+) => {
   const { filename, threadEntry } = options
-  const house = Presence.layerSqlite(options.presence, options.tables).pipe(
+  const house = Presence.layerSqlite(tag, options.presence).pipe(
     Layer.provide(SqliteReader.layer({ filename })),
     Layer.provideMerge(WalKeeper.layer(options.wal)),
     Layer.provideMerge(SqliteWriter.layer(options.policy)),
     Layer.provideMerge(SqliteThread.layer(threadEntry === undefined ? { filename } : { filename, entry: threadEntry }))
   )
-  return options.onLog === undefined ? house : Layer.provideMerge(house, loggerOf(options.onLog))
+  const named = options.databaseName === undefined ? house : Layer.provide(house, databaseLabel(options.databaseName))
+  return options.onLog === undefined ? named : Layer.provideMerge(named, loggerOf(options.onLog))
 }
 
 /** The value, or the failure itself thrown: a caller without Effect has no use for an `Exit`. */
@@ -183,24 +192,32 @@ const unwrap = <A, E>(exit: Exit.Exit<A, E>): A => {
   throw Cause.squash(exit.cause)
 }
 
+/** The services of a host, open, or nothing. */
+const build = async <Kinds extends PresenceKinds>(options: HostOptions<Kinds>) => {
+  class Own extends Presence.Tag("presence-effect/host/PresenceHost", options.kinds)<Own>() {}
+  const managed = ManagedRuntime.make(houseOf(Own, options))
+  const built = await managed.runPromiseExit(Effect.runtime<Services<Own>>())
+  if (Exit.isFailure(built)) await managed.dispose()
+  return { managed, runtime: unwrap(built), tag: Own }
+}
+
 /**
  * Opens the file and starts writer and presence.
  *
  * **Errors**: rejects with `EngineFault` when the file cannot be opened, with
- * `PolicyInvalid`, `ConfigInvalid` or `StorageInvalid` naming every option that
- * does not fit, and with `StorageUnreadable` when the tables are not there.
+ * `PolicyInvalid`, `ConfigInvalid` or `StorageInvalid` naming every option and
+ * every kind that does not fit, and with `StorageUnreadable` when the tables are not there.
  * Nothing stays open then.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const start = async (options: HostOptions): Promise<PresenceHost> => {
-  const managed = ManagedRuntime.make(houseOf(options))
-  const built = await managed.runPromiseExit(Effect.runtime<Services>())
-  if (Exit.isFailure(built)) await managed.dispose()
-  const runtime = unwrap(built)
+export const start = async <const Kinds extends PresenceKinds>(
+  options: HostOptions<Kinds>
+): Promise<PresenceHost<KeyOf<Kinds>>> => {
+  const { managed, runtime, tag } = await build(options)
   const inform = Runtime.runSync(runtime)
-  const presence = inform(Presence.Presence)
+  const presence = inform(tag)
   const writer = inform(SqliteWriter.SqliteWriter)
   const keeper = inform(WalKeeper.WalKeeper)
   const connection = inform(SqliteConnection)
@@ -250,6 +267,7 @@ export const start = async (options: HostOptions): Promise<PresenceHost> => {
           Effect.tryPromise({ try: (signal) => runBody(lane, body, signal), catch: (reason) => reason })
         )
       ),
+    flush: () => promise(presence.flush),
     status: () => inform(status),
     untilStopped: () => promise(Effect.flip(connection.untilStopped)),
     close: () => (closing ??= managed.dispose())

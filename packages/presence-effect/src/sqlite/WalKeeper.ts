@@ -19,6 +19,7 @@ import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { withinFinalizer } from "../internal/withinFinalizer.ts"
+import { DatabaseName, labelled } from "../writer/DatabaseName.ts"
 import * as Lane from "../writer/Lane.ts"
 import * as SqliteMetrics from "./SqliteMetrics.ts"
 import { type CheckpointResult, type EngineFault, SqliteConnection } from "../writer/SqliteConnection.ts"
@@ -114,6 +115,7 @@ export const make = (
     const connection = yield* SqliteConnection
     const writer = yield* SqliteWriter
     WriterPolicy.termsOf(writer.policy, knobs.lane)
+    const label = labelled(yield* DatabaseName)
     let status: WalStatus = {
       logBytes: 0,
       databaseBytes: 0,
@@ -129,8 +131,8 @@ export const make = (
     const measure = Effect.gen(function* () {
       const { databaseBytes, logBytes } = yield* connection.identity
       status = { ...status, logBytes, databaseBytes }
-      yield* Metric.set(SqliteMetrics.walBytes, logBytes)
-      yield* Metric.set(SqliteMetrics.databaseBytes, databaseBytes)
+      yield* Metric.set(label(SqliteMetrics.walBytes), logBytes)
+      yield* Metric.set(label(SqliteMetrics.databaseBytes), databaseBytes)
     })
 
     /** Copies aside, then lets the writer copy what came meanwhile. */
@@ -138,7 +140,7 @@ export const make = (
       lastRoundMillis = yield* Clock.currentTimeMillis
       yield* connection.copyLog
       const finished = yield* writer.checkpoint(knobs.lane, "passive")
-      if (finished.isBusy) yield* Metric.increment(SqliteMetrics.checkpointBusy)
+      if (finished.isBusy) yield* Metric.increment(label(SqliteMetrics.checkpointBusy))
       const isComplete = finished.checkpointedFrames >= finished.logFrames
       if (isComplete) status = { ...status, lastCheckpointMillis: lastRoundMillis }
       isKept = finished.logFrames > completeFrames
@@ -163,7 +165,7 @@ export const make = (
 
     const truncate = Effect.gen(function* () {
       const { isBusy } = yield* writer.checkpoint(knobs.lane, "truncate")
-      if (isBusy) yield* Metric.increment(SqliteMetrics.checkpointBusy)
+      if (isBusy) yield* Metric.increment(label(SqliteMetrics.checkpointBusy))
       yield* measure
     })
 

@@ -25,6 +25,7 @@ import { toWriterError } from "./internal/engineFailure.ts"
 import * as Opaque from "./internal/opaque.ts"
 import { withRetries } from "./internal/retries.ts"
 import * as WriterJournal from "./internal/writerJournal.ts"
+import { DatabaseName } from "./DatabaseName.ts"
 import type * as Lane from "./Lane.ts"
 import * as LaneSemaphore from "./LaneSemaphore.ts"
 import type { CheckpointMode, CheckpointResult, Compacted, EngineFault } from "./SqliteConnection.ts"
@@ -168,7 +169,7 @@ export const make = (
     const resolved = yield* WriterPolicy.resolve(policy)
     const connection = yield* takeConnection
     const clock = yield* Effect.clock
-    const journal = WriterJournal.make(resolved, clock)
+    const journal = WriterJournal.make(resolved, clock, yield* DatabaseName)
     const lanes = yield* LaneSemaphore.make({ ...resolved, onQueue: journal.queued })
     const deadlines = yield* Deadlines.make(clock)
     const attempts = Attempts.make({ lanes, connection, deadlines, journal })

@@ -8,7 +8,6 @@ import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import type { FlushEntry, FlushState } from "../../src/presence/FlushBatch.ts"
 import * as FlushBatch from "../../src/presence/FlushBatch.ts"
-import type { PresenceKind } from "../../src/presence/PresenceKey.ts"
 import type { PresenceStorage, StaleCursor } from "../../src/presence/PresenceStorage.ts"
 
 export interface StoredRow {
@@ -19,8 +18,8 @@ export interface StoredRow {
 /** A storage with the means to look behind it. */
 export interface World {
   readonly storage: PresenceStorage["Type"]
-  readonly insert: (kind: PresenceKind, id: string, accountId: string, row: StoredRow) => void
-  readonly read: (kind: PresenceKind, id: string) => StoredRow | undefined
+  readonly insert: (kind: string, id: string, accountId: string, row: StoredRow) => void
+  readonly read: (kind: string, id: string) => StoredRow | undefined
   /** Rows of the first chunk. */
   readonly chunkRows: number
 }
@@ -31,7 +30,7 @@ const start = 1_800_000_000_000
 /** All times but those before. */
 const until = (firstMillis: number) => ({ firstMillis, lastMillis: start + hour })
 
-const entry = (id: string, seenAtMillis: number, state: FlushState, kind: PresenceKind = "session"): FlushEntry => ({
+const entry = (id: string, seenAtMillis: number, state: FlushState, kind: string = "session"): FlushEntry => ({
   kind,
   id,
   accountId: "a",

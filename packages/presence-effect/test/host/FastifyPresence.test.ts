@@ -7,12 +7,12 @@ import * as path from "node:path"
 import * as FastifyPresence from "../../src/host/FastifyPresence.ts"
 import type { HostOptions } from "../../src/host/PresenceHost.ts"
 import * as Lane from "../../src/writer/Lane.ts"
-import * as PresenceKey from "../../src/presence/PresenceKey.ts"
 import * as ForeignLock from "../../src/testing/ForeignLock.ts"
 import * as Write from "../../src/writer/Write.ts"
 import * as WriterError from "../../src/writer/WriterError.ts"
 import { gate } from "../support/gate.ts"
 import { readRows, temporaryDatabase, temporaryDirectory } from "../support/temporaryFile.ts"
+import { kinds, machine } from "../support/kinds.ts"
 
 const table = (name: string) => `CREATE TABLE ${name} (
   id TEXT PRIMARY KEY, accountId TEXT NOT NULL,
@@ -26,7 +26,7 @@ const house = (options: Partial<HostOptions> = {}) =>
     const lines: Array<string> = []
     const app = Fastify({ logger: { level: "info", stream: { write: (line: string) => lines.push(line) } } })
     yield* Effect.addFinalizer(() => Effect.promise(() => app.close()))
-    app.register(FastifyPresence.plugin, { filename, ...options })
+    app.register(FastifyPresence.plugin, { filename, kinds, ...options })
     app.register(async (child) => {
       child.post<{ readonly Params: { readonly id: string } }>("/machines/:id", async ({ params }, reply) => {
         try {
@@ -35,7 +35,7 @@ const house = (options: Partial<HostOptions> = {}) =>
             Lane.control,
             Write.statement("INSERT INTO Machine (id, accountId) VALUES (?, 'a1')", [id])
           )
-          child.presence.beat(PresenceKey.machine("a1", id), Date.now())
+          child.presence.beat(machine("a1", id), Date.now())
           return await reply.code(201).send({ id })
         } catch (error) {
           if (!WriterError.isWriterError(error)) throw error
@@ -124,7 +124,7 @@ describe("FastifyPresence", () => {
   it.scopedLive("leaves nothing open when it is registered twice", () =>
     Effect.gen(function* () {
       const { app, filename } = yield* house()
-      app.register(FastifyPresence.plugin, { filename })
+      app.register(FastifyPresence.plugin, { filename, kinds })
       const error = yield* Effect.flip(Effect.tryPromise(async () => app.ready()))
       assert.include(String(error.error), "presence")
       yield* Effect.promise(() => app.close())
@@ -137,7 +137,7 @@ describe("FastifyPresence", () => {
       const { app, filename, lines } = yield* house({ presence: { drainTimeout: "50 millis" } })
       yield* Effect.promise(async () => app.ready())
       yield* ForeignLock.hold(filename)
-      app.presence.beat(PresenceKey.machine("a1", "m1"), Date.now())
+      app.presence.beat(machine("a1", "m1"), Date.now())
       yield* Effect.promise(() => app.close())
       const line = lines.map((line) => JSON.parse(line)).find(({ code }) => code === "PresenceUndrained")
       assert.deepInclude(line, { level: 40, msg: "1 presence rows stayed pending at shutdown" })

@@ -7,19 +7,19 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import * as PresenceHost from "../../src/host/PresenceHost.ts"
 import * as Lane from "../../src/writer/Lane.ts"
-import * as PresenceKey from "../../src/presence/PresenceKey.ts"
 import * as ForeignLock from "../../src/testing/ForeignLock.ts"
 import * as Write from "../../src/writer/Write.ts"
 import * as WriterError from "../../src/writer/WriterError.ts"
 import * as WriterPolicy from "../../src/writer/WriterPolicy.ts"
 import { gate } from "../support/gate.ts"
 import { readRows, temporaryDatabase, temporaryDirectory } from "../support/temporaryFile.ts"
+import { kinds } from "../support/kinds.ts"
 
 const table = (name: string) => `CREATE TABLE ${name} (
   id TEXT PRIMARY KEY, accountId TEXT NOT NULL,
   active INTEGER NOT NULL DEFAULT 0, lastActiveAt INTEGER NOT NULL DEFAULT 0);`
 const tables = `${table("Session")} ${table("Machine")} INSERT INTO Machine (id, accountId) VALUES ('m1', 'a1')`
-const machine = PresenceKey.machine("a1", "m1")
+const machine = { kind: "machine", accountId: "a1", id: "m1" } as const
 const insert = (id: string) =>
   Write.statement("INSERT INTO Machine (id, accountId) VALUES (?, 'a1')", [id], { changes: 1 })
 
@@ -29,7 +29,7 @@ const house = (options: Partial<PresenceHost.HostOptions> = {}) =>
     const filename = yield* temporaryDatabase(tables)
     const lines: Array<PresenceHost.LogLine> = []
     const host = yield* Effect.acquireRelease(
-      Effect.promise(() => PresenceHost.start({ filename, onLog: (line) => lines.push(line), ...options })),
+      Effect.promise(() => PresenceHost.start({ filename, kinds, onLog: (line) => lines.push(line), ...options })),
       (host) => Effect.promise(() => host.close())
     )
     return { filename, host, lines }
@@ -316,15 +316,16 @@ describe("PresenceHost", () => {
         const directory = yield* temporaryDirectory
         const filename = yield* temporaryDatabase(tables)
         const empty = yield* temporaryDatabase("CREATE TABLE Other (id)")
-        const tag = (options: PresenceHost.HostOptions) =>
+        const tag = (options: Partial<PresenceHost.HostOptions> & { readonly filename: string }) =>
           Effect.map(
-            rejection(PresenceHost.start({ onLog: () => undefined, ...options })),
+            rejection(PresenceHost.start({ kinds, onLog: () => undefined, ...options })),
             (error) => (error as { readonly _tag?: unknown })._tag
           )
         assert.strictEqual(yield* tag({ filename: path.join(directory, "no", "file.sqlite") }), "EngineFault")
         assert.strictEqual(yield* tag({ filename: empty }), "StorageUnreadable")
         assert.strictEqual(yield* tag({ filename, policy: { lanes: [], bypassLimit: 1 } }), "PolicyInvalid")
         assert.strictEqual(yield* tag({ filename, presence: { capacity: 0 } }), "ConfigInvalid")
+        assert.strictEqual(yield* tag({ filename, kinds: {} }), "ConfigInvalid")
       })
     )
   })

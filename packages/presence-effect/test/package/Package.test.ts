@@ -11,18 +11,19 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { publint } from "publint"
 import { formatMessage } from "publint/utils"
-import { companions, link, type Outcome, pack, type PackedPackage, runModule } from "./packedPackage.ts"
+import { link, type Outcome, pack, type PackedPackage, runModule } from "./packedPackage.ts"
 
 let packed: PackedPackage
 
+const manifest = () => JSON.parse(fs.readFileSync(path.join(packed.folder, "package.json"), "utf8"))
+
 beforeAll(() => {
   packed = pack()
-  link(packed.project, ["effect", ...companions])
+  const { dependencies, peerDependencies } = manifest()
+  link(packed.project, Object.keys({ ...dependencies, ...peerDependencies }))
 })
 
 afterAll(() => packed.remove())
-
-const manifest = () => JSON.parse(fs.readFileSync(path.join(packed.folder, "package.json"), "utf8"))
 
 /** Public modules, as an importer writes them. */
 const modules = (): ReadonlyArray<string> =>
@@ -33,6 +34,9 @@ const modules = (): ReadonlyArray<string> =>
 
 /** A document without its code: what looks like a link in there is none. */
 const prose = (file: string): string => fs.readFileSync(file, "utf8").replace(/^```[\s\S]*?^```/gm, "")
+
+/** Modules for tests that put a real file behind what they test. */
+const nodeOnly = /testing\/(SimulatedDatabase|SqliteConnectionContract)$/
 
 describe("the tarball", () => {
   it("holds what a user reads and runs, and nothing else", () => {
@@ -122,6 +126,23 @@ describe("the exports", () => {
     assert.deepStrictEqual({ exitCode, output }, { exitCode: 0, output: "" })
   })
 
+  it("need effect alone for all that is neither SQLite in Node nor a host", () => {
+    const core = modules().filter((name) => !/^presence-effect\/(node|host)\//.test(name) && !nodeOnly.test(name))
+    assert.isAtLeast(core.length, 25)
+    const elsewhere = fs.mkdtempSync(path.join(os.tmpdir(), "presence-effect-core-"))
+    try {
+      link(elsewhere, ["effect"])
+      fs.cpSync(packed.folder, path.join(elsewhere, "node_modules/presence-effect"), { recursive: true })
+      const { exitCode, output } = runModule(
+        elsewhere,
+        `for (const name of ${JSON.stringify(core)}) await import(name)`
+      )
+      assert.deepStrictEqual({ exitCode, output }, { exitCode: 0, output: "" })
+    } finally {
+      fs.rmSync(elsewhere, { recursive: true, force: true })
+    }
+  })
+
   it("close what is private", () => {
     const names = packed.files.flatMap((file) => {
       const [, name] = /^dist\/((?:\w+\/)*internal\/\w+)\.js$/.exec(file) ?? []
@@ -152,20 +173,19 @@ describe("the exports", () => {
 const host = (options: string) => `
 import Database from "better-sqlite3"
 import * as PresenceHost from "presence-effect/host/PresenceHost"
+import * as PresenceTables from "presence-effect/sqlite/PresenceTables"
 import * as Lane from "presence-effect/writer/Lane"
 import * as Write from "presence-effect/writer/Write"
 
 const filename = "host.sqlite"
+const kinds = { device: { table: "Device" } }
 const database = new Database(filename)
-for (const table of ["Session", "Machine"]) {
-  database.exec("CREATE TABLE " + table + " (id TEXT PRIMARY KEY, accountId, active, lastActiveAt)")
-  database.exec("CREATE INDEX " + table + "Active ON " + table + " (active, lastActiveAt)")
-}
-const host = await PresenceHost.start({ filename, ${options} })
-await host.write(Lane.control, Write.statement("INSERT INTO Session VALUES ('s', 'a', 0, 0)"))
-host.connected({ kind: "session", accountId: "a", id: "s" })
+database.exec(PresenceTables.ddl(kinds))
+const host = await PresenceHost.start({ filename, kinds, ${options} })
+await host.write(Lane.control, Write.statement("INSERT INTO Device (id) VALUES ('d')"))
+host.connected({ kind: "device", id: "d" })
 await host.close()
-console.log(JSON.stringify(database.prepare("SELECT id, active FROM Session").all()))
+console.log(JSON.stringify(database.prepare("SELECT id, active FROM Device").all()))
 `
 
 interface Bundled extends Outcome {
@@ -198,7 +218,7 @@ const bundleAndRun = async (options: string, threadName: string): Promise<Bundle
 }
 
 describe("a bundler", () => {
-  const expected = { exitCode: 0, output: '[{"id":"s","active":1}]\n' }
+  const expected = { exitCode: 0, output: '[{"id":"d","active":1}]\n' }
   const onLog = 'onLog: ({ level, message }) => { if (level === "error") console.error(message) }'
 
   it("makes one file of a host, and one of its thread that is found beside it", async () => {

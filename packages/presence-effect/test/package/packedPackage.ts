@@ -43,17 +43,6 @@ export const link = (project: string, names: ReadonlyArray<string>): void => {
   }
 }
 
-/** What the package brings along or asks for, besides `effect`. */
-export const companions = [
-  "@effect/experimental",
-  "@effect/platform",
-  "@effect/sql",
-  "@effect/sql-sqlite-node",
-  "better-sqlite3",
-  "fastify",
-  "fastify-plugin"
-]
-
 /** Packs what is built: compiling it first is what `prepack` does. */
 export const pack = (): PackedPackage => {
   const project = fs.mkdtempSync(path.join(os.tmpdir(), "presence-effect-package-"))

@@ -5,12 +5,13 @@ import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
 import type { FlushEntry, FlushState } from "../../src/presence/FlushBatch.ts"
 import * as FlushBatch from "../../src/presence/FlushBatch.ts"
+import { tableNames } from "../../src/sqlite/internal/tableNames.ts"
 import * as caseUpdate from "../../src/sqlite/internal/caseUpdate.ts"
 import * as Lane from "../../src/writer/Lane.ts"
-import type { PresenceKind } from "../../src/presence/PresenceKey.ts"
 import * as SqliteInProcess from "../../src/node/SqliteInProcess.ts"
 import * as SqliteReader from "../../src/node/SqliteReader.ts"
 import * as SqliteThread from "../../src/node/SqliteThread.ts"
+import type { PresenceKind } from "../../src/presence/PresenceKind.ts"
 import { PresenceStorage } from "../../src/presence/PresenceStorage.ts"
 import * as SqlitePresenceStorage from "../../src/sqlite/SqlitePresenceStorage.ts"
 import * as SqliteWriter from "../../src/writer/SqliteWriter.ts"
@@ -19,6 +20,7 @@ import type { World } from "../contract/PresenceStorageContract.ts"
 import { presenceStorageContract } from "../contract/PresenceStorageContract.ts"
 import * as Sqlite from "../support/sqliteStorage.ts"
 import { layerLog, type Line } from "../support/scriptedStorage.ts"
+import { kinds } from "../support/kinds.ts"
 import { temporaryDatabase } from "../support/temporaryFile.ts"
 
 const start = 1_800_000_000_000
@@ -26,16 +28,16 @@ const hour = 3_600_000
 const iso = (millis: number): string => new Date(millis).toISOString().replace("Z", "+00:00")
 /** What `CURRENT_TIMESTAMP` writes. */
 const blank = (millis: number): string => new Date(millis).toISOString().slice(0, 19).replace("T", " ")
-const tableOf = (kind: PresenceKind) => (kind === "session" ? "Session" : "Machine")
+const tableOf = (kind: string) => (kind === "session" ? "Session" : "Machine")
 
 const makeStorage = (engine: Sqlite.Engine, log: Sqlite.WriterLog, options?: Partial<SqlitePresenceStorage.Options>) =>
-  SqlitePresenceStorage.make(options).pipe(
+  SqlitePresenceStorage.make({ kinds, ...options }).pipe(
     Effect.provide(Layer.merge(Sqlite.layerWriter(engine, log), Sqlite.layerReader(engine)))
   )
 
 const makeEngine = Effect.acquireRelease(Effect.sync(Sqlite.open), (engine) => Effect.sync(() => engine.close()))
 
-const stored = (engine: Sqlite.Engine, kind: PresenceKind, id: string) =>
+const stored = (engine: Sqlite.Engine, kind: string, id: string) =>
   engine.prepare(`SELECT active, lastActiveAt, updatedAt FROM "${tableOf(kind)}" WHERE id = ?`).get(id) as
     | { readonly active: number; readonly lastActiveAt: number | string; readonly updatedAt: number }
     | undefined
@@ -77,7 +79,7 @@ const makeFileWorld = (layerEngine: typeof SqliteInProcess.layer) =>
       Effect.sync(() => Sqlite.open(filename)),
       (open) => Effect.sync(() => open.close())
     )
-    const layer = SqlitePresenceStorage.layer({ chunkRows: 60 }).pipe(
+    const layer = SqlitePresenceStorage.layer({ kinds, chunkRows: 60 }).pipe(
       Layer.provide(SqliteReader.layer({ filename })),
       Layer.provide(SqliteWriter.layer(WriterPolicy.defaults)),
       Layer.provide(layerEngine({ filename }))
@@ -125,7 +127,7 @@ describe("SqlitePresenceStorage", () => {
       })
       assert.deepInclude(read("session", "silent"), { active: false })
       const mixed = FlushBatch.make([entry("alive", start + 2), entry("ended", start + 3, "ended")])
-      assert.strictEqual((yield* Effect.flip(storage.flush(mixed))).cause._tag, "DatabaseFull")
+      assert.strictEqual((yield* Effect.flip(storage.flush(mixed))).cause.reason, "DatabaseFull")
       assert.deepInclude(read("session", "alive"), { active: false })
     })
   )
@@ -257,7 +259,7 @@ describe("SqlitePresenceStorage", () => {
       // Neighbours go together, in whatever order their heartbeats came.
       const report = yield* storage.flush(FlushBatch.make(entries.toReversed()))
       assert.deepStrictEqual(
-        report.refused?.map(({ id, cause }) => [id, cause._tag]),
+        report.refused?.map(({ id, cause }) => [id, cause.reason]),
         [["s075", "WriteRejected"]]
       )
       assert.deepStrictEqual(
@@ -281,7 +283,7 @@ describe("SqlitePresenceStorage", () => {
         BEGIN SELECT RAISE(ABORT, 'refused'); END`)
       const entries = ids.map((id) => entry(id, start))
       const failure = yield* Effect.flip(storage.flush(FlushBatch.make(entries)))
-      assert.strictEqual(failure.cause._tag, "WriteRejected")
+      assert.strictEqual(failure.cause.reason, "WriteRejected")
       assert.deepStrictEqual(failure.report.written, entries.slice(0, 50))
       assert.isUndefined(failure.report.refused)
       assert.isBelow(log.rowCounts.length, 100)
@@ -305,17 +307,20 @@ describe("SqlitePresenceStorage", () => {
     })
   )
 
-  it.scoped("refuses names that are no identifiers and sizes out of range, by name", () =>
+  it.scoped("refuses names that SQLite cannot quote and sizes out of range, by name", () =>
     Effect.gen(function* () {
       const engine = yield* makeEngine
       const failure = yield* Effect.flip(
         makeStorage(engine, Sqlite.makeLog(), {
-          session: { ...SqlitePresenceStorage.defaults.session, table: 'Session"; DROP TABLE Machine; --' },
+          kinds: { session: { table: "Ses\u0000sion", id: "" }, machine: { accountId: "x".repeat(129) } },
           chunkRows: 0
         })
       )
       assert.strictEqual(failure._tag, "StorageInvalid")
-      assert.match(failure.message, /session\.table must be a name.*\n- chunkRows must be/)
+      assert.match(
+        failure.message,
+        /session\.table must be a name.*\n- session\.id must be.*\n- machine\.accountId must be.*\n- chunkRows must be/
+      )
     })
   )
 
@@ -337,13 +342,15 @@ describe("SqlitePresenceStorage", () => {
       )
       engine.exec(`INSERT INTO agent VALUES (1, 's', 'a', 0, 5)`)
       const storage = yield* makeStorage(engine, Sqlite.makeLog(), {
-        session: {
-          table: "agent",
-          id: "uid",
-          accountId: "owner",
-          active: "on",
-          lastActiveAt: "seen",
-          timeForm: "detect"
+        kinds: {
+          session: {
+            table: "agent",
+            id: "uid",
+            accountId: "owner",
+            active: "on",
+            lastActiveAt: "seen",
+            timeForm: "detect"
+          }
         }
       })
       yield* storage.flush(FlushBatch.make([entry("s", start)]))
@@ -351,24 +358,30 @@ describe("SqlitePresenceStorage", () => {
     })
   )
 
-  const options = (table: string): SqlitePresenceStorage.TableOptions => ({
-    ...SqlitePresenceStorage.defaults.session,
-    table
-  })
+  const options = (table: string): PresenceKind => ({ table, accountId: "accountId" })
   const columns = `accountId TEXT, active INTEGER DEFAULT 1, lastActiveAt INTEGER DEFAULT 0`
   const build = (ddl: string, given?: Partial<SqlitePresenceStorage.Options>) =>
     Effect.gen(function* () {
       const engine = yield* makeEngine
       engine.exec(ddl)
-      return { engine, storage: yield* makeStorage(engine, Sqlite.makeLog(), { session: options("D"), ...given }) }
+      return {
+        engine,
+        storage: yield* makeStorage(engine, Sqlite.makeLog(), { kinds: { session: options("D") }, ...given })
+      }
     })
 
-  for (const [name, ddl, index] of [
+  const both = ["accountId", "id"] as const
+  for (const [name, ddl, index, key] of [
     ["a primary key", `CREATE TABLE D (id TEXT PRIMARY KEY, ${columns})`, "sqlite_autoindex_D_1"],
     ["an INTEGER PRIMARY KEY", `CREATE TABLE D (id INTEGER PRIMARY KEY, ${columns})`, "INTEGER PRIMARY KEY"],
     ["a unique id", `CREATE TABLE D (pk TEXT PRIMARY KEY, id TEXT UNIQUE, ${columns})`, "sqlite_autoindex_D_2"],
     ["a tenant before", `CREATE TABLE D (t TEXT, id TEXT UNIQUE, ${columns}, PRIMARY KEY (t, id))`, "autoindex_D_1"],
-    ["a key of both", `CREATE TABLE D (id TEXT, ${columns}, PRIMARY KEY (accountId, id)) WITHOUT ROWID`, "PRIMARY KEY"],
+    [
+      "a key of both",
+      `CREATE TABLE D (id TEXT, ${columns}, PRIMARY KEY (accountId, id)) WITHOUT ROWID`,
+      "PRIMARY KEY",
+      both
+    ],
     [
       "a plain index",
       `CREATE TABLE D (pk INTEGER PRIMARY KEY, id TEXT, ${columns}); CREATE INDEX byId ON D (id)`,
@@ -390,9 +403,9 @@ describe("SqlitePresenceStorage", () => {
               return engine.prepare(sql).all(...params)
             })
         })
-        yield* SqlitePresenceStorage.make({ session: options("D") }).pipe(
-          Effect.provide(Layer.merge(Sqlite.layerWriter(engine, Sqlite.makeLog()), layer))
-        )
+        yield* SqlitePresenceStorage.make({
+          kinds: { session: { ...options("D"), ...(key === undefined ? {} : { key }) } }
+        }).pipe(Effect.provide(Layer.merge(Sqlite.layerWriter(engine, Sqlite.makeLog()), layer)))
         const [flush, offline] = plans
         for (const plan of [flush, offline]) {
           assert.match(plan ?? "", /SEARCH D /)
@@ -422,7 +435,7 @@ describe("SqlitePresenceStorage", () => {
     Effect.gen(function* () {
       const failure = yield* Effect.flip(
         build(`CREATE TABLE D (id TEXT PRIMARY KEY, ${columns})`, {
-          session: { ...options("D"), accountId: "owner", active: "aktive" }
+          kinds: { session: { ...options("D"), accountId: "owner", active: "aktive" } }
         })
       )
       assert.strictEqual(failure._tag, "StorageInvalid")
@@ -461,7 +474,7 @@ describe("SqlitePresenceStorage", () => {
   it.scoped("works on whole numbers as ids, and on a table called entry", () =>
     Effect.gen(function* () {
       const { engine, storage } = yield* build(`CREATE TABLE Entry (id INTEGER PRIMARY KEY, ${columns})`, {
-        session: options("Entry")
+        kinds: { session: options("Entry") }
       })
       engine.exec("INSERT INTO Entry (id, accountId, active, lastActiveAt) VALUES (7, 'a', 0, 1), (8, 'a', 1, 1)")
       const report = yield* storage.flush(FlushBatch.make([entry("7", start), entry("9", start)]))
@@ -515,7 +528,9 @@ describe("SqlitePresenceStorage", () => {
 
   describe("the plan", () => {
     const shape: caseUpdate.TableShape = {
-      ...SqlitePresenceStorage.defaults.session,
+      ...tableNames("Session", kinds.session),
+      idForm: { isText: true, collation: "BINARY" },
+      accountForm: { isText: true, collation: undefined },
       timeForm: "integer",
       keyIndex: "sqlite_autoindex_Session_1",
       sweepIndex: "Session_active_lastActiveAt_idx"

@@ -6,19 +6,18 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as Presence from "../../src/Presence.ts"
-import * as PresenceKey from "../../src/presence/PresenceKey.ts"
 import * as SimulatedDatabase from "../../src/testing/SimulatedDatabase.ts"
 import * as Lane from "../../src/writer/Lane.ts"
 import * as SqliteWriter from "../../src/writer/SqliteWriter.ts"
 import * as Write from "../../src/writer/Write.ts"
+import { session, TestPresence } from "../support/kinds.ts"
 import { ddl } from "../support/sqliteStorage.ts"
 
 const insertSession = `INSERT INTO Session (id, accountId, active, lastActiveAt, updatedAt) VALUES (?, 'a', 0, 0, 0)`
-const session = (id: string) => PresenceKey.session("a", id)
 const start = 1_800_000_000_000
 
 const houseOn = (database: SimulatedDatabase.SimulatedDatabase) =>
-  Presence.layerSqlite({ interval: "5 seconds" }).pipe(
+  Presence.layerSqlite(TestPresence, { interval: "5 seconds" }).pipe(
     Layer.provideMerge(SqliteWriter.layer()),
     Layer.provide(database.layer)
   )
@@ -30,15 +29,15 @@ describe("SimulatedDatabase", () => {
       const database = yield* SimulatedDatabase.make({ schema: ddl, latency: "20 millis" })
       for (const id of ["one", "two"]) database.execute(insertSession, [id])
       yield* Effect.gen(function* () {
-        const presence = yield* Presence.Presence
-        for (const id of ["one", "two", "nowhere"]) presence.beat(session(id), start)
+        const presence = yield* TestPresence
+        for (const id of ["one", "two", "nowhere"]) presence.beat(session("a", id), start)
         yield* TestClock.adjust("6 seconds")
         assert.deepStrictEqual(database.query("SELECT id, active, lastActiveAt AS at FROM Session ORDER BY id"), [
           { id: "one", active: 1, at: start },
           { id: "two", active: 1, at: start }
         ])
         assert.deepInclude(yield* presence.status, { trackedCount: 2, pendingCount: 0, consecutiveFlushFailures: 0 })
-        assert.isUndefined(presence.lastSeen(session("nowhere")))
+        assert.isUndefined(presence.lastSeen(session("a", "nowhere")))
         assert.strictEqual(database.engine.committed[0]?.atMillis, start + 5_020)
       }).pipe(Effect.provide(houseOn(database)))
     })
