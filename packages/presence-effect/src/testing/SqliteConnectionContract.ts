@@ -16,6 +16,7 @@
  *
  * @since 0.3.0
  */
+import * as Effect from "effect/Effect"
 import type { ConnectionWorld } from "./internal/connectionWorld.ts"
 import { compactionCases } from "./internal/compactionCases.ts"
 import { connectionCases } from "./internal/connectionCases.ts"
@@ -41,7 +42,7 @@ import { finalFaultCases } from "./internal/finalFaultCases.ts"
  */
 export const suite = (runner: TestRunner, name: string, make: ConnectionWorld["make"]): void => {
   const cases = [...connectionCases, ...finalFaultCases, ...compactionCases]
-  runCases(runner, `SqliteConnection: ${name}`, cases, { make }, (self) => self)
+  runCases(runner, `SqliteConnection: ${name}`, cases, (run) => Effect.scoped(run({ make })))
 }
 
 export type {

@@ -3,13 +3,13 @@ import * as Effect from "effect/Effect"
 import * as Lane from "../../src/writer/Lane.ts"
 import * as PresenceStorage from "../../src/presence/PresenceStorage.ts"
 import { PermitTimeout } from "../../src/writer/WriterError.ts"
-import type { World } from "../contract/PresenceStorageContract.ts"
-import { presenceStorageContract } from "../contract/PresenceStorageContract.ts"
+import * as PresenceStorageContract from "../../src/testing/PresenceStorageContract.ts"
 import { kinds } from "../support/kinds.ts"
 
-presenceStorageContract(
+PresenceStorageContract.suite(
+  { describe, it },
   "memory",
-  Effect.sync((): World => {
+  Effect.sync((): PresenceStorageContract.World => {
     const rows = PresenceStorage.memoryRows(kinds)
     return {
       storage: PresenceStorage.makeMemory(rows),

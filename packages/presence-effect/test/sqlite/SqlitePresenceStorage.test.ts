@@ -16,8 +16,7 @@ import { PresenceStorage } from "../../src/presence/PresenceStorage.ts"
 import * as SqlitePresenceStorage from "../../src/sqlite/SqlitePresenceStorage.ts"
 import * as SqliteWriter from "../../src/writer/SqliteWriter.ts"
 import * as WriterPolicy from "../../src/writer/WriterPolicy.ts"
-import type { World } from "../contract/PresenceStorageContract.ts"
-import { presenceStorageContract } from "../contract/PresenceStorageContract.ts"
+import * as PresenceStorageContract from "../../src/testing/PresenceStorageContract.ts"
 import * as Sqlite from "../support/sqliteStorage.ts"
 import { layerLog, type Line } from "../support/scriptedStorage.ts"
 import { kinds } from "../support/kinds.ts"
@@ -62,14 +61,15 @@ const makeWorld = (form: (millis: number) => number | string) =>
         return { active: row.active === 1, lastActiveMillis }
       },
       chunkRows: 60
-    } satisfies World
+    } satisfies PresenceStorageContract.World
   })
 
-presenceStorageContract(
+PresenceStorageContract.suite(
+  { describe, it },
   "SQLite, integer milliseconds",
   makeWorld((millis) => millis)
 )
-presenceStorageContract("SQLite, ISO text", makeWorld(iso))
+PresenceStorageContract.suite({ describe, it }, "SQLite, ISO text", makeWorld(iso))
 
 /** The real writer on a file, with the engine of `layerEngine`. */
 const makeFileWorld = (layerEngine: typeof SqliteInProcess.layer) =>
@@ -94,11 +94,11 @@ const makeFileWorld = (layerEngine: typeof SqliteInProcess.layer) =>
         return row === undefined ? undefined : { active: row.active === 1, lastActiveMillis: Number(row.lastActiveAt) }
       },
       chunkRows: 60
-    } satisfies World
+    } satisfies PresenceStorageContract.World
   })
 
-presenceStorageContract("SQLite, writer in process", makeFileWorld(SqliteInProcess.layer))
-presenceStorageContract("SQLite, writer in a thread", makeFileWorld(SqliteThread.layer))
+PresenceStorageContract.suite({ describe, it }, "SQLite, writer in process", makeFileWorld(SqliteInProcess.layer))
+PresenceStorageContract.suite({ describe, it }, "SQLite, writer in a thread", makeFileWorld(SqliteThread.layer))
 
 const entry = (id: string, seenAtMillis: number, state: FlushState = "alive"): FlushEntry => ({
   kind: "session",

@@ -17,14 +17,14 @@ export const contractCase =
   <World>() =>
   (title: string, run: ContractCase<World>["run"]): ContractCase<World> => ({ title, run })
 
+/** Registers the cases; `inWorld` runs one of them in a world that it makes. */
 export const runCases = <World>(
   { describe, it }: TestRunner,
   name: string,
   cases: ReadonlyArray<ContractCase<World>>,
-  world: World,
-  around: (self: Effect.Effect<void, unknown>) => Effect.Effect<void, unknown>
+  inWorld: (run: ContractCase<World>["run"]) => Effect.Effect<void, unknown>
 ): void => {
   describe(name, () => {
-    for (const { run, title } of cases) it(title, () => Effect.runPromise(around(Effect.scoped(run(world)))))
+    for (const { run, title } of cases) it(title, () => Effect.runPromise(inWorld(run)))
   })
 }
