@@ -23,9 +23,13 @@ const project = (name: string, root: string, test: object = {}) => ({
  * measure real time, in `test/real` of each.
  */
 export default [
-  project("presence-effect", "packages/presence-effect", inMemory),
+  project("presence-effect", "packages/presence-effect", {
+    ...inMemory,
+    include: ["{test,examples}/**/*.test.ts"]
+  }),
   project("light-server", "apps/light-server", inMemory),
   project("contention-lab", "apps/contention-lab", inMemory),
+  project("example-host", "apps/example-host", inMemory),
   project("repo", ".", { include: ["test/*.test.ts"] }),
   project("smoke", "apps/proving", { ...inMemory, include: ["test/smoke/*.test.ts"] }),
   project("real", ".", { include: ["{packages,apps}/*/test/real/**/*.test.ts"] }),

@@ -5,6 +5,7 @@
 import { existsSync } from "node:fs"
 import { parseArgs } from "node:util"
 import { proveNodes } from "./nodeVersions.mjs"
+import { provePackage } from "./packageProof.mjs"
 import { run, tool } from "./setup.mjs"
 
 export const proveUsage = `npm run prove [-- PART [options of the part]] [-- --quick]
@@ -23,6 +24,7 @@ export const proveUsage = `npm run prove [-- PART [options of the part]] [-- --q
   simulation   presence on virtual time, one world per seed: simulation --seeds 200, simulation --seed 4711
   fuzz         inputs to every route and event: fuzz --inputs 100000 --seed 4711
 
+  package      the README's programs in two empty projects that install the packed library; needs the registry
   nodes        the packed library and the built server on each supported Node: nodes 20.19.0 22; needs the registry`
 
 const vitest = (args, { env = {}, projects = ["proving"] } = {}) =>
@@ -70,6 +72,7 @@ const partsWith = (proving) => ({
   faults: (args) => proving("faults/main.ts", args, ["--conditions=presence-effect-source"]),
   simulation: (args) => proving("simulation/start.ts", args),
   fuzz,
+  package: provePackage,
   nodes: proveNodes
 })
 

@@ -24,7 +24,13 @@ const floors: ReadonlyArray<ReadonlyArray<string>> = [
   ["writer/SqliteWriter", "sqlite/SqliteFault"],
   ["presence/PresenceStorage"],
   ["sqlite/SqlitePresenceStorage"],
-  ["presence/PresenceFlusher", "presence/OfflineSweeper", "sqlite/WalKeeper", "sqlite/Compactor", "sqlite/PresenceTables"],
+  [
+    "presence/PresenceFlusher",
+    "presence/OfflineSweeper",
+    "sqlite/WalKeeper",
+    "sqlite/Compactor",
+    "sqlite/PresenceTables"
+  ],
   ["presence/PresenceConfig"],
   ["Presence"],
   ["index"]
