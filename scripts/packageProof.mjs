@@ -144,8 +144,10 @@ const fastifyProject = async (project, tarball) => {
   await report(project)
 }
 
+const projects = { effect: effectProject, fastify: fastifyProject }
+
 /** Skipped, and says so, where nothing can be installed. */
-export const provePackage = async () => {
+export const provePackage = async (asked) => {
   if (!(await isRegistryReachable())) {
     console.log("skipped package: the package registry cannot be reached")
     return { exitCode: 0 }
@@ -153,8 +155,9 @@ export const provePackage = async () => {
   try {
     return await withTemporaryFolder(async (folder) => {
       const tarball = await packLibrary(folder)
-      await effectProject(path.join(folder, "effect"), tarball)
-      await fastifyProject(path.join(folder, "fastify"), tarball)
+      for (const [name, prove] of Object.entries(projects)) {
+        if (asked.length === 0 || asked.includes(name)) await prove(path.join(folder, name), tarball)
+      }
       return { exitCode: 0 }
     })
   } catch (error) {

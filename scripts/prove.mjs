@@ -6,6 +6,7 @@ import { existsSync } from "node:fs"
 import { parseArgs } from "node:util"
 import { proveNodes } from "./nodeVersions.mjs"
 import { provePackage } from "./packageProof.mjs"
+import { provePeers } from "./peerRanges.mjs"
 import { run, tool } from "./setup.mjs"
 
 export const proveUsage = `npm run prove [-- PART [options of the part]] [-- --quick]
@@ -24,7 +25,9 @@ export const proveUsage = `npm run prove [-- PART [options of the part]] [-- --q
   simulation   presence on virtual time, one world per seed: simulation --seeds 200, simulation --seed 4711
   fuzz         inputs to every route and event: fuzz --inputs 100000 --seed 4711
 
-  package      the README's programs in two empty projects that install the packed library; needs the registry
+  package      the README's programs in two empty projects that install the packed library: package effect, package
+               fastify; needs the registry
+  peers        the packed library with the lowest and the newest peers that its ranges allow; needs the registry
   nodes        the packed library and the built server on each supported Node: nodes 20.19.0 22; needs the registry`
 
 const vitest = (args, { env = {}, projects = ["proving"] } = {}) =>
@@ -73,6 +76,7 @@ const partsWith = (proving) => ({
   simulation: (args) => proving("simulation/start.ts", args),
   fuzz,
   package: provePackage,
+  peers: provePeers,
   nodes: proveNodes
 })
 
