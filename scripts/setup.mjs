@@ -204,6 +204,7 @@ export const bundle = async () => {
     entryPoints: [
       `${server}/dist/main.js`,
       `${server}/dist/database/readerThreadEntry.js`,
+      `${server}/dist/opening/startCheckThreadEntry.js`,
       `${library}/dist/node/internal/sqliteThreadEntry.js`
     ],
     outdir: bundleFolder,

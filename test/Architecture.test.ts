@@ -187,6 +187,7 @@ describe("architecture of the light server", () => {
     ["opening"],
     ["database"],
     ["adoption"],
+    ["quota"],
     ["entities", "door"],
     ["http"],
     ["realtime"],

@@ -95,6 +95,19 @@ export class TooManyRequests extends Schema.TaggedError<TooManyRequests>("light-
 ) {}
 
 /**
+ * The account stores as much as it may. Nothing was written. Reads, deletes, ends and signs of life go on, and so does
+ * what is already there; new rows are accepted again when the account has deleted some.
+ */
+export class QuotaExceeded extends Schema.TaggedError<QuotaExceeded>("light-server/QuotaExceeded")("QuotaExceeded", {
+  quota: Schema.Literal("bytes", "rows"),
+  limit: Schema.NonNegative
+}) {
+  override get message(): string {
+    return `the account may store ${this.limit} ${this.quota}`
+  }
+}
+
+/**
  * More sockets are open, or connect at once, than the server accepts. The
  * transport is refused before it is opened, so the client waits longer each time.
  */

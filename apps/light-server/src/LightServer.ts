@@ -31,6 +31,7 @@ import * as Pairing from "./accounts/Pairing.ts"
 import * as PairingRoutes from "./accounts/PairingRoutes.ts"
 import * as PairingStore from "./accounts/PairingStore.ts"
 import * as SeenChallenges from "./accounts/SeenChallenges.ts"
+import * as StorageRoutes from "./accounts/StorageRoutes.ts"
 import * as SettingsStore from "./accounts/SettingsStore.ts"
 import * as TokenRevocation from "./accounts/TokenRevocation.ts"
 import * as Tokens from "./accounts/Tokens.ts"
@@ -43,6 +44,8 @@ import * as VendorTokenStore from "./connect/VendorTokenStore.ts"
 import * as KeyValueRoutes from "./kv/KeyValueRoutes.ts"
 import * as KeyValues from "./kv/KeyValues.ts"
 import * as KeyValueStore from "./kv/KeyValueStore.ts"
+import * as Quota from "./quota/Quota.ts"
+import * as QuotaTriggers from "./quota/QuotaTriggers.ts"
 import * as PushRoutes from "./push/PushRoutes.ts"
 import * as PushTokenStore from "./push/PushTokenStore.ts"
 import * as SocialRoutes from "./social/SocialRoutes.ts"
@@ -158,7 +161,8 @@ const database = (config: ServerConfig) => {
     filename: config.databaseFile,
     journalSizeLimitBytes: config.journalSizeLimitBytes,
     freeReserveBytes: config.protection.freeReserveBytes,
-    restartLimit: config.protection.restartLimit
+    restartLimit: config.protection.restartLimit,
+    setup: QuotaTriggers.setup(config.quota)
   }).pipe(
     Layer.provide(Layer.effectDiscard(migrate(config))),
     Layer.provideMerge(guard(config)),
@@ -167,7 +171,8 @@ const database = (config: ServerConfig) => {
   // The writing connection has already set the journal mode that a read-only connection needs.
   const reader = DatabaseReader.layer({ filename: config.databaseFile }).pipe(Layer.provide(connection))
   const forms = Layer.merge(TimeForm.layer, SessionArchive.layer)
-  return SqliteWriter.layer(config.writerPolicy).pipe(
+  return Quota.layer(config.quota).pipe(
+    Layer.provideMerge(SqliteWriter.layer(config.writerPolicy)),
     Layer.provideMerge(Layer.mergeAll(connection, reader, Layer.provide(forms, reader))),
     Layer.provideMerge(directory),
     ShutdownBudget.closeWithin("database", config.shutdownBudget.database)
@@ -224,7 +229,13 @@ const http = (config: ServerConfig) =>
   }).pipe(Layer.provideMerge(Tokens.layer()))
 
 const accounts = ({ pairing, publicUrl, signUp }: ServerConfig) =>
-  Layer.mergeAll(AuthRoutes.layer, PairingRoutes.layer, AccountRoutes.layer({ publicUrl }), DeviceRoutes.layer).pipe(
+  Layer.mergeAll(
+    AuthRoutes.layer,
+    PairingRoutes.layer,
+    AccountRoutes.layer({ publicUrl }),
+    StorageRoutes.layer,
+    DeviceRoutes.layer
+  ).pipe(
     Layer.provide(Devices.layer),
     Layer.provide(Layer.mergeAll(Login.layer(), Pairing.layer, AccountSettings.layer, TokenRevocation.layer())),
     Layer.provide(Layer.mergeAll(AccountStore.layerWith(signUp), SettingsStore.layer, PairingStore.layer(pairing))),

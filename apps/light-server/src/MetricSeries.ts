@@ -17,6 +17,7 @@ import * as ServerMetrics from "./health/ServerMetrics.ts"
 import * as HttpMetrics from "./http/HttpMetrics.ts"
 import * as LogMetrics from "./log/LogMetrics.ts"
 import * as MessageMetrics from "./messages/MessageMetrics.ts"
+import * as QuotaMetrics from "./quota/QuotaMetrics.ts"
 import * as RealtimeMetrics from "./realtime/RealtimeMetrics.ts"
 import * as RpcMetrics from "./rpc/RpcMetrics.ts"
 
@@ -94,6 +95,7 @@ const server = Effect.gen(function* () {
   yield* Metric.value(LogMetrics.logLinesSuppressed)
   yield* Effect.sync(() => {
     ReadMetrics.start()
+    QuotaMetrics.start()
     RealtimeMetrics.start()
     MessageMetrics.start()
     ChangeMetrics.start()

@@ -101,7 +101,7 @@ export interface Presence<Key extends PresenceKey = PresenceKey> {
    * Writes everything that waits now, as a tick does, and ends when it was tried: for a host that is about to read the
    * rows, and for tests. Never fails: what could not be written waits for the next tick, and `status` counts it.
    *
-   * @since 0.4.0
+   * @since 0.3.0
    */
   readonly flush: Effect.Effect<void>
   readonly status: Effect.Effect<PresenceStatus>
@@ -111,7 +111,7 @@ export interface Presence<Key extends PresenceKey = PresenceKey> {
  * A tag for presence of declared kinds.
  *
  * @category models
- * @since 0.4.0
+ * @since 0.3.0
  */
 export interface PresenceTag<Self, Id extends string, Kinds extends PresenceKinds> extends Context.TagClass<
   Self,
@@ -142,7 +142,7 @@ export interface PresenceTag<Self, Id extends string, Kinds extends PresenceKind
  * console.log(Effect.runSync(Effect.provide(beats, Presence.layerMemory(Devices))))
  *
  * @category services
- * @since 0.4.0
+ * @since 0.3.0
  */
 export const Tag =
   <const Id extends string, const Kinds extends PresenceKinds>(id: Id, kinds: Kinds) =>

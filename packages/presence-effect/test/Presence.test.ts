@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
@@ -177,6 +178,109 @@ describe("Presence", () => {
       presence.forget(key)
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual(scripted.batches.length, 0)
+    })
+  )
+
+  it.scoped("writes what waits when it is told to, and keeps what could not be written", () =>
+    Effect.gen(function* () {
+      const { presence, row, scripted } = yield* makeWorld()
+      presence.beat(key, start)
+      scripted.script.push(ScriptedStorage.failAfter(scripted, 0))
+      assert.isUndefined(yield* presence.flush)
+      assert.deepInclude(yield* presence.status, { pendingCount: 1, consecutiveFlushFailures: 1 })
+      yield* presence.flush
+      assert.strictEqual(row()?.lastActiveMillis, start)
+      assert.deepInclude(yield* presence.status, { pendingCount: 0, consecutiveFlushFailures: 0 })
+    })
+  )
+
+  it.scoped("answers nothing for an end, whatever became of it", () =>
+    Effect.gen(function* () {
+      const { presence } = yield* makeWorld({ capacity: 1 })
+      presence.beat(key, start)
+      assert.isUndefined(yield* presence.end(key, start))
+      assert.isUndefined(yield* presence.end(session("b", "s"), start), "foreign")
+      for (let index = 0; index < 9; index++) yield* presence.end(session("a", `more ${index}`), start)
+      assert.isUndefined(yield* presence.end(session("a", "beyond"), start), "no room")
+      assert.isUndefined(yield* presence.end(session("a", "\ud800"), start), "no id")
+    })
+  )
+
+  it.scoped("throws for a kind that was not declared, by name, and tracks nothing", () =>
+    Effect.gen(function* () {
+      const { presence } = yield* makeWorld()
+      const stranger = { kind: "sesion", accountId: "a", id: "s" } as never
+      for (const report of [
+        () => presence.beat(stranger, start),
+        () => presence.seen(stranger),
+        () => presence.connected(stranger),
+        () => presence.disconnected(stranger),
+        () => presence.forget(stranger),
+        () => presence.lastSeen(stranger)
+      ]) {
+        assert.throws(report, 'no kind "sesion" is declared, only session, machine')
+      }
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(presence.end(stranger, start))))
+      assert.strictEqual((yield* presence.status).trackedCount, 0)
+    })
+  )
+
+  it.scoped("gives each kind its own grace, silence and threshold, and the common ones to the others", () =>
+    Effect.gen(function* () {
+      const { presence, scripted, told } = yield* makeWorld({
+        startGrace: "1 minute",
+        kinds: {
+          session: { disconnectGrace: "1 minute" },
+          machine: { offlineTimeout: "1 minute", acceptanceWindow: "2 minutes", persistThreshold: 0 }
+        }
+      })
+      const machine = { kind: "machine", accountId: "a", id: "m" } as const
+      scripted.rows.set("machine", { accountId: "a", id: "m", active: true, lastActiveMillis: start - 1 })
+      yield* TestClock.adjust("2 minutes")
+      told.length = 0
+      const began = start + 120_000
+      presence.connected(key)
+      presence.connected(machine)
+      yield* presence.flush
+      yield* TestClock.adjust("1 second")
+      presence.seen(key)
+      presence.seen(machine)
+      yield* presence.flush
+      const times = [scripted.rows.get(key), scripted.rows.get(machine)].map((row) => row?.lastActiveMillis)
+      assert.deepStrictEqual(times, [began, began + 1_000], "only the machine has no threshold")
+      presence.disconnected(key)
+      presence.disconnected(machine)
+      yield* TestClock.adjust("25 seconds")
+      assert.deepStrictEqual(told, ["m disconnected"])
+      yield* TestClock.adjust("25 seconds")
+      assert.deepStrictEqual(told, ["m disconnected"])
+      yield* TestClock.adjust("20 seconds")
+      assert.deepStrictEqual(told, ["m disconnected", "s disconnected"])
+
+      presence.seen(key)
+      presence.seen(machine)
+      assert.strictEqual(presence.beat({ ...machine, id: "late" }, began - 100_000), "ancient")
+      assert.strictEqual(presence.beat({ ...key, id: "late" }, began - 100_000), "online")
+      yield* TestClock.adjust("80 seconds")
+      assert.deepStrictEqual(told.slice(2), ["m silent"])
+    })
+  )
+
+  it.scoped("sweeps each kind by its own silence", () =>
+    Effect.gen(function* () {
+      const { scripted, told } = yield* makeWorld({
+        kinds: { machine: { offlineTimeout: "5 minutes", acceptanceWindow: "10 minutes" } }
+      })
+      // Restarted: nobody reports, and both rows were seen after the start by another process.
+      yield* TestClock.adjust("2 minutes")
+      told.length = 0
+      const seen = { accountId: "a", active: true, lastActiveMillis: start + 120_000 }
+      scripted.rows.set("session", { ...seen, id: "s" })
+      scripted.rows.set("machine", { ...seen, id: "m" })
+      yield* TestClock.adjust("6 minutes")
+      assert.deepStrictEqual(told, ["m silent"])
+      yield* TestClock.adjust("6 minutes")
+      assert.deepStrictEqual(told, ["m silent", "s silent"])
     })
   )
 

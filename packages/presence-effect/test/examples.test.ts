@@ -9,6 +9,7 @@ import * as ChildProcess from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as customLane from "../examples/custom-lane.ts"
+import * as ownKinds from "../examples/own-kinds.ts"
 import * as prismaHost from "../examples/prisma-host.ts"
 import * as promiseHost from "../examples/promise-host.ts"
 import { readRows, temporaryDirectory } from "./support/temporaryFile.ts"
@@ -128,12 +129,28 @@ describe("examples", () => {
     })
   )
 
+  it.scopedLive("own-kinds writes two laptops with one id, and a sensor that has no account", () =>
+    Effect.gen(function* () {
+      const filename = yield* freshFile
+      yield* Effect.promise(() => ownKinds.run(filename))
+      assert.deepStrictEqual(readRows(filename, "SELECT userId, active FROM laptop ORDER BY userId"), [
+        { userId: "user-1", active: 1 },
+        { userId: "user-2", active: 1 },
+        { userId: "user-3", active: 0 }
+      ])
+      assert.deepStrictEqual(readRows(filename, 'SELECT serial, online FROM "user-sensors"'), [
+        { serial: "A7", online: 1 }
+      ])
+    })
+  )
+
   it("has no file that is not run: here, or by Vitest itself where it is a test", () => {
     const run = [
       "contention.test.ts",
       "custom-lane.ts",
       "fastify-server.ts",
       "first-program.ts",
+      "own-kinds.ts",
       "own-tables.ts",
       "prisma-host.ts",
       "promise-host.ts",
@@ -176,6 +193,16 @@ describe("README", () => {
 
   it("is read in a few minutes", () => {
     assert.isAtMost(readme.trimEnd().split("\n").length, 150)
+  })
+
+  it("has a guide about kinds that shows code of its example", () => {
+    const guide = fs.readFileSync(path.join(folder, "docs/kinds.md"), "utf8")
+    const shown = [...guide.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, code = ""]) => flat(code))
+    assert.isNotEmpty(shown)
+    assert.deepStrictEqual(
+      shown.filter((block) => !examples.some((example) => example.includes(block))),
+      []
+    )
   })
 
   it("shows no code that is not in an example", () => {

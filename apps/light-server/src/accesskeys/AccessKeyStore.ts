@@ -1,13 +1,14 @@
 /** Access keys in the database: what a machine needs to open a session, encrypted by the client. */
 import { Context, Effect, Layer, type Option, Schema } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as Write from "presence-effect/writer/Write"
-import type { WriterError } from "presence-effect/writer/WriterError"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as Ids from "../database/Ids.ts"
 import { StoredTime } from "../database/StoredTime.ts"
 import * as TimeForm from "../database/TimeForm.ts"
+import * as AccountWriter from "../quota/AccountWriter.ts"
+import type { WriteFailure } from "../quota/AccountWriter.ts"
 
 /** A key as clients see it. */
 export const AccessKey = Schema.Struct({
@@ -30,9 +31,9 @@ export class AccessKeyStore extends Context.Tag("light-server/AccessKeyStore")<
   {
     readonly find: (place: Place) => Effect.Effect<Option.Option<AccessKey>, ReadFailed>
     /** Conflicts when there is one, or the session or the machine is not of the account. */
-    readonly insert: (place: Place, key: AccessKey) => Effect.Effect<void, WriterError>
+    readonly insert: (place: Place, key: AccessKey) => Effect.Effect<void, WriteFailure>
     /** Conflicts when the key does not exist or is at another version. */
-    readonly replace: (place: Place, data: string, expectedVersion: number) => Effect.Effect<void, WriterError>
+    readonly replace: (place: Place, data: string, expectedVersion: number) => Effect.Effect<void, WriteFailure>
   }
 >() {}
 
@@ -53,19 +54,19 @@ const replaceData = `UPDATE "AccessKey" SET "data" = ?, "dataVersion" = "dataVer
 export const make: Effect.Effect<AccessKeyStore["Type"], never, DatabaseReader | SqliteWriter> = Effect.gen(
   function* () {
     const reader = yield* DatabaseReader
-    const writer = yield* SqliteWriter
+    const writer = yield* AccountWriter.make
     const { encode } = yield* TimeForm.TimeForm
     return AccessKeyStore.of({
       find: ({ accountId, machineId, sessionId }) => reader.first(AccessKey, select, [accountId, machineId, sessionId]),
       insert: ({ accountId, machineId, sessionId }, { data, dataVersion, createdAt, updatedAt }) => {
         const times = [encode(createdAt), encode(updatedAt)]
         const params = [Ids.cuid(), data, dataVersion, ...times, machineId, accountId, sessionId]
-        return Effect.asVoid(writer.write(Lane.control, Write.statement(insertNew, params, { changes: 1 })))
+        return Effect.asVoid(writer.write(accountId, Lane.control, Write.statement(insertNew, params, { changes: 1 })))
       },
       replace: ({ accountId, machineId, sessionId }, data, expectedVersion) =>
         Effect.suspend(() => {
           const params = [data, encode(Date.now()), accountId, machineId, sessionId, expectedVersion]
-          return Effect.asVoid(writer.write(Lane.data, Write.statement(replaceData, params, { changes: 1 })))
+          return Effect.asVoid(writer.write(accountId, Lane.data, Write.statement(replaceData, params, { changes: 1 })))
         })
     })
   }

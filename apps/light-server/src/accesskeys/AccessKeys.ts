@@ -1,11 +1,11 @@
 /** Access keys of an account, one for each of its sessions on each of its machines. */
 import { Context, Effect, Layer, Option } from "effect"
 import * as PresenceKey from "../entities/PresenceKey.ts"
-import type { WriterError } from "presence-effect/writer/WriterError"
 import type { ReadFailed } from "../database/DatabaseReader.ts"
 import { Ownership, requireOwned } from "../entities/Ownership.ts"
 import { Conflict, NotFound } from "../Failure.ts"
 import { type AccessKey, AccessKeyStore, type Place } from "./AccessKeyStore.ts"
+import type { WriteFailure } from "../quota/AccountWriter.ts"
 
 /** What became of a compare-and-set. The key is the current one. */
 export type Replaced =
@@ -24,12 +24,12 @@ export class AccessKeys extends Context.Tag("light-server/AccessKeys")<
     readonly create: (
       place: Place,
       data: string
-    ) => Effect.Effect<AccessKey, NotFound | Conflict | WriterError | ReadFailed>
+    ) => Effect.Effect<AccessKey, NotFound | Conflict | WriteFailure | ReadFailed>
     readonly replace: (
       place: Place,
       data: string,
       expectedVersion: number
-    ) => Effect.Effect<Replaced, NotFound | WriterError | ReadFailed>
+    ) => Effect.Effect<Replaced, NotFound | WriteFailure | ReadFailed>
   }
 >() {}
 

@@ -3,7 +3,6 @@
  * under compare-and-set.
  */
 import { Context, Effect, Layer, Option } from "effect"
-import type { WriterError } from "presence-effect/writer/WriterError"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
 import * as CompareAndSet from "../entities/CompareAndSet.ts"
 import * as Outbox from "../entities/Outbox.ts"
@@ -11,6 +10,7 @@ import { invalidToken, type Unauthorized } from "../Failure.ts"
 import { Emitter } from "../realtime/sending/Emitter.ts"
 import * as Room from "../realtime/sending/Room.ts"
 import { type Replacement, type Settings, SettingsStore } from "./SettingsStore.ts"
+import type { WriteFailure } from "../quota/AccountWriter.ts"
 
 export type Replaced = CompareAndSet.Replaced<"settings">
 
@@ -19,7 +19,7 @@ export class AccountSettings extends Context.Tag("light-server/AccountSettings")
   {
     readonly read: (accountId: string) => Effect.Effect<Settings, Unauthorized | ReadFailed>
     /** Replaces the settings if they are at the expected version, and announces it to the apps of the account. */
-    readonly replace: (replacement: Replacement) => Effect.Effect<Replaced, Unauthorized | WriterError | ReadFailed>
+    readonly replace: (replacement: Replacement) => Effect.Effect<Replaced, Unauthorized | WriteFailure | ReadFailed>
   }
 >() {}
 

@@ -1,12 +1,13 @@
 /** Settings and profiles of accounts in the database. */
 import { Clock, Context, Effect, Layer, type Option, Schema } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as Write from "presence-effect/writer/Write"
-import type { WriterError } from "presence-effect/writer/WriterError"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
+import * as AccountWriter from "../quota/AccountWriter.ts"
+import type { WriteFailure } from "../quota/AccountWriter.ts"
 
 export const Settings = Schema.Struct({ settings: Schema.NullOr(Schema.String), settingsVersion: Schema.Int })
 
@@ -41,7 +42,7 @@ export class SettingsStore extends Context.Tag("light-server/SettingsStore")<
      * `WriteConflict` of statement 0 when the account does not exist, and of a
      * later one when its settings are at another version.
      */
-    readonly replace: (replacement: Replacement) => Effect.Effect<number, WriterError>
+    readonly replace: (replacement: Replacement) => Effect.Effect<number, WriteFailure>
   }
 >() {}
 
@@ -69,14 +70,14 @@ export const replaceWrite = (
 export const make: Effect.Effect<SettingsStore["Type"], never, DatabaseReader | SqliteWriter> = Effect.gen(
   function* () {
     const reader = yield* DatabaseReader
-    const writer = yield* SqliteWriter
+    const writer = yield* AccountWriter.make
     const form = yield* TimeForm.TimeForm
     return SettingsStore.of({
       find: (accountId) => reader.first(Settings, select, [accountId]),
       findProfile: (accountId) => reader.first(Profile, selectProfile, [accountId]),
       replace: (replacement) =>
         Effect.flatMap(Clock.currentTimeMillis, (nowMillis) =>
-          writer.write(Lane.control, replaceWrite(replacement, nowMillis, form))
+          writer.write(replacement.accountId, Lane.control, replaceWrite(replacement, nowMillis, form))
         )
     })
   }

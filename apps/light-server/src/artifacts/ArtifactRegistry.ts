@@ -3,7 +3,6 @@
  * the sender included.
  */
 import { Context, Effect, Layer, Option } from "effect"
-import type { WriterError } from "presence-effect/writer/WriterError"
 import { createHash } from "node:crypto"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
 import type { ReadFailure } from "../database/ReadFailure.ts"
@@ -16,6 +15,7 @@ import { Emitter } from "../realtime/sending/Emitter.ts"
 import * as Room from "../realtime/sending/Room.ts"
 import * as Artifact from "./Artifact.ts"
 import { ArtifactStore } from "./ArtifactStore.ts"
+import type { WriteFailure } from "../quota/AccountWriter.ts"
 
 export interface NewArtifact {
   readonly id: string
@@ -29,7 +29,7 @@ export type Replaced =
   | { readonly _tag: "Replaced" }
   | { readonly _tag: "VersionMismatch"; readonly artifact: Artifact.Artifact }
 
-type StoreFailure = WriterError | ReadFailed | Unauthorized
+type StoreFailure = WriteFailure | ReadFailed | Unauthorized
 
 export class ArtifactRegistry extends Context.Tag("light-server/ArtifactRegistry")<
   ArtifactRegistry,

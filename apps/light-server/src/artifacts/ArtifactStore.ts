@@ -1,9 +1,8 @@
 /** Artifacts in the database. */
 import { Context, Effect, Layer, type Option } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as Write from "presence-effect/writer/Write"
-import type { WriterError } from "presence-effect/writer/WriterError"
 import * as BoundedList from "../database/BoundedList.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import type { ReadFailure } from "../database/ReadFailure.ts"
@@ -11,6 +10,8 @@ import { millisOf } from "../database/StoredTime.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
 import { Artifact, type ArtifactChange } from "./Artifact.ts"
+import * as AccountWriter from "../quota/AccountWriter.ts"
+import type { WriteFailure } from "../quota/AccountWriter.ts"
 
 /**
  * A write returns the cursor of the account that numbers it. It fails with
@@ -25,11 +26,11 @@ export class ArtifactStore extends Context.Tag("light-server/ArtifactStore")<
     /** The last changed first, bounded in rows and bytes. */
     readonly list: (accountId: string) => Effect.Effect<BoundedList.BoundedList, ReadFailure>
     /** Conflicts when the id is taken, by this account or another one. */
-    readonly insert: (artifact: Artifact) => Effect.Effect<number, WriterError>
+    readonly insert: (artifact: Artifact) => Effect.Effect<number, WriteFailure>
     /** Conflicts when the artifact is missing, foreign, or one of the parts is at another version. */
-    readonly replace: (accountId: string, id: string, change: ArtifactChange) => Effect.Effect<number, WriterError>
+    readonly replace: (accountId: string, id: string, change: ArtifactChange) => Effect.Effect<number, WriteFailure>
     /** Conflicts when the artifact is missing or foreign. */
-    readonly remove: (accountId: string, id: string) => Effect.Effect<number, WriterError>
+    readonly remove: (accountId: string, id: string) => Effect.Effect<number, WriteFailure>
   }
 >() {}
 
@@ -80,7 +81,7 @@ const removeOne = `DELETE FROM "Artifact" WHERE "id" = ? AND "accountId" = ?`
 export const make: Effect.Effect<ArtifactStore["Type"], never, DatabaseReader | SqliteWriter> = Effect.gen(
   function* () {
     const reader = yield* DatabaseReader
-    const writer = yield* SqliteWriter
+    const writer = yield* AccountWriter.make
     const { encode } = yield* TimeForm.TimeForm
 
     const numbered = (accountId: string, id: string, nowMillis: number, write: Write.Write<unknown>) =>
@@ -97,7 +98,7 @@ export const make: Effect.Effect<ArtifactStore["Type"], never, DatabaseReader | 
         const times = [encode(artifact.createdAt), encode(artifact.updatedAt)]
         const params = [id, header, headerVersion, dataEncryptionKey, seq, ...times, accountId, body, bodyVersion]
         const insert = Write.statement(insertNew, params, { changes: 1 })
-        return writer.write(Lane.data, numbered(accountId, id, artifact.createdAt, insert))
+        return writer.write(accountId, Lane.data, numbered(accountId, id, artifact.createdAt, insert))
       },
       replace: (accountId, id, { body, header }) =>
         Effect.suspend(() => {
@@ -106,12 +107,12 @@ export const make: Effect.Effect<ArtifactStore["Type"], never, DatabaseReader | 
           const versions = [header, body].map((part) => part?.expectedVersion ?? null)
           const params = [...parts, encode(now), id, accountId, ...versions]
           const replace = Write.statement(replaceParts, params, { changes: 1 })
-          return writer.write(Lane.data, numbered(accountId, id, now, replace))
+          return writer.write(accountId, Lane.data, numbered(accountId, id, now, replace))
         }),
       remove: (accountId, id) =>
         Effect.suspend(() => {
           const remove = Write.statement(removeOne, [id, accountId], { changes: 1 })
-          return writer.write(Lane.data, Write.withReserve(numbered(accountId, id, Date.now(), remove)))
+          return writer.write(accountId, Lane.data, Write.withReserve(numbered(accountId, id, Date.now(), remove)))
         })
     })
   }

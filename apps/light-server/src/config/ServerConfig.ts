@@ -12,6 +12,7 @@ import * as RateLimit from "../door/RateLimit.ts"
 import * as RateLimitKnobs from "../door/RateLimitKnobs.ts"
 import * as HttpKnobs from "../http/HttpKnobs.ts"
 import * as DatabaseKnobs from "../opening/DatabaseKnobs.ts"
+import * as QuotaKnobs from "../quota/QuotaKnobs.ts"
 import * as RealtimeKnobs from "../realtime/RealtimeKnobs.ts"
 import * as RealtimeOptions from "../realtime/RealtimeOptions.ts"
 import * as RpcKnobs from "../rpc/RpcKnobs.ts"
@@ -35,6 +36,7 @@ export const rooms = {
   file: DatabaseKnobs.fileKnobs,
   writes: DatabaseKnobs.writeKnobs,
   protection: DatabaseKnobs.protectionKnobs,
+  quota: QuotaKnobs.knobs,
   presence: PresenceKnobs.knobs,
   rateLimits: RateLimitKnobs.knobs,
   pairing: AccountKnobs.pairingKnobs,
@@ -56,6 +58,8 @@ export interface ServerConfig
   readonly databaseFile: string
   readonly writerPolicy: WriterPolicy.WriterPolicy
   readonly protection: DatabaseKnobs.Protection
+  /** What an account may store. `undefined`: whatever the disk takes. */
+  readonly quota: QuotaKnobs.Limits | undefined
   readonly presence: PresenceConfig.PresenceConfig
   readonly rateLimits: RateLimit.RateLimits
   readonly pairing: PairingStore.Options
@@ -156,6 +160,7 @@ export const load = (environment: Environment): Effect.Effect<Loaded, ConfigInva
       journalSizeLimitBytes: values.writes.journalSizeLimitBytes,
       writerPolicy: policy,
       protection: DatabaseKnobs.protectionOf(values.protection),
+      quota: QuotaKnobs.limitsOf(values.quota, { ...values.http, ...values.signUp }),
       presence: presence.right,
       rateLimits: { ...RateLimit.defaults, ...values.rateLimits },
       pairing: values.pairing,

@@ -1,12 +1,13 @@
 /** Tokens of accounts at vendors in the database, encrypted. */
 import { Context, Effect, Layer, type Option, Schema } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as Write from "presence-effect/writer/Write"
-import type { WriterError } from "presence-effect/writer/WriterError"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as Ids from "../database/Ids.ts"
 import * as TimeForm from "../database/TimeForm.ts"
+import * as AccountWriter from "../quota/AccountWriter.ts"
+import type { WriteFailure } from "../quota/AccountWriter.ts"
 
 /** The vendors that clients connect. */
 export const Vendor = Schema.Literal("openai", "anthropic", "gemini")
@@ -22,9 +23,9 @@ export class VendorTokenStore extends Context.Tag("light-server/VendorTokenStore
   {
     readonly find: (accountId: string, vendor: Vendor) => Effect.Effect<Option.Option<StoredToken>, ReadFailed>
     readonly list: (accountId: string) => Effect.Effect<ReadonlyArray<StoredToken>, ReadFailed>
-    readonly replace: (accountId: string, vendor: Vendor, token: Uint8Array) => Effect.Effect<void, WriterError>
+    readonly replace: (accountId: string, vendor: Vendor, token: Uint8Array) => Effect.Effect<void, WriteFailure>
     /** Fails with `WriteConflict` when no token of the vendor is stored. */
-    readonly remove: (accountId: string, vendor: Vendor) => Effect.Effect<void, WriterError>
+    readonly remove: (accountId: string, vendor: Vendor) => Effect.Effect<void, WriteFailure>
   }
 >() {}
 
@@ -42,7 +43,7 @@ const removeOne = `DELETE FROM "ServiceAccountToken" WHERE "accountId" = ? AND "
 export const make: Effect.Effect<VendorTokenStore["Type"], never, DatabaseReader | SqliteWriter> = Effect.gen(
   function* () {
     const reader = yield* DatabaseReader
-    const writer = yield* SqliteWriter
+    const writer = yield* AccountWriter.make
     const { encode } = yield* TimeForm.TimeForm
     return VendorTokenStore.of({
       find: (accountId, vendor) => reader.first(StoredToken, selectOne, [accountId, vendor]),
@@ -51,11 +52,15 @@ export const make: Effect.Effect<VendorTokenStore["Type"], never, DatabaseReader
         Effect.suspend(() => {
           const now = encode(Date.now())
           const params = [Ids.cuid(), accountId, vendor, token, now, now]
-          return Effect.asVoid(writer.write(Lane.control, Write.statement(upsert, params, { changes: 1 })))
+          return Effect.asVoid(writer.write(accountId, Lane.control, Write.statement(upsert, params, { changes: 1 })))
         }),
       remove: (accountId, vendor) =>
         Effect.asVoid(
-          writer.write(Lane.control, Write.withReserve(Write.statement(removeOne, [accountId, vendor], { changes: 1 })))
+          writer.write(
+            accountId,
+            Lane.control,
+            Write.withReserve(Write.statement(removeOne, [accountId, vendor], { changes: 1 }))
+          )
         )
     })
   }

@@ -3,11 +3,12 @@
  * it. Machines, sessions and settings share it.
  */
 import { Array as Arr, Effect, Option } from "effect"
-import type { WriteConflict, WriterError } from "presence-effect/writer/WriterError"
+import type { WriteConflict } from "presence-effect/writer/WriterError"
 import type { ReadFailed } from "../database/DatabaseReader.ts"
 import type { Unauthorized } from "../Failure.ts"
 import * as AccountCursor from "./AccountCursor.ts"
 import type * as Outbox from "./Outbox.ts"
+import type { WriteFailure } from "../quota/AccountWriter.ts"
 
 /** A text to store, and the version it is based on. */
 export interface TextChange<Text extends string> {
@@ -45,7 +46,7 @@ export interface Options<Text extends string, Row extends Versioned<Text>, E, E2
   /** Runs first. Fails when the entity is not the account's own. */
   readonly authorize?: Effect.Effect<unknown, E>
   /** Returns the cursor. Conflicts when the account or the row is missing, or one of the versions differs. */
-  readonly write: Effect.Effect<number, WriterError>
+  readonly write: Effect.Effect<number, WriteFailure>
   readonly find: Effect.Effect<Option.Option<Row>, ReadFailed>
   /** Fails when the row found is not one that the account may change. */
   readonly require: (found: Option.Option<Row>) => Effect.Effect<Row, E2>
@@ -79,7 +80,7 @@ export const run = <Text extends string, Row extends Versioned<Text>, E = never,
   send
 }: Options<Text, Row, E, E2>): Effect.Effect<
   Replaced<Text>,
-  E | E2 | Unauthorized | ReadFailed | Exclude<WriterError, WriteConflict>
+  E | E2 | Unauthorized | ReadFailed | Exclude<WriteFailure, WriteConflict>
 > => {
   const texts = Arr.map(changes, ({ text, value, expectedVersion }) => ({ text, value, version: expectedVersion + 1 }))
   const isStoredIn = (row: Row) =>

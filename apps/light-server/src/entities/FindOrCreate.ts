@@ -3,11 +3,12 @@
  * sessions share it.
  */
 import { Effect, Option } from "effect"
-import type { WriteConflict, WriterError } from "presence-effect/writer/WriterError"
+import type { WriteConflict } from "presence-effect/writer/WriterError"
 import type { ReadFailed } from "../database/DatabaseReader.ts"
 import type { Unauthorized } from "../Failure.ts"
 import * as AccountCursor from "./AccountCursor.ts"
 import type * as Outbox from "./Outbox.ts"
+import type { WriteFailure } from "../quota/AccountWriter.ts"
 
 export interface Options<Row> {
   readonly outbox: Outbox.Outbox
@@ -17,7 +18,7 @@ export interface Options<Row> {
   readonly make: () => Row
   readonly changeOf: (row: Row) => Omit<Outbox.Announced, "mark">
   /** Returns the cursor. Conflicts when the account is missing, or the row was created meanwhile. */
-  readonly insert: (row: Row) => Effect.Effect<number, WriterError>
+  readonly insert: (row: Row) => Effect.Effect<number, WriteFailure>
   /** Whether the row that `insert` was to write is in the database. */
   readonly isStored: (row: Row) => Effect.Effect<boolean, ReadFailed>
   /** Announces a new row. */
@@ -40,7 +41,7 @@ export const run = <Row>({
   isStored,
   send,
   isOwn = () => true
-}: Options<Row>): Effect.Effect<Row, Unauthorized | WriterError | ReadFailed> => {
+}: Options<Row>): Effect.Effect<Row, Unauthorized | WriteFailure | ReadFailed> => {
   const announced = (row: Row): Outbox.Announced => ({ ...changeOf(row), mark: "created" })
 
   /** The write of a row that is found may not have been confirmed, so its announcement may be due. */

@@ -17,6 +17,7 @@ import {
   MachineRevoked,
   machineRevoked,
   NotFound,
+  QuotaExceeded,
   RequestDefect,
   RequestUnreadable,
   RouteUnknown,
@@ -43,6 +44,7 @@ export const Failure = Schema.Union(
   RouteUnknown,
   RequestDefect,
   TooManyRequests,
+  QuotaExceeded,
   SocketOverflow,
   LoopOverload,
   Draining,
@@ -139,6 +141,8 @@ export const toHttp = (failure: Failure, jitter = 0): HttpFailure => {
       RequestDefect: () =>
         protocol(500, "Internal Server Error", { message: "An unexpected error occurred", statusCode: 500 }),
       TooManyRequests: (failure) => later(failure.retryAfterMillis, "Too many requests", 429)(failure),
+      // Clients keep what they could not send after a 503. The app shows the text.
+      QuotaExceeded: later(60_000, "The storage of this account is full. Delete sessions to make room"),
       SocketOverflow: later(2000, "Too many sockets connect at once"),
       LoopOverload: later(2000, "The server is overloaded"),
       Draining: later(2000, "The server is shutting down"),

@@ -1,9 +1,8 @@
 /** Key-value pairs of accounts in the database. */
 import { Context, Effect, Layer, type Option } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as Write from "presence-effect/writer/Write"
-import type { WriterError } from "presence-effect/writer/WriterError"
 import * as BoundedList from "../database/BoundedList.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import type { ReadFailure } from "../database/ReadFailure.ts"
@@ -11,6 +10,8 @@ import * as Ids from "../database/Ids.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
 import { KeyValue, type Mutation, never } from "./KeyValue.ts"
+import * as AccountWriter from "../quota/AccountWriter.ts"
+import type { WriteFailure } from "../quota/AccountWriter.ts"
 
 export class KeyValueStore extends Context.Tag("light-server/KeyValueStore")<
   KeyValueStore,
@@ -31,7 +32,7 @@ export class KeyValueStore extends Context.Tag("light-server/KeyValueStore")<
      * All of the mutations or none. Returns the cursor of the account. Fails with `WriteConflict` of statement 0 when
      * the account does not exist, and of a later one when a key is at another version.
      */
-    readonly mutate: (accountId: string, mutations: ReadonlyArray<Mutation>) => Effect.Effect<number, WriterError>
+    readonly mutate: (accountId: string, mutations: ReadonlyArray<Mutation>) => Effect.Effect<number, WriteFailure>
   }
 >() {}
 
@@ -94,7 +95,7 @@ export const mutateWrite = (
 export const make: Effect.Effect<KeyValueStore["Type"], never, DatabaseReader | SqliteWriter> = Effect.gen(
   function* () {
     const reader = yield* DatabaseReader
-    const writer = yield* SqliteWriter
+    const writer = yield* AccountWriter.make
     const form = yield* TimeForm.TimeForm
     return KeyValueStore.of({
       find: (accountId, key) => reader.first(KeyValue, selectOne, [accountId, key]),
@@ -102,7 +103,7 @@ export const make: Effect.Effect<KeyValueStore["Type"], never, DatabaseReader | 
       list: (accountId, prefix, limit) =>
         BoundedList.read(reader, listed, shape, [accountId, prefix, afterPrefix(prefix)], limit),
       mutate: (accountId, mutations) =>
-        Effect.suspend(() => writer.write(Lane.data, mutateWrite(accountId, mutations, Date.now(), form)))
+        Effect.suspend(() => writer.write(accountId, Lane.data, mutateWrite(accountId, mutations, Date.now(), form)))
     })
   }
 )

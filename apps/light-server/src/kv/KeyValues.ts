@@ -1,6 +1,5 @@
 /** Batches of mutations under compare-and-set: all of a batch is written, or none of it. */
 import { Context, Effect, Layer } from "effect"
-import type { WriterError } from "presence-effect/writer/WriterError"
 import { createHash } from "node:crypto"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
@@ -10,6 +9,7 @@ import { Emitter } from "../realtime/sending/Emitter.ts"
 import * as Room from "../realtime/sending/Room.ts"
 import * as KeyValue from "./KeyValue.ts"
 import { KeyValueStore } from "./KeyValueStore.ts"
+import type { WriteFailure } from "../quota/AccountWriter.ts"
 
 /** The outcome of a batch. A mismatch names every key that is at another version, with its stored value. */
 export type Mutated =
@@ -23,7 +23,7 @@ export class KeyValues extends Context.Tag("light-server/KeyValues")<
     readonly mutate: (
       accountId: string,
       mutations: ReadonlyArray<KeyValue.Mutation>
-    ) => Effect.Effect<Mutated, Unauthorized | WriterError | ReadFailed>
+    ) => Effect.Effect<Mutated, Unauthorized | WriteFailure | ReadFailed>
   }
 >() {}
 

@@ -2,7 +2,6 @@
 import { Context, Effect, Layer, Option } from "effect"
 import { Presence } from "../entities/Presence.ts"
 import * as PresenceKey from "../entities/PresenceKey.ts"
-import type { WriterError } from "presence-effect/writer/WriterError"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
 import * as CompareAndSet from "../entities/CompareAndSet.ts"
@@ -15,6 +14,7 @@ import type { Emitter } from "../realtime/sending/Emitter.ts"
 import * as Machine from "./Machine.ts"
 import * as MachineAnnouncements from "./MachineAnnouncements.ts"
 import { MachineStore, type MachineText, type Replacement } from "./MachineStore.ts"
+import type { WriteFailure } from "../quota/AccountWriter.ts"
 
 export type Replaced = CompareAndSet.Replaced<MachineText>
 
@@ -36,7 +36,7 @@ export class MachineRegistry extends Context.Tag("light-server/MachineRegistry")
       registration: Machine.Registration
     ) => Effect.Effect<
       Machine.MachineView,
-      MachineIdConflict | MachineRevoked | Unauthorized | WriterError | ReadFailed
+      MachineIdConflict | MachineRevoked | Unauthorized | WriteFailure | ReadFailed
     >
     readonly find: (
       accountId: string,
@@ -45,7 +45,7 @@ export class MachineRegistry extends Context.Tag("light-server/MachineRegistry")
     /** Replaces one text if it is at the expected version, and announces it to the apps and the machine. */
     readonly replace: (
       replacement: Replacement
-    ) => Effect.Effect<Replaced, NotFound | MachineRevoked | Unauthorized | WriterError | ReadFailed>
+    ) => Effect.Effect<Replaced, NotFound | MachineRevoked | Unauthorized | WriteFailure | ReadFailed>
     /**
      * Revokes a machine for good: its connection ends, and its id cannot be registered again. A machine that is revoked
      * already is returned unchanged.
@@ -53,7 +53,7 @@ export class MachineRegistry extends Context.Tag("light-server/MachineRegistry")
     readonly revoke: (
       accountId: string,
       id: string
-    ) => Effect.Effect<RevokedMachine, NotFound | Unauthorized | WriterError | ReadFailed>
+    ) => Effect.Effect<RevokedMachine, NotFound | Unauthorized | WriteFailure | ReadFailed>
   }
 >() {}
 

@@ -1,15 +1,16 @@
 /** Machines in the database. */
 import { Context, Effect, Layer, type Option } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as Write from "presence-effect/writer/Write"
-import type { WriterError } from "presence-effect/writer/WriterError"
 import * as Columns from "../database/Columns.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
 import type { TextChange } from "../entities/CompareAndSet.ts"
 import { Machine } from "./Machine.ts"
+import * as AccountWriter from "../quota/AccountWriter.ts"
+import type { WriteFailure } from "../quota/AccountWriter.ts"
 
 /** The two texts of a machine that change under compare-and-set. */
 export type MachineText = "metadata" | "daemonState"
@@ -32,11 +33,11 @@ export class MachineStore extends Context.Tag("light-server/MachineStore")<
     /** From any account: ids of machines are global. */
     readonly find: (id: string) => Effect.Effect<Option.Option<Machine>, ReadFailed>
     /** Conflicts when the id is taken, by any account. */
-    readonly insert: (machine: Machine) => Effect.Effect<number, WriterError>
+    readonly insert: (machine: Machine) => Effect.Effect<number, WriteFailure>
     /** Conflicts when the machine is missing, foreign, revoked, or at another version. */
-    readonly replace: (replacement: Replacement) => Effect.Effect<number, WriterError>
+    readonly replace: (replacement: Replacement) => Effect.Effect<number, WriteFailure>
     /** Conflicts when the machine is missing, foreign or revoked already. */
-    readonly revoke: (accountId: string, id: string) => Effect.Effect<number, WriterError | ReadFailed>
+    readonly revoke: (accountId: string, id: string) => Effect.Effect<number, WriteFailure | ReadFailed>
   }
 >() {}
 
@@ -130,18 +131,18 @@ export const revokeWrite = (
 
 export const make: Effect.Effect<MachineStore["Type"], never, DatabaseReader | SqliteWriter> = Effect.gen(function* () {
   const reader = yield* DatabaseReader
-  const writer = yield* SqliteWriter
+  const writer = yield* AccountWriter.make
   const form = yield* TimeForm.TimeForm
   // Read each time: a remembered answer could be a failure, and revocations are rare.
   const hasColumn = Effect.provideService(Columns.has("Machine", "revokedAt"), DatabaseReader, reader)
   return MachineStore.of({
     find: (id) => reader.first(Machine, selectById, [id]),
-    insert: (machine) => writer.write(Lane.control, insertWrite(machine, form)),
+    insert: (machine) => writer.write(machine.accountId, Lane.control, insertWrite(machine, form)),
     replace: (replacement) =>
-      Effect.suspend(() => writer.write(Lane.data, replaceWrite(replacement, Date.now(), form))),
+      Effect.suspend(() => writer.write(replacement.accountId, Lane.data, replaceWrite(replacement, Date.now(), form))),
     revoke: (accountId, id) =>
       Effect.flatMap(hasColumn, (isShared) =>
-        writer.write(Lane.control, revokeWrite(accountId, id, Date.now(), isShared, form))
+        writer.write(accountId, Lane.control, revokeWrite(accountId, id, Date.now(), isShared, form))
       )
   })
 })

@@ -1,11 +1,11 @@
 /** Batches of messages, which a client may send again whole or in part. */
 import { Effect } from "effect"
-import type { WriterError } from "presence-effect/writer/WriterError"
 import type { ReadFailed, ReadFailure } from "../database/ReadFailure.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
 import { NotFound, type Unauthorized } from "../Failure.ts"
 import type { Message, Receipt, Sent } from "./Message.ts"
 import { type MessageStore, messageStatement, sessionStatement } from "./MessageStore.ts"
+import type { WriteFailure } from "../quota/AccountWriter.ts"
 
 export interface Parts {
   readonly store: Pick<MessageStore["Type"], "findReceipts">
@@ -13,7 +13,7 @@ export interface Parts {
   /** Stores and announces messages in order, all of them or none. */
   readonly appendAll: (
     sent: ReadonlyArray<Sent>
-  ) => Effect.Effect<ReadonlyArray<Message>, NotFound | WriterError | ReadFailed>
+  ) => Effect.Effect<ReadonlyArray<Message>, NotFound | WriteFailure | ReadFailed>
   /** Announces a stored message whose write was not confirmed when it was sent first. */
   readonly announceUnconfirmed: (accountId: string, sessionId: string, id: string) => Effect.Effect<void, ReadFailed>
 }
@@ -48,7 +48,7 @@ export const make =
     accountId: string,
     sessionId: string,
     all: ReadonlyArray<Sent>
-  ): Effect.Effect<ReadonlyArray<Receipt>, NotFound | Unauthorized | WriterError | ReadFailure> => {
+  ): Effect.Effect<ReadonlyArray<Receipt>, NotFound | Unauthorized | WriteFailure | ReadFailure> => {
     const batch = distinct(all)
     const attempt = Effect.gen(function* () {
       yield* requireOwn(accountId, sessionId)

@@ -3,7 +3,7 @@
  */
 import { Context, Effect, Layer, Option } from "effect"
 import * as PresenceKey from "../entities/PresenceKey.ts"
-import type { WriteConflict, WriterError } from "presence-effect/writer/WriterError"
+import type { WriteConflict } from "presence-effect/writer/WriterError"
 import * as BoundedList from "../database/BoundedList.ts"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
 import type { ReadFailure } from "../database/ReadFailure.ts"
@@ -16,6 +16,7 @@ import * as Room from "../realtime/sending/Room.ts"
 import * as Message from "./Message.ts"
 import * as MessageBatch from "./MessageBatch.ts"
 import { MessageStore, messageStatement, type Range, sessionStatement } from "./MessageStore.ts"
+import type { WriteFailure } from "../quota/AccountWriter.ts"
 
 /** Some messages as JSON, and where the next ones begin. */
 export interface MessagePage {
@@ -34,11 +35,11 @@ export class MessageLog extends Context.Tag("light-server/MessageLog")<
      */
     readonly append: (
       sent: Message.Sent
-    ) => Effect.Effect<Message.Message, NotFound | Unauthorized | WriterError | ReadFailed>
+    ) => Effect.Effect<Message.Message, NotFound | Unauthorized | WriteFailure | ReadFailed>
     /** Stores messages of one account in order, all of them or none. */
     readonly appendAll: (
       sent: ReadonlyArray<Message.Sent>
-    ) => Effect.Effect<ReadonlyArray<Message.Message>, NotFound | WriterError | ReadFailed>
+    ) => Effect.Effect<ReadonlyArray<Message.Message>, NotFound | WriteFailure | ReadFailed>
     /**
      * Stores those messages of a batch that the session does not have yet, in order, all of them or none, and announces
      * each. Returns the receipts of old and new ones by their number, one for each local id.
@@ -47,7 +48,7 @@ export class MessageLog extends Context.Tag("light-server/MessageLog")<
       accountId: string,
       sessionId: string,
       sent: ReadonlyArray<Message.Sent>
-    ) => Effect.Effect<ReadonlyArray<Message.Receipt>, NotFound | Unauthorized | WriterError | ReadFailure>
+    ) => Effect.Effect<ReadonlyArray<Message.Receipt>, NotFound | Unauthorized | WriteFailure | ReadFailure>
     readonly page: (
       accountId: string,
       sessionId: string,

@@ -1,15 +1,16 @@
 /** Messages in the database. */
 import { Context, Effect, Layer, type Option, Schema } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as Write from "presence-effect/writer/Write"
-import type { WriterError } from "presence-effect/writer/WriterError"
 import * as BoundedList from "../database/BoundedList.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import type { ReadFailure } from "../database/ReadFailure.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
 import { type Draft, Message, Receipt } from "./Message.ts"
+import * as AccountWriter from "../quota/AccountWriter.ts"
+import type { WriteFailure } from "../quota/AccountWriter.ts"
 
 /** The position of a stored message: in its session, and in its account. */
 export interface Place {
@@ -33,9 +34,9 @@ export class MessageStore extends Context.Tag("light-server/MessageStore")<
   MessageStore,
   {
     /** Stores a message under the next number of its session. Conflicts as described above, and then writes nothing. */
-    readonly append: (draft: Draft) => Effect.Effect<Place, WriterError>
-    /** Stores messages in order, all of them or none. */
-    readonly appendAll: (drafts: ReadonlyArray<Draft>) => Effect.Effect<ReadonlyArray<Place>, WriterError>
+    readonly append: (draft: Draft) => Effect.Effect<Place, WriteFailure>
+    /** Stores messages of one account in order, all of them or none. */
+    readonly appendAll: (drafts: ReadonlyArray<Draft>) => Effect.Effect<ReadonlyArray<Place>, WriteFailure>
     readonly findById: (
       accountId: string,
       sessionId: string,
@@ -128,11 +129,15 @@ export const appendWrite = (draft: Draft, { encode }: TimeForm.Form = TimeForm.i
 
 export const make: Effect.Effect<MessageStore["Type"], never, DatabaseReader | SqliteWriter> = Effect.gen(function* () {
   const reader = yield* DatabaseReader
-  const writer = yield* SqliteWriter
+  const writer = yield* AccountWriter.make
   const form = yield* TimeForm.TimeForm
   return MessageStore.of({
-    append: (draft) => writer.write(Lane.data, appendWrite(draft, form)),
-    appendAll: (drafts) => writer.write(Lane.data, Write.all(drafts.map((draft) => appendWrite(draft, form)))),
+    append: (draft) => writer.write(draft.accountId, Lane.data, appendWrite(draft, form)),
+    appendAll: (drafts) => {
+      const accountId = drafts[0]?.accountId
+      if (accountId === undefined) return Effect.succeed([])
+      return writer.write(accountId, Lane.data, Write.all(drafts.map((draft) => appendWrite(draft, form))))
+    },
     findById: (accountId, sessionId, id) => reader.first(Message, selectById, [sessionId, accountId, id]),
     findByLocalId: (accountId, sessionId, localId) =>
       reader.first(Message, selectByLocalId, [sessionId, accountId, localId]),

@@ -1,7 +1,9 @@
 /** Checks a file for damage before it is served. */
-import { Clock, Effect, Schema } from "effect"
+import { Effect, Schema } from "effect"
 import * as FileSystem from "node:fs"
+import { Worker } from "node:worker_threads"
 import * as DatabaseFile from "../migration/DatabaseFile.ts"
+import * as TableCheck from "./TableCheck.ts"
 
 /** The file is damaged, or no database at all. It keeps its bytes. */
 export class DatabaseDamaged extends Schema.TaggedError<DatabaseDamaged>("light-server/DatabaseDamaged")(
@@ -20,60 +22,95 @@ export interface Options {
   readonly filename: string
   /** After this time no further table is checked. 0: no table is checked. */
   readonly budgetMillis: number
+  /** Files of this size, log included, and smaller ones are checked without a thread. 1 MiB unless given. */
+  readonly inPlaceBytes?: number
+  /** Sees the thread as it starts, for tests. */
+  readonly onSpawn?: (thread: Worker) => void
 }
 
 const waitLimitMillis = 5000
 
-const tablesOf = (connection: DatabaseFile.Connection) =>
-  DatabaseFile.attempt(connection, () =>
-    connection.sqlite
-      .prepare<[], string>("SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY rowid")
-      .pluck()
-      .all()
+/** Such a file is checked in a few milliseconds. Starting a thread takes 35 to 50 ms. */
+const inPlaceBytesDefault = 1024 * 1024
+
+// Node 20 runs no TypeScript in a thread: seen from the sources, the entry is the built one.
+const entry = new URL(
+  import.meta.url.endsWith(".ts") ? "../../dist/opening/startCheckThreadEntry.js" : "./startCheckThreadEntry.js",
+  import.meta.url
+)
+
+const bytesOf = (filename: string): number =>
+  [filename, `${filename}-wal`].reduce(
+    (sum, file) => sum + (FileSystem.statSync(file, { throwIfNoEntry: false })?.size ?? 0),
+    0
   )
 
-const checkTable = (connection: DatabaseFile.Connection, table: string) =>
-  Effect.flatMap(
-    DatabaseFile.attempt(connection, () =>
-      connection.sqlite.pragma(`quick_check("${table.replaceAll(`"`, `""`)}")`, { simple: true })
-    ),
-    (verdict) =>
-      verdict === "ok"
-        ? Effect.void
-        : Effect.fail(
-            new DatabaseDamaged({ filename: connection.filename, reason: String(verdict).split("\n")[0] ?? "" })
-          )
-  )
+const noVerdict = (reason: string): TableCheck.Verdict => ({ _tag: "Failed", code: "THREAD_LOST", reason })
 
 /**
- * Checks that the file is a database, and then its tables one after the other until the time is over. Skipped tables
- * are logged. A file that does not exist is fine. The file is only read.
- *
- * Fails with `DatabaseDamaged`; any other fault of the file is reported when the file is opened for writing.
+ * The check of a large table takes seconds, and nothing ends it early: signals and everything else that the event loop
+ * does go on meanwhile. Interrupted, the thread ends after the table at hand; nothing waits for it.
  */
-export const run = ({ budgetMillis, filename }: Options): Effect.Effect<void, DatabaseDamaged> =>
-  DatabaseFile.withConnection({ filename, waitLimitMillis }, "readonly", (connection) =>
-    Effect.gen(function* () {
-      const tables = yield* tablesOf(connection)
-      const startedAt = yield* Clock.currentTimeNanos
-      for (const [index, table] of tables.entries()) {
-        const spentMillis = Number((yield* Clock.currentTimeNanos) - startedAt) / 1e6
-        if (spentMillis >= budgetMillis) {
-          const skipped = tables.length - index
-          return yield* Effect.logInfo(`${skipped} of ${tables.length} tables were not checked for damage`).pipe(
-            Effect.annotateLogs("code", "START_CHECK")
-          )
-        }
-        yield* checkTable(connection, table)
-      }
-    })
-  ).pipe(
+const inThread = (request: TableCheck.Request, onSpawn: Options["onSpawn"]): Effect.Effect<TableCheck.Verdict> =>
+  Effect.async((resume) => {
+    const end = (verdict: TableCheck.Verdict) => resume(Effect.succeed(verdict))
+    try {
+      const thread = new Worker(entry, { name: "start check", workerData: request })
+      thread.once("message", end)
+      thread.once("error", (error) => end(noVerdict(String(error))))
+      thread.once("exit", (code) => end(noVerdict(`exit code ${code}`)))
+      onSpawn?.(thread)
+      return Effect.sync(() => void thread.terminate())
+    } catch (cause) {
+      end(noVerdict(String(cause)))
+      return Effect.void
+    }
+  })
+
+const logged = (text: string) => Effect.logInfo(text).pipe(Effect.annotateLogs("code", "START_CHECK"))
+
+/** A thread that ends without an answer says nothing about the file, which others are about to open. */
+const heed = (filename: string, verdict: TableCheck.Verdict): Effect.Effect<void, DatabaseDamaged> => {
+  if (verdict._tag === "Damaged") return new DatabaseDamaged({ filename, reason: verdict.reason })
+  if (verdict._tag === "Checked") {
+    const { skippedCount, tableCount } = verdict
+    return skippedCount === 0
+      ? Effect.void
+      : logged(`${skippedCount} of ${tableCount} tables were not checked for damage`)
+  }
+  if (verdict.code === "THREAD_LOST") return logged(`the tables were not checked for damage: ${verdict.reason}`)
+  return DatabaseFile.attempt({ filename, waitLimitMillis }, () => {
+    throw Object.assign(new Error(verdict.reason), { code: verdict.code })
+  }).pipe(
     Effect.catchTags({
-      DatabaseInvalid: ({ reason }) => Effect.fail(new DatabaseDamaged({ filename, reason })),
+      DatabaseInvalid: ({ reason }) => new DatabaseDamaged({ filename, reason }),
       DatabaseUnreachable: () => Effect.void,
       DatabaseUnwritable: () => Effect.void,
       MigrationBusy: () => Effect.void
-    }),
-    Effect.when(() => FileSystem.existsSync(filename)),
-    Effect.asVoid
+    })
   )
+}
+
+/** Waits for no lock, since the event loop would wait with it. */
+const inPlace = (request: TableCheck.Request): TableCheck.Verdict => TableCheck.run({ ...request, waitLimitMillis: 0 })
+
+const isBusy = (verdict: TableCheck.Verdict) => verdict._tag === "Failed" && verdict.code.startsWith("SQLITE_BUSY")
+
+/**
+ * Checks that the file is a database, and then its tables one after the other until the time is over. Skipped tables
+ * are logged. A file that does not exist is fine. The file is only read, in a thread of its own unless it is small.
+ *
+ * Fails with `DatabaseDamaged`; any other fault of the file is reported when the file is opened for writing.
+ */
+export const run = ({
+  budgetMillis,
+  filename,
+  inPlaceBytes = inPlaceBytesDefault,
+  onSpawn
+}: Options): Effect.Effect<void, DatabaseDamaged> =>
+  Effect.gen(function* () {
+    if (!FileSystem.existsSync(filename)) return
+    const request = { budgetMillis, filename, waitLimitMillis }
+    const first = bytesOf(filename) <= inPlaceBytes ? inPlace(request) : undefined
+    yield* heed(filename, first === undefined || isBusy(first) ? yield* inThread(request, onSpawn) : first)
+  })

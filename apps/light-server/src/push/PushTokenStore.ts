@@ -1,13 +1,14 @@
 /** Push tokens of phones in the database. */
 import { Context, Effect, Layer, Schema } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as Write from "presence-effect/writer/Write"
-import type { WriterError } from "presence-effect/writer/WriterError"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as Ids from "../database/Ids.ts"
 import { millisOf, StoredTime } from "../database/StoredTime.ts"
 import * as TimeForm from "../database/TimeForm.ts"
+import * as AccountWriter from "../quota/AccountWriter.ts"
+import type { WriteFailure } from "../quota/AccountWriter.ts"
 
 /** A token as clients see it. */
 export const PushToken = Schema.Struct({
@@ -28,9 +29,9 @@ export class PushTokenStore extends Context.Tag("light-server/PushTokenStore")<
     /** The newest first. */
     readonly list: (accountId: string) => Effect.Effect<ReadonlyArray<PushToken>, ReadFailed>
     /** A token that is stored already keeps its id and the time of its creation. */
-    readonly add: (accountId: string, token: string) => Effect.Effect<void, WriterError>
+    readonly add: (accountId: string, token: string) => Effect.Effect<void, WriteFailure>
     /** An unknown token is not an error. */
-    readonly remove: (accountId: string, token: string) => Effect.Effect<void, WriterError>
+    readonly remove: (accountId: string, token: string) => Effect.Effect<void, WriteFailure>
   }
 >() {}
 
@@ -65,14 +66,16 @@ export const addWrite = (
 export const make: Effect.Effect<PushTokenStore["Type"], never, DatabaseReader | SqliteWriter> = Effect.gen(
   function* () {
     const reader = yield* DatabaseReader
-    const writer = yield* SqliteWriter
+    const writer = yield* AccountWriter.make
     const form = yield* TimeForm.TimeForm
     return PushTokenStore.of({
       list: (accountId) => reader.rows(PushToken, select, [accountId]),
       add: (accountId, token) =>
-        Effect.suspend(() => writer.write(Lane.control, addWrite(accountId, token, Date.now(), form))),
+        Effect.suspend(() => writer.write(accountId, Lane.control, addWrite(accountId, token, Date.now(), form))),
       remove: (accountId, token) =>
-        Effect.asVoid(writer.write(Lane.control, Write.withReserve(Write.statement(removeOne, [accountId, token]))))
+        Effect.asVoid(
+          writer.write(accountId, Lane.control, Write.withReserve(Write.statement(removeOne, [accountId, token])))
+        )
     })
   }
 )

@@ -2,7 +2,6 @@
 import { Effect, Option } from "effect"
 import type { Presence } from "../entities/Presence.ts"
 import * as PresenceKey from "../entities/PresenceKey.ts"
-import type { WriterError } from "presence-effect/writer/WriterError"
 import type { ReadFailed } from "../database/DatabaseReader.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
 import * as Liveness from "../entities/Liveness.ts"
@@ -11,8 +10,9 @@ import type { Ownership } from "../entities/Ownership.ts"
 import { Conflict, Forbidden, type Unauthorized } from "../Failure.ts"
 import type { SessionAnnouncements } from "./SessionAnnouncements.ts"
 import type { SessionStore } from "./SessionStore.ts"
+import type { WriteFailure } from "../quota/AccountWriter.ts"
 
-type Failure = Forbidden | Unauthorized | WriterError | ReadFailed
+type Failure = Forbidden | Unauthorized | WriteFailure | ReadFailed
 
 export interface Archiving {
   /**

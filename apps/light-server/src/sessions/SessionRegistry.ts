@@ -2,7 +2,6 @@
 import { Context, Effect, Layer, Option } from "effect"
 import { Presence } from "../entities/Presence.ts"
 import * as PresenceKey from "../entities/PresenceKey.ts"
-import type { WriterError } from "presence-effect/writer/WriterError"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
 import { cuid } from "../database/Ids.ts"
 import { NotFound, type Unauthorized } from "../Failure.ts"
@@ -17,6 +16,7 @@ import * as Archiving from "./Archiving.ts"
 import * as Session from "./Session.ts"
 import * as SessionAnnouncements from "./SessionAnnouncements.ts"
 import { type Replacement, SessionStore, type SessionText } from "./SessionStore.ts"
+import type { WriteFailure } from "../quota/AccountWriter.ts"
 
 export type Replaced = CompareAndSet.Replaced<SessionText>
 
@@ -27,20 +27,20 @@ export class SessionRegistry extends Context.Tag("light-server/SessionRegistry")
     readonly open: (
       accountId: string,
       opening: Session.Opening
-    ) => Effect.Effect<Session.SessionView, Unauthorized | WriterError | ReadFailed>
+    ) => Effect.Effect<Session.SessionView, Unauthorized | WriteFailure | ReadFailed>
     readonly find: (accountId: string, id: string) => Effect.Effect<Session.SessionView, NotFound | ReadFailed>
     /** Replaces texts if all are at the expected versions, and announces it to all but the socket `sender`. */
     readonly replace: (
       replacement: Replacement,
       sender?: string
-    ) => Effect.Effect<Replaced, NotFound | Unauthorized | WriterError | ReadFailed>
+    ) => Effect.Effect<Replaced, NotFound | Unauthorized | WriteFailure | ReadFailed>
     /** Ends a session of the account and announces it to the apps. Any other id has no effect. */
     readonly end: (accountId: string, id: string, claimedMillis: number) => Effect.Effect<void, ReadFailed>
     /** Deletes a session with all that belongs to it, and announces it to the apps. */
     readonly remove: (
       accountId: string,
       id: string
-    ) => Effect.Effect<void, NotFound | Unauthorized | WriterError | ReadFailed>
+    ) => Effect.Effect<void, NotFound | Unauthorized | WriteFailure | ReadFailed>
   } & Archiving.Archiving
 >() {}
 

@@ -8,13 +8,15 @@
  */
 import { Effect, Option, Queue, Schedule, Schema, type Scope } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as Write from "presence-effect/writer/Write"
-import type { WriterError } from "presence-effect/writer/WriterError"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import { quoted } from "../adoption/SchemaShape.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
+import * as AccountWriter from "../quota/AccountWriter.ts"
+import { Quota } from "../quota/Quota.ts"
+import type { WriteFailure } from "../quota/AccountWriter.ts"
 
 /** The account that owns detached sessions. Its public key is not a key, so no client can log in to it. */
 export const detachedOwner = "removed-sessions"
@@ -110,15 +112,16 @@ export interface SessionRemoval {
    * change. A later statement than the first conflicts when it is missing or
    * foreign.
    */
-  readonly remove: (accountId: string, id: string) => Effect.Effect<number, WriterError | ReadFailed>
+  readonly remove: (accountId: string, id: string) => Effect.Effect<number, WriteFailure | ReadFailed>
 }
 
 /** Deletes the rows of detached sessions for as long as the scope is open. */
 export const make: Effect.Effect<SessionRemoval, never, DatabaseReader | SqliteWriter | Scope.Scope> = Effect.gen(
   function* () {
     const reader = yield* DatabaseReader
-    const writer = yield* SqliteWriter
+    const writer = yield* AccountWriter.make
     const form = yield* TimeForm.TimeForm
+    const quota = yield* Quota
     /** One pending wake-up is enough: each run deletes everything that is pending. */
     const wakeUps = yield* Queue.sliding<void>(1)
 
@@ -139,7 +142,7 @@ export const make: Effect.Effect<SessionRemoval, never, DatabaseReader | SqliteW
       const write: Write.Write<unknown> = (yield* isLong(detachedOwner, id.value))
         ? Write.statement(removeOldestMessages, [id.value, detachedOwner])
         : deletedSession(detachedOwner, id.value, yield* referrers)
-      yield* writer.write(Lane.maintenance, Write.withReserve(write))
+      yield* writer.write(detachedOwner, Lane.maintenance, Write.withReserve(write))
       return true
     })
 
@@ -167,11 +170,16 @@ export const make: Effect.Effect<SessionRemoval, never, DatabaseReader | SqliteW
           if (yield* isLong(accountId, id)) {
             // An unconfirmed write may have detached it as well.
             return yield* Effect.ensuring(
-              writer.write(Lane.control, detachWrite(accountId, id, Date.now(), form)),
-              Queue.offer(wakeUps, undefined)
+              writer.write(accountId, Lane.control, detachWrite(accountId, id, Date.now(), form)),
+              // Its messages are no longer the account's, and which bytes they are only a count can tell.
+              Effect.zipRight(Queue.offer(wakeUps, undefined), quota.recount(accountId))
             )
           }
-          return yield* writer.write(Lane.control, removeWrite(accountId, id, yield* referrers, Date.now(), form))
+          return yield* writer.write(
+            accountId,
+            Lane.control,
+            removeWrite(accountId, id, yield* referrers, Date.now(), form)
+          )
         })
     }
   }

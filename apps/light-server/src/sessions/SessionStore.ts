@@ -1,9 +1,8 @@
 /** Sessions in the database. */
 import { type Array as Arr, Context, Effect, Layer, type Option, type Scope } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as Write from "presence-effect/writer/Write"
-import type { WriterError } from "presence-effect/writer/WriterError"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as SessionArchive from "../database/SessionArchive.ts"
 import * as TimeForm from "../database/TimeForm.ts"
@@ -12,6 +11,8 @@ import type * as CompareAndSet from "../entities/CompareAndSet.ts"
 import * as ArchiveWrite from "./ArchiveWrite.ts"
 import { columns, readColumns, Session } from "./Session.ts"
 import * as SessionRemoval from "./SessionRemoval.ts"
+import * as AccountWriter from "../quota/AccountWriter.ts"
+import type { WriteFailure } from "../quota/AccountWriter.ts"
 
 type MaybeSession = Effect.Effect<Option.Option<Session>, ReadFailed>
 
@@ -38,11 +39,11 @@ export class SessionStore extends Context.Tag("light-server/SessionStore")<
      * `WriteConflict` of statement 0 when the account does not exist, and of statement
      * 1 when the tag is taken.
      */
-    readonly insert: (session: Session) => Effect.Effect<number, WriterError>
+    readonly insert: (session: Session) => Effect.Effect<number, WriteFailure>
     /** The same for texts: a later statement conflicts when the session is missing, foreign, or at another version. */
-    readonly replace: (replacement: Replacement) => Effect.Effect<number, WriterError>
+    readonly replace: (replacement: Replacement) => Effect.Effect<number, WriteFailure>
     /** The same for the archive: a later statement conflicts when the session is missing or foreign. */
-    readonly archive: (archiving: ArchiveWrite.Archiving) => Effect.Effect<number, WriterError>
+    readonly archive: (archiving: ArchiveWrite.Archiving) => Effect.Effect<number, WriteFailure>
     readonly remove: SessionRemoval.SessionRemoval["remove"]
   }
 >() {}
@@ -114,7 +115,7 @@ export const replaceWrite = (
 export const make: Effect.Effect<SessionStore["Type"], never, DatabaseReader | SqliteWriter | Scope.Scope> = Effect.gen(
   function* () {
     const reader = yield* DatabaseReader
-    const writer = yield* SqliteWriter
+    const writer = yield* AccountWriter.make
     const form = yield* TimeForm.TimeForm
     const place = yield* SessionArchive.SessionArchive
     const select = `SELECT ${readColumns(place)} FROM "Session" WHERE "accountId" = ?`
@@ -122,11 +123,15 @@ export const make: Effect.Effect<SessionStore["Type"], never, DatabaseReader | S
     return SessionStore.of({
       findById: (accountId, id) => reader.first(Session, `${select} AND "id" = ?`, [accountId, id]),
       findByTag: (accountId, tag) => reader.first(Session, `${select} AND "tag" = ?`, [accountId, tag]),
-      insert: (session) => writer.write(Lane.control, insertWrite(session, form)),
+      insert: (session) => writer.write(session.accountId, Lane.control, insertWrite(session, form)),
       replace: (replacement) =>
-        Effect.suspend(() => writer.write(Lane.data, replaceWrite(replacement, Date.now(), form))),
+        Effect.suspend(() =>
+          writer.write(replacement.accountId, Lane.data, replaceWrite(replacement, Date.now(), form))
+        ),
       archive: (archiving) =>
-        Effect.suspend(() => writer.write(Lane.control, ArchiveWrite.make(archiving, Date.now(), place, form))),
+        Effect.suspend(() =>
+          writer.write(archiving.accountId, Lane.control, ArchiveWrite.make(archiving, Date.now(), place, form))
+        ),
       remove
     })
   }

@@ -1,7 +1,6 @@
 /** Stores usage reports and announces them to apps. */
 import { Context, Effect, Layer, Option, Schema } from "effect"
 import * as PresenceKey from "../entities/PresenceKey.ts"
-import type { WriterError } from "presence-effect/writer/WriterError"
 import * as BoundedList from "../database/BoundedList.ts"
 import type { ReadFailed } from "../database/DatabaseReader.ts"
 import type { ReadFailure } from "../database/ReadFailure.ts"
@@ -12,6 +11,7 @@ import * as Room from "../realtime/sending/Room.ts"
 import type { UsageQuery } from "./UsageQuery.ts"
 import type { Receipt, UsageReport } from "./UsageReport.ts"
 import { reportLimit, UsageStore } from "./UsageStore.ts"
+import type { WriteFailure } from "../quota/AccountWriter.ts"
 
 /** An answer to a query. */
 export interface Usage {
@@ -42,7 +42,7 @@ export class UsageLog extends Context.Tag("light-server/UsageLog")<
     readonly report: (
       accountId: string,
       report: UsageReport
-    ) => Effect.Effect<Receipt, NotFound | WriterError | ReadFailed>
+    ) => Effect.Effect<Receipt, NotFound | WriteFailure | ReadFailed>
     /** What was used, the oldest period first. */
     readonly periods: (accountId: string, query: UsageQuery) => Effect.Effect<Usage, NotFound | ReadFailure>
   }

@@ -1,9 +1,8 @@
 /** Usage reports in the database. */
 import { Context, Effect, Layer, Schema } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as Write from "presence-effect/writer/Write"
-import type { WriterError } from "presence-effect/writer/WriterError"
 import * as BoundedList from "../database/BoundedList.ts"
 import { DatabaseReader } from "../database/DatabaseReader.ts"
 import { cuid } from "../database/Ids.ts"
@@ -13,12 +12,14 @@ import { StoredTime } from "../database/StoredTime.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import type { UsageQuery } from "./UsageQuery.ts"
 import type { Receipt, UsageReport } from "./UsageReport.ts"
+import * as AccountWriter from "../quota/AccountWriter.ts"
+import type { WriteFailure } from "../quota/AccountWriter.ts"
 
 export class UsageStore extends Context.Tag("light-server/UsageStore")<
   UsageStore,
   {
     /** Stores a report, or replaces the one with its key. Conflicts when the session does not belong to the account. */
-    readonly replace: (accountId: string, report: UsageReport) => Effect.Effect<Receipt, WriterError>
+    readonly replace: (accountId: string, report: UsageReport) => Effect.Effect<Receipt, WriteFailure>
     /** The sums of the newest 5000 reports that match the query, in one statement, the newest period first. */
     readonly sum: (accountId: string, query: UsageQuery) => Effect.Effect<BoundedList.BoundedList, ReadFailure>
   }
@@ -158,11 +159,13 @@ export const layer: Layer.Layer<UsageStore, never, DatabaseReader | SqliteWriter
   UsageStore,
   Effect.gen(function* () {
     const reader = yield* DatabaseReader
-    const writer = yield* SqliteWriter
+    const writer = yield* AccountWriter.make
     const form = yield* TimeForm.TimeForm
     return UsageStore.of({
       replace: (accountId, report) =>
-        Effect.suspend(() => writer.write(Lane.data, replaceWrite(accountId, cuid(), report, Date.now(), form))),
+        Effect.suspend(() =>
+          writer.write(accountId, Lane.data, replaceWrite(accountId, cuid(), report, Date.now(), form))
+        ),
       sum: (accountId, query) =>
         BoundedList.ask(reader, "UsageReport", "report", {
           _tag: "List",

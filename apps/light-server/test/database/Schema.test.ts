@@ -16,6 +16,7 @@ const tables = [
   "AccountPushToken",
   "Artifact",
   "Machine",
+  "PresenceAccountUsage",
   "PresenceMachineRevocation",
   "PresenceSessionArchive",
   "PresenceTokenRevocation",
@@ -124,6 +125,13 @@ const columns = {
   ],
   PresenceMachineRevocation: ["machineId TEXT key", "revokedAt DATETIME"],
   PresenceSessionArchive: ["sessionId TEXT key", "archivedAt DATETIME"],
+  PresenceAccountUsage: [
+    "accountId TEXT key",
+    "byteCount BIGINT",
+    "rowCount BIGINT",
+    "isCounted BOOLEAN",
+    "recountCount INTEGER = 0"
+  ],
   PresenceTokenRevocation: ["digest TEXT key", "accountId TEXT", "revokedAt DATETIME"],
   ServerHeartbeat: ["id INTEGER key", "beatAt DATETIME"],
   Session: [
@@ -175,6 +183,7 @@ const indexes = {
   AccessKey: ["accountId", "machineId", "sessionId", "unique accountId, machineId, sessionId"],
   AccountPushToken: ["unique accountId, token"],
   Artifact: ["accountId", "accountId, updatedAt"],
+  PresenceAccountUsage: [],
   PresenceMachineRevocation: [],
   PresenceSessionArchive: [],
   PresenceTokenRevocation: ["accountId"],
@@ -214,6 +223,7 @@ const foreignKeys = {
   ],
   AccountPushToken: ["accountId -> Account.id RESTRICT"],
   Artifact: ["accountId -> Account.id RESTRICT"],
+  PresenceAccountUsage: ["accountId -> Account.id CASCADE"],
   PresenceMachineRevocation: ["machineId -> Machine.id CASCADE"],
   PresenceSessionArchive: ["sessionId -> Session.id CASCADE"],
   PresenceTokenRevocation: ["accountId -> Account.id CASCADE"],

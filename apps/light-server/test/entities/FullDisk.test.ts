@@ -39,7 +39,10 @@ const layer = Layer.mergeAll(
   PushTokenStore.layer,
   VendorTokenStore.layer,
   PairingStore.layer()
-).pipe(Layer.provideMerge(TimeForm.layer), Layer.provideMerge(FileDatabase.layerWith(Number.MAX_SAFE_INTEGER)))
+).pipe(
+  Layer.provideMerge(TimeForm.layer),
+  Layer.provideMerge(FileDatabase.layerWith({ freeReserveBytes: Number.MAX_SAFE_INTEGER }))
+)
 
 const prepared = Effect.tap(FileDatabase.FileDatabase, (database) => {
   addTwoSessions(database)

@@ -43,6 +43,7 @@ const samples: {
   RequestUnreadable: new Failure.RequestUnreadable({ status: 413, message: "too large" }),
   RouteUnknown: new Failure.RouteUnknown({ path: "/v9", method: "GET" }),
   RequestDefect: new Failure.RequestDefect(),
+  QuotaExceeded: new Failure.QuotaExceeded({ quota: "bytes", limit: 1_000_000 }),
   TooManyRequests: new Failure.TooManyRequests({ retryAfterMillis: 1500 }),
   SocketOverflow: new Failure.SocketOverflow(),
   LoopOverload: new Failure.LoopOverload({ delayMillis: 700 }),

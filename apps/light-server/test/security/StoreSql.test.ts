@@ -68,6 +68,9 @@ const proofs: ReadonlyArray<readonly [file: string, begin: string, reason: strin
   ],
   ["PairingStore.ts", `UPDATE "\${table}" SET "response"`, "an unanswered request, by its key"],
   ["UsageStore.ts", "DO UPDATE SET", "the tail of two statements whose conflict is of the account and the key"],
+  ["Quota.ts", `DELETE FROM "PresenceAccountUsage"`, "the totals of all accounts, which are counted anew"],
+  ["QuotaTriggers.ts", `UPDATE "PresenceAccountUsage" SET`, "a trigger: the account is that of the row that changes"],
+  ["QuotaTriggers.ts", "AFTER UPDATE OF", "the head of a trigger, which changes nothing by itself"],
   ["Readiness.ts", "INSERT INTO ServerHeartbeat", "the row of the server itself"],
   ["Readiness.ts", "UPDATE Account SET seq = seq WHERE id = ''", "no row at all: it asks for the lock"]
 ]

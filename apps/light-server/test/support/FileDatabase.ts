@@ -11,6 +11,9 @@ import type { SqlValue } from "presence-effect/writer/Write"
 import * as DatabaseReader from "../../src/database/DatabaseReader.ts"
 import * as MigrationFolder from "../../src/migration/MigrationFolder.ts"
 import * as PrismaMigrator from "../../src/migration/PrismaMigrator.ts"
+import * as Quota from "../../src/quota/Quota.ts"
+import type { Limits } from "../../src/quota/QuotaKnobs.ts"
+import * as QuotaTriggers from "../../src/quota/QuotaTriggers.ts"
 import * as TemporaryDirectory from "proving/drivers/TemporaryDirectory"
 
 export class FileDatabase extends Context.Tag("test/FileDatabase")<
@@ -39,15 +42,27 @@ const file = Layer.scoped(
   })
 )
 
-/** `freeReserveBytes`: space that writes must leave on the disk. */
+export interface Options {
+  /** What writes leave on the disk. */
+  readonly freeReserveBytes?: number
+  /** What an account may store. */
+  readonly limits?: Limits
+}
+
+/** The writer and the reader of a file, as a server opens them. */
+export const openedLayer = (filename: string, limits?: Limits, freeReserveBytes = 0) => {
+  const connection = SqliteInProcess.layer({ filename, freeReserveBytes, setup: QuotaTriggers.setup(limits) })
+  return Quota.layer(limits).pipe(
+    Layer.provideMerge(DatabaseReader.layer({ filename })),
+    Layer.provideMerge(SqliteWriter.layer().pipe(Layer.provide(connection)))
+  )
+}
+
 export const layerWith = (
-  freeReserveBytes: number
+  options: Options
 ): Layer.Layer<FileDatabase | SqliteWriter.SqliteWriter | DatabaseReader.DatabaseReader> =>
   Layer.unwrapEffect(
-    Effect.map(FileDatabase, ({ filename }) => {
-      const writer = SqliteWriter.layer().pipe(Layer.provide(SqliteInProcess.layer({ filename, freeReserveBytes })))
-      return Layer.provideMerge(DatabaseReader.layer({ filename }), writer)
-    })
+    Effect.map(FileDatabase, ({ filename }) => openedLayer(filename, options.limits, options.freeReserveBytes))
   ).pipe(Layer.provideMerge(file), Layer.orDie)
 
-export const layer = layerWith(0)
+export const layer = layerWith({})

@@ -55,6 +55,7 @@ export const routes = {
     writes: true,
     answers: { 200: Shapes.Done, 404: Shapes.NoDevice }
   },
+  "GET /v1/account/storage": { part: "Quota", for: "account", answers: { 200: Shapes.Storage } },
   "GET /v1/account/profile": { part: "Account", for: "account", answers: { 200: Shapes.Profile } },
   "GET /v1/account/settings": { part: "Account", for: "account", answers: { 200: Shapes.Settings } },
   "POST /v1/account/settings": {

@@ -32,6 +32,8 @@ export const Devices = Struct({
     })
   )
 })
+const Amounts = Struct({ bytes: NonNegativeInt, rows: NonNegativeInt })
+export const Storage = Struct({ ...Amounts.fields, quota: NullOr(Amounts) })
 export const NoDevice = says("Device not found")
 
 const artifactHead = {

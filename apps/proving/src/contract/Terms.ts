@@ -7,6 +7,7 @@ export type Part =
   | "Pairing"
   | "Account"
   | "Devices"
+  | "Quota"
   | "Push"
   | "Connect"
   | "Artifacts"

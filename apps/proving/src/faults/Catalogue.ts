@@ -43,6 +43,7 @@ import { F39HeavyReads } from "./scenarios/F39HeavyReads.ts"
 import { F41Burst } from "./scenarios/F41Burst.ts"
 import { F42LargeFrames } from "./scenarios/F42LargeFrames.ts"
 import { F43FanOut } from "./scenarios/F43FanOut.ts"
+import { F44StorageQuota } from "./scenarios/F44StorageQuota.ts"
 
 export const scenarios: ReadonlyArray<Scenario> = [
   F01ForeignLock,
@@ -85,7 +86,8 @@ export const scenarios: ReadonlyArray<Scenario> = [
   F39HeavyReads,
   F41Burst,
   F42LargeFrames,
-  F43FanOut
+  F43FanOut,
+  F44StorageQuota
 ]
 
 /** Faults of the list that cannot happen to this server. */

@@ -54,3 +54,10 @@ export const figure = (name: string, value: number | string): Observation => ({
   limit: undefined,
   holds: true
 })
+
+/**
+ * An observation that counts only where the control of the same run was quiet. Otherwise it is reported, and proves
+ * nothing: the box was late already without the load.
+ */
+export const where = (isQuiet: boolean, observation: Observation): Observation =>
+  isQuiet ? observation : { ...observation, name: `${observation.name} (inconclusive: box too busy)`, holds: true }

@@ -9,6 +9,8 @@ import type Sqlite from "better-sqlite3"
 import { Effect } from "effect"
 import fs from "node:fs"
 import path from "node:path"
+import * as CountedTable from "light-server/src/quota/CountedTable"
+import { until } from "../../src/drivers/Eventually.ts"
 import * as Device from "../../src/drivers/Device.ts"
 import * as ServerProcess from "../../src/drivers/ServerProcess.ts"
 import * as TemporaryDirectory from "../../src/drivers/TemporaryDirectory.ts"
@@ -42,7 +44,7 @@ type Ask = ReturnType<typeof asker>
 /** Serves the file for as long as `use` asks, and ends in order. */
 const serving = <A>(directory: string, use: (ask: Ask) => Effect.Effect<A>) =>
   Effect.gen(function* () {
-    const server = yield* ServerProcess.start({ directory })
+    const server = yield* ServerProcess.start({ directory, environment: { HAPPIER_ACCOUNT_QUOTA: "on" } })
     const answer = yield* use(asker(yield* server.url))
     yield* server.kill("SIGTERM")
     assert.strictEqual(yield* server.exitCode, 0)
@@ -53,6 +55,23 @@ const accepted = (ask: Ask, route: string, payload?: object) =>
   Effect.map(ask(route, payload), ({ body, status, text }) => {
     assert.strictEqual(status, 200, `${route}: ${text}`)
     return body
+  })
+
+/** What the account stores, counted in the file, and as it was told once that is the same. */
+const storage = (ask: Ask, file: string) =>
+  Effect.gen(function* () {
+    const counted = () =>
+      FixtureBox.withSqlite(file, (sqlite) =>
+        sqlite.prepare(`WITH owner AS (SELECT 'a1' AS "id") ${CountedTable.total}`).get()
+      )
+    const { answer } = yield* until(accepted(ask, "/v1/account/storage"), ({ bytes, rows }) => {
+      const now = counted() as { readonly bytes: number; readonly rows: number }
+      return bytes === now.bytes && rows === now.rows
+    })
+    const kept = FixtureBox.withSqlite(file, (sqlite) =>
+      sqlite.prepare(`SELECT "byteCount", "isCounted" FROM "PresenceAccountUsage" WHERE "accountId" = 'a1'`).get()
+    )
+    return { kept, told: { byteCount: answer["bytes"], isCounted: 1 } }
   })
 
 const idsOf = (items: object) =>
@@ -67,13 +86,15 @@ const messagesOf = (ask: Ask, sessionId: string) =>
   )
 
 /** What a client of the other server does with this one. */
-const firstVisit = (ask: Ask) =>
+const firstVisit = (file: string) => (ask: Ask) =>
   Effect.gen(function* () {
     assert.deepStrictEqual(idsOf(yield* accepted(ask, "/v1/machines")), ["m1", "m2"])
     yield* accepted(ask, "/v1/machines", { id: "m3", metadata: "sealed" })
     yield* accepted(ask, "/v1/machines/m2/revoke", {})
     const { session } = yield* accepted(ask, "/v1/sessions", { tag: "ours", metadata: "sealed" })
     yield* accepted(ask, "/v2/sessions/s1/messages", { ciphertext: "b3Vycw==", localId: "ours 1" })
+    const { kept, told } = yield* storage(ask, file)
+    assert.deepStrictEqual(kept, told)
     return String(session.id)
   })
 
@@ -103,6 +124,11 @@ const indexes = (file: string, like: string) =>
     sqlite.prepare("SELECT name FROM sqlite_master WHERE type = 'index' AND name LIKE ? ORDER BY 1").pluck().all(like)
   )
 
+const triggers = (file: string) =>
+  FixtureBox.withSqlite(file, (sqlite) =>
+    sqlite.prepare("SELECT name FROM sqlite_master WHERE type = 'trigger'").pluck().all()
+  )
+
 describe("a file that was handed back", () => {
   it.scopedLive(
     "takes the later migrations of the other server, and is served again with what both have written",
@@ -110,10 +136,11 @@ describe("a file that was handed back", () => {
       Effect.gen(function* () {
         const directory = yield* adoptable
         const file = path.join(directory, "happier-server-light.sqlite")
-        const first = yield* serving(directory, firstVisit)
+        const first = yield* serving(directory, firstVisit(file))
         assert.include(first.output, "database of a happier light server adopted")
         const ownIndexes = indexes(file, "presence_%")
         assert.isNotEmpty(ownIndexes)
+        assert.deepStrictEqual(triggers(file), [])
 
         FixtureBox.withSqlite(file, (sqlite) => LaterMigrations.apply(sqlite, at))
         assert.deepStrictEqual(soundness(file), isSound)
@@ -143,6 +170,9 @@ describe("a file that was handed back", () => {
               ["ours 1", "theirs 1", "ours 2"]
             )
             assert.strictEqual(stored.at(-1)?.seq, message.seq)
+            // What the other server has written counts as well.
+            const { kept, told } = yield* storage(ask, file)
+            assert.deepStrictEqual(kept, told)
           })
         )
         assert.include(again.output, "database of a happier light server adopted")

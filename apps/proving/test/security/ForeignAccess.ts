@@ -63,6 +63,7 @@ export const requests: Attempts = {
   "POST /v1/auth/account/response": ({ pairings }) => [
     notFound("Request", { body: { publicKey: pairings.account, response: "mine" } })
   ],
+  "GET /v1/account/storage": () => own(),
   "GET /v1/account/profile": () => own(),
   "GET /v1/account/devices": () => own(),
   "DELETE /v1/account/devices/:id": ({ deviceId }) => [notFound("Device", { params: { id: deviceId } })],

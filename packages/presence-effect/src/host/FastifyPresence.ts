@@ -20,7 +20,7 @@ import * as PresenceHost from "./PresenceHost.ts"
  * ```
  *
  * @category models
- * @since 0.4.0
+ * @since 0.3.0
  */
 export interface FastifyPresenceTypes {}
 
@@ -28,7 +28,7 @@ export interface FastifyPresenceTypes {}
  * The keys that were declared in `FastifyPresenceTypes`, or all.
  *
  * @category models
- * @since 0.4.0
+ * @since 0.3.0
  */
 export type FastifyKey = FastifyPresenceTypes extends { key: infer Key extends PresenceKey } ? Key : PresenceKey
 

@@ -20,6 +20,14 @@ export interface SqliteOptions {
    * Free pages of the file stand for up to half of it. Default 0: none.
    */
   readonly freeReserveBytes?: number
+  /**
+   * Statements that prepare the connection that writes, one per entry, run each time it is opened: temporary tables and
+   * triggers, which only this connection has and which leave nothing in the file. One that fails fails the opening.
+   * Default: none.
+   *
+   * @since 0.3.0
+   */
+  readonly setup?: ReadonlyArray<string>
   /** How long opening is tried again while another connection holds the file. Default 5 s. */
   readonly openTimeout?: Duration.DurationInput
 }

@@ -226,7 +226,7 @@ const lane = (knob: "lane" | "endLane", description: string): Config.Config<Lane
   Schema.Config(knob, Lane.Lane).pipe(Config.withDescription(description), Config.withDefault(defaults[knob]))
 
 /**
- * The knobs from the configuration of the program, each with its default, but for `kinds`, which a program knows.
+ * The knobs from the configuration of the program, each with its default, except `kinds`, which are part of a program.
  * Nest it and choose the provider's case where it is used: with
  * `Config.nested("presence")` and a constant-case provider over the environment,
  * `interval` is `PRESENCE_INTERVAL`.

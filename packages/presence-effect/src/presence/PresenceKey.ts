@@ -37,7 +37,7 @@ export interface PresenceKey {
  * console.log(PresenceKey.nameOf(one) !== PresenceKey.nameOf(other))
  *
  * @category getters
- * @since 0.4.0
+ * @since 0.3.0
  */
 export const nameOf = ({ accountId, id, kind }: PresenceKey): string =>
   `${kind}:${accountId === undefined ? "" : accountId.length}:${accountId ?? ""}${id}`

@@ -1,7 +1,7 @@
 /**
  * The kinds of rows that a host keeps online: which there are, where they are stored, and what names a row.
  *
- * @since 0.4.0
+ * @since 0.3.0
  */
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
@@ -19,7 +19,7 @@ import type { PresenceKey } from "./PresenceKey.ts"
  * - Names may be anything that SQLite can quote: `user-sessions` is one.
  *
  * @category models
- * @since 0.4.0
+ * @since 0.3.0
  */
 export interface PresenceKind {
   /** Default: the name of the kind. */
@@ -49,7 +49,7 @@ export interface PresenceKind {
  * `-`, 64 at most, and a letter first.
  *
  * @category models
- * @since 0.4.0
+ * @since 0.3.0
  */
 export interface PresenceKinds {
   readonly [name: string]: PresenceKind
@@ -59,7 +59,7 @@ export interface PresenceKinds {
  * The key of a row that belongs to an account.
  *
  * @category models
- * @since 0.4.0
+ * @since 0.3.0
  */
 export interface AccountKey<Kind extends string> {
   readonly kind: Kind
@@ -71,7 +71,7 @@ export interface AccountKey<Kind extends string> {
  * The key of a row without an account.
  *
  * @category models
- * @since 0.4.0
+ * @since 0.3.0
  */
 export interface PlainKey<Kind extends string> {
   readonly kind: Kind
@@ -90,7 +90,7 @@ type PlainKeyOf<Kind extends string> = [Kind] extends [never] ? never : PlainKey
  * The keys of rows of declared kinds. A kind without an account has keys without one.
  *
  * @category models
- * @since 0.4.0
+ * @since 0.3.0
  */
 export type KeyOf<Kinds extends PresenceKinds> = string extends keyof Kinds
   ? PresenceKey
@@ -100,7 +100,7 @@ export type KeyOf<Kinds extends PresenceKinds> = string extends keyof Kinds
  * Terms that a kind may have of its own.
  *
  * @category models
- * @since 0.4.0
+ * @since 0.3.0
  */
 export interface KindTerms {
   /** An active row is written again only when its newest sign of life is more than this newer than the stored one. */
@@ -117,7 +117,7 @@ export interface KindTerms {
  * Terms for all kinds, and those in which a kind differs.
  *
  * @category models
- * @since 0.4.0
+ * @since 0.3.0
  */
 export interface TermsByKind extends KindTerms {
   readonly kinds?: { readonly [name: string]: Partial<KindTerms> | undefined }
@@ -127,7 +127,7 @@ export interface TermsByKind extends KindTerms {
  * The terms of one kind.
  *
  * @category getters
- * @since 0.4.0
+ * @since 0.3.0
  */
 export const termsOf = (terms: TermsByKind, name: string): KindTerms => {
   const { acceptanceWindow, disconnectGrace, offlineTimeout, persistThreshold } = terms
@@ -139,13 +139,13 @@ export const termsOf = (terms: TermsByKind, name: string): KindTerms => {
  * was noted and nothing written.
  *
  * @category errors
- * @since 0.4.0
+ * @since 0.3.0
  */
 export class KindUndeclared extends Data.TaggedError("KindUndeclared")<{
   readonly kind: string
   readonly declared: ReadonlyArray<string>
 }> {
-  /** @since 0.4.0 */
+  /** @since 0.3.0 */
   override get message(): string {
     return `no kind ${JSON.stringify(this.kind)} is declared, only ${this.declared.join(", ")}`
   }
@@ -155,7 +155,7 @@ export class KindUndeclared extends Data.TaggedError("KindUndeclared")<{
  * Rows of the kind are named by their account and their id.
  *
  * @category guards
- * @since 0.4.0
+ * @since 0.3.0
  */
 export const isKeyedByAccount = ({ key }: PresenceKind): boolean => key !== undefined && key[0] === "accountId"
 
@@ -163,7 +163,7 @@ export const isKeyedByAccount = ({ key }: PresenceKind): boolean => key !== unde
  * What a key says of a row of one kind.
  *
  * @category models
- * @since 0.4.0
+ * @since 0.3.0
  */
 export interface RowKey {
   readonly accountId?: string | undefined
@@ -174,7 +174,7 @@ export interface RowKey {
  * The text that tells rows of one kind apart: the id, or account and id when these name a row together.
  *
  * @category getters
- * @since 0.4.0
+ * @since 0.3.0
  */
 export const rowNameOf = (kind: PresenceKind): ((key: RowKey) => string) =>
   isKeyedByAccount(kind) ? ({ accountId = "", id }) => `${accountId.length}:${accountId}${id}` : ({ id }) => id
@@ -183,7 +183,7 @@ export const rowNameOf = (kind: PresenceKind): ((key: RowKey) => string) =>
  * The key of a row, with its account only when the kind has one.
  *
  * @category constructors
- * @since 0.4.0
+ * @since 0.3.0
  */
 export const keyOf = (kind: string, accountId: string | undefined, id: string): PresenceKey =>
   accountId === undefined ? { kind, id } : { kind, accountId, id }
@@ -192,7 +192,7 @@ export const keyOf = (kind: string, accountId: string | undefined, id: string): 
  * Everything that is wrong with a declaration, each with the name of its kind.
  *
  * @category getters
- * @since 0.4.0
+ * @since 0.3.0
  */
 export const problemsOf = (kinds: PresenceKinds): ReadonlyArray<string> => {
   const problems: Array<string> = []

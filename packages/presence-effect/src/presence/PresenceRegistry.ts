@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import type { FlushBatch, FlushResult } from "./FlushBatch.ts"
 import * as Heartbeat from "./Heartbeat.ts"
 import * as Batches from "./internal/batches.ts"
+import type { RowTable } from "./internal/rowTable.ts"
 import * as RowTables from "./internal/rowTables.ts"
 import type { PresenceKey } from "./PresenceKey.ts"
 import type { PresenceKinds, TermsByKind } from "./PresenceKind.ts"
@@ -67,7 +68,7 @@ export type Rejection = Exclude<Heartbeat.BeatOutcome, "online" | "alive">
  * What became of a reported end. Only `ended` marks the row; `full` could not be noted, so its caller must write it.
  *
  * @category models
- * @since 0.4.0
+ * @since 0.3.0
  */
 export type EndOutcome = "ended" | "foreign" | "full" | "invalid"
 
@@ -173,41 +174,40 @@ const makeReports = (
     rejected[reason]++
     return reason
   }
-  const sign = (
-    key: PresenceKey,
-    nowMillis: number,
-    dated: number,
-    claimed: number | undefined
-  ): Heartbeat.BeatOutcome => {
-    touch()
-    const table = tableOf(key.kind)
-    const row = table.find(key)
-    if (row === undefined) {
-      if (!table.identity.accepts(key)) return reject("invalid")
-      if (!hasRoom(nowMillis)) return reject("full")
-      table.track(key, dated, claimed ?? Number.NEGATIVE_INFINITY, nowMillis)
-      wake()
-      return "online"
-    }
-    if (!table.identity.owns(row, key)) return reject("foreign")
-    const outcome = claimed === undefined ? table.show(row, nowMillis) : table.beat(row, dated, claimed, nowMillis)
-    if (outcome === "ended") return reject(outcome)
-    if (outcome === "dirty") return "alive"
+  /** A row that is not tracked yet. */
+  const first = (table: RowTable, key: PresenceKey, nowMillis: number, dated: number, claimed: number) => {
+    if (!table.identity.accepts(key)) return reject("invalid")
+    if (!hasRoom(nowMillis)) return reject("full")
+    table.track(key, dated, claimed, nowMillis)
+    wake()
+    return "online"
+  }
+  const told = (outcome: ReturnType<RowTable["beat"]>): Heartbeat.BeatOutcome => {
     if (outcome === "clean") {
       coalesced++
       return "alive"
     }
-    return outcome
+    if (outcome === "dirty") return "alive"
+    return outcome === "ended" ? reject(outcome) : outcome
   }
-  const seen = (key: PresenceKey, nowMillis: number) => sign(key, nowMillis, nowMillis, undefined)
+  const seen = (key: PresenceKey, nowMillis: number): Heartbeat.BeatOutcome => {
+    touch()
+    const table = tableOf(key.kind)
+    const row = table.find(key)
+    if (row === undefined) return first(table, key, nowMillis, nowMillis, Number.NEGATIVE_INFINITY)
+    return table.identity.owns(row, key) ? told(table.show(row, nowMillis)) : reject("foreign")
+  }
   return {
-    beat: (key: PresenceKey, claimedMillis: number, nowMillis: number) => {
-      let dated = Heartbeat.accept(claimedMillis, nowMillis, tableOf(key.kind).options.windowMillis)
+    beat: (key: PresenceKey, claimedMillis: number, nowMillis: number): Heartbeat.BeatOutcome => {
+      const table = tableOf(key.kind)
+      let dated = Heartbeat.accept(claimedMillis, nowMillis, table.options.windowMillis)
       // Over a connection of the row itself, nothing is refused because a clock is hours behind.
       if (dated === "ancient" && (rowOf(key)?.connections ?? 0) > 0) dated = Math.trunc(claimedMillis)
-      if (typeof dated === "number") return sign(key, nowMillis, dated, claimedMillis)
       touch()
-      return reject(dated)
+      if (typeof dated !== "number") return reject(dated)
+      const row = table.find(key)
+      if (row === undefined) return first(table, key, nowMillis, dated, claimedMillis)
+      return table.identity.owns(row, key) ? told(table.beat(row, dated, claimedMillis, nowMillis)) : reject("foreign")
     },
     seen,
     connected: (key: PresenceKey, nowMillis: number) => {

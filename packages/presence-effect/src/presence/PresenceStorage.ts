@@ -17,18 +17,18 @@ import { keyOf, KindUndeclared, type PresenceKinds, rowNameOf } from "./Presence
  * A write of a storage failed. A storage says with its own `reason` why, and keeps what its driver said in `cause`.
  *
  * @category errors
- * @since 0.4.0
+ * @since 0.3.0
  */
 export class StorageFailed extends Data.TaggedError("StorageFailed")<{
   /** One of a small set of words of the storage: a label of metrics and the code of log lines. */
   readonly reason: string
-  /** What is stored now: nothing of the write, everything, or nobody knows. */
+  /** What is stored of the write. `unknown`: the answer was lost, so it may be nothing or everything. */
   readonly written: "nothing" | "unknown" | "everything"
   /** The same write may succeed a moment later. When not, the last flush at shutdown does not try it again. */
   readonly isRetryable: boolean
   readonly cause: unknown
 }> {
-  /** @since 0.4.0 */
+  /** @since 0.3.0 */
   override get message(): string {
     return this.cause instanceof Error ? this.cause.message : `${this.reason}: ${String(this.cause)}`
   }

@@ -14,9 +14,12 @@
  *   const rows = PresenceStorage.memoryRows(PresenceStorageContract.kinds)
  *   const world: PresenceStorageContract.World = {
  *     storage: PresenceStorage.makeMemory(rows),
- *     insert: (kind, id, accountId, row) => rows.set(kind, { id, accountId, ...row }),
- *     read: (kind, id) => {
- *       const row = Array.from(rows.rowsOf(kind)).find((row) => row.id === id)
+ *     insert: (kind, id, accountId, row) =>
+ *       rows.set(kind, kind === "sensor" ? { id, ...row } : { id, accountId, ...row }),
+ *     read: (kind, id, accountId = "a") => {
+ *       const row = Array.from(rows.rowsOf(kind)).find(
+ *         (row) => row.id === id && (kind !== "laptop" || row.accountId === accountId)
+ *       )
  *       return row && { active: row.active, lastActiveMillis: row.lastActiveMillis }
  *     },
  *     chunkRows: 250
@@ -32,21 +35,17 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as TestContext from "effect/TestContext"
-import type { PresenceKinds } from "../presence/PresenceKind.ts"
 import { runCases, type TestRunner } from "./internal/contractCase.ts"
 import { startMillis, storageCases } from "./internal/storageCases.ts"
-import type { World } from "./internal/storageWorld.ts"
+import { contractKinds, type World } from "./internal/storageWorld.ts"
 
 /**
- * The kinds that the storage of a world must know.
+ * The kinds that the storage of a world must know: the forms that a key can have, and a name that must be quoted.
  *
  * @category models
  * @since 0.4.0
  */
-export const kinds = {
-  session: { table: "Session", accountId: "accountId" },
-  machine: { table: "Machine", accountId: "accountId" }
-} as const satisfies PresenceKinds
+export const kinds = contractKinds
 
 /**
  * Registers the suite with `runner`: `describe` and `it` of Vitest, of Jest or of
@@ -82,6 +81,13 @@ export type {
 } from "./internal/contractCase.ts"
 
 export type {
+  /**
+   * The names of `kinds`.
+   *
+   * @category models
+   * @since 0.4.0
+   */
+  ContractKind,
   /**
    * What is stored of a row.
    *

@@ -22,6 +22,7 @@ import { compactionCases } from "./internal/compactionCases.ts"
 import { connectionCases } from "./internal/connectionCases.ts"
 import { runCases, type TestRunner } from "./internal/contractCase.ts"
 import { finalFaultCases } from "./internal/finalFaultCases.ts"
+import { setupCases } from "./internal/setupCases.ts"
 
 /**
  * Registers the suite with `runner`: `describe` and `it` of Vitest, of Jest or of
@@ -34,14 +35,16 @@ import { finalFaultCases } from "./internal/finalFaultCases.ts"
  * - The log: no checkpoint within a commit, copies and truncation on demand, no waiting for readers.
  * - Final faults: a file that is moved, replaced or damaged, a disk that fails twice, the reserve of a full disk.
  * - Compaction: free pages leave the file in steps.
+ * - Setup: its statements prepare each connection, and a connection whose setup fails is not opened.
  *
- * `make` opens the connection on a file that exists or not, with `openTimeout` and `freeReserveBytes` of its options.
+ * `make` opens the connection on a file that exists or not, with `openTimeout`, `freeReserveBytes` and
+ * `setup` of its options.
  *
  * @category suites
  * @since 0.3.0
  */
 export const suite = (runner: TestRunner, name: string, make: ConnectionWorld["make"]): void => {
-  const cases = [...connectionCases, ...finalFaultCases, ...compactionCases]
+  const cases = [...connectionCases, ...finalFaultCases, ...compactionCases, ...setupCases]
   runCases(runner, `SqliteConnection: ${name}`, cases, (run) => Effect.scoped(run({ make })))
 }
 

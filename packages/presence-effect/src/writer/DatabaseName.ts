@@ -1,7 +1,7 @@
 /**
  * The name of a database in the metrics of a process that has several.
  *
- * @since 0.4.0
+ * @since 0.3.0
  */
 import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
@@ -13,7 +13,7 @@ import * as Metric from "effect/Metric"
  * keepers.
  *
  * @category references
- * @since 0.4.0
+ * @since 0.3.0
  */
 export class DatabaseName extends Context.Reference<DatabaseName>()("presence-effect/writer/DatabaseName", {
   defaultValue: (): string | undefined => undefined
@@ -38,7 +38,7 @@ export class DatabaseName extends Context.Reference<DatabaseName>()("presence-ef
  * console.log(Layer.isLayer(writerOf("tenant-a")))
  *
  * @category layers
- * @since 0.4.0
+ * @since 0.3.0
  */
 export const layer = (name: string): Layer.Layer<never> => Layer.succeed(DatabaseName, name)
 
@@ -46,7 +46,7 @@ export const layer = (name: string): Layer.Layer<never> => Layer.succeed(Databas
  * Adds the label `database` to a metric, unless the database has no name.
  *
  * @category combinators
- * @since 0.4.0
+ * @since 0.3.0
  */
 export const labelled =
   (name: string | undefined) =>

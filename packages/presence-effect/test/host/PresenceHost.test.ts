@@ -2,10 +2,13 @@ import { assert, describe, it } from "@effect/vitest"
 import Database from "better-sqlite3"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Metric from "effect/Metric"
 import * as Scope from "effect/Scope"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as PresenceHost from "../../src/host/PresenceHost.ts"
+import * as PresenceMetrics from "../../src/presence/PresenceMetrics.ts"
+import * as DatabaseName from "../../src/writer/DatabaseName.ts"
 import * as Lane from "../../src/writer/Lane.ts"
 import * as ForeignLock from "../../src/testing/ForeignLock.ts"
 import * as Write from "../../src/writer/Write.ts"
@@ -61,6 +64,45 @@ describe("PresenceHost", () => {
       assert.deepStrictEqual(readRows(filename, "SELECT active, lastActiveAt FROM Machine"), [
         { active: 1, lastActiveAt: now }
       ])
+    })
+  )
+
+  it.scopedLive("keeps the kinds of its options online, and writes what waits when it is told to", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryDatabase(`
+        CREATE TABLE "user-sensors" (id TEXT PRIMARY KEY, active INTEGER, lastActiveAt INTEGER);
+        CREATE TABLE laptop (id TEXT, owner TEXT, active INTEGER, lastActiveAt INTEGER, PRIMARY KEY (owner, id));
+        INSERT INTO "user-sensors" VALUES ('x', 0, 0);
+        INSERT INTO laptop VALUES ('laptop', 'a', 0, 0), ('laptop', 'b', 0, 0)`)
+      const host = yield* Effect.acquireRelease(
+        Effect.promise(() =>
+          PresenceHost.start({
+            filename,
+            kinds: {
+              sensor: { table: "user-sensors" },
+              laptop: { accountId: "owner", key: ["accountId", "id"] }
+            },
+            databaseName: "house",
+            onLog: () => undefined
+          })
+        ),
+        (host) => Effect.promise(() => host.close())
+      )
+      const now = Date.now()
+      host.beat({ kind: "sensor", id: "x" }, now)
+      host.beat({ kind: "laptop", accountId: "a", id: "laptop" }, now)
+      host.beat({ kind: "laptop", accountId: "b", id: "laptop" }, now)
+      assert.isUndefined(yield* Effect.promise(() => host.flush()))
+      assert.isUndefined(yield* Effect.promise(() => host.end({ kind: "laptop", accountId: "b", id: "laptop" }, now)))
+      assert.deepStrictEqual(readRows(filename, `SELECT active FROM "user-sensors"`), [{ active: 1 }])
+      assert.deepStrictEqual(readRows(filename, "SELECT owner, active FROM laptop ORDER BY owner"), [
+        { owner: "a", active: 1 },
+        { owner: "b", active: 0 }
+      ])
+      const rows = DatabaseName.labelled("house")(PresenceMetrics.tracked("laptop"))
+      assert.strictEqual((yield* Metric.value(rows)).value, 2)
+      // @ts-expect-error no such kind
+      assert.throws(() => host.beat({ kind: "session", id: "x" }, now), /only sensor, laptop/)
     })
   )
 

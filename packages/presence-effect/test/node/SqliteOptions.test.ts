@@ -15,12 +15,13 @@ describe("SqliteOptions", () => {
     assert.deepStrictEqual(Opening.engineOptions(bare), {
       filename: "db",
       journalSizeLimitBytes: 64 * 1024 * 1024,
-      freeReserveBytes: 0
+      freeReserveBytes: 0,
+      setup: []
     })
     const files = { database: "1:2", log: undefined }
     assert.deepStrictEqual(
-      Opening.engineOptions({ filename: "db", journalSizeLimitBytes: -1, freeReserveBytes: 9 }, files),
-      { filename: "db", files, journalSizeLimitBytes: -1, freeReserveBytes: 9 }
+      Opening.engineOptions({ filename: "db", journalSizeLimitBytes: -1, freeReserveBytes: 9, setup: ["x"] }, files),
+      { filename: "db", files, journalSizeLimitBytes: -1, freeReserveBytes: 9, setup: ["x"] }
     )
   })
 

@@ -21,6 +21,23 @@ SqliteConnectionContract.suite({ describe, it }, "SqliteThread", (filename, opti
 )
 
 describe("SqliteThread", () => {
+  it.scopedLive("prepares each thread that takes the place of a dead one", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryDatabase("CREATE TABLE T (id INTEGER PRIMARY KEY)")
+      const threads: Array<Worker> = []
+      const connection = yield* SqliteThread.make({
+        filename,
+        restartDelay: "10 millis",
+        setup: ["CREATE TEMP TRIGGER no BEFORE INSERT ON main.T BEGIN SELECT RAISE(ABORT, 'no'); END"],
+        onSpawn: (thread) => threads.push(thread)
+      })
+      yield* Effect.promise(() => threads[0]?.terminate() ?? Promise.resolve(0))
+      const [answer] = yield* untilUp(connection.run([insert(1)], "power-loss"))
+      assert.isAtLeast(threads.length, 2)
+      assert.strictEqual(answer?._tag === "Failed" ? answer.fault.detail : "", "no")
+    }).pipe(Effect.provide(quiet))
+  )
+
   it.scopedLive("fails what is in a thread that dies, as lost, and starts another one", () =>
     Effect.gen(function* () {
       const filename = yield* temporaryDatabase("CREATE TABLE T (id INTEGER PRIMARY KEY)")

@@ -47,6 +47,57 @@ describe("beat", () => {
     assert.strictEqual(registry.trackedCount(), 1)
   })
 
+  it("keeps rows of two accounts with the same id apart where the account is a part of the key", () => {
+    const laptops = { laptop: { accountId: "owner", key: ["accountId", "id"] } } as const
+    const registry = PresenceRegistry.make(laptops, defaults)
+    const [mine, theirs] = ["a", "b"].map((accountId) => ({ kind: "laptop", accountId, id: "laptop" }))
+    assert.strictEqual(registry.beat(mine!, start, start), "online")
+    assert.strictEqual(registry.beat(theirs!, start + 1, start + 1), "online")
+    assert.strictEqual(registry.trackedCount(), 2)
+    assert.deepStrictEqual(
+      registry.takeDirty().entries.map(({ accountId, seenAtMillis }) => [accountId, seenAtMillis - start]),
+      [
+        ["a", 0],
+        ["b", 1]
+      ]
+    )
+    assert.strictEqual(registry.end(theirs!, start + 2, start + 2), "ended")
+    assert.isTrue(registry.find(mine!)?.isOnline)
+    registry.forget(mine!)
+    assert.isUndefined(registry.find(mine!))
+    assert.isFalse(registry.find(theirs!)?.isOnline)
+  })
+
+  it("tracks rows of a kind without an account by their id, and says so in entries and transitions", () => {
+    const registry = PresenceRegistry.make({ sensor: {} }, defaults)
+    const sensor = { kind: "sensor", id: "x" }
+    assert.strictEqual(registry.beat(sensor, start, start), "online")
+    assert.strictEqual(registry.beat({ ...sensor, accountId: "ignored" }, start, start), "alive")
+    const expected = { kind: "sensor", id: "x", seenAtMillis: start, state: "alive" as const }
+    assert.deepStrictEqual(registry.takeDirty().entries, [expected])
+    registry.confirm({ written: [expected], superseded: [], missing: [] })
+    registry.end(sensor, start + 1, start + 1)
+    assert.deepStrictEqual(flush(registry), [{ key: sensor, lastSeenMillis: start + 1, reason: "ended" }])
+  })
+
+  it("refuses keys that cannot be stored, and tracks none of them", () => {
+    const registry = make()
+    const broken = [
+      session("a", "\ud800"),
+      session("\udc00", "s"),
+      session("a", "x\ud83d"),
+      { kind: "session", id: "s" },
+      session(7 as never, "s")
+    ]
+    for (const wrong of broken) {
+      assert.strictEqual(registry.beat(wrong, start, start), "invalid")
+      assert.strictEqual(registry.connected(wrong, start), "invalid")
+      assert.strictEqual(registry.end(wrong, start, start), "invalid")
+    }
+    assert.strictEqual(registry.trackedCount(), 0)
+    assert.strictEqual(registry.beat(session("a", "\ud83d\ude00"), start, start), "online")
+  })
+
   it("keeps a session and a machine of the same id apart", () => {
     const registry = make()
     registry.beat(key, start, start)

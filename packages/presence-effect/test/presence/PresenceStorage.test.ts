@@ -1,21 +1,26 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Lane from "../../src/writer/Lane.ts"
+import { keyOf } from "../../src/presence/PresenceKind.ts"
 import * as PresenceStorage from "../../src/presence/PresenceStorage.ts"
 import { PermitTimeout } from "../../src/writer/WriterError.ts"
 import * as PresenceStorageContract from "../../src/testing/PresenceStorageContract.ts"
-import { kinds } from "../support/kinds.ts"
+
+const accountFor = (kind: PresenceStorageContract.ContractKind, accountId: string) =>
+  kind === "sensor" ? undefined : accountId
 
 PresenceStorageContract.suite(
   { describe, it },
   "memory",
   Effect.sync((): PresenceStorageContract.World => {
-    const rows = PresenceStorage.memoryRows(kinds)
+    const rows = PresenceStorage.memoryRows(PresenceStorageContract.kinds)
     return {
       storage: PresenceStorage.makeMemory(rows),
-      insert: (kind, id, accountId, row) => rows.set(kind, { id, accountId, ...row }),
-      read: (kind, id) => {
-        const row = Array.from(rows.rowsOf(kind)).find((row) => row.id === id)
+      insert: (kind, id, accountId, row) => rows.set(kind, { ...keyOf(kind, accountFor(kind, accountId), id), ...row }),
+      read: (kind, id, accountId = "a") => {
+        const row = Array.from(rows.rowsOf(kind)).find(
+          (row) => row.id === id && (kind !== "laptop" || row.accountId === accountId)
+        )
         return row === undefined ? undefined : { active: row.active, lastActiveMillis: row.lastActiveMillis }
       },
       chunkRows: 250

@@ -27,7 +27,7 @@ const hour = 3_600_000
 const iso = (millis: number): string => new Date(millis).toISOString().replace("Z", "+00:00")
 /** What `CURRENT_TIMESTAMP` writes. */
 const blank = (millis: number): string => new Date(millis).toISOString().slice(0, 19).replace("T", " ")
-const tableOf = (kind: string) => (kind === "session" ? "Session" : "Machine")
+const tableOf = (kind: PresenceStorageContract.ContractKind) => PresenceStorageContract.kinds[kind].table
 
 const makeStorage = (engine: Sqlite.Engine, log: Sqlite.WriterLog, options?: Partial<SqlitePresenceStorage.Options>) =>
   SqlitePresenceStorage.make({ kinds, ...options }).pipe(
@@ -36,8 +36,13 @@ const makeStorage = (engine: Sqlite.Engine, log: Sqlite.WriterLog, options?: Par
 
 const makeEngine = Effect.acquireRelease(Effect.sync(Sqlite.open), (engine) => Effect.sync(() => engine.close()))
 
-const stored = (engine: Sqlite.Engine, kind: string, id: string) =>
-  engine.prepare(`SELECT active, lastActiveAt, updatedAt FROM "${tableOf(kind)}" WHERE id = ?`).get(id) as
+const stored = (engine: Sqlite.Engine, kind: PresenceStorageContract.ContractKind, id: string, accountId = "a") =>
+  engine
+    .prepare(
+      `SELECT active, lastActiveAt, updatedAt FROM "${tableOf(kind)}"
+       WHERE id = ? AND ${kind === "laptop" ? "accountId" : "'a'"} = ?`
+    )
+    .get(id, kind === "laptop" ? accountId : "a") as
     | { readonly active: number; readonly lastActiveAt: number | string; readonly updatedAt: number }
     | undefined
 
@@ -45,16 +50,16 @@ const makeWorld = (form: (millis: number) => number | string) =>
   Effect.gen(function* () {
     const engine = yield* makeEngine
     for (let index = 0; index < 3; index++) {
-      for (const table of ["Session", "Machine"] as const) {
+      for (const { table } of Object.values(PresenceStorageContract.kinds)) {
         Sqlite.insert(engine, table, { id: `form${index}`, accountId: "x", active: false, at: form(start) })
       }
     }
     return {
-      storage: yield* makeStorage(engine, Sqlite.makeLog(), { chunkRows: 60 }),
+      storage: yield* makeStorage(engine, Sqlite.makeLog(), { kinds: PresenceStorageContract.kinds, chunkRows: 60 }),
       insert: (kind, id, accountId, row) =>
         Sqlite.insert(engine, tableOf(kind), { id, accountId, active: row.active, at: form(row.lastActiveMillis) }),
-      read: (kind, id) => {
-        const row = stored(engine, kind, id)
+      read: (kind, id, accountId) => {
+        const row = stored(engine, kind, id, accountId)
         if (row === undefined) return undefined
         const { lastActiveAt } = row
         const lastActiveMillis = typeof lastActiveAt === "number" ? lastActiveAt : Date.parse(lastActiveAt)
@@ -79,7 +84,7 @@ const makeFileWorld = (layerEngine: typeof SqliteInProcess.layer) =>
       Effect.sync(() => Sqlite.open(filename)),
       (open) => Effect.sync(() => open.close())
     )
-    const layer = SqlitePresenceStorage.layer({ kinds, chunkRows: 60 }).pipe(
+    const layer = SqlitePresenceStorage.layer({ kinds: PresenceStorageContract.kinds, chunkRows: 60 }).pipe(
       Layer.provide(SqliteReader.layer({ filename })),
       Layer.provide(SqliteWriter.layer(WriterPolicy.defaults)),
       Layer.provide(layerEngine({ filename }))
@@ -89,8 +94,8 @@ const makeFileWorld = (layerEngine: typeof SqliteInProcess.layer) =>
       storage: Context.get(context, PresenceStorage),
       insert: (kind, id, accountId, row) =>
         Sqlite.insert(engine, tableOf(kind), { id, accountId, active: row.active, at: row.lastActiveMillis }),
-      read: (kind, id) => {
-        const row = stored(engine, kind, id)
+      read: (kind, id, accountId) => {
+        const row = stored(engine, kind, id, accountId)
         return row === undefined ? undefined : { active: row.active === 1, lastActiveMillis: Number(row.lastActiveAt) }
       },
       chunkRows: 60
@@ -120,15 +125,15 @@ describe("SqlitePresenceStorage", () => {
       }
       yield* TestClock.setTime(start + hour)
       yield* storage.flush(FlushBatch.make([entry("ended", start + 1, "ended")]))
-      assert.deepInclude(read("session", "ended"), { active: false })
+      assert.deepInclude(read("session", "ended", "a"), { active: false })
       yield* storage.markOffline([{ kind: "session", id: "silent", accountId: "a" }], {
         firstMillis: start + 1,
         lastMillis: start + hour
       })
-      assert.deepInclude(read("session", "silent"), { active: false })
+      assert.deepInclude(read("session", "silent", "a"), { active: false })
       const mixed = FlushBatch.make([entry("alive", start + 2), entry("ended", start + 3, "ended")])
       assert.strictEqual((yield* Effect.flip(storage.flush(mixed))).cause.reason, "DatabaseFull")
-      assert.deepInclude(read("session", "alive"), { active: false })
+      assert.deepInclude(read("session", "alive", "a"), { active: false })
     })
   )
 
@@ -488,6 +493,154 @@ describe("SqlitePresenceStorage", () => {
         { id: 7, active: 1, lastActiveAt: start },
         { id: 8, active: 0, lastActiveAt: 1 }
       ])
+    })
+  )
+
+  it.scoped("names a whole number by its decimal text only, also one that no double holds", () =>
+    Effect.gen(function* () {
+      const { engine, storage } = yield* build(`CREATE TABLE D (id INTEGER PRIMARY KEY, ${columns})`)
+      const large = "9007199254740993"
+      engine.exec(`INSERT INTO D (id, accountId) VALUES (7, 'a'), (${large}, 'a')`)
+      const wrong = ["007", "7.0", " 7", "9007199254740992"].map((id) => entry(id, start))
+      const right = [entry("7", start - 1), entry(large, start - 1)]
+      const report = yield* storage.flush(FlushBatch.make([...wrong, ...right]))
+      assert.deepStrictEqual([report.written, report.missing], [right, wrong])
+      const { rows } = yield* storage.findStale("session", { firstMillis: start, lastMillis: start }, 10)
+      assert.sameMembers(
+        rows.map(({ key }) => key.id),
+        ["7", large]
+      )
+      const keys = rows.map(({ key }) => key)
+      assert.lengthOf(yield* storage.markOffline(keys, { firstMillis: start, lastMillis: start }), 2)
+    })
+  )
+
+  for (const [name, ddl] of [
+    ["a column that ignores case", `CREATE TABLE D (id TEXT COLLATE NOCASE PRIMARY KEY, ${columns})`],
+    [
+      "an account that ignores case",
+      `CREATE TABLE D (id TEXT PRIMARY KEY, ${columns.replace("accountId TEXT", "accountId TEXT COLLATE NOCASE")})`
+    ],
+    [
+      "an index that ignores case",
+      `CREATE TABLE D (id TEXT, ${columns}); CREATE UNIQUE INDEX i ON D (id COLLATE NOCASE)`
+    ],
+    [
+      "a column that ignores case, with an index that does not",
+      `CREATE TABLE D (id TEXT COLLATE NOCASE, ${columns}); CREATE UNIQUE INDEX i ON D (id COLLATE BINARY)`
+    ]
+  ] as const) {
+    it.scoped(`compares keys byte for byte, with ${name}`, () =>
+      Effect.gen(function* () {
+        const { engine, storage } = yield* build(ddl)
+        engine.exec(`INSERT INTO D (id, accountId) VALUES ('Laptop', 'A')`)
+        const exact = { ...entry("Laptop", start - 1), accountId: "A" }
+        const others = [
+          { ...entry("LAPTOP", start), accountId: "A" },
+          { ...entry("Laptop", start), accountId: "a" }
+        ]
+        const report = yield* storage.flush(FlushBatch.make([others[0]!, exact]))
+        assert.deepStrictEqual([report.written, report.missing], [[exact], [others[0]!]])
+        assert.deepStrictEqual((yield* storage.flush(FlushBatch.make([others[1]!]))).missing, [others[1]!])
+        const believable = { firstMillis: start, lastMillis: start }
+        assert.deepStrictEqual(yield* storage.markOffline(others, believable), [])
+        assert.lengthOf(yield* storage.markOffline([exact], believable), 1)
+        assert.deepStrictEqual(engine.prepare("SELECT lastActiveAt FROM D").all(), [{ lastActiveAt: start - 1 }])
+      })
+    )
+  }
+
+  const refused = (ddl: string, kind: PresenceKind) =>
+    Effect.map(
+      Effect.flip(build(ddl, { kinds: { session: { ...options("D"), ...kind } } })),
+      (failure) => `${failure._tag}: ${failure.message}`
+    )
+
+  it.scoped("refuses a key that may name several rows, and says which key to declare", () =>
+    Effect.gen(function* () {
+      const perAccount = `CREATE TABLE D (id TEXT, ${columns}, PRIMARY KEY (accountId, id))`
+      assert.match(
+        yield* refused(perAccount, {}),
+        /StorageInvalid.*\n- session\.key: "id" of "D" is unique only as a part of "accountId", "id": declare key: \[/
+      )
+      const perTenant = `CREATE TABLE D (t TEXT, id TEXT, ${columns}, PRIMARY KEY (t, id)); CREATE INDEX i ON D (id)`
+      assert.match(yield* refused(perTenant, {}), /session\.key: "id" of "D" is unique only as a part of "t", "id"$/)
+      const both = { key: ["accountId", "id"] } as const
+      assert.match(
+        yield* refused(`CREATE TABLE D (id TEXT, ${columns}); CREATE INDEX i ON D (accountId, id)`, both),
+        /session\.key: no unique index of "D" has the columns "accountId", "id" and no others/
+      )
+      assert.match(
+        yield* Effect.map(Effect.flip(build(perAccount, { kinds: { session: { table: "D", ...both } } })), String),
+        /session\.key names accountId, so session\.accountId must name a column/
+      )
+      assert.match(
+        yield* Effect.map(Effect.flip(build(perAccount, { kinds: {} })), String),
+        /at least one kind must be declared/
+      )
+      assert.match(
+        yield* Effect.map(Effect.flip(build(perAccount, { kinds: { "a kind": options("D") } })), String),
+        /a kind must be named by a letter and up to 63 letters, digits, _ and -, got "a kind"/
+      )
+    })
+  )
+
+  it.scoped("refuses times in seconds, which would be taken for times of January 1970", () =>
+    Effect.gen(function* () {
+      const ddl = `CREATE TABLE D (id TEXT PRIMARY KEY, ${columns});
+        INSERT INTO D (id, accountId, lastActiveAt) VALUES ('s', 'a', ${start / 1_000}), ('never', 'a', 0)`
+      assert.match(yield* refused(ddl, {}), /session\.lastActiveAt: the times in "lastActiveAt" of "D" are seconds/)
+      assert.match(yield* refused(ddl, { timeForm: "integer" }), /are seconds/)
+      yield* build(ddl.replace("'never', 'a', 0", `'now', 'a', ${start}`))
+    })
+  )
+
+  it.scoped("writes one kind alone, and three kinds in one transaction with one statement each", () =>
+    Effect.gen(function* () {
+      const alone = yield* build(`CREATE TABLE device (id TEXT PRIMARY KEY, active INTEGER, lastActiveAt INTEGER)`, {
+        kinds: { device: {} }
+      })
+      alone.engine.exec("INSERT INTO device VALUES ('d', 0, 0)")
+      const device = { kind: "device", id: "d", seenAtMillis: start, state: "alive" as const }
+      assert.deepStrictEqual((yield* alone.storage.flush(FlushBatch.make([device]))).written, [device])
+      assert.deepStrictEqual(alone.engine.prepare("SELECT active FROM device").pluck().all(), [1])
+
+      const engine = yield* makeEngine
+      const statements: Array<number> = []
+      const counting = Layer.map(Sqlite.layerWriter(engine, Sqlite.makeLog()), (context) => {
+        const writer = Context.get(context, SqliteWriter.SqliteWriter)
+        return Context.make(SqliteWriter.SqliteWriter, {
+          ...writer,
+          writeMeasured: (lane, write) => {
+            statements.push(write.statements.length)
+            return writer.writeMeasured(lane, write)
+          }
+        })
+      })
+      const three = {
+        session: PresenceStorageContract.kinds.session,
+        sensor: PresenceStorageContract.kinds.sensor,
+        laptop: PresenceStorageContract.kinds.laptop
+      }
+      const storage = yield* SqlitePresenceStorage.make({ kinds: three }).pipe(
+        Effect.provide(Layer.merge(counting, Sqlite.layerReader(engine)))
+      )
+      const entries = Array.from({ length: 30 }, (_, index): FlushEntry => {
+        const id = `r${index}`
+        if (index % 3 === 0) return entry(id, start)
+        if (index % 3 === 1) return { kind: "sensor", id, seenAtMillis: start, state: "alive" }
+        return { ...entry(id, start), kind: "laptop" }
+      })
+      for (const { id, kind } of entries) {
+        Sqlite.insert(engine, tableOf(kind as PresenceStorageContract.ContractKind), {
+          id,
+          accountId: "a",
+          active: false,
+          at: 1
+        })
+      }
+      assert.lengthOf((yield* storage.flush(FlushBatch.make(entries))).written, 30)
+      assert.deepStrictEqual(statements, [3])
     })
   )
 

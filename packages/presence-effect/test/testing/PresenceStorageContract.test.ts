@@ -21,9 +21,12 @@ const failing = async (harm: (storage: Storage) => Partial<Storage>) => {
     const storage = PresenceStorage.makeMemory(rows)
     return {
       storage: { ...storage, ...harm(storage) },
-      insert: (kind, id, accountId, row) => rows.set(kind, { id, accountId, ...row }),
-      read: (kind, id) => {
-        const row = Array.from(rows.rowsOf(kind)).find((row) => row.id === id)
+      insert: (kind, id, accountId, row) =>
+        rows.set(kind, kind === "sensor" ? { id, ...row } : { id, accountId, ...row }),
+      read: (kind, id, accountId = "a") => {
+        const row = Array.from(rows.rowsOf(kind)).find(
+          (row) => row.id === id && (kind !== "laptop" || row.accountId === accountId)
+        )
         return row === undefined ? undefined : { active: row.active, lastActiveMillis: row.lastActiveMillis }
       },
       chunkRows: 250

@@ -41,12 +41,7 @@ export const during = <A, E>(
     const idle = AckFile.latencies(quiet.registrations)
     const met = AckFile.latencies(loud.registrations)
     const lives = AckFile.latencies(loud.probes)
-    const isTellable = idle.worst <= tellableMillis
-    /** On a box that was late in the quiet stretch already, lateness proves nothing about the attack. */
-    const timed = (observation: Observation): Observation =>
-      isTellable
-        ? observation
-        : { ...observation, name: `${observation.name} (inconclusive: box too busy)`, holds: true }
+    const timed = (observation: Observation) => Observe.where(idle.worst <= tellableMillis, observation)
     return {
       answer,
       observations: [

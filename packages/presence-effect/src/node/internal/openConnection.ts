@@ -17,6 +17,8 @@ export interface Options {
   readonly filename: string
   /** Upper bound of what SQLite leaves of the log file after it was emptied, in bytes. */
   readonly journalSizeLimitBytes: number
+  /** Run on the new connection, in order. */
+  readonly setup: ReadonlyArray<string>
 }
 
 export interface OpenConnection {
@@ -146,6 +148,9 @@ const prepare = (connection: Connection, options: Options): Omit<OpenConnection,
   // A frame is one page and a header of 24 bytes: https://sqlite.org/walformat.html
   const frameBytes = pageBytes + 24
   const execute = executor(connection)
+  for (const sql of options.setup) {
+    unwrap(Effect.runSyncExit(Effect.suspend(() => connection.executeUnprepared(sql, [], undefined))))
+  }
 
   return {
     execute,

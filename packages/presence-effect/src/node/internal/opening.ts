@@ -13,7 +13,8 @@ export const engineOptions = (options: SqliteOptions, files?: OpenFiles): Engine
   filename: options.filename,
   ...(files === undefined ? {} : { files }),
   journalSizeLimitBytes: options.journalSizeLimitBytes ?? 64 * 1024 * 1024,
-  freeReserveBytes: options.freeReserveBytes ?? 0
+  freeReserveBytes: options.freeReserveBytes ?? 0,
+  setup: options.setup ?? []
 })
 
 /**

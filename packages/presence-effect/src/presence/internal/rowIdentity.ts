@@ -3,6 +3,9 @@ import type { PresenceKey } from "../PresenceKey.ts"
 import { keyOf, type PresenceKind, type RowKey, rowNameOf } from "../PresenceKind.ts"
 import type { Row } from "./row.ts"
 
+/** A program without types may bring anything. */
+const isStorable = (text: unknown): boolean => typeof text === "string" && text.isWellFormed()
+
 export class RowIdentity {
   /** The text that tells rows of the kind apart. */
   readonly nameOf: (key: RowKey) => string
@@ -21,7 +24,7 @@ export class RowIdentity {
 
   /** Such a row can be stored. Asked once for each row that is tracked. */
   accepts({ accountId, id }: PresenceKey): boolean {
-    return id.isWellFormed() && (!this.hasAccount || accountId?.isWellFormed() === true)
+    return isStorable(id) && (!this.hasAccount || isStorable(accountId))
   }
 
   accountOf(key: PresenceKey): string | undefined {

@@ -6,7 +6,7 @@
  */
 import type { FlushEntry, StoredEntry } from "../FlushBatch.ts"
 import type { PresenceKey } from "../PresenceKey.ts"
-import type { PresenceKind } from "../PresenceKind.ts"
+import { isKeyedByAccount, type PresenceKind } from "../PresenceKind.ts"
 import { active, inactive, type Reason, Row, stepBack, unknown } from "./row.ts"
 import { RowIdentity } from "./rowIdentity.ts"
 import type { TableOptions } from "./tableOptions.ts"
@@ -51,17 +51,20 @@ export class RowTable {
   private latest = 0
   readonly kind: string
   readonly identity: RowIdentity
+  /** The name is the id. Asked for every heartbeat, where a call would show. */
+  private readonly isById: boolean
   readonly options: TableOptions
 
   constructor(name: string, kind: PresenceKind, options: TableOptions) {
     this.kind = name
     this.identity = new RowIdentity(name, kind)
+    this.isById = !isKeyedByAccount(kind)
     this.options = options
   }
 
   /** The row with this name, of whatever account. */
   find(key: PresenceKey): Row | undefined {
-    return this.rows.get(this.identity.nameOf(key))
+    return this.rows.get(this.isById ? key.id : this.identity.nameOf(key))
   }
 
   track(key: PresenceKey, seen: number, claimed: number, now: number): Row {

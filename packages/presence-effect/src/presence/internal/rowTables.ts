@@ -12,9 +12,11 @@ export const make = (kinds: PresenceKinds, capacity: number, terms: TermsByKind)
   const tables = Object.entries(kinds).map(
     ([name, kind]) => new RowTable(name, kind, TableOptions.make(termsOf(terms, name)))
   )
-  // A handful: comparing names is faster than a map, and this runs for every heartbeat.
+  // A handful: comparing names is faster than a map, and this runs for every heartbeat. Most follow one of their kind.
+  let latest: RowTable | undefined = tables[0]
   const tableOf = (kind: string): RowTable => {
-    for (const table of tables) if (table.kind === kind) return table
+    if (latest?.kind === kind) return latest
+    for (const table of tables) if (table.kind === kind) return (latest = table)
     throw new KindUndeclared({ kind, declared: tables.map((table) => table.kind) })
   }
   const rowCount = (): number => {

@@ -1,0 +1,119 @@
+/**
+ * The storage quota of accounts.
+ *
+ * The triggers of the connection that writes keep the totals and refuse. This names the refusal, counts accounts anew
+ * when that is due, and spares the writer an account that goes on trying.
+ */
+import { Clock, Context, Effect, Layer, Schema, type Scope } from "effect"
+import * as Lane from "presence-effect/writer/Lane"
+import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import * as Write from "presence-effect/writer/Write"
+import type { WriterError } from "presence-effect/writer/WriterError"
+import { DatabaseReader } from "../database/DatabaseReader.ts"
+import { QuotaExceeded } from "../Failure.ts"
+import type { Limits } from "./QuotaKnobs.ts"
+import { countRefusal } from "./QuotaMetrics.ts"
+import * as QuotaTriggers from "./QuotaTriggers.ts"
+import * as Recounts from "./Recounts.ts"
+import * as RefusedWrites from "./RefusedWrites.ts"
+
+export interface QuotaTerms {
+  /** `undefined`: an account may store whatever the disk takes. */
+  readonly limits: Limits | undefined
+  /** Runs a write of an account. Fails with `QuotaExceeded`, and writes nothing, when it would go beyond a limit. */
+  readonly guard: <A>(
+    accountId: string,
+    write: Write.Write<A>,
+    run: Effect.Effect<A, WriterError>
+  ) => Effect.Effect<A, WriterError | QuotaExceeded>
+  /** Counts an account anew after a change that the triggers do not follow. */
+  readonly recount: (accountId: string) => Effect.Effect<void>
+}
+
+const unlimited: QuotaTerms = { limits: undefined, guard: (_accountId, _write, run) => run, recount: () => Effect.void }
+
+/** The quota of the server. None unless a layer says otherwise. */
+export class Quota extends Context.Reference<Quota>()("light-server/Quota", {
+  defaultValue: (): QuotaTerms => unlimited
+}) {}
+
+const isFreeing = ({ statements }: Write.Write<unknown>): boolean =>
+  statements.every(({ usesReserve }) => usesReserve === true)
+
+/** The connection that writes must have been opened with `QuotaTriggers.setup` of the same limits. */
+export const make = (limits: Limits): Effect.Effect<QuotaTerms, never, SqliteWriter | DatabaseReader | Scope.Scope> =>
+  Effect.gen(function* () {
+    const recounts = yield* Recounts.make
+    const refused = RefusedWrites.make()
+
+    const refuse = (accountId: string, kind: QuotaTriggers.QuotaKind) =>
+      Effect.logWarning("A write was refused: its account has used up its storage quota").pipe(
+        Effect.annotateLogs({ code: "QUOTA_EXCEEDED", accountId, quota: kind, limit: limits[kind] }),
+        Effect.zipRight(Effect.sync(() => countRefusal(kind))),
+        Effect.zipRight(Effect.fail(new QuotaExceeded({ quota: kind, limit: limits[kind] })))
+      )
+
+    /** An attempt that reaches the writer, and a second one if the totals may not have been those of the rows. */
+    const attempt = <A>(
+      accountId: string,
+      write: Write.Write<A>,
+      run: Effect.Effect<A, WriterError>,
+      isLast = false
+    ): Effect.Effect<A, WriterError | QuotaExceeded> =>
+      Effect.suspend(() => {
+        const freedBefore = refused.freedCount(accountId)
+        return Effect.catchTag(run, "WriteRejected", (rejected) =>
+          Effect.gen(function* () {
+            const kind = QuotaTriggers.kindOf(rejected)
+            if (kind === undefined) return yield* rejected
+            // They may be those of before the start, and room may have come meanwhile.
+            const isOutdated = (yield* recounts.now(accountId)) || refused.freedCount(accountId) !== freedBefore
+            if (isOutdated && !isLast) return yield* attempt(accountId, write, run, true)
+            if (!isOutdated) refused.note(accountId, write, kind, yield* Clock.currentTimeMillis)
+            return yield* refuse(accountId, kind)
+          })
+        )
+      })
+
+    const guard: QuotaTerms["guard"] = (accountId, write, run) => {
+      if (isFreeing(write)) return Effect.tap(run, () => Effect.sync(() => refused.free(accountId)))
+      return Effect.gen(function* () {
+        const known = refused.find(accountId, write, yield* Clock.currentTimeMillis)
+        if (known !== undefined) return yield* refuse(accountId, known)
+        const result = yield* attempt(accountId, write, run)
+        yield* recounts.later(accountId)
+        return result
+      })
+    }
+
+    return {
+      limits,
+      guard,
+      recount: (accountId) =>
+        Effect.zipRight(
+          recounts.anew(accountId),
+          Effect.sync(() => refused.free(accountId))
+        )
+    }
+  })
+
+const hasTotals = `SELECT 1 AS "found" FROM "PresenceAccountUsage" LIMIT 1`
+
+/** Without a quota nothing keeps the totals, and old ones must not be taken for right when there is one again. */
+const forgetTotals = Effect.gen(function* () {
+  const reader = yield* DatabaseReader
+  const writer = yield* SqliteWriter
+  const found = yield* reader.rows(Schema.Unknown, hasTotals)
+  if (found.length === 0) return
+  const remove = Write.statement(`DELETE FROM "PresenceAccountUsage"`)
+  yield* writer.write(Lane.maintenance, Write.withReserve(remove))
+}).pipe(
+  Effect.catchAll((failure) =>
+    Effect.annotateLogs(Effect.logWarning("Old totals of accounts could not be removed", failure), {
+      code: "QUOTA_NOT_COUNTED"
+    })
+  )
+)
+
+export const layer = (limits: Limits | undefined): Layer.Layer<Quota, never, SqliteWriter | DatabaseReader> =>
+  Layer.scoped(Quota, limits === undefined ? Effect.as(forgetTotals, unlimited) : make(limits))

@@ -1,0 +1,70 @@
+/**
+ * Counts anew what an account stores, so that what triggers keep is right whatever happened to the file before: an
+ * account from before the quota, rows that another program has written, a session that was deleted in several writes.
+ *
+ * The count is one statement in a thread that reads: what is stored, and what the table says, of the same moment. The
+ * difference is added afterwards, so writes in between are neither lost nor counted twice.
+ */
+import { Effect, Schema } from "effect"
+import * as Lane from "presence-effect/writer/Lane"
+import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import * as Write from "presence-effect/writer/Write"
+import type { WriterError } from "presence-effect/writer/WriterError"
+import type { DatabaseReader } from "../database/DatabaseReader.ts"
+import type { ReadFailure } from "../database/ReadFailure.ts"
+import * as CountedTable from "./CountedTable.ts"
+
+export interface Usage {
+  readonly bytes: number
+  readonly rows: number
+}
+
+const Total = Schema.Struct({ bytes: Schema.Number, rows: Schema.Number })
+
+const Kept = Schema.Struct({
+  bytes: Schema.Number,
+  rows: Schema.Number,
+  byteCount: Schema.Number,
+  rowCount: Schema.Number,
+  recountCount: Schema.Number
+})
+
+const selectTotal = `WITH owner AS MATERIALIZED (SELECT ? AS "id") ${CountedTable.total}`
+
+const selectKept = `WITH owner AS MATERIALIZED (SELECT ? AS "id")
+  SELECT * FROM (${CountedTable.total}) JOIN "PresenceAccountUsage" ON "accountId" = (SELECT "id" FROM owner)`
+
+const begin = `INSERT INTO "PresenceAccountUsage" ("accountId", "byteCount", "rowCount", "isCounted", "recountCount")
+  SELECT "id", 0, 0, 0, 0 FROM "Account" WHERE "id" = ? ON CONFLICT ("accountId") DO NOTHING`
+
+// A correction that was not confirmed may come late. It is for the recount it was made for, and for no later one.
+const correct = `UPDATE "PresenceAccountUsage" SET "byteCount" = "byteCount" + ?, "rowCount" = "rowCount" + ?,
+    "isCounted" = 1, "recountCount" = "recountCount" + 1
+  WHERE "accountId" = ? AND "recountCount" = ?`
+
+/** What the account stores now, read from its rows. */
+export const sum = (
+  reader: Pick<DatabaseReader["Type"], "rowsAside">,
+  accountId: string
+): Effect.Effect<Usage, ReadFailure> =>
+  Effect.map(reader.rowsAside("report", Total, selectTotal, [accountId]), ([row]) => row ?? { bytes: 0, rows: 0 })
+
+/**
+ * Brings the kept totals of an account in line with its rows. Only one of these may run at a time for an account.
+ *
+ * The reserve of the disk is no reason not to count.
+ */
+export const run = (
+  reader: Pick<DatabaseReader["Type"], "rowsAside">,
+  writer: Pick<SqliteWriter["Type"], "write">,
+  accountId: string
+): Effect.Effect<void, ReadFailure | WriterError> =>
+  Effect.gen(function* () {
+    yield* writer.write(Lane.maintenance, Write.withReserve(Write.statement(begin, [accountId])))
+    const [found] = yield* reader.rowsAside("report", Kept, selectKept, [accountId])
+    // The account is gone.
+    if (found === undefined) return
+    const difference = [found.bytes - found.byteCount, found.rows - found.rowCount]
+    const params = [...difference, accountId, found.recountCount]
+    yield* writer.write(Lane.maintenance, Write.withReserve(Write.statement(correct, params, { changes: 1 })))
+  })
