@@ -189,30 +189,29 @@ const isBundled = () => {
 const requireInModules = `import { createRequire as createRequireOfBundle } from "node:module";
 const require = createRequireOfBundle(import.meta.url);`
 
-/**
- * Makes `apps/light-server/dist/bundle`: the server as few files, which an operator starts and process tests run.
- *
- * Node spends more than half of a start on finding, reading and linking hundreds of modules, and each thread of the
- * database does so again. In one piece a start needs less than half of the processor time. All files lie in one folder,
- * as deep as those that look for a neighbour by its path: the thread's entry and the migrations.
- */
-export const bundle = async () => {
-  if (isBundled()) return
-  const { build } = await import("esbuild")
-  const { metafile } = await build({
+/** The programs: the server with its commands, and those of its threads. They share no file. */
+const programs = [
+  [`${server}/dist/main.js`],
+  [`${server}/dist/database/readerThreadEntry.js`],
+  [`${server}/dist/opening/startCheckThreadEntry.js`],
+  [`${library}/dist/node/internal/sqliteThreadEntry.js`]
+]
+
+/** One program as few files: what it needs at once, and what it may need later. */
+const bundleOf = (esbuild, entryPoints) =>
+  esbuild.build({
     absWorkingDir: root,
-    entryPoints: [
-      `${server}/dist/main.js`,
-      `${server}/dist/database/readerThreadEntry.js`,
-      `${server}/dist/opening/startCheckThreadEntry.js`,
-      `${library}/dist/node/internal/sqliteThreadEntry.js`
-    ],
+    entryPoints,
     outdir: bundleFolder,
     entryNames: "[name]",
     chunkNames: "[name]-[hash]",
     bundle: true,
     splitting: true,
     sourcemap: true,
+    // The names stay, for the stacks in the log.
+    minifyWhitespace: true,
+    minifySyntax: true,
+    lineLimit: 120,
     platform: "node",
     format: "esm",
     target: "node20",
@@ -222,13 +221,27 @@ export const bundle = async () => {
     logLevel: "warning",
     metafile: true
   })
+
+/**
+ * Makes `apps/light-server/dist/bundle`: the server as few files, which an operator starts and process tests run.
+ *
+ * Node spends more than half of a start on finding, reading and linking hundreds of modules, and each thread of the
+ * database does so again. In one piece a start needs less than half of the processor time. A thread has files of its
+ * own: what it shared with the server would be loaded whole, though the thread needs a third of it. All files are in
+ * one folder, as deep as those that look for a neighbour by its path: the entries of threads and the migrations.
+ */
+export const bundle = async () => {
+  if (isBundled()) return
+  const esbuild = await import("esbuild")
+  const made = await Promise.all(programs.map((entryPoints) => bundleOf(esbuild, entryPoints)))
   // The names contain a hash of the content, so each change leaves files behind that nothing imports any more.
-  const outputs = Object.keys(metafile.outputs)
-  const made = new Set(outputs)
+  const outputs = made.flatMap(({ metafile }) => Object.keys(metafile.outputs))
+  const names = new Set(outputs)
   for (const name of readdirSync(path.join(root, bundleFolder))) {
-    if (!made.has(`${bundleFolder}/${name}`)) rmSync(path.join(root, bundleFolder, name))
+    if (!names.has(`${bundleFolder}/${name}`)) rmSync(path.join(root, bundleFolder, name))
   }
-  const files = [...Object.keys(metafile.inputs), "package-lock.json", "scripts/setup.mjs"]
+  const bundled = made.flatMap(({ metafile }) => Object.keys(metafile.inputs))
+  const files = [...new Set(bundled), "package-lock.json", "scripts/setup.mjs"]
   const inputs = Object.fromEntries(files.map((file) => [file, stampOf(file)]))
   writeFileSync(path.join(root, inputList), `${JSON.stringify({ inputs, outputs })}\n`)
 }

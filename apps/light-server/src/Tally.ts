@@ -8,6 +8,12 @@ import { Metric, MetricKey } from "effect"
 /** A value for each label. None for a metric without labels. */
 export type Labels<Label extends string> = { readonly [label in Label]: string }
 
+/** What is known by the values of the labels so far, and by those that follow. */
+interface Branch<M> {
+  readonly branches: Map<string, Branch<M>>
+  metric: M | undefined
+}
+
 /**
  * The metric of each combination of labels, made once. The labels are part of its key: a metric that is tagged
  * afterwards makes and hashes a key for every update.
@@ -17,15 +23,18 @@ const taggedOf = <Key, M>(
   labels: ReadonlyArray<string>,
   terms: { readonly tag: (key: Key, label: string, value: string) => Key; readonly make: (key: Key) => M }
 ) => {
-  const known = new Map<string, M>()
+  const root: Branch<M> = { branches: new Map(), metric: undefined }
   return (values: { readonly [label: string]: string }): M => {
-    let name = ""
-    for (const label of labels) name += `${values[label]}\n`
-    const found = known.get(name)
-    if (found !== undefined) return found
-    const made = terms.make(labels.reduce((key, label) => terms.tag(key, label, values[label] ?? ""), bare))
-    known.set(name, made)
-    return made
+    // A text that is put together anew would be hashed anew, for every update.
+    let branch = root
+    for (const label of labels) {
+      const value = values[label] ?? ""
+      let next = branch.branches.get(value)
+      if (next === undefined) branch.branches.set(value, (next = { branches: new Map(), metric: undefined }))
+      branch = next
+    }
+    branch.metric ??= terms.make(labels.reduce((key, label) => terms.tag(key, label, values[label] ?? ""), bare))
+    return branch.metric
   }
 }
 

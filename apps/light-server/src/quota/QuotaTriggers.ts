@@ -27,7 +27,7 @@ export const growthBytes = ({ bytes }: Limits): number => Math.floor(bytes * 1.1
 
 const refuse = (kind: QuotaKind, owner: string, condition: string) =>
   `SELECT RAISE(ABORT, '${refusalOf[kind]}') FROM "PresenceAccountUsage"
-    WHERE "accountId" = ${owner} AND "isCounted" AND ${condition};`
+    WHERE "accountId" = ${owner} AND ${condition};`
 
 const add = (table: CountedTable.CountedTable, row: "NEW" | "OLD") => {
   const sign = row === "NEW" ? "+" : "-"

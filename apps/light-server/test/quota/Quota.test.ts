@@ -6,6 +6,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FastCheck as fc, Layer, TestClock } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
+import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as Write from "presence-effect/writer/Write"
 import { WriteRejected } from "presence-effect/writer/WriterError"
 import { until } from "proving/drivers/Eventually"
@@ -129,6 +130,16 @@ describe("the totals of an account", () => {
     }).pipe(Effect.provide(Stores.layer(ample)))
   )
 
+  it.scopedLive("follow a session to another owner", () =>
+    Effect.gen(function* () {
+      yield* prepared
+      const writer = yield* SqliteWriter
+      yield* writer.write(Lane.data, Write.statement(`UPDATE "Session" SET "accountId" = 'a2' WHERE "id" = 's1'`))
+      yield* assertExact("a1")
+      yield* assertExact("a2")
+    }).pipe(Effect.provide(Stores.layer(ample)))
+  )
+
   it.scopedLive("are counted for an account from before the quota with its first write, while others write", () =>
     Effect.gen(function* () {
       const database = yield* FileDatabase
@@ -198,6 +209,21 @@ describe("an account at its quota", () => {
       assert.isUndefined(yield* Stores.refusalOf(Stores.revocation("a1", "m1")))
       yield* assertExact("a1")
     }).pipe(Effect.provide(Stores.layer(small)))
+  )
+
+  it.scopedLive("may be far beyond a limit that was lowered, and shrink what it has", () =>
+    Effect.gen(function* () {
+      const { filename } = yield* FileDatabase
+      const over = (limits?: typeof small) =>
+        Effect.provide(Stores.stores.pipe(Layer.provideMerge(openedLayer(filename, limits))))
+      yield* prepared.pipe(Effect.zipRight(Stores.state("a1", "s1", 50_000, 0)), over(ample))
+      yield* Effect.gen(function* () {
+        assert.strictEqual(yield* Stores.refusalOf(Stores.state("a1", "s1", 50_001, 1)), "bytes")
+        assert.isUndefined(yield* Stores.refusalOf(Stores.state("a1", "s1", 49_999, 1)))
+        assert.isUndefined(yield* Stores.refusalOf(Stores.state("a1", "s1", 10, 2)))
+        yield* assertExact("a1")
+      }).pipe(over(small))
+    }).pipe(Effect.provide(fileLayer))
   )
 
   it.scopedLive("has room as soon as it has deleted something", () =>
@@ -325,7 +351,7 @@ describe("totals that are not those of the rows", () => {
     }).pipe(Effect.provide(fileLayer))
   )
 
-  it.scopedLive("belong to no account that has none: it is refused nothing until it is counted", () =>
+  it.scopedLive("limit an account that has none by what it adds, until it is counted", () =>
     Effect.gen(function* () {
       const database = yield* FileDatabase
       addAccount(database, "a1")

@@ -6,6 +6,7 @@ import * as Target from "./Target.ts"
 export interface Command {
   readonly targets: ReadonlyArray<Target.Target>
   readonly jsonFile: string | undefined
+  readonly markdownFile: string | undefined
   /** A missed target is a failure. */
   readonly isCheck: boolean
 }
@@ -21,6 +22,8 @@ export const usage = `usage: npm run bench [-- [target ...] [options]]
 
   target         ${Target.all[0]?.id} to ${Target.all.at(-1)?.id}; all of them unless given
   --json <file>  also write the results as JSON
+  --markdown <file>
+                 also write the table of README.md
   --check        end with code 1 when a target is missed
   --scale        measure how cost grows instead (${Target.scale.map(({ id }) => id).join(", ")})
   --help         print this
@@ -45,14 +48,17 @@ export const parse = (args: ReadonlyArray<string>): Request => {
       allowPositionals: true,
       options: {
         json: { type: "string" },
+        markdown: { type: "string" },
         check: { type: "boolean", default: false },
         scale: { type: "boolean", default: false },
         help: { type: "boolean", default: false }
       }
     })
     if (values.help) return { _tag: "Help" }
-    if (values.json !== undefined && !isWritable(values.json)) {
-      return { _tag: "Misuse", problem: `--json needs a file that can be written, not "${values.json}"` }
+    for (const option of ["json", "markdown"] as const) {
+      const file = values[option]
+      if (file === undefined || isWritable(file)) continue
+      return { _tag: "Misuse", problem: `--${option} needs a file that can be written, not "${file}"` }
     }
     const unknown = positionals.filter((id) => !known.has(id))
     if (unknown.length > 0) {
@@ -62,7 +68,10 @@ export const parse = (args: ReadonlyArray<string>): Request => {
     const asked = new Set(positionals)
     const given = [...known.values()].filter(({ id }) => asked.has(id))
     const targets = given.length > 0 ? given : values.scale ? Target.scale : Target.all
-    return { _tag: "Run", command: { targets, jsonFile: values.json, isCheck: values.check } }
+    return {
+      _tag: "Run",
+      command: { targets, jsonFile: values.json, markdownFile: values.markdown, isCheck: values.check }
+    }
   } catch (cause) {
     if (cause instanceof TypeError) return { _tag: "Misuse", problem: cause.message }
     throw cause

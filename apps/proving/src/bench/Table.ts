@@ -1,5 +1,5 @@
 /** The results as plain text, one line each. */
-import type { Result } from "./Result.ts"
+import type { Judged } from "./Result.ts"
 import { digits } from "./Rounds.ts"
 
 const widths = { id: 10, ours: 10, theirs: 10, unit: 9, ratio: 8, target: 28 }
@@ -22,8 +22,26 @@ export const head = line(
   "met"
 )
 
-export const row = ({ id, met, note, ours, ratio, target, theirs, unit }: Result): string =>
+const verdicts: Record<Judged["verdict"], string> = { met: "yes", missed: "NO", busy: "busy" }
+
+export const row = ({ id, note, otherShare, ours, ratio, target, theirs, unit, verdict }: Judged): string =>
   line(
     { id, ours: digits(ours), theirs: digits(theirs), unit, ratio: digits(ratio), target },
-    `${met ? "yes" : "NO"}${note === undefined ? "" : `  ${note}`}`
+    [
+      verdicts[verdict].padEnd(4),
+      ...(verdict === "busy" ? [`other programs used ${Math.round(otherShare * 100)} % of the processors;`] : []),
+      note ?? ""
+    ].join("  ")
   )
+
+const cells = (values: ReadonlyArray<string>): string => `| ${values.join(" | ")} |\n`
+
+/** The table of README.md. */
+export const markdown = (results: ReadonlyArray<Judged>): string =>
+  cells(["", "ours", "theirs", "unit", "ratio", "target", "met"]) +
+  cells(["---", "---:", "---:", "---", "---:", "---", "---"]) +
+  results
+    .map(({ id, ours, ratio, target, theirs, unit, verdict }) =>
+      cells([id, digits(ours), digits(theirs), unit, digits(ratio), target, verdicts[verdict]])
+    )
+    .join("")

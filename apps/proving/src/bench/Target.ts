@@ -23,12 +23,21 @@ export const all: ReadonlyArray<Target> = [
   { id: "T10", question: "the permit against a plain semaphore", file: `${library}/PermitCost.bench.ts` },
   { id: "T11", question: "the round trip of the thread", file: `${library}/ThreadCost.bench.ts` },
   { id: "T12", question: "the worst write while checkpoints run", file: `${library}/CheckpointPause.bench.ts` },
-  { id: "T13", question: "from start to the first machine", file: `${server}/StartTime.bench.ts` }
+  { id: "T13", question: "from start to the first machine", file: `${server}/StartTime.bench.ts` },
+  { id: "T14", question: "registrations while another account reads 8 MB", file: `${server}/PageReads.bench.ts` },
+  { id: "T15", question: "registrations while 100 apps watch one machine", file: `${server}/FanOut.bench.ts` },
+  {
+    id: "T16",
+    question: "registrations in groups against one commit each",
+    file: `${server}/GroupedMachines.bench.ts`
+  },
+  { id: "T18", question: "memory of the server", file: `${server}/Memory.bench.ts` }
 ]
 
 /** Run by `--scale` only: points of curves, not targets. */
 export const scale: ReadonlyArray<Target> = [
   { id: "S1", question: "cost of a tick by rows and file size", file: `${library}/FlushScale.bench.ts` },
   { id: "S2", question: "a million tracked rows", file: `${library}/RegistryScale.bench.ts` },
-  { id: "S3", question: "cost of a connection", file: `${server}/ConnectionScale.bench.ts` }
+  { id: "S3", question: "cost of a connection", file: `${server}/ConnectionScale.bench.ts` },
+  { id: "S4", question: "accounts with ten open apps each", file: `${server}/Capacity.bench.ts` }
 ]

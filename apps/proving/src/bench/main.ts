@@ -11,7 +11,8 @@ import * as path from "node:path"
 import { performance } from "node:perf_hooks"
 import { type Command, parse, usage } from "./Command.ts"
 import * as Machine from "./Machine.ts"
-import type { Message, Result } from "./Result.ts"
+import * as OtherLoad from "./OtherLoad.ts"
+import { type Judged, judged, type Message } from "./Result.ts"
 import * as Table from "./Table.ts"
 import type { Target } from "./Target.ts"
 
@@ -40,7 +41,7 @@ for (const [signal, code] of Object.entries({ SIGINT: 130, SIGTERM: 143, SIGHUP:
 }
 
 /** Resolves with the results of the process, and with its errors. */
-const ask = (target: Target, onResult: (result: Result) => void): Promise<string | undefined> =>
+const ask = (target: Target, onResult: (result: Judged) => void): Promise<string | undefined> =>
   new Promise((resolve) => {
     const directory = fs.mkdtempSync(path.join(workplace, `${target.id}-`))
     const entry = path.join(import.meta.dirname, "answer.ts")
@@ -56,8 +57,9 @@ const ask = (target: Target, onResult: (result: Result) => void): Promise<string
     )
     running = child
     let isDone = false
+    const othersSince = OtherLoad.since(child.pid ?? 0)
     child.on("message", (message: Message) => {
-      if (message._tag === "Result") return onResult(message.result)
+      if (message._tag === "Result") return onResult(judged(message.result, othersSince()))
       isDone = true
       // Servers and sockets that a question left open must not keep the next one waiting.
       killGroup()
@@ -71,12 +73,13 @@ const ask = (target: Target, onResult: (result: Result) => void): Promise<string
     })
   })
 
-const run = async ({ isCheck, jsonFile, targets }: Command): Promise<number> => {
+const run = async ({ isCheck, jsonFile, markdownFile, targets }: Command): Promise<number> => {
+  const runBegan = performance.now()
   const machine = Machine.describe()
   say(Machine.toText(machine))
   say("")
   say(Table.head)
-  const results: Array<Result> = []
+  const results: Array<Judged> = []
   const failures: Array<string> = []
   for (const target of targets) {
     const began = performance.now()
@@ -91,11 +94,21 @@ const run = async ({ isCheck, jsonFile, targets }: Command): Promise<number> => 
     }
   }
   if (jsonFile !== undefined) fs.writeFileSync(jsonFile, `${JSON.stringify({ machine, results }, undefined, 2)}\n`)
-  const missed = results.filter(({ met }) => !met).map(({ id }) => id)
+  if (markdownFile !== undefined) fs.writeFileSync(markdownFile, Table.markdown(results))
+  const named = (verdict: Judged["verdict"]) => results.filter((result) => result.verdict === verdict)
+  const list = (judged: ReadonlyArray<Judged>) => judged.map(({ id }) => id).join(", ")
+  const missed = named("missed")
+  const busy = named("busy")
+  const minutes = ((performance.now() - runBegan) / 60_000).toFixed(1)
   say("")
-  say(missed.length === 0 ? `all ${results.length} results meet their target` : `missed: ${missed.join(", ")}`)
+  say(`${named("met").length} of ${results.length} figures meet their target, in ${minutes} minutes`)
+  if (missed.length > 0) say(`missed: ${list(missed)}`)
+  if (busy.length > 0) {
+    say(`not judged, because other programs kept the box busy: ${list(busy)}`)
+    say("run these again when nothing else runs")
+  }
   if (failures.length > 0) say(`without an answer: ${failures.join(", ")}`)
-  return failures.length > 0 || (isCheck && missed.length > 0) ? 1 : 0
+  return failures.length > 0 || (isCheck && missed.length + busy.length > 0) ? 1 : 0
 }
 
 const request = parse(process.argv.slice(2))

@@ -44,6 +44,7 @@ import { F41Burst } from "./scenarios/F41Burst.ts"
 import { F42LargeFrames } from "./scenarios/F42LargeFrames.ts"
 import { F43FanOut } from "./scenarios/F43FanOut.ts"
 import { F44StorageQuota } from "./scenarios/F44StorageQuota.ts"
+import { F45Compaction } from "./scenarios/F45Compaction.ts"
 
 export const scenarios: ReadonlyArray<Scenario> = [
   F01ForeignLock,
@@ -87,7 +88,8 @@ export const scenarios: ReadonlyArray<Scenario> = [
   F41Burst,
   F42LargeFrames,
   F43FanOut,
-  F44StorageQuota
+  F44StorageQuota,
+  F45Compaction
 ]
 
 /** Faults of the list that cannot happen to this server. */

@@ -25,7 +25,7 @@ export interface Run {
 }
 
 export interface Scenario {
-  /** Number in the catalogue, `F1` to `F44`. */
+  /** Number in the catalogue, `F1` to `F45`. */
   readonly id: string
   readonly title: string
   /** What is done to the server. */

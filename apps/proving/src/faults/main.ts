@@ -29,7 +29,7 @@ const number = (text: string): number => {
 
 const program: Command = new Command("npm run prove -- faults")
   .description("Injects faults into the built server and checks its guarantees.")
-  .argument("[ids...]", "scenarios to run, F1 to F44; all unless given")
+  .argument("[ids...]", "scenarios to run, F1 to F45; all unless given")
   .option("--quick", "only those that every change must pass")
   .option("--long", "every point instead of a few: 1000 kills, 50 power cuts; takes hours")
   .option("--seed <number>", "what random moments are made from", number, Math.floor(Math.random() * 1_000_000))

@@ -29,7 +29,7 @@ import * as FileIdentity from "./FileIdentity.ts"
 import type { OpenFiles } from "./internal/fileWatch.ts"
 import * as Finality from "./internal/finality.ts"
 import { engineOptions, openTimeoutDefault, retryBusyOpen } from "./internal/opening.ts"
-import type { Reply, Request } from "./internal/sqliteThreadProtocol.ts"
+import type { Reply, Request, Start } from "./internal/sqliteThreadProtocol.ts"
 import { entry } from "./internal/threadEntry.ts"
 import * as ThreadWorker from "./internal/threadWorker.ts"
 import type { SqliteOptions } from "./SqliteOptions.ts"
@@ -100,13 +100,17 @@ interface Current {
   files: OpenFiles | undefined
 }
 
+/** As logs name them. */
+const names: Record<Start["role"], string> = { writer: "sqlite-writer", copier: "sqlite-log-copier" }
+
 /** Starts a thread in the scope around it; succeeds with a deferred that is done when the thread is. */
 const start = (
-  name: string,
+  role: Start["role"],
   options: SqliteThreadOptions,
   current: Current
 ): Effect.Effect<Deferred.Deferred<string>, EngineFault, Scope.Scope> =>
   Effect.gen(function* () {
+    const name = names[role]
     const died = yield* Deferred.make<string>()
     let opened: Live | undefined
     const end = (reason: string) => {
@@ -117,7 +121,7 @@ const start = (
     }
     const spawn = () => {
       try {
-        const thread = new WorkerThreads.Worker(options.entry ?? entry, { name })
+        const thread = new WorkerThreads.Worker(options.entry ?? entry, { name, workerData: { role } satisfies Start })
         thread.once("error", (error) => end(String(error)))
         thread.once("exit", (code) => end(`exit code ${code}`))
         options.onSpawn?.(thread)
@@ -160,16 +164,17 @@ interface Thread {
 }
 
 const makeThread = (
-  name: string,
+  role: Start["role"],
   options: SqliteThreadOptions,
   finality: Finality.Finality
 ): Effect.Effect<Thread, EngineFault, Scope.Scope> =>
   Effect.gen(function* () {
+    const name = names[role]
     const current: Current = { thread: undefined, files: undefined }
     const restartLimit = options.restartLimit ?? 5
     const restartDelayMillis = Duration.toMillis(options.restartDelay ?? "50 millis")
     const restartDelayMaxMillis = Duration.toMillis(options.restartDelayMax ?? "5 seconds")
-    const startOne = start(name, options, current)
+    const startOne = start(role, options, current)
 
     const lifetime = yield* Effect.scope
     const firstScope = yield* Scope.fork(lifetime, ExecutionStrategy.sequential)
@@ -242,8 +247,8 @@ export const make = (options: SqliteThreadOptions): Effect.Effect<SqliteConnecti
     const finality = yield* Finality.make
     const [writer, checkpointer] = yield* Effect.all(
       [
-        makeThread("sqlite-writer", options, finality),
-        makeThread("sqlite-log-copier", { ...options, onSpawn: () => undefined }, finality)
+        makeThread("writer", options, finality),
+        makeThread("copier", { ...options, onSpawn: () => undefined }, finality)
       ],
       { concurrency: 2 }
     )

@@ -64,7 +64,7 @@ export const defaults: PresenceConfig<never> = {
   drainTimeout: "3 seconds",
   capacity: 1_000_000,
   chunkRows: 250,
-  chunkHold: "10 millis",
+  chunkHold: "3 millis",
   lane: Lane.presence,
   endLane: Lane.control
 }

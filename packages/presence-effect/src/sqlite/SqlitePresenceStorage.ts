@@ -66,7 +66,7 @@ export interface Options {
  */
 export const defaults: Omit<Options, "kinds"> = {
   chunkRows: 250,
-  chunkHold: "10 millis",
+  chunkHold: "3 millis",
   lane: Lane.presence,
   endLane: Lane.control
 }

@@ -2,10 +2,13 @@
  * Keeps the write-ahead log short without making a writer wait.
  *
  * SQLite's automatic checkpoint runs inside a commit, which then pays for the
- * disk; it is switched off. The keeper looks at the log, has it copied from
- * another connection and thread, and lets the writing connection finish the small
- * rest in the maintenance lane, because only then does the next write start the
- * log anew. No checkpoint ever waits for a lock: one that may wait holds the
+ * disk; it is switched off. The keeper looks at the log and has it copied from
+ * another connection and thread. The next write starts the log anew when all of
+ * it is copied, so the copy is repeated until nothing was committed meanwhile:
+ * what came since the last one is little and takes a moment. Only where writes
+ * never pause for so long, and the log has become large, does the writing
+ * connection copy the rest in the maintenance lane, and writes wait for its two
+ * syncs. No checkpoint ever waits for a lock: one that may wait holds the
  * write lock meanwhile.
  *
  * @since 0.1.0
@@ -38,6 +41,15 @@ export interface WalKeeperOptions {
   readonly lookInterval: Duration.DurationInput
   /** Bytes not yet copied that start a checkpoint at once. */
   readonly checkpointBytes: number
+  /** Copies of what came meanwhile, until one finds nothing. */
+  readonly copyAttempts: number
+  /** Time between two of them. */
+  readonly copyPause: Duration.DurationInput
+  /**
+   * Log size, in bytes, from which on the writing connection copies what the copies left. At most half of
+   * `logBytesMax`. 0: each time.
+   */
+  readonly finishBytes: number
   /** Time after which even a few bytes are copied. */
   readonly checkpointInterval: Duration.DurationInput
   /** Log size that must not be passed unless a reader pins the log, in bytes. Above it a pin is reported. */
@@ -59,6 +71,9 @@ export const defaults: WalKeeperOptions = {
   lookInterval: "500 millis",
   // SQLite's own threshold of 1 000 pages.
   checkpointBytes: 4 * 1024 * 1024,
+  copyAttempts: 8,
+  copyPause: "10 millis",
+  finishBytes: 32 * 1024 * 1024,
   checkpointInterval: "60 seconds",
   logBytesMax: 64 * 1024 * 1024,
   idleAfter: "2 minutes",
@@ -94,6 +109,8 @@ export class WalKeeper extends Context.Tag("presence-effect/sqlite/WalKeeper")<
 const pendingBytes = ({ checkpointedFrames, frameBytes, logFrames }: CheckpointResult): number =>
   Math.max(0, logFrames - checkpointedFrames) * frameBytes
 
+const isCopied = ({ checkpointedFrames, logFrames }: CheckpointResult): boolean => checkpointedFrames >= logFrames
+
 /** Between two readings of the wall clock. One that was set back must not put anything off for as long as that. */
 const hasPassed = (millis: number, since: number, now: number): boolean => Math.abs(now - since) >= millis
 
@@ -111,6 +128,7 @@ export const make = (
   Effect.gen(function* () {
     const knobs = { ...defaults, ...options }
     const checkpointIntervalMillis = Duration.toMillis(knobs.checkpointInterval)
+    const finishBytes = Math.min(knobs.finishBytes, knobs.logBytesMax / 2)
     const idleAfterMillis = Duration.toMillis(knobs.idleAfter)
     const connection = yield* SqliteConnection
     const writer = yield* SqliteWriter
@@ -135,17 +153,34 @@ export const make = (
       yield* Metric.set(label(SqliteMetrics.databaseBytes), databaseBytes)
     })
 
-    /** Copies aside, then lets the writer copy what came meanwhile. */
+    const isLarge = ({ frameBytes, logFrames }: CheckpointResult): boolean => logFrames * frameBytes >= finishBytes
+
+    /** Copies until nothing is left, or the log begins anew. Gives up on what a reader pins: it stays pinned. */
+    const copy = Effect.gen(function* () {
+      for (let attempt = 1; ; attempt++) {
+        const copied = yield* connection.copyLog
+        const state = yield* connection.logState
+        const isAnew = state.logFrames < copied.logFrames
+        if (isCopied(state) || isAnew) return { state, isComplete: true }
+        if (!isCopied(copied) || isLarge(state) || attempt >= knobs.copyAttempts) return { state, isComplete: false }
+        yield* Effect.sleep(knobs.copyPause)
+      }
+    })
+
+    const finish = Effect.gen(function* () {
+      const state = yield* writer.checkpoint(knobs.lane, "passive")
+      if (state.isBusy) yield* Metric.increment(label(SqliteMetrics.checkpointBusy))
+      return { state, isComplete: isCopied(state) }
+    })
+
     const checkpoint = Effect.gen(function* () {
       lastRoundMillis = yield* Clock.currentTimeMillis
-      yield* connection.copyLog
-      const finished = yield* writer.checkpoint(knobs.lane, "passive")
-      if (finished.isBusy) yield* Metric.increment(label(SqliteMetrics.checkpointBusy))
-      const isComplete = finished.checkpointedFrames >= finished.logFrames
+      const copied = yield* copy
+      const { isComplete, state } = !copied.isComplete && isLarge(copied.state) ? yield* finish : copied
       if (isComplete) status = { ...status, lastCheckpointMillis: lastRoundMillis }
-      isKept = finished.logFrames > completeFrames
-      completeFrames = isComplete ? finished.logFrames : Number.POSITIVE_INFINITY
-      yield* reportPin((isKept || !isComplete) && finished.logFrames * finished.frameBytes > knobs.logBytesMax)
+      isKept = state.logFrames > completeFrames
+      completeFrames = isComplete ? state.logFrames : Number.POSITIVE_INFINITY
+      yield* reportPin((isKept || !isComplete) && state.logFrames * state.frameBytes > knobs.logBytesMax)
     })
 
     const reportPin = (isPinned: boolean) =>

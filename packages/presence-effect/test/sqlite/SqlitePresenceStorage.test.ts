@@ -235,7 +235,7 @@ describe("SqlitePresenceStorage", () => {
     Effect.gen(function* () {
       const engine = yield* makeEngine
       const log = Sqlite.makeLog()
-      const storage = yield* makeStorage(engine, log, { chunkRows: 100 })
+      const storage = yield* makeStorage(engine, log, { chunkRows: 100, chunkHold: "10 millis" })
       const batch = FlushBatch.make(
         Array.from({ length: 201 }, (_, index) => ({
           ...entry(`s${index}`, start),
@@ -300,7 +300,7 @@ describe("SqlitePresenceStorage", () => {
       const engine = yield* makeEngine
       const log = Sqlite.makeLog()
       log.hold = () => 100
-      const storage = yield* makeStorage(engine, log)
+      const storage = yield* makeStorage(engine, log, { chunkHold: "10 millis" })
       const batch = FlushBatch.make(Array.from({ length: 2_000 }, (_, index) => entry(`s${index}`, start)))
       yield* storage.flush(batch)
       assert.deepStrictEqual(log.rowCounts.slice(0, 4), [250, 188, 141, 106])

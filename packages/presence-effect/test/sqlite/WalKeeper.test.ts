@@ -272,6 +272,100 @@ describe("WalKeeper", () => {
   )
 })
 
+describe("a log that is written while it is copied", () => {
+  /** A commit of 1 000 pages comes in the middle of each copy but those beyond `busyCopies`. */
+  const busy = (busyCopies: number, options: Partial<WalKeeper.WalKeeperOptions> = {}) =>
+    Effect.gen(function* () {
+      const { connection } = yield* SimulatedConnection.make()
+      let copyCount = 0
+      let finishCount = 0
+      let logFrames = 1_000
+      let checkpointedFrames = 0
+      const state = () => ({ isBusy: false, frameBytes: 4_120, logFrames, checkpointedFrames })
+      const observed: SqliteConnection["Type"] = {
+        ...connection,
+        logState: Effect.sync(state),
+        copyLog: Effect.sync(() => {
+          checkpointedFrames = logFrames
+          const copied = state()
+          if (++copyCount <= busyCopies) logFrames += 1_000
+          return copied
+        }),
+        checkpoint: () =>
+          Effect.sync(() => {
+            finishCount++
+            checkpointedFrames = logFrames
+            return state()
+          })
+      }
+      const layer = WalKeeper.layer({ lookInterval: "1 hour", checkpointBytes: 1, copyPause: "10 millis", ...options })
+      const context = yield* Layer.build(
+        layer.pipe(
+          Layer.provideMerge(SqliteWriter.layer()),
+          Layer.provideMerge(Layer.succeed(SqliteConnection, observed))
+        )
+      )
+      const look = yield* Effect.fork(
+        Effect.provide(
+          Effect.flatMap(WalKeeper.WalKeeper, ({ look }) => look),
+          context
+        )
+      )
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(look)
+      return { copyCount, finishCount, pendingFrames: logFrames - checkpointedFrames }
+    })
+
+  it.scoped("is copied until nothing came meanwhile, and no write waits", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* busy(3), { copyCount: 4, finishCount: 0, pendingFrames: 0 })
+    })
+  )
+
+  it.scoped("is copied once when the next commit begins it anew", () =>
+    Effect.gen(function* () {
+      const engine = yield* SimulatedConnection.make({ framesPerStatement: 1_000 })
+      let copyCount = 0
+      const commit = engine.connection.run([pages.statements], "process-crash")
+      const copyLog = Effect.tap(engine.connection.copyLog, () =>
+        Effect.zipRight(
+          Effect.sync(() => copyCount++),
+          commit
+        )
+      )
+      const context = yield* Layer.build(
+        WalKeeper.layer({ lookInterval: "1 hour", checkpointBytes: 1 }).pipe(
+          Layer.provideMerge(SqliteWriter.layer()),
+          Layer.provideMerge(Layer.succeed(SqliteConnection, { ...engine.connection, copyLog }))
+        )
+      )
+      yield* Effect.repeatN(commit, 2)
+      yield* Effect.provide(
+        Effect.flatMap(WalKeeper.WalKeeper, ({ look }) => look),
+        context
+      )
+      assert.strictEqual(copyCount, 1)
+      assert.deepInclude(yield* engine.connection.logState, { logFrames: 1_000 })
+    })
+  )
+
+  it.scoped("is left for the next look while it is small", () =>
+    Effect.gen(function* () {
+      const found = yield* busy(100, { copyAttempts: 5 })
+      assert.deepStrictEqual(found, { copyCount: 5, finishCount: 0, pendingFrames: 1_000 })
+    })
+  )
+
+  it.scoped("is finished by the writer once it is large", () =>
+    Effect.gen(function* () {
+      const found = yield* busy(100, { copyAttempts: 5, finishBytes: 20 * mebibytes })
+      assert.deepStrictEqual(found, { copyCount: 5, finishCount: 1, pendingFrames: 0 })
+      const early = yield* busy(100, { copyAttempts: 5, logBytesMax: 16 * mebibytes })
+      assert.deepStrictEqual(early, { copyCount: 2, finishCount: 1, pendingFrames: 0 }, "at half of its limit, at once")
+    })
+  )
+})
+
 describe("a program that is interrupted", () => {
   /** Runs the layer in a fiber of its own, as a program does that ends by a signal; the log holds a write. */
   const launch = (copyLog: (engine: SimulatedConnection.SimulatedConnection) => SqliteConnection["Type"]["copyLog"]) =>

@@ -28,7 +28,7 @@ const tickRows = 1_000
 const tickMillis = 200
 const writesPerSecond = 500
 const turnMillis = 6_000
-const turnCount = 10
+const turnCount = 7
 const megabyte = 1024 * 1024
 
 const ungrouped = WriterPolicy.withLane(ControlWrite.patient, Lane.control, { groupLimit: 1 })

@@ -43,6 +43,7 @@ export const question: Question = async (report) => {
     unit: "B/row",
     ratio: ours / theirs,
     target: `<= ${bytesMax} B RSS`,
-    met: ours <= bytesMax
+    met: ours <= bytesMax,
+    measures: "memory"
   })
 }

@@ -3,12 +3,10 @@
  * and processor time while each sends a heartbeat every two seconds. The other
  * side is the same with a tenth of the sockets, per socket.
  */
-import * as fs from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Socket } from "socket.io-client"
 import type { Question } from "../Result.ts"
 import * as Rounds from "../Rounds.ts"
-import * as Client from "../../drivers/AccountClient.ts"
 import * as Daemon from "./support/Daemon.ts"
 import * as ServerProcess from "./support/ServerProcess.ts"
 
@@ -16,23 +14,23 @@ const sizes = [100, 1_000]
 const beatMillis = 2_000
 const watchedMillis = 10_000
 
-const residentBytes = (pid: number): number =>
-  Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024
+/** An account may have 200. */
+const ofAccount = 100
 
 export const question: Question = async (report) => {
-  const account = Client.make()
-  const before = await ServerProcess.start()
-  const { directory } = before
-  const { accountId } = await Daemon.login(before.url, account)
-  await before.stop()
-  const ids = ServerProcess.seedSessions(directory, accountId, Math.max(...sizes))
-  const server = await ServerProcess.start({ directory })
-  const daemon = await Daemon.login(server.url, account)
-  const emptyBytes = residentBytes(server.pid)
+  const server = await ServerProcess.start()
+  const emptyBytes = ServerProcess.residentBytes(server.pid)
   const sockets: Array<Socket> = []
+  const ids: Array<string> = []
+  let daemon = await Daemon.login(server.url)
   let small: { readonly bytes: number; readonly load: number } | undefined
   for (const size of sizes) {
-    while (sockets.length < size) sockets.push(await daemon.connect(ids[sockets.length] ?? ""))
+    while (sockets.length < size) {
+      if (sockets.length % ofAccount === 0) daemon = await Daemon.login(server.url)
+      const id = await daemon.openSession(`tag-${sockets.length}`)
+      ids.push(id)
+      sockets.push(await daemon.connect(id))
+    }
     const timer = setInterval(() => {
       const time = Date.now()
       for (const [index, socket] of sockets.entries()) socket.emit("session-alive", { sid: ids[index], time })
@@ -42,7 +40,7 @@ export const question: Question = async (report) => {
     await sleep(watchedMillis)
     clearInterval(timer)
     const load = (ServerProcess.processorMillis(server.pid) - usedBefore) / watchedMillis
-    const bytes = (residentBytes(server.pid) - emptyBytes) / size
+    const bytes = (ServerProcess.residentBytes(server.pid) - emptyBytes) / size
     small ??= { bytes, load: load / size }
     const note = `${Rounds.digits(emptyBytes / 2 ** 20)} MB without sockets`
     const point = { target: "none", met: true, note }

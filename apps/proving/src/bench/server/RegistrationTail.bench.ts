@@ -21,8 +21,8 @@ const portionCount = 40
 const perSecond = 50
 const turnMillis = 2 * tickMillis
 const turnCount = 5
-/** How long one chunk may hold the writer, by default. */
-const chunkHoldMillis = 10
+/** What a registration may wait for a chunk: its hold, by default 3 ms, and the round trip of the thread. */
+const chunkHoldMillis = 8
 
 const environment = {
   HAPPIER_PRESENCE_FLUSH_INTERVAL_MS: String(tickMillis),

@@ -6,23 +6,9 @@ import { faultOf } from "../../sqlite/internal/resultCode.ts"
 import type { CheckpointMode, CheckpointResult, Fault, Space } from "../../writer/SqliteConnection.ts"
 import type { Durability } from "../../writer/Durability.ts"
 import type { StatementResult } from "../../writer/Write.ts"
+import type { EngineOptions, Open, OpenConnection } from "./connectionState.ts"
 import * as FileWatch from "./fileWatch.ts"
-import * as OpenConnection from "./openConnection.ts"
-
-export interface EngineOptions extends OpenConnection.Options {
-  /** Writes are refused while less than this is free where the file is; 0: never. */
-  readonly freeReserveBytes: number
-  /** The files that an earlier connection had open: others in their place are refused. */
-  readonly files?: FileWatch.OpenFiles
-}
-
-/** Raised between this module and the engine only; crosses their border as a fault. */
-export class Refusal {
-  readonly fault: Fault
-  constructor(fault: Fault) {
-    this.fault = fault
-  }
-}
+import { Refusal } from "./refusal.ts"
 
 const safetyLevel: Record<Durability, number> = { "process-crash": 1, "power-loss": 2 }
 
@@ -31,9 +17,9 @@ export const isFilesOwn = ({ reason }: Fault): boolean =>
   reason === "Moved" || reason === "Corrupt" || reason === "InputOutput"
 
 /** What is damaged is not opened again either. */
-const openOrThrow = (options: EngineOptions): OpenConnection.OpenConnection => {
+const openOrThrow = (open: Open, options: EngineOptions): OpenConnection => {
   try {
-    return OpenConnection.open(options)
+    return open(options)
   } catch (cause) {
     const fault = faultOf(cause, "queued")
     throw isFilesOwn(fault) && fault.reason !== "InputOutput" ? { ...fault, isFinal: true } : fault
@@ -41,9 +27,9 @@ const openOrThrow = (options: EngineOptions): OpenConnection.OpenConnection => {
 }
 
 /** Opens the connection, and refuses a file that took the place of the one asked for. Throws a `Fault`. */
-const connect = (options: EngineOptions): OpenConnection.OpenConnection => {
+const connect = (open: Open, options: EngineOptions): OpenConnection => {
   const { database } = FileWatch.read(options.filename)
-  const connection = openOrThrow(options)
+  const connection = openOrThrow(open, options)
   const now = FileWatch.read(options.filename)
   // A file that was not there is made by opening it.
   const expected = options.files ?? { database: database ?? now.database, log: undefined }
@@ -57,15 +43,17 @@ const connect = (options: EngineOptions): OpenConnection.OpenConnection => {
 export class GuardedConnection {
   private readonly options: EngineOptions
   private readonly watch: FileWatch.FileWatch
-  private connection: OpenConnection.OpenConnection | undefined
+  private readonly open: Open
+  private connection: OpenConnection | undefined
   private isSpoiled = false
   private ioFailuresInARow = 0
   private stopped: Fault | undefined
 
   /** Throws a `Fault`. */
-  constructor(options: EngineOptions) {
+  constructor(options: EngineOptions, open: Open) {
     this.options = options
-    this.connection = connect(options)
+    this.open = open
+    this.connection = connect(open, options)
     this.watch = FileWatch.make(options.filename, options.files)
   }
 
@@ -152,10 +140,10 @@ export class GuardedConnection {
     this.connection = undefined
   }
 
-  private current(): OpenConnection.OpenConnection {
+  private current(): OpenConnection {
     if (this.connection !== undefined && !this.isSpoiled) return this.connection
     // The new one first: the last connection to close would remove the log.
-    const fresh = connect({ ...this.options, files: this.watch.files() })
+    const fresh = connect(this.open, { ...this.options, files: this.watch.files() })
     this.connection?.close()
     this.isSpoiled = false
     return (this.connection = fresh)

@@ -9,30 +9,12 @@ import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
-import type { CheckpointMode, CheckpointResult, Space } from "../../writer/SqliteConnection.ts"
 import type { Row, SqlValue, StatementResult } from "../../writer/Write.ts"
 import { codeOf, faultOf } from "../../sqlite/internal/resultCode.ts"
-
-export interface Options {
-  readonly filename: string
-  /** Upper bound of what SQLite leaves of the log file after it was emptied, in bytes. */
-  readonly journalSizeLimitBytes: number
-  /** Run on the new connection, in order. */
-  readonly setup: ReadonlyArray<string>
-}
-
-export interface OpenConnection {
-  /** Throws the driver's error. */
-  readonly execute: (sql: string, params: ReadonlyArray<unknown>) => StatementResult
-  readonly setSafetyLevel: (level: number) => void
-  readonly checkpoint: (mode: CheckpointMode) => CheckpointResult
-  /** Throws the driver's error. */
-  readonly space: () => Space
-  readonly close: () => void
-}
+import * as ConnectionState from "./connectionState.ts"
 
 /** Opens the file. Throws a `Fault`. */
-export const open = (options: Options): OpenConnection => {
+export const open: ConnectionState.Open = (options) => {
   const scope = Effect.runSync(Scope.make())
   const close = () => Effect.runSync(Scope.close(scope, Exit.void))
   try {
@@ -118,65 +100,13 @@ const executor = (connection: Connection) => {
   }
 }
 
-/** Of one state of the file. */
-const selectSpace = `SELECT page_count AS pageCount, freelist_count AS freePages, auto_vacuum AS mode
-  FROM pragma_page_count, pragma_freelist_count, pragma_auto_vacuum`
-
-const prepare = (connection: Connection, options: Options): Omit<OpenConnection, "close"> => {
-  // Never cached: some pragmas act when they are compiled, not when they are stepped.
-  const pragma = (text: string): ReadonlyArray<Row> =>
+const prepare = (connection: Connection, options: ConnectionState.Options): ConnectionState.Settled => {
+  const once = (sql: string): ReadonlyArray<Row> =>
     unwrap(
-      Effect.runSyncExit(Effect.suspend(() => connection.executeUnprepared(`PRAGMA ${text}`, [], undefined)))
+      Effect.runSyncExit(Effect.suspend(() => connection.executeUnprepared(sql, [], undefined)))
     ) as ReadonlyArray<Row>
-  const demand = (text: string, name: string, expected: string | number): void => {
-    pragma(text)
-    const actual = pragma(name)[0]?.[name]
-    if (actual !== expected) throw new Error(`PRAGMA ${text} left ${name} at ${String(actual)}`)
-  }
-
-  // The client opens with better-sqlite3's 5 s, which would wait inside a call. The writer waits instead.
-  pragma("busy_timeout = 0")
-  if (pragma("journal_mode")[0]?.["journal_mode"] !== "wal") demand("journal_mode = WAL", "journal_mode", "wal")
-  demand("foreign_keys = ON", "foreign_keys", 1)
-  demand("wal_autocheckpoint = 0", "wal_autocheckpoint", 0)
-  pragma(`journal_size_limit = ${options.journalSizeLimitBytes}`)
-  // An UPDATE of many rows inside a transaction keeps a copy of each page until it ends: not in a file of its own.
-  demand("temp_store = MEMORY", "temp_store", 2)
-  demand("synchronous = FULL", "synchronous", 2)
-  let safety = 2
-  const pageBytes = Number(pragma("page_size")[0]?.["page_size"])
-  // A frame is one page and a header of 24 bytes: https://sqlite.org/walformat.html
-  const frameBytes = pageBytes + 24
-  const execute = executor(connection)
-  for (const sql of options.setup) {
-    unwrap(Effect.runSyncExit(Effect.suspend(() => connection.executeUnprepared(sql, [], undefined))))
-  }
-
-  return {
-    execute,
-    space: () => {
-      const row = execute(selectSpace, []).rows[0]
-      return {
-        pageBytes,
-        pageCount: Number(row?.["pageCount"]),
-        freePages: Number(row?.["freePages"]),
-        // 2 is INCREMENTAL: https://sqlite.org/pragma.html#pragma_auto_vacuum
-        isShrinkable: Number(row?.["mode"]) === 2
-      }
-    },
-    setSafetyLevel: (level) => {
-      if (level === safety) return
-      demand(`synchronous = ${level}`, "synchronous", level)
-      safety = level
-    },
-    checkpoint: (mode) => {
-      const row = pragma(`wal_checkpoint(${mode.toUpperCase()})`)[0]
-      return {
-        isBusy: row?.["busy"] === 1,
-        logFrames: Number(row?.["log"] ?? -1),
-        checkpointedFrames: Number(row?.["checkpointed"] ?? -1),
-        frameBytes
-      }
-    }
-  }
+  const pragma = (text: string) => once(`PRAGMA ${text}`)
+  const settled = ConnectionState.settle({ execute: executor(connection), pragma }, options)
+  for (const sql of options.setup) once(sql)
+  return settled
 }

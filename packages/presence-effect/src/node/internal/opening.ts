@@ -4,8 +4,8 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type { EngineFault } from "../../writer/SqliteConnection.ts"
 import type { SqliteOptions } from "../SqliteOptions.ts"
+import type { EngineOptions } from "./connectionState.ts"
 import type { OpenFiles } from "./fileWatch.ts"
-import type { EngineOptions } from "./guardedConnection.ts"
 
 export const openTimeoutDefault: Duration.DurationInput = "5 seconds"
 

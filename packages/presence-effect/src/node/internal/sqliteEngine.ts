@@ -6,13 +6,16 @@
  * either side of a thread. Nothing awaits: once a call has begun, it ends in the
  * same turn of the event loop, and no lock outlives it.
  */
-import { faultOf, isFault } from "../../sqlite/internal/resultCode.ts"
+import { faultOf } from "../../sqlite/internal/resultCode.ts"
 import type { CheckpointMode, Fault, WriteAnswer } from "../../writer/SqliteConnection.ts"
 import type { Durability } from "../../writer/Durability.ts"
 import type { Statement } from "../../writer/Write.ts"
+import type { EngineOptions } from "./connectionState.ts"
 import type { OpenFiles } from "./fileWatch.ts"
 import * as FreeSpace from "./freeSpace.ts"
-import { type EngineOptions, GuardedConnection, isFilesOwn, Refusal } from "./guardedConnection.ts"
+import { GuardedConnection, isFilesOwn } from "./guardedConnection.ts"
+import * as OpenConnection from "./openConnection.ts"
+import { opened, orFailed, Refusal } from "./refusal.ts"
 import { type Answered, type Checkpointed, type Compacted, type Failed, failed } from "./sqliteThreadProtocol.ts"
 
 type Statements = ReadonlyArray<Statement>
@@ -54,23 +57,13 @@ const isBelow = (changes: Statement["changes"], changed: number): boolean =>
 const usesReserve = (statements: Statements): boolean =>
   statements.length > 0 && statements.every((statement) => statement.usesReserve === true)
 
-/** The answer of `body`, or the fault that it raised. */
-const orFailed = <A>(body: () => A): A | Failed => {
-  try {
-    return body()
-  } catch (refusal) {
-    if (refusal instanceof Refusal) return failed(refusal.fault)
-    throw refusal
-  }
-}
-
 export class Engine {
   private readonly connection: GuardedConnection
   private readonly space: FreeSpace.FreeSpace
 
   /** Opens the connection and brings it into the one state all writes rely on. Throws a `Fault`. */
   constructor(options: EngineOptions) {
-    this.connection = new GuardedConnection(options)
+    this.connection = new GuardedConnection(options, OpenConnection.open)
     this.space = FreeSpace.make(options.filename, options.freeReserveBytes)
   }
 
@@ -226,11 +219,4 @@ export class Engine {
 }
 
 /** An engine on the file, or why there is none. */
-export const open = (options: EngineOptions): Engine | Failed => {
-  try {
-    return new Engine(options)
-  } catch (fault) {
-    if (isFault(fault)) return failed(fault)
-    throw fault
-  }
-}
+export const open = (options: EngineOptions): Engine | Failed => opened(() => new Engine(options))

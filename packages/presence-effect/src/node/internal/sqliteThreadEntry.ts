@@ -1,14 +1,13 @@
 /**
- * Entry of the thread that owns one connection. Started by `SqliteThread` only.
+ * Entry of a thread that owns one connection, to write or to copy the log. Started by `SqliteThread` only.
  *
  * Speaks the protocol of the `Worker` of `@effect/platform` itself: each call is answered in the step in which it
  * comes, so there is nothing to run, to interrupt or to decode, and a thread starts without the modules for that. An
  * error ends the thread, and it is unknown how far the call came.
  */
 import type { Worker } from "@effect/platform/Worker"
-import { parentPort } from "node:worker_threads"
-import * as Engine from "./sqliteEngine.ts"
-import { failed, type Reply, type Request } from "./sqliteThreadProtocol.ts"
+import { parentPort, workerData } from "node:worker_threads"
+import { type Failed, failed, isCopier, type Reply, type Request } from "./sqliteThreadProtocol.ts"
 
 /** From the event loop: a request, or the message that ends the thread. */
 type Incoming = readonly [0, Worker.Request<Request>] | readonly [1]
@@ -16,12 +15,15 @@ type Incoming = readonly [0, Worker.Request<Request>] | readonly [1]
 /** To the event loop: the thread listens, or a response. */
 type Outgoing = readonly [0] | readonly [1, Worker.Response<never, Reply>]
 
-let engine: Engine.Engine | undefined
+// Each thread loads what it needs and no more: the one that copies the log has no use for a SQL client.
+const { open } = isCopier(workerData) ? await import("./logCopier.ts") : await import("./sqliteEngine.ts")
+
+let engine: Exclude<ReturnType<typeof open>, Failed> | undefined
 
 const answer = (request: Request): Reply => {
   if (request._tag === "Open") {
-    const opened = Engine.open(request.options)
-    if (!(opened instanceof Engine.Engine)) return opened
+    const opened = open(request.options)
+    if ("_tag" in opened) return opened
     engine = opened
     return { _tag: "Opened", files: engine.files() }
   }

@@ -8,8 +8,17 @@ import type {
 } from "../../writer/SqliteConnection.ts"
 import type { Durability } from "../../writer/Durability.ts"
 import type { Statement } from "../../writer/Write.ts"
+import type { EngineOptions } from "./connectionState.ts"
 import type { OpenFiles } from "./fileWatch.ts"
-import type { EngineOptions } from "./guardedConnection.ts"
+
+/** What a thread is started for. */
+export interface Start {
+  readonly role: "writer" | "copier"
+}
+
+/** Of `workerData`: a thread that is told nothing writes. */
+export const isCopier = (start: unknown): boolean =>
+  typeof start === "object" && start !== null && "role" in start && start.role === "copier"
 
 export type Request =
   | { readonly _tag: "Open"; readonly options: EngineOptions }

@@ -33,10 +33,15 @@ export const post = (url: string, payload: unknown, token?: string): Promise<Ans
 
 export interface Daemon {
   readonly accountId: string
+  readonly token: string
   /** Registers a new machine, and again for as long as the server asks for that. */
   readonly register: () => Promise<void>
+  /** Creates a session, or finds the one with this tag, and answers with its id. */
+  readonly openSession: (tag: string) => Promise<string>
   /** The socket of an agent, which receives nothing about other sessions. */
   readonly connect: (sessionId: string) => Promise<Socket>
+  /** The socket of an app, which is told about every row of the account. */
+  readonly connectApp: () => Promise<Socket>
 }
 
 let machineCount = 0
@@ -55,11 +60,24 @@ export const registerAt = async (url: string, token?: string): Promise<void> => 
   }
 }
 
+/** A server that refuses a transport says nothing, and the client comes back for ever. */
+const connectLimitMillis = 30_000
+
 export const connectTo = (url: string, auth: Readonly<Record<string, unknown>>): Promise<Socket> =>
   new Promise((resolve, reject) => {
     const socket = io(url, { path: "/v1/updates", transports: ["websocket"], auth, forceNew: true })
-    socket.once("connect", () => resolve(socket))
-    socket.once("connect_error", reject)
+    const limit = setTimeout(() => {
+      socket.disconnect()
+      reject(new Error(`no connection within ${connectLimitMillis} ms`))
+    }, connectLimitMillis)
+    socket.once("connect", () => {
+      clearTimeout(limit)
+      resolve(socket)
+    })
+    socket.once("connect_error", (cause) => {
+      clearTimeout(limit)
+      reject(cause)
+    })
   })
 
 export const login = async (url: string, account = Client.make()): Promise<Daemon> => {
@@ -69,7 +87,14 @@ export const login = async (url: string, account = Client.make()): Promise<Daemo
   const claims = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()) as { readonly sub: string }
   return {
     accountId: claims.sub,
+    token,
     register: () => registerAt(url, token),
-    connect: (sessionId) => connectTo(url, { token, clientType: "session-scoped", sessionId })
+    openSession: async (tag) => {
+      const { status, text } = await post(`${url}/v1/sessions`, { tag, metadata: "m" }, token)
+      if (status !== 200) throw new Error(`session: ${status} ${text}`)
+      return (JSON.parse(text) as { readonly session: { readonly id: string } }).session.id
+    },
+    connect: (sessionId) => connectTo(url, { token, clientType: "session-scoped", sessionId }),
+    connectApp: () => connectTo(url, { token, clientType: "user-scoped" })
   }
 }

@@ -39,6 +39,9 @@ const unlimited = {
   HAPPIER_RATE_LIMIT_CONTROL: "0",
   HAPPIER_RATE_LIMIT_READS: "0",
   HAPPIER_RATE_LIMIT_SOCKETS: "0",
+  HAPPIER_RATE_LIMIT_OPEN: "0",
+  HAPPIER_CONNECTION_LIMIT: "0",
+  HAPPIER_CONNECTION_ADDRESS_LIMIT: "0",
   HAPPIER_SOCKET_EVENTS_PER_SECOND: "1000000",
   HAPPIER_SOCKET_EVENT_BURST: "1000000"
 }
@@ -83,15 +86,24 @@ export const start = async (options: Options = {}): Promise<ServerProcess> => {
   }
 }
 
+/** Memory that the process keeps in RAM now, in bytes. */
+export const residentBytes = (pid: number): number =>
+  Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024
+
 /** Sessions of the account, straight into the file of a server that does not run. Answers with their ids. */
-export const seedSessions = (directory: string, accountId: string, count: number): ReadonlyArray<string> => {
+export const seedSessions = (
+  directory: string,
+  accountId: string,
+  count: number,
+  metadataBytes = 600
+): ReadonlyArray<string> => {
   const database = new Database(databaseFileIn(directory))
   const now = Date.now()
   const insert = database.prepare(`INSERT INTO Session
     (id, tag, accountId, metadata, active, lastActiveAt, createdAt, updatedAt) VALUES (?, ?, ?, ?, 0, ?, ?, ?)`)
   const ids = Array.from({ length: count }, (_, index) => `cbench${index.toString(36).padStart(19, "0")}`)
   database.transaction(() => {
-    for (const id of ids) insert.run(id, id, accountId, "m".repeat(600), now - 3_600_000, now, now)
+    for (const id of ids) insert.run(id, id, accountId, "m".repeat(metadataBytes), now - 3_600_000, now, now)
   })()
   database.exec("ANALYZE")
   database.close()
