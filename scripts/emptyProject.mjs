@@ -50,7 +50,7 @@ export const packLibrary = async (folder) => {
 /** An empty project of ES modules, with `files` in it. */
 export const makeProject = (folder, files = {}, manifest = {}) => {
   mkdirSync(folder, { recursive: true })
-  // npm asks which packages may run a script when they are installed: the driver compiles itself, Node fetches its binary.
+  // npm wants to know which packages may run a script when they are installed: the driver compiles itself.
   const allowScripts = { "better-sqlite3": true, esbuild: true, node: true }
   const content = { name: path.basename(folder), private: true, type: "module", allowScripts, ...manifest }
   writeFileSync(path.join(folder, "package.json"), `${JSON.stringify(content, null, 2)}\n`)

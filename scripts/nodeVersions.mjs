@@ -1,10 +1,10 @@
 /**
  * `npm run prove -- nodes`: the packed library and the built server on every supported version of Node.
  *
- * Each version comes from the package `node` of the registry. The library is installed from its tarball into an empty
- * project; there the contract of the write connection runs, and the bundled server starts, answers and ends.
+ * Each version comes from the package `node` of the registry. The library is installed from its tarball in an empty
+ * project, where the contract of the write connection runs. The bundled server starts, answers and ends.
  *
- * Up to Node 21 the driver is the one of the lock file, compiled where no ready-made binary can be fetched. From Node 22
+ * Up to Node 21 the driver is that of the lock file, compiled where no ready-made binary can be fetched. From Node 22
  * on it is better-sqlite3 13, whose binaries are in its package: nothing is compiled.
  */
 import { spawn } from "node:child_process"

@@ -1,5 +1,5 @@
 /**
- * `npm run prove -- package`: a stranger's first hour. Packs the library, makes two empty projects elsewhere, copies the
+ * `npm run prove -- package`: the README in use. Packs the library, makes two empty projects elsewhere, copies the
  * programs of the README into them, installs what the README says, compiles with strict types, runs the programs and
  * their tests, and prints what each step took and what was installed.
  */
@@ -136,7 +136,9 @@ const fastifyProject = async (project, tarball) => {
   await step("the server answers and ends", () => driveServer(project))
   writeFileSync(
     path.join(project, "look.mjs"),
-    'import D from "better-sqlite3"; console.log(JSON.stringify(new D("presence.sqlite").prepare("SELECT id, active FROM Device").all()))'
+    `import Database from "better-sqlite3"
+const database = new Database("presence.sqlite")
+console.log(JSON.stringify(database.prepare("SELECT id, active FROM Device").all()))\n`
   )
   await step("what it was told is in the file", async () =>
     includes(await run(process.execPath, ["look.mjs"], { cwd: project }), '[{"id":"phone","active":1}]')

@@ -46,7 +46,7 @@ describe("the tarball", () => {
       wanted.includes(file) ||
       /^src\/([\w-]+\/)*[\w-]+\.ts$/.test(file) ||
       /^dist\/([\w-]+\/)*[\w-]+\.(js|js\.map|d\.ts|d\.ts\.map)$/.test(file) ||
-      /^examples\/[\w-]+\.ts$/.test(file) ||
+      /^examples\/[\w-]+(\.test)?\.ts$/.test(file) ||
       /^docs\/[\w-]+\.md$/.test(file) ||
       file === "schema.sql"
     assert.deepStrictEqual(
