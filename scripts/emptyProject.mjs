@@ -24,11 +24,11 @@ export const step = async (title, work) => {
 }
 
 /** Whether the registry answers. Without it nothing can be installed elsewhere. */
-export const isRegistryReachable = async () =>
+const isRegistryReachable = async () =>
   (await run("npm", ["view", "effect@3", "name", "--fetch-timeout=5000", "--fetch-retries=0"])).exitCode === 0
 
 /** A temporary folder that `body` may use. Kept when `KEEP_PROJECTS` is set. */
-export const withTemporaryFolder = async (body) => {
+const withTemporaryFolder = async (body) => {
   const folder = mkdtempSync(path.join(tmpdir(), "presence-effect-proof-"))
   try {
     return await body(folder)
@@ -39,12 +39,44 @@ export const withTemporaryFolder = async (body) => {
 }
 
 /** Builds the library from nothing and packs it. Returns the path of the tarball. */
-export const packLibrary = async (folder) => {
+const packLibrary = async (folder) => {
   await step("npm pack, which builds the library first", () =>
     run("npm", ["pack", "--silent", `--pack-destination=${folder}`], { cwd: library })
   )
-  const tarball = readdirSync(folder).find((name) => name.endsWith(".tgz"))
-  return path.join(folder, tarball)
+  return path.join(
+    folder,
+    readdirSync(folder).find((name) => name.endsWith(".tgz"))
+  )
+}
+
+/** Whether `work` passed. A step that failed is printed. */
+const isPassed = async (work) => {
+  try {
+    await work()
+    return true
+  } catch (error) {
+    if (!(error instanceof StepFailed)) throw error
+    console.log(error.message)
+    return false
+  }
+}
+
+/**
+ * Packs the library and runs each of `works` with a folder and the tarball, also when an earlier one failed. Skipped,
+ * and says so, where nothing can be installed.
+ */
+export const withPackedLibrary = async (name, works) => {
+  if (!(await isRegistryReachable())) {
+    console.log(`skipped ${name}: the package registry cannot be reached`)
+    return { exitCode: 0 }
+  }
+  return withTemporaryFolder(async (folder) => {
+    let tarball
+    let areAllPassed = await isPassed(async () => (tarball = await packLibrary(folder)))
+    if (tarball === undefined) return { exitCode: 1 }
+    for (const work of works) areAllPassed = (await isPassed(() => work(folder, tarball))) && areAllPassed
+    return { exitCode: areAllPassed ? 0 : 1 }
+  })
 }
 
 /** An empty project of ES modules, with `files` in it. */

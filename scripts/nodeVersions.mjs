@@ -10,15 +10,7 @@
 import { spawn } from "node:child_process"
 import { cpSync, existsSync, mkdirSync, readFileSync } from "node:fs"
 import path from "node:path"
-import {
-  isRegistryReachable,
-  makeProject,
-  npm,
-  packLibrary,
-  step,
-  StepFailed,
-  withTemporaryFolder
-} from "./emptyProject.mjs"
+import { makeProject, npm, step, StepFailed, withPackedLibrary } from "./emptyProject.mjs"
 import { root, run } from "./setup.mjs"
 
 const versions = ["20.19.0", "22", "24", "26"]
@@ -102,24 +94,9 @@ const proveOn = async (version, folder, tarball) => {
   await step("start, readiness and end of the light server", () => startServer(project, node))
 }
 
-/** Every version even if an earlier one failed. */
-export const proveNodes = async (asked) => {
-  if (!(await isRegistryReachable())) {
-    console.log("skipped nodes: the package registry cannot be reached")
-    return { exitCode: 0 }
-  }
-  return withTemporaryFolder(async (folder) => {
-    const tarball = await packLibrary(folder)
-    let failures = 0
-    for (const version of asked.length > 0 ? asked : versions) {
-      try {
-        await proveOn(version, folder, tarball)
-      } catch (error) {
-        if (!(error instanceof StepFailed)) throw error
-        failures++
-        console.log(error.message)
-      }
-    }
-    return { exitCode: failures === 0 ? 0 : 1 }
-  })
-}
+/** Every supported version unless `asked` names some. */
+export const proveNodes = (asked) =>
+  withPackedLibrary(
+    "nodes",
+    (asked.length > 0 ? asked : versions).map((version) => (folder, tarball) => proveOn(version, folder, tarball))
+  )

@@ -6,15 +6,7 @@
 import { spawn } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
 import path from "node:path"
-import {
-  isRegistryReachable,
-  makeProject,
-  npm,
-  packLibrary,
-  step,
-  StepFailed,
-  withTemporaryFolder
-} from "./emptyProject.mjs"
+import { makeProject, npm, step, withPackedLibrary } from "./emptyProject.mjs"
 import { root, run } from "./setup.mjs"
 
 const readme = readFileSync(path.join(root, "packages/presence-effect/README.md"), "utf8")
@@ -148,23 +140,15 @@ console.log(JSON.stringify(database.prepare("SELECT id, active FROM Device").all
 
 const projects = { effect: effectProject, fastify: fastifyProject }
 
-/** Skipped, and says so, where nothing can be installed. */
-export const provePackage = async (asked) => {
-  if (!(await isRegistryReachable())) {
-    console.log("skipped package: the package registry cannot be reached")
-    return { exitCode: 0 }
-  }
-  try {
-    return await withTemporaryFolder(async (folder) => {
-      const tarball = await packLibrary(folder)
-      for (const [name, prove] of Object.entries(projects)) {
-        if (asked.length === 0 || asked.includes(name)) await prove(path.join(folder, name), tarball)
-      }
-      return { exitCode: 0 }
-    })
-  } catch (error) {
-    if (!(error instanceof StepFailed)) throw error
-    console.log(error.message)
-    return { exitCode: 1 }
-  }
-}
+/** Both projects unless `asked` names one. */
+export const provePackage = (asked) =>
+  withPackedLibrary(
+    "package",
+    Object.entries(projects)
+      .filter(([name]) => asked.length === 0 || asked.includes(name))
+      .map(
+        ([name, prove]) =>
+          (folder, tarball) =>
+            prove(path.join(folder, name), tarball)
+      )
+  )

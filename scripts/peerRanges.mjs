@@ -5,15 +5,7 @@
  */
 import { readFileSync } from "node:fs"
 import path from "node:path"
-import {
-  isRegistryReachable,
-  makeProject,
-  npm,
-  packLibrary,
-  step,
-  StepFailed,
-  withTemporaryFolder
-} from "./emptyProject.mjs"
+import { makeProject, npm, step, withPackedLibrary } from "./emptyProject.mjs"
 import { root, run } from "./setup.mjs"
 
 const { peerDependencies } = JSON.parse(readFileSync(path.join(root, "packages/presence-effect/package.json"), "utf8"))
@@ -79,24 +71,11 @@ const proveWith = async (name, folder, tarball) => {
   )
 }
 
-/** Both ends even if the first fails. */
-export const provePeers = async (asked) => {
-  if (!(await isRegistryReachable())) {
-    console.log("skipped peers: the package registry cannot be reached")
-    return { exitCode: 0 }
-  }
-  return withTemporaryFolder(async (folder) => {
-    const tarball = await packLibrary(folder)
-    let failures = 0
-    for (const name of asked.length > 0 ? asked : Object.keys(choices)) {
-      try {
-        await proveWith(name, folder, tarball)
-      } catch (error) {
-        if (!(error instanceof StepFailed)) throw error
-        failures++
-        console.log(error.message)
-      }
-    }
-    return { exitCode: failures === 0 ? 0 : 1 }
-  })
-}
+/** Both ends unless `asked` names one. */
+export const provePeers = (asked) =>
+  withPackedLibrary(
+    "peers",
+    Object.keys(choices)
+      .filter((name) => asked.length === 0 || asked.includes(name))
+      .map((name) => (folder, tarball) => proveWith(name, folder, tarball))
+  )

@@ -3,9 +3,11 @@
  *
  * @since 0.1.0
  */
-import type { FastifyPluginAsync } from "fastify"
+import type { FastifyPluginAsync, FastifyRequest } from "fastify"
 import fastifyPlugin from "fastify-plugin"
 import type { PresenceKey } from "../presence/PresenceKey.ts"
+import * as HttpFailure from "../writer/HttpFailure.ts"
+import { isWriterError, type WriterError } from "../writer/WriterError.ts"
 import * as PresenceHost from "./PresenceHost.ts"
 
 /**
@@ -39,7 +41,21 @@ declare module "fastify" {
   }
 }
 
-const register: FastifyPluginAsync<PresenceHost.HostOptions> = async (fastify, options) => {
+/**
+ * @category models
+ * @since 0.3.0
+ */
+export interface PluginOptions extends PresenceHost.HostOptions {
+  /**
+   * Changes the answer to a failed write that a handler did not catch. `false`: the plugin sets no error handler. Then
+   * Fastify answers with `statusCode` and the message of the error, which names tables and columns.
+   */
+  readonly onError?:
+    | false
+    | ((failure: HttpFailure.HttpFailure, error: WriterError, request: FastifyRequest) => HttpFailure.HttpFailure)
+}
+
+const register: FastifyPluginAsync<PluginOptions> = async (fastify, { onError, ...options }) => {
   const host = await PresenceHost.start({
     onLog: ({ fields, level, message }) => fastify.log[level](fields, message),
     ...options
@@ -48,6 +64,15 @@ const register: FastifyPluginAsync<PresenceHost.HostOptions> = async (fastify, o
   fastify.addHook("onClose", () => host.close())
   // The kinds come in as a value; what they are is declared by the program.
   fastify.decorate("presence", host as PresenceHost.PresenceHost as PresenceHost.PresenceHost<FastifyKey>)
+  if (onError === false) return
+  fastify.setErrorHandler((error, request, reply) => {
+    // Any other error goes on to the error handler that was set before, or to the one of Fastify.
+    if (!isWriterError(error)) return reply.send(error)
+    const failure = HttpFailure.make(error, Math.random())
+    const { body, headers, statusCode } = onError === undefined ? failure : onError(failure, error, request)
+    request.log[statusCode >= 500 ? "error" : "info"]({ err: error }, error.message)
+    return reply.code(statusCode).headers(headers).send(body)
+  })
 }
 
 /**
@@ -56,6 +81,10 @@ const register: FastifyPluginAsync<PresenceHost.HostOptions> = async (fastify, o
  * **Details**
  *
  * - Log lines go to `fastify.log` unless `onLog` takes them.
+ * - A failed write that a handler does not catch is answered as the table of `HttpFailure` says: a violated constraint
+ *   with 409, a busy database with 503 and `Retry-After`, an unconfirmed write with 503 and `written: "unknown"`.
+ *   `onError` changes that. This is an error handler of the scope in which the plugin is registered; every other error
+ *   goes to the handler that was set before. To set another one in that scope later, pass `onError: false`.
  * - When Fastify closes, requests in flight end first; then the last flush runs and the writer ends.
  *
  * **Errors**: whatever `PresenceHost.start` rejects with fails `ready()`.
@@ -63,7 +92,7 @@ const register: FastifyPluginAsync<PresenceHost.HostOptions> = async (fastify, o
  * @category plugins
  * @since 0.1.0
  */
-export const plugin: FastifyPluginAsync<PresenceHost.HostOptions> = fastifyPlugin(register, {
+export const plugin: FastifyPluginAsync<PluginOptions> = fastifyPlugin(register, {
   name: "presence-effect",
   fastify: "5.x"
 })

@@ -13,7 +13,6 @@ import * as Logger from "effect/Logger"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
-import { AsyncLocalStorage } from "node:async_hooks"
 import { layer as databaseLabel } from "../writer/DatabaseName.ts"
 import type { Lane } from "../writer/Lane.ts"
 import * as SqliteReader from "../node/SqliteReader.ts"
@@ -22,12 +21,17 @@ import * as Presence from "../Presence.ts"
 import type { PresenceConfig } from "../presence/PresenceConfig.ts"
 import type { PresenceKey } from "../presence/PresenceKey.ts"
 import type { KeyOf, PresenceKinds } from "../presence/PresenceKind.ts"
-import { type EngineFault, SqliteConnection } from "../writer/SqliteConnection.ts"
+import {
+  type CheckpointMode,
+  type CheckpointResult,
+  type EngineFault,
+  SqliteConnection
+} from "../writer/SqliteConnection.ts"
 import * as SqliteWriter from "../writer/SqliteWriter.ts"
 import * as WalKeeper from "../sqlite/WalKeeper.ts"
 import type { Write } from "../writer/Write.ts"
-import { NestedPermit } from "../writer/WriterError.ts"
 import type { WriterPolicy } from "../writer/WriterPolicy.ts"
+import * as Promises from "./internal/promises.ts"
 
 /**
  * One line of the library's log.
@@ -46,10 +50,11 @@ export interface LogLine {
  * @category models
  * @since 0.1.0
  */
-export interface HostOptions<Kinds extends PresenceKinds = PresenceKinds> {
-  /** Path of the database file. It must exist with its schema: migrate before starting. */
-  readonly filename: string
-  /** Default: `WriterPolicy.defaults`. */
+export interface HostOptions<Kinds extends PresenceKinds = PresenceKinds> extends Omit<
+  SqliteThread.SqliteThreadOptions,
+  "onSpawn"
+> {
+  /** Lanes and their terms, durability included. Default: `WriterPolicy.defaults`. */
   readonly policy?: WriterPolicy
   /** The kinds of rows to keep online, with the names of their tables and columns. */
   readonly kinds: Kinds
@@ -57,15 +62,23 @@ export interface HostOptions<Kinds extends PresenceKinds = PresenceKinds> {
   /** Name of the database in the label `database` of metrics. Default: no label. */
   readonly databaseName?: string
   readonly wal?: Partial<WalKeeper.WalKeeperOptions>
+  /** Takes the log lines. Default: Effect's logger, to the console. It must not throw. */
+  readonly onLog?: (line: LogLine) => void
   /**
-   * Where the program of the writer's thread is, for a host that is bundled. Default: `sqliteThreadEntry.js` beside the
-   * bundle. Build it from `presence-effect/node/sqliteThreadEntry`.
+   * A layer below all others, for a tracer or a clock: `NodeSdk.layer` of `@effect/opentelemetry` collects spans and
+   * metrics.
    *
    * @since 0.3.0
    */
-  readonly threadEntry?: URL
-  /** Takes the log lines. Default: Effect's logger, to the console. It must not throw. */
-  readonly onLog?: (line: LogLine) => void
+  readonly layer?: Layer.Layer<never>
+}
+
+/**
+ * @category models
+ * @since 0.3.0
+ */
+export interface CallOptions {
+  readonly signal?: AbortSignal
 }
 
 /**
@@ -73,6 +86,19 @@ export interface HostOptions<Kinds extends PresenceKinds = PresenceKinds> {
  * @since 0.1.0
  */
 export interface HostStatus {
+  /**
+   * `stopped`: the connection stopped for good, see `untilStopped`. End the process then. A health route answers 503
+   * for everything but `open`.
+   *
+   * @since 0.3.0
+   */
+  readonly state: "open" | "stopped" | "draining" | "closed"
+  /**
+   * Why it stopped.
+   *
+   * @since 0.3.0
+   */
+  readonly stopped: EngineFault | undefined
   readonly writer: SqliteWriter.WriterStatus
   readonly presence: Presence.PresenceStatus
   readonly wal: WalKeeper.WalStatus
@@ -109,7 +135,13 @@ export interface PresenceHost<Key extends PresenceKey = PresenceKey> {
    * the reason of `signal` when that aborts first: a write that waits is not run
    * then, one that has begun goes on and its outcome is unknown.
    */
-  readonly write: <A>(lane: Lane, write: Write<A>, options?: { readonly signal?: AbortSignal }) => Promise<A>
+  readonly write: <A>(lane: Lane, write: Write<A>, options?: CallOptions) => Promise<A>
+  /**
+   * `write`, with the time it waited and held.
+   *
+   * @since 0.3.0
+   */
+  readonly writeMeasured: <A>(lane: Lane, write: Write<A>, options?: CallOptions) => Promise<SqliteWriter.Measured<A>>
   /**
    * Runs `body` under the permit, for a database client of your own. A busy
    * database is tried again on the terms of `lane`, so `body` may run more than
@@ -119,11 +151,28 @@ export interface PresenceHost<Key extends PresenceKey = PresenceKey> {
    * `PermitTimeout`, `WriteUnconfirmed` or `WriterClosed`. After
    * `WriteUnconfirmed` the body goes on and keeps the permit until it settles.
    * `write` and `withPermit` of this host called by `body` reject at once with
-   * `NestedPermit`. `signal` aborts when the host closes and can wait no longer.
+   * `NestedPermit`, in every lane.
+   *
+   * When `signal` of the options aborts, a body that waits is not run. One that has
+   * begun sees its own signal abort, which it also does when the host closes and can
+   * wait no longer: let it roll back and settle. The permit is free when it has
+   * settled, and the promise rejects then with the reason, or after the hold limit.
+   *
+   * A synchronous client, such as better-sqlite3, blocks the event loop while it waits for the lock of another
+   * process: up to 5 s by default. Open it with `timeout: 0`, or run `PRAGMA busy_timeout = 0`. The permit excludes the
+   * writer of this host, and the lane tries again while another process has the lock.
    */
-  readonly withPermit: <A>(lane: Lane, body: (signal: AbortSignal) => Promise<A>) => Promise<A>
+  readonly withPermit: <A>(lane: Lane, body: (signal: AbortSignal) => Promise<A>, options?: CallOptions) => Promise<A>
+  /**
+   * Checkpoint by the writing connection, under the permit of `lane`. The host checkpoints by itself; this is for
+   * scripts, before a copy of the file for example.
+   *
+   * @since 0.3.0
+   */
+  readonly checkpoint: (lane: Lane, mode: CheckpointMode, options?: CallOptions) => Promise<CheckpointResult>
   /** Writes what waits now. Never rejects: what could not be written waits for the next tick. */
   readonly flush: () => Promise<void>
+  /** What a health route shows. Reads memory only and takes the same time however many rows there are. */
   readonly status: () => HostStatus
   /**
    * Resolves with the fault that stopped the connection for good: the file was
@@ -139,6 +188,12 @@ export interface PresenceHost<Key extends PresenceKey = PresenceKey> {
    * called again and gives the same promise.
    */
   readonly close: () => Promise<void>
+  /**
+   * `close`, for `await using`.
+   *
+   * @since 0.3.0
+   */
+  readonly [Symbol.asyncDispose]: () => Promise<void>
 }
 
 type Services<Self> = Self | SqliteConnection | SqliteWriter.SqliteWriter | WalKeeper.WalKeeper
@@ -175,21 +230,15 @@ const houseOf = <Self, Kinds extends PresenceKinds>(
   tag: Presence.PresenceTag<Self, string, Kinds>,
   options: HostOptions<Kinds>
 ) => {
-  const { filename, threadEntry } = options
   const house = Presence.layerSqlite(tag, options.presence).pipe(
-    Layer.provide(SqliteReader.layer({ filename })),
+    Layer.provide(SqliteReader.layer(options)),
     Layer.provideMerge(WalKeeper.layer(options.wal)),
     Layer.provideMerge(SqliteWriter.layer(options.policy)),
-    Layer.provideMerge(SqliteThread.layer(threadEntry === undefined ? { filename } : { filename, entry: threadEntry }))
+    Layer.provideMerge(SqliteThread.layer(options))
   )
   const named = options.databaseName === undefined ? house : Layer.provide(house, databaseLabel(options.databaseName))
-  return options.onLog === undefined ? named : Layer.provideMerge(named, loggerOf(options.onLog))
-}
-
-/** The value, or the failure itself thrown: a caller without Effect has no use for an `Exit`. */
-const unwrap = <A, E>(exit: Exit.Exit<A, E>): A => {
-  if (Exit.isSuccess(exit)) return exit.value
-  throw Cause.squash(exit.cause)
+  const logged = options.onLog === undefined ? named : Layer.provideMerge(named, loggerOf(options.onLog))
+  return options.layer === undefined ? logged : Layer.provideMerge(logged, options.layer)
 }
 
 /** The services of a host, open, or nothing. */
@@ -198,7 +247,7 @@ const build = async <Kinds extends PresenceKinds>(options: HostOptions<Kinds>) =
   const managed = ManagedRuntime.make(houseOf(Own, options))
   const built = await managed.runPromiseExit(Effect.runtime<Services<Own>>())
   if (Exit.isFailure(built)) await managed.dispose()
-  return { managed, runtime: unwrap(built), tag: Own }
+  return { managed, runtime: Promises.unwrap(built), tag: Own }
 }
 
 /**
@@ -221,31 +270,22 @@ export const start = async <const Kinds extends PresenceKinds>(
   const writer = inform(SqliteWriter.SqliteWriter)
   const keeper = inform(WalKeeper.WalKeeper)
   const connection = inform(SqliteConnection)
-  /** The body that the caller runs in: a promise has no fiber. */
-  const around = new AsyncLocalStorage<{ readonly lane: Lane; isHeld: boolean }>()
-  // On the runtime itself, not on its manager: after `close` the writer answers `WriterClosed`, typed as ever.
-  const promise = async <A, E>(self: Effect.Effect<A, E>, signal?: AbortSignal): Promise<A> => {
-    const exit = await Runtime.runPromiseExit(runtime)(self, signal === undefined ? {} : { signal })
-    if (signal?.aborted === true && Exit.isInterrupted(exit)) throw signal.reason
-    return unwrap(exit)
-  }
-  /** Runs `self`, unless it is asked for by a body that holds the permit. */
-  const outside = <A, E>(lane: Lane, self: Effect.Effect<A, E>, signal?: AbortSignal): Promise<A> => {
-    const holder = around.getStore()
-    return holder?.isHeld === true
-      ? Promise.reject(new NestedPermit({ lane, holder: holder.lane }))
-      : promise(self, signal)
-  }
-  const runBody = async <A>(lane: Lane, body: (signal: AbortSignal) => Promise<A>, signal: AbortSignal) => {
-    const hold = { lane, isHeld: true }
-    try {
-      return await around.run(hold, () => body(signal))
-    } finally {
-      hold.isHeld = false
-    }
-  }
-  const status = Effect.all({ writer: writer.status, presence: presence.status, wal: keeper.status })
+  const { bodyOf, outside, promise } = Promises.make(runtime)
+  let stopped: EngineFault | undefined
+  Runtime.runFork(runtime)(
+    Effect.catchAll(connection.untilStopped, (fault) =>
+      Effect.sync(() => {
+        stopped = fault
+      })
+    )
+  )
+  const parts = Effect.all({ writer: writer.status, presence: presence.status, wal: keeper.status })
+  const status = Effect.map(parts, (all): HostStatus => {
+    const whileOpen = stopped === undefined ? "open" : "stopped"
+    return { state: all.writer.state === "open" ? whileOpen : all.writer.state, stopped, ...all }
+  })
   let closing: Promise<void> | undefined
+  const close = () => (closing ??= managed.dispose())
 
   return {
     beat: (key, claimedMillis) => (closing === undefined ? presence.beat(key, claimedMillis) : "closed"),
@@ -260,16 +300,13 @@ export const start = async <const Kinds extends PresenceKinds>(
       return () => inform(Scope.close(scope, Exit.void))
     },
     write: (lane, write, options) => outside(lane, writer.write(lane, write), options?.signal),
-    withPermit: (lane, body) =>
-      outside(
-        lane,
-        writer.withPermit(lane)(
-          Effect.tryPromise({ try: (signal) => runBody(lane, body, signal), catch: (reason) => reason })
-        )
-      ),
+    writeMeasured: (lane, write, options) => outside(lane, writer.writeMeasured(lane, write), options?.signal),
+    withPermit: (lane, body, options) => outside(lane, writer.withPermit(lane)(bodyOf(lane, body)), options?.signal),
+    checkpoint: (lane, mode, options) => outside(lane, writer.checkpoint(lane, mode), options?.signal),
     flush: () => promise(presence.flush),
     status: () => inform(status),
     untilStopped: () => promise(Effect.flip(connection.untilStopped)),
-    close: () => (closing ??= managed.dispose())
+    close,
+    [Symbol.asyncDispose]: close
   }
 }

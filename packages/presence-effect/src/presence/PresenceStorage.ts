@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { causeText } from "../internal/causeText.ts"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
@@ -94,7 +95,15 @@ export class StorageUnreadable extends Data.TaggedError("StorageUnreadable")<{
 }> {
   /** @since 0.1.0 */
   override get message(): string {
-    return `could not read ${this.what}: ${String(this.cause)}`
+    return `could not read ${this.what}: ${causeText(this.cause)}`
+  }
+  /**
+   * With the message, which the cause of a driver keeps out of JSON.
+   *
+   * @since 0.3.0
+   */
+  override toJSON(): unknown {
+    return { _tag: this._tag, what: this.what, message: this.message }
   }
 }
 

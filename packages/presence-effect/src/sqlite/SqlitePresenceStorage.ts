@@ -79,11 +79,16 @@ export const defaults: Omit<Options, "kinds"> = {
  */
 export class StorageInvalid extends Schema.TaggedError<StorageInvalid>("presence-effect/StorageInvalid")(
   "StorageInvalid",
-  { problems: Schema.NonEmptyArray(Schema.String) }
+  {
+    problems: Schema.NonEmptyArray(Schema.String),
+    /** The database file, when its tables are the problem. */
+    file: Schema.optional(Schema.String)
+  }
 ) {
   /** @since 0.1.0 */
   override get message(): string {
-    return `invalid presence storage:\n${this.problems.map((problem) => `- ${problem}`).join("\n")}`
+    const place = this.file === undefined ? "" : ` in ${this.file}`
+    return `invalid presence storage${place}:\n${this.problems.map((problem) => `- ${problem}`).join("\n")}`
   }
 }
 
@@ -145,7 +150,7 @@ const failed = (cause: WriterError): StorageFailed =>
  *
  * **Errors**
  *
- * - `StorageInvalid`: no kind, an option that cannot be a name, a column that the table does not have, a table without
+ * - `StorageInvalid`: no kind, an option that cannot be a name, a table or a column that is not there, a table without
  *   an index on the key or in which a key may name several rows, or a lane that the policy does not have; or a size is
  *   out of range.
  * - `StorageUnreadable`: the tables could not be read.
@@ -164,7 +169,7 @@ export const make = (
     if (problem !== undefined) return yield* new StorageInvalid({ problems: [problem, ...others] })
     const tables = yield* kindTables
       .open(reader, options.kinds)
-      .pipe(Effect.catchTag("Unfit", ({ problems }) => new StorageInvalid({ problems })))
+      .pipe(Effect.catchTag("Unfit", ({ file, problems }) => new StorageInvalid({ problems, file })))
 
     return PresenceStorage.of({
       flush: makeFlush(writer, tables, options),

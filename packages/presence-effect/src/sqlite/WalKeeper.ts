@@ -158,7 +158,7 @@ export const make = (
     /** Copies until nothing is left, or the log begins anew. Gives up on what a reader pins: it stays pinned. */
     const copy = Effect.gen(function* () {
       for (let attempt = 1; ; attempt++) {
-        const copied = yield* connection.copyLog
+        const copied = yield* Effect.withSpan(connection.copyLog, "sqlite.copy_log", { captureStackTrace: false })
         const state = yield* connection.logState
         const isAnew = state.logFrames < copied.logFrames
         if (isCopied(state) || isAnew) return { state, isComplete: true }

@@ -228,7 +228,7 @@ describe("a bundler", () => {
   })
 
   it("may put the thread elsewhere, when the host says where", async () => {
-    const options = `${onLog}, threadEntry: new URL("./threads/writer.js", import.meta.url)`
+    const options = `${onLog}, entry: new URL("./threads/writer.js", import.meta.url)`
     const { exitCode, files, output } = await bundleAndRun(options, "threads/writer")
     assert.sameMembers([...files], ["main.js", "threads"])
     assert.deepStrictEqual({ exitCode, output }, expected)

@@ -329,13 +329,14 @@ describe("SqlitePresenceStorage", () => {
     })
   )
 
-  it.scoped("fails to build when the tables cannot be read", () =>
+  it.scoped("fails to build without a table, naming it and those that are there", () =>
     Effect.gen(function* () {
       const engine = yield* makeEngine
       engine.exec(`DROP TABLE "Machine"`)
       const failure = yield* Effect.flip(makeStorage(engine, Sqlite.makeLog()))
-      assert.strictEqual(failure._tag, "StorageUnreadable")
-      assert.match(failure.message, /could not read Machine/)
+      assert.strictEqual(failure._tag, "StorageInvalid")
+      assert.include(failure.message, 'machine.table: there is no table "Machine", only "')
+      assert.include(failure.message, "run your migrations, or name another table")
     })
   )
 

@@ -22,6 +22,7 @@ export interface KindTable extends Target {
 /** A table that is there and cannot be used as it was declared. */
 export class Unfit extends Data.TaggedError("Unfit")<{
   readonly problems: readonly [string, ...ReadonlyArray<string>]
+  readonly file?: string | undefined
 }> {}
 
 const SampleRecord = Schema.Struct({
@@ -40,6 +41,16 @@ const IndexRecord = Schema.Struct({
   collation: Schema.String
 })
 
+const PlaceRecord = Schema.Struct({ file: Schema.String, tables: Schema.NullOr(Schema.String) })
+
+/** Adds the file, when the reader knows one. */
+const inItsFile = (reader: Reader, { problems }: Unfit): Effect.Effect<never, Unfit> =>
+  read(reader, "the database", PlaceRecord, tableCheck.placeSql, []).pipe(
+    Effect.map(([place]) => place?.file),
+    Effect.orElseSucceed(() => undefined),
+    Effect.flatMap((file) => new Unfit({ problems, file }))
+  )
+
 type Access = Pick<caseUpdate.TableShape, "keyIndex" | "sweepIndex" | "idForm" | "accountForm">
 
 const plain: caseUpdate.ColumnForm = { isText: true, collation: undefined }
@@ -50,7 +61,11 @@ const unchecked: Access = { keyIndex: undefined, sweepIndex: undefined, idForm: 
 const accessOf = (reader: Reader, kind: string, names: TableNames): Effect.Effect<Access, Unfit | StorageUnreadable> =>
   Effect.gen(function* () {
     const columns = yield* read(reader, names.table, ColumnRecord, tableCheck.columnsSql, [names.table])
-    if (columns.length === 0) return unchecked
+    if (columns.length === 0) {
+      const [place] = yield* read(reader, names.table, PlaceRecord, tableCheck.placeSql, [])
+      if (place === undefined) return unchecked
+      return yield* new Unfit({ problems: [tableCheck.missingTable(kind, names, place)] })
+    }
     const [missing, ...others] = tableCheck.missingColumns(kind, names, columns)
     if (missing !== undefined) return yield* new Unfit({ problems: [missing, ...others] })
     const indexes = yield* read(reader, names.table, IndexRecord, tableCheck.indexesSql, [names.table])
@@ -129,7 +144,9 @@ export interface KindTables {
 
 export const open = (reader: Reader, kinds: PresenceKinds): Effect.Effect<KindTables, Unfit | StorageUnreadable> =>
   Effect.gen(function* () {
-    const tables = yield* Effect.forEach(Object.entries(kinds), ([kind, declared]) => openTable(reader, kind, declared))
+    const tables = yield* Effect.forEach(Object.entries(kinds), ([kind, declared]) =>
+      Effect.catchTag(openTable(reader, kind, declared), "Unfit", (unfit) => inItsFile(reader, unfit))
+    )
     const byKind = new Map(tables.map((table) => [table.kind, table]))
     const tableOf = (kind: string): KindTable => {
       const table = byKind.get(kind)

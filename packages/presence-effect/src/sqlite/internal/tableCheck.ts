@@ -47,6 +47,24 @@ export const missingColumns = (kind: string, names: TableNames, columns: Readonl
         ]
   )
 
+/** The file, and its tables. One row of any database, and none of what stands in for one. */
+export const placeSql = `SELECT
+  (SELECT file FROM pragma_database_list WHERE name = 'main') AS file,
+  (SELECT group_concat('"' || name || '"', ', ') FROM sqlite_schema
+    WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite$_%' ESCAPE '$') AS tables`
+
+export interface Place {
+  readonly file: string
+  /** `null`: none. */
+  readonly tables: string | null
+}
+
+export const missingTable = (kind: string, { table }: TableNames, { tables }: Place): string =>
+  `${kind}.table: there is no table "${table}", ` +
+  (tables === null
+    ? "nor any other: create the tables with your migrations first"
+    : `only ${tables}: run your migrations, or name another table`)
+
 interface Index {
   readonly name: string
   readonly origin: string
