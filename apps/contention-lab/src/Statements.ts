@@ -1,7 +1,7 @@
 /**
  * What is written: the same text for every strategy, besides the flush of heartbeats, which is what they differ in.
  */
-import type { PresenceKey, PresenceKind } from "presence-effect/presence/PresenceKey"
+import type { PresenceKey, PresenceKind } from "./PresenceKey.ts"
 import type { SqlValue, Statement } from "presence-effect/writer/Write"
 import { type Arrival, accountId } from "./Workload.ts"
 

@@ -4,7 +4,7 @@
  * Arrivals are independent of the answers (an open loop). A strategy that stalls finds all arrivals of the meantime
  * waiting, as a server does.
  */
-import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import * as PresenceKey from "./PresenceKey.ts"
 import { PCGRandom } from "effect/Utils"
 import * as Scenario from "./Scenario.ts"
 

@@ -9,7 +9,7 @@
 import { Effect, Layer, Option, Schema } from "effect"
 import type * as PresenceConfig from "presence-effect/presence/PresenceConfig"
 import * as SqliteThread from "presence-effect/node/SqliteThread"
-import * as Presence from "presence-effect/Presence"
+import * as PresenceEffect from "presence-effect/Presence"
 import type { StorageUnreadable } from "presence-effect/presence/PresenceStorage"
 import type { EngineFault } from "presence-effect/writer/SqliteConnection"
 import * as SqlitePresenceStorage from "presence-effect/sqlite/SqlitePresenceStorage"
@@ -86,6 +86,8 @@ import * as Emitter from "./realtime/sending/Emitter.ts"
 import * as EventRegistry from "./realtime/events/EventRegistry.ts"
 import * as OnlineSessions from "./entities/OnlineSessions.ts"
 import * as Ownership from "./entities/Ownership.ts"
+import { Presence } from "./entities/Presence.ts"
+import { kinds as rows } from "./entities/PresenceKey.ts"
 import * as RealtimeApp from "./realtime/RealtimeApp.ts"
 import * as SocketServer from "./realtime/SocketServer.ts"
 import * as SocketLookup from "./realtime/sending/SocketLookup.ts"
@@ -201,14 +203,17 @@ const presenceReader = Layer.effect(
 )
 
 /** Presence writes times in the form of the file, as the stores do. */
-const presenceTables = ({ name }: TimeForm.Form) => ({
-  session: { ...SqlitePresenceStorage.defaults.session, timeForm: name },
-  machine: { ...SqlitePresenceStorage.defaults.machine, timeForm: name }
-})
+const presenceStorage = ({ chunkHold, chunkRows, endLane, lane }: ServerConfig["presence"]) =>
+  Layer.unwrapEffect(
+    Effect.map(TimeForm.TimeForm, ({ name }) => {
+      const kinds = { session: { ...rows.session, timeForm: name }, machine: { ...rows.machine, timeForm: name } }
+      return SqlitePresenceStorage.layer({ kinds, chunkHold, chunkRows, endLane, lane })
+    })
+  )
 
 const presence = ({ presence, shutdownBudget }: ServerConfig) =>
-  Effect.map(TimeForm.TimeForm, (form) => Presence.layerSqlite(presence, presenceTables(form))).pipe(
-    Layer.unwrapEffect,
+  PresenceEffect.layer(Presence, presence).pipe(
+    Layer.provide(presenceStorage(presence)),
     Layer.provide(presenceReader),
     ShutdownBudget.closeWithin("presence", shutdownBudget.presence)
   )
@@ -345,11 +350,7 @@ const listener = (config: ServerConfig) => {
 export const layer = (
   config: ServerConfig
 ): Layer.Layer<
-  | HttpListener.HttpListener
-  | InstanceLock.InstanceLock
-  | Readiness.Readiness
-  | Presence.Presence
-  | SqliteWriter.SqliteWriter,
+  HttpListener.HttpListener | InstanceLock.InstanceLock | Readiness.Readiness | Presence | SqliteWriter.SqliteWriter,
   StartFailure
 > =>
   listener(config).pipe(

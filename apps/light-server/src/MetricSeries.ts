@@ -11,6 +11,7 @@ import type { WriterError } from "presence-effect/writer/WriterError"
 import * as WriterMetrics from "presence-effect/writer/WriterMetrics"
 import * as ChangeMetrics from "./changes/ChangeMetrics.ts"
 import * as ReadMetrics from "./database/ReadMetrics.ts"
+import { kinds } from "./entities/PresenceKey.ts"
 import * as RateLimit from "./door/RateLimit.ts"
 import * as ServerMetrics from "./health/ServerMetrics.ts"
 import * as HttpMetrics from "./http/HttpMetrics.ts"
@@ -52,7 +53,7 @@ const lanes = [Lane.control, Lane.data, Lane.presence, Lane.maintenance]
 
 /** Reading a metric registers it. */
 const library = Effect.gen(function* () {
-  for (const kind of ["session", "machine"] as const) {
+  for (const kind of Object.keys(kinds)) {
     yield* Metric.value(PresenceMetrics.tracked(kind))
     yield* Metric.value(PresenceMetrics.pending(kind))
   }

@@ -6,15 +6,19 @@ import * as Lane from "presence-effect/writer/Lane"
 import * as SqliteReader from "presence-effect/node/SqliteReader"
 import * as SqliteThread from "presence-effect/node/SqliteThread"
 import * as Presence from "presence-effect/Presence"
-import * as PresenceKey from "presence-effect/presence/PresenceKey"
 import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
 import * as WalKeeper from "presence-effect/sqlite/WalKeeper"
 import * as Write from "presence-effect/writer/Write"
 
 // #region program
+/** What is kept online: machines, in the table `Machine`. Each belongs to an account. */
+export class Machines extends Presence.Tag("my-server/Machines", {
+  machine: { table: "Machine", accountId: "accountId" }
+})<Machines>() {}
+
 /** Closing it flushes once more, waits for the running write and empties the log file. */
 export const houseOf = (filename: string) =>
-  Presence.layerSqlite().pipe(
+  Presence.layerSqlite(Machines).pipe(
     Layer.provide(SqliteReader.layer({ filename })),
     Layer.provideMerge(WalKeeper.layer()),
     Layer.provideMerge(SqliteWriter.layer()),
@@ -27,11 +31,11 @@ const register = (accountId: string, id: string) =>
 
 export const program = Effect.gen(function* () {
   const writer = yield* SqliteWriter.SqliteWriter
-  const presence = yield* Presence.Presence
+  const machines = yield* Machines
   yield* writer.write(Lane.control, register("account-1", "machine-1"))
   // In the callback of a socket: a plain call. The next tick writes it, together with all others.
-  presence.beat(PresenceKey.machine("account-1", "machine-1"), Date.now())
-  return yield* presence.status
+  machines.beat({ kind: "machine", accountId: "account-1", id: "machine-1" }, Date.now())
+  return yield* machines.status
 })
 // #endregion
 

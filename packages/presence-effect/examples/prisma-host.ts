@@ -6,7 +6,6 @@
 import Database from "better-sqlite3"
 import * as PresenceHost from "presence-effect/host/PresenceHost"
 import * as Lane from "presence-effect/writer/Lane"
-import * as PresenceKey from "presence-effect/presence/PresenceKey"
 import { createTables } from "./minimal-server.ts"
 
 /** In the place of a generated client: promises, and one interactive transaction at a time. */
@@ -36,7 +35,10 @@ const openClient = (filename: string) => {
 
 export const run = async (filename: string): Promise<{ readonly machines: unknown; readonly sessions: unknown }> => {
   createTables(filename)
-  const host = await PresenceHost.start({ filename })
+  const host = await PresenceHost.start({
+    filename,
+    kinds: { session: { table: "Session", accountId: "accountId" } }
+  })
   const client = openClient(filename)
   // #region permit
   const createSession = (accountId: string, machineId: string, id: string) =>
@@ -53,7 +55,9 @@ export const run = async (filename: string): Promise<{ readonly machines: unknow
   // #endregion
   try {
     // All at once, beside a flush: without the permit two transactions would meet on one client, or a busy database.
-    for (let count = 0; count < 9; count++) host.beat(PresenceKey.session("account-1", `session-${count}`), Date.now())
+    for (let count = 0; count < 9; count++) {
+      host.beat({ kind: "session", accountId: "account-1", id: `session-${count}` }, Date.now())
+    }
     await Promise.all(
       Array.from({ length: 9 }, (_, index) => createSession("account-1", "machine-1", `session-${index}`))
     )

@@ -1,14 +1,16 @@
 /** Plain Node code without Effect: functions and promises. */
 import * as PresenceHost from "presence-effect/host/PresenceHost"
 import * as Lane from "presence-effect/writer/Lane"
-import * as PresenceKey from "presence-effect/presence/PresenceKey"
 import * as Write from "presence-effect/writer/Write"
 import * as WriterError from "presence-effect/writer/WriterError"
 import { createTables } from "./minimal-server.ts"
 
 // #region host
+/** What is kept online: machines, in the table `Machine`. Each belongs to an account. */
+const kinds = { machine: { table: "Machine", accountId: "accountId" } } as const
+
 /** The status an HTTP handler would answer a registration with. */
-const register = async (host: PresenceHost.PresenceHost, id: string): Promise<number> => {
+const register = async (host: Pick<PresenceHost.PresenceHost, "write">, id: string): Promise<number> => {
   try {
     await host.write(Lane.control, Write.statement("INSERT INTO Machine (id, accountId) VALUES (?, 'account-1')", [id]))
     return 201
@@ -19,13 +21,14 @@ const register = async (host: PresenceHost.PresenceHost, id: string): Promise<nu
 }
 
 export const serve = async (filename: string): Promise<ReadonlyArray<number>> => {
-  const host = await PresenceHost.start({ filename, onLog: ({ level, message }) => console[level](message) })
+  const host = await PresenceHost.start({ filename, kinds, onLog: ({ level, message }) => console[level](message) })
   try {
     const first = await register(host, "machine-1")
     const again = await register(host, "machine-1")
     // In the callbacks of a socket: no promise, no database.
-    host.connected(PresenceKey.machine("account-1", "machine-1"))
-    host.beat(PresenceKey.machine("account-1", "machine-1"), Date.now())
+    const machine = { kind: "machine", accountId: "account-1", id: "machine-1" } as const
+    host.connected(machine)
+    host.beat(machine, Date.now())
     return [first, again, host.status().presence.trackedCount]
   } finally {
     await host.close()

@@ -10,7 +10,6 @@ import * as TestClock from "effect/TestClock"
 import * as TestContext from "effect/TestContext"
 import * as Lane from "presence-effect/writer/Lane"
 import * as Presence from "presence-effect/Presence"
-import * as PresenceKey from "presence-effect/presence/PresenceKey"
 import { PresenceReader } from "presence-effect/sqlite/SqlitePresenceStorage"
 import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
 import * as SimulatedConnection from "presence-effect/testing/SimulatedConnection"
@@ -27,19 +26,25 @@ const evaluate = ({ params, sql }: Write.Statement): Write.StatementResult => {
 /** No rows from before: presence starts on empty tables. */
 const emptyTables = Layer.succeed(PresenceReader, { query: () => Effect.succeed([]) })
 
-const sessions = Array.from({ length: 9 }, (_, index) => PresenceKey.session("account", `session ${index}`))
+class Sessions extends Presence.Tag("my-server/Sessions", { session: { accountId: "accountId" } })<Sessions>() {}
+
+const sessions = Array.from({ length: 9 }, (_, index) => ({
+  kind: "session" as const,
+  accountId: "account",
+  id: `session ${index}`
+}))
 
 /** From the call of a registration to its answer, when it comes 1 ms after the flush has begun. */
 const scenario = Effect.gen(function* () {
   // #region scenario
   const engine = yield* SimulatedConnection.make({ statementLatency: "80 millis", evaluate })
-  const house = Presence.layerSqlite({ interval: "5 seconds" }).pipe(
+  const house = Presence.layerSqlite(Sessions, { interval: "5 seconds" }).pipe(
     Layer.provideMerge(SqliteWriter.layer()),
     Layer.provide([engine.layer, emptyTables])
   )
 
   const test = Effect.gen(function* () {
-    const presence = yield* Presence.Presence
+    const presence = yield* Sessions
     const writer = yield* SqliteWriter.SqliteWriter
     for (const session of sessions) presence.beat(session, 0)
     yield* TestClock.adjust("5 seconds") // the tick: one statement for nine sessions, it ends at 5 080 ms

@@ -1,5 +1,5 @@
 /**
- * Presence of machines and sessions: the facade that a server uses.
+ * Presence of the rows of declared kinds: the facade that a server uses.
  *
  * @since 0.1.0
  */
@@ -13,6 +13,7 @@ import type { ConfigInvalid, PresenceConfig } from "./presence/PresenceConfig.ts
 import { resolve } from "./presence/PresenceConfig.ts"
 import * as PresenceFlusher from "./presence/PresenceFlusher.ts"
 import type { PresenceKey } from "./presence/PresenceKey.ts"
+import type { KeyOf, PresenceKinds } from "./presence/PresenceKind.ts"
 import type { Transition } from "./presence/PresenceRegistry.ts"
 import * as PresenceRegistry from "./presence/PresenceRegistry.ts"
 import type { MemoryRows } from "./presence/PresenceStorage.ts"
@@ -55,49 +56,98 @@ export interface PresenceStatus {
 }
 
 /**
- * @category services
+ * Presence of rows with keys of the type `Key`: those of the declared kinds. A key of another kind does not compile;
+ * in a program without types, a report of one throws `KindUndeclared`.
+ *
+ * @category models
  * @since 0.1.0
  */
-export class Presence extends Context.Tag("presence-effect/Presence")<
-  Presence,
-  {
-    /**
-     * Reports a sign of life that the client stamped with `claimedMillis` by its
-     * own clock, which may be wrong: the claim dates the sign of life, silence is
-     * counted from its arrival. A plain function, for hot callbacks: no effect
-     * runs, no database is asked. The caller has verified that the row belongs
-     * to the account.
-     */
-    readonly beat: (key: PresenceKey, claimedMillis: number) => BeatOutcome
-    /**
-     * The row did something now: anything that its own connection sends. As cheap
-     * as a beat. Does not make an ended row active again; a beat does.
-     *
-     * @since 0.2.0
-     */
-    readonly seen: (key: PresenceKey) => BeatOutcome
-    /**
-     * A connection of the row opened. Counts as `seen`, and while it is open the
-     * row is never considered silent: call `disconnected` when it stops answering.
-     */
-    readonly connected: (key: PresenceKey) => BeatOutcome
-    /** A connection closed. After the last one, the grace begins. */
-    readonly disconnected: (key: PresenceKey) => void
-    /**
-     * Ends the row: `active` is cleared at once in memory and by a control write
-     * in the database; from now on only a newer heartbeat makes it active again.
-     * Never fails: what could not be written now is written with the next tick.
-     */
-    readonly end: (key: PresenceKey, claimedMillis: number) => Effect.Effect<void>
-    /** Forgets a row that was deleted. */
-    readonly forget: (key: PresenceKey) => void
-    /** `undefined`: not tracked, ask the database. */
-    readonly lastSeen: (key: PresenceKey) => { readonly isOnline: boolean; readonly lastSeenMillis: number } | undefined
-    /** Calls `listener` for each transition, after its commit, until the scope closes. */
-    readonly onTransition: (listener: (transition: Transition) => void) => Effect.Effect<void, never, Scope.Scope>
-    readonly status: Effect.Effect<PresenceStatus>
-  }
->() {}
+export interface Presence<Key extends PresenceKey = PresenceKey> {
+  /**
+   * Reports a sign of life that the client stamped with `claimedMillis` by its
+   * own clock, which may be wrong: the claim dates the sign of life, silence is
+   * counted from its arrival. A plain function, for hot callbacks: no effect
+   * runs, no database is asked. The caller has verified that the row belongs
+   * to the account.
+   */
+  readonly beat: (key: Key, claimedMillis: number) => BeatOutcome
+  /**
+   * The row did something now: anything that its own connection sends. As cheap
+   * as a beat. Does not make an ended row active again; a beat does.
+   *
+   * @since 0.2.0
+   */
+  readonly seen: (key: Key) => BeatOutcome
+  /**
+   * A connection of the row opened. Counts as `seen`, and while it is open the
+   * row is never considered silent: call `disconnected` when it stops answering.
+   */
+  readonly connected: (key: Key) => BeatOutcome
+  /** A connection closed. After the last one, the grace begins. */
+  readonly disconnected: (key: Key) => void
+  /**
+   * Ends the row: `active` is cleared at once in memory and by a control write
+   * in the database; from now on only a newer heartbeat makes it active again.
+   * Never fails: what could not be written now is written with the next tick.
+   */
+  readonly end: (key: Key, claimedMillis: number) => Effect.Effect<void>
+  /** Forgets a row that was deleted. */
+  readonly forget: (key: Key) => void
+  /** `undefined`: not tracked, ask the database. */
+  readonly lastSeen: (key: Key) => { readonly isOnline: boolean; readonly lastSeenMillis: number } | undefined
+  /** Calls `listener` for each transition, after its commit, until the scope closes. */
+  readonly onTransition: (listener: (transition: Transition<Key>) => void) => Effect.Effect<void, never, Scope.Scope>
+  /**
+   * Writes everything that waits now, as a tick does, and ends when it was tried: for a host that is about to read the
+   * rows, and for tests. Never fails: what could not be written waits for the next tick, and `status` counts it.
+   *
+   * @since 0.3.0
+   */
+  readonly flush: Effect.Effect<void>
+  readonly status: Effect.Effect<PresenceStatus>
+}
+
+/**
+ * A tag for presence of declared kinds.
+ *
+ * @category models
+ * @since 0.3.0
+ */
+export interface PresenceTag<Self, Id extends string, Kinds extends PresenceKinds> extends Context.TagClass<
+  Self,
+  Id,
+  Presence<KeyOf<Kinds>>
+> {
+  readonly kinds: Kinds
+}
+
+/**
+ * The tag of a host's own presence, and the declaration of its kinds. A program with several databases has one tag for
+ * each.
+ *
+ * @example
+ * import * as Effect from "effect/Effect"
+ * import * as Presence from "presence-effect/Presence"
+ *
+ * class Devices extends Presence.Tag("my-server/Devices", {
+ *   device: { table: "devices", accountId: "owner" },
+ *   sensor: {}
+ * })<Devices>() {}
+ *
+ * const beats = Effect.map(Devices, (devices) => [
+ *   devices.beat({ kind: "device", accountId: "account 1", id: "laptop" }, Date.now()),
+ *   devices.beat({ kind: "sensor", id: "door" }, Date.now())
+ * ])
+ *
+ * console.log(Effect.runSync(Effect.provide(beats, Presence.layerMemory(Devices))))
+ *
+ * @category services
+ * @since 0.3.0
+ */
+export const Tag =
+  <const Id extends string, const Kinds extends PresenceKinds>(id: Id, kinds: Kinds) =>
+  <Self>(): PresenceTag<Self, Id, Kinds> =>
+    Object.assign(Context.Tag(id)<Self, Presence<KeyOf<Kinds>>>(), { kinds })
 
 /**
  * Starts the flusher and the sweeper in the scope; closing it flushes for the
@@ -113,20 +163,22 @@ export class Presence extends Context.Tag("presence-effect/Presence")<
  * @category constructors
  * @since 0.1.0
  */
-export const make = (
-  options?: Partial<PresenceConfig>
-): Effect.Effect<Presence["Type"], ConfigInvalid, PresenceStorage.PresenceStorage | Scope.Scope> =>
+export const make = <const Kinds extends PresenceKinds>(
+  kinds: Kinds,
+  options?: Partial<PresenceConfig<keyof Kinds & string>>
+): Effect.Effect<Presence<KeyOf<Kinds>>, ConfigInvalid, PresenceStorage.PresenceStorage | Scope.Scope> =>
   Effect.gen(function* () {
-    const config = yield* resolve(options)
+    const config = yield* resolve(options, undefined, kinds)
     const clock = yield* Effect.clock
     const storage = yield* PresenceStorage.PresenceStorage
-    const registry = PresenceRegistry.make(config)
-    const listeners = new Set<(transition: Transition) => void>()
+    const registry = PresenceRegistry.make(kinds, config)
+    const listeners = new Set<(transition: Transition<KeyOf<Kinds>>) => void>()
     const now = () => clock.unsafeCurrentTimeMillis()
 
     const onTransitions = (transitions: ReadonlyArray<Transition>): Effect.Effect<void> =>
       Effect.forEach(
-        transitions,
+        // Only rows of declared kinds are tracked, and only their tables are swept.
+        transitions as ReadonlyArray<Transition<KeyOf<Kinds>>>,
         (transition) =>
           Effect.forEach(
             listeners,
@@ -150,7 +202,7 @@ export const make = (
     const flusher = yield* Effect.provide(PresenceFlusher.make({ ...config, onTransitions }), services)
     yield* Effect.provide(OfflineSweeper.make({ ...config, onTransitions }), services)
 
-    return Presence.of({
+    return {
       beat: (key, claimedMillis) => registry.beat(key, claimedMillis, now()),
       seen: (key) => registry.seen(key, now()),
       connected: (key) => registry.connected(key, now()),
@@ -160,7 +212,7 @@ export const make = (
           const nowMillis = now()
           const outcome = registry.end(key, claimedMillis, nowMillis)
           if (outcome === "ended") return flusher.flushKey(key, config.endLane)
-          if (outcome === "foreign") return Effect.void
+          if (outcome !== "full") return Effect.void
           // The registry is full, so the end is written now or lost. The row is not tracked, so no tick overwrites it.
           const entry = { ...key, seenAtMillis: endOf(claimedMillis, nowMillis), state: "ended" as const }
           return storage.flush({ entries: [entry] }, config.endLane).pipe(
@@ -178,12 +230,13 @@ export const make = (
         Effect.acquireRelease(
           Effect.sync(() => {
             // A wrapper of its own, so that a listener given twice is called twice and removed once.
-            const own = (transition: Transition) => listener(transition)
+            const own = (transition: Transition<KeyOf<Kinds>>) => listener(transition)
             listeners.add(own)
             return own
           }),
           (own) => Effect.sync(() => listeners.delete(own))
         ).pipe(Effect.asVoid),
+      flush: flusher.tick,
       status: Effect.map(flusher.status, (status): PresenceStatus => ({
         trackedCount: registry.trackedCount(),
         capacity: registry.capacity,
@@ -193,7 +246,7 @@ export const make = (
         lastFlushMillis: status.lastFlushMillis,
         consecutiveFlushFailures: status.consecutiveFailures
       }))
-    })
+    }
   })
 
 const endOf = (claimedMillis: number, nowMillis: number): number =>
@@ -205,35 +258,36 @@ const endOf = (claimedMillis: number, nowMillis: number): number =>
  * @category layers
  * @since 0.1.0
  */
-export const layer = (
-  options?: Partial<PresenceConfig>
-): Layer.Layer<Presence, ConfigInvalid, PresenceStorage.PresenceStorage> => Layer.scoped(Presence, make(options))
+export const layer = <Self, Id extends string, Kinds extends PresenceKinds>(
+  tag: PresenceTag<Self, Id, Kinds>,
+  options?: Partial<PresenceConfig<keyof Kinds & string>>
+): Layer.Layer<Self, ConfigInvalid, PresenceStorage.PresenceStorage> => Layer.scoped(tag, make(tag.kinds, options))
 
 /**
- * Presence in SQLite. The knobs `chunkRows` and `chunkHold` reach the storage.
+ * Presence in SQLite, in the tables of the declared kinds. The knobs `chunkRows` and `chunkHold` reach the storage.
  *
  * **Errors**
  *
- * - `ConfigInvalid`, `StorageInvalid`: a knob or a name does not fit.
+ * - `ConfigInvalid`, `StorageInvalid`: a knob, a kind or a name does not fit.
  * - `StorageUnreadable`: the tables could not be read.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layerSqlite = (
-  options?: Partial<PresenceConfig>,
-  tables?: Partial<Pick<SqlitePresenceStorage.Options, "session" | "machine">>
+export const layerSqlite = <Self, Id extends string, Kinds extends PresenceKinds>(
+  tag: PresenceTag<Self, Id, Kinds>,
+  options?: Partial<PresenceConfig<keyof Kinds & string>>
 ): Layer.Layer<
-  Presence,
+  Self,
   ConfigInvalid | SqlitePresenceStorage.StorageInvalid | PresenceStorage.StorageUnreadable,
   SqliteWriter | SqlitePresenceStorage.PresenceReader
 > =>
   Layer.unwrapEffect(
-    Effect.map(resolve(options), (config) =>
+    Effect.map(resolve(options, undefined, tag.kinds), (config) =>
       Layer.provide(
-        layer(config),
+        layer(tag, config),
         SqlitePresenceStorage.layer({
-          ...tables,
+          kinds: tag.kinds,
           chunkRows: config.chunkRows,
           chunkHold: config.chunkHold,
           lane: config.lane,
@@ -245,12 +299,14 @@ export const layerSqlite = (
 
 /**
  * Presence over a store in memory, for tests of code that uses presence. Give it
- * `rows` to define which rows exist and to see what was written.
+ * `rows` to define which rows exist and to see what was written; without them every row is missing.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layerMemory = (
-  options?: Partial<PresenceConfig>,
+export const layerMemory = <Self, Id extends string, Kinds extends PresenceKinds>(
+  tag: PresenceTag<Self, Id, Kinds>,
+  options?: Partial<PresenceConfig<keyof Kinds & string>>,
   rows?: MemoryRows
-): Layer.Layer<Presence, ConfigInvalid> => Layer.provide(layer(options), PresenceStorage.layerMemory(rows))
+): Layer.Layer<Self, ConfigInvalid> =>
+  Layer.provide(layer(tag, options), PresenceStorage.layerMemory(rows ?? PresenceStorage.memoryRows(tag.kinds)))

@@ -8,7 +8,6 @@ import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as Lane from "../src/writer/Lane.ts"
 import * as Presence from "../src/Presence.ts"
-import * as PresenceKey from "../src/presence/PresenceKey.ts"
 import * as SqlitePresenceStorage from "../src/sqlite/SqlitePresenceStorage.ts"
 import type { Statement } from "../src/writer/Write.ts"
 import * as SqliteWriter from "../src/writer/SqliteWriter.ts"
@@ -16,11 +15,12 @@ import * as SimulatedConnection from "../src/testing/SimulatedConnection.ts"
 import * as Write from "../src/writer/Write.ts"
 import * as WriterPolicy from "../src/writer/WriterPolicy.ts"
 import * as NaivePresence from "./support/naivePresence.ts"
+import { session, TestPresence } from "./support/kinds.ts"
 
 /** Lets every runnable fiber reach its next suspension. No clock is involved. */
 const settle = Effect.yieldNow().pipe(Effect.repeatN(64))
 
-const nine = Array.from({ length: 9 }, (_, index) => PresenceKey.session("account", `session ${index + 1}`))
+const nine = Array.from({ length: 9 }, (_, index) => session("account", `session ${index + 1}`))
 const register = Write.statement("INSERT INTO Machine VALUES (?)", ["machine"], { changes: 1 })
 
 /** Every row exists and does what the flush says. */
@@ -28,10 +28,13 @@ const evaluate = ({ changes, params, sql }: Statement) => {
   const json = params[1]
   const rows =
     sql.startsWith("WITH entry") && typeof json === "string"
-      ? (JSON.parse(json) as ReadonlyArray<readonly [string, string, number, number]>).map(([id, , , state]) => ({
-          id,
-          active: state === 0 ? 1 : 0
-        }))
+      ? (JSON.parse(json) as ReadonlyArray<readonly [string, string, number, number]>).map(
+          ([id, account, , state]) => ({
+            id,
+            account,
+            active: state === 0 ? 1 : 0
+          })
+        )
       : []
   return { rows, changes: typeof changes === "number" ? changes : Math.max(1, rows.length) }
 }
@@ -41,9 +44,16 @@ const policy = WriterPolicy.withLane(WriterPolicy.defaults, Lane.control, { grou
 
 const noReader = Layer.succeed(SqlitePresenceStorage.PresenceReader, { query: () => Effect.succeed([]) })
 
+class Hosts extends Presence.Tag("test/Hosts", {
+  sensor: {},
+  laptop: { accountId: "accountId", key: ["accountId", "id"] }
+})<Hosts>() {}
+
 interface House {
   readonly engine: SimulatedConnection.SimulatedConnection
-  readonly presence: Presence.Presence["Type"]
+  readonly presence: TestPresence["Type"]
+  /** Kinds of a host: without an account, and of ids that are unique per account. */
+  readonly hosts: Hosts["Type"]
   readonly writer: SqliteWriter.SqliteWriter["Type"]
   readonly scope: Scope.CloseableScope
 }
@@ -54,20 +64,23 @@ const build = (which: Build, statementMillis: number): Effect.Effect<House, unkn
   Effect.gen(function* () {
     const engine = yield* SimulatedConnection.make({ statementLatency: statementMillis, evaluate })
     const options = { startGrace: "1 hour" as const }
-    const layer =
+    const both =
       which === "presence-effect"
-        ? Presence.layerSqlite(options).pipe(Layer.provide(noReader), Layer.provideMerge(SqliteWriter.layer(policy)))
-        : Presence.layer(options).pipe(
+        ? Layer.merge(Presence.layerSqlite(TestPresence, options), Presence.layerSqlite(Hosts, options)).pipe(
+            Layer.provide(noReader),
+            Layer.provideMerge(SqliteWriter.layer(policy))
+          )
+        : Layer.merge(Presence.layer(TestPresence, options), Presence.layer(Hosts, options)).pipe(
             Layer.provide(NaivePresence.layerStorage),
             Layer.provideMerge(NaivePresence.layerWriter)
           )
     const scope = yield* Scope.make()
     const context = yield* Layer.buildWithScope(
-      layer.pipe(Layer.provide(engine.layer), Layer.provide(Logger.remove(Logger.defaultLogger))),
+      both.pipe(Layer.provide(engine.layer), Layer.provide(Logger.remove(Logger.defaultLogger))),
       scope
     )
     return yield* Effect.map(
-      Effect.provide(Effect.all({ presence: Presence.Presence, writer: SqliteWriter.SqliteWriter }), context),
+      Effect.provide(Effect.all({ presence: TestPresence, hosts: Hosts, writer: SqliteWriter.SqliteWriter }), context),
       (services) => ({ ...services, engine, scope })
     )
   })
@@ -213,6 +226,40 @@ describe("The incident", () => {
       assert.isTrue(Exit.isSuccess(closing.exit))
       assert.strictEqual(flushed(house).length, 1)
       assert.strictEqual(flushed(house)[0]?.length, 1)
+    })
+  )
+
+  for (const kind of ["alone", "shared"] as const) {
+    story(`nine rows of a kind of the host, ${kind}, cost one round trip`, { statementMillis: 80 }, (house) =>
+      Effect.gen(function* () {
+        for (let index = 0; index < 9; index++) {
+          house.hosts.beat({ kind: "sensor", id: `sensor ${index}` }, 0)
+          if (kind === "shared") house.hosts.beat({ kind: "laptop", accountId: `account ${index}`, id: "laptop" }, 0)
+        }
+        yield* TestClock.adjust("5 seconds")
+        yield* TestClock.adjust("10 millis")
+        const { exit, millis } = yield* timeOf(house.writer.write(Lane.control, register), 10_000)
+        assert.isTrue(Exit.isSuccess(exit))
+        const statementCount = kind === "shared" ? 2 : 1
+        assert.isAtMost(millis, statementCount * 80 + 80, "the rest of one transaction, and its own")
+        assert.strictEqual(flushed(house).length, 1)
+        assert.strictEqual(flushed(house)[0]?.length, statementCount)
+        assert.strictEqual((yield* house.hosts.status).pendingCount, 0)
+      })
+    )
+  }
+
+  story("nine laptops of nine accounts with one id are nine rows", { statementMillis: 1 }, (house) =>
+    Effect.gen(function* () {
+      for (let index = 0; index < 9; index++) {
+        const laptop = { kind: "laptop", accountId: `account ${index}`, id: "laptop" } as const
+        assert.strictEqual(house.hosts.connected(laptop), "online")
+        if (index % 2 === 0) house.hosts.disconnected(laptop)
+      }
+      yield* TestClock.adjust("6 seconds")
+      assert.strictEqual((yield* house.hosts.status).trackedCount, 9)
+      const [, json] = flushed(house)[0]?.[0]?.params ?? []
+      assert.lengthOf(JSON.parse(String(json)), 9)
     })
   )
 })

@@ -1,32 +1,33 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
 import * as Lane from "../src/writer/Lane.ts"
 import * as Presence from "../src/Presence.ts"
 import * as PresenceConfig from "../src/presence/PresenceConfig.ts"
-import * as PresenceKey from "../src/presence/PresenceKey.ts"
 import * as PresenceStorage from "../src/presence/PresenceStorage.ts"
 import * as ScriptedStorage from "./support/scriptedStorage.ts"
 import * as Sqlite from "./support/sqliteStorage.ts"
+import { kinds, session, TestPresence } from "./support/kinds.ts"
 
 const start = 1_800_000_000_000
-const key = PresenceKey.session("a", "s")
+const key = session("a", "s")
 const settle = Effect.yieldNow().pipe(Effect.repeatN(32))
 
 const makeWorld = (options?: Partial<PresenceConfig.PresenceConfig>) =>
   Effect.gen(function* () {
     yield* TestClock.setTime(start)
     const scripted = ScriptedStorage.make()
-    scripted.rows.session.set("s", { accountId: "a", active: true, lastActiveMillis: start - 1 })
-    const presence = yield* Presence.make(options).pipe(
+    scripted.rows.set("session", { id: "s", accountId: "a", active: true, lastActiveMillis: start - 1 })
+    const presence = yield* Presence.make(kinds, options).pipe(
       Effect.provideService(PresenceStorage.PresenceStorage, scripted.storage)
     )
     const told: Array<string> = []
     yield* presence.onTransition(({ key, reason }) => told.push(`${key.id} ${reason}`))
-    return { presence, scripted, told, row: () => scripted.rows.session.get("s") }
+    return { presence, scripted, told, row: () => scripted.rows.get(session("a", "s")) }
   })
 
 describe("Presence", () => {
@@ -36,7 +37,7 @@ describe("Presence", () => {
       assert.strictEqual(presence.beat(key, start), "online")
       assert.deepStrictEqual(presence.lastSeen(key), { isOnline: true, lastSeenMillis: start })
       yield* TestClock.adjust("5 seconds")
-      assert.deepStrictEqual(row(), { accountId: "a", active: true, lastActiveMillis: start })
+      assert.deepStrictEqual(row(), { id: "s", accountId: "a", active: true, lastActiveMillis: start })
     })
   )
 
@@ -46,7 +47,7 @@ describe("Presence", () => {
       presence.beat(key, start)
       yield* presence.end(key, start)
       assert.strictEqual(scripted.batches[0]?.lane, "control")
-      assert.deepStrictEqual(row(), { accountId: "a", active: false, lastActiveMillis: start })
+      assert.deepStrictEqual(row(), { id: "s", accountId: "a", active: false, lastActiveMillis: start })
       assert.deepStrictEqual(told, ["s ended"])
       assert.strictEqual(presence.beat(key, start), "ended")
       yield* TestClock.adjust("20 seconds")
@@ -88,7 +89,7 @@ describe("Presence", () => {
   it.scoped("writes and remembers the end of a row that there is no room to track", () =>
     Effect.gen(function* () {
       const { presence, row } = yield* makeWorld({ capacity: 1 })
-      presence.beat(PresenceKey.session("a", "other"), start)
+      presence.beat(session("a", "other"), start)
       assert.strictEqual(presence.connected(key), "full")
       yield* presence.end(key, start)
       assert.strictEqual(row()?.active, false)
@@ -180,22 +181,125 @@ describe("Presence", () => {
     })
   )
 
+  it.scoped("writes what waits when it is told to, and keeps what could not be written", () =>
+    Effect.gen(function* () {
+      const { presence, row, scripted } = yield* makeWorld()
+      presence.beat(key, start)
+      scripted.script.push(ScriptedStorage.failAfter(scripted, 0))
+      assert.isUndefined(yield* presence.flush)
+      assert.deepInclude(yield* presence.status, { pendingCount: 1, consecutiveFlushFailures: 1 })
+      yield* presence.flush
+      assert.strictEqual(row()?.lastActiveMillis, start)
+      assert.deepInclude(yield* presence.status, { pendingCount: 0, consecutiveFlushFailures: 0 })
+    })
+  )
+
+  it.scoped("answers nothing for an end, whatever became of it", () =>
+    Effect.gen(function* () {
+      const { presence } = yield* makeWorld({ capacity: 1 })
+      presence.beat(key, start)
+      assert.isUndefined(yield* presence.end(key, start))
+      assert.isUndefined(yield* presence.end(session("b", "s"), start), "foreign")
+      for (let index = 0; index < 9; index++) yield* presence.end(session("a", `more ${index}`), start)
+      assert.isUndefined(yield* presence.end(session("a", "beyond"), start), "no room")
+      assert.isUndefined(yield* presence.end(session("a", "\ud800"), start), "no id")
+    })
+  )
+
+  it.scoped("throws for a kind that was not declared, by name, and tracks nothing", () =>
+    Effect.gen(function* () {
+      const { presence } = yield* makeWorld()
+      const stranger = { kind: "sesion", accountId: "a", id: "s" } as never
+      for (const report of [
+        () => presence.beat(stranger, start),
+        () => presence.seen(stranger),
+        () => presence.connected(stranger),
+        () => presence.disconnected(stranger),
+        () => presence.forget(stranger),
+        () => presence.lastSeen(stranger)
+      ]) {
+        assert.throws(report, 'no kind "sesion" is declared, only session, machine')
+      }
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(presence.end(stranger, start))))
+      assert.strictEqual((yield* presence.status).trackedCount, 0)
+    })
+  )
+
+  it.scoped("gives each kind its own grace, silence and threshold, and the common ones to the others", () =>
+    Effect.gen(function* () {
+      const { presence, scripted, told } = yield* makeWorld({
+        startGrace: "1 minute",
+        kinds: {
+          session: { disconnectGrace: "1 minute" },
+          machine: { offlineTimeout: "1 minute", acceptanceWindow: "2 minutes", persistThreshold: 0 }
+        }
+      })
+      const machine = { kind: "machine", accountId: "a", id: "m" } as const
+      scripted.rows.set("machine", { accountId: "a", id: "m", active: true, lastActiveMillis: start - 1 })
+      yield* TestClock.adjust("2 minutes")
+      told.length = 0
+      const began = start + 120_000
+      presence.connected(key)
+      presence.connected(machine)
+      yield* presence.flush
+      yield* TestClock.adjust("1 second")
+      presence.seen(key)
+      presence.seen(machine)
+      yield* presence.flush
+      const times = [scripted.rows.get(key), scripted.rows.get(machine)].map((row) => row?.lastActiveMillis)
+      assert.deepStrictEqual(times, [began, began + 1_000], "only the machine has no threshold")
+      presence.disconnected(key)
+      presence.disconnected(machine)
+      yield* TestClock.adjust("25 seconds")
+      assert.deepStrictEqual(told, ["m disconnected"])
+      yield* TestClock.adjust("25 seconds")
+      assert.deepStrictEqual(told, ["m disconnected"])
+      yield* TestClock.adjust("20 seconds")
+      assert.deepStrictEqual(told, ["m disconnected", "s disconnected"])
+
+      presence.seen(key)
+      presence.seen(machine)
+      assert.strictEqual(presence.beat({ ...machine, id: "late" }, began - 100_000), "ancient")
+      assert.strictEqual(presence.beat({ ...key, id: "late" }, began - 100_000), "online")
+      yield* TestClock.adjust("80 seconds")
+      assert.deepStrictEqual(told.slice(2), ["m silent"])
+    })
+  )
+
+  it.scoped("sweeps each kind by its own silence", () =>
+    Effect.gen(function* () {
+      const { scripted, told } = yield* makeWorld({
+        kinds: { machine: { offlineTimeout: "5 minutes", acceptanceWindow: "10 minutes" } }
+      })
+      // Restarted: nobody reports, and both rows were seen after the start by another process.
+      yield* TestClock.adjust("2 minutes")
+      told.length = 0
+      const seen = { accountId: "a", active: true, lastActiveMillis: start + 120_000 }
+      scripted.rows.set("session", { ...seen, id: "s" })
+      scripted.rows.set("machine", { ...seen, id: "m" })
+      yield* TestClock.adjust("6 minutes")
+      assert.deepStrictEqual(told, ["m silent"])
+      yield* TestClock.adjust("6 minutes")
+      assert.deepStrictEqual(told, ["m silent", "s silent"])
+    })
+  )
+
   it.effect("flushes for the last time when its scope closes", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(start)
-      const rows = PresenceStorage.memoryRows()
-      rows.session.set("s", { accountId: "a", active: false, lastActiveMillis: 0 })
-      yield* Effect.map(Presence.Presence, (presence) => presence.beat(key, start)).pipe(
-        Effect.provide(Presence.layerMemory({}, rows))
+      const rows = PresenceStorage.memoryRows(kinds)
+      rows.set("session", { id: "s", accountId: "a", active: false, lastActiveMillis: 0 })
+      yield* Effect.map(TestPresence, (presence) => presence.beat(key, start)).pipe(
+        Effect.provide(Presence.layerMemory(TestPresence, {}, rows))
       )
-      assert.strictEqual(rows.session.get("s")?.active, true)
+      assert.strictEqual(rows.get(session("a", "s"))?.active, true)
     })
   )
 
   it.effect("refuses knobs that contradict each other, by name, from options and from a Config", () =>
     Effect.gen(function* () {
       const knobs = { disconnectGrace: "1 hour" } as const
-      const direct = yield* Effect.flip(Layer.launch(Presence.layerMemory(knobs)))
+      const direct = yield* Effect.flip(Layer.launch(Presence.layerMemory(TestPresence, knobs)))
       assert.strictEqual(direct._tag, "ConfigInvalid")
       assert.match(direct.message, /disconnectGrace/)
     })
@@ -206,15 +310,15 @@ describe("Presence", () => {
       yield* TestClock.setTime(start)
       const engine = yield* Effect.acquireRelease(Effect.sync(Sqlite.open), (open) => Effect.sync(() => open.close()))
       const log = Sqlite.makeLog()
-      const layer = Presence.layerSqlite({ chunkRows: 60 }).pipe(
+      const layer = Presence.layerSqlite(TestPresence, { chunkRows: 60 }).pipe(
         Layer.provide([Sqlite.layerWriter(engine, log), Sqlite.layerReader(engine)])
       )
       const context = yield* Layer.build(layer)
       yield* Effect.gen(function* () {
-        const presence = yield* Presence.Presence
+        const presence = yield* TestPresence
         for (let index = 0; index < 61; index++) {
           Sqlite.insert(engine, "Session", { id: `s${index}`, accountId: "a", active: false, at: 1 })
-          presence.beat(PresenceKey.session("a", `s${index}`), start)
+          presence.beat(session("a", `s${index}`), start)
         }
         const tick = yield* Effect.fork(TestClock.adjust("5 seconds"))
         yield* Fiber.join(tick)
@@ -228,7 +332,12 @@ describe("Presence", () => {
     Effect.gen(function* () {
       const config = yield* PresenceConfig.config
       const presence = yield* Effect.scoped(
-        Presence.make(config).pipe(Effect.provideService(PresenceStorage.PresenceStorage, PresenceStorage.makeMemory()))
+        Presence.make(kinds, config).pipe(
+          Effect.provideService(
+            PresenceStorage.PresenceStorage,
+            PresenceStorage.makeMemory(PresenceStorage.memoryRows(kinds))
+          )
+        )
       )
       assert.strictEqual((yield* presence.status).capacity, PresenceConfig.defaults.capacity)
     })

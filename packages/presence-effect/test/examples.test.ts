@@ -9,6 +9,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import * as customLane from "../examples/custom-lane.ts"
 import * as minimalServer from "../examples/minimal-server.ts"
+import * as ownKinds from "../examples/own-kinds.ts"
 import * as prismaHost from "../examples/prisma-host.ts"
 import * as promiseHost from "../examples/promise-host.ts"
 import * as testContention from "../examples/test-contention.ts"
@@ -78,8 +79,30 @@ describe("examples", () => {
     })
   )
 
+  it.scopedLive("own-kinds writes two laptops with one id, and a sensor that has no account", () =>
+    Effect.gen(function* () {
+      const filename = yield* freshFile
+      yield* Effect.promise(() => ownKinds.run(filename))
+      assert.deepStrictEqual(readRows(filename, "SELECT userId, active FROM laptop ORDER BY userId"), [
+        { userId: "user-1", active: 1 },
+        { userId: "user-2", active: 1 },
+        { userId: "user-3", active: 0 }
+      ])
+      assert.deepStrictEqual(readRows(filename, 'SELECT serial, online FROM "user-sensors"'), [
+        { serial: "A7", online: 1 }
+      ])
+    })
+  )
+
   it("has no file that this test does not run", () => {
-    const run = ["custom-lane.ts", "minimal-server.ts", "prisma-host.ts", "promise-host.ts", "test-contention.ts"]
+    const run = [
+      "custom-lane.ts",
+      "minimal-server.ts",
+      "own-kinds.ts",
+      "prisma-host.ts",
+      "promise-host.ts",
+      "test-contention.ts"
+    ]
     assert.deepStrictEqual(fs.readdirSync(path.join(import.meta.dirname, "../examples")).toSorted(), run)
   })
 })

@@ -3,7 +3,7 @@
  * before has ended. A row that was not written is changed again by its next sign of life.
  */
 import { Duration, Effect, type Scope } from "effect"
-import type { PresenceKey } from "presence-effect/presence/PresenceKey"
+import type { PresenceKey } from "../PresenceKey.ts"
 import type { Engine } from "../engines/Engine.ts"
 import type { Run } from "../Run.ts"
 import type { DirtyRow } from "../Statements.ts"

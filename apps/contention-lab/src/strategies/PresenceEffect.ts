@@ -8,10 +8,13 @@ import * as SqlitePresenceStorage from "presence-effect/sqlite/SqlitePresenceSto
 import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
 import * as WalKeeper from "presence-effect/sqlite/WalKeeper"
 import * as Write from "presence-effect/writer/Write"
+import { kinds } from "../PresenceKey.ts"
 import type { Run } from "../Run.ts"
 import { slowSyncMillis } from "../Scenario.ts"
 import { entryOf } from "./Catalogue.ts"
 import type { Strategy } from "./Strategy.ts"
+
+class LabPresence extends Presence.Tag("contention-lab/Presence", kinds)<LabPresence>() {}
 
 export interface House<E> {
   readonly run: Run
@@ -67,14 +70,14 @@ const observed = (run: Run, lane: Lane.Lane) =>
   )
 
 const layerOf = <E>({ connection, reader, run }: House<E>, lane: Lane.Lane) => {
-  const presence = Presence.layer({
+  const presence = Presence.layer(LabPresence, {
     interval: run.scenario.flushIntervalMillis,
     // Every sign of life is written, as by the others. The default would skip most of them.
     persistThreshold: 0
   })
   return presence.pipe(
     Layer.provide(observed(run, lane)),
-    Layer.provide(SqlitePresenceStorage.layer()),
+    Layer.provide(SqlitePresenceStorage.layer({ kinds })),
     Layer.provide(reader),
     Layer.provideMerge(WalKeeper.layer()),
     Layer.provideMerge(SqliteWriter.layer()),
@@ -89,7 +92,7 @@ export const make = <E>(house: House<E>): Effect.Effect<Strategy, unknown, Scope
     const context = yield* Layer.build(layerOf(house, isOneLane ? Lane.data : Lane.presence))
     return yield* Effect.provide(
       Effect.map(
-        Effect.all({ presence: Presence.Presence, writer: SqliteWriter.SqliteWriter }),
+        Effect.all({ presence: LabPresence, writer: SqliteWriter.SqliteWriter }),
         ({ presence, writer }): Strategy => ({
           beat: presence.beat,
           write: (lane, statements) =>

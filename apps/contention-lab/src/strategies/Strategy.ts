@@ -1,7 +1,7 @@
 /** What the scenario asks of a strategy. */
 import type { Effect } from "effect"
 import type { Lane } from "presence-effect/writer/Lane"
-import type { PresenceKey } from "presence-effect/presence/PresenceKey"
+import type { PresenceKey } from "../PresenceKey.ts"
 import type { Statement } from "presence-effect/writer/Write"
 
 export interface Strategy {

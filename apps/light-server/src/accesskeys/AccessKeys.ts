@@ -1,6 +1,6 @@
 /** Access keys of an account, one for each of its sessions on each of its machines. */
 import { Context, Effect, Layer, Option } from "effect"
-import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import * as PresenceKey from "../entities/PresenceKey.ts"
 import type { ReadFailed } from "../database/DatabaseReader.ts"
 import { Ownership, requireOwned } from "../entities/Ownership.ts"
 import { Conflict, NotFound } from "../Failure.ts"

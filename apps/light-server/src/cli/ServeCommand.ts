@@ -1,6 +1,6 @@
 /** `serve`: the server as a process. */
 import { Context, Effect, Layer } from "effect"
-import { Presence } from "presence-effect/Presence"
+import { Presence } from "../entities/Presence.ts"
 import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as ExitCode from "../ExitCode.ts"
 import { type DatabaseGivenUp, type DatabaseReplaced, Readiness } from "../health/Readiness.ts"

@@ -1,6 +1,6 @@
 /** Whether a row is online now, and when it was last seen. */
-import type { Presence } from "presence-effect/Presence"
-import type { PresenceKey } from "presence-effect/presence/PresenceKey"
+import type { Presence } from "./Presence.ts"
+import type { PresenceKey } from "./PresenceKey.ts"
 
 export interface Liveness {
   readonly active: boolean

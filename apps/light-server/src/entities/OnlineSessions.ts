@@ -5,9 +5,9 @@
  * sessions, so this keeps their ids by account, and wraps presence for everything that reports to it.
  */
 import { Context, Effect, Layer } from "effect"
-import { Presence } from "presence-effect/Presence"
-import type { BeatOutcome } from "presence-effect/Presence"
-import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import { Presence } from "./Presence.ts"
+import type { BeatOutcome } from "./Presence.ts"
+import * as PresenceKey from "./PresenceKey.ts"
 
 export class OnlineSessions extends Context.Tag("light-server/OnlineSessions")<
   OnlineSessions,

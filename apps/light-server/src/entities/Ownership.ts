@@ -1,7 +1,7 @@
 /** Which account a session or a machine belongs to, remembered for a short while. */
 import { Context, Duration, Effect, Layer, Option, Schema, type Scope } from "effect"
 import { LRUCache } from "lru-cache"
-import type { PresenceKey, PresenceKind } from "presence-effect/presence/PresenceKey"
+import type { PresenceKey, PresenceKind } from "./PresenceKey.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import { SessionArchive } from "../database/SessionArchive.ts"
 import { StoredFlag } from "../database/StoredValue.ts"

@@ -9,7 +9,7 @@ import { Clock, Context, Deferred, Duration, Effect, Layer, Metric, Option, Sche
 import fs from "node:fs/promises"
 import path from "node:path"
 import * as Lane from "presence-effect/writer/Lane"
-import { Presence } from "presence-effect/Presence"
+import { Presence } from "../entities/Presence.ts"
 import * as FileIdentity from "presence-effect/node/FileIdentity"
 import * as SqliteFault from "presence-effect/sqlite/SqliteFault"
 import { type EngineFault, SqliteConnection } from "presence-effect/writer/SqliteConnection"

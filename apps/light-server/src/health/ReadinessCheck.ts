@@ -2,7 +2,7 @@
  * The conditions for readiness: a pure function of values that are in memory.
  */
 import type { WriterStatus } from "presence-effect/writer/SqliteWriter"
-import type { PresenceStatus } from "presence-effect/Presence"
+import type { PresenceStatus } from "../entities/Presence.ts"
 import type { ResolvedPolicy } from "presence-effect/writer/WriterPolicy"
 import { isDamage } from "../database/DatabaseReader.ts"
 

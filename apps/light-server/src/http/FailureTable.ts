@@ -3,6 +3,7 @@
  * table that turns it into an answer.
  */
 import { Match, Schema } from "effect"
+import * as WriteFailure from "presence-effect/writer/HttpFailure"
 import { WriterError } from "presence-effect/writer/WriterError"
 import { isDamage, ReadFailed, ReadOverflow, ReadTimeout } from "../database/ReadFailure.ts"
 import {
@@ -66,9 +67,6 @@ export interface HttpFailure {
   readonly body: { readonly error: string } & { readonly [field: string]: unknown }
 }
 
-/** Between one and two times `millis`, in whole seconds, so that refused clients do not all come back at once. */
-const spread = (millis: number, jitter: number) => Math.ceil((millis * (1 + jitter)) / 1000) * 1000
-
 /**
  * The one place where a failure becomes a status. A new failure does not
  * compile until this table contains it; `docs/errors.md` explains each line.
@@ -84,7 +82,7 @@ export const toHttp = (failure: Failure, jitter = 0): HttpFailure => {
   const later =
     (millis: number, error: string, status = 503) =>
     ({ _tag }: { readonly _tag: string }): HttpFailure => {
-      const retryAfterMillis = spread(millis, jitter)
+      const retryAfterMillis = WriteFailure.spread(millis, jitter)
       return {
         status,
         retryAfterMillis,
@@ -98,28 +96,34 @@ export const toHttp = (failure: Failure, jitter = 0): HttpFailure => {
       retryAfterMillis: undefined,
       body: { error, code: _tag, retryable: false }
     })
-  const damaged = never("The database is damaged")
+  /** As the library answers a failed write. */
+  const asLibrary = ({ _tag }: { readonly _tag: WriterError["_tag"] }): HttpFailure => {
+    const { retryAfterMillis, text } = WriteFailure.terms[_tag]
+    return (retryAfterMillis === undefined ? never(text) : later(retryAfterMillis, text))({ _tag })
+  }
   return Match.value(failure).pipe(
     Match.tagsExhaustive({
-      LaneOverflow: later(2000, "The server is overloaded"),
-      PermitTimeout: later(1000, "The server is busy"),
-      NestedPermit: never("A write waits for itself"),
-      DatabaseBusy: later(1000, "The database is busy"),
-      WriteUnconfirmed: later(1000, "The write was not confirmed in time"),
+      LaneOverflow: asLibrary,
+      PermitTimeout: asLibrary,
+      NestedPermit: asLibrary,
+      DatabaseBusy: asLibrary,
+      WriteUnconfirmed: asLibrary,
+      // Routes catch the conflicts that their clients cause. The others are races with another request: try again.
       WriteConflict: later(1000, "The row was changed by somebody else"),
-      WriteRejected: never("The database refused the write"),
-      WriteUndecodable: never("The write is stored, but its result cannot be read"),
-      ConnectionLost: later(1000, "The database is being opened again"),
-      ConnectionGone: later(5000, "The database cannot be opened again"),
-      DatabaseFull: later(60_000, "The disk of the server is full"),
-      DatabaseReadonly: later(60_000, "The database cannot be written"),
-      DatabaseIo: later(10_000, "The disk of the server reports errors"),
-      DatabaseCorrupt: damaged,
-      DatabaseMoved: later(5000, "The database file was moved or replaced"),
-      WriterClosed: later(2000, "The server is shutting down"),
+      // For the same reason a constraint that is violated here is a defect of the server.
+      WriteRejected: never(WriteFailure.terms.WriteRejected.text),
+      WriteUndecodable: asLibrary,
+      ConnectionLost: asLibrary,
+      ConnectionGone: asLibrary,
+      DatabaseFull: asLibrary,
+      DatabaseReadonly: asLibrary,
+      DatabaseIo: asLibrary,
+      DatabaseCorrupt: asLibrary,
+      DatabaseMoved: asLibrary,
+      WriterClosed: asLibrary,
       // A read may succeed when it is repeated, a row that does not fit never does. Damage answers as for writes.
       ReadFailed: (failure) => {
-        if (isDamage(failure)) return damaged({ _tag: "DatabaseCorrupt" })
+        if (isDamage(failure)) return asLibrary({ _tag: "DatabaseCorrupt" })
         return failure.isRetryable
           ? later(1000, "The database cannot be read now")(failure)
           : never("What is stored cannot be read")(failure)

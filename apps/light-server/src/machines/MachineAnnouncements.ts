@@ -1,7 +1,7 @@
 /** Updates about machines that clients receive. */
 import { Effect } from "effect"
-import { Presence } from "presence-effect/Presence"
-import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import { Presence } from "../entities/Presence.ts"
+import * as PresenceKey from "../entities/PresenceKey.ts"
 import type { CurrentText } from "../entities/CompareAndSet.ts"
 import * as Liveness from "../entities/Liveness.ts"
 import { Ownership } from "../entities/Ownership.ts"

@@ -1,7 +1,7 @@
 /** Events that daemons send. */
 import { Effect, Layer, Schema } from "effect"
-import { Presence } from "presence-effect/Presence"
-import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import { Presence } from "../entities/Presence.ts"
+import * as PresenceKey from "../entities/PresenceKey.ts"
 import { EntityId } from "../database/Ids.ts"
 import * as CompareAndSet from "../entities/CompareAndSet.ts"
 import { machineRevoked } from "../Failure.ts"

@@ -1,7 +1,7 @@
 /** The list of an account's machines as clients get it. */
 import { Context, Effect, Layer, Schema } from "effect"
-import { Presence } from "presence-effect/Presence"
-import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import { Presence } from "../entities/Presence.ts"
+import * as PresenceKey from "../entities/PresenceKey.ts"
 import * as BoundedList from "../database/BoundedList.ts"
 import { DatabaseReader } from "../database/DatabaseReader.ts"
 import type { ReadFailure } from "../database/ReadFailure.ts"

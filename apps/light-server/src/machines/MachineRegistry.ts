@@ -1,7 +1,7 @@
 /** Registration, list and compare-and-set of machines. */
 import { Context, Effect, Layer, Option } from "effect"
-import { Presence } from "presence-effect/Presence"
-import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import { Presence } from "../entities/Presence.ts"
+import * as PresenceKey from "../entities/PresenceKey.ts"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
 import * as CompareAndSet from "../entities/CompareAndSet.ts"

@@ -2,7 +2,7 @@
  * Stores the messages of sessions, announces them, and reads them back.
  */
 import { Context, Effect, Layer, Option } from "effect"
-import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import * as PresenceKey from "../entities/PresenceKey.ts"
 import type { WriteConflict } from "presence-effect/writer/WriterError"
 import * as BoundedList from "../database/BoundedList.ts"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"

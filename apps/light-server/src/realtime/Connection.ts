@@ -1,5 +1,5 @@
 /** A verified connection: its account and its scope. */
-import { session, machine, type PresenceKey } from "presence-effect/presence/PresenceKey"
+import { session, machine, type PresenceKey } from "../entities/PresenceKey.ts"
 
 /**
  * The scope of a connection: a whole account (an app), one session (an agent)

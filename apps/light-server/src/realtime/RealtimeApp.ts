@@ -1,7 +1,7 @@
 /** The socket server: connections, their events, and the presence of their rows. */
 import { Effect, FiberSet, Layer } from "effect"
-import { type BeatOutcome, Presence, type Transition } from "presence-effect/Presence"
-import type { PresenceKey } from "presence-effect/presence/PresenceKey"
+import { type BeatOutcome, Presence, type Transition } from "../entities/Presence.ts"
+import type { PresenceKey } from "../entities/PresenceKey.ts"
 import { digestOf } from "../door/TokenDigest.ts"
 import * as FinalizerLimit from "../FinalizerLimit.ts"
 import { invalidSocketToken, machineRevoked } from "../Failure.ts"

@@ -1,7 +1,7 @@
 /** Archiving and unarchiving sessions. */
 import { Effect, Option } from "effect"
-import type { Presence } from "presence-effect/Presence"
-import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import type { Presence } from "../entities/Presence.ts"
+import * as PresenceKey from "../entities/PresenceKey.ts"
 import type { ReadFailed } from "../database/DatabaseReader.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
 import * as Liveness from "../entities/Liveness.ts"

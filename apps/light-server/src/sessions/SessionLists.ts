@@ -1,7 +1,7 @@
 /** Lists of sessions as clients get them. */
 import { Context, Effect, Layer, Schema } from "effect"
-import { Presence } from "presence-effect/Presence"
-import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import { Presence } from "../entities/Presence.ts"
+import * as PresenceKey from "../entities/PresenceKey.ts"
 import * as BoundedList from "../database/BoundedList.ts"
 import { DatabaseReader } from "../database/DatabaseReader.ts"
 import { SessionArchive } from "../database/SessionArchive.ts"

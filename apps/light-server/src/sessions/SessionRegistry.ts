@@ -1,7 +1,7 @@
 /** Opening, changing, ending, archiving and deleting sessions. */
 import { Context, Effect, Layer, Option } from "effect"
-import { Presence } from "presence-effect/Presence"
-import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import { Presence } from "../entities/Presence.ts"
+import * as PresenceKey from "../entities/PresenceKey.ts"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
 import { cuid } from "../database/Ids.ts"
 import { NotFound, type Unauthorized } from "../Failure.ts"

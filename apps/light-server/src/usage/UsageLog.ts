@@ -1,6 +1,6 @@
 /** Stores usage reports and announces them to apps. */
 import { Context, Effect, Layer, Option, Schema } from "effect"
-import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import * as PresenceKey from "../entities/PresenceKey.ts"
 import * as BoundedList from "../database/BoundedList.ts"
 import type { ReadFailed } from "../database/DatabaseReader.ts"
 import type { ReadFailure } from "../database/ReadFailure.ts"

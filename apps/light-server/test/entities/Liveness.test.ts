@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import * as PresenceKey from "../../src/entities/PresenceKey.ts"
 import * as Liveness from "../../src/entities/Liveness.ts"
 
 const key = PresenceKey.machine("a1", "m1")

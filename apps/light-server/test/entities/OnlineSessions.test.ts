@@ -4,11 +4,15 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, TestClock } from "effect"
-import * as Presence from "presence-effect/Presence"
-import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import * as PresenceEffect from "presence-effect/Presence"
+import * as Presence from "../../src/entities/Presence.ts"
+import * as PresenceKey from "../../src/entities/PresenceKey.ts"
 import * as OnlineSessions from "../../src/entities/OnlineSessions.ts"
 
-const layer = Layer.provide(OnlineSessions.layer, Presence.layerMemory({ interval: "1 second" }))
+const layer = Layer.provide(
+  OnlineSessions.layer,
+  PresenceEffect.layerMemory(Presence.Presence, { interval: "1 second" })
+)
 
 const session = (id: string, accountId = "a1") => PresenceKey.session(accountId, id)
 

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import * as PresenceKey from "../../src/entities/PresenceKey.ts"
 import { ReadFailed } from "../../src/database/DatabaseReader.ts"
 import * as Ownership from "../../src/entities/Ownership.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"

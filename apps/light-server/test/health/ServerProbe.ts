@@ -1,6 +1,6 @@
 import { Deferred, Effect, Layer, Ref } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { Presence } from "presence-effect/Presence"
+import { Presence } from "../../src/entities/Presence.ts"
 import { type EngineFault, SqliteConnection } from "presence-effect/writer/SqliteConnection"
 import { SqliteWriter, type WriterStatus } from "presence-effect/writer/SqliteWriter"
 import { WriteRejected } from "presence-effect/writer/WriterError"
@@ -88,6 +88,7 @@ const AlivePresence = Layer.succeed(Presence, {
   forget: () => {},
   lastSeen: () => undefined,
   onTransition: () => Effect.void,
+  flush: Effect.void,
   status: Effect.succeed({
     trackedCount: 0,
     capacity: 1,

@@ -9,7 +9,8 @@ import fs from "node:fs"
 import os from "node:os"
 import path from "node:path"
 import * as SqliteInProcess from "presence-effect/node/SqliteInProcess"
-import * as Presence from "presence-effect/Presence"
+import * as PresenceEffect from "presence-effect/Presence"
+import * as Presence from "../../src/entities/Presence.ts"
 import { PresenceReader } from "presence-effect/sqlite/SqlitePresenceStorage"
 import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
 import * as DatabaseReader from "../../src/database/DatabaseReader.ts"
@@ -60,7 +61,7 @@ const writer = Layer.unwrapEffect(
 
 const reader = Layer.unwrapEffect(Effect.map(Box, ({ filename }) => DatabaseReader.layer({ filename })))
 
-const edges = Presence.layerSqlite({ startGrace: "15 seconds" }).pipe(
+const edges = PresenceEffect.layerSqlite(Presence.Presence, { startGrace: "15 seconds" }).pipe(
   Layer.provide(presenceReader),
   Layer.provideMerge(reader),
   Layer.provideMerge(writer),

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Layer, Schema } from "effect"
-import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import * as PresenceKey from "../../src/entities/PresenceKey.ts"
 import { ReadFailed } from "../../src/database/DatabaseReader.ts"
 import { HttpApp } from "../../src/http/HttpApp.ts"
 import { Emitter } from "../../src/realtime/sending/Emitter.ts"

@@ -2,8 +2,8 @@
  * Presence in memory, with a record of its calls.
  */
 import { Context, Effect, Layer } from "effect"
-import { type BeatOutcome, Presence, type Transition } from "presence-effect/Presence"
-import type { PresenceKey } from "presence-effect/presence/PresenceKey"
+import { type BeatOutcome, Presence, type Transition } from "../../src/entities/Presence.ts"
+import type { PresenceKey } from "../../src/entities/PresenceKey.ts"
 
 export class PresenceProbe extends Context.Tag("test/PresenceProbe")<
   PresenceProbe,
@@ -71,6 +71,7 @@ const make = Effect.sync(() => {
         }),
         () => Effect.sync(() => listeners.delete(listener))
       ),
+    flush: Effect.dieMessage("not used by the server"),
     status: Effect.dieMessage("not used by the server")
   })
   return Context.make(Presence, presence).pipe(Context.add(PresenceProbe, probe))

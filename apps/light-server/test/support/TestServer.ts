@@ -5,7 +5,7 @@
 import { Context, Effect, Fiber, Layer, Mailbox, TestClock, type Scope } from "effect"
 import type { InjectOptions, LightMyRequestResponse } from "fastify"
 import type { AddressInfo } from "node:net"
-import type { Presence } from "presence-effect/Presence"
+import type { Presence } from "../../src/entities/Presence.ts"
 import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import { io, type Socket } from "socket.io-client"
 import * as ChangeFeed from "../../src/changes/ChangeFeed.ts"

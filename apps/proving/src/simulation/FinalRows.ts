@@ -1,5 +1,5 @@
 /** The final state that every row of the file must have. */
-import type { PresenceKey } from "presence-effect/presence/PresenceKey"
+import type { PresenceKey } from "./PresenceKey.ts"
 import { Violation } from "./Call.ts"
 import type { Setting } from "./Scenario.ts"
 import { nameOf, show, type StoredRow } from "./StoredRow.ts"

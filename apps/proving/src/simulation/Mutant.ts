@@ -36,7 +36,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "no-last-flush",
     breaks: "an orderly end writes what waits",
     file: "presence/PresenceFlusher.ts",
-    find: "yield* Effect.addFinalizer(() => drain(registry, flushAll, drainTimeout))",
+    find: "yield* Effect.addFinalizer(() => drain(registry, flushAll, drainTimeout, label))",
     replace: "void drain"
   },
   {

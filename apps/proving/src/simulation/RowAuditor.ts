@@ -5,8 +5,7 @@
  * decides in favour of the server: it has lower bounds, and reports only what is certain.
  */
 import type { BeatOutcome } from "presence-effect/presence/Heartbeat"
-import type { Transition } from "presence-effect/Presence"
-import type { PresenceKey } from "presence-effect/presence/PresenceKey"
+import type { PresenceKey, Transition } from "./PresenceKey.ts"
 import { Violation } from "./Call.ts"
 import * as FinalRows from "./FinalRows.ts"
 import type { Setting } from "./Scenario.ts"

@@ -20,11 +20,12 @@ import * as SimulatedConnection from "presence-effect/testing/SimulatedConnectio
 import * as WalKeeper from "presence-effect/sqlite/WalKeeper"
 import { Violation } from "./Call.ts"
 import { Saboteur } from "./Saboteur.ts"
+import { SimulatedPresence } from "./PresenceKey.ts"
 import type { Stage } from "./Stage.ts"
 import { Watch } from "./Watch.ts"
 
 export interface Services {
-  readonly presence: Presence.Presence["Type"]
+  readonly presence: SimulatedPresence["Type"]
   readonly writer: SqliteWriter.SqliteWriter["Type"]
   readonly reader: PresenceReader["Type"]
 }
@@ -110,7 +111,7 @@ export class Server {
     const { rowCapacity, ...knobs } = this.stage.setting
     const connection = Layer.succeed(SqliteConnection, this.watch.connection(simulated))
     const writer = Layer.provide(this.watch.layer, SqliteWriter.layer(this.stage.policy))
-    const presence = Presence.layerSqlite({
+    const presence = Presence.layerSqlite(SimulatedPresence, {
       interval: knobs.interval,
       persistThreshold: knobs.persistThreshold,
       acceptanceWindow: knobs.acceptanceWindow,
@@ -152,7 +153,7 @@ export class Server {
       run.simulated = simulated
       this.applyOutside()
       const context = yield* Layer.buildWithScope(this.layers(simulated), run.scope)
-      const presence = Context.get(context, Presence.Presence)
+      const presence = Context.get(context, SimulatedPresence)
       yield* Scope.extend(
         presence.onTransition(({ key, reason }) => {
           this.stage.trace.note(`told: ${key.kind} ${key.id} is offline (${reason})`)

@@ -1,4 +1,4 @@
-import type { PresenceKey } from "presence-effect/presence/PresenceKey"
+import type { PresenceKey } from "./PresenceKey.ts"
 
 /** The state of a row in the file. */
 export interface StoredRow extends PresenceKey {

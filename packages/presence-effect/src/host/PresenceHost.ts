@@ -13,20 +13,25 @@ import * as Logger from "effect/Logger"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
-import { AsyncLocalStorage } from "node:async_hooks"
+import { layer as databaseLabel } from "../writer/DatabaseName.ts"
 import type { Lane } from "../writer/Lane.ts"
 import * as SqliteReader from "../node/SqliteReader.ts"
 import * as SqliteThread from "../node/SqliteThread.ts"
 import * as Presence from "../Presence.ts"
 import type { PresenceConfig } from "../presence/PresenceConfig.ts"
 import type { PresenceKey } from "../presence/PresenceKey.ts"
-import type { Options as StorageOptions } from "../sqlite/SqlitePresenceStorage.ts"
-import { type EngineFault, SqliteConnection } from "../writer/SqliteConnection.ts"
+import type { KeyOf, PresenceKinds } from "../presence/PresenceKind.ts"
+import {
+  type CheckpointMode,
+  type CheckpointResult,
+  type EngineFault,
+  SqliteConnection
+} from "../writer/SqliteConnection.ts"
 import * as SqliteWriter from "../writer/SqliteWriter.ts"
 import * as WalKeeper from "../sqlite/WalKeeper.ts"
 import type { Write } from "../writer/Write.ts"
-import { NestedPermit } from "../writer/WriterError.ts"
 import type { WriterPolicy } from "../writer/WriterPolicy.ts"
+import * as Promises from "./internal/promises.ts"
 
 /**
  * One line of the library's log.
@@ -45,17 +50,35 @@ export interface LogLine {
  * @category models
  * @since 0.1.0
  */
-export interface HostOptions {
-  /** Path of the database file. It must exist with its schema: migrate before starting. */
-  readonly filename: string
-  /** Default: `WriterPolicy.defaults`. */
+export interface HostOptions<Kinds extends PresenceKinds = PresenceKinds> extends Omit<
+  SqliteThread.SqliteThreadOptions,
+  "onSpawn"
+> {
+  /** Lanes and their terms, durability included. Default: `WriterPolicy.defaults`. */
   readonly policy?: WriterPolicy
-  readonly presence?: Partial<PresenceConfig>
-  /** Names of tables and columns. Default: `Session` and `Machine`. */
-  readonly tables?: Partial<Pick<StorageOptions, "session" | "machine">>
+  /** The kinds of rows to keep online, with the names of their tables and columns. */
+  readonly kinds: Kinds
+  readonly presence?: Partial<PresenceConfig<keyof Kinds & string>>
+  /** Name of the database in the label `database` of metrics. Default: no label. */
+  readonly databaseName?: string
   readonly wal?: Partial<WalKeeper.WalKeeperOptions>
   /** Takes the log lines. Default: Effect's logger, to the console. It must not throw. */
   readonly onLog?: (line: LogLine) => void
+  /**
+   * A layer below all others, for a tracer or a clock: `NodeSdk.layer` of `@effect/opentelemetry` collects spans and
+   * metrics.
+   *
+   * @since 0.3.0
+   */
+  readonly layer?: Layer.Layer<never>
+}
+
+/**
+ * @category models
+ * @since 0.3.0
+ */
+export interface CallOptions {
+  readonly signal?: AbortSignal
 }
 
 /**
@@ -63,6 +86,19 @@ export interface HostOptions {
  * @since 0.1.0
  */
 export interface HostStatus {
+  /**
+   * `stopped`: the connection stopped for good, see `untilStopped`. End the process then. A health route answers 503
+   * for everything but `open`.
+   *
+   * @since 0.3.0
+   */
+  readonly state: "open" | "stopped" | "draining" | "closed"
+  /**
+   * Why it stopped.
+   *
+   * @since 0.3.0
+   */
+  readonly stopped: EngineFault | undefined
   readonly writer: SqliteWriter.WriterStatus
   readonly presence: Presence.PresenceStatus
   readonly wal: WalKeeper.WalStatus
@@ -75,31 +111,37 @@ export interface HostStatus {
  * @category models
  * @since 0.1.0
  */
-export interface PresenceHost {
+export interface PresenceHost<Key extends PresenceKey = PresenceKey> {
   /**
    * Reports a sign of life, stamped by the client in epoch ms. Answers at once:
    * no promise, no database. The caller has verified that the row belongs to the
    * account. `closed`: after `close`, where nothing writes it any more. Ignored.
    */
-  readonly beat: (key: PresenceKey, claimedMillis: number) => Presence.BeatOutcome | "closed"
+  readonly beat: (key: Key, claimedMillis: number) => Presence.BeatOutcome | "closed"
   /** A connection of the row opened. Counts as a sign of life now. */
-  readonly connected: (key: PresenceKey) => Presence.BeatOutcome | "closed"
+  readonly connected: (key: Key) => Presence.BeatOutcome | "closed"
   /** A connection closed. After the last one, the grace begins. */
-  readonly disconnected: (key: PresenceKey) => void
+  readonly disconnected: (key: Key) => void
   /** Ends the row. Never rejects: what could not be written now goes with the next tick. */
-  readonly end: (key: PresenceKey, claimedMillis: number) => Promise<void>
+  readonly end: (key: Key, claimedMillis: number) => Promise<void>
   /** Forgets a row that was deleted. */
-  readonly forget: (key: PresenceKey) => void
+  readonly forget: (key: Key) => void
   /** `undefined`: not tracked, ask the database. */
-  readonly lastSeen: (key: PresenceKey) => { readonly isOnline: boolean; readonly lastSeenMillis: number } | undefined
+  readonly lastSeen: (key: Key) => { readonly isOnline: boolean; readonly lastSeenMillis: number } | undefined
   /** Calls `listener` for each transition, after its commit. Returns the function that ends this. */
-  readonly onTransition: (listener: (transition: Presence.Transition) => void) => () => void
+  readonly onTransition: (listener: (transition: Presence.Transition<Key>) => void) => () => void
   /**
    * Commits `write` on the terms of `lane`. Rejects with a `WriterError`, or with
    * the reason of `signal` when that aborts first: a write that waits is not run
    * then, one that has begun goes on and its outcome is unknown.
    */
-  readonly write: <A>(lane: Lane, write: Write<A>, options?: { readonly signal?: AbortSignal }) => Promise<A>
+  readonly write: <A>(lane: Lane, write: Write<A>, options?: CallOptions) => Promise<A>
+  /**
+   * `write`, with the time it waited and held.
+   *
+   * @since 0.3.0
+   */
+  readonly writeMeasured: <A>(lane: Lane, write: Write<A>, options?: CallOptions) => Promise<SqliteWriter.Measured<A>>
   /**
    * Runs `body` under the permit, for a database client of your own. A busy
    * database is tried again on the terms of `lane`, so `body` may run more than
@@ -109,9 +151,28 @@ export interface PresenceHost {
    * `PermitTimeout`, `WriteUnconfirmed` or `WriterClosed`. After
    * `WriteUnconfirmed` the body goes on and keeps the permit until it settles.
    * `write` and `withPermit` of this host called by `body` reject at once with
-   * `NestedPermit`. `signal` aborts when the host closes and can wait no longer.
+   * `NestedPermit`, in every lane.
+   *
+   * When `signal` of the options aborts, a body that waits is not run. One that has
+   * begun sees its own signal abort, which it also does when the host closes and can
+   * wait no longer: let it roll back and settle. The permit is free when it has
+   * settled, and the promise rejects then with the reason, or after the hold limit.
+   *
+   * A synchronous client, such as better-sqlite3, blocks the event loop while it waits for the lock of another
+   * process: up to 5 s by default. Open it with `timeout: 0`, or run `PRAGMA busy_timeout = 0`. The permit excludes the
+   * writer of this host, and the lane tries again while another process has the lock.
    */
-  readonly withPermit: <A>(lane: Lane, body: (signal: AbortSignal) => Promise<A>) => Promise<A>
+  readonly withPermit: <A>(lane: Lane, body: (signal: AbortSignal) => Promise<A>, options?: CallOptions) => Promise<A>
+  /**
+   * Checkpoint by the writing connection, under the permit of `lane`. The host checkpoints by itself; this is for
+   * scripts, before a copy of the file for example.
+   *
+   * @since 0.3.0
+   */
+  readonly checkpoint: (lane: Lane, mode: CheckpointMode, options?: CallOptions) => Promise<CheckpointResult>
+  /** Writes what waits now. Never rejects: what could not be written waits for the next tick. */
+  readonly flush: () => Promise<void>
+  /** What a health route shows. Reads memory only and takes the same time however many rows there are. */
   readonly status: () => HostStatus
   /**
    * Resolves with the fault that stopped the connection for good: the file was
@@ -127,9 +188,15 @@ export interface PresenceHost {
    * called again and gives the same promise.
    */
   readonly close: () => Promise<void>
+  /**
+   * `close`, for `await using`.
+   *
+   * @since 0.3.0
+   */
+  readonly [Symbol.asyncDispose]: () => Promise<void>
 }
 
-type Services = Presence.Presence | SqliteConnection | SqliteWriter.SqliteWriter | WalKeeper.WalKeeper
+type Services<Self> = Self | SqliteConnection | SqliteWriter.SqliteWriter | WalKeeper.WalKeeper
 
 const levels: { readonly [label: string]: LogLine["level"] } = {
   TRACE: "debug",
@@ -159,69 +226,66 @@ const loggerOf = (onLog: (line: LogLine) => void): Layer.Layer<never> =>
   )
 
 /** From the bottom up, and closed from the top down: flush, log file, writer, connection. */
-const houseOf = (options: HostOptions) => {
-  const { filename } = options
-  const house = Presence.layerSqlite(options.presence, options.tables).pipe(
-    Layer.provide(SqliteReader.layer({ filename })),
+const houseOf = <Self, Kinds extends PresenceKinds>(
+  tag: Presence.PresenceTag<Self, string, Kinds>,
+  options: HostOptions<Kinds>
+) => {
+  const house = Presence.layerSqlite(tag, options.presence).pipe(
+    Layer.provide(SqliteReader.layer(options)),
     Layer.provideMerge(WalKeeper.layer(options.wal)),
     Layer.provideMerge(SqliteWriter.layer(options.policy)),
-    Layer.provideMerge(SqliteThread.layer({ filename }))
+    Layer.provideMerge(SqliteThread.layer(options))
   )
-  return options.onLog === undefined ? house : Layer.provideMerge(house, loggerOf(options.onLog))
+  const named = options.databaseName === undefined ? house : Layer.provide(house, databaseLabel(options.databaseName))
+  const logged = options.onLog === undefined ? named : Layer.provideMerge(named, loggerOf(options.onLog))
+  return options.layer === undefined ? logged : Layer.provideMerge(logged, options.layer)
 }
 
-/** The value, or the failure itself thrown: a caller without Effect has no use for an `Exit`. */
-const unwrap = <A, E>(exit: Exit.Exit<A, E>): A => {
-  if (Exit.isSuccess(exit)) return exit.value
-  throw Cause.squash(exit.cause)
+/** The services of a host, open, or nothing. */
+const build = async <Kinds extends PresenceKinds>(options: HostOptions<Kinds>) => {
+  class Own extends Presence.Tag("presence-effect/host/PresenceHost", options.kinds)<Own>() {}
+  const managed = ManagedRuntime.make(houseOf(Own, options))
+  const built = await managed.runPromiseExit(Effect.runtime<Services<Own>>())
+  if (Exit.isFailure(built)) await managed.dispose()
+  return { managed, runtime: Promises.unwrap(built), tag: Own }
 }
 
 /**
  * Opens the file and starts writer and presence.
  *
  * **Errors**: rejects with `EngineFault` when the file cannot be opened, with
- * `PolicyInvalid`, `ConfigInvalid` or `StorageInvalid` naming every option that
- * does not fit, and with `StorageUnreadable` when the tables are not there.
+ * `PolicyInvalid`, `ConfigInvalid` or `StorageInvalid` naming every option and
+ * every kind that does not fit, and with `StorageUnreadable` when the tables are not there.
  * Nothing stays open then.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const start = async (options: HostOptions): Promise<PresenceHost> => {
-  const managed = ManagedRuntime.make(houseOf(options))
-  const built = await managed.runPromiseExit(Effect.runtime<Services>())
-  if (Exit.isFailure(built)) await managed.dispose()
-  const runtime = unwrap(built)
+export const start = async <const Kinds extends PresenceKinds>(
+  options: HostOptions<Kinds>
+): Promise<PresenceHost<KeyOf<Kinds>>> => {
+  const { managed, runtime, tag } = await build(options)
   const inform = Runtime.runSync(runtime)
-  const presence = inform(Presence.Presence)
+  const presence = inform(tag)
   const writer = inform(SqliteWriter.SqliteWriter)
   const keeper = inform(WalKeeper.WalKeeper)
   const connection = inform(SqliteConnection)
-  /** The body that the caller runs in: a promise has no fiber. */
-  const around = new AsyncLocalStorage<{ readonly lane: Lane; isHeld: boolean }>()
-  // On the runtime itself, not on its manager: after `close` the writer answers `WriterClosed`, typed as ever.
-  const promise = async <A, E>(self: Effect.Effect<A, E>, signal?: AbortSignal): Promise<A> => {
-    const exit = await Runtime.runPromiseExit(runtime)(self, signal === undefined ? {} : { signal })
-    if (signal?.aborted === true && Exit.isInterrupted(exit)) throw signal.reason
-    return unwrap(exit)
-  }
-  /** Runs `self`, unless it is asked for by a body that holds the permit. */
-  const outside = <A, E>(lane: Lane, self: Effect.Effect<A, E>, signal?: AbortSignal): Promise<A> => {
-    const holder = around.getStore()
-    return holder?.isHeld === true
-      ? Promise.reject(new NestedPermit({ lane, holder: holder.lane }))
-      : promise(self, signal)
-  }
-  const runBody = async <A>(lane: Lane, body: (signal: AbortSignal) => Promise<A>, signal: AbortSignal) => {
-    const hold = { lane, isHeld: true }
-    try {
-      return await around.run(hold, () => body(signal))
-    } finally {
-      hold.isHeld = false
-    }
-  }
-  const status = Effect.all({ writer: writer.status, presence: presence.status, wal: keeper.status })
+  const { bodyOf, outside, promise } = Promises.make(runtime)
+  let stopped: EngineFault | undefined
+  Runtime.runFork(runtime)(
+    Effect.catchAll(connection.untilStopped, (fault) =>
+      Effect.sync(() => {
+        stopped = fault
+      })
+    )
+  )
+  const parts = Effect.all({ writer: writer.status, presence: presence.status, wal: keeper.status })
+  const status = Effect.map(parts, (all): HostStatus => {
+    const whileOpen = stopped === undefined ? "open" : "stopped"
+    return { state: all.writer.state === "open" ? whileOpen : all.writer.state, stopped, ...all }
+  })
   let closing: Promise<void> | undefined
+  const close = () => (closing ??= managed.dispose())
 
   return {
     beat: (key, claimedMillis) => (closing === undefined ? presence.beat(key, claimedMillis) : "closed"),
@@ -236,15 +300,13 @@ export const start = async (options: HostOptions): Promise<PresenceHost> => {
       return () => inform(Scope.close(scope, Exit.void))
     },
     write: (lane, write, options) => outside(lane, writer.write(lane, write), options?.signal),
-    withPermit: (lane, body) =>
-      outside(
-        lane,
-        writer.withPermit(lane)(
-          Effect.tryPromise({ try: (signal) => runBody(lane, body, signal), catch: (reason) => reason })
-        )
-      ),
+    writeMeasured: (lane, write, options) => outside(lane, writer.writeMeasured(lane, write), options?.signal),
+    withPermit: (lane, body, options) => outside(lane, writer.withPermit(lane)(bodyOf(lane, body)), options?.signal),
+    checkpoint: (lane, mode, options) => outside(lane, writer.checkpoint(lane, mode), options?.signal),
+    flush: () => promise(presence.flush),
     status: () => inform(status),
     untilStopped: () => promise(Effect.flip(connection.untilStopped)),
-    close: () => (closing ??= managed.dispose())
+    close,
+    [Symbol.asyncDispose]: close
   }
 }

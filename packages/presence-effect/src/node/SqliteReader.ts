@@ -16,9 +16,13 @@ import type * as Scope from "effect/Scope"
 import { EngineFault } from "../writer/SqliteConnection.ts"
 import * as ResultCode from "../sqlite/internal/resultCode.ts"
 import { PresenceReader } from "../sqlite/SqlitePresenceStorage.ts"
+import * as OpenFailure from "./internal/openFailure.ts"
 import type { SqliteOptions } from "./SqliteOptions.ts"
 
 const faultOf = (cause: unknown): EngineFault => new EngineFault(ResultCode.faultOf(cause, "queued"))
+
+const openFaultOf = (filename: string, cause: unknown): EngineFault =>
+  new EngineFault(OpenFailure.explained(filename, ResultCode.faultOf(cause, "queued")))
 
 /**
  * **Errors**: `EngineFault` when the file cannot be opened for reading. It must
@@ -34,7 +38,7 @@ export const make = (
     const sql = yield* SqliteClient.make({ filename: options.filename, readonly: true, disableWAL: true }).pipe(
       Effect.provide(Reactivity.layer),
       // The client throws what it cannot open.
-      Effect.catchAllDefect((defect) => Effect.fail(faultOf(defect)))
+      Effect.catchAllDefect((defect) => Effect.fail(openFaultOf(options.filename, defect)))
     )
     // The client opens with better-sqlite3's 5 s, which would block the event loop. Reads are repeated later instead.
     yield* Effect.mapError(sql.unsafe("PRAGMA busy_timeout = 0"), ({ cause }) => faultOf(cause))

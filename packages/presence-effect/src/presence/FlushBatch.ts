@@ -81,15 +81,13 @@ export const make = (entries: ReadonlyArray<FlushEntry>): FlushBatch => ({ entri
 export const empty: FlushBatch = make([])
 
 /**
- * Entries per kind.
+ * Entries per kind, kinds without any left out.
  *
  * @category getters
  * @since 0.1.0
  */
-export const countByKind = (
-  entries: ReadonlyArray<PresenceKey>
-): { readonly session: number; readonly machine: number } => {
-  let session = 0
-  for (const { kind } of entries) if (kind === "session") session++
-  return { session, machine: entries.length - session }
+export const countByKind = (entries: ReadonlyArray<PresenceKey>): ReadonlyMap<string, number> => {
+  const counts = new Map<string, number>()
+  for (const { kind } of entries) counts.set(kind, (counts.get(kind) ?? 0) + 1)
+  return counts
 }

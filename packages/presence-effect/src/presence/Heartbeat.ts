@@ -9,10 +9,11 @@
  *
  * - `online`: accepted, and the row was not online before.
  * - `alive`: accepted; the row was online already.
- * - `invalid`: the time is no finite, non-negative number. Ignored.
+ * - `invalid`: the time is no finite, non-negative number, or the row is not tracked and its key cannot be stored: an
+ *   id with a lone surrogate, or no account where the kind has one. Ignored.
  * - `ancient`: older than the acceptance window, and the row has no open connection. Ignored.
  * - `ended`: the row ended, and this is not a beat that is newer than the end. Ignored.
- * - `foreign`: the id is tracked for another account. Ignored.
+ * - `foreign`: the id names a row of another account. Ignored.
  * - `full`: a new row, and the registry holds as many as it may. Ignored.
  *
  * @category models

@@ -7,6 +7,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { type TermsByKind, termsOf } from "./PresenceKind.ts"
 import type { Transition } from "./PresenceRegistry.ts"
 import { PresenceRegistry } from "./PresenceRegistry.ts"
 import type { BelievableTimes, StaleCursor, StalePage } from "./PresenceStorage.ts"
@@ -16,15 +17,9 @@ import { PresenceStorage } from "./PresenceStorage.ts"
  * @category models
  * @since 0.1.0
  */
-export interface SweeperOptions {
-  /** Silence after which a row is offline. */
-  readonly offlineTimeout: Duration.DurationInput
-  /** A time that lies further ahead than this is from before the clock was set back. */
-  readonly acceptanceWindow: Duration.DurationInput
+export interface SweeperOptions extends TermsByKind {
   /** Time between two sweeps of the database. */
   readonly sweepInterval: Duration.DurationInput
-  /** Time to come back after the last connection closed. */
-  readonly disconnectGrace: Duration.DurationInput
   /**
    * No row is shown offline for so long after the start, and after a pause of the process. After that, a row that was
    * last seen before the start is offline, unless it came back.
@@ -33,8 +28,6 @@ export interface SweeperOptions {
   /** Runs after the commit that made the transitions happen. */
   readonly onTransitions?: (transitions: ReadonlyArray<Transition>) => Effect.Effect<void>
 }
-
-const kinds = ["session", "machine"] as const
 
 /** Rows judged by one statement. */
 const pageRows = 500
@@ -115,8 +108,10 @@ const makeSweep = (
   options: SweeperOptions,
   quiet: Quiet
 ): Effect.Effect<void> => {
-  const timeoutMillis = Duration.toMillis(options.offlineTimeout)
-  const windowMillis = Duration.toMillis(options.acceptanceWindow)
+  const kinds = registry.kinds.map((kind) => {
+    const { acceptanceWindow, offlineTimeout } = termsOf(options, kind)
+    return { kind, timeoutMillis: Duration.toMillis(offlineTimeout), windowMillis: Duration.toMillis(acceptanceWindow) }
+  })
 
   const emit = (transitions: ReadonlyArray<Transition>): Effect.Effect<void> =>
     transitions.length === 0 || options.onTransitions === undefined ? Effect.void : options.onTransitions(transitions)
@@ -139,11 +134,12 @@ const makeSweep = (
 
   return Effect.gen(function* () {
     const nowMillis = yield* Clock.currentTimeMillis
-    const believable = {
-      firstMillis: Math.max(nowMillis - timeoutMillis, quiet.startedAt(nowMillis)),
-      lastMillis: nowMillis + windowMillis
-    }
-    for (const kind of kinds) {
+    for (const { kind, timeoutMillis, windowMillis } of kinds) {
+      // A time that lies further ahead than the window is from before the clock was set back.
+      const believable = {
+        firstMillis: Math.max(nowMillis - timeoutMillis, quiet.startedAt(nowMillis)),
+        lastMillis: nowMillis + windowMillis
+      }
       let after: StaleCursor | undefined = undefined
       do {
         if (quiet.isQuiet(yield* Clock.currentTimeMillis)) return

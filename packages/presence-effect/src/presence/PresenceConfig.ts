@@ -10,6 +10,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Lane from "../writer/Lane.ts"
+import { type KindTerms, type PresenceKinds, problemsOf, termsOf } from "./PresenceKind.ts"
 
 /**
  * A configuration is a value: it can be printed, compared and changed by
@@ -18,19 +19,11 @@ import * as Lane from "../writer/Lane.ts"
  * @category models
  * @since 0.1.0
  */
-export interface PresenceConfig {
+export interface PresenceConfig<Kind extends string = string> extends KindTerms {
   /** Time between two flushes. What a crash of the process can lose. */
   readonly interval: Duration.DurationInput
-  /** An active row is written again only when its newest sign of life is more than this newer than the stored one. */
-  readonly persistThreshold: Duration.DurationInput
-  /** Older heartbeats are ignored unless the row has an open connection. End markers are remembered for as long. */
-  readonly acceptanceWindow: Duration.DurationInput
-  /** Silence after which a row without an open connection is shown offline. */
-  readonly offlineTimeout: Duration.DurationInput
   /** Time between two sweeps for rows that are active in the database and not tracked in memory. */
   readonly sweepInterval: Duration.DurationInput
-  /** Time to come back after the last connection closed, before the row is shown offline. */
-  readonly disconnectGrace: Duration.DurationInput
   /**
    * No row is shown offline for so long after the start, and after a pause of the process. A row that has not come back
    * when it is over is shown offline.
@@ -38,7 +31,7 @@ export interface PresenceConfig {
   readonly startGrace: Duration.DurationInput
   /** Longest time for the last flush at shutdown. */
   readonly drainTimeout: Duration.DurationInput
-  /** Rows tracked at once, sessions and machines together. About 300 bytes each. */
+  /** Rows tracked at once, all kinds together. About 300 bytes each. */
   readonly capacity: number
   /** Rows of the first chunk of a flush; the size adapts. */
   readonly chunkRows: number
@@ -48,6 +41,8 @@ export interface PresenceConfig {
   readonly lane: Lane.Lane
   /** Lane of the write of an end, which its caller waits for. */
   readonly endLane: Lane.Lane
+  /** Terms in which a kind differs from the others, by the name of the kind. */
+  readonly kinds?: { readonly [Name in Kind]?: Partial<KindTerms> }
 }
 
 /**
@@ -58,7 +53,7 @@ export interface PresenceConfig {
  * @category presets
  * @since 0.1.0
  */
-export const defaults: PresenceConfig = {
+export const defaults: PresenceConfig<never> = {
   interval: "5 seconds",
   persistThreshold: "30 seconds",
   acceptanceWindow: "10 minutes",
@@ -90,7 +85,7 @@ export class ConfigInvalid extends Schema.TaggedError<ConfigInvalid>("presence-e
   }
 }
 
-type DurationKnob = Exclude<keyof PresenceConfig, "capacity" | "chunkRows" | "lane" | "endLane">
+type DurationKnob = Exclude<keyof PresenceConfig, "capacity" | "chunkRows" | "lane" | "endLane" | "kinds">
 
 const durationKnobs: ReadonlyArray<DurationKnob> = [
   "interval",
@@ -112,44 +107,26 @@ const mayBeZero: ReadonlySet<DurationKnob> = new Set([
   "drainTimeout"
 ])
 
-/**
- * Fills in the defaults and checks every knob. `nameOf` is how problems name a
- * knob: a program that reads knobs from the environment names its variables.
- *
- * **Errors**: `ConfigInvalid` with every problem found.
- *
- * @example
- * import * as PresenceConfig from "presence-effect/presence/PresenceConfig"
- * import * as Either from "effect/Either"
- *
- * console.log(Either.isLeft(PresenceConfig.resolve({ disconnectGrace: "1 hour" })))
- *
- * @category conversions
- * @since 0.1.0
- */
-export const resolve = (
-  given: Partial<PresenceConfig> = {},
-  nameOf: (knob: keyof PresenceConfig) => string = (knob) => knob
-): Either.Either<PresenceConfig, ConfigInvalid> => {
-  const config: PresenceConfig = { ...defaults, ...given }
+const kindKnobs = ["persistThreshold", "acceptanceWindow", "offlineTimeout", "disconnectGrace"] as const
+
+const toMillis = (value: unknown): number =>
+  Option.match(Duration.decodeUnknown(value), { onNone: () => Number.NaN, onSome: Duration.toMillis })
+
+/** A knob of a kind, or the common one when the kind does not set it. */
+type Show = (knob: DurationKnob) => string
+
+const durationProblems = (value: unknown, knob: DurationKnob, name: string): ReadonlyArray<string> => {
+  const millis = toMillis(value)
+  const isTooSmall = mayBeZero.has(knob) ? millis < 0 : millis <= 0
+  return Number.isFinite(millis) && !isTooSmall
+    ? []
+    : [`${name} must be a finite duration ${mayBeZero.has(knob) ? "of zero or more" : "above zero"}`]
+}
+
+/** How the knobs bind each other, for all kinds or for one. */
+const contradictions = (config: PresenceConfig, show: Show): ReadonlyArray<string> => {
+  const millis = (knob: DurationKnob): number => toMillis(config[knob])
   const problems: Array<string> = []
-  const millis = (knob: DurationKnob): number =>
-    Option.match(Duration.decodeUnknown(config[knob]), { onNone: () => Number.NaN, onSome: Duration.toMillis })
-  const show = (knob: DurationKnob): string => `${nameOf(knob)} (${millis(knob)} ms)`
-  for (const knob of durationKnobs) {
-    const value = millis(knob)
-    const isTooSmall = mayBeZero.has(knob) ? value < 0 : value <= 0
-    if (!Number.isFinite(value) || isTooSmall) {
-      problems.push(
-        `${nameOf(knob)} must be a finite duration ${mayBeZero.has(knob) ? "of zero or more" : "above zero"}`
-      )
-    }
-  }
-  for (const knob of ["capacity", "chunkRows"] as const) {
-    if (!Number.isSafeInteger(config[knob]) || config[knob] < 1) {
-      problems.push(`${nameOf(knob)} must be a whole number of at least 1, got ${config[knob]}`)
-    }
-  }
   if (millis("persistThreshold") + millis("interval") >= millis("offlineTimeout")) {
     problems.push(
       `${show("persistThreshold")} and ${show("interval")} together must stay below ${show("offlineTimeout")}: ` +
@@ -171,6 +148,67 @@ export const resolve = (
         "such a heartbeat is accepted and means nobody is there"
     )
   }
+  return problems
+}
+
+const problemsOfKind = (
+  config: PresenceConfig,
+  name: string,
+  nameOf: (knob: keyof PresenceConfig) => string
+): ReadonlyArray<string> => {
+  const own = config.kinds?.[name] ?? {}
+  const title = (knob: DurationKnob) => (knob in own ? `${nameOf("kinds")}.${name}.${knob}` : nameOf(knob))
+  const merged = { ...config, ...termsOf(config, name) }
+  return [
+    ...kindKnobs.flatMap((knob) => (knob in own ? durationProblems(own[knob], knob, title(knob)) : [])),
+    ...contradictions(merged, (knob) => `${title(knob)} (${toMillis(merged[knob])} ms)`)
+  ]
+}
+
+/** A name that no kind has would be a term that holds for nothing. */
+const undeclared = (
+  config: PresenceConfig,
+  kinds: PresenceKinds,
+  nameOf: (knob: keyof PresenceConfig) => string
+): ReadonlyArray<string> =>
+  Object.keys(config.kinds ?? {})
+    .filter((name) => !Object.hasOwn(kinds, name))
+    .map((name) => `${nameOf("kinds")}.${name}: no such kind is declared, only ${Object.keys(kinds).join(", ")}`)
+
+/**
+ * Fills in the defaults and checks every knob, and the declaration of the kinds when it is given. `nameOf` is how
+ * problems name a knob: a program that reads knobs from the environment names its variables.
+ *
+ * **Errors**: `ConfigInvalid` with every problem found.
+ *
+ * @example
+ * import * as PresenceConfig from "presence-effect/presence/PresenceConfig"
+ * import * as Either from "effect/Either"
+ *
+ * console.log(Either.isLeft(PresenceConfig.resolve({ disconnectGrace: "1 hour" })))
+ * console.log(Either.isLeft(PresenceConfig.resolve({ kinds: { device: { offlineTimeout: "1 second" } } })))
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const resolve = <Kind extends string = string>(
+  given: Partial<PresenceConfig<Kind>> = {},
+  nameOf: (knob: keyof PresenceConfig) => string = (knob) => knob,
+  kinds?: PresenceKinds
+): Either.Either<PresenceConfig<Kind>, ConfigInvalid> => {
+  const config: PresenceConfig<Kind> = { ...defaults, ...given }
+  const problems: Array<string> = durationKnobs.flatMap((knob) => durationProblems(config[knob], knob, nameOf(knob)))
+  for (const knob of ["capacity", "chunkRows"] as const) {
+    if (!Number.isSafeInteger(config[knob]) || config[knob] < 1) {
+      problems.push(`${nameOf(knob)} must be a whole number of at least 1, got ${config[knob]}`)
+    }
+  }
+  problems.push(...contradictions(config, (knob) => `${nameOf(knob)} (${toMillis(config[knob])} ms)`))
+  const common = new Set(problems)
+  for (const name of Object.keys(config.kinds ?? {})) {
+    problems.push(...problemsOfKind(config, name, nameOf).filter((problem) => !common.has(problem)))
+  }
+  if (kinds !== undefined) problems.push(...problemsOf(kinds), ...undeclared(config, kinds, nameOf))
   return Arr.isNonEmptyArray(problems) ? Either.left(new ConfigInvalid({ problems })) : Either.right(config)
 }
 
@@ -188,7 +226,7 @@ const lane = (knob: "lane" | "endLane", description: string): Config.Config<Lane
   Schema.Config(knob, Lane.Lane).pipe(Config.withDescription(description), Config.withDefault(defaults[knob]))
 
 /**
- * The knobs from the configuration of the program, each with its default.
+ * The knobs from the configuration of the program, each with its default, except `kinds`, which are part of a program.
  * Nest it and choose the provider's case where it is used: with
  * `Config.nested("presence")` and a constant-case provider over the environment,
  * `interval` is `PRESENCE_INTERVAL`.
@@ -205,7 +243,7 @@ export const config: Config.Config<PresenceConfig> = Config.all({
   disconnectGrace: duration("disconnectGrace", "Time to come back after the last connection closed"),
   startGrace: duration("startGrace", "Nobody is shown offline for so long after a start or a pause"),
   drainTimeout: duration("drainTimeout", "Longest time for the last flush at shutdown"),
-  capacity: count("capacity", "Rows tracked at once, sessions and machines together"),
+  capacity: count("capacity", "Rows tracked at once, all kinds together"),
   chunkRows: count("chunkRows", "Rows of the first chunk of a flush"),
   chunkHold: duration("chunkHold", "How long one chunk may hold the writer"),
   lane: lane("lane", "Lane of the ticks and sweeps"),

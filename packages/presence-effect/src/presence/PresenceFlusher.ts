@@ -15,14 +15,14 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as FlushBatch from "./FlushBatch.ts"
 import { pause } from "./internal/sortedRuns.ts"
+import { DatabaseName, labelled } from "../writer/DatabaseName.ts"
 import * as Lane from "../writer/Lane.ts"
-import type { PresenceKey } from "./PresenceKey.ts"
+import { nameOf, type PresenceKey } from "./PresenceKey.ts"
 import * as PresenceMetrics from "./PresenceMetrics.ts"
 import type { Rejection, Transition } from "./PresenceRegistry.ts"
 import { PresenceRegistry } from "./PresenceRegistry.ts"
 import type { FlushFailed, FlushReport, RefusedEntry } from "./PresenceStorage.ts"
 import { emptyReport, PresenceStorage } from "./PresenceStorage.ts"
-import type { WriterError } from "../writer/WriterError.ts"
 
 /**
  * @category models
@@ -48,8 +48,8 @@ export interface FlusherStatus {
   readonly lastFlushMillis: number | undefined
   /** Ticks in a row that failed. Writes of single rows by `flushKey` do not count. */
   readonly consecutiveFailures: number
-  /** Tag of the newest failure since that tick. */
-  readonly lastFailure: WriterError["_tag"] | undefined
+  /** Reason of the newest failure since that tick. */
+  readonly lastFailure: string | undefined
 }
 
 /**
@@ -73,21 +73,7 @@ const takeRows = 2_000
 /** While flushes fail, one line a minute is logged. */
 const warnEveryMillis = 60_000
 
-/** A retry cannot help: the drain does not wait for these. */
-const final: ReadonlySet<WriterError["_tag"]> = new Set([
-  "WriterClosed",
-  "ConnectionGone",
-  "DatabaseCorrupt",
-  "DatabaseMoved",
-  "DatabaseReadonly",
-  "WriteConflict",
-  "WriteRejected",
-  "WriteUndecodable"
-])
-
 const rejections: ReadonlyArray<Rejection> = ["invalid", "ancient", "ended", "foreign", "full"]
-
-const nameOf = (key: PresenceKey): string => `${key.kind}:${key.id}`
 
 /** What the report does not account for: it may not be in the database. */
 const unaccounted = (batch: FlushBatch.FlushBatch, report: FlushReport): FlushBatch.FlushBatch => {
@@ -101,17 +87,22 @@ const unaccounted = (batch: FlushBatch.FlushBatch, report: FlushReport): FlushBa
 }
 
 const summaryOf = (batch: FlushBatch.FlushBatch, report: FlushReport | undefined): string => {
-  const all = FlushBatch.countByKind(batch.entries)
   const done = FlushBatch.countByKind(report?.written ?? [])
-  const part = (kind: "session" | "machine") => (all[kind] === 0 ? [] : [`${done[kind]}/${all[kind]} ${kind} updates`])
-  return `Flushed ${[...part("session"), ...part("machine")].join(", ")}`
+  const parts = Array.from(
+    FlushBatch.countByKind(batch.entries),
+    ([kind, count]) => `${done.get(kind) ?? 0}/${count} ${kind} updates`
+  )
+  return `Flushed ${parts.join(", ")}`
 }
 
+type Label = ReturnType<typeof labelled>
+
 /** What is known about the flushes so far, and what is logged about the next. */
-const makeJournal = () => {
+const makeJournal = (label: Label) => {
   let status: FlusherStatus = { lastFlushMillis: undefined, consecutiveFailures: 0, lastFailure: undefined }
   let warnedAtMillis = Number.NEGATIVE_INFINITY
   return {
+    label,
     status: Effect.sync(() => status),
     /** A tick wrote everything it took. */
     succeeded: (nowMillis: number): Effect.Effect<void> => {
@@ -126,7 +117,7 @@ const makeJournal = () => {
     failed: (batch: FlushBatch.FlushBatch, cause: Cause.Cause<FlushFailed>, nowMillis: number): Effect.Effect<void> => {
       const failure = Option.getOrUndefined(Cause.failureOption(cause))
       const consecutiveFailures = status.consecutiveFailures + 1
-      status = { ...status, consecutiveFailures, lastFailure: failure?.cause._tag }
+      status = { ...status, consecutiveFailures, lastFailure: failure?.cause.reason }
       // Between two readings of the wall clock: one that was set back must not make it silent.
       if (Math.abs(nowMillis - warnedAtMillis) < warnEveryMillis) return Effect.void
       warnedAtMillis = nowMillis
@@ -135,7 +126,7 @@ const makeJournal = () => {
       // A defect is a mistake in a storage: only its cause shows where.
       return failure === undefined
         ? Effect.logWarning(`${line}: unexpected defect`, cause).pipe(Effect.annotateLogs("code", "Defect"))
-        : Effect.logWarning(`${line}: ${failure.cause.message}`).pipe(Effect.annotateLogs("code", failure.cause._tag))
+        : Effect.logWarning(`${line}: ${failure.cause.message}`).pipe(Effect.annotateLogs("code", failure.cause.reason))
     }
   }
 }
@@ -153,12 +144,12 @@ const logFlushed = (batch: FlushBatch.FlushBatch, report: FlushReport): Effect.E
   )
 
 /** One line for the rows of a flush that the database refuses themselves. */
-const logRefused = (refused: ReadonlyArray<RefusedEntry>): Effect.Effect<void> => {
+const logRefused = (label: Label, refused: ReadonlyArray<RefusedEntry>): Effect.Effect<void> => {
   const [first] = refused
   if (first === undefined) return Effect.void
   const others = refused.length === 1 ? "" : ` and ${refused.length - 1} more rows`
   return Effect.zipRight(
-    Metric.incrementBy(PresenceMetrics.refused, refused.length),
+    Metric.incrementBy(label(PresenceMetrics.refused), refused.length),
     Effect.logWarning(
       `the database refuses ${first.kind} ${first.id}${others}, tried again later: ${first.cause.message}`
     ).pipe(Effect.annotateLogs({ code: "PresenceRowRefused", rows: refused.length }))
@@ -176,36 +167,37 @@ const observed = (
 ): Effect.Effect<FlushReport, FlushFailed> =>
   Effect.gen(function* () {
     const [duration, exit] = yield* Effect.timed(Effect.exit(self))
-    yield* Metric.update(PresenceMetrics.flushSeconds, Duration.toSeconds(duration))
-    yield* Metric.update(PresenceMetrics.flushRows, batch.entries.length)
+    yield* Metric.update(journal.label(PresenceMetrics.flushSeconds), Duration.toSeconds(duration))
+    yield* Metric.update(journal.label(PresenceMetrics.flushRows), batch.entries.length)
     if (Exit.isSuccess(exit)) {
       yield* logFlushed(batch, exit.value)
     } else {
-      yield* Metric.increment(PresenceMetrics.flushFailures(failureOf(exit)?.cause._tag ?? "Defect"))
+      yield* Metric.increment(journal.label(PresenceMetrics.flushFailures(failureOf(exit)?.cause.reason ?? "Defect")))
       yield* journal.failed(batch, exit.cause, yield* Clock.currentTimeMillis)
     }
     return yield* exit
   }).pipe(
-    Effect.onInterrupt(() => Metric.increment(PresenceMetrics.flushFailures("Interrupted"))),
+    Effect.onInterrupt(() => Metric.increment(journal.label(PresenceMetrics.flushFailures("Interrupted")))),
     Effect.withSpan("presence.flush", { attributes: { rows: batch.entries.length } })
   )
 
 /** What was counted plainly since the last tick becomes metrics now. */
-const publish = (registry: PresenceRegistry["Type"]): Effect.Effect<void> =>
+const publish = (registry: PresenceRegistry["Type"], label: Label): Effect.Effect<void> =>
   Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
     const counts = registry.takeCounts()
     const oldest = registry.oldestPendingMillis()
-    for (const kind of ["session", "machine"] as const) {
-      yield* Metric.set(PresenceMetrics.tracked(kind), registry.trackedCount(kind))
-      yield* Metric.set(PresenceMetrics.pending(kind), registry.pendingCount(kind))
+    for (const kind of registry.kinds) {
+      yield* Metric.set(label(PresenceMetrics.tracked(kind)), registry.trackedCount(kind))
+      yield* Metric.set(label(PresenceMetrics.pending(kind)), registry.pendingCount(kind))
     }
-    yield* Metric.set(PresenceMetrics.parked, registry.parkedCount())
-    yield* Metric.set(PresenceMetrics.oldestPendingSeconds, oldest === undefined ? 0 : Math.max(0, now - oldest) / 1000)
-    if (counts.coalesced > 0) yield* Metric.incrementBy(PresenceMetrics.coalesced, counts.coalesced)
+    yield* Metric.set(label(PresenceMetrics.parked), registry.parkedCount())
+    const waited = oldest === undefined ? 0 : Math.max(0, now - oldest)
+    yield* Metric.set(label(PresenceMetrics.oldestPendingSeconds), waited / 1000)
+    if (counts.coalesced > 0) yield* Metric.incrementBy(label(PresenceMetrics.coalesced), counts.coalesced)
     for (const reason of rejections) {
       const count = counts.rejected[reason]
-      if (count > 0) yield* Metric.incrementBy(PresenceMetrics.rejected(reason), count)
+      if (count > 0) yield* Metric.incrementBy(label(PresenceMetrics.rejected(reason)), count)
     }
   })
 
@@ -227,7 +219,7 @@ const makeFlush = (
       registry.giveBack(unaccounted(batch, report))
       if (report.refused === undefined || report.refused.length === 0) return told
       registry.park(FlushBatch.make(report.refused), nowMillis)
-      return Effect.zipRight(told, logRefused(report.refused))
+      return Effect.zipRight(told, logRefused(journal.label, report.refused))
     })
   // An interruption between taking and writing would lose the batch, so the release is registered in the same step.
   return (take: () => FlushBatch.FlushBatch, lane: Lane.Lane): Effect.Effect<FlushReport, FlushFailed> =>
@@ -263,10 +255,11 @@ export const make = (
     const interval = Duration.decode(options.interval)
     const drainTimeout = Duration.decode(options.drainTimeout)
     const lane = options.lane ?? Lane.presence
-    const journal = makeJournal()
+    const label = labelled(yield* DatabaseName)
+    const journal = makeJournal(label)
     const flush = makeFlush(registry, storage, journal, options.onTransitions)
     // Its own journal: the success of a single row does not mean that ticks succeed.
-    const flushOne = makeFlush(registry, storage, makeJournal(), options.onTransitions)
+    const flushOne = makeFlush(registry, storage, makeJournal(label), options.onTransitions)
     const gate = yield* Effect.makeSemaphore(1)
 
     const flushAll = Effect.gen(function* () {
@@ -280,7 +273,7 @@ export const make = (
     // Defects too: a broken store must not end the fiber that repairs what it left.
     const tick = flushAll.pipe(
       Effect.catchAllCause(() => Effect.void),
-      Effect.zipRight(publish(registry))
+      Effect.zipRight(publish(registry, label))
     )
     const hasWork = Effect.suspend(() =>
       registry.pendingCount() + registry.parkedCount() > 0 ? Effect.void : registry.reported.await
@@ -290,7 +283,7 @@ export const make = (
       Effect.forever(hasWork.pipe(Effect.zipRight(Effect.sleep(interval)), Effect.zipRight(tick)))
     )
     // Registered after the fiber, so it runs before the fiber is stopped: a tick under way may end.
-    yield* Effect.addFinalizer(() => drain(registry, flushAll, drainTimeout))
+    yield* Effect.addFinalizer(() => drain(registry, flushAll, drainTimeout, label))
 
     return PresenceFlusher.of({
       tick,
@@ -307,20 +300,21 @@ export const make = (
 const drain = (
   registry: PresenceRegistry["Type"],
   flushAll: Effect.Effect<void, FlushFailed>,
-  timeout: Duration.Duration
+  timeout: Duration.Duration,
+  label: Label
 ): Effect.Effect<void> =>
   Effect.gen(function* () {
     const lastFlush = flushAll.pipe(
       Effect.retry({
         schedule: Schedule.spaced("50 millis"),
-        while: (error) => !final.has(error.cause._tag)
+        while: (error) => error.cause.isRetryable
       }),
       Effect.catchAllCause(() => Effect.void)
     )
     // Finalizers are uninterruptible; without `interruptible` the timeout would wait for the flush. `interruptible`
     // must be inside the timeout: around it, an already interrupted fiber would skip the flush.
     yield* lastFlush.pipe(Effect.interruptible, Effect.timeoutOption(timeout))
-    yield* publish(registry)
+    yield* publish(registry, label)
     const pending = registry.pendingCount() + registry.parkedCount()
     if (pending === 0) return
     yield* Effect.logWarning(`${pending} presence rows stayed pending at shutdown`).pipe(

@@ -1,47 +1,43 @@
 /**
- * Which row is alive: one session or one machine, with its account.
+ * Which row is alive: its kind, the account that it belongs to, and its id.
  *
  * @since 0.1.0
  */
-import * as Schema from "effect/Schema"
 
 /**
- * @category models
- * @since 0.1.0
- */
-export const PresenceKind = Schema.Literal("session", "machine")
-
-/**
- * @category models
- * @since 0.1.0
- */
-export type PresenceKind = typeof PresenceKind.Type
-
-/**
- * A row that can be alive. The account is part of the key: no statement and no
- * lookup of this library names a row without it.
+ * A row that can be alive. Rows of a kind that was declared with an account carry it: no statement and no lookup of
+ * this library names such a row without its account.
+ *
+ * **Details**
+ *
+ * - Ids and accounts are compared byte for byte, whatever the collation of the column. A whole number is named by its
+ *   decimal text.
+ * - Ids and accounts must be well-formed Unicode: a lone surrogate cannot be stored, and is refused.
  *
  * @category models
  * @since 0.1.0
  */
 export interface PresenceKey {
-  readonly kind: PresenceKind
-  readonly accountId: string
+  /** One of the kinds that the host declared. */
+  readonly kind: string
+  /** Absent when the kind was declared without an account. */
+  readonly accountId?: string
   readonly id: string
 }
 
 /**
- * Key of a session of an account.
+ * A text that differs for any two keys that differ.
  *
- * @category constructors
- * @since 0.1.0
- */
-export const session = (accountId: string, id: string): PresenceKey => ({ kind: "session", accountId, id })
-
-/**
- * Key of a machine of an account.
+ * @example
+ * import * as PresenceKey from "presence-effect/presence/PresenceKey"
  *
- * @category constructors
- * @since 0.1.0
+ * const one = { kind: "machine", accountId: "a", id: "bc" }
+ * const other = { kind: "machine", accountId: "ab", id: "c" }
+ *
+ * console.log(PresenceKey.nameOf(one) !== PresenceKey.nameOf(other))
+ *
+ * @category getters
+ * @since 0.3.0
  */
-export const machine = (accountId: string, id: string): PresenceKey => ({ kind: "machine", accountId, id })
+export const nameOf = ({ accountId, id, kind }: PresenceKey): string =>
+  `${kind}:${accountId === undefined ? "" : accountId.length}:${accountId ?? ""}${id}`

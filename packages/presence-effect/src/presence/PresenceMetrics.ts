@@ -10,7 +10,6 @@
 import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
 import { counter, gauge, seconds } from "../internal/instrument.ts"
-import type { PresenceKind } from "./PresenceKey.ts"
 
 const trackedGauge = gauge("presence_tracked", "Rows the registry holds, end markers included")
 const pendingGauge = gauge("presence_pending", "Rows whose newest state is not in the database yet")
@@ -23,7 +22,7 @@ const rejectedCounter = counter("presence_rejected_total", "Heartbeats that were
  * @category metrics
  * @since 0.1.0
  */
-export const tracked = (kind: PresenceKind): Metric.Metric.Gauge<number> => Metric.tagged(trackedGauge, "kind", kind)
+export const tracked = (kind: string): Metric.Metric.Gauge<number> => Metric.tagged(trackedGauge, "kind", kind)
 
 /**
  * `presence_pending{kind}`: rows whose newest state is not in the database yet.
@@ -31,7 +30,7 @@ export const tracked = (kind: PresenceKind): Metric.Metric.Gauge<number> => Metr
  * @category metrics
  * @since 0.1.0
  */
-export const pending = (kind: PresenceKind): Metric.Metric.Gauge<number> => Metric.tagged(pendingGauge, "kind", kind)
+export const pending = (kind: string): Metric.Metric.Gauge<number> => Metric.tagged(pendingGauge, "kind", kind)
 
 /**
  * `presence_oldest_pending_seconds`: age of the oldest change that is not in

@@ -8,13 +8,14 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { FlushBatch, FlushResult } from "./FlushBatch.ts"
 import * as Heartbeat from "./Heartbeat.ts"
 import * as Batches from "./internal/batches.ts"
+import type { RowTable } from "./internal/rowTable.ts"
 import * as RowTables from "./internal/rowTables.ts"
-import type { PresenceKey, PresenceKind } from "./PresenceKey.ts"
+import type { PresenceKey } from "./PresenceKey.ts"
+import type { PresenceKinds, TermsByKind } from "./PresenceKind.ts"
 
 /**
  * A row is offline in the database.
@@ -28,8 +29,8 @@ import type { PresenceKey, PresenceKind } from "./PresenceKey.ts"
  * @category models
  * @since 0.1.0
  */
-export interface Transition {
-  readonly key: PresenceKey
+export interface Transition<Key extends PresenceKey = PresenceKey> {
+  readonly key: Key
   readonly lastSeenMillis: number
   readonly reason: "silent" | "disconnected" | "ended" | "outdated"
 }
@@ -38,19 +39,9 @@ export interface Transition {
  * @category models
  * @since 0.1.0
  */
-export interface RegistryOptions {
+export interface RegistryOptions extends TermsByKind {
   /**
-   * Heartbeats older than this are ignored unless the row has an open connection, and end markers are kept as long.
-   */
-  readonly acceptanceWindow: Duration.DurationInput
-  /** An active row is written again when its newest sign of life is more than this newer than the stored one. */
-  readonly persistThreshold: Duration.DurationInput
-  /** Silence after which a row is offline. */
-  readonly offlineTimeout: Duration.DurationInput
-  /** Time to come back after the last connection closed. */
-  readonly disconnectGrace: Duration.DurationInput
-  /**
-   * Rows tracked at once, over both kinds, end markers included. An end that finds no room may exceed it, by an eighth
+   * Rows tracked at once, over all kinds, end markers included. An end that finds no room may exceed it, by an eighth
    * and at least 8 rows: an end that is forgotten could be undone by a heartbeat that comes late.
    */
   readonly capacity: number
@@ -74,6 +65,14 @@ export interface BeatCounts {
 export type Rejection = Exclude<Heartbeat.BeatOutcome, "online" | "alive">
 
 /**
+ * What became of a reported end. Only `ended` marks the row; `full` could not be noted, so its caller must write it.
+ *
+ * @category models
+ * @since 0.3.0
+ */
+export type EndOutcome = "ended" | "foreign" | "full" | "invalid"
+
+/**
  * All times are epoch milliseconds of the server's clock. `now` is a parameter,
  * so that one reading of the clock serves a whole batch.
  *
@@ -84,6 +83,8 @@ export class PresenceRegistry extends Context.Tag("presence-effect/presence/Pres
   PresenceRegistry,
   {
     readonly capacity: number
+    /** The names of the declared kinds, in the order in which they were declared. */
+    readonly kinds: ReadonlyArray<string>
     /**
      * A sign of life that the client stamped with its own clock. Silence is counted from its arrival. The claim dates
      * it; over an open connection of the row a claim that is older than what is known is dated by its arrival. Never
@@ -97,7 +98,7 @@ export class PresenceRegistry extends Context.Tag("presence-effect/presence/Pres
     /** A connection closed. The last one starts the grace. */
     readonly disconnected: (key: PresenceKey, nowMillis: number) => void
     /** Sets an end marker: only a newer beat makes the row active again, for as long as the marker is kept. */
-    readonly end: (key: PresenceKey, claimedMillis: number, nowMillis: number) => "ended" | "foreign" | "full"
+    readonly end: (key: PresenceKey, claimedMillis: number, nowMillis: number) => EndOutcome
     /** Drops a row that was deleted. */
     readonly forget: (key: PresenceKey) => void
     readonly find: (key: PresenceKey) => { readonly isOnline: boolean; readonly lastSeenMillis: number } | undefined
@@ -135,8 +136,8 @@ export class PresenceRegistry extends Context.Tag("presence-effect/presence/Pres
     /** Parked rows whose time has come wait again. */
     readonly unpark: (nowMillis: number) => void
     readonly parkedCount: () => number
-    readonly trackedCount: (kind?: PresenceKind) => number
-    readonly pendingCount: (kind?: PresenceKind) => number
+    readonly trackedCount: (kind?: string) => number
+    readonly pendingCount: (kind?: string) => number
     /** When the oldest change began to wait. */
     readonly oldestPendingMillis: () => number | undefined
     readonly takeCounts: () => BeatCounts
@@ -165,7 +166,6 @@ const scanLimitDefault = 20_000
 /** What is reported of rows. */
 const makeReports = (
   { tableOf, rowOf, hasRoom, hasRoomForEnd }: RowTables.RowTables,
-  windowMillis: number,
   { touch, wake }: { readonly touch: () => void; readonly wake: () => void }
 ) => {
   let coalesced = 0
@@ -174,40 +174,40 @@ const makeReports = (
     rejected[reason]++
     return reason
   }
-  const sign = (
-    key: PresenceKey,
-    nowMillis: number,
-    dated: number,
-    claimed: number | undefined
-  ): Heartbeat.BeatOutcome => {
-    touch()
-    const table = tableOf(key.kind)
-    const row = table.rows.get(key.id)
-    if (row === undefined) {
-      if (!hasRoom(nowMillis)) return reject("full")
-      table.track(key, dated, claimed ?? Number.NEGATIVE_INFINITY, nowMillis)
-      wake()
-      return "online"
-    }
-    if (row.accountId !== key.accountId) return reject("foreign")
-    const outcome = claimed === undefined ? table.show(row, nowMillis) : table.beat(row, dated, claimed, nowMillis)
-    if (outcome === "ended") return reject(outcome)
-    if (outcome === "dirty") return "alive"
+  /** A row that is not tracked yet. */
+  const first = (table: RowTable, key: PresenceKey, nowMillis: number, dated: number, claimed: number) => {
+    if (!table.identity.accepts(key)) return reject("invalid")
+    if (!hasRoom(nowMillis)) return reject("full")
+    table.track(key, dated, claimed, nowMillis)
+    wake()
+    return "online"
+  }
+  const told = (outcome: ReturnType<RowTable["beat"]>): Heartbeat.BeatOutcome => {
     if (outcome === "clean") {
       coalesced++
       return "alive"
     }
-    return outcome
+    if (outcome === "dirty") return "alive"
+    return outcome === "ended" ? reject(outcome) : outcome
   }
-  const seen = (key: PresenceKey, nowMillis: number) => sign(key, nowMillis, nowMillis, undefined)
+  const seen = (key: PresenceKey, nowMillis: number): Heartbeat.BeatOutcome => {
+    touch()
+    const table = tableOf(key.kind)
+    const row = table.find(key)
+    if (row === undefined) return first(table, key, nowMillis, nowMillis, Number.NEGATIVE_INFINITY)
+    return table.identity.owns(row, key) ? told(table.show(row, nowMillis)) : reject("foreign")
+  }
   return {
-    beat: (key: PresenceKey, claimedMillis: number, nowMillis: number) => {
-      let dated = Heartbeat.accept(claimedMillis, nowMillis, windowMillis)
+    beat: (key: PresenceKey, claimedMillis: number, nowMillis: number): Heartbeat.BeatOutcome => {
+      const table = tableOf(key.kind)
+      let dated = Heartbeat.accept(claimedMillis, nowMillis, table.options.windowMillis)
       // Over a connection of the row itself, nothing is refused because a clock is hours behind.
       if (dated === "ancient" && (rowOf(key)?.connections ?? 0) > 0) dated = Math.trunc(claimedMillis)
-      if (typeof dated === "number") return sign(key, nowMillis, dated, claimedMillis)
       touch()
-      return reject(dated)
+      if (typeof dated !== "number") return reject(dated)
+      const row = table.find(key)
+      if (row === undefined) return first(table, key, nowMillis, dated, claimedMillis)
+      return table.identity.owns(row, key) ? told(table.beat(row, dated, claimedMillis, nowMillis)) : reject("foreign")
     },
     seen,
     connected: (key: PresenceKey, nowMillis: number) => {
@@ -228,12 +228,13 @@ const makeReports = (
       tableOf(key.kind).drop(row, nowMillis)
       wake()
     },
-    end: (key: PresenceKey, claimedMillis: number, nowMillis: number): "ended" | "foreign" | "full" => {
+    end: (key: PresenceKey, claimedMillis: number, nowMillis: number): EndOutcome => {
       touch()
       const table = tableOf(key.kind)
-      const accepted = Heartbeat.accept(claimedMillis, nowMillis, windowMillis)
-      const row = table.rows.get(key.id)
-      if (row !== undefined && row.accountId !== key.accountId) return "foreign"
+      const accepted = Heartbeat.accept(claimedMillis, nowMillis, table.options.windowMillis)
+      const row = table.find(key)
+      if (row !== undefined && !table.identity.owns(row, key)) return "foreign"
+      if (row === undefined && !table.identity.accepts(key)) return "invalid"
       if (row === undefined && !hasRoomForEnd(nowMillis)) return "full"
       const dated = accepted === "invalid" ? undefined : accepted === "ancient" ? Math.trunc(claimedMillis) : accepted
       table.end(key, row, dated, accepted === "invalid" ? undefined : claimedMillis, nowMillis)
@@ -250,23 +251,25 @@ const makeReports = (
 }
 
 /**
+ * **Details**
+ *
+ * - A report with a kind that is not among `kinds` throws `KindUndeclared`.
+ * - `options` says the terms of all kinds, and in `kinds` those in which one differs.
+ *
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options: RegistryOptions): PresenceRegistry["Type"] => {
-  const timeoutMillis = Duration.toMillis(options.offlineTimeout)
-  const graceMillis = Duration.toMillis(options.disconnectGrace)
+export const make = (kinds: PresenceKinds, options: RegistryOptions): PresenceRegistry["Type"] => {
   const reported = Effect.unsafeMakeLatch(false)
   const judgeable = Effect.unsafeMakeLatch(false)
-  const windowMillis = Duration.toMillis(options.acceptanceWindow)
-  const thresholdMillis = Duration.toMillis(options.persistThreshold)
-  const tables = RowTables.make(options.capacity, { windowMillis, thresholdMillis })
+  const tables = RowTables.make(kinds, options.capacity, options)
   const { rowOf, sum, tableOf } = tables
   const touch = (): void => reported.unsafeOpen()
   const wake = (): void => judgeable.unsafeOpen()
   return {
     capacity: options.capacity,
-    ...makeReports(tables, windowMillis, { touch, wake }),
+    kinds: tables.tables.map(({ kind }) => kind),
+    ...makeReports(tables, { touch, wake }),
     ...Batches.make(tables),
     reported,
     judgeable,
@@ -291,14 +294,14 @@ export const make = (options: RegistryOptions): PresenceRegistry["Type"] => {
     dueOffline: (nowMillis, scanLimit = scanLimitDefault) => {
       let count = 0
       for (const table of tables.tables) {
-        count += table.takeDropped(nowMillis, graceMillis, scanLimit)
-        count += table.takeSilent(nowMillis, timeoutMillis, scanLimit)
+        count += table.takeDropped(nowMillis, scanLimit)
+        count += table.takeSilent(nowMillis, scanLimit)
         table.evictEnds(nowMillis, scanLimit)
       }
       if (count > 0) touch()
       return count
     },
-    nextDueMillis: () => Math.min(...tables.tables.map((table) => table.nextDue(timeoutMillis, graceMillis))),
+    nextDueMillis: () => Math.min(...tables.tables.map((table) => table.nextDue())),
     hasGrace: () => tables.tables.some((table) => table.dropped.size > 0),
     trackedCount: sum((table) => table.rows.size),
     pendingCount: sum((table) => table.pending.size),

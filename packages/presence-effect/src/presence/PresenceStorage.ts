@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { causeText } from "../internal/causeText.ts"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
@@ -10,8 +11,29 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { FlushBatch, FlushEntry, FlushResult, StoredEntry } from "./FlushBatch.ts"
 import type * as Lane from "../writer/Lane.ts"
-import type { PresenceKey, PresenceKind } from "./PresenceKey.ts"
-import type { WriterError } from "../writer/WriterError.ts"
+import { nameOf, type PresenceKey } from "./PresenceKey.ts"
+import { keyOf, KindUndeclared, type PresenceKinds, rowNameOf } from "./PresenceKind.ts"
+
+/**
+ * A write of a storage failed. A storage says with its own `reason` why, and keeps what its driver said in `cause`.
+ *
+ * @category errors
+ * @since 0.3.0
+ */
+export class StorageFailed extends Data.TaggedError("StorageFailed")<{
+  /** One of a small set of words of the storage: a label of metrics and the code of log lines. */
+  readonly reason: string
+  /** What is stored of the write. `unknown`: the answer was lost, so it may be nothing or everything. */
+  readonly written: "nothing" | "unknown" | "everything"
+  /** The same write may succeed a moment later. When not, the last flush at shutdown does not try it again. */
+  readonly isRetryable: boolean
+  readonly cause: unknown
+}> {
+  /** @since 0.3.0 */
+  override get message(): string {
+    return this.cause instanceof Error ? this.cause.message : `${this.reason}: ${String(this.cause)}`
+  }
+}
 
 /**
  * A row that the database refuses by itself, whatever is written with it, and why.
@@ -20,7 +42,7 @@ import type { WriterError } from "../writer/WriterError.ts"
  * @since 0.2.0
  */
 export interface RefusedEntry extends FlushEntry {
-  readonly cause: WriterError
+  readonly cause: StorageFailed
 }
 
 /**
@@ -53,7 +75,7 @@ export const emptyReport: FlushReport = { written: [], superseded: [], missing: 
  */
 export class FlushFailed extends Data.TaggedError("FlushFailed")<{
   readonly report: FlushReport
-  readonly cause: WriterError
+  readonly cause: StorageFailed
 }> {
   /** @since 0.1.0 */
   override get message(): string {
@@ -73,7 +95,15 @@ export class StorageUnreadable extends Data.TaggedError("StorageUnreadable")<{
 }> {
   /** @since 0.1.0 */
   override get message(): string {
-    return `could not read ${this.what}: ${String(this.cause)}`
+    return `could not read ${this.what}: ${causeText(this.cause)}`
+  }
+  /**
+   * With the message, which the cause of a driver keeps out of JSON.
+   *
+   * @since 0.3.0
+   */
+  override toJSON(): unknown {
+    return { _tag: this._tag, what: this.what, message: this.message }
   }
 }
 
@@ -103,17 +133,12 @@ export interface StaleRow {
 }
 
 /**
- * Where a page ended. Opaque to all but the store that made it.
+ * Where a page ended: a text that only the storage that made it can read.
  *
  * @category models
  * @since 0.1.0
  */
-export interface StaleCursor {
-  /** Which part of the table the page ended in, from 0. */
-  readonly part: number
-  readonly stored: number | string
-  readonly id: string
-}
+export type StaleCursor = string
 
 /**
  * @category models
@@ -126,6 +151,9 @@ export interface StalePage {
 }
 
 /**
+ * Where rows of the declared kinds are kept. Ids and accounts are compared byte for byte. A kind that the storage does
+ * not know is a mistake in the program: `KindUndeclared`, as a defect.
+ *
  * @category services
  * @since 0.1.0
  */
@@ -151,19 +179,19 @@ export class PresenceStorage extends Context.Tag("presence-effect/presence/Prese
     readonly flush: (batch: FlushBatch, lane?: Lane.Lane) => Effect.Effect<FlushReport, FlushFailed>
     /** Rows stored as active and last seen at no time of `believable`, a page of at most `limit`. A read: no permit. */
     readonly findStale: (
-      kind: PresenceKind,
+      kind: string,
       believable: BelievableTimes,
       limit: number,
       after?: StaleCursor
     ) => Effect.Effect<StalePage, StorageUnreadable>
     /**
      * Clears `active` of those `keys` that are still active and still seen at no time
-     * of `believable`, in one statement per kind. Answers the rows really changed.
+     * of `believable`, all at once. Answers the rows really changed.
      */
     readonly markOffline: (
       keys: ReadonlyArray<PresenceKey>,
       believable: BelievableTimes
-    ) => Effect.Effect<ReadonlyArray<StaleRow>, WriterError>
+    ) => Effect.Effect<ReadonlyArray<StaleRow>, StorageFailed>
   }
 >() {}
 
@@ -174,24 +202,61 @@ export class PresenceStorage extends Context.Tag("presence-effect/presence/Prese
  * @since 0.1.0
  */
 export interface MemoryRow {
-  readonly accountId: string
+  /** Absent for a kind without an account. */
+  readonly accountId?: string
+  readonly id: string
   readonly active: boolean
   readonly lastActiveMillis: number
 }
 
 /**
- * Rows by kind and id. The caller that makes it may fill, read and change it.
+ * The rows of the store in memory. The caller that makes it may fill, read and change it.
  *
  * @category models
  * @since 0.1.0
  */
-export type MemoryRows = { readonly [K in PresenceKind]: Map<string, MemoryRow> }
+export interface MemoryRows {
+  /** Stores a row, in the place of one with the same key. */
+  readonly set: (kind: string, row: MemoryRow) => void
+  /** The row that `key` names, of its account. */
+  readonly get: (key: PresenceKey) => MemoryRow | undefined
+  readonly delete: (key: PresenceKey) => void
+  readonly rowsOf: (kind: string) => Iterable<MemoryRow>
+}
 
 /**
+ * No rows yet, of the given kinds.
+ *
  * @category constructors
  * @since 0.1.0
  */
-export const memoryRows = (): MemoryRows => ({ session: new Map(), machine: new Map() })
+export const memoryRows = (kinds: PresenceKinds): MemoryRows => {
+  const tables = new Map(
+    Object.entries(kinds).map(([name, kind]) => [name, { nameOf: rowNameOf(kind), rows: new Map<string, MemoryRow>() }])
+  )
+  const tableOf = (kind: string) => {
+    const table = tables.get(kind)
+    if (table === undefined) throw new KindUndeclared({ kind, declared: Object.keys(kinds) })
+    return table
+  }
+  const get = (key: PresenceKey): MemoryRow | undefined => {
+    const { nameOf, rows } = tableOf(key.kind)
+    const row = rows.get(nameOf(key))
+    return row?.accountId === key.accountId ? row : undefined
+  }
+  return {
+    set: (kind, row) => {
+      const { nameOf, rows } = tableOf(kind)
+      rows.set(nameOf(row), row)
+    },
+    get,
+    delete: (key) => {
+      const { nameOf, rows } = tableOf(key.kind)
+      if (get(key) !== undefined) rows.delete(nameOf(key))
+    },
+    rowsOf: (kind) => tableOf(kind).rows.values()
+  }
+}
 
 const afterEntry = (row: MemoryRow, entry: FlushEntry, nowMillis: number): MemoryRow => {
   const { lastActiveMillis } = row
@@ -210,58 +275,55 @@ const afterEntry = (row: MemoryRow, entry: FlushEntry, nowMillis: number): Memor
 const isBelievable = ({ lastActiveMillis }: MemoryRow, { firstMillis, lastMillis }: BelievableTimes): boolean =>
   lastActiveMillis >= firstMillis && lastActiveMillis <= lastMillis
 
+const flushMemory = (rows: MemoryRows, entries: ReadonlyArray<FlushEntry>, nowMillis: number): FlushReport => {
+  const written: Array<StoredEntry> = []
+  const superseded: Array<StoredEntry> = []
+  const missing: Array<FlushEntry> = []
+  for (const entry of entries) {
+    const row = rows.get(entry)
+    if (row === undefined) {
+      missing.push(entry)
+      continue
+    }
+    const after = afterEntry(row, entry, nowMillis)
+    rows.set(entry.kind, after)
+    const stored =
+      after.lastActiveMillis > entry.seenAtMillis ? { ...entry, storedMillis: after.lastActiveMillis } : entry
+    if (after.active === (entry.state === "alive")) written.push(stored)
+    else superseded.push(stored)
+  }
+  return { written, superseded, missing, chunkCount: entries.length === 0 ? 0 : 1 }
+}
+
 /**
- * A store in memory, with the rules of the real one. Without `rows` it is empty,
- * so every flushed row is missing.
+ * A store in memory, with the rules of the real one. Every row that is not among `rows` is missing.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const makeMemory = (rows: MemoryRows = memoryRows()): PresenceStorage["Type"] => ({
-  flush: (batch) =>
-    Effect.map(Clock.currentTimeMillis, (nowMillis): FlushReport => {
-      const written: Array<StoredEntry> = []
-      const superseded: Array<StoredEntry> = []
-      const missing: Array<FlushEntry> = []
-      for (const entry of batch.entries) {
-        const row = rows[entry.kind].get(entry.id)
-        if (row === undefined || row.accountId !== entry.accountId) {
-          missing.push(entry)
-          continue
-        }
-        const after = afterEntry(row, entry, nowMillis)
-        rows[entry.kind].set(entry.id, after)
-        const stored =
-          after.lastActiveMillis > entry.seenAtMillis ? { ...entry, storedMillis: after.lastActiveMillis } : entry
-        if (after.active === (entry.state === "alive")) written.push(stored)
-        else superseded.push(stored)
-      }
-      return { written, superseded, missing, chunkCount: batch.entries.length === 0 ? 0 : 1 }
-    }),
+export const makeMemory = (rows: MemoryRows): PresenceStorage["Type"] => ({
+  flush: (batch) => Effect.map(Clock.currentTimeMillis, (nowMillis) => flushMemory(rows, batch.entries, nowMillis)),
   findStale: (kind, believable, limit, after) =>
     Effect.sync((): StalePage => {
-      const found = Array.from(rows[kind])
-        .filter(([id, row]) => row.active && !isBelievable(row, believable) && (after === undefined || id > after.id))
-        .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      const found = Array.from(rows.rowsOf(kind), (row) => ({ row, key: keyOf(kind, row.accountId, row.id) }))
+        .map(({ key, row }) => ({ row, key, name: nameOf(key) }))
+        .filter(
+          ({ name, row }) => row.active && !isBelievable(row, believable) && (after === undefined || name > after)
+        )
+        .toSorted((a, b) => (a.name < b.name ? -1 : 1))
         .slice(0, limit)
-        .map(([id, row]) => ({ key: { kind, accountId: row.accountId, id }, lastSeenMillis: row.lastActiveMillis }))
-      const last = found.at(-1)
       return {
-        rows: found,
-        next:
-          found.length < limit || last === undefined
-            ? undefined
-            : { part: 0, stored: last.lastSeenMillis, id: last.key.id }
+        rows: found.map(({ key, row }) => ({ key, lastSeenMillis: row.lastActiveMillis })),
+        next: found.length < limit ? undefined : found.at(-1)?.name
       }
     }),
   markOffline: (keys, believable) =>
     Effect.sync(() => {
       const changed: Array<StaleRow> = []
       for (const key of keys) {
-        const row = rows[key.kind].get(key.id)
-        if (row === undefined || row.accountId !== key.accountId) continue
-        if (!row.active || isBelievable(row, believable)) continue
-        rows[key.kind].set(key.id, { ...row, active: false })
+        const row = rows.get(key)
+        if (row === undefined || !row.active || isBelievable(row, believable)) continue
+        rows.set(key.kind, { ...row, active: false })
         changed.push({ key, lastSeenMillis: row.lastActiveMillis })
       }
       return changed
@@ -272,5 +334,5 @@ export const makeMemory = (rows: MemoryRows = memoryRows()): PresenceStorage["Ty
  * @category layers
  * @since 0.1.0
  */
-export const layerMemory = (rows?: MemoryRows): Layer.Layer<PresenceStorage> =>
+export const layerMemory = (rows: MemoryRows): Layer.Layer<PresenceStorage> =>
   Layer.sync(PresenceStorage, () => makeMemory(rows))

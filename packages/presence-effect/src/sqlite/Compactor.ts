@@ -14,6 +14,7 @@ import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import { DatabaseName, labelled } from "../writer/DatabaseName.ts"
 import * as Lane from "../writer/Lane.ts"
 import { type EngineFault, type Space, SqliteConnection } from "../writer/SqliteConnection.ts"
 import { SqliteWriter } from "../writer/SqliteWriter.ts"
@@ -81,6 +82,15 @@ export class Compactor extends Context.Tag("presence-effect/sqlite/Compactor")<
 
 const freeBytes = ({ freePages, pageBytes }: Space): number => freePages * pageBytes
 
+/** No write runs or waits, and the log is short. */
+const isQuiet = (writer: SqliteWriter["Type"], connection: SqliteConnection["Type"], logBytesMax: number) =>
+  Effect.gen(function* () {
+    const { holder, lanes } = yield* writer.status
+    if (holder !== undefined || lanes.some(({ waiterCount }) => waiterCount > 0)) return false
+    const { checkpointedFrames, frameBytes, logFrames } = yield* connection.logState
+    return (logFrames - checkpointedFrames) * frameBytes <= logBytesMax
+  })
+
 /**
  * Builds the keeper. Its fiber belongs to the scope. A file that was not made with `auto_vacuum = INCREMENTAL` keeps
  * its size, which is logged once. A step that fails is left for the next look. Dies when the policy of the writer has
@@ -97,27 +107,23 @@ export const make = (
     const connection = yield* SqliteConnection
     const writer = yield* SqliteWriter
     WriterPolicy.termsOf(writer.policy, knobs.lane)
+    const label = labelled(yield* DatabaseName)
     /** What was logged last, until a round is done: a round that fails repeatedly is logged once. */
     let told: "stuck" | "begun" | undefined
 
-    const measured = Effect.tap(connection.space, (space) => Metric.set(SqliteMetrics.freeBytes, freeBytes(space)))
-
-    const isQuiet = Effect.gen(function* () {
-      const { holder, lanes } = yield* writer.status
-      if (holder !== undefined || lanes.some(({ waiterCount }) => waiterCount > 0)) return false
-      const { checkpointedFrames, frameBytes, logFrames } = yield* connection.logState
-      return (logFrames - checkpointedFrames) * frameBytes <= knobs.logBytesMax
-    })
+    const measured = Effect.tap(connection.space, (space) =>
+      Metric.set(label(SqliteMetrics.freeBytes), freeBytes(space))
+    )
 
     /** True while there is more to return. */
     const step = Effect.gen(function* () {
-      if (!(yield* isQuiet)) {
+      if (!(yield* isQuiet(writer, connection, knobs.logBytesMax))) {
         yield* Effect.sleep(knobs.busyPause)
         return true
       }
       const after = yield* writer.compact(knobs.lane, knobs.stepPages)
-      yield* Metric.set(SqliteMetrics.freeBytes, freeBytes(after))
-      yield* Metric.incrementBy(SqliteMetrics.compactedBytes, after.removedPages * after.pageBytes)
+      yield* Metric.set(label(SqliteMetrics.freeBytes), freeBytes(after))
+      yield* Metric.incrementBy(label(SqliteMetrics.compactedBytes), after.removedPages * after.pageBytes)
       const isMore = after.removedPages > 0 && freeBytes(after) > knobs.keepBytes
       if (isMore) yield* Effect.sleep(knobs.pause)
       return isMore

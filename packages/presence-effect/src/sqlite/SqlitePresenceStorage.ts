@@ -10,16 +10,18 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import * as caseUpdate from "./internal/caseUpdate.ts"
 import * as flushProgress from "./internal/flushProgress.ts"
+import * as kindTables from "./internal/kindTables.ts"
 import * as rowWrites from "./internal/rowWrites.ts"
-import * as tableCheck from "./internal/tableCheck.ts"
+import * as stalePages from "./internal/stalePages.ts"
+import * as tableNames from "./internal/tableNames.ts"
 import * as Lane from "../writer/Lane.ts"
-import type { PresenceKind } from "../presence/PresenceKey.ts"
-import type { BelievableTimes, StaleCursor, StalePage, StaleRow } from "../presence/PresenceStorage.ts"
-import { FlushFailed, PresenceStorage, StorageUnreadable } from "../presence/PresenceStorage.ts"
+import type { PresenceKinds } from "../presence/PresenceKind.ts"
+import { problemsOf } from "../presence/PresenceKind.ts"
+import type { StorageUnreadable } from "../presence/PresenceStorage.ts"
+import { FlushFailed, PresenceStorage, StorageFailed } from "../presence/PresenceStorage.ts"
 import { SqliteWriter } from "../writer/SqliteWriter.ts"
-import * as Write from "../writer/Write.ts"
+import type { WriterError } from "../writer/WriterError.ts"
 import * as WriterPolicy from "../writer/WriterPolicy.ts"
 
 /**
@@ -54,36 +56,13 @@ export const layerReader: Layer.Layer<PresenceReader, never, SqlClient.SqlClient
 )
 
 /**
- * Names of a table and its columns: letters, digits and `_`.
- *
- * **Details**
- *
- * - The table needs an index that begins with the column `id`, or with `accountId` and `id`; a primary key is one.
- * - It should have an index on (`active`, `lastActiveAt`): without it each sweep reads the whole table, on the event
- *   loop of the reader. A warning is logged at the start.
- * - `id` may hold texts or whole numbers.
- *
- * @category models
- * @since 0.1.0
- */
-export interface TableOptions {
-  readonly table: string
-  readonly id: string
-  readonly accountId: string
-  readonly active: string
-  readonly lastActiveAt: string
-  /** How times are written. `detect` looks at the rows when the layer is built; an empty table means `integer`. */
-  readonly timeForm: "integer" | "iso" | "detect"
-}
-
-/**
  * @category models
  * @since 0.1.0
  */
 export interface Options {
-  readonly session: TableOptions
-  readonly machine: TableOptions
-  /** Rows of the first chunk, over both tables. It adapts between 50 and 2 000. */
+  /** The kinds to store, with the names of their tables and columns. */
+  readonly kinds: PresenceKinds
+  /** Rows of the first chunk, over all tables. It adapts between 50 and 2 000. */
   readonly chunkRows: number
   /** How long one chunk may hold the writer. */
   readonly chunkHold: Duration.DurationInput
@@ -93,25 +72,13 @@ export interface Options {
   readonly endLane: Lane.Lane
 }
 
-const tableDefaults = (table: string): TableOptions => ({
-  table,
-  id: "id",
-  accountId: "accountId",
-  active: "active",
-  lastActiveAt: "lastActiveAt",
-  timeForm: "detect"
-})
-
 /**
- * Tables `Session` and `Machine` with the columns `id`, `accountId`, `active`
- * and `lastActiveAt`. 250 rows hold the writer for about 3 ms on a small box.
+ * 250 rows hold the writer for about 3 ms on a small box.
  *
  * @category presets
  * @since 0.1.0
  */
-export const defaults: Options = {
-  session: tableDefaults("Session"),
-  machine: tableDefaults("Machine"),
+export const defaults: Omit<Options, "kinds"> = {
   chunkRows: 250,
   chunkHold: "3 millis",
   lane: Lane.presence,
@@ -126,11 +93,16 @@ export const defaults: Options = {
  */
 export class StorageInvalid extends Schema.TaggedError<StorageInvalid>("presence-effect/StorageInvalid")(
   "StorageInvalid",
-  { problems: Schema.NonEmptyArray(Schema.String) }
+  {
+    problems: Schema.NonEmptyArray(Schema.String),
+    /** The database file, when its tables are the problem. */
+    file: Schema.optional(Schema.String)
+  }
 ) {
   /** @since 0.1.0 */
   override get message(): string {
-    return `invalid presence storage:\n${this.problems.map((problem) => `- ${problem}`).join("\n")}`
+    const place = this.file === undefined ? "" : ` in ${this.file}`
+    return `invalid presence storage${place}:\n${this.problems.map((problem) => `- ${problem}`).join("\n")}`
   }
 }
 
@@ -153,30 +125,12 @@ export const nextChunkRows = (size: number, rowCount: number, holdMillis: number
   return Math.min(chunkRowsMax, Math.max(chunkRowsMin, next))
 }
 
-const StaleRecord = Schema.Struct({
-  id: rowWrites.Id,
-  accountId: rowWrites.Id,
-  stored: Schema.Unknown,
-  millis: Schema.Number
-})
-const SampleRecord = Schema.Struct({ numbers: Schema.Number, texts: Schema.Number })
-const ColumnRecord = Schema.Struct({ name: Schema.String, type: Schema.String, pk: Schema.Number })
-const IndexRecord = Schema.Struct({
-  index: Schema.String,
-  origin: Schema.String,
-  isUnique: Schema.Number,
-  isPartial: Schema.Number,
-  column: Schema.NullOr(Schema.String)
-})
-
-const problemsOf = (options: Options): ReadonlyArray<string> => {
-  const problems: Array<string> = []
-  for (const kind of ["session", "machine"] as const) {
-    for (const name of ["table", "id", "accountId", "active", "lastActiveAt"] as const) {
-      const value = options[kind][name]
-      if (!caseUpdate.isIdentifier(value)) {
-        problems.push(`${kind}.${name} must be a name of letters, digits and _, got ${JSON.stringify(value)}`)
-      }
+const checked = (options: Options): ReadonlyArray<string> => {
+  const problems: Array<string> = [...problemsOf(options.kinds)]
+  for (const [name, kind] of Object.entries(options.kinds)) {
+    for (const [option, value] of tableNames.namedOptions(tableNames.tableNames(name, kind))) {
+      if (tableNames.isName(value)) continue
+      problems.push(`${name}.${option} must be a name of 1 to 128 characters, got ${JSON.stringify(value)}`)
     }
   }
   if (!Number.isSafeInteger(options.chunkRows) || options.chunkRows < 1) {
@@ -186,198 +140,100 @@ const problemsOf = (options: Options): ReadonlyArray<string> => {
   return problems
 }
 
-type Reader = PresenceReader["Type"]
+/** No second try can help. */
+const final: ReadonlySet<WriterError["_tag"]> = new Set([
+  "WriterClosed",
+  "ConnectionGone",
+  "DatabaseCorrupt",
+  "DatabaseMoved",
+  "DatabaseReadonly",
+  "WriteConflict",
+  "WriteRejected",
+  "WriteUndecodable"
+])
 
-const read = <A, I>(
-  reader: Reader,
-  what: string,
-  row: Schema.Schema<A, I>,
-  sql: string,
-  params: ReadonlyArray<string | number>
-): Effect.Effect<ReadonlyArray<A>, StorageUnreadable> =>
-  reader.query(sql, params).pipe(
-    Effect.flatMap(Schema.decodeUnknown(Schema.Array(row))),
-    Effect.mapError((cause) => new StorageUnreadable({ what, cause }))
-  )
-
-/** The constant texts of one table. */
-interface Statements {
-  readonly flush: string
-  readonly offline: string
-  readonly stale: ReadonlyArray<caseUpdate.StaleRange>
-  readonly table: string
-}
-
-const invalid = (problem: string, ...others: ReadonlyArray<string>) =>
-  new StorageInvalid({ problems: [problem, ...others] })
-
-/** A reader that stands in for a database has no columns, and is not checked. */
-const indexesOf = (
-  reader: Reader,
-  kind: PresenceKind,
-  names: TableOptions
-): Effect.Effect<Pick<caseUpdate.TableShape, "keyIndex" | "sweepIndex">, StorageInvalid | StorageUnreadable> =>
-  Effect.gen(function* () {
-    const columns = yield* read(reader, names.table, ColumnRecord, tableCheck.columnsSql, [names.table])
-    if (columns.length === 0) return { keyIndex: undefined, sweepIndex: undefined }
-    const [missing, ...others] = tableCheck.missingColumns(kind, names, columns)
-    if (missing !== undefined) return yield* invalid(missing, ...others)
-    const indexes = yield* read(reader, names.table, IndexRecord, tableCheck.indexesSql, [names.table])
-    const sweepIndex = tableCheck.sweepIndex(names, indexes)
-    if (sweepIndex === undefined) {
-      yield* Effect.logWarning(
-        `no index on ("${names.active}", "${names.lastActiveAt}") of "${names.table}": each sweep reads the whole table`
-      ).pipe(Effect.annotateLogs("code", "PresenceIndexMissing"))
-    }
-    const access = tableCheck.keyAccess(names, columns, indexes)
-    if (access._tag === "None") {
-      return yield* invalid(
-        `${kind}.id: no index of "${names.table}" begins with "${names.id}", or with "${names.accountId}" and ` +
-          `"${names.id}", so each row of a flush would read the whole table: CREATE INDEX … ON ` +
-          `"${names.table}"("${names.id}")`
-      )
-    }
-    return { keyIndex: access._tag === "Index" ? access.name : undefined, sweepIndex }
-  })
-
-const statementsOf = (
-  reader: Reader,
-  kind: PresenceKind,
-  names: TableOptions
-): Effect.Effect<Statements, StorageInvalid | StorageUnreadable> =>
-  Effect.gen(function* () {
-    const indexes = yield* indexesOf(reader, kind, names)
-    const [sample] = yield* read(reader, names.table, SampleRecord, caseUpdate.sampleSql(names), [])
-    const detected = sample !== undefined && sample.texts > sample.numbers ? "iso" : "integer"
-    const timeForm = names.timeForm === "detect" ? detected : names.timeForm
-    const shape: caseUpdate.TableShape = { ...names, timeForm, ...indexes }
-    const flush = caseUpdate.flushSql(shape)
-    const offline = caseUpdate.offlineSql(shape)
-    const stale = caseUpdate.staleRanges(shape)
-    const sweeps = stale.map(
-      ({ params, sql }) => [sql, params({ firstMillis: 0, lastMillis: 0 }, undefined, 1)] as const
-    )
-    // Prepared now, so that a table that does not fit is found at the start and not by the first tick.
-    for (const [sql, params] of [[flush, [0, "[]"]] as const, [offline, ["[]", 0, 0]] as const, ...sweeps]) {
-      yield* read(reader, names.table, Schema.Unknown, `EXPLAIN ${sql}`, params)
-    }
-    return { flush, offline, stale, table: names.table }
-  })
-
-/** A page takes what is left of a range and goes on with the next. */
-const findStalePage = (
-  reader: Reader,
-  { stale: ranges, table }: Statements,
-  kind: PresenceKind,
-  believable: BelievableTimes,
-  limit: number,
-  after: StaleCursor | undefined
-): Effect.Effect<StalePage, StorageUnreadable> =>
-  Effect.gen(function* () {
-    const rows: Array<StaleRow> = []
-    let next = after
-    for (const [part, { params, sql }] of ranges.entries()) {
-      if (part < (after?.part ?? 0)) continue
-      const start = part === after?.part ? after : undefined
-      const found = yield* read(reader, table, StaleRecord, sql, params(believable, start, limit - rows.length))
-      for (const { accountId, id, millis } of found) {
-        rows.push({ key: { kind, accountId: String(accountId), id: String(id) }, lastSeenMillis: millis })
-      }
-      const last = found.at(-1)
-      if (last !== undefined) {
-        const { stored } = last
-        next = {
-          part,
-          stored: typeof stored === "number" || typeof stored === "string" ? stored : 0,
-          id: String(last.id)
-        }
-      }
-      if (rows.length >= limit) return { rows, next }
-    }
-    return { rows, next: undefined }
-  })
+const failed = (cause: WriterError): StorageFailed =>
+  new StorageFailed({ reason: cause._tag, written: cause.written, isRetryable: !final.has(cause._tag), cause })
 
 /**
  * **Details**
  *
  * - Reads the tables once, so they must exist: their columns, their indexes and the form of their times.
  * - Durations are decoded once, here.
+ * - A failure has the tag of its `WriterError` as `reason`, and the error itself as `cause`.
  *
  * **Errors**
  *
- * - `StorageInvalid`: an option names something that is no identifier, a column that the table does not have, a table
- *   without an index on its key, or a lane that the policy does not have; or a size is out of range.
+ * - `StorageInvalid`: no kind, an option that cannot be a name, a table or a column that is not there, a table without
+ *   an index on the key or in which a key may name several rows, or a lane that the policy does not have; or a size is
+ *   out of range.
  * - `StorageUnreadable`: the tables could not be read.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const make = (
-  given: Partial<Options> = {}
+  given: Partial<Options> & Pick<Options, "kinds">
 ): Effect.Effect<PresenceStorage["Type"], StorageInvalid | StorageUnreadable, SqliteWriter | PresenceReader> =>
   Effect.gen(function* () {
     const options: Options = { ...defaults, ...given }
-    const [problem, ...others] = problemsOf(options)
-    if (problem !== undefined) return yield* new StorageInvalid({ problems: [problem, ...others] })
     const writer = yield* SqliteWriter
     const reader = yield* PresenceReader
-    const unknown = (["lane", "endLane"] as const).flatMap((option) =>
-      writer.policy.lanes.some(({ lane }) => lane === options[option])
-        ? []
-        : [
-            `${option}: the policy of the writer has no lane ${options[option]}, only ` +
-              writer.policy.lanes.map(({ lane }) => lane).join(", ")
-          ]
-    )
-    const [unknownLane, ...unknownLanes] = unknown
-    if (unknownLane !== undefined) return yield* invalid(unknownLane, ...unknownLanes)
-    const session = yield* statementsOf(reader, "session", options.session)
-    const machine = yield* statementsOf(reader, "machine", options.machine)
+    const [problem, ...others] = [...checked(options), ...unknownLanes(options, writer.policy)]
+    if (problem !== undefined) return yield* new StorageInvalid({ problems: [problem, ...others] })
+    const tables = yield* kindTables
+      .open(reader, options.kinds)
+      .pipe(Effect.catchTag("Unfit", ({ file, problems }) => new StorageInvalid({ problems, file })))
 
     return PresenceStorage.of({
-      flush: makeFlush(writer, session.flush, machine.flush, options),
+      flush: makeFlush(writer, tables, options),
       findStale: (kind, believable, limit, after) =>
-        findStalePage(reader, kind === "session" ? session : machine, kind, believable, limit, after),
-      markOffline: (keys, believable) => {
-        if (keys.length === 0) return Effect.succeed([])
-        const [sessions, machines] = rowWrites.partition(keys)
-        const write = Write.zip(
-          rowWrites.offlineWrite(session.offline, sessions, believable),
-          rowWrites.offlineWrite(machine.offline, machines, believable)
-        )
-        return Effect.map(writer.write(options.lane, write), ([first, second]) => [...first, ...second])
-      }
+        Effect.suspend(() => stalePages.find(reader, tables.tableOf(kind), believable, limit, after)),
+      markOffline: (keys, believable) =>
+        Effect.suspend(() => {
+          if (keys.length === 0) return Effect.succeed([])
+          const write = tables.writeAll(keys, (table, part) => rowWrites.offlineWrite(table, part, believable))
+          return Effect.mapBoth(writer.write(options.lane, write), {
+            onFailure: failed,
+            onSuccess: (changed) => changed.flat()
+          })
+        })
     })
   })
+
+const unknownLanes = (options: Options, { lanes }: SqliteWriter["Type"]["policy"]): ReadonlyArray<string> =>
+  (["lane", "endLane"] as const).flatMap((option) =>
+    lanes.some(({ lane }) => lane === options[option])
+      ? []
+      : [
+          `${option}: the policy of the writer has no lane ${options[option]}, only ` +
+            lanes.map(({ lane }) => lane).join(", ")
+        ]
+  )
 
 /** Chunk by chunk, each a write of its own that queues anew. */
 const makeFlush = (
   writer: SqliteWriter["Type"],
-  sessionSql: string,
-  machineSql: string,
+  { tables, writeAll }: kindTables.KindTables,
   options: Options
 ): PresenceStorage["Type"]["flush"] => {
   const targetMillis = Duration.toMillis(options.chunkHold)
   let chunkRows = options.chunkRows
   return (batch, lane = options.lane) =>
     Effect.gen(function* () {
-      const ordered = batch.entries.length > chunkRows ? flushProgress.neighbours(batch) : batch
+      const ordered = batch.entries.length > chunkRows ? flushProgress.neighbours(tables, batch) : batch
       const progress = flushProgress.makeProgress(ordered.entries)
       for (let chunk = progress.next(chunkRows); chunk !== undefined; chunk = progress.next(chunkRows)) {
         const entries = chunk
-        const [sessions, machines] = rowWrites.partition(entries)
         // An end may be written while the chunk waits. It is no time from the future then, and must stay an end marker.
         const latest = (yield* Clock.currentTimeMillis) + WriterPolicy.termsOf(writer.policy, lane).deadlineMillis
-        const write = Write.zip(
-          rowWrites.flushWrite(sessionSql, sessions, latest),
-          rowWrites.flushWrite(machineSql, machines, latest)
-        )
+        const write = writeAll(entries, (table, part) => rowWrites.flushWrite(table, part, latest))
         const measured = yield* writer.writeMeasured(lane, write).pipe(
           Effect.catchIf(
-            (cause) => flushProgress.isRowsOwn(cause) && progress.refuse(entries, cause),
+            (cause) => flushProgress.isRowsOwn(cause) && progress.refuse(entries, failed(cause)),
             () => Effect.succeed(undefined)
           ),
-          Effect.mapError((cause) => new FlushFailed({ report: progress.report(), cause }))
+          Effect.mapError((cause) => new FlushFailed({ report: progress.report(), cause: failed(cause) }))
         )
         if (measured === undefined) continue
         progress.committed(measured.value)
@@ -392,6 +248,6 @@ const makeFlush = (
  * @since 0.1.0
  */
 export const layer = (
-  options?: Partial<Options>
+  options: Partial<Options> & Pick<Options, "kinds">
 ): Layer.Layer<PresenceStorage, StorageInvalid | StorageUnreadable, SqliteWriter | PresenceReader> =>
   Layer.effect(PresenceStorage, make(options))

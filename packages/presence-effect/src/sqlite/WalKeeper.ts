@@ -22,6 +22,7 @@ import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { withinFinalizer } from "../internal/withinFinalizer.ts"
+import { DatabaseName, labelled } from "../writer/DatabaseName.ts"
 import * as Lane from "../writer/Lane.ts"
 import * as SqliteMetrics from "./SqliteMetrics.ts"
 import { type CheckpointResult, type EngineFault, SqliteConnection } from "../writer/SqliteConnection.ts"
@@ -132,6 +133,7 @@ export const make = (
     const connection = yield* SqliteConnection
     const writer = yield* SqliteWriter
     WriterPolicy.termsOf(writer.policy, knobs.lane)
+    const label = labelled(yield* DatabaseName)
     let status: WalStatus = {
       logBytes: 0,
       databaseBytes: 0,
@@ -147,8 +149,8 @@ export const make = (
     const measure = Effect.gen(function* () {
       const { databaseBytes, logBytes } = yield* connection.identity
       status = { ...status, logBytes, databaseBytes }
-      yield* Metric.set(SqliteMetrics.walBytes, logBytes)
-      yield* Metric.set(SqliteMetrics.databaseBytes, databaseBytes)
+      yield* Metric.set(label(SqliteMetrics.walBytes), logBytes)
+      yield* Metric.set(label(SqliteMetrics.databaseBytes), databaseBytes)
     })
 
     const isLarge = ({ frameBytes, logFrames }: CheckpointResult): boolean => logFrames * frameBytes >= finishBytes
@@ -156,7 +158,7 @@ export const make = (
     /** Copies until nothing is left, or the log begins anew. Gives up on what a reader pins: it stays pinned. */
     const copy = Effect.gen(function* () {
       for (let attempt = 1; ; attempt++) {
-        const copied = yield* connection.copyLog
+        const copied = yield* Effect.withSpan(connection.copyLog, "sqlite.copy_log", { captureStackTrace: false })
         const state = yield* connection.logState
         const isAnew = state.logFrames < copied.logFrames
         if (isCopied(state) || isAnew) return { state, isComplete: true }
@@ -167,7 +169,7 @@ export const make = (
 
     const finish = Effect.gen(function* () {
       const state = yield* writer.checkpoint(knobs.lane, "passive")
-      if (state.isBusy) yield* Metric.increment(SqliteMetrics.checkpointBusy)
+      if (state.isBusy) yield* Metric.increment(label(SqliteMetrics.checkpointBusy))
       return { state, isComplete: isCopied(state) }
     })
 
@@ -198,7 +200,7 @@ export const make = (
 
     const truncate = Effect.gen(function* () {
       const { isBusy } = yield* writer.checkpoint(knobs.lane, "truncate")
-      if (isBusy) yield* Metric.increment(SqliteMetrics.checkpointBusy)
+      if (isBusy) yield* Metric.increment(label(SqliteMetrics.checkpointBusy))
       yield* measure
     })
 

@@ -24,7 +24,9 @@ import * as Deadlines from "./internal/deadlines.ts"
 import { toWriterError } from "./internal/engineFailure.ts"
 import * as Opaque from "./internal/opaque.ts"
 import { withRetries } from "./internal/retries.ts"
+import { type CallSpan, withAttemptSpans, withCallSpan } from "./internal/writeSpan.ts"
 import * as WriterJournal from "./internal/writerJournal.ts"
+import { DatabaseName } from "./DatabaseName.ts"
 import type * as Lane from "./Lane.ts"
 import * as LaneSemaphore from "./LaneSemaphore.ts"
 import type { CheckpointMode, CheckpointResult, Compacted, EngineFault } from "./SqliteConnection.ts"
@@ -107,6 +109,10 @@ export class SqliteWriter extends Context.Tag("presence-effect/writer/SqliteWrit
      * keeps the permit: let it acquire what it uses by itself. What cannot be interrupted keeps the permit until it
      * ends; wrap a promise in `Effect.uninterruptible`, unless its client has rolled back when the signal aborts.
      *
+     * A synchronous client blocks the event loop while it waits for the lock of another process, and no time limit ends
+     * that: `SqliteClient` of `@effect/sql-sqlite-node` waits up to 5 s. Run `PRAGMA busy_timeout = 0` on it first, or use
+     * `node/WriterClient`, which never waits.
+     *
      * **Errors**: those of `self`, unchanged; `NestedPermit` at once in the body of another `withPermit` of this writer
      * and in the fibers it forked, as long as it holds the permit; `WriteUnconfirmed` with reason `closed` when the
      * writer ended meanwhile.
@@ -174,27 +180,40 @@ export const make = (
     const resolved = yield* WriterPolicy.resolve(policy)
     const connection = yield* takeConnection
     const clock = yield* Effect.clock
-    const journal = WriterJournal.make(resolved, clock)
+    const journal = WriterJournal.make(resolved, clock, yield* DatabaseName)
     const deadlines = yield* Deadlines.make(clock)
     const lanes = yield* LaneSemaphore.make({ ...resolved, onQueue: journal.queued, now: deadlines.now })
     const attempts = Attempts.make({ lanes, connection, deadlines, journal })
     const opaque = yield* Opaque.make({ lanes, deadlines, journal })
     let state: WriterStatus["state"] = "open"
 
-    const told = <A, E, R>(lane: Lane.Lane, self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-      Effect.onExit(self, (exit) => Effect.sync(() => journal.told(lane, outcomeOf(exit))))
+    const told = <A, E, R>(
+      lane: Lane.Lane,
+      span: CallSpan,
+      attemptCount: () => number,
+      self: Effect.Effect<A, E, R>
+    ): Effect.Effect<A, E, R> =>
+      Effect.onExit(self, (exit) =>
+        Effect.sync(() => {
+          const outcome = outcomeOf(exit)
+          journal.told(lane, outcome)
+          span?.attribute("outcome", outcome)
+          span?.attribute("attempts", attemptCount())
+        })
+      )
 
     const writeMeasured = <A>(lane: Lane.Lane, write: Write<A>): Effect.Effect<Measured<A>, WriterError> =>
-      Effect.suspend(() => {
+      withCallSpan("writer.write", { lane }, (span) => {
         const terms = WriterPolicy.termsOf(resolved, lane)
         const startedAt = deadlines.now()
         let attemptCount = 1
         const committed = withRetries(deadlines, terms, WriterPolicy.retrySchedule(terms), (acquireMillis, attempt) => {
           attemptCount = attempt
-          return attempts.run(terms, write, acquireMillis, attempt)
+          return withAttemptSpans(span, (granted) => attempts.run(terms, write, acquireMillis, attempt, granted))
         })
-        const measured = Effect.flatMap(committed, ({ grantedAt, groupSize, holdMillis, results }) =>
-          Either.match(write.decode(results), {
+        const measured = Effect.flatMap(committed, ({ grantedAt, groupSize, holdMillis, results }) => {
+          span?.attribute("group_size", groupSize)
+          return Either.match(write.decode(results), {
             onLeft: (error) => Effect.fail(new WriteUndecodable({ lane, detail: error.message })),
             onRight: (value) =>
               Effect.succeed({
@@ -205,27 +224,60 @@ export const make = (
                 groupSize
               })
           })
-        )
+        })
         return told(
           lane,
+          span,
+          () => attemptCount,
           Effect.zipRight(demandBindable(lane, write), Effect.zipRight(opaque.demandOutside(lane), measured))
         )
       })
 
-    /** Not counted: a checkpoint is no write. */
-    const holdWithRetries = <A, E, R>(lane: Lane.Lane, self: Effect.Effect<A, E, R>) =>
-      Effect.suspend(() => {
+    const holdWithRetries = <A, E, R>(lane: Lane.Lane, span: CallSpan, self: Effect.Effect<A, E, R>) => {
+      let attemptCount = 0
+      const held = Effect.suspend(() => {
         const terms = WriterPolicy.termsOf(resolved, lane)
         const schedule = Schedule.whileInput(WriterPolicy.retryDelays(terms), connection.isBusy)
-        const held = withRetries(deadlines, terms, schedule, (acquireMillis) => opaque.hold(terms, self, acquireMillis))
-        return Effect.zipRight(opaque.demandOutside(lane), held)
+        return withRetries(deadlines, terms, schedule, (acquireMillis, attempt) => {
+          attemptCount = attempt
+          return withAttemptSpans(span, (granted) => {
+            const begun = Effect.suspend(() => {
+              granted()
+              return self
+            })
+            return opaque.hold(terms, begun, acquireMillis)
+          })
+        })
       })
+      return { held: Effect.zipRight(opaque.demandOutside(lane), held), attemptCount: () => attemptCount }
+    }
 
-    /** The engine goes on when the caller leaves: the permit stays with its work, and the caller does not wait. */
-    const tend = <A>(lane: Lane.Lane, self: Effect.Effect<A, EngineFault>): Effect.Effect<A, WriterError> =>
-      Effect.mapError(Effect.disconnect(holdWithRetries(lane, Effect.uninterruptible(self))), (error) =>
-        error._tag === "EngineFault" ? toWriterError(error, { lane, attempts: 1, heldMillis: 0 }) : error
-      )
+    const withPermit =
+      (lane: Lane.Lane) =>
+      <A, E, R>(self: Effect.Effect<A, E, R>) =>
+        withCallSpan("writer.permit", { lane }, (span) => {
+          const body = Effect.tap(self, () => Effect.sync(journal.committed))
+          const inSpan = span === undefined ? body : (Effect.withParentSpan(body, span) as Effect.Effect<A, E, R>)
+          const { attemptCount, held } = holdWithRetries(lane, span, inSpan)
+          return told(lane, span, attemptCount, held)
+        })
+
+    /**
+     * The engine goes on when the caller leaves: the permit stays with its work, and the caller does not wait. Not
+     * counted: it is no write.
+     */
+    const tend = <A>(
+      name: string,
+      attributes: { readonly lane: Lane.Lane; readonly mode?: CheckpointMode },
+      self: Effect.Effect<A, EngineFault>
+    ): Effect.Effect<A, WriterError> =>
+      withCallSpan(name, attributes, (span) => {
+        const { lane } = attributes
+        const { held } = holdWithRetries(lane, span, Effect.uninterruptible(self))
+        return Effect.mapError(Effect.disconnect(held), (error) =>
+          error._tag === "EngineFault" ? toWriterError(error, { lane, attempts: 1, heldMillis: 0 }) : error
+        )
+      })
 
     yield* Effect.addFinalizer(() =>
       Effect.gen(function* () {
@@ -243,16 +295,9 @@ export const make = (
       policy: resolved,
       write: (lane, write) => Effect.map(writeMeasured(lane, write), ({ value }) => value),
       writeMeasured,
-      withPermit: (lane) => (self) =>
-        told(
-          lane,
-          holdWithRetries(
-            lane,
-            Effect.tap(self, () => Effect.sync(journal.committed))
-          )
-        ),
-      checkpoint: (lane, mode) => tend(lane, connection.checkpoint(mode)),
-      compact: (lane, pageLimit) => tend(lane, connection.compact(pageLimit)),
+      withPermit,
+      checkpoint: (lane, mode) => tend("writer.checkpoint", { lane, mode }, connection.checkpoint(mode)),
+      compact: (lane, pageLimit) => tend("writer.compact", { lane }, connection.compact(pageLimit)),
       status: Effect.sync(() => ({
         state,
         holder: journal.holder(),

@@ -134,6 +134,30 @@ export const statement = (
     Either.right(results[0] ?? { rows: [], changes: 0 })
   )
 
+/**
+ * A statement of `@effect/sql` as a write: of any client, since it is only compiled and not run by it.
+ *
+ * @example
+ * import type * as SqlClient from "@effect/sql/SqlClient"
+ * import * as Lane from "presence-effect/writer/Lane"
+ * import type * as SqliteWriter from "presence-effect/writer/SqliteWriter"
+ * import * as Write from "presence-effect/writer/Write"
+ *
+ * export const remove = (sql: SqlClient.SqlClient, writer: SqliteWriter.SqliteWriter["Type"], id: string) =>
+ *   writer.write(Lane.data, Write.fromStatement(sql`DELETE FROM Machine WHERE id = ${id}`, { changes: 1 }))
+ *
+ * @category constructors
+ * @since 0.3.0
+ */
+export const fromStatement = (
+  compiled: { readonly compile: () => readonly [sql: string, params: ReadonlyArray<unknown>] },
+  options?: { readonly changes?: Changes; readonly isAtomic?: boolean }
+): Write<StatementResult> => {
+  const [sql, params] = compiled.compile()
+  // The writer refuses what cannot be bound.
+  return statement(sql, params as ReadonlyArray<SqlValue>, options)
+}
+
 /** Compiling a decoder costs as much as a small write, and the schema of a statement is a constant. */
 const decoders = new WeakMap<object, (rows: unknown) => Either.Either<unknown, ParseError>>()
 

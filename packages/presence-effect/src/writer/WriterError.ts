@@ -1,13 +1,16 @@
 /**
- * The closed set of failures of a write.
+ * The closed set of failures of a write. Each error answers three questions.
  *
- * Each error answers two questions. `written`: what is in the file now.
- * `isRetryable`: may the writer itself try again, because nothing was written
- * and the same write can succeed a moment later.
+ * - `written`: what is in the file now.
+ * - `isRetryable`: may the writer try again by itself, because nothing was written and the same write can succeed a
+ *   moment later. It did so on the terms of the lane before the caller saw the error.
+ * - `retryAfterMillis`: when a client may repeat its request, if that can help. Also set where the writer does not try
+ *   again by itself, because its queue or its disk is full. `statusCode` is the status that goes with it.
  *
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { failure } from "./internal/failureTerms.ts"
 import { NestedPermit } from "./internal/nestedPermit.ts"
 import { Lane } from "./Lane.ts"
 
@@ -44,7 +47,7 @@ const Count = Schema.NonNegativeInt
  * @category errors
  * @since 0.1.0
  */
-export class LaneOverflow extends Schema.TaggedError<LaneOverflow>("presence-effect/LaneOverflow")("LaneOverflow", {
+export class LaneOverflow extends failure<LaneOverflow>("presence-effect/LaneOverflow")("LaneOverflow", {
   lane: Lane,
   waiterCount: Count,
   capacity: Count
@@ -66,7 +69,7 @@ export class LaneOverflow extends Schema.TaggedError<LaneOverflow>("presence-eff
  * @category errors
  * @since 0.1.0
  */
-export class PermitTimeout extends Schema.TaggedError<PermitTimeout>("presence-effect/PermitTimeout")("PermitTimeout", {
+export class PermitTimeout extends failure<PermitTimeout>("presence-effect/PermitTimeout")("PermitTimeout", {
   lane: Lane,
   waitedMillis: Millis
 }) {
@@ -87,7 +90,7 @@ export class PermitTimeout extends Schema.TaggedError<PermitTimeout>("presence-e
  * @category errors
  * @since 0.1.0
  */
-export class DatabaseBusy extends Schema.TaggedError<DatabaseBusy>("presence-effect/DatabaseBusy")("DatabaseBusy", {
+export class DatabaseBusy extends failure<DatabaseBusy>("presence-effect/DatabaseBusy")("DatabaseBusy", {
   lane: Lane,
   code: Schema.String,
   attempts: Count
@@ -109,7 +112,7 @@ export class DatabaseBusy extends Schema.TaggedError<DatabaseBusy>("presence-eff
  * @category errors
  * @since 0.1.0
  */
-export class WriteUnconfirmed extends Schema.TaggedError<WriteUnconfirmed>("presence-effect/WriteUnconfirmed")(
+export class WriteUnconfirmed extends failure<WriteUnconfirmed>("presence-effect/WriteUnconfirmed")(
   "WriteUnconfirmed",
   {
     lane: Lane,
@@ -135,7 +138,7 @@ export class WriteUnconfirmed extends Schema.TaggedError<WriteUnconfirmed>("pres
  * @category errors
  * @since 0.1.0
  */
-export class WriteConflict extends Schema.TaggedError<WriteConflict>("presence-effect/WriteConflict")("WriteConflict", {
+export class WriteConflict extends failure<WriteConflict>("presence-effect/WriteConflict")("WriteConflict", {
   lane: Lane,
   /** Position of the statement in the write, from 0. */
   statement: Count,
@@ -159,7 +162,7 @@ export class WriteConflict extends Schema.TaggedError<WriteConflict>("presence-e
  * @category errors
  * @since 0.1.0
  */
-export class WriteRejected extends Schema.TaggedError<WriteRejected>("presence-effect/WriteRejected")("WriteRejected", {
+export class WriteRejected extends failure<WriteRejected>("presence-effect/WriteRejected")("WriteRejected", {
   lane: Lane,
   /** The engine's code, `SQLITE_CONSTRAINT_UNIQUE` for example; `PARAMETER`: one that cannot be bound. */
   code: Schema.String,
@@ -181,7 +184,7 @@ export class WriteRejected extends Schema.TaggedError<WriteRejected>("presence-e
  * @category errors
  * @since 0.1.0
  */
-export class WriteUndecodable extends Schema.TaggedError<WriteUndecodable>("presence-effect/WriteUndecodable")(
+export class WriteUndecodable extends failure<WriteUndecodable>("presence-effect/WriteUndecodable")(
   "WriteUndecodable",
   { lane: Lane, detail: Schema.String }
 ) {
@@ -202,10 +205,10 @@ export class WriteUndecodable extends Schema.TaggedError<WriteUndecodable>("pres
  * @category errors
  * @since 0.1.0
  */
-export class ConnectionLost extends Schema.TaggedError<ConnectionLost>("presence-effect/ConnectionLost")(
-  "ConnectionLost",
-  { lane: Lane, detail: Schema.String }
-) {
+export class ConnectionLost extends failure<ConnectionLost>("presence-effect/ConnectionLost")("ConnectionLost", {
+  lane: Lane,
+  detail: Schema.String
+}) {
   /** @since 0.1.0 */
   readonly isRetryable = true
   /** @since 0.1.0 */
@@ -223,10 +226,10 @@ export class ConnectionLost extends Schema.TaggedError<ConnectionLost>("presence
  * @category errors
  * @since 0.1.0
  */
-export class ConnectionGone extends Schema.TaggedError<ConnectionGone>("presence-effect/ConnectionGone")(
-  "ConnectionGone",
-  { lane: Lane, detail: Schema.String }
-) {
+export class ConnectionGone extends failure<ConnectionGone>("presence-effect/ConnectionGone")("ConnectionGone", {
+  lane: Lane,
+  detail: Schema.String
+}) {
   /** @since 0.1.0 */
   readonly isRetryable = false
   /** @since 0.1.0 */
@@ -247,10 +250,7 @@ const engineFields = { lane: Lane, code: Schema.String, detail: Schema.String }
  * @category errors
  * @since 0.1.0
  */
-export class DatabaseFull extends Schema.TaggedError<DatabaseFull>("presence-effect/DatabaseFull")(
-  "DatabaseFull",
-  engineFields
-) {
+export class DatabaseFull extends failure<DatabaseFull>("presence-effect/DatabaseFull")("DatabaseFull", engineFields) {
   /** @since 0.1.0 */
   readonly isRetryable = false
   /** @since 0.1.0 */
@@ -268,7 +268,7 @@ export class DatabaseFull extends Schema.TaggedError<DatabaseFull>("presence-eff
  * @category errors
  * @since 0.1.0
  */
-export class DatabaseReadonly extends Schema.TaggedError<DatabaseReadonly>("presence-effect/DatabaseReadonly")(
+export class DatabaseReadonly extends failure<DatabaseReadonly>("presence-effect/DatabaseReadonly")(
   "DatabaseReadonly",
   engineFields
 ) {
@@ -289,7 +289,7 @@ export class DatabaseReadonly extends Schema.TaggedError<DatabaseReadonly>("pres
  * @category errors
  * @since 0.1.0
  */
-export class DatabaseIo extends Schema.TaggedError<DatabaseIo>("presence-effect/DatabaseIo")("DatabaseIo", {
+export class DatabaseIo extends failure<DatabaseIo>("presence-effect/DatabaseIo")("DatabaseIo", {
   ...engineFields,
   written: Written
 }) {
@@ -308,7 +308,7 @@ export class DatabaseIo extends Schema.TaggedError<DatabaseIo>("presence-effect/
  * @category errors
  * @since 0.1.0
  */
-export class DatabaseCorrupt extends Schema.TaggedError<DatabaseCorrupt>("presence-effect/DatabaseCorrupt")(
+export class DatabaseCorrupt extends failure<DatabaseCorrupt>("presence-effect/DatabaseCorrupt")(
   "DatabaseCorrupt",
   engineFields
 ) {
@@ -330,7 +330,7 @@ export class DatabaseCorrupt extends Schema.TaggedError<DatabaseCorrupt>("presen
  * @category errors
  * @since 0.1.0
  */
-export class DatabaseMoved extends Schema.TaggedError<DatabaseMoved>("presence-effect/DatabaseMoved")("DatabaseMoved", {
+export class DatabaseMoved extends failure<DatabaseMoved>("presence-effect/DatabaseMoved")("DatabaseMoved", {
   lane: Lane,
   detail: Schema.String,
   written: Schema.propertySignature(Written).pipe(Schema.withConstructorDefault((): Written => "nothing"))
@@ -349,7 +349,7 @@ export class DatabaseMoved extends Schema.TaggedError<DatabaseMoved>("presence-e
  * @category errors
  * @since 0.1.0
  */
-export class WriterClosed extends Schema.TaggedError<WriterClosed>("presence-effect/WriterClosed")("WriterClosed", {
+export class WriterClosed extends failure<WriterClosed>("presence-effect/WriterClosed")("WriterClosed", {
   lane: Lane
 }) {
   /** @since 0.1.0 */

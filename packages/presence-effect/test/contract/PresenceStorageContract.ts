@@ -3,13 +3,27 @@
  * `presenceStorageContract("name", makeWorld)`.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import type { FlushEntry, FlushState } from "../../src/presence/FlushBatch.ts"
 import * as FlushBatch from "../../src/presence/FlushBatch.ts"
-import type { PresenceKind } from "../../src/presence/PresenceKey.ts"
+import type { PresenceKey } from "../../src/presence/PresenceKey.ts"
+import { keyOf, type PresenceKinds } from "../../src/presence/PresenceKind.ts"
 import type { PresenceStorage, StaleCursor } from "../../src/presence/PresenceStorage.ts"
+
+/** The kinds that a storage of the suite is made for: the forms that a key can have, and a name that must be quoted. */
+export const contractKinds = {
+  session: { table: "Session", accountId: "accountId" },
+  machine: { table: "Machine", accountId: "accountId" },
+  sensor: { table: "user-sensors" },
+  laptop: { table: "Laptop", accountId: "accountId", key: ["accountId", "id"] }
+} as const satisfies PresenceKinds
+
+export type ContractKind = keyof typeof contractKinds
 
 export interface StoredRow {
   readonly active: boolean
@@ -19,11 +33,15 @@ export interface StoredRow {
 /** A storage with the means to look behind it. */
 export interface World {
   readonly storage: PresenceStorage["Type"]
-  readonly insert: (kind: PresenceKind, id: string, accountId: string, row: StoredRow) => void
-  readonly read: (kind: PresenceKind, id: string) => StoredRow | undefined
+  /** The account is ignored for the kind that has none. */
+  readonly insert: (kind: ContractKind, id: string, accountId: string, row: StoredRow) => void
+  readonly read: (kind: ContractKind, id: string, accountId?: string) => StoredRow | undefined
   /** Rows of the first chunk. */
   readonly chunkRows: number
 }
+
+/** Sessions and machines in turns. */
+const kindOf = (index: number): ContractKind => (index % 2 === 0 ? "session" : "machine")
 
 const hour = 3_600_000
 const start = 1_800_000_000_000
@@ -31,13 +49,20 @@ const start = 1_800_000_000_000
 /** All times but those before. */
 const until = (firstMillis: number) => ({ firstMillis, lastMillis: start + hour })
 
-const entry = (id: string, seenAtMillis: number, state: FlushState, kind: PresenceKind = "session"): FlushEntry => ({
+const entry = (id: string, seenAtMillis: number, state: FlushState, kind: ContractKind = "session"): FlushEntry => ({
   kind,
   id,
   accountId: "a",
   seenAtMillis,
   state
 })
+
+const keyed = (
+  kind: ContractKind,
+  id: string,
+  accountId: string,
+  rest: Pick<FlushEntry, "seenAtMillis" | "state">
+): FlushEntry => ({ ...keyOf(kind, kind === "sensor" ? undefined : accountId, id), ...rest })
 
 export const presenceStorageContract = <E>(name: string, make: Effect.Effect<World, E, Scope.Scope>): void => {
   const inWorld = (title: string, body: (world: World) => Effect.Effect<void, unknown>) =>
@@ -164,12 +189,14 @@ export const presenceStorageContract = <E>(name: string, make: Effect.Effect<Wor
       Effect.gen(function* () {
         for (const count of [0, 1, world.chunkRows, world.chunkRows + 1]) {
           const entries = Array.from({ length: count }, (_, index) =>
-            entry(`${count}-${index}`, start, "alive", index % 2 === 0 ? "session" : "machine")
+            entry(`${count}-${index}`, start, "alive", kindOf(index))
           )
-          for (const { id, kind } of entries) world.insert(kind, id, "a", { active: false, lastActiveMillis: 1 })
+          for (const [index, { id }] of entries.entries()) {
+            world.insert(kindOf(index), id, "a", { active: false, lastActiveMillis: 1 })
+          }
           const report = yield* world.storage.flush(FlushBatch.make(entries))
           assert.strictEqual(report.written.length, count)
-          assert.isTrue(entries.every(({ id, kind }) => world.read(kind, id)?.active))
+          assert.isTrue(entries.every(({ id }, index) => world.read(kindOf(index), id)?.active))
         }
       })
     )
@@ -254,6 +281,100 @@ export const presenceStorageContract = <E>(name: string, make: Effect.Effect<Wor
         ])
         assert.deepStrictEqual(world.read("session", "silent"), { active: false, lastActiveMillis: start - hour })
         assert.strictEqual(world.read("session", "back")?.active, true)
+      })
+    )
+
+    inWorld("writes rows of every kind in one chunk, those without an account too", (world) =>
+      Effect.gen(function* () {
+        const kinds = Object.keys(contractKinds) as ReadonlyArray<ContractKind>
+        for (const kind of kinds) world.insert(kind, "x", "a", { active: false, lastActiveMillis: start - hour })
+        const entries = kinds.map((kind) => keyed(kind, "x", "a", { seenAtMillis: start, state: "alive" }))
+        const report = yield* world.storage.flush(FlushBatch.make(entries))
+        assert.deepStrictEqual(report.written, entries)
+        assert.strictEqual(report.chunkCount, 1)
+        for (const kind of kinds) {
+          assert.deepStrictEqual(world.read(kind, "x"), { active: true, lastActiveMillis: start }, kind)
+        }
+      })
+    )
+
+    inWorld("keeps rows of two accounts with the same id apart where the account is a part of the key", (world) =>
+      Effect.gen(function* () {
+        const before = { active: true, lastActiveMillis: start - hour }
+        for (const account of ["a", "b", "c"]) world.insert("laptop", "laptop", account, before)
+        const alive = keyed("laptop", "laptop", "a", { seenAtMillis: start, state: "alive" })
+        const ended = keyed("laptop", "laptop", "b", { seenAtMillis: start - 1, state: "ended" })
+        const gone = keyed("laptop", "laptop", "d", { seenAtMillis: start, state: "alive" })
+        const report = yield* world.storage.flush(FlushBatch.make([alive, ended, gone]))
+        assert.deepStrictEqual([report.written, report.missing], [[alive, ended], [gone]])
+        assert.deepStrictEqual(world.read("laptop", "laptop", "a"), { active: true, lastActiveMillis: start })
+        assert.deepStrictEqual(world.read("laptop", "laptop", "b"), { active: false, lastActiveMillis: start - 1 })
+        assert.deepStrictEqual(world.read("laptop", "laptop", "c"), before)
+
+        const keys = ["a", "b", "c"].map((accountId) => ({ kind: "laptop", accountId, id: "laptop" }))
+        const changed = yield* world.storage.markOffline(keys, until(start))
+        assert.deepStrictEqual(changed, [{ key: keys[2]!, lastSeenMillis: start - hour }])
+      })
+    )
+
+    inWorld("pages through rows with the same id and the same time, each once, and those without an account", (world) =>
+      Effect.gen(function* () {
+        const silent = { active: true, lastActiveMillis: start - hour }
+        for (let index = 0; index < 7; index++) world.insert("laptop", "laptop", `account ${index}`, silent)
+        for (let index = 0; index < 5; index++) world.insert("sensor", `s${index}`, "", silent)
+        const all = (kind: ContractKind) =>
+          Effect.gen(function* () {
+            const found: Array<PresenceKey> = []
+            let page = yield* world.storage.findStale(kind, until(start), 2)
+            found.push(...page.rows.map(({ key }) => key))
+            while (page.next !== undefined) {
+              page = yield* world.storage.findStale(kind, until(start), 2, page.next)
+              found.push(...page.rows.map(({ key }) => key))
+            }
+            return found
+          })
+        const laptops = yield* all("laptop")
+        assert.lengthOf(laptops, 7)
+        assert.strictEqual(new Set(laptops.map(({ accountId }) => accountId)).size, 7)
+        const sensors = yield* all("sensor")
+        assert.deepStrictEqual(
+          sensors.toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+          Array.from({ length: 5 }, (_, index) => ({ kind: "sensor", id: `s${index}` }))
+        )
+        assert.lengthOf(yield* world.storage.markOffline(sensors, until(start)), 5)
+        assert.strictEqual(world.read("sensor", "s0")?.active, false)
+      })
+    )
+
+    inWorld("finds no row for an id that cannot be stored, and none for one that differs by its case", (world) =>
+      Effect.gen(function* () {
+        const before = { active: false, lastActiveMillis: start - hour }
+        world.insert("session", "laptop", "a", before)
+        world.insert("session", "\ufffd", "a", before)
+        const batch = FlushBatch.make(["LAPTOP", "\ud800", " laptop"].map((id) => entry(id, start, "alive")))
+        const report = yield* world.storage.flush(batch)
+        assert.deepStrictEqual(report.missing, batch.entries)
+        assert.deepStrictEqual(world.read("session", "laptop"), before)
+        assert.deepStrictEqual(world.read("session", "\ufffd"), before)
+      })
+    )
+
+    inWorld("dies of a kind that was not declared, by name", (world) =>
+      Effect.gen(function* () {
+        const stranger = { kind: "stranger", id: "x", seenAtMillis: start, state: "alive" as const }
+        const calls: ReadonlyArray<Effect.Effect<unknown, unknown>> = [
+          world.storage.flush(FlushBatch.make([stranger])),
+          world.storage.findStale("stranger", until(start), 1),
+          world.storage.markOffline([stranger], until(start))
+        ]
+        for (const call of calls) {
+          const exit = yield* Effect.exit(call)
+          const defect = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.dieOption(exit.cause)) : undefined
+          assert.strictEqual(
+            (defect as Error | undefined)?.message,
+            'no kind "stranger" is declared, only session, machine, sensor, laptop'
+          )
+        }
       })
     )
   })

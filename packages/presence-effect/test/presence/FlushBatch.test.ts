@@ -11,6 +11,12 @@ const entries = Array.from({ length: 7 }, (_, index) => ({
 
 describe("FlushBatch", () => {
   it("counts entries by kind", () => {
-    assert.deepStrictEqual(FlushBatch.countByKind(entries), { session: 4, machine: 3 })
+    assert.deepStrictEqual(
+      [...FlushBatch.countByKind(entries)],
+      [
+        ["session", 4],
+        ["machine", 3]
+      ]
+    )
   })
 })

@@ -4,14 +4,14 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as TestClock from "effect/TestClock"
 import * as OfflineSweeper from "../../src/presence/OfflineSweeper.ts"
-import * as PresenceKey from "../../src/presence/PresenceKey.ts"
 import * as PresenceRegistry from "../../src/presence/PresenceRegistry.ts"
 import { PresenceStorage, StorageUnreadable } from "../../src/presence/PresenceStorage.ts"
 import * as ScriptedStorage from "../support/scriptedStorage.ts"
+import { kinds, machine, session } from "../support/kinds.ts"
 
 const start = 1_800_000_000_000
 const hour = 3_600_000
-const key = PresenceKey.session("a", "s")
+const key = session("a", "s")
 
 const settle = Effect.yieldNow().pipe(Effect.repeatN(32))
 
@@ -30,7 +30,7 @@ const makeWorld = (options?: Partial<OfflineSweeper.SweeperOptions>) =>
       currentTimeNanos: Effect.sync(() => clock.unsafeCurrentTimeNanos()),
       sleep: (duration) => base.sleep(duration)
     }
-    const registry = PresenceRegistry.make({
+    const registry = PresenceRegistry.make(kinds, {
       acceptanceWindow: "10 minutes",
       persistThreshold: "30 seconds",
       offlineTimeout: "10 minutes",
@@ -39,6 +39,7 @@ const makeWorld = (options?: Partial<OfflineSweeper.SweeperOptions>) =>
     })
     const told: Array<PresenceRegistry.Transition> = []
     yield* OfflineSweeper.make({
+      persistThreshold: "30 seconds",
       offlineTimeout: "10 minutes",
       acceptanceWindow: "10 minutes",
       sweepInterval: "60 seconds",
@@ -52,8 +53,8 @@ const makeWorld = (options?: Partial<OfflineSweeper.SweeperOptions>) =>
       Effect.withClock(clock)
     )
     const silent = (id: string, lastActiveMillis = start - hour) =>
-      scripted.rows.session.set(id, { accountId: "a", active: true, lastActiveMillis })
-    const isActive = (id: string) => scripted.rows.session.get(id)?.active
+      scripted.rows.set("session", { id: id, accountId: "a", active: true, lastActiveMillis })
+    const isActive = (id: string) => scripted.rows.get(session("a", id))?.active
     return { scripted, registry, told, silent, isActive, jumped }
   })
 
@@ -62,13 +63,13 @@ describe("the sweep of the database", () => {
     Effect.gen(function* () {
       const { isActive, scripted, silent, told } = yield* makeWorld()
       silent("s")
-      scripted.rows.machine.set("m", { accountId: "b", active: true, lastActiveMillis: start - hour })
+      scripted.rows.set("machine", { id: "m", accountId: "b", active: true, lastActiveMillis: start - hour })
       yield* TestClock.adjust("60 seconds")
       yield* TestClock.adjust("60 seconds")
       assert.isFalse(isActive("s"))
       assert.deepStrictEqual(told, [
         { key, lastSeenMillis: start - hour, reason: "silent" },
-        { key: PresenceKey.machine("b", "m"), lastSeenMillis: start - hour, reason: "silent" }
+        { key: machine("b", "m"), lastSeenMillis: start - hour, reason: "silent" }
       ])
     })
   )
@@ -79,14 +80,14 @@ describe("the sweep of the database", () => {
       silent("month", start + 30 * 24 * hour)
       silent("minute", start + 60_000)
       silent("online", start + 30 * 24 * hour)
-      registry.beat(PresenceKey.session("a", "online"), start, start)
+      registry.beat(session("a", "online"), start, start)
       yield* TestClock.adjust("2 minutes")
       assert.isFalse(isActive("month"))
       assert.isTrue(isActive("minute"))
       assert.isTrue(isActive("online"))
       assert.deepStrictEqual(scripted.marked.flat(), ["month"])
       const [first, ...others] = told
-      assert.deepInclude(first, { key: PresenceKey.session("a", "month"), reason: "silent" })
+      assert.deepInclude(first, { key: session("a", "month"), reason: "silent" })
       assert.isAtMost(first?.lastSeenMillis ?? Infinity, start + 120_000)
       assert.deepStrictEqual(others, [])
     })
@@ -97,8 +98,8 @@ describe("the sweep of the database", () => {
       const { isActive, registry, scripted, silent, told } = yield* makeWorld()
       silent("online")
       silent("ending")
-      registry.beat(PresenceKey.session("a", "online"), start, start)
-      registry.end(PresenceKey.session("a", "ending"), start, start)
+      registry.beat(session("a", "online"), start, start)
+      registry.end(session("a", "ending"), start, start)
       yield* TestClock.adjust("3 minutes")
       assert.deepStrictEqual(scripted.marked, [])
       assert.isTrue(isActive("online"))
@@ -185,14 +186,14 @@ describe("the quiet", () => {
     Effect.gen(function* () {
       const { isActive, registry, silent } = yield* makeWorld({ sweepInterval: "10 seconds" })
       silent("s")
-      registry.connected(PresenceKey.session("a", "dropped"), start)
-      registry.disconnected(PresenceKey.session("a", "dropped"), start)
+      registry.connected(session("a", "dropped"), start)
+      registry.disconnected(session("a", "dropped"), start)
       yield* TestClock.adjust("59 seconds")
       assert.isTrue(isActive("s"))
-      assert.isTrue(registry.find(PresenceKey.session("a", "dropped"))?.isOnline)
+      assert.isTrue(registry.find(session("a", "dropped"))?.isOnline)
       yield* TestClock.adjust("11 seconds")
       assert.isFalse(isActive("s"))
-      assert.isFalse(registry.find(PresenceKey.session("a", "dropped"))?.isOnline)
+      assert.isFalse(registry.find(session("a", "dropped"))?.isOnline)
     })
   )
 
@@ -200,9 +201,9 @@ describe("the quiet", () => {
     Effect.gen(function* () {
       const world = yield* makeWorld({ sweepInterval: "10 seconds", startGrace: "20 seconds" })
       const { isActive, jumped, registry, silent } = world
-      const dropped = PresenceKey.session("a", "dropped")
-      const beating = PresenceKey.session("a", "beating")
-      const gone = PresenceKey.session("a", "gone")
+      const dropped = session("a", "dropped")
+      const beating = session("a", "beating")
+      const gone = session("a", "gone")
       const known = [dropped, beating, gone]
       yield* TestClock.adjust("35 seconds")
       const pausedAt = start + 35_000

@@ -40,6 +40,36 @@ describe("resolve", () => {
     assert.match(problemsOf({ acceptanceWindow: "1 hour" })[0] ?? "", /acceptanceWindow .* offlineTimeout/)
   })
 
+  it("lets a kind have terms of its own, checks them with the common ones, and names the kind", () => {
+    const sensor = { offlineTimeout: "1 minute", acceptanceWindow: "4 minutes", disconnectGrace: 0 } as const
+    assert.deepStrictEqual(problemsOf({ kinds: { sensor } }), [])
+    const { acceptanceWindow: _, ...wide } = sensor
+    assert.deepStrictEqual(problemsOf({ kinds: { sensor: wide } }), [
+      "acceptanceWindow (600000 ms) must not exceed four times kinds.sensor.offlineTimeout (60000 ms): such a " +
+        "heartbeat is accepted and means nobody is there"
+    ])
+    assert.match(
+      problemsOf({ kinds: { sensor: { disconnectGrace: "2 minutes" } } }).join(),
+      /^startGrace \(60000 ms\) must not be shorter than kinds\.sensor\.disconnectGrace \(120000 ms\)/
+    )
+    assert.match(
+      problemsOf({ kinds: { sensor: { persistThreshold: "Infinity" as never, offlineTimeout: 0 } } }).join("\n"),
+      /kinds\.sensor\.persistThreshold must be .* zero or more\nkinds\.sensor\.offlineTimeout must be .* above zero/
+    )
+  })
+
+  it("reports a problem of the common terms once, however many kinds have terms of their own", () => {
+    assert.lengthOf(problemsOf({ startGrace: 0, kinds: { a: { persistThreshold: 0 }, b: {} } }), 1)
+  })
+
+  it("refuses terms of a kind that is not declared, and a declaration that does not hold", () => {
+    const both = PresenceConfig.resolve({ kinds: { sensr: {} } }, undefined, { sensor: {}, "2": {} })
+    assert.match(
+      Either.match(both, { onLeft: ({ message }) => message, onRight: () => "" }),
+      /a kind must be named by a letter.*got "2"\n- kinds\.sensr: no such kind is declared, only 2, sensor/
+    )
+  })
+
   it("reports all problems at once", () => {
     assert.strictEqual(problemsOf({ capacity: 0, chunkRows: 0, drainTimeout: -1 }).length, 2)
   })

@@ -11,16 +11,16 @@ import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as Lane from "../../src/writer/Lane.ts"
 import * as PresenceFlusher from "../../src/presence/PresenceFlusher.ts"
-import * as PresenceKey from "../../src/presence/PresenceKey.ts"
 import * as PresenceMetrics from "../../src/presence/PresenceMetrics.ts"
 import * as PresenceRegistry from "../../src/presence/PresenceRegistry.ts"
 import { PresenceStorage } from "../../src/presence/PresenceStorage.ts"
-import { WriteRejected, WriterClosed } from "../../src/writer/WriterError.ts"
 import * as ScriptedStorage from "../support/scriptedStorage.ts"
+import { kinds } from "../support/kinds.ts"
 
 const start = 1_800_000_000_000
-const key = PresenceKey.session("a", "s0")
-const session = (index: number) => PresenceKey.session("a", `s${index}`)
+const sessionOf = (id: string) => ({ kind: "session" as const, accountId: "a", id })
+const session = (index: number) => sessionOf(`s${index}`)
+const key = session(0)
 
 /** Lets every runnable fiber reach its next suspension. No clock is involved. */
 const settle = Effect.yieldNow().pipe(Effect.repeatN(32))
@@ -30,9 +30,9 @@ const makeWorld = (options?: Partial<PresenceFlusher.FlusherOptions>) =>
     yield* TestClock.setTime(start)
     const scripted = ScriptedStorage.make()
     for (let index = 0; index < 10; index++) {
-      scripted.rows.session.set(`s${index}`, { accountId: "a", active: false, lastActiveMillis: 0 })
+      scripted.rows.set("session", { id: `s${index}`, accountId: "a", active: false, lastActiveMillis: 0 })
     }
-    const registry = PresenceRegistry.make({
+    const registry = PresenceRegistry.make(kinds, {
       acceptanceWindow: "10 minutes",
       persistThreshold: "30 seconds",
       offlineTimeout: "10 minutes",
@@ -68,9 +68,9 @@ describe("the tick", () => {
       yield* TestClock.adjust("7 seconds")
       beat(1)
       yield* TestClock.adjust("4999 millis")
-      assert.strictEqual(scripted.rows.session.get("s1")?.active, false)
+      assert.strictEqual(scripted.rows.get(sessionOf("s1"))?.active, false)
       yield* TestClock.adjust("1 millis")
-      assert.strictEqual(scripted.rows.session.get("s1")?.active, true)
+      assert.strictEqual(scripted.rows.get(sessionOf("s1"))?.active, true)
       yield* close
     })
   )
@@ -88,7 +88,7 @@ describe("the tick", () => {
       assert.strictEqual(scripted.batches.length, 1)
       yield* Deferred.succeed(latch, undefined)
       yield* Fiber.join(asked)
-      assert.strictEqual(scripted.rows.session.get("s1")?.active, true)
+      assert.strictEqual(scripted.rows.get(sessionOf("s1"))?.active, true)
       yield* close
     })
   )
@@ -103,7 +103,7 @@ describe("the tick", () => {
       assert.strictEqual(registry.pendingCount(), 1)
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual(registry.pendingCount(), 0)
-      assert.strictEqual(scripted.rows.session.get("s0")?.active, true)
+      assert.strictEqual(scripted.rows.get(sessionOf("s0"))?.active, true)
       yield* close
     })
   )
@@ -120,7 +120,7 @@ describe("the tick", () => {
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual(registry.pendingCount(), 0)
       assert.strictEqual(scripted.batches[1]?.entries.length, 5)
-      assert.strictEqual(scripted.rows.session.get("s8")?.lastActiveMillis, start + 5_000)
+      assert.strictEqual(scripted.rows.get(sessionOf("s8"))?.lastActiveMillis, start + 5_000)
       assert.deepInclude(yield* flusher.status, { consecutiveFailures: 0, lastFlushMillis: start + 10_000 })
       yield* close
     })
@@ -164,7 +164,7 @@ describe("the tick", () => {
       assert.deepStrictEqual(told, [])
       yield* TestClock.adjust("5 seconds")
       assert.deepStrictEqual(told, [{ key, lastSeenMillis: start + 1, reason: "ended" }])
-      assert.strictEqual(scripted.rows.session.get("s0")?.active, false)
+      assert.strictEqual(scripted.rows.get(sessionOf("s0"))?.active, false)
       yield* close
     })
   )
@@ -209,10 +209,10 @@ describe("flushKey", () => {
       )
       yield* Deferred.succeed(latch, undefined)
       yield* settle
-      assert.deepInclude(scripted.rows.session.get("s0"), { active: false, lastActiveMillis: start + 1 })
-      assert.strictEqual(scripted.rows.session.get("s1")?.active, true)
+      assert.deepInclude(scripted.rows.get(sessionOf("s0")), { active: false, lastActiveMillis: start + 1 })
+      assert.strictEqual(scripted.rows.get(sessionOf("s1"))?.active, true)
       yield* close
-      assert.deepInclude(scripted.rows.session.get("s0"), { active: false, lastActiveMillis: start + 1 })
+      assert.deepInclude(scripted.rows.get(sessionOf("s0")), { active: false, lastActiveMillis: start + 1 })
     })
   )
 
@@ -257,7 +257,7 @@ describe("many rows", () => {
     Effect.gen(function* () {
       yield* TestClock.setTime(start)
       const scripted = ScriptedStorage.make()
-      const registry = PresenceRegistry.make({
+      const registry = PresenceRegistry.make(kinds, {
         acceptanceWindow: "10 minutes",
         persistThreshold: "30 seconds",
         offlineTimeout: "10 minutes",
@@ -267,8 +267,8 @@ describe("many rows", () => {
       const count = 9_000
       const idOf = (index: number) => `s${String((index * 7_919) % count).padStart(5, "0")}`
       for (let index = 0; index < count; index++) {
-        scripted.rows.session.set(idOf(index), { accountId: "a", active: false, lastActiveMillis: 0 })
-        registry.beat(PresenceKey.session("a", idOf(index)), start, start)
+        scripted.rows.set("session", { id: idOf(index), accountId: "a", active: false, lastActiveMillis: 0 })
+        registry.beat(sessionOf(idOf(index)), start, start)
       }
       const flusher = yield* PresenceFlusher.make({ interval: "5 seconds", drainTimeout: "3 seconds" }).pipe(
         Effect.provideService(PresenceRegistry.PresenceRegistry, registry),
@@ -294,7 +294,7 @@ describe("a row that the database refuses", () => {
       const before = (yield* Metric.value(PresenceMetrics.refused)).count
       beat(0)
       beat(1)
-      const cause = new WriteRejected({ lane: Lane.presence, code: "SQLITE_CONSTRAINT_TRIGGER", detail: "revoked" })
+      const cause = ScriptedStorage.failed("revoked", false)
       scripted.script.push((batch) =>
         Effect.map(scripted.storage.flush({ entries: batch.entries.slice(1) }), (report) => ({
           ...report,
@@ -302,7 +302,7 @@ describe("a row that the database refuses", () => {
         }))
       )
       yield* TestClock.adjust("5 seconds")
-      assert.strictEqual(scripted.rows.session.get("s1")?.active, true)
+      assert.strictEqual(scripted.rows.get(sessionOf("s1"))?.active, true)
       assert.strictEqual(registry.pendingCount(), 0)
       assert.strictEqual(registry.parkedCount(), 1)
       assert.deepInclude(yield* flusher.status, { consecutiveFailures: 0 })
@@ -312,9 +312,9 @@ describe("a row that the database refuses", () => {
         /refuses session s0, .*revoked/
       )
       yield* TestClock.adjust("59 seconds")
-      assert.strictEqual(scripted.rows.session.get("s0")?.active, false)
+      assert.strictEqual(scripted.rows.get(sessionOf("s0"))?.active, false)
       yield* TestClock.adjust("6 seconds")
-      assert.strictEqual(scripted.rows.session.get("s0")?.active, true)
+      assert.strictEqual(scripted.rows.get(sessionOf("s0"))?.active, true)
       assert.strictEqual(registry.parkedCount(), 0)
       yield* close
     }).pipe(Effect.provide(ScriptedStorage.layerLog(lines)))
@@ -327,7 +327,7 @@ describe("the drain", () => {
       const { beat, close, scripted } = yield* makeWorld()
       beat(0)
       yield* close
-      assert.strictEqual(scripted.rows.session.get("s0")?.active, true)
+      assert.strictEqual(scripted.rows.get(sessionOf("s0"))?.active, true)
     })
   )
 
@@ -338,7 +338,7 @@ describe("the drain", () => {
       const program = yield* Effect.fork(Effect.ensuring(Effect.never, close))
       yield* settle
       yield* Fiber.interrupt(program)
-      assert.strictEqual(scripted.rows.session.get("s0")?.active, true)
+      assert.strictEqual(scripted.rows.get(sessionOf("s0"))?.active, true)
     })
   )
 
@@ -352,7 +352,7 @@ describe("the drain", () => {
       yield* TestClock.adjust("2 seconds")
       yield* Fiber.join(closing)
       assert.strictEqual(scripted.batches.filter(({ entries }) => entries.length > 0).length, 2, "no second write")
-      assert.strictEqual(scripted.rows.session.get("s0")?.active, true)
+      assert.strictEqual(scripted.rows.get(sessionOf("s0"))?.active, true)
     })
   )
 
@@ -391,7 +391,7 @@ describe("the drain", () => {
     Effect.gen(function* () {
       const { beat, close, scripted } = yield* makeWorld()
       beat(0)
-      scripted.always = ScriptedStorage.failAfter(scripted, 0, new WriterClosed({ lane: Lane.presence }))
+      scripted.always = ScriptedStorage.failAfter(scripted, 0, ScriptedStorage.failed("closed", false))
       yield* close
       assert.strictEqual(scripted.batches.length, 1)
     })
@@ -408,7 +408,7 @@ describe("logs and metrics", () => {
       yield* TestClock.adjust("90 seconds")
       const warnings = lines.filter(({ level }) => level === "WARN")
       assert.strictEqual(warnings.length, 2)
-      assert.match(warnings[0]?.message ?? "", /^Flushed 0\/9 session updates: another connection holds/)
+      assert.match(warnings[0]?.message ?? "", /^Flushed 0\/9 session updates: it was DatabaseBusy/)
       assert.match(warnings[1]?.message ?? "", /failed 13 times in a row/)
       assert.strictEqual(warnings[0]?.code, "DatabaseBusy")
       scripted.always = undefined
@@ -460,8 +460,8 @@ describe("a program that is interrupted", () => {
   const launch = Effect.gen(function* () {
     yield* TestClock.setTime(start)
     const scripted = ScriptedStorage.make()
-    scripted.rows.session.set("s0", { accountId: "a", active: false, lastActiveMillis: 0 })
-    const registry = PresenceRegistry.make({
+    scripted.rows.set("session", { id: "s0", accountId: "a", active: false, lastActiveMillis: 0 })
+    const registry = PresenceRegistry.make(kinds, {
       acceptanceWindow: "10 minutes",
       persistThreshold: "30 seconds",
       offlineTimeout: "10 minutes",
@@ -488,7 +488,7 @@ describe("a program that is interrupted", () => {
       assert.isNull(program.unsafePoll())
       yield* TestClock.adjust("1 millis")
       assert.isTrue(Exit.isInterrupted(yield* Fiber.await(program)))
-      assert.strictEqual(scripted.rows.session.get("s0")?.active, true)
+      assert.strictEqual(scripted.rows.get(sessionOf("s0"))?.active, true)
       assert.strictEqual(registry.pendingCount(), 0)
     })
   )

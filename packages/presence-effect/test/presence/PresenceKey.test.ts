@@ -1,23 +1,20 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Schema from "effect/Schema"
 import * as PresenceKey from "../../src/presence/PresenceKey.ts"
+import { machine, session } from "../support/kinds.ts"
 
 describe("PresenceKey", () => {
-  it("names a row by kind, account and id", () => {
-    assert.deepStrictEqual(PresenceKey.session("a1", "s1"), { kind: "session", accountId: "a1", id: "s1" })
-    assert.deepStrictEqual(PresenceKey.machine("a1", "m1"), { kind: "machine", accountId: "a1", id: "m1" })
-  })
-
-  it("tells a session from a machine of the same id, and one account from another", () => {
-    assert.notDeepEqual(PresenceKey.session("a1", "x"), PresenceKey.machine("a1", "x"))
-    assert.notDeepEqual(PresenceKey.session("a1", "x"), PresenceKey.session("a2", "x"))
-  })
-
-  it("has the kinds session and machine, and no other", () => {
-    const isKind = Schema.is(PresenceKey.PresenceKind)
-    assert.deepStrictEqual(["session", "machine", "account", "Session", "", undefined].filter(isKind), [
-      "session",
-      "machine"
-    ])
+  it("has a text that differs by kind, by account, by where the account ends, and by id", () => {
+    const keys = [
+      session("a1", "x"),
+      machine("a1", "x"),
+      session("a2", "x"),
+      session("a1", "y"),
+      session("a", "1x"),
+      session("", "a1x"),
+      { kind: "session", id: "a1x" },
+      { kind: "session", id: "2:a1x" }
+    ]
+    assert.strictEqual(new Set(keys.map(PresenceKey.nameOf)).size, keys.length)
+    assert.strictEqual(PresenceKey.nameOf(session("a1", "x")), PresenceKey.nameOf(session("a1", "x")))
   })
 })

@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { FlushBatch, FlushResult } from "../../src/presence/FlushBatch.ts"
-import * as PresenceKey from "../../src/presence/PresenceKey.ts"
 import * as PresenceRegistry from "../../src/presence/PresenceRegistry.ts"
+import { kinds, machine, session } from "../support/kinds.ts"
 
 const start = 1_800_000_000_000
 const second = 1_000
 const minute = 60_000
-const key = PresenceKey.session("a", "s")
+const key = session("a", "s")
 
 const defaults: PresenceRegistry.RegistryOptions = {
   acceptanceWindow: "10 minutes",
@@ -16,7 +16,8 @@ const defaults: PresenceRegistry.RegistryOptions = {
   capacity: 100
 }
 
-const make = (options?: Partial<PresenceRegistry.RegistryOptions>) => PresenceRegistry.make({ ...defaults, ...options })
+const make = (options?: Partial<PresenceRegistry.RegistryOptions>) =>
+  PresenceRegistry.make(kinds, { ...defaults, ...options })
 
 type Registry = ReturnType<typeof make>
 
@@ -36,7 +37,7 @@ describe("beat", () => {
 
   it("ignores the id when another account tracks it, and shows it to no other account", () => {
     const registry = make()
-    const foreign = PresenceKey.session("b", "s")
+    const foreign = session("b", "s")
     registry.beat(key, start, start)
     assert.strictEqual(registry.beat(foreign, start, start), "foreign")
     assert.strictEqual(registry.connected(foreign, start), "foreign")
@@ -46,10 +47,61 @@ describe("beat", () => {
     assert.strictEqual(registry.trackedCount(), 1)
   })
 
+  it("keeps rows of two accounts with the same id apart where the account is a part of the key", () => {
+    const laptops = { laptop: { accountId: "owner", key: ["accountId", "id"] } } as const
+    const registry = PresenceRegistry.make(laptops, defaults)
+    const [mine, theirs] = ["a", "b"].map((accountId) => ({ kind: "laptop", accountId, id: "laptop" }))
+    assert.strictEqual(registry.beat(mine!, start, start), "online")
+    assert.strictEqual(registry.beat(theirs!, start + 1, start + 1), "online")
+    assert.strictEqual(registry.trackedCount(), 2)
+    assert.deepStrictEqual(
+      registry.takeDirty().entries.map(({ accountId, seenAtMillis }) => [accountId, seenAtMillis - start]),
+      [
+        ["a", 0],
+        ["b", 1]
+      ]
+    )
+    assert.strictEqual(registry.end(theirs!, start + 2, start + 2), "ended")
+    assert.isTrue(registry.find(mine!)?.isOnline)
+    registry.forget(mine!)
+    assert.isUndefined(registry.find(mine!))
+    assert.isFalse(registry.find(theirs!)?.isOnline)
+  })
+
+  it("tracks rows of a kind without an account by their id, and says so in entries and transitions", () => {
+    const registry = PresenceRegistry.make({ sensor: {} }, defaults)
+    const sensor = { kind: "sensor", id: "x" }
+    assert.strictEqual(registry.beat(sensor, start, start), "online")
+    assert.strictEqual(registry.beat({ ...sensor, accountId: "ignored" }, start, start), "alive")
+    const expected = { kind: "sensor", id: "x", seenAtMillis: start, state: "alive" as const }
+    assert.deepStrictEqual(registry.takeDirty().entries, [expected])
+    registry.confirm({ written: [expected], superseded: [], missing: [] })
+    registry.end(sensor, start + 1, start + 1)
+    assert.deepStrictEqual(flush(registry), [{ key: sensor, lastSeenMillis: start + 1, reason: "ended" }])
+  })
+
+  it("refuses keys that cannot be stored, and tracks none of them", () => {
+    const registry = make()
+    const broken = [
+      session("a", "\ud800"),
+      session("\udc00", "s"),
+      session("a", "x\ud83d"),
+      { kind: "session", id: "s" },
+      session(7 as never, "s")
+    ]
+    for (const wrong of broken) {
+      assert.strictEqual(registry.beat(wrong, start, start), "invalid")
+      assert.strictEqual(registry.connected(wrong, start), "invalid")
+      assert.strictEqual(registry.end(wrong, start, start), "invalid")
+    }
+    assert.strictEqual(registry.trackedCount(), 0)
+    assert.strictEqual(registry.beat(session("a", "\ud83d\ude00"), start, start), "online")
+  })
+
   it("keeps a session and a machine of the same id apart", () => {
     const registry = make()
     registry.beat(key, start, start)
-    assert.strictEqual(registry.beat(PresenceKey.machine("a", "s"), start, start), "online")
+    assert.strictEqual(registry.beat(machine("a", "s"), start, start), "online")
     assert.strictEqual(registry.trackedCount("session"), 1)
     assert.strictEqual(registry.trackedCount("machine"), 1)
   })
@@ -70,7 +122,7 @@ describe("beat", () => {
     registry.beat(key, start + 1, start + 1)
     registry.beat(key, Number.NaN, start)
     registry.beat(key, 0, start)
-    registry.beat(PresenceKey.session("a", "other"), start, start)
+    registry.beat(session("a", "other"), start, start)
     assert.deepStrictEqual(registry.takeCounts(), {
       coalesced: 1,
       rejected: { invalid: 1, ancient: 1, ended: 0, foreign: 0, full: 1 }
@@ -94,7 +146,7 @@ describe("beat", () => {
     registry.beat(key, start, start)
     flush(registry)
     const back = start - 120 * minute
-    registry.beat(PresenceKey.session("a", "other"), back, back)
+    registry.beat(session("a", "other"), back, back)
     assert.strictEqual(registry.dueOffline(back + second), 0)
     assert.isAtMost(registry.nextDueMillis(), back + second + 10 * minute + 1)
     assert.strictEqual(registry.dueOffline(back + second + 10 * minute + 1), 2)
@@ -160,12 +212,12 @@ describe("end", () => {
 
   it("is an end marker also when it finds no room", () => {
     const registry = make({ capacity: 1 })
-    registry.beat(PresenceKey.session("a", "other"), start, start)
+    registry.beat(session("a", "other"), start, start)
     assert.strictEqual(registry.end(key, start, start), "ended")
-    registry.forget(PresenceKey.session("a", "other"))
+    registry.forget(session("a", "other"))
     assert.strictEqual(registry.beat(key, start - 1, start + second), "ended")
-    for (let index = 0; index < 8; index++) registry.end(PresenceKey.session("a", `e${index}`), start, start)
-    assert.strictEqual(registry.end(PresenceKey.session("a", "last"), start, start), "full")
+    for (let index = 0; index < 8; index++) registry.end(session("a", `e${index}`), start, start)
+    assert.strictEqual(registry.end(session("a", "last"), start, start), "full")
   })
 
   it("of a row that was forgotten lies at what the database knows, and until that is known at its arrival", () => {
@@ -238,7 +290,7 @@ describe("end", () => {
 
   it("gives way to a new row once it is old, and not before", () => {
     const registry = make({ capacity: 1 })
-    const other = PresenceKey.session("a", "other")
+    const other = session("a", "other")
     registry.end(key, start, start)
     flush(registry)
     assert.strictEqual(registry.beat(other, start + minute, start + minute), "full")
@@ -343,7 +395,7 @@ describe("a batch", () => {
   it("takes each row once and leaves nothing", () => {
     const registry = make()
     registry.beat(key, start, start)
-    registry.beat(PresenceKey.machine("a", "m"), start, start)
+    registry.beat(machine("a", "m"), start, start)
     assert.strictEqual(registry.takeDirty().entries.length, 2)
     assert.strictEqual(registry.takeDirty().entries.length, 0)
     assert.strictEqual(registry.pendingCount(), 2, "what is under way is not in the database yet")
@@ -518,14 +570,14 @@ describe("a batch", () => {
     flush(registry)
     assert.isTrue(registry.reactivate(key))
     assert.strictEqual(registry.pendingCount(), 1)
-    assert.isFalse(registry.reactivate(PresenceKey.session("a", "other")))
+    assert.isFalse(registry.reactivate(session("a", "other")))
   })
 })
 
 describe("dueOffline", () => {
   it("walks on where it stopped, so that one call is bounded", () => {
     const registry = make()
-    for (let index = 0; index < 10; index++) registry.beat(PresenceKey.session("a", `s${index}`), start, start)
+    for (let index = 0; index < 10; index++) registry.beat(session("a", `s${index}`), start, start)
     const due = start + 11 * minute
     assert.strictEqual(registry.dueOffline(due, 4), 4)
     assert.strictEqual(registry.dueOffline(due, 4), 4)

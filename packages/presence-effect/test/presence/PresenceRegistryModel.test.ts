@@ -8,8 +8,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import type { FlushBatch, FlushEntry } from "../../src/presence/FlushBatch.ts"
-import * as PresenceKey from "../../src/presence/PresenceKey.ts"
 import * as PresenceRegistry from "../../src/presence/PresenceRegistry.ts"
+import { kinds, session } from "../support/kinds.ts"
 
 const start = 1_800_000_000_000
 const options = {
@@ -19,7 +19,7 @@ const options = {
   disconnectGrace: 15_000,
   capacity: 4
 }
-const keys = ["0", "1", "2", "3", "4"].map((id) => PresenceKey.session("a", id))
+const keys = ["0", "1", "2", "3", "4"].map((id) => session("a", id))
 
 const row = FastCheck.integer({ min: 0, max: keys.length - 1 })
 const age = FastCheck.oneof(
@@ -59,7 +59,7 @@ interface Stored {
 
 class History {
   now = start
-  readonly registry = PresenceRegistry.make(options)
+  readonly registry = PresenceRegistry.make(kinds, options)
   readonly database = new Map<string, Stored>(keys.map(({ id }) => [id, { active: true, last: start - 3_600_000 }]))
   readonly underWay: Array<FlushBatch> = []
   /** Naive: the newest accepted sign of life and the newest end or verdict, per row. */

@@ -5,20 +5,22 @@ import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
 import type { FlushEntry, FlushState } from "../../src/presence/FlushBatch.ts"
 import * as FlushBatch from "../../src/presence/FlushBatch.ts"
+import { tableNames } from "../../src/sqlite/internal/tableNames.ts"
 import * as caseUpdate from "../../src/sqlite/internal/caseUpdate.ts"
 import * as Lane from "../../src/writer/Lane.ts"
-import type { PresenceKind } from "../../src/presence/PresenceKey.ts"
 import * as SqliteInProcess from "../../src/node/SqliteInProcess.ts"
 import * as SqliteReader from "../../src/node/SqliteReader.ts"
 import * as SqliteThread from "../../src/node/SqliteThread.ts"
+import type { PresenceKind } from "../../src/presence/PresenceKind.ts"
 import { PresenceStorage } from "../../src/presence/PresenceStorage.ts"
 import * as SqlitePresenceStorage from "../../src/sqlite/SqlitePresenceStorage.ts"
 import * as SqliteWriter from "../../src/writer/SqliteWriter.ts"
 import * as WriterPolicy from "../../src/writer/WriterPolicy.ts"
-import type { World } from "../contract/PresenceStorageContract.ts"
-import { presenceStorageContract } from "../contract/PresenceStorageContract.ts"
+import type { ContractKind, World } from "../contract/PresenceStorageContract.ts"
+import { contractKinds, presenceStorageContract } from "../contract/PresenceStorageContract.ts"
 import * as Sqlite from "../support/sqliteStorage.ts"
 import { layerLog, type Line } from "../support/scriptedStorage.ts"
+import { kinds } from "../support/kinds.ts"
 import { temporaryDatabase } from "../support/temporaryFile.ts"
 
 const start = 1_800_000_000_000
@@ -26,17 +28,22 @@ const hour = 3_600_000
 const iso = (millis: number): string => new Date(millis).toISOString().replace("Z", "+00:00")
 /** What `CURRENT_TIMESTAMP` writes. */
 const blank = (millis: number): string => new Date(millis).toISOString().slice(0, 19).replace("T", " ")
-const tableOf = (kind: PresenceKind) => (kind === "session" ? "Session" : "Machine")
+const tableOf = (kind: ContractKind) => contractKinds[kind].table
 
 const makeStorage = (engine: Sqlite.Engine, log: Sqlite.WriterLog, options?: Partial<SqlitePresenceStorage.Options>) =>
-  SqlitePresenceStorage.make(options).pipe(
+  SqlitePresenceStorage.make({ kinds, ...options }).pipe(
     Effect.provide(Layer.merge(Sqlite.layerWriter(engine, log), Sqlite.layerReader(engine)))
   )
 
 const makeEngine = Effect.acquireRelease(Effect.sync(Sqlite.open), (engine) => Effect.sync(() => engine.close()))
 
-const stored = (engine: Sqlite.Engine, kind: PresenceKind, id: string) =>
-  engine.prepare(`SELECT active, lastActiveAt, updatedAt FROM "${tableOf(kind)}" WHERE id = ?`).get(id) as
+const stored = (engine: Sqlite.Engine, kind: ContractKind, id: string, accountId = "a") =>
+  engine
+    .prepare(
+      `SELECT active, lastActiveAt, updatedAt FROM "${tableOf(kind)}"
+       WHERE id = ? AND ${kind === "laptop" ? "accountId" : "'a'"} = ?`
+    )
+    .get(id, kind === "laptop" ? accountId : "a") as
     | { readonly active: number; readonly lastActiveAt: number | string; readonly updatedAt: number }
     | undefined
 
@@ -44,16 +51,16 @@ const makeWorld = (form: (millis: number) => number | string) =>
   Effect.gen(function* () {
     const engine = yield* makeEngine
     for (let index = 0; index < 3; index++) {
-      for (const table of ["Session", "Machine"] as const) {
+      for (const { table } of Object.values(contractKinds)) {
         Sqlite.insert(engine, table, { id: `form${index}`, accountId: "x", active: false, at: form(start) })
       }
     }
     return {
-      storage: yield* makeStorage(engine, Sqlite.makeLog(), { chunkRows: 60 }),
+      storage: yield* makeStorage(engine, Sqlite.makeLog(), { kinds: contractKinds, chunkRows: 60 }),
       insert: (kind, id, accountId, row) =>
         Sqlite.insert(engine, tableOf(kind), { id, accountId, active: row.active, at: form(row.lastActiveMillis) }),
-      read: (kind, id) => {
-        const row = stored(engine, kind, id)
+      read: (kind, id, accountId) => {
+        const row = stored(engine, kind, id, accountId)
         if (row === undefined) return undefined
         const { lastActiveAt } = row
         const lastActiveMillis = typeof lastActiveAt === "number" ? lastActiveAt : Date.parse(lastActiveAt)
@@ -77,7 +84,7 @@ const makeFileWorld = (layerEngine: typeof SqliteInProcess.layer) =>
       Effect.sync(() => Sqlite.open(filename)),
       (open) => Effect.sync(() => open.close())
     )
-    const layer = SqlitePresenceStorage.layer({ chunkRows: 60 }).pipe(
+    const layer = SqlitePresenceStorage.layer({ kinds: contractKinds, chunkRows: 60 }).pipe(
       Layer.provide(SqliteReader.layer({ filename })),
       Layer.provide(SqliteWriter.layer(WriterPolicy.defaults)),
       Layer.provide(layerEngine({ filename }))
@@ -87,8 +94,8 @@ const makeFileWorld = (layerEngine: typeof SqliteInProcess.layer) =>
       storage: Context.get(context, PresenceStorage),
       insert: (kind, id, accountId, row) =>
         Sqlite.insert(engine, tableOf(kind), { id, accountId, active: row.active, at: row.lastActiveMillis }),
-      read: (kind, id) => {
-        const row = stored(engine, kind, id)
+      read: (kind, id, accountId) => {
+        const row = stored(engine, kind, id, accountId)
         return row === undefined ? undefined : { active: row.active === 1, lastActiveMillis: Number(row.lastActiveAt) }
       },
       chunkRows: 60
@@ -118,15 +125,15 @@ describe("SqlitePresenceStorage", () => {
       }
       yield* TestClock.setTime(start + hour)
       yield* storage.flush(FlushBatch.make([entry("ended", start + 1, "ended")]))
-      assert.deepInclude(read("session", "ended"), { active: false })
+      assert.deepInclude(read("session", "ended", "a"), { active: false })
       yield* storage.markOffline([{ kind: "session", id: "silent", accountId: "a" }], {
         firstMillis: start + 1,
         lastMillis: start + hour
       })
-      assert.deepInclude(read("session", "silent"), { active: false })
+      assert.deepInclude(read("session", "silent", "a"), { active: false })
       const mixed = FlushBatch.make([entry("alive", start + 2), entry("ended", start + 3, "ended")])
-      assert.strictEqual((yield* Effect.flip(storage.flush(mixed))).cause._tag, "DatabaseFull")
-      assert.deepInclude(read("session", "alive"), { active: false })
+      assert.strictEqual((yield* Effect.flip(storage.flush(mixed))).cause.reason, "DatabaseFull")
+      assert.deepInclude(read("session", "alive", "a"), { active: false })
     })
   )
 
@@ -257,7 +264,7 @@ describe("SqlitePresenceStorage", () => {
       // Neighbours go together, in whatever order their heartbeats came.
       const report = yield* storage.flush(FlushBatch.make(entries.toReversed()))
       assert.deepStrictEqual(
-        report.refused?.map(({ id, cause }) => [id, cause._tag]),
+        report.refused?.map(({ id, cause }) => [id, cause.reason]),
         [["s075", "WriteRejected"]]
       )
       assert.deepStrictEqual(
@@ -281,7 +288,7 @@ describe("SqlitePresenceStorage", () => {
         BEGIN SELECT RAISE(ABORT, 'refused'); END`)
       const entries = ids.map((id) => entry(id, start))
       const failure = yield* Effect.flip(storage.flush(FlushBatch.make(entries)))
-      assert.strictEqual(failure.cause._tag, "WriteRejected")
+      assert.strictEqual(failure.cause.reason, "WriteRejected")
       assert.deepStrictEqual(failure.report.written, entries.slice(0, 50))
       assert.isUndefined(failure.report.refused)
       assert.isBelow(log.rowCounts.length, 100)
@@ -305,27 +312,31 @@ describe("SqlitePresenceStorage", () => {
     })
   )
 
-  it.scoped("refuses names that are no identifiers and sizes out of range, by name", () =>
+  it.scoped("refuses names that SQLite cannot quote and sizes out of range, by name", () =>
     Effect.gen(function* () {
       const engine = yield* makeEngine
       const failure = yield* Effect.flip(
         makeStorage(engine, Sqlite.makeLog(), {
-          session: { ...SqlitePresenceStorage.defaults.session, table: 'Session"; DROP TABLE Machine; --' },
+          kinds: { session: { table: "Ses\u0000sion", id: "" }, machine: { accountId: "x".repeat(129) } },
           chunkRows: 0
         })
       )
       assert.strictEqual(failure._tag, "StorageInvalid")
-      assert.match(failure.message, /session\.table must be a name.*\n- chunkRows must be/)
+      assert.match(
+        failure.message,
+        /session\.table must be a name.*\n- session\.id must be.*\n- machine\.accountId must be.*\n- chunkRows must be/
+      )
     })
   )
 
-  it.scoped("fails to build when the tables cannot be read", () =>
+  it.scoped("fails to build without a table, naming it and those that are there", () =>
     Effect.gen(function* () {
       const engine = yield* makeEngine
       engine.exec(`DROP TABLE "Machine"`)
       const failure = yield* Effect.flip(makeStorage(engine, Sqlite.makeLog()))
-      assert.strictEqual(failure._tag, "StorageUnreadable")
-      assert.match(failure.message, /could not read Machine/)
+      assert.strictEqual(failure._tag, "StorageInvalid")
+      assert.include(failure.message, 'machine.table: there is no table "Machine", only "')
+      assert.include(failure.message, "run your migrations, or name another table")
     })
   )
 
@@ -337,13 +348,15 @@ describe("SqlitePresenceStorage", () => {
       )
       engine.exec(`INSERT INTO agent VALUES (1, 's', 'a', 0, 5)`)
       const storage = yield* makeStorage(engine, Sqlite.makeLog(), {
-        session: {
-          table: "agent",
-          id: "uid",
-          accountId: "owner",
-          active: "on",
-          lastActiveAt: "seen",
-          timeForm: "detect"
+        kinds: {
+          session: {
+            table: "agent",
+            id: "uid",
+            accountId: "owner",
+            active: "on",
+            lastActiveAt: "seen",
+            timeForm: "detect"
+          }
         }
       })
       yield* storage.flush(FlushBatch.make([entry("s", start)]))
@@ -351,24 +364,30 @@ describe("SqlitePresenceStorage", () => {
     })
   )
 
-  const options = (table: string): SqlitePresenceStorage.TableOptions => ({
-    ...SqlitePresenceStorage.defaults.session,
-    table
-  })
+  const options = (table: string): PresenceKind => ({ table, accountId: "accountId" })
   const columns = `accountId TEXT, active INTEGER DEFAULT 1, lastActiveAt INTEGER DEFAULT 0`
   const build = (ddl: string, given?: Partial<SqlitePresenceStorage.Options>) =>
     Effect.gen(function* () {
       const engine = yield* makeEngine
       engine.exec(ddl)
-      return { engine, storage: yield* makeStorage(engine, Sqlite.makeLog(), { session: options("D"), ...given }) }
+      return {
+        engine,
+        storage: yield* makeStorage(engine, Sqlite.makeLog(), { kinds: { session: options("D") }, ...given })
+      }
     })
 
-  for (const [name, ddl, index] of [
+  const both = ["accountId", "id"] as const
+  for (const [name, ddl, index, key] of [
     ["a primary key", `CREATE TABLE D (id TEXT PRIMARY KEY, ${columns})`, "sqlite_autoindex_D_1"],
     ["an INTEGER PRIMARY KEY", `CREATE TABLE D (id INTEGER PRIMARY KEY, ${columns})`, "INTEGER PRIMARY KEY"],
     ["a unique id", `CREATE TABLE D (pk TEXT PRIMARY KEY, id TEXT UNIQUE, ${columns})`, "sqlite_autoindex_D_2"],
     ["a tenant before", `CREATE TABLE D (t TEXT, id TEXT UNIQUE, ${columns}, PRIMARY KEY (t, id))`, "autoindex_D_1"],
-    ["a key of both", `CREATE TABLE D (id TEXT, ${columns}, PRIMARY KEY (accountId, id)) WITHOUT ROWID`, "PRIMARY KEY"],
+    [
+      "a key of both",
+      `CREATE TABLE D (id TEXT, ${columns}, PRIMARY KEY (accountId, id)) WITHOUT ROWID`,
+      "PRIMARY KEY",
+      both
+    ],
     [
       "a plain index",
       `CREATE TABLE D (pk INTEGER PRIMARY KEY, id TEXT, ${columns}); CREATE INDEX byId ON D (id)`,
@@ -390,9 +409,9 @@ describe("SqlitePresenceStorage", () => {
               return engine.prepare(sql).all(...params)
             })
         })
-        yield* SqlitePresenceStorage.make({ session: options("D") }).pipe(
-          Effect.provide(Layer.merge(Sqlite.layerWriter(engine, Sqlite.makeLog()), layer))
-        )
+        yield* SqlitePresenceStorage.make({
+          kinds: { session: { ...options("D"), ...(key === undefined ? {} : { key }) } }
+        }).pipe(Effect.provide(Layer.merge(Sqlite.layerWriter(engine, Sqlite.makeLog()), layer)))
         const [flush, offline] = plans
         for (const plan of [flush, offline]) {
           assert.match(plan ?? "", /SEARCH D /)
@@ -422,7 +441,7 @@ describe("SqlitePresenceStorage", () => {
     Effect.gen(function* () {
       const failure = yield* Effect.flip(
         build(`CREATE TABLE D (id TEXT PRIMARY KEY, ${columns})`, {
-          session: { ...options("D"), accountId: "owner", active: "aktive" }
+          kinds: { session: { ...options("D"), accountId: "owner", active: "aktive" } }
         })
       )
       assert.strictEqual(failure._tag, "StorageInvalid")
@@ -461,7 +480,7 @@ describe("SqlitePresenceStorage", () => {
   it.scoped("works on whole numbers as ids, and on a table called entry", () =>
     Effect.gen(function* () {
       const { engine, storage } = yield* build(`CREATE TABLE Entry (id INTEGER PRIMARY KEY, ${columns})`, {
-        session: options("Entry")
+        kinds: { session: options("Entry") }
       })
       engine.exec("INSERT INTO Entry (id, accountId, active, lastActiveAt) VALUES (7, 'a', 0, 1), (8, 'a', 1, 1)")
       const report = yield* storage.flush(FlushBatch.make([entry("7", start), entry("9", start)]))
@@ -475,6 +494,145 @@ describe("SqlitePresenceStorage", () => {
         { id: 7, active: 1, lastActiveAt: start },
         { id: 8, active: 0, lastActiveAt: 1 }
       ])
+    })
+  )
+
+  it.scoped("names a whole number by its decimal text only, also one that no double holds", () =>
+    Effect.gen(function* () {
+      const { engine, storage } = yield* build(`CREATE TABLE D (id INTEGER PRIMARY KEY, ${columns})`)
+      const large = "9007199254740993"
+      engine.exec(`INSERT INTO D (id, accountId) VALUES (7, 'a'), (${large}, 'a')`)
+      const wrong = ["007", "7.0", " 7", "9007199254740992"].map((id) => entry(id, start))
+      const right = [entry("7", start - 1), entry(large, start - 1)]
+      const report = yield* storage.flush(FlushBatch.make([...wrong, ...right]))
+      assert.deepStrictEqual([report.written, report.missing], [right, wrong])
+      const { rows } = yield* storage.findStale("session", { firstMillis: start, lastMillis: start }, 10)
+      assert.sameMembers(
+        rows.map(({ key }) => key.id),
+        ["7", large]
+      )
+      const keys = rows.map(({ key }) => key)
+      assert.lengthOf(yield* storage.markOffline(keys, { firstMillis: start, lastMillis: start }), 2)
+    })
+  )
+
+  for (const [name, ddl] of [
+    ["a column that ignores case", `CREATE TABLE D (id TEXT COLLATE NOCASE PRIMARY KEY, ${columns})`],
+    [
+      "an account that ignores case",
+      `CREATE TABLE D (id TEXT PRIMARY KEY, ${columns.replace("accountId TEXT", "accountId TEXT COLLATE NOCASE")})`
+    ],
+    [
+      "an index that ignores case",
+      `CREATE TABLE D (id TEXT, ${columns}); CREATE UNIQUE INDEX i ON D (id COLLATE NOCASE)`
+    ],
+    [
+      "a column that ignores case, with an index that does not",
+      `CREATE TABLE D (id TEXT COLLATE NOCASE, ${columns}); CREATE UNIQUE INDEX i ON D (id COLLATE BINARY)`
+    ]
+  ] as const) {
+    it.scoped(`compares keys byte for byte, with ${name}`, () =>
+      Effect.gen(function* () {
+        const { engine, storage } = yield* build(ddl)
+        engine.exec(`INSERT INTO D (id, accountId) VALUES ('Laptop', 'A')`)
+        const exact = { ...entry("Laptop", start - 1), accountId: "A" }
+        const others = [
+          { ...entry("LAPTOP", start), accountId: "A" },
+          { ...entry("Laptop", start), accountId: "a" }
+        ]
+        const report = yield* storage.flush(FlushBatch.make([others[0]!, exact]))
+        assert.deepStrictEqual([report.written, report.missing], [[exact], [others[0]!]])
+        assert.deepStrictEqual((yield* storage.flush(FlushBatch.make([others[1]!]))).missing, [others[1]!])
+        const believable = { firstMillis: start, lastMillis: start }
+        assert.deepStrictEqual(yield* storage.markOffline(others, believable), [])
+        assert.lengthOf(yield* storage.markOffline([exact], believable), 1)
+        assert.deepStrictEqual(engine.prepare("SELECT lastActiveAt FROM D").all(), [{ lastActiveAt: start - 1 }])
+      })
+    )
+  }
+
+  const refused = (ddl: string, kind: PresenceKind) =>
+    Effect.map(
+      Effect.flip(build(ddl, { kinds: { session: { ...options("D"), ...kind } } })),
+      (failure) => `${failure._tag}: ${failure.message}`
+    )
+
+  it.scoped("refuses a key that may name several rows, and says which key to declare", () =>
+    Effect.gen(function* () {
+      const perAccount = `CREATE TABLE D (id TEXT, ${columns}, PRIMARY KEY (accountId, id))`
+      assert.match(
+        yield* refused(perAccount, {}),
+        /StorageInvalid.*\n- session\.key: "id" of "D" is unique only as a part of "accountId", "id": declare key: \[/
+      )
+      const perTenant = `CREATE TABLE D (t TEXT, id TEXT, ${columns}, PRIMARY KEY (t, id)); CREATE INDEX i ON D (id)`
+      assert.match(yield* refused(perTenant, {}), /session\.key: "id" of "D" is unique only as a part of "t", "id"$/)
+      const both = { key: ["accountId", "id"] } as const
+      assert.match(
+        yield* refused(`CREATE TABLE D (id TEXT, ${columns}); CREATE INDEX i ON D (accountId, id)`, both),
+        /session\.key: no unique index of "D" has the columns "accountId", "id" and no others/
+      )
+      assert.match(
+        yield* Effect.map(Effect.flip(build(perAccount, { kinds: { session: { table: "D", ...both } } })), String),
+        /session\.key names accountId, so session\.accountId must name a column/
+      )
+      assert.match(
+        yield* Effect.map(Effect.flip(build(perAccount, { kinds: {} })), String),
+        /at least one kind must be declared/
+      )
+      assert.match(
+        yield* Effect.map(Effect.flip(build(perAccount, { kinds: { "a kind": options("D") } })), String),
+        /a kind must be named by a letter and up to 63 letters, digits, _ and -, got "a kind"/
+      )
+    })
+  )
+
+  it.scoped("refuses times in seconds, which would be taken for times of January 1970", () =>
+    Effect.gen(function* () {
+      const ddl = `CREATE TABLE D (id TEXT PRIMARY KEY, ${columns});
+        INSERT INTO D (id, accountId, lastActiveAt) VALUES ('s', 'a', ${start / 1_000}), ('never', 'a', 0)`
+      assert.match(yield* refused(ddl, {}), /session\.lastActiveAt: the times in "lastActiveAt" of "D" are seconds/)
+      assert.match(yield* refused(ddl, { timeForm: "integer" }), /are seconds/)
+      yield* build(ddl.replace("'never', 'a', 0", `'now', 'a', ${start}`))
+    })
+  )
+
+  it.scoped("writes one kind alone, and three kinds in one transaction with one statement each", () =>
+    Effect.gen(function* () {
+      const alone = yield* build(`CREATE TABLE device (id TEXT PRIMARY KEY, active INTEGER, lastActiveAt INTEGER)`, {
+        kinds: { device: {} }
+      })
+      alone.engine.exec("INSERT INTO device VALUES ('d', 0, 0)")
+      const device = { kind: "device", id: "d", seenAtMillis: start, state: "alive" as const }
+      assert.deepStrictEqual((yield* alone.storage.flush(FlushBatch.make([device]))).written, [device])
+      assert.deepStrictEqual(alone.engine.prepare("SELECT active FROM device").pluck().all(), [1])
+
+      const engine = yield* makeEngine
+      const statements: Array<number> = []
+      const counting = Layer.map(Sqlite.layerWriter(engine, Sqlite.makeLog()), (context) => {
+        const writer = Context.get(context, SqliteWriter.SqliteWriter)
+        return Context.make(SqliteWriter.SqliteWriter, {
+          ...writer,
+          writeMeasured: (lane, write) => {
+            statements.push(write.statements.length)
+            return writer.writeMeasured(lane, write)
+          }
+        })
+      })
+      const three = { session: contractKinds.session, sensor: contractKinds.sensor, laptop: contractKinds.laptop }
+      const storage = yield* SqlitePresenceStorage.make({ kinds: three }).pipe(
+        Effect.provide(Layer.merge(counting, Sqlite.layerReader(engine)))
+      )
+      const entries = Array.from({ length: 30 }, (_, index): FlushEntry => {
+        const id = `r${index}`
+        if (index % 3 === 0) return entry(id, start)
+        if (index % 3 === 1) return { kind: "sensor", id, seenAtMillis: start, state: "alive" }
+        return { ...entry(id, start), kind: "laptop" }
+      })
+      for (const { id, kind } of entries) {
+        Sqlite.insert(engine, tableOf(kind as ContractKind), { id, accountId: "a", active: false, at: 1 })
+      }
+      assert.lengthOf((yield* storage.flush(FlushBatch.make(entries))).written, 30)
+      assert.deepStrictEqual(statements, [3])
     })
   )
 
@@ -515,7 +673,9 @@ describe("SqlitePresenceStorage", () => {
 
   describe("the plan", () => {
     const shape: caseUpdate.TableShape = {
-      ...SqlitePresenceStorage.defaults.session,
+      ...tableNames("Session", kinds.session),
+      idForm: { isText: true, collation: "BINARY" },
+      accountForm: { isText: true, collation: undefined },
       timeForm: "integer",
       keyIndex: "sqlite_autoindex_Session_1",
       sweepIndex: "Session_active_lastActiveAt_idx"

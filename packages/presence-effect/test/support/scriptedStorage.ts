@@ -8,8 +8,7 @@ import type { FlushBatch, FlushEntry } from "../../src/presence/FlushBatch.ts"
 import * as Lane from "../../src/writer/Lane.ts"
 import type { FlushReport, MemoryRows } from "../../src/presence/PresenceStorage.ts"
 import * as PresenceStorage from "../../src/presence/PresenceStorage.ts"
-import type { WriterError } from "../../src/writer/WriterError.ts"
-import { DatabaseBusy } from "../../src/writer/WriterError.ts"
+import { kinds } from "./kinds.ts"
 
 type Flush = PresenceStorage.PresenceStorage["Type"]["flush"]
 type Storage = PresenceStorage.PresenceStorage["Type"]
@@ -27,7 +26,7 @@ export interface Scripted {
 }
 
 export const make = (): Scripted => {
-  const rows = PresenceStorage.memoryRows()
+  const rows = PresenceStorage.memoryRows(kinds)
   const memory = PresenceStorage.makeMemory(rows)
   const scripted: Scripted = {
     rows,
@@ -54,11 +53,15 @@ export const make = (): Scripted => {
   return scripted
 }
 
-export const busy = new DatabaseBusy({ lane: Lane.presence, code: "SQLITE_BUSY", attempts: 3 })
+/** A failure as a storage says it. */
+export const failed = (reason: string, isRetryable = true): PresenceStorage.StorageFailed =>
+  new PresenceStorage.StorageFailed({ reason, written: "nothing", isRetryable, cause: new Error(`it was ${reason}`) })
+
+export const busy = failed("DatabaseBusy")
 
 /** Fails after the first `count` entries were committed. */
 export const failAfter =
-  (scripted: Scripted, count: number, cause: WriterError = busy): Flush =>
+  (scripted: Scripted, count: number, cause = busy): Flush =>
   (batch: FlushBatch) =>
     PresenceStorage.makeMemory(scripted.rows)
       .flush({ entries: batch.entries.slice(0, count) })

@@ -24,7 +24,21 @@ CREATE INDEX "${table}_accountId_updatedAt_idx" ON "${table}"("accountId", "upda
 CREATE INDEX "${table}_active_lastActiveAt_idx" ON "${table}"("active", "lastActiveAt");
 CREATE UNIQUE INDEX "${table}_accountId_id_key" ON "${table}"("accountId", "id");`
 
-export const ddl = tableDdl("Session") + tableDdl("Machine")
+/** Tables that the incident did not know: of rows without an account, and of ids that are unique per account. */
+const otherDdl = `
+CREATE TABLE "user-sensors" ("id" TEXT PRIMARY KEY, "active" INTEGER, "lastActiveAt" DATETIME, "updatedAt" INTEGER);
+CREATE INDEX "user-sensors_active_lastActiveAt_idx" ON "user-sensors"("active", "lastActiveAt");
+CREATE TABLE "Laptop" (
+  "id" TEXT NOT NULL,
+  "accountId" TEXT NOT NULL,
+  "active" INTEGER,
+  "lastActiveAt" DATETIME,
+  "updatedAt" INTEGER,
+  PRIMARY KEY ("accountId", "id")
+);
+CREATE INDEX "Laptop_active_lastActiveAt_idx" ON "Laptop"("active", "lastActiveAt");`
+
+export const ddl = tableDdl("Session") + tableDdl("Machine") + otherDdl
 
 export const open = (filename = ":memory:"): Engine => {
   const engine = new Database(filename)
@@ -36,12 +50,15 @@ export const open = (filename = ":memory:"): Engine => {
 /** Insert a row with a time in any form. */
 export const insert = (
   engine: Engine,
-  table: "Session" | "Machine",
+  table: "Session" | "Machine" | "Laptop" | "user-sensors",
   row: { readonly id: string; readonly accountId: string; readonly active: boolean; readonly at: number | string }
 ): void => {
+  const key = table === "user-sensors" ? { id: row.id } : { id: row.id, accountId: row.accountId }
+  const values = { ...key, active: row.active ? 1 : 0, lastActiveAt: row.at, updatedAt: 7 }
+  const columns = Object.keys(values)
   engine
-    .prepare(`INSERT INTO "${table}" (id, accountId, active, lastActiveAt, updatedAt) VALUES (?, ?, ?, ?, 7)`)
-    .run(row.id, row.accountId, row.active ? 1 : 0, row.at)
+    .prepare(`INSERT INTO "${table}" (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})`)
+    .run(...Object.values(values))
 }
 
 /** What the stand-in ran, for assertions about chunks. */

@@ -1,6 +1,6 @@
 /** Verifies a handshake: its account and its scope. */
 import { Effect } from "effect"
-import type { PresenceKey } from "presence-effect/presence/PresenceKey"
+import type { PresenceKey } from "../../entities/PresenceKey.ts"
 import type { ReadFailed } from "../../database/DatabaseReader.ts"
 import { idLengthMax } from "../../database/Ids.ts"
 import { invalidSocketToken, machineRevoked, type TooManyRequests, type Unauthorized } from "../../Failure.ts"

@@ -5,7 +5,7 @@
  */
 import { Effect } from "effect"
 import { LRUCache } from "lru-cache"
-import type { PresenceKey } from "presence-effect/presence/PresenceKey"
+import type { PresenceKey } from "../../entities/PresenceKey.ts"
 
 export interface UnregisteredMachines {
   /**

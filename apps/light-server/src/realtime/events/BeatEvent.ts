@@ -3,8 +3,8 @@
  * the owner of the row is unknown.
  */
 import { Effect } from "effect"
-import type { BeatOutcome, Presence } from "presence-effect/Presence"
-import type { PresenceKey } from "presence-effect/presence/PresenceKey"
+import type { BeatOutcome, Presence } from "../../entities/Presence.ts"
+import type { PresenceKey } from "../../entities/PresenceKey.ts"
 import { idLengthMax } from "../../database/Ids.ts"
 import type { Emitter, Ephemeral } from "../sending/Emitter.ts"
 import type { HeardAs, PlainOutcome } from "./EventRegistry.ts"

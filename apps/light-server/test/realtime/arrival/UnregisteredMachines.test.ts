@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, TestClock } from "effect"
-import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import * as PresenceKey from "../../../src/entities/PresenceKey.ts"
 import * as UnregisteredMachines from "../../../src/realtime/arrival/UnregisteredMachines.ts"
 
 const key = PresenceKey.machine("a1", "m1")

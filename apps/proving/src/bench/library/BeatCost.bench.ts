@@ -6,7 +6,6 @@
  */
 import * as Context from "effect/Context"
 import * as Presence from "presence-effect/Presence"
-import type { PresenceKey } from "presence-effect/presence/PresenceKey"
 import type { Question } from "../Result.ts"
 import * as Rounds from "../Rounds.ts"
 import * as SampleFile from "./support/SampleFile.ts"
@@ -17,15 +16,17 @@ const callCount = 1_000_000
 /** The rows of one box, and those of a hundred: where rows no longer fit the caches, memory is what both wait for. */
 const sizes = [1_000, 100_000]
 
+class Sessions extends Presence.Tag("bench/Sessions", SampleFile.kinds)<Sessions>() {}
+
 export const question: Question = async (report) => {
   for (const rowCount of sizes) {
-    const keys = Array.from({ length: rowCount }, (_, index): PresenceKey => ({
-      kind: "session",
+    const keys = Array.from({ length: rowCount }, (_, index) => ({
+      kind: "session" as const,
       accountId: SampleFile.accountId,
       id: SampleFile.sessionId(index)
     }))
-    const { close, services } = await build(Presence.layerMemory({ interval: "5 minutes" }))
-    const presence = Context.get(services, Presence.Presence)
+    const { close, services } = await build(Presence.layerMemory(Sessions, { interval: "5 minutes" }))
+    const presence = Context.get(services, Sessions)
     const bare = new Map<string, number>()
     const passes = callCount / rowCount
 

@@ -22,7 +22,7 @@ const collect = (): void => {
 const measure = (rowCount: number) => {
   collect()
   const before = process.memoryUsage().rss
-  const registry = PresenceRegistry.make(PresenceConfig.defaults)
+  const registry = PresenceRegistry.make(SampleFile.kinds, PresenceConfig.defaults)
   const now = Date.now()
   for (let index = 0; index < rowCount; index++) {
     registry.beat({ kind: "session", accountId: SampleFile.accountId, id: SampleFile.decodedId(index) }, now, now)

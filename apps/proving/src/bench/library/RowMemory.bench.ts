@@ -28,7 +28,7 @@ const bytesPerRow = (track: (id: string, atMillis: number) => void): number => {
 }
 
 export const question: Question = async (report) => {
-  const registry = PresenceRegistry.make(PresenceConfig.defaults)
+  const registry = PresenceRegistry.make(SampleFile.kinds, PresenceConfig.defaults)
   const { accountId } = SampleFile
   const ours = bytesPerRow(
     (id, atMillis) => void registry.beat({ kind: "session", accountId, id }, atMillis, Date.now())

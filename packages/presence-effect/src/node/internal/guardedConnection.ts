@@ -8,6 +8,7 @@ import type { Durability } from "../../writer/Durability.ts"
 import type { StatementResult } from "../../writer/Write.ts"
 import type { EngineOptions, Open, OpenConnection } from "./connectionState.ts"
 import * as FileWatch from "./fileWatch.ts"
+import * as OpenFailure from "./openFailure.ts"
 import { Refusal } from "./refusal.ts"
 
 const safetyLevel: Record<Durability, number> = { "process-crash": 1, "power-loss": 2 }
@@ -21,18 +22,20 @@ const openOrThrow = (open: Open, options: EngineOptions): OpenConnection => {
   try {
     return open(options)
   } catch (cause) {
-    const fault = faultOf(cause, "queued")
+    const refused = faultOf(cause, "queued")
+    const fault = options.files === undefined ? OpenFailure.explained(options.filename, refused) : refused
     throw isFilesOwn(fault) && fault.reason !== "InputOutput" ? { ...fault, isFinal: true } : fault
   }
 }
 
 /** Opens the connection, and refuses a file that took the place of the one asked for. Throws a `Fault`. */
 const connect = (open: Open, options: EngineOptions): OpenConnection => {
+  const problem = options.files === undefined ? OpenFailure.problemOf(options.filename) : undefined
+  if (problem !== undefined) throw problem
   const { database } = FileWatch.read(options.filename)
   const connection = openOrThrow(open, options)
   const now = FileWatch.read(options.filename)
-  // A file that was not there is made by opening it.
-  const expected = options.files ?? { database: database ?? now.database, log: undefined }
+  const expected = options.files ?? { database, log: undefined }
   const fault = FileWatch.compare(options.filename, expected, now)
   if (fault === undefined) return connection
   connection.close()

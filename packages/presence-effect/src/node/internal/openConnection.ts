@@ -9,9 +9,10 @@ import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
-import type { Row, SqlValue, StatementResult } from "../../writer/Write.ts"
+import type { Row, StatementResult } from "../../writer/Write.ts"
 import { codeOf, faultOf } from "../../sqlite/internal/resultCode.ts"
 import * as ConnectionState from "./connectionState.ts"
+import { bound, exactRow } from "./driverValue.ts"
 
 /** Opens the file. Throws a `Fault`. */
 export const open: ConnectionState.Open = (options) => {
@@ -40,21 +41,6 @@ const unwrap = (exit: Exit.Exit<unknown, SqlError>): unknown => {
   if (Exit.isSuccess(exit)) return exit.value
   const error = exit.cause._tag === "Fail" ? exit.cause.error : undefined
   throw error === undefined ? rootOf(exit.cause._tag === "Die" ? exit.cause.defect : exit.cause) : error.cause
-}
-
-/** The driver binds every number as a real: an integer stays one, also in a column without a type. */
-const bound = (value: unknown): unknown => (Number.isSafeInteger(value) ? BigInt(value as number) : value)
-
-/** The driver reads all integers as bigints here: those that fit are numbers, and no other is rounded. */
-const exact = (value: SqlValue): SqlValue =>
-  typeof value === "bigint" && value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER
-    ? Number(value)
-    : value
-
-const exactRow = (row: Row): Row => {
-  const read: Record<string, SqlValue> = {}
-  for (const column of Object.keys(row)) read[column] = exact(row[column] ?? null)
-  return read
 }
 
 /** Statements whose failure is remembered before all of it is forgotten. */

@@ -2,10 +2,11 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import type { EngineFault } from "../../writer/SqliteConnection.ts"
+import { EngineFault } from "../../writer/SqliteConnection.ts"
 import type { SqliteOptions } from "../SqliteOptions.ts"
 import type { EngineOptions } from "./connectionState.ts"
 import type { OpenFiles } from "./fileWatch.ts"
+import * as OpenFailure from "./openFailure.ts"
 
 export const openTimeoutDefault: Duration.DurationInput = "5 seconds"
 
@@ -23,11 +24,15 @@ export const engineOptions = (options: SqliteOptions, files?: OpenFiles): Engine
  */
 export const retryBusyOpen =
   (options: SqliteOptions) =>
-  <A, R>(open: Effect.Effect<A, EngineFault, R>): Effect.Effect<A, EngineFault, R> =>
-    Effect.retry(open, {
-      schedule: Schedule.intersect(
-        Schedule.spaced("10 millis"),
-        Schedule.recurUpTo(Duration.decode(options.openTimeout ?? openTimeoutDefault))
-      ),
+  <A, R>(open: Effect.Effect<A, EngineFault, R>): Effect.Effect<A, EngineFault, R> => {
+    const limit = Duration.decode(options.openTimeout ?? openTimeoutDefault)
+    const retried = Effect.retry(open, {
+      schedule: Schedule.intersect(Schedule.spaced("10 millis"), Schedule.recurUpTo(limit)),
       while: ({ reason }) => reason === "Busy"
     })
+    return Effect.mapError(retried, (fault) =>
+      fault.reason === "Busy"
+        ? new EngineFault({ ...fault, ...OpenFailure.lockedFor(options.filename, Duration.format(limit), fault) })
+        : fault
+    )
+  }

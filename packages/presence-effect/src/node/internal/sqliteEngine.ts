@@ -17,6 +17,7 @@ import { GuardedConnection, isFilesOwn } from "./guardedConnection.ts"
 import * as OpenConnection from "./openConnection.ts"
 import { opened, orFailed, Refusal } from "./refusal.ts"
 import { type Answered, type Checkpointed, type Compacted, type Failed, failed } from "./sqliteThreadProtocol.ts"
+import { steersConnection } from "./steering.ts"
 
 type Statements = ReadonlyArray<Statement>
 
@@ -35,15 +36,8 @@ const phaseOfOne = (fault: Fault): Fault["phase"] => {
   return fault.reason === "Busy" ? "begin" : fault.phase
 }
 
-/** A write that would end the transaction it runs in, or change the connection for those after it, comments aside. */
-const steersConnection = new RegExp(
-  /^(?:[\s;]|--[^\n]*\n|\/\*(?:[^*]|\*(?!\/))*\*\/)*/.source +
-    /(?:BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE|PRAGMA|ATTACH|DETACH|VACUUM)\b/.source,
-  "i"
-)
-
 const demandHarmless = ({ sql }: Statement): void => {
-  if (!steersConnection.test(sql)) return
+  if (!steersConnection(sql)) return
   const detail = "a write must not steer the transaction or the connection"
   throw new Refusal({ reason: "Rejected", code: "SQLITE_MISUSE", detail, phase: "statement" })
 }

@@ -24,8 +24,8 @@ const makeConfirm =
   ({ tableOf, rowOf }: Pick<RowTables, "tableOf" | "rowOf">) =>
   (result: FlushResult, nowMillis = 0) => {
     const transitions: Array<Offline> = []
-    const happened = ({ accountId, id, kind }: PresenceKey, row: Row, reason: Offline["reason"]) =>
-      transitions.push({ key: { kind, accountId, id }, lastSeenMillis: row.seen, reason })
+    const happened = ({ kind }: PresenceKey, row: Row, reason: Offline["reason"]) =>
+      transitions.push({ key: tableOf(kind).identity.keyOf(row), lastSeenMillis: row.seen, reason })
     for (const entry of result.written) {
       const row = rowOf(entry)
       const reason = row === undefined ? undefined : tableOf(entry.kind).confirm(row, entry)
@@ -46,7 +46,7 @@ const noRows: FlushBatch = { entries: [] }
 
 export const make = ({ tables, tableOf, rowOf }: RowTables) => ({
   order: Effect.map(
-    Effect.forEach(tables, (table) => sorted(Array.from(table.pending.keys()), (a, b) => a.id < b.id)),
+    Effect.forEach(tables, (table) => sorted(Array.from(table.pending.keys()), table.identity.isBefore)),
     (rowsOfTables) => candidates(tables, rowsOfTables)
   ),
   takeNext: (order: Iterator<Candidate>, limit: number): FlushBatch => {

@@ -22,7 +22,7 @@ export class Row {
   /** The newest value known to be in the database. */
   persisted = -1
   readonly id: string
-  readonly accountId: string
+  readonly accountId: string | undefined
   /** The date of the newest sign of life, by the server's clock; of an ended row its end marker. */
   seen: number
   /** When the newest sign of life, or the end, arrived. Silence is counted from here, whatever clients claim. */
@@ -31,7 +31,7 @@ export class Row {
   claimed: number
   private marks = 0
 
-  constructor(id: string, accountId: string, seen: number, claimed: number, now: number) {
+  constructor(id: string, accountId: string | undefined, seen: number, claimed: number, now: number) {
     this.id = id
     this.accountId = accountId
     this.seen = seen

@@ -5,8 +5,11 @@
  * a special situation, in the order in which they came into it.
  */
 import type { FlushEntry, StoredEntry } from "../FlushBatch.ts"
-import type { PresenceKey, PresenceKind } from "../PresenceKey.ts"
+import type { PresenceKey } from "../PresenceKey.ts"
+import { isKeyedByAccount, type PresenceKind } from "../PresenceKind.ts"
 import { active, inactive, type Reason, Row, stepBack, unknown } from "./row.ts"
+import { RowIdentity } from "./rowIdentity.ts"
+import type { TableOptions } from "./tableOptions.ts"
 
 /** Why a row does not come back. */
 interface End {
@@ -31,11 +34,6 @@ const retryLastMillis = 16 * 60_000
 /** After so many refusals a row that is not online is forgotten. */
 const refusalsMax = 5
 
-export interface TableOptions {
-  readonly thresholdMillis: number
-  readonly windowMillis: number
-}
-
 export class RowTable {
   readonly rows = new Map<string, Row>()
   /** Dirty rows and rows in a batch, oldest first, with the time since when, after `pendingFrom`: small, so unboxed. */
@@ -51,17 +49,27 @@ export class RowTable {
   private quietSince = Number.POSITIVE_INFINITY
   /** The newest reading of the clock. */
   private latest = 0
-  private readonly kind: PresenceKind
-  private readonly options: TableOptions
+  readonly kind: string
+  readonly identity: RowIdentity
+  /** The name is the id. Asked for every heartbeat, where a call would show. */
+  private readonly isById: boolean
+  readonly options: TableOptions
 
-  constructor(kind: PresenceKind, options: TableOptions) {
-    this.kind = kind
+  constructor(name: string, kind: PresenceKind, options: TableOptions) {
+    this.kind = name
+    this.identity = new RowIdentity(name, kind)
+    this.isById = !isKeyedByAccount(kind)
     this.options = options
   }
 
+  /** The row with this name, of whatever account. */
+  find(key: PresenceKey): Row | undefined {
+    return this.rows.get(this.isById ? key.id : this.identity.nameOf(key))
+  }
+
   track(key: PresenceKey, seen: number, claimed: number, now: number): Row {
-    const row = new Row(key.id, key.accountId, seen, claimed, now)
-    this.rows.set(key.id, row)
+    const row = new Row(key.id, this.identity.accountOf(key), seen, claimed, now)
+    this.rows.set(this.identity.nameOf(key), row)
     this.observe(now)
     this.quietSince = Math.min(this.quietSince, now)
     this.markDirty(row, now)
@@ -145,7 +153,8 @@ export class RowTable {
     if (this.needsWrite(row)) this.markDirty(row, now)
   }
 
-  takeDropped(now: number, graceMillis: number, limit: number): number {
+  takeDropped(now: number, limit: number): number {
+    const { graceMillis } = this.options
     let count = 0
     for (const [row, droppedAt] of this.dropped) {
       if (droppedAt > now) {
@@ -161,7 +170,8 @@ export class RowTable {
   }
 
   /** Looks at `scanLimit` rows, once one of them may have been silent for too long. */
-  takeSilent(now: number, timeoutMillis: number, scanLimit: number): number {
+  takeSilent(now: number, scanLimit: number): number {
+    const { timeoutMillis } = this.options
     this.observe(now)
     // A time that lies ahead is from before the clock was set back.
     if (this.walk === undefined && this.quietSince <= now && now - this.quietSince <= timeoutMillis) return 0
@@ -190,7 +200,8 @@ export class RowTable {
   }
 
   /** When a row may be due for the next time, if nothing is reported until then. */
-  nextDue(timeoutMillis: number, graceMillis: number): number {
+  nextDue(): number {
+    const { graceMillis, timeoutMillis } = this.options
     if (this.walk !== undefined) return Number.NEGATIVE_INFINITY
     const [droppedAt] = this.dropped.values()
     const [ended] = this.ends.keys()
@@ -230,7 +241,10 @@ export class RowTable {
     if (!row.isDirty) return undefined
     row.isDirty = false
     row.holds++
-    return { kind: this.kind, id: row.id, accountId: row.accountId, seenAtMillis: row.seen, state: row.state }
+    const { accountId, id, seen: seenAtMillis, state } = row
+    return accountId === undefined
+      ? { kind: this.kind, id, seenAtMillis, state }
+      : { kind: this.kind, id, accountId, seenAtMillis, state }
   }
 
   confirm(row: Row, entry: StoredEntry): Reason | undefined {
@@ -318,7 +332,7 @@ export class RowTable {
   }
 
   remove(row: Row): void {
-    this.rows.delete(row.id)
+    this.rows.delete(this.identity.nameOf(row))
     this.pending.delete(row)
     this.dropped.delete(row)
     this.ends.delete(row)

@@ -1,32 +1,46 @@
-/** The rows of both kinds, and how many there may be. */
-import type { PresenceKey, PresenceKind } from "../PresenceKey.ts"
+/** The rows of all kinds, and how many there may be. */
+import type { PresenceKey } from "../PresenceKey.ts"
+import { KindUndeclared, type PresenceKinds, type TermsByKind, termsOf } from "../PresenceKind.ts"
 import type { Row } from "./row.ts"
-import { RowTable, type TableOptions } from "./rowTable.ts"
+import { RowTable } from "./rowTable.ts"
+import * as TableOptions from "./tableOptions.ts"
 
 /** Rows examined for room by one heartbeat that finds the registry full: a flood must not become a scan. */
 const makeRoomLimit = 64
 
-export const make = (capacity: number, options: TableOptions) => {
-  const sessions = new RowTable("session", options)
-  const machines = new RowTable("machine", options)
-  const tables = [sessions, machines]
-  const tableOf = (kind: PresenceKind): RowTable => (kind === "session" ? sessions : machines)
+export const make = (kinds: PresenceKinds, capacity: number, terms: TermsByKind) => {
+  const tables = Object.entries(kinds).map(
+    ([name, kind]) => new RowTable(name, kind, TableOptions.make(termsOf(terms, name)))
+  )
+  // A handful: comparing names is faster than a map, and this runs for every heartbeat. Most follow one of their kind.
+  let latest: RowTable | undefined = tables[0]
+  const tableOf = (kind: string): RowTable => {
+    if (latest?.kind === kind) return latest
+    for (const table of tables) if (table.kind === kind) return (latest = table)
+    throw new KindUndeclared({ kind, declared: tables.map((table) => table.kind) })
+  }
+  const rowCount = (): number => {
+    let count = 0
+    for (const table of tables) count += table.rows.size
+    return count
+  }
   const hasRoom = (nowMillis: number, limit: number): boolean => {
-    if (sessions.rows.size + machines.rows.size < limit) return true
+    if (rowCount() < limit) return true
     for (const table of tables) table.evictEnds(nowMillis, makeRoomLimit)
-    return sessions.rows.size + machines.rows.size < limit
+    return rowCount() < limit
   }
   return {
     tables,
     tableOf,
     rowOf: (key: PresenceKey): Row | undefined => {
-      const row = tableOf(key.kind).rows.get(key.id)
-      return row !== undefined && row.accountId === key.accountId ? row : undefined
+      const table = tableOf(key.kind)
+      const row = table.find(key)
+      return row !== undefined && table.identity.owns(row, key) ? row : undefined
     },
     hasRoom: (nowMillis: number) => hasRoom(nowMillis, capacity),
     hasRoomForEnd: (nowMillis: number) => hasRoom(nowMillis, capacity + Math.max(8, Math.trunc(capacity / 8))),
-    sum: (count: (table: RowTable) => number) => (kind?: PresenceKind) =>
-      kind === undefined ? count(sessions) + count(machines) : count(tableOf(kind))
+    sum: (count: (table: RowTable) => number) => (kind?: string) =>
+      kind === undefined ? tables.reduce((all, table) => all + count(table), 0) : count(tableOf(kind))
   }
 }
 

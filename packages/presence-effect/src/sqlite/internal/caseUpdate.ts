@@ -6,17 +6,17 @@
  */
 import type { FlushEntry, FlushState } from "../../presence/FlushBatch.ts"
 import type { PresenceKey } from "../../presence/PresenceKey.ts"
+import { quote, type TableNames } from "./tableNames.ts"
 
 /** How a table stores times: epoch milliseconds, or `YYYY-MM-DDTHH:MM:SS.sss+00:00`. */
 export type TimeForm = "integer" | "iso"
 
-/** A table with its columns. Every name has been validated by `isIdentifier`. */
-export interface TableNames {
-  readonly table: string
-  readonly id: string
-  readonly accountId: string
-  readonly active: string
-  readonly lastActiveAt: string
+/** How the values of a column compare. */
+export interface ColumnForm {
+  /** Texts as they are. Otherwise, whole numbers above all, a value is compared by the text that it is written as. */
+  readonly isText: boolean
+  /** The collation of the index that finds the row. `undefined`: the index does not have the column. */
+  readonly collation: string | undefined
 }
 
 export interface TableShape extends TableNames {
@@ -25,11 +25,9 @@ export interface TableShape extends TableNames {
   readonly keyIndex: string | undefined
   /** The index that finds the rows that were not seen for long. `undefined`: there is none. */
   readonly sweepIndex: string | undefined
+  readonly idForm: ColumnForm
+  readonly accountForm: ColumnForm
 }
-
-export const isIdentifier = (name: string): boolean => /^[A-Za-z_][A-Za-z0-9_]{0,62}$/.test(name)
-
-const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
 
 /** Milliseconds of a stored time, whatever its form: one file may hold all three. Unreadable counts as never. */
 const millisOf = (column: string): string =>
@@ -44,10 +42,40 @@ const columnsOf = (shape: TableNames) => {
   return {
     table,
     id: `${table}.${quote(shape.id)}`,
-    accountId: `${table}.${quote(shape.accountId)}`,
+    accountId: shape.accountId === undefined ? undefined : `${table}.${quote(shape.accountId)}`,
     active: `${table}.${quote(shape.active)}`,
     lastActiveAt: `${table}.${quote(shape.lastActiveAt)}`
   }
+}
+
+/** A value as the text that a key names it by. */
+const textOf = (column: string, { isText }: ColumnForm): string => (isText ? column : `CAST(${column} AS TEXT)`)
+
+/**
+ * Equal byte for byte: a row that differs from a key by its case, or by how a number is written, is another row. Where
+ * the index sorts by another rule, that is asked for too, for the sake of the index.
+ */
+const equals = (column: string, value: string, form: ColumnForm): string => {
+  const exact = `${textOf(column, form)} COLLATE BINARY = ${value}`
+  if (!form.isText) return `${column} = ${value} AND ${exact}`
+  return form.collation === undefined || /^binary$/i.test(form.collation)
+    ? exact
+    : `${column} COLLATE ${quote(form.collation)} = ${value} AND ${exact}`
+}
+
+/** The row that an entry names. */
+const isNamedBy = (shape: TableShape, entry: string): string => {
+  const { accountId, id } = columnsOf(shape)
+  const sameId = equals(id, `${entry}.id`, shape.idForm)
+  return accountId === undefined ? sameId : `${sameId} AND ${equals(accountId, `${entry}.account`, shape.accountForm)}`
+}
+
+/** What a statement returns of the key of a row: as little as tells the rows of a chunk apart. */
+const returnedKey = (shape: TableShape): string => {
+  const { accountId, id } = columnsOf(shape)
+  const account =
+    accountId === undefined || !shape.isKeyedByAccount ? "" : `${textOf(accountId, shape.accountForm)} AS account, `
+  return `${account}${textOf(id, shape.idForm)} AS id`
 }
 
 /**
@@ -70,7 +98,7 @@ const stateCodes: { readonly [S in FlushState]: number } = { alive: 0, ended: 1,
  * entries as JSON. What is stored with a later time was stored before the clock was set back, and is replaced.
  */
 export const flushSql = (shape: TableShape): string => {
-  const { accountId, active, id, lastActiveAt, table } = columnsOf(shape)
+  const { active, lastActiveAt, table } = columnsOf(shape)
   const entry = entriesName(shape)
   const stored = millisOf(lastActiveAt)
   const seen = shape.timeForm === "iso" ? isoOf(`${entry}.seen`) : `${entry}.seen`
@@ -86,35 +114,39 @@ UPDATE ${target(shape)} SET
     ELSE CASE WHEN ${stored} <= ${entry}.seen OR ${stored} > ${entry}.now THEN 0 ELSE ${active} END
   END
 FROM ${entry}
-WHERE ${id} = ${entry}.id AND ${accountId} = ${entry}.account AND likelihood(${entry}.seen >= 0, 0.000001)
-RETURNING ${table}.${quote(shape.id)} AS id, ${table}.${quote(shape.active)} AS active,
+WHERE ${isNamedBy(shape, entry)} AND likelihood(${entry}.seen >= 0, 0.000001)
+RETURNING ${returnedKey(shape)}, ${table}.${quote(shape.active)} AS active,
   ${millisOf(`${table}.${quote(shape.lastActiveAt)}`)} AS millis`
 }
 
 export const flushJson = (entries: ReadonlyArray<FlushEntry>): string =>
   JSON.stringify(
-    entries.map((entry) => [entry.id, entry.accountId, entry.seenAtMillis, stateCodes[entry.state]] as const)
+    entries.map(
+      ({ accountId = null, id, seenAtMillis, state }) => [id, accountId, seenAtMillis, stateCodes[state]] as const
+    )
   )
 
 /** Parameters: the keys as JSON, and the first and the last believable time in epoch milliseconds. */
 export const offlineSql = (shape: TableShape): string => {
-  const { accountId, active, id, lastActiveAt, table } = columnsOf(shape)
+  const { active, lastActiveAt, table } = columnsOf(shape)
   const entry = entriesName(shape)
   return `WITH ${entry}(id, account) AS MATERIALIZED (SELECT value ->> 0, value ->> 1 FROM json_each(?))
 UPDATE ${target(shape)} SET ${quote(shape.active)} = 0
 FROM ${entry}
-WHERE ${id} = ${entry}.id AND ${accountId} = ${entry}.account AND likelihood(${entry}.id IS NOT NULL, 0.000001)
+WHERE ${isNamedBy(shape, entry)} AND likelihood(${entry}.id IS NOT NULL, 0.000001)
   AND +${active} = 1 AND ${millisOf(`+${lastActiveAt}`)} NOT BETWEEN ? AND ?
-RETURNING ${table}.${quote(shape.id)} AS id, ${millisOf(`${table}.${quote(shape.lastActiveAt)}`)} AS millis`
+RETURNING ${returnedKey(shape)}, ${millisOf(`${table}.${quote(shape.lastActiveAt)}`)} AS millis`
 }
 
 export const keysJson = (keys: ReadonlyArray<PresenceKey>): string =>
-  JSON.stringify(keys.map((key) => [key.id, key.accountId] as const))
+  JSON.stringify(keys.map((key) => [key.id, key.accountId ?? null] as const))
 
 /** Where a page of stale rows begins, within one range. */
 export interface RangeStart {
   readonly stored: number | string
   readonly id: string
+  /** Only where the account is a part of the key. */
+  readonly account: string
 }
 
 /** A range of the index (`active`, `lastActiveAt`) that holds all stale rows of one form on one side. */
@@ -134,9 +166,19 @@ export interface StaleRange {
 const selectStale = (shape: TableShape): string => {
   const { accountId, active, id, lastActiveAt, table } = columnsOf(shape)
   const indexed = shape.sweepIndex === undefined ? "" : ` INDEXED BY ${quote(shape.sweepIndex)}`
-  return `SELECT ${id} AS id, ${accountId} AS accountId, ${lastActiveAt} AS stored, ${millisOf(lastActiveAt)} AS millis
+  const account = accountId === undefined ? "" : `${textOf(accountId, shape.accountForm)} AS accountId, `
+  return `SELECT ${textOf(id, shape.idForm)} AS id, ${account}${lastActiveAt} AS stored,
+  ${millisOf(lastActiveAt)} AS millis
 FROM ${table}${indexed}
 WHERE ${active} = 1`
+}
+
+/** The columns that order rows of the same time, and where a page goes on among them. */
+const keyOrder = (shape: TableShape) => {
+  const { accountId, id } = columnsOf(shape)
+  return accountId !== undefined && shape.isKeyedByAccount
+    ? { columns: [id, accountId], valuesOf: (after: RangeStart | undefined) => [after?.id ?? "", after?.account ?? ""] }
+    : { columns: [id], valuesOf: (after: RangeStart | undefined) => [after?.id ?? ""] }
 }
 
 const timeRange = (
@@ -145,23 +187,28 @@ const timeRange = (
   side: "before" | "after",
   beginning: number | string
 ): StaleRange => {
-  const { id, lastActiveAt } = columnsOf(shape)
+  const { lastActiveAt } = columnsOf(shape)
+  const { columns, valuesOf } = keyOrder(shape)
+  const key = columns.join(", ")
   return {
-    sql: `${selectStale(shape)} AND ${lastActiveAt} < ${bounds.below} AND (${lastActiveAt}, ${id}) > (${bounds.from}, ?)
-  AND ${bounds.isStale} ORDER BY ${lastActiveAt}, ${id} LIMIT ?`,
+    sql: `${selectStale(shape)} AND ${lastActiveAt} < ${bounds.below}
+  AND (${lastActiveAt}, ${key}) > (${bounds.from}, ${columns.map(() => "?").join(", ")})
+  AND ${bounds.isStale} ORDER BY ${lastActiveAt}, ${key} LIMIT ?`,
     params: ({ firstMillis, lastMillis }, after, limit) => {
       const end = side === "before" ? firstMillis : lastMillis
-      return [end, after?.stored ?? beginning, after?.id ?? "", end, limit]
+      return [end, after?.stored ?? beginning, ...valuesOf(after), end, limit]
     }
   }
 }
 
 /** Rows without a time, or with bytes for one, were never seen. */
 const timelessRange = (shape: TableShape, condition: string): StaleRange => {
-  const { id } = columnsOf(shape)
+  const { columns, valuesOf } = keyOrder(shape)
+  const from = `(${columns.join(", ")}) > (${columns.map(() => "?").join(", ")})`
+  const order = columns.map((column) => `+${column}`).join(", ")
   return {
-    sql: `${selectStale(shape)} AND ${condition} AND (? = 0 OR ${id} > ?) ORDER BY +${id} LIMIT ?`,
-    params: (_, after, limit) => [after === undefined ? 0 : 1, after?.id ?? "", limit]
+    sql: `${selectStale(shape)} AND ${condition} AND (? = 0 OR ${from}) ORDER BY ${order} LIMIT ?`,
+    params: (_, after, limit) => [after === undefined ? 0 : 1, ...valuesOf(after), limit]
   }
 }
 
@@ -192,13 +239,15 @@ export const staleRanges = (shape: TableShape): ReadonlyArray<StaleRange> => {
   ]
 }
 
-/** Which forms a sample of the table holds, from both ends of its key. */
+/** Which forms a sample of the table holds, from both ends of its key. Seconds: of 1973 to 5138. */
 export const sampleSql = (names: TableNames): string => {
   const { id, lastActiveAt, table } = columnsOf(names)
   const end = (order: string) =>
     `SELECT * FROM (SELECT ${lastActiveAt} AS stored FROM ${table} ORDER BY ${id} ${order} LIMIT 100)`
   return `SELECT
   coalesce(sum(typeof(stored) IN ('integer', 'real')), 0) AS numbers,
+  coalesce(sum(typeof(stored) IN ('integer', 'real') AND stored > 0), 0) AS times,
+  coalesce(sum(typeof(stored) IN ('integer', 'real') AND stored >= 100000000 AND stored < 100000000000), 0) AS seconds,
   coalesce(sum(typeof(stored) = 'text' AND stored LIKE '____-__-__T%'), 0) AS texts
 FROM (${end("ASC")} UNION ALL ${end("DESC")})`
 }

@@ -2,13 +2,22 @@
  * The progress of one flush: the chunks that are left to write, and what became of the entries.
  */
 import * as FlushBatch from "../../presence/FlushBatch.ts"
-import type { FlushReport, RefusedEntry } from "../../presence/PresenceStorage.ts"
+import type { FlushReport, RefusedEntry, StorageFailed } from "../../presence/PresenceStorage.ts"
+import type { RowKey } from "../../presence/PresenceKind.ts"
 import type { WriterError } from "../../writer/WriterError.ts"
 
-/** Rows with neighbouring ids share pages. In this order a page is written with one chunk instead of with many. */
-export const neighbours = ({ entries }: FlushBatch.FlushBatch): FlushBatch.FlushBatch =>
+/** A kind as far as the order of its rows goes. */
+interface Kind {
+  readonly kind: string
+  readonly nameOf: (key: RowKey) => string
+}
+
+/** Rows with neighbouring keys share pages. In this order a page is written with one chunk instead of with many. */
+export const neighbours = (kinds: ReadonlyArray<Kind>, { entries }: FlushBatch.FlushBatch): FlushBatch.FlushBatch =>
   FlushBatch.make(
-    entries.toSorted((a, b) => (a.kind === b.kind ? (a.id < b.id ? -1 : 1) : a.kind === "session" ? -1 : 1))
+    kinds.flatMap(({ kind, nameOf }) =>
+      entries.filter((entry) => entry.kind === kind).toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1))
+    )
   )
 
 /** A write that fails for these fails by what is in it: without that row the others can be written. */
@@ -45,7 +54,7 @@ export const makeProgress = (entries: ReadonlyArray<FlushBatch.FlushEntry>) => {
       }
     },
     /** Halves the chunk until the row is alone. Answers whether the flush can go on. */
-    refuse: (chunk: ReadonlyArray<FlushBatch.FlushEntry>, cause: WriterError): boolean => {
+    refuse: (chunk: ReadonlyArray<FlushBatch.FlushEntry>, cause: StorageFailed): boolean => {
       const [first] = chunk
       if (chunk.length > 1) {
         const half = Math.ceil(chunk.length / 2)

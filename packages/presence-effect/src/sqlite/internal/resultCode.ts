@@ -46,9 +46,18 @@ export const faultOf = (cause: unknown, phase: Fault["phase"]): Fault =>
     ? { ...cause, phase }
     : faultOfCode({ code: codeOf(cause), detail: cause instanceof Error ? cause.message : String(cause), phase })
 
+/** Where clients keep the driver's code, and the errors that they wrap: Prisma has its own of both. */
+const codeFields = ["code", "originalCode"]
+const innerFields = ["cause", "meta", "driverAdapterError"]
+
 /** Whether a host's own client met a busy database, however deep the driver's error is wrapped. */
-export const isBusyFailure = (error: unknown, depth = 4): boolean => {
+export const isBusyFailure = (error: unknown, depth = 5): boolean => {
   if (typeof error !== "object" || error === null || depth === 0) return false
-  if ("code" in error && typeof error.code === "string" && reasonOf(error.code) === "Busy") return true
-  return "cause" in error && isBusyFailure(error.cause, depth - 1)
+  const read = (name: string): unknown => (name in error ? Reflect.get(error, name) : undefined)
+  return (
+    codeFields.some((name) => {
+      const code = read(name)
+      return typeof code === "string" && reasonOf(code) === "Busy"
+    }) || innerFields.some((name) => isBusyFailure(read(name), depth - 1))
+  )
 }

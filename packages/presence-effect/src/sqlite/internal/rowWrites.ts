@@ -4,65 +4,104 @@
 import * as Schema from "effect/Schema"
 import type * as FlushBatch from "../../presence/FlushBatch.ts"
 import type { PresenceKey } from "../../presence/PresenceKey.ts"
+import { rowNameOf } from "../../presence/PresenceKind.ts"
 import type { BelievableTimes, StaleRow } from "../../presence/PresenceStorage.ts"
 import * as Write from "../../writer/Write.ts"
 import * as caseUpdate from "./caseUpdate.ts"
 
+/** What the writes to the table of one kind need. */
+export interface Target {
+  readonly flush: string
+  readonly offline: string
+  /** The account and the id name a row together. */
+  readonly isKeyedByAccount: boolean
+}
+
 /** An id as a text, also of a column that holds whole numbers. */
 export const Id = Schema.Union(Schema.String, Schema.Number, Schema.BigIntFromSelf)
 // Without `millis` for engines that only stand in for one.
-const FlushedRow = Schema.Struct({ id: Id, active: Schema.Number, millis: Schema.optional(Schema.Number) })
-const OfflineRow = Schema.Struct({ id: Id, millis: Schema.Number })
+const flushed = { id: Id, active: Schema.Number, millis: Schema.optional(Schema.Number) }
+const offline = { id: Id, millis: Schema.Number }
+// Two schemas each: most rows have no account to decode.
+const FlushedRow = Schema.Struct(flushed)
+const FlushedRowOfAccount = Schema.Struct({ ...flushed, account: Id })
+const OfflineRow = Schema.Struct(offline)
+const OfflineRowOfAccount = Schema.Struct({ ...offline, account: Id })
+
+interface ReturnedKey {
+  readonly id: typeof Id.Type
+  readonly account?: typeof Id.Type
+}
+
+const namesOf = ({ isKeyedByAccount }: Target) => {
+  const nameOf = rowNameOf({ key: isKeyedByAccount ? ["accountId", "id"] : ["id"] })
+  return {
+    ofKey: nameOf,
+    ofRow: isKeyedByAccount
+      ? ({ account, id }: ReturnedKey) => nameOf({ accountId: String(account), id: String(id) })
+      : ({ id }: ReturnedKey) => String(id)
+  }
+}
 
 /** No statement when there are no entries. Ends alone do not wait for room on the disk. */
-export const flushWrite = (sql: string, entries: ReadonlyArray<FlushBatch.FlushEntry>, latestMillis: number) => {
+export const flushWrite = (
+  target: Target,
+  entries: ReadonlyArray<FlushBatch.FlushEntry>,
+  latestMillis: number
+): Write.Write<FlushBatch.FlushResult> => {
   if (entries.length === 0) return Write.map(Write.empty, () => emptyResult)
-  const write = Write.statement(sql, [latestMillis, caseUpdate.flushJson(entries)], { isAtomic: true }).pipe(
-    Write.decodeRows(FlushedRow),
-    Write.map((rows) => resultOf(entries, rows))
+  const write = Write.statement(target.flush, [latestMillis, caseUpdate.flushJson(entries)], { isAtomic: true }).pipe(
+    (self): Write.Write<ReadonlyArray<FlushedRow>> =>
+      target.isKeyedByAccount ? Write.decodeRows(self, FlushedRowOfAccount) : Write.decodeRows(self, FlushedRow),
+    Write.map((rows) => resultOf(target, entries, rows))
   )
   return entries.some(({ state }) => state === "alive") ? write : Write.withReserve(write)
 }
 
 export const offlineWrite = (
-  sql: string,
+  target: Target,
   keys: ReadonlyArray<PresenceKey>,
   { firstMillis, lastMillis }: BelievableTimes
-) => {
-  if (keys.length === 0) return Write.map(Write.empty, (): ReadonlyArray<StaleRow> => [])
-  const byId = new Map(keys.map((key) => [key.id, key]))
-  return Write.statement(sql, [caseUpdate.keysJson(keys), firstMillis, lastMillis]).pipe(
-    Write.decodeRows(OfflineRow),
+): Write.Write<ReadonlyArray<StaleRow>> => {
+  if (keys.length === 0) return Write.map(Write.empty, () => [])
+  const names = namesOf(target)
+  const byName = new Map(keys.map((key) => [names.ofKey(key), key]))
+  return Write.statement(target.offline, [caseUpdate.keysJson(keys), firstMillis, lastMillis]).pipe(
+    (self): Write.Write<ReadonlyArray<OfflineRow>> =>
+      target.isKeyedByAccount ? Write.decodeRows(self, OfflineRowOfAccount) : Write.decodeRows(self, OfflineRow),
     Write.map((rows) =>
-      rows.flatMap(({ id, millis }): ReadonlyArray<StaleRow> => {
-        const key = byId.get(String(id))
-        return key === undefined ? [] : [{ key, lastSeenMillis: millis }]
+      rows.flatMap((row): ReadonlyArray<StaleRow> => {
+        const key = byName.get(names.ofRow(row))
+        return key === undefined ? [] : [{ key, lastSeenMillis: row.millis }]
       })
     ),
     Write.withReserve
   )
 }
 
-/** Sessions first, then machines. */
-export const partition = <K extends PresenceKey>(
-  keys: ReadonlyArray<K>
-): readonly [ReadonlyArray<K>, ReadonlyArray<K>] => [
-  keys.filter(({ kind }) => kind === "session"),
-  keys.filter(({ kind }) => kind === "machine")
-]
-
 const emptyResult: FlushBatch.FlushResult = { written: [], superseded: [], missing: [] }
 
+interface FlushedRow extends ReturnedKey {
+  readonly active: number
+  readonly millis?: number | undefined
+}
+
+interface OfflineRow extends ReturnedKey {
+  readonly millis: number
+}
+
 const resultOf = (
+  target: Target,
   entries: ReadonlyArray<FlushBatch.FlushEntry>,
-  rows: ReadonlyArray<typeof FlushedRow.Type>
+  rows: ReadonlyArray<FlushedRow>
 ): FlushBatch.FlushResult => {
-  const byId = new Map(rows.map((row) => [String(row.id), row]))
+  const names = namesOf(target)
+  const byName = new Map(rows.map((row) => [names.ofRow(row), row]))
   const written: Array<FlushBatch.StoredEntry> = []
   const superseded: Array<FlushBatch.StoredEntry> = []
   const missing: Array<FlushBatch.FlushEntry> = []
   for (const entry of entries) {
-    const row = byId.get(entry.id)
+    const row = byName.get(names.ofKey(entry))
     if (row === undefined) {
       missing.push(entry)
       continue

@@ -34,6 +34,7 @@ class Attempt implements Waiter {
   isSettled = false
   /** Takes back the limit of what it waits for now: of the permit, then of the answer. */
   cancelLimit: () => void = () => undefined
+  onGranted: () => void = () => undefined
 
   constructor(
     readonly terms: ResolvedLane,
@@ -67,12 +68,16 @@ class Attempt implements Waiter {
 }
 
 export interface Attempts {
-  /** Interruptible while it waits and while it runs: the caller leaves, the engine's work goes on. */
+  /**
+   * Interruptible while it waits and while it runs: the caller leaves, the engine's work goes on. `onGranted` is called
+   * with the grant of the permit, and must not throw.
+   */
   readonly run: (
     terms: ResolvedLane,
     write: Write<unknown>,
     acquireMillis: number,
-    attempts: number
+    attempts: number,
+    onGranted: () => void
   ) => Effect.Effect<Answered, WriterError>
   /** Answers the callers of running writes with `WriteUnconfirmed`, because the writer closes. */
   readonly abandonRunning: () => void
@@ -145,6 +150,7 @@ export const make = (house: {
       for (const attempt of group) {
         attempt.grantedAt = grantedAt
         attempt.cancelLimit()
+        attempt.onGranted()
         journal.waited(attempt.lane, grantedAt - attempt.enteredAt)
       }
       if (group.length === 0) return Effect.void
@@ -171,9 +177,10 @@ export const make = (house: {
     })
 
   return {
-    run: (terms, write, acquireMillis, attempts) =>
+    run: (terms, write, acquireMillis, attempts, onGranted) =>
       Effect.async<Answered, WriterError>((resume) => {
         const attempt = new Attempt(terms, write, attempts, resume, turn, deadlines.now())
+        attempt.onGranted = onGranted
         const refusal = lanes.enter(attempt)
         if (refusal !== undefined) return attempt.settle(Effect.fail(refusal))
         // Most writes find the permit free: they cost no entry in the heap.

@@ -1,5 +1,5 @@
-import * as Schema from "effect/Schema"
 import { Lane } from "../Lane.ts"
+import { failure } from "./failureTerms.ts"
 
 /**
  * A write or an opaque effect was asked for by the body of an opaque effect that
@@ -9,7 +9,7 @@ import { Lane } from "../Lane.ts"
  * @category errors
  * @since 0.2.0
  */
-export class NestedPermit extends Schema.TaggedError<NestedPermit>("presence-effect/NestedPermit")("NestedPermit", {
+export class NestedPermit extends failure<NestedPermit>("presence-effect/NestedPermit")("NestedPermit", {
   lane: Lane,
   /** Lane of the effect that holds the permit. */
   holder: Lane

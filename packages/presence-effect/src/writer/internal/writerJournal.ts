@@ -1,4 +1,5 @@
 import type * as Clock from "effect/Clock"
+import { labelled } from "../DatabaseName.ts"
 import type { Lane } from "../Lane.ts"
 import * as WriterMetrics from "../WriterMetrics.ts"
 import type { WriterError } from "../WriterError.ts"
@@ -34,11 +35,12 @@ const lazily = <A>(make: (lane: Lane, name: string) => A) => {
   }
 }
 
-export const make = (policy: ResolvedPolicy, clock: Clock.Clock): WriterJournal => {
-  const depth = lazily((lane) => WriterMetrics.queueDepth(lane))
-  const wait = lazily((lane) => WriterMetrics.waitSeconds(lane))
-  const hold = lazily((lane) => WriterMetrics.holdSeconds(lane))
-  const outcomes = lazily(WriterMetrics.writes)
+export const make = (policy: ResolvedPolicy, clock: Clock.Clock, database?: string): WriterJournal => {
+  const label = labelled(database)
+  const depth = lazily((lane) => label(WriterMetrics.queueDepth(lane)))
+  const wait = lazily((lane) => label(WriterMetrics.waitSeconds(lane)))
+  const hold = lazily((lane) => label(WriterMetrics.holdSeconds(lane)))
+  const outcomes = lazily((lane, outcome) => label(WriterMetrics.writes(lane, outcome)))
   const update = (
     metric: { readonly unsafeUpdate: (value: number, tags: ReadonlyArray<never>) => void },
     value: number
@@ -57,7 +59,7 @@ export const make = (policy: ResolvedPolicy, clock: Clock.Clock): WriterJournal 
   let lastFailure: { readonly tag: WriterError["_tag"]; readonly at: number } | undefined
 
   for (const { capacity, lane } of policy.lanes) {
-    update(WriterMetrics.queueLimit(lane), capacity)
+    update(label(WriterMetrics.queueLimit(lane)), capacity)
     update(depth(lane, ""), 0)
   }
 

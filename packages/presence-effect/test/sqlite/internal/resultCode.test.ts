@@ -163,6 +163,8 @@ describe("resultCode", () => {
       assert.isTrue(isBusyFailure(driver))
       assert.isTrue(isBusyFailure(new Error("query failed", { cause: driver })))
       assert.isTrue(isBusyFailure({ code: "P2034", cause: { cause: driver } }))
+      const adapter = { name: "DriverAdapterError", cause: { originalCode: "SQLITE_BUSY", kind: "SocketTimeout" } }
+      assert.isTrue(isBusyFailure({ code: "P1008", meta: { driverAdapterError: adapter } }))
     })
 
     it("ends on what is no failure of a database, and on causes that go in circles", () => {

@@ -18,7 +18,7 @@ export const open = (filename: string): PrismaSessions => {
   return {
     flush: async ({ entries }) => {
       let written = 0
-      for (const { accountId, id, seenAtMillis } of entries) {
+      for (const { accountId = "", id, seenAtMillis } of entries) {
         const { count } = await client.session.updateMany({
           where: { id, accountId },
           data: { lastActiveAt: new Date(seenAtMillis), active: true }

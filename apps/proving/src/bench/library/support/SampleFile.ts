@@ -62,6 +62,9 @@ export const make = ({ fileBytes = 0, metadataBytes = 600, sessionCount }: Shape
   return filename
 }
 
+/** What the benchmarks keep online. */
+export const kinds = { session: { table: "Session", accountId: "accountId" } } as const
+
 /** Coprime to every count of rows here, so that each multiple of it is another row. */
 const stride = 7_919
 

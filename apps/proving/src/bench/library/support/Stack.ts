@@ -13,6 +13,7 @@ import * as SqlitePresenceStorage from "presence-effect/sqlite/SqlitePresenceSto
 import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
 import * as WalKeeper from "presence-effect/sqlite/WalKeeper"
 import type { WriterPolicy } from "presence-effect/writer/WriterPolicy"
+import * as SampleFile from "./SampleFile.ts"
 
 export interface Options {
   readonly filename: string
@@ -56,7 +57,7 @@ export const openWriter = async (options: Options): Promise<WriterStack> => {
 export const open = async (options: Options): Promise<Stack> => {
   const { filename } = options
   const engine = engineOf(options)
-  const layer = SqlitePresenceStorage.layer().pipe(
+  const layer = SqlitePresenceStorage.layer({ kinds: SampleFile.kinds }).pipe(
     Layer.provideMerge(writerOf(options)),
     // The writing connection has already set the journal mode that a reader needs.
     Layer.provide(Layer.provideMerge(SqliteReader.layer({ filename }), engine))
