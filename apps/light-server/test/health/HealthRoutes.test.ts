@@ -17,6 +17,7 @@ import * as HttpApp from "../../src/http/HttpApp.ts"
 import * as HttpMetrics from "../../src/http/HttpMetrics.ts"
 import * as RateLimit from "../../src/door/RateLimit.ts"
 import * as MessageMetrics from "../../src/messages/MessageMetrics.ts"
+import * as QuotaMetrics from "../../src/quota/QuotaMetrics.ts"
 import * as RealtimeMetrics from "../../src/realtime/RealtimeMetrics.ts"
 import * as RpcMetrics from "../../src/rpc/RpcMetrics.ts"
 import { codes, table } from "../Document.ts"
@@ -84,6 +85,7 @@ const touchAll = Effect.gen(function* () {
   MessageMetrics.countCatchUp(0)
   ChangeMetrics.countRequest("ok", 0)
   ChangeMetrics.countPruned(1)
+  QuotaMetrics.start()
   RpcMetrics.setMethods(0)
   RpcMetrics.setInFlight(0)
   RpcMetrics.setLimits({ methodLimit: 1, callLimit: 1, requestLimit: 1 })

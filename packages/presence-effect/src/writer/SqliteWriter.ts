@@ -110,8 +110,8 @@ export class SqliteWriter extends Context.Tag("presence-effect/writer/SqliteWrit
      * ends; wrap a promise in `Effect.uninterruptible`, unless its client has rolled back when the signal aborts.
      *
      * A synchronous client blocks the event loop while it waits for the lock of another process, and no time limit ends
-     * that: `SqliteClient` of `@effect/sql-sqlite-node` waits up to 5 s. Run `PRAGMA busy_timeout = 0` on it first, or use
-     * `node/WriterClient`, which never waits.
+     * that: `SqliteClient` of `@effect/sql-sqlite-node` waits up to 5 s. Run `PRAGMA busy_timeout = 0` on it first, or
+     * use `node/WriterClient`, which never waits.
      *
      * **Errors**: those of `self`, unchanged; `NestedPermit` at once in the body of another `withPermit` of this writer
      * and in the fibers it forked, as long as it holds the permit; `WriteUnconfirmed` with reason `closed` when the

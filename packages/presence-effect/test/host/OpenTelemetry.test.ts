@@ -91,6 +91,7 @@ describe("OpenTelemetry", () => {
         presence.beat(machine("a1", "m1"), Date.now())
         yield* presence.end(machine("a1", "m1"), Date.now())
         yield* Effect.flatMap(WalKeeper.WalKeeper, ({ look }) => look)
+        yield* writer.checkpoint(Lane.maintenance, "passive")
         yield* Effect.promise(() => metricReader.forceFlush())
         return { trees: treeOf(spans.getFinishedSpans()), exported: metrics.getMetrics() }
       })

@@ -51,7 +51,6 @@ export class RowTable {
   private latest = 0
   readonly kind: string
   readonly identity: RowIdentity
-  /** The name is the id. Asked for every heartbeat, where a call would show. */
   private readonly isById: boolean
   readonly options: TableOptions
 
@@ -62,7 +61,7 @@ export class RowTable {
     this.options = options
   }
 
-  /** The row with this name, of whatever account. */
+  /** The row with this name, of whatever account. Every heartbeat asks, so the usual name costs no call. */
   find(key: PresenceKey): Row | undefined {
     return this.rows.get(this.isById ? key.id : this.identity.nameOf(key))
   }
