@@ -1,6 +1,6 @@
 /** What the page shows of the last minutes: ticks, and the times that registrations and writes took. */
 import { Clock, Context, Effect, Layer, Metric, type MetricState, Schedule } from "effect"
-import { Presence } from "presence-effect/Presence"
+import { Presence } from "../entities/Presence.ts"
 import * as PresenceMetrics from "presence-effect/presence/PresenceMetrics"
 import type * as Lane from "presence-effect/writer/Lane"
 import { SqliteWriter } from "presence-effect/writer/SqliteWriter"

@@ -5,8 +5,8 @@
  * Their names are encrypted by their clients, so the page shows ids.
  */
 import { Effect, Schema } from "effect"
-import { Presence } from "presence-effect/Presence"
-import * as PresenceKey from "presence-effect/presence/PresenceKey"
+import { Presence } from "../entities/Presence.ts"
+import * as PresenceKey from "../entities/PresenceKey.ts"
 import { DatabaseReader } from "../database/DatabaseReader.ts"
 import { StoredTime } from "../database/StoredTime.ts"
 import { presenceKey } from "../realtime/Connection.ts"

@@ -1,6 +1,6 @@
 /** Everything that the page shows, at one moment. */
 import { Clock, Context, Effect, Layer, Metric, Option } from "effect"
-import { Presence } from "presence-effect/Presence"
+import { Presence } from "../entities/Presence.ts"
 import { SqliteConnection } from "presence-effect/writer/SqliteConnection"
 import { SqliteWriter, type WriterStatus } from "presence-effect/writer/SqliteWriter"
 import * as LoopDelay from "../door/LoopDelay.ts"
