@@ -193,6 +193,8 @@ describe("architecture of the light server", () => {
     ["realtime"],
     features,
     ["status"],
+    ["operator"],
+    ["admin"],
     ["config"],
     ["MetricSeries.ts"],
     ["LightServer.ts"],

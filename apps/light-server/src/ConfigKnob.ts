@@ -31,6 +31,8 @@ export interface Knob<out A> {
   /** The default as it is written in the environment. Empty: it has no text form, and the meaning describes it. */
   readonly fallbackText: string
   readonly allowed: string
+  /** Of a number: `ms`, `bytes`. Empty for anything else. */
+  readonly unit: string
   readonly meaning: string
   /** Secrets and addresses with passwords are never shown. */
   readonly isSecret: boolean
@@ -60,7 +62,12 @@ const textOf = (value: unknown): string => {
 /** A setting with a reader of its own. */
 export const make = <A>(
   name: string,
-  terms: Terms & { readonly fallback: A; readonly fallbackText?: string; readonly allowed: string },
+  terms: Terms & {
+    readonly fallback: A
+    readonly fallbackText?: string
+    readonly allowed: string
+    readonly unit?: string | undefined
+  },
   parse: (text: string) => Either.Either<A, string>
 ): Knob<A> => ({
   name,
@@ -68,6 +75,7 @@ export const make = <A>(
   fallback: terms.fallback,
   fallbackText: terms.fallbackText ?? textOf(terms.fallback),
   allowed: terms.allowed,
+  unit: terms.unit ?? "",
   meaning: terms.meaning,
   isSecret: terms.isSecret ?? false,
   parse

@@ -1,6 +1,11 @@
-/** Exit codes of the process. */
+/** Exit codes of the process. 2, for arguments that mean nothing, is set by `main`, before this is loaded. */
 import { Match } from "effect"
+import type { AdminError } from "./admin/AdminClient.ts"
 import type { ImportError } from "./adoption/DatabaseImport.ts"
+import type { BackupImpossible } from "./operator/BackupError.ts"
+import type { RestoreError } from "./operator/Restore.ts"
+import type { ServiceFailed } from "./operator/ServiceFailed.ts"
+import type { SetupRefused } from "./operator/SetupFile.ts"
 import type { DatabaseGivenUp, DatabaseReplaced } from "./health/Readiness.ts"
 import type { StartFailure } from "./LightServer.ts"
 import type { ConfigInvalid } from "./config/ServerConfig.ts"
@@ -11,9 +16,6 @@ export const ok = 0
 
 /** Failed in a way that has no code of its own. */
 export const failure = 1
-
-/** Unknown arguments. */
-export const usage = 2
 
 /** The directory, the secret or the database cannot be used. */
 export const storage = 4
@@ -38,6 +40,11 @@ export type EndFailure =
   | DatabaseGivenUp
   | ImportError
   | CompactionFailed
+  | AdminError
+  | BackupImpossible
+  | RestoreError
+  | ServiceFailed
+  | SetupRefused
 
 /** Code of a failure. A new failure does not compile until it has one. */
 export const of: (failure: EndFailure) => number = Match.type<EndFailure>().pipe(
@@ -75,7 +82,16 @@ export const of: (failure: EndFailure) => number = Match.type<EndFailure>().pipe
     AdoptionMissing: () => migration,
     ImportSourceRefused: () => migration,
     ImportTargetRefused: () => storage,
-    ImportMismatch: () => storage
+    ImportMismatch: () => storage,
+    BackupImpossible: () => storage,
+    BackupUnsound: () => storage,
+    RestoreFailed: () => storage,
+    ServiceFailed: () => failure,
+    SetupRefused: () => failure,
+    ServerNotRunning: () => failure,
+    AdminForbidden: () => storage,
+    AdminRefused: () => failure,
+    AdminUnanswered: () => temporary
   })
 )
 

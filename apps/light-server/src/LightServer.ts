@@ -6,7 +6,7 @@
  * the sockets, requests under way end, presence writes its last flush, the log
  * is copied into the database file, the writer closes.
  */
-import { Effect, Layer, Option, Schema } from "effect"
+import { Effect, Layer, Schema } from "effect"
 import type * as PresenceConfig from "presence-effect/presence/PresenceConfig"
 import * as SqliteThread from "presence-effect/node/SqliteThread"
 import * as PresenceEffect from "presence-effect/Presence"
@@ -17,6 +17,12 @@ import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
 import * as Compactor from "presence-effect/sqlite/Compactor"
 import * as WalKeeper from "presence-effect/sqlite/WalKeeper"
 import type { PolicyInvalid } from "presence-effect/writer/WriterPolicy"
+import * as AccountDirectory from "./admin/AccountDirectory.ts"
+import * as AccountRemoval from "./admin/AccountRemoval.ts"
+import * as AdminRoutes from "./admin/AdminRoutes.ts"
+import * as BackupSchedule from "./admin/BackupSchedule.ts"
+import * as ServerStatus from "./admin/ServerStatus.ts"
+import * as SpaceRecovery from "./admin/SpaceRecovery.ts"
 import * as AccessKeyRoutes from "./accesskeys/AccessKeyRoutes.ts"
 import * as AccessKeys from "./accesskeys/AccessKeys.ts"
 import * as AccessKeyStore from "./accesskeys/AccessKeyStore.ts"
@@ -52,16 +58,12 @@ import * as SocialRoutes from "./social/SocialRoutes.ts"
 import * as ChangeFeed from "./changes/ChangeFeed.ts"
 import * as ChangePruner from "./changes/ChangePruner.ts"
 import * as ChangeRoutes from "./changes/ChangeRoutes.ts"
-import * as Adoption from "./adoption/Adoption.ts"
-import type { AdoptionMissing, AdoptionRefused } from "./adoption/AdoptionError.ts"
+import * as SchemaUpdate from "./adoption/SchemaUpdate.ts"
 import * as DatabaseReader from "./database/DatabaseReader.ts"
 import * as OperatorAccess from "./door/OperatorAccess.ts"
 import * as DataDirectory from "./opening/DataDirectory.ts"
 import * as InstanceLock from "./opening/InstanceLock.ts"
-import type { MigrationError } from "./migration/MigrationError.ts"
-import * as MigrationGate from "./migration/MigrationGate.ts"
 import * as MigrationFolder from "./migration/MigrationFolder.ts"
-import * as PrismaMigrator from "./migration/PrismaMigrator.ts"
 import * as SqliteVersion from "./opening/SqliteVersion.ts"
 import * as StartCheck from "./opening/StartCheck.ts"
 import * as SessionArchive from "./database/SessionArchive.ts"
@@ -115,10 +117,7 @@ export type StartFailure =
   | InstanceLock.InstanceRunning
   | InstanceLock.InstanceLockUnusable
   | StartCheck.DatabaseDamaged
-  | MigrationError
-  | MigrationGate.MigrationsMissing
-  | AdoptionRefused
-  | AdoptionMissing
+  | SchemaUpdate.SchemaError
   | EngineFault
   | DatabaseReader.ReadFailed
   | PolicyInvalid
@@ -134,18 +133,12 @@ const guard = ({ databaseFile, protection }: ServerConfig) =>
     Layer.provide(Layer.effectDiscard(Effect.suspend(() => SqliteVersion.demandSound(SqliteVersion.linked()))))
   )
 
-const migrate = (config: ServerConfig) => {
-  const options = {
+const migrate = (config: ServerConfig) =>
+  SchemaUpdate.run({
     filename: config.databaseFile,
-    migrationsDir: config.migrationsDirectory ?? MigrationFolder.bundledDir
-  }
-  const own = config.autoMigrate ? Effect.asVoid(PrismaMigrator.migrate(options)) : MigrationGate.demandNone(options)
-  // A file of another happier light server has migrations of its own; it gets what it lacks and keeps those.
-  return Effect.flatMap(
-    Adoption.adoptIfForeign({ ...options, isAllowed: config.autoMigrate }),
-    Option.match({ onNone: () => own, onSome: () => Effect.void })
-  )
-}
+    migrationsDir: config.migrationsDirectory ?? MigrationFolder.bundledDir,
+    isAllowed: config.autoMigrate
+  })
 
 /**
  * Before a database is created: if the server cannot listen on its address, it ends without having created anything. An
@@ -243,8 +236,9 @@ const accounts = ({ pairing, publicUrl, signUp }: ServerConfig) =>
     StorageRoutes.layer,
     DeviceRoutes.layer
   ).pipe(
-    Layer.provide(Devices.layer),
-    Layer.provide(Layer.mergeAll(Login.layer(), Pairing.layer, AccountSettings.layer, TokenRevocation.layer())),
+    Layer.provideMerge(Devices.layer),
+    Layer.provide(Layer.mergeAll(Login.layer(), Pairing.layer, AccountSettings.layer)),
+    Layer.provideMerge(TokenRevocation.layer()),
     Layer.provide(Layer.mergeAll(AccountStore.layerWith(signUp), SettingsStore.layer, PairingStore.layer(pairing))),
     Layer.provide(SeenChallenges.layer())
   )
@@ -255,7 +249,8 @@ const machines = Layer.mergeAll(MachineRoutes.layer(), MachineEvents.layer).pipe
 )
 
 const sessions = Layer.mergeAll(SessionRoutes.layer, ArchiveRoutes.layer, SessionEvents.layer).pipe(
-  Layer.provide(Layer.merge(SessionRegistry.layer, SessionLists.layer)),
+  Layer.provide(SessionLists.layer),
+  Layer.provideMerge(SessionRegistry.layer),
   Layer.provide(SessionStore.layer)
 )
 
@@ -343,6 +338,25 @@ const listener = (config: ServerConfig) => {
   }).pipe(ShutdownBudget.closeWithin("requests", sockets + requests))
 }
 
+/** Commands of the operator are answered, and backups made, once the port is open, and until it closes. */
+const admin = (config: ServerConfig) =>
+  AdminRoutes.layer({ dataDirectory: config.dataDirectory }).pipe(
+    Layer.merge(
+      BackupSchedule.layer({
+        dataDirectory: config.dataDirectory,
+        intervalMillis: config.backup.intervalMillis
+      })
+    ),
+    Layer.provide(AccountDirectory.layer),
+    Layer.provide(
+      Layer.mergeAll(
+        ServerStatus.layer(config),
+        AccountRemoval.layer,
+        SpaceRecovery.layer({ isCheckpointed: config.checkpointIntervalMillis !== 0 })
+      )
+    )
+  )
+
 /**
  * The whole server, from the directory to the open port. It serves as long as
  * its scope is open.
@@ -353,7 +367,8 @@ export const layer = (
   HttpListener.HttpListener | InstanceLock.InstanceLock | Readiness.Readiness | Presence | SqliteWriter.SqliteWriter,
   StartFailure
 > =>
-  listener(config).pipe(
+  admin(config).pipe(
+    Layer.provideMerge(listener(config)),
     Layer.provideMerge(status(config)),
     Layer.provideMerge(Layer.mergeAll(realtime(config), health(config))),
     Layer.provideMerge(http(config)),

@@ -9,6 +9,7 @@ import * as SqliteMetrics from "presence-effect/sqlite/SqliteMetrics"
 import * as Lane from "presence-effect/writer/Lane"
 import type { WriterError } from "presence-effect/writer/WriterError"
 import * as WriterMetrics from "presence-effect/writer/WriterMetrics"
+import * as BackupMetrics from "./admin/BackupMetrics.ts"
 import * as ChangeMetrics from "./changes/ChangeMetrics.ts"
 import * as ReadMetrics from "./database/ReadMetrics.ts"
 import { kinds } from "./entities/PresenceKey.ts"
@@ -93,6 +94,8 @@ const server = Effect.gen(function* () {
   yield* Metric.value(ServerMetrics.ready)
   yield* Metric.value(ServerMetrics.writerHoldingSeconds)
   yield* Metric.value(LogMetrics.logLinesSuppressed)
+  yield* Metric.value(BackupMetrics.lastSuccessSeconds)
+  yield* Metric.value(BackupMetrics.failing)
   yield* Effect.sync(() => {
     ReadMetrics.start()
     QuotaMetrics.start()

@@ -3,90 +3,80 @@
  *
  * Nothing is run here, so that each command loads no more than it needs.
  */
-import { Command, CommanderError } from "commander"
-
-/** What the arguments request. */
-export type Request =
-  | { readonly _tag: "Serve" }
-  | { readonly _tag: "Import"; readonly from: string; readonly into: string | undefined; readonly isJson: boolean }
-  | { readonly _tag: "Compact"; readonly isJson: boolean }
-  | { readonly _tag: "Version"; readonly isJson: boolean }
-  | { readonly _tag: "PrintConfig" }
-  /** A text that was requested. */
-  | { readonly _tag: "Help"; readonly text: string }
-  /** Arguments that are not valid. */
-  | { readonly _tag: "Misuse"; readonly text: string }
-
-const environmentHint = `
-light-server --help lists the commands, light-server <command> --help what one of them takes.
-Everything else is set by variables of the environment; docs/operations.md lists them.
-`
-
-const compactHint = `
-The first time a database of an earlier version is written anew, which needs twice the space of its rows on the disk and
-in the directory for temporary files. After that it is shortened in small steps, and a running server does so by itself.
-`
-
-const build = (accept: (request: Request) => void): Command => {
-  const program = new Command("light-server")
-    .description("Machines and sessions online on one SQLite file.")
-    .option("--version", "print the version")
-    .addHelpText("after", environmentHint)
-    .showHelpAfterError()
-    .helpCommand(false)
-    .on("option:version", () => accept({ _tag: "Version", isJson: false }))
-  program
-    .command("serve")
-    .description("serve until a signal comes; what happens without a command")
-    .action(() => accept({ _tag: "Serve" }))
-  program
-    .command("import")
-    .description("copy the database of a happier light server into a new one; the other file is only read")
-    .requiredOption("--from <file>", "the database of the other server")
-    .option("--into <directory>", "a directory that is missing or empty; the data directory unless given")
-    .option("--json", "print the report as JSON")
-    .action((options: { readonly from: string; readonly into?: string; readonly json?: boolean }) =>
-      accept({ _tag: "Import", from: options.from, into: options.into, isJson: options.json === true })
-    )
-  program
-    .command("compact")
-    .description("give the free space of the database back to the file system; no server may be using it")
-    .option("--json", "print the report as JSON")
-    .addHelpText("after", compactHint)
-    .action((options: { readonly json?: boolean }) => accept({ _tag: "Compact", isJson: options.json === true }))
-  program
-    .command("version")
-    .description("print the version")
-    .option("--json", "with the versions of what it runs on, as JSON")
-    .action((options: { readonly json?: boolean }) => accept({ _tag: "Version", isJson: options.json === true }))
-  program
-    .command("config")
-    .description("look at the configuration")
-    .command("print")
-    .description("print the configuration as it is understood, as JSON, without secrets")
-    .action(() => accept({ _tag: "PrintConfig" }))
-  return program
-}
+import { type Command, CommanderError } from "commander"
+import { fileVariable } from "../config/ConfigFileName.ts"
+import type { Request, Settings } from "./Request.ts"
+import * as Verbs from "./Verbs.ts"
 
 /** Subcommands inherit neither the output nor the error handling: each is configured itself. */
 const everyCommand = (command: Command): ReadonlyArray<Command> => [command, ...command.commands.flatMap(everyCommand)]
 
+/** The names of a command, from the program down. */
+const nameOf = (command: Command): string =>
+  command.parent === null ? command.name() : `${nameOf(command.parent)} ${command.name()}`
+
+/** One line: what is wrong, and where to read on. */
+const misuse = (reason: string, command: Command): Request => ({
+  _tag: "Misuse",
+  text: `${reason
+    .trim()
+    .replace(/^error: /, "")
+    .replaceAll(/\s*\n\s*/g, " ")}; see \`${nameOf(command)} --help\``
+})
+
+/** Options of the program take a value, which is no command: `--set PORT=1`. */
+const isOption = (arg: string): boolean => arg.startsWith("-")
+
+/** Without a command the program serves. `--help` and `--version` are answered without one. */
+const hasCommand = (args: ReadonlyArray<string>): boolean => {
+  const words = args.filter((arg, index) => !isOption(arg) && !["--set", "--config"].includes(args[index - 1] ?? ""))
+  return words.length > 0 || args.some((arg) => ["-h", "--help", "--version"].includes(arg))
+}
+
+/** The innermost command that the arguments name. */
+const commandOf = (root: Command, args: ReadonlyArray<string>): Command => {
+  const [name, ...rest] = args
+  const found = root.commands.find((command) => command.name() === name)
+  return found === undefined ? root : commandOf(found, rest)
+}
+
+const settingsOf = ({ config, set }: Verbs.RootOptions): Settings =>
+  config === undefined ? set : { ...set, [fileVariable]: config }
+
+export interface Parsed {
+  readonly request: Request
+  readonly settings: Settings
+}
+
 /** Reads the arguments after the name of the program. */
-export const parse = (args: ReadonlyArray<string>): Request => {
+export const parse = (args: ReadonlyArray<string>): Parsed => {
+  let settings: Settings = {}
+  const request = read(args, (options) => (settings = settingsOf(options)))
+  return { request, settings }
+}
+
+const read = (args: ReadonlyArray<string>, accept: (options: Verbs.RootOptions) => void): Request => {
   let request: Request | undefined
   let text = ""
-  const program = build((accepted) => (request ??= accepted))
+  const program = Verbs.build((accepted) => (request ??= accepted))
   const write = (part: string) => void (text += part)
   for (const command of everyCommand(program)) {
-    command.exitOverride().configureOutput({ writeOut: write, writeErr: write }).showHelpAfterError()
+    command.exitOverride().configureOutput({ writeOut: write, writeErr: write })
   }
   try {
-    program.parse(args.length === 0 ? ["serve"] : [...args], { from: "user" })
+    program.parse(hasCommand(args) ? [...args] : [...args, "serve"], { from: "user" })
+    accept(program.opts())
   } catch (cause) {
     if (!(cause instanceof CommanderError)) throw cause
     // `--version` without a command, which commander misses.
     if (request?._tag === "Version" && cause.code === "commander.help") return request
-    return cause.exitCode === 0 ? { _tag: "Help", text } : { _tag: "Misuse", text }
+    if (cause.exitCode === 0) return { _tag: "Help", text }
+    const command = commandOf(program, args)
+    // A command that only has subcommands answers with its help.
+    return cause.code === "commander.help"
+      ? misuse(`one of ${command.commands.map((sub) => sub.name()).join(", ")} is missing`, command)
+      : misuse(cause.message, command)
   }
-  return request ?? { _tag: "Misuse", text: program.helpInformation() }
+  if (request?._tag === "Misuse") return misuse(request.text, commandOf(program, args))
+  return request ?? misuse("a command is missing", program)
 }

@@ -1,9 +1,12 @@
-/** `compact`: gives the free space of the database back to the file system, while no server uses it. */
+/** `compact`: gives the free space of the database back to the file system. */
 import { Effect, Logger, LogLevel } from "effect"
+import * as AdminClient from "../admin/AdminClient.ts"
+import * as AdminProtocol from "../admin/AdminProtocol.ts"
 import * as ExitCode from "../ExitCode.ts"
-import * as ServerConfig from "../config/ServerConfig.ts"
 import * as DatabaseCompaction from "../opening/DatabaseCompaction.ts"
+import type { InstanceRunning } from "../opening/InstanceLock.ts"
 import * as SqliteVersion from "../opening/SqliteVersion.ts"
+import * as Configuration from "./Configuration.ts"
 import * as Program from "./Program.ts"
 
 export interface Options {
@@ -22,18 +25,33 @@ export const render = (report: DatabaseCompaction.Report, isJson: boolean): stri
     : sizes
 }
 
+/** Longer than the server works on one request. */
+const answerLimitMillis = 90_000
+
+/** The running server shortens its own file. One that it cannot shorten has to wait until no server runs. */
+const askServer = (dataDirectory: string, databaseFile: string, running: InstanceRunning) =>
+  Effect.gen(function* () {
+    const { databaseBytes, isShrinkable, removedBytes } = yield* AdminClient.ask(
+      dataDirectory,
+      { method: "POST", path: "/v1/compaction", withinMillis: answerLimitMillis },
+      AdminProtocol.Compaction
+    )
+    if (!isShrinkable) {
+      Program.complain("the file was made without incremental vacuum; stop the server once and run the command again")
+      return yield* running
+    }
+    return { databaseFile, bytesBefore: databaseBytes + removedBytes, bytesAfter: databaseBytes, isRewritten: false }
+  }).pipe(
+    // A lock without a socket: the other process is no server, or serves from another data directory.
+    Effect.catchTag("ServerNotRunning", () => Effect.fail(running))
+  )
+
 const program = ({ isJson }: Options) =>
   Effect.gen(function* () {
-    const { config } = yield* ServerConfig.load(process.env)
+    const { config } = yield* Configuration.load
     yield* SqliteVersion.demandSound(SqliteVersion.linked())
     const report = yield* DatabaseCompaction.compactFile({ filename: config.databaseFile }).pipe(
-      Effect.tapErrorTag("InstanceRunning", () =>
-        Effect.sync(() =>
-          Program.complain(
-            "a running server gives free space back by itself, if its file can do so; see the operations"
-          )
-        )
-      )
+      Effect.catchTag("InstanceRunning", (running) => askServer(config.dataDirectory, config.databaseFile, running))
     )
     yield* Program.print(render(report, isJson))
   }).pipe(Logger.withMinimumLogLevel(LogLevel.Warning))

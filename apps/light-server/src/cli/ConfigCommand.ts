@@ -1,20 +1,54 @@
-/** `config print`: the configuration as the server understands it. */
+/** `config`: the configuration as the server understands it. */
 import { Effect } from "effect"
-import * as ExitCode from "../ExitCode.ts"
+import * as ConfigTable from "../config/ConfigTable.ts"
+import * as KnobTable from "../config/KnobTable.ts"
 import * as ServerConfig from "../config/ServerConfig.ts"
+import * as ExitCode from "../ExitCode.ts"
+import * as Arguments from "./Arguments.ts"
+import * as Configuration from "./Configuration.ts"
 import * as Program from "./Program.ts"
+import * as TextTable from "./TextTable.ts"
 
-/** The configuration as JSON. A secret is shown as `<redacted>`, one that is not set is absent. */
-export const render = ({ config }: ServerConfig.Loaded): string => `${JSON.stringify(config, undefined, 2)}\n`
+export interface Options {
+  readonly action: "print" | "check" | "schema"
+  readonly isJson: boolean
+}
 
-const program = Effect.map(ServerConfig.load(process.env), (loaded) => {
-  for (const warning of loaded.warnings) Program.complain(warning)
-  process.stdout.write(render(loaded))
-})
+const knobs = KnobTable.knobsOf(ServerConfig.rooms)
 
-/** Prints and ends the process; warnings go to standard error. */
-export const run = (): void =>
-  Program.run(program, {
+const toText = (settings: ReadonlyArray<ConfigTable.Setting>): string => {
+  const rows = settings.map(({ name, origin, unit, value }) => [name, value, unit, origin])
+  return `${TextTable.aligned([["variable", "value", "unit", "origin"], ...rows]).join("\n")}\n`
+}
+
+const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`
+
+/** Warnings go to standard error. Fails with every problem at once. */
+const checked = Effect.tap(Configuration.load, ({ warnings }) =>
+  Effect.sync(() => {
+    for (const warning of warnings) Program.complain(warning)
+  })
+)
+
+const printed = (isJson: boolean) =>
+  Effect.gen(function* () {
+    const { config } = yield* checked
+    const sources = yield* ServerConfig.readSources(process.env, Arguments.settings())
+    const settings = knobs.map((knob) => ConfigTable.settingOf(knob, sources))
+    // What follows from the settings: a secret says `<redacted>`, one that is not set is absent.
+    return isJson ? json({ settings, resolved: config }) : toText(settings)
+  })
+
+const texts = {
+  print: printed,
+  check: (isJson: boolean) =>
+    Effect.map(checked, ({ warnings }) => (isJson ? json({ warnings }) : "the configuration can be used\n")),
+  schema: () => Effect.succeed(json(ConfigTable.schemaOf(knobs)))
+}
+
+/** Prints and ends the process. */
+export const run = ({ action, isJson }: Options): void =>
+  Program.run(Effect.flatMap(texts[action](isJson), Program.print), {
     shutdownTimeoutMillis: () => 1000,
     success: () => ExitCode.ok,
     interrupted: () => ExitCode.failure

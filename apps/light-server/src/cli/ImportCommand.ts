@@ -6,6 +6,7 @@ import * as MigrationFolder from "../migration/MigrationFolder.ts"
 import * as ExitCode from "../ExitCode.ts"
 import * as ServerConfig from "../config/ServerConfig.ts"
 import * as ImportReport from "./ImportReport.ts"
+import * as Configuration from "./Configuration.ts"
 import * as Program from "./Program.ts"
 
 export interface Options {
@@ -17,7 +18,7 @@ export interface Options {
 
 const program = ({ from, into, isJson }: Options) =>
   Effect.gen(function* () {
-    const { config } = yield* ServerConfig.load(process.env)
+    const { config } = yield* Configuration.load
     const report = yield* DatabaseImport.importFile({
       source: path.resolve(from),
       directory: into === undefined ? config.dataDirectory : path.resolve(into),

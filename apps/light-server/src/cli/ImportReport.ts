@@ -1,18 +1,6 @@
 /** The report of an import, for people and for programs. */
 import type { ImportReport } from "../adoption/DatabaseImport.ts"
-
-/** Columns as wide as their widest cell; the ones in `right` end in one line. */
-const aligned = (rows: ReadonlyArray<ReadonlyArray<string>>, right: ReadonlySet<number>): ReadonlyArray<string> => {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
-  return rows.map((row) =>
-    row
-      .map((cell, column) =>
-        right.has(column) ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0)
-      )
-      .join("  ")
-      .trimEnd()
-  )
-}
+import { aligned } from "./TextTable.ts"
 
 const sum = (counts: Iterable<number>): number => Array.from(counts).reduce((total, count) => total + count, 0)
 

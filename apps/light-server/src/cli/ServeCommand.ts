@@ -2,14 +2,16 @@
 import { Context, Effect, Layer } from "effect"
 import { Presence } from "../entities/Presence.ts"
 import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import * as ServiceNotifier from "../admin/ServiceNotifier.ts"
 import * as ExitCode from "../ExitCode.ts"
 import { type DatabaseGivenUp, type DatabaseReplaced, Readiness } from "../health/Readiness.ts"
 import { HttpListener } from "../http/HttpListener.ts"
 import * as LightServer from "../LightServer.ts"
 import * as InstanceLock from "../opening/InstanceLock.ts"
 import * as Logging from "../log/Logging.ts"
-import * as ServerConfig from "../config/ServerConfig.ts"
+import type * as ServerConfig from "../config/ServerConfig.ts"
 import * as ServerKnobs from "../config/ServerKnobs.ts"
+import * as Configuration from "./Configuration.ts"
 import * as Program from "./Program.ts"
 
 /** Until the configuration is read. */
@@ -46,7 +48,8 @@ const serve = ({
 }: ServerConfig.Loaded): Effect.Effect<never, LightServer.StartFailure | DatabaseReplaced | DatabaseGivenUp> =>
   Effect.gen(function* () {
     for (const warning of warnings) yield* Effect.logWarning(warning).pipe(Effect.annotateLogs("code", "CONFIG"))
-    const server = yield* Layer.build(LightServer.layer(config))
+    const notifier = ServiceNotifier.layer({ environment: process.env })
+    const server = yield* Layer.build(Layer.provideMerge(notifier, LightServer.layer(config)))
     const { url } = Context.get(server, HttpListener)
     const { publicUrl } = config
     const address = publicUrl === undefined ? url : `${url} (for clients: ${publicUrl})`
@@ -61,7 +64,7 @@ const serve = ({
   )
 
 const program = Effect.gen(function* () {
-  const loaded = yield* ServerConfig.load(process.env)
+  const loaded = yield* Configuration.load
   shutdownTimeoutMillis = loaded.config.shutdownTimeoutMillis
   return yield* serve(loaded)
 })

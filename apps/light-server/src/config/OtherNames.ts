@@ -67,7 +67,7 @@ export const retired: { readonly [name: string]: string } = {
 
 /** Names of the family that other programs read. They cause no warning. */
 const ofClients: ReadonlyArray<RegExp> = [
-  /^HAPPIER_(SERVER_URL|HOME_DIR|DISABLE_CAFFEINATE|WEBAPP_URL|VARIANT)$/,
+  /^HAPPIER_(CONFIG_FILE|SERVER_URL|HOME_DIR|DISABLE_CAFFEINATE|WEBAPP_URL|VARIANT)$/,
   /^HAPPIER_(DAEMON|STACK)_/,
   /^HAPPY_ENABLE_V2_CHANGES$/
 ]
@@ -91,16 +91,29 @@ const suggestion = (name: string, known: ReadonlyArray<string>) => {
     : `${name} is not known and has no effect`
 }
 
+/** Why a name has no effect; `undefined` for a setting of this server. */
+const reasonOf = (name: string, known: ReadonlyArray<string>): string | undefined => {
+  if (known.includes(name)) return undefined
+  const reason = withoutEffect[name] ?? refused[name]
+  if (reason !== undefined) return `${name} has no effect here: ${reason}`
+  const successor = retired[name]
+  return successor === undefined ? suggestion(name, known) : `${name} has no effect any more: ${successor}`
+}
+
+const knownNames = (knobs: ReadonlyArray<Knob<unknown>>): ReadonlyArray<string> =>
+  knobs.flatMap(({ aliases, name }) => [name, ...aliases])
+
+/** What is wrong with a name where only settings of this server belong. */
+export const problemOf = (name: string, knobs: ReadonlyArray<Knob<unknown>>): string | undefined =>
+  reasonOf(name, knownNames(knobs))
+
 /** One warning for each variable that is set and has no effect. */
 export const warningsOf = (environment: Environment, knobs: ReadonlyArray<Knob<unknown>>): ReadonlyArray<string> => {
-  const known = knobs.flatMap(({ aliases, name }) => [name, ...aliases])
+  const known = knownNames(knobs)
   return Object.keys(environment).flatMap((name) => {
-    if (!isSet(environment, name) || known.includes(name) || name in refused) return []
-    const reason = withoutEffect[name]
-    if (reason !== undefined) return [`${name} has no effect here: ${reason}`]
-    const successor = retired[name]
-    if (successor !== undefined) return [`${name} has no effect any more: ${successor}`]
-    if (!family.test(name) || ofClients.some((pattern) => pattern.test(name))) return []
-    return [suggestion(name, known)]
+    if (!isSet(environment, name) || name in refused) return []
+    const isOurs = name in withoutEffect || name in retired
+    if (!isOurs && (!family.test(name) || ofClients.some((pattern) => pattern.test(name)))) return []
+    return reasonOf(name, known) ?? []
   })
 }

@@ -12,6 +12,7 @@ import * as OperatorKnobs from "../door/OperatorKnobs.ts"
 import * as RateLimit from "../door/RateLimit.ts"
 import * as RateLimitKnobs from "../door/RateLimitKnobs.ts"
 import * as HttpKnobs from "../http/HttpKnobs.ts"
+import * as BackupKnobs from "../operator/BackupKnobs.ts"
 import * as DatabaseKnobs from "../opening/DatabaseKnobs.ts"
 import * as QuotaKnobs from "../quota/QuotaKnobs.ts"
 import * as RealtimeKnobs from "../realtime/RealtimeKnobs.ts"
@@ -19,6 +20,7 @@ import * as RealtimeOptions from "../realtime/RealtimeOptions.ts"
 import * as RpcKnobs from "../rpc/RpcKnobs.ts"
 import * as RpcOptions from "../rpc/RpcOptions.ts"
 import * as ShutdownBudget from "../ShutdownBudget.ts"
+import * as ConfigSources from "./ConfigSources.ts"
 import { type Environment, read, type RoomValues } from "./Environment.ts"
 import * as HomeDirectory from "./HomeDirectory.ts"
 import { knobsOf } from "./KnobTable.ts"
@@ -44,7 +46,8 @@ export const rooms = {
   pairing: AccountKnobs.pairingKnobs,
   realtime: RealtimeKnobs.knobs,
   rpc: RpcKnobs.knobs,
-  changes: ChangeKnobs.knobs
+  changes: ChangeKnobs.knobs,
+  backup: BackupKnobs.knobs
 }
 
 type RoomOptions = RoomValues<typeof rooms>
@@ -71,6 +74,7 @@ export interface ServerConfig
   readonly realtime: RealtimeOptions.RealtimeOptions
   readonly rpc: RpcOptions.RpcOptions
   readonly changes: ChangePruner.Options
+  readonly backup: Omit<Values<typeof BackupKnobs.knobs>, "directory"> & { readonly directory: string }
 }
 
 /** Name of the database in the data directory. */
@@ -134,15 +138,40 @@ const invalid = (problems: ReadonlyArray<string>): ConfigInvalid =>
   })
 
 /**
- * Reads the configuration.
+ * Reads the configuration of an environment.
  *
  * **Errors**: `ConfigInvalid` with every problem found, each naming its
  * variable, the value and what is allowed.
  */
-export const load = (environment: Environment): Effect.Effect<Loaded, ConfigInvalid> =>
+export const load = (environment: Environment): Effect.Effect<Loaded, ConfigInvalid> => loadAfter([], environment)
+
+/**
+ * The same with the arguments of `--set` and the configuration file, which are problems of one list with all others.
+ */
+export const loadAll = (environment: Environment, given: { readonly [name: string]: string }) =>
+  Effect.gen(function* () {
+    const sources = yield* readSources(environment, given)
+    return yield* loadAfter(sources.problems, sources.environment)
+  })
+
+/** What is set, and where. */
+export const readSources = (
+  environment: Environment,
+  given: { readonly [name: string]: string }
+): Effect.Effect<ConfigSources.Sources> =>
+  ConfigSources.read({
+    environment,
+    given,
+    knobs: knobsOf(rooms),
+    dataDirectory: ServerKnobs.knobs.dataDirectory
+  })
+
+const loadAfter = (before: ReadonlyArray<string>, environment: Environment): Effect.Effect<Loaded, ConfigInvalid> =>
   Effect.gen(function* () {
     const refusals = OtherNames.problemsOf(environment)
-    const values = yield* Either.mapLeft(read(rooms, environment), (problems) => invalid([...problems, ...refusals]))
+    const values = yield* Either.mapLeft(read(rooms, environment), (problems) =>
+      invalid([...before, ...problems, ...refusals])
+    )
     const realtime = RealtimeOptions.optionsOf(values.realtime, values.http)
     const terms = shutdownTerms(values.server, values.presence, realtime)
     const presence = PresenceKnobs.configOf(values.presence)
@@ -150,6 +179,7 @@ export const load = (environment: Environment): Effect.Effect<Loaded, ConfigInva
     const directories = directoriesOf(environment, values)
     const homeless = Either.match(directories, { onLeft: (problem) => [problem], onRight: () => [] })
     const problems = [
+      ...before,
       ...refusals,
       ...homeless,
       ...contradictions,
@@ -177,7 +207,11 @@ export const load = (environment: Environment): Effect.Effect<Loaded, ConfigInva
       shutdownBudget: ShutdownBudget.make(terms),
       realtime,
       rpc: RpcOptions.optionsOf(values.rpc, values.http),
-      changes: { ...ChangePruner.defaults, ...values.changes }
+      changes: { ...ChangePruner.defaults, ...values.changes },
+      backup: {
+        ...values.backup,
+        directory: path.resolve(directories.right.dataDirectory, values.backup.directory ?? "backups")
+      }
     }
     return { config, warnings: [...OtherNames.warningsOf(environment, knobsOf(rooms)), ...warnings] }
   })

@@ -1,5 +1,5 @@
 /** Logs: one JSON line per event, each with a `code`. */
-import { Array as Arr, Cause, Effect, HashMap, Layer, Logger, LogLevel, Metric, Schedule } from "effect"
+import { Array as Arr, Cause, Context, Effect, HashMap, Layer, Logger, LogLevel, Metric, Schedule } from "effect"
 import pino from "pino"
 import * as FinalizerLimit from "../FinalizerLimit.ts"
 import type { LogLevelName } from "../LogLevels.ts"
@@ -7,6 +7,7 @@ import * as LogOutput from "./LogOutput.ts"
 import * as LogLimit from "./LogLimit.ts"
 import * as LogMetrics from "./LogMetrics.ts"
 import * as LogRollup from "./LogRollup.ts"
+import { LogThreshold } from "./LogThreshold.ts"
 
 /** Fields that hold a key, a token or the content of a client. */
 const secretFields = new RegExp(
@@ -92,6 +93,7 @@ const lineOf = ({ annotations, cause, logLevel, message }: Logger.Logger.Options
 }
 
 export interface Options {
+  /** The level at the start; `LogThreshold` changes it. */
   readonly level: LogLevelName
   /** Where lines go: standard output, unless given. */
   readonly write?: (line: string) => void
@@ -104,12 +106,24 @@ export interface Options {
 /** Longest wait at the end for a reader that does not read. */
 const flushTimeout = "500 millis"
 
+const makeThreshold = (first: LogLevelName) => {
+  let name = first
+  return {
+    /** Compared here and not by the fiber, whose own minimum cannot be changed from outside. */
+    includes: ({ ordinal }: LogLevel.LogLevel) => ordinal >= levels[name].ordinal,
+    service: LogThreshold.of({
+      get: Effect.sync(() => name),
+      set: (level) => Effect.sync(() => void (name = level))
+    })
+  }
+}
+
 /**
- * Replaces the default logger. Lines below `level` are dropped before they are
+ * Replaces the default logger. Lines below the level are dropped before they are
  * built; repeated lines are rolled up, except at `debug` and below, where each
  * one is wanted.
  */
-export const layer = (options: Options): Layer.Layer<never> =>
+export const layer = (options: Options): Layer.Layer<LogThreshold> =>
   Layer.unwrapScoped(
     Effect.gen(function* () {
       const clock = yield* Effect.clock
@@ -126,7 +140,8 @@ export const layer = (options: Options): Layer.Layer<never> =>
         })
       }
       const formatters = { level: (level: string) => ({ level }) }
-      const out = pino({ level: options.level, base: null, messageKey: "message", formatters }, destination)
+      const threshold = makeThreshold(options.level)
+      const out = pino({ level: "trace", base: null, messageKey: "message", formatters }, destination)
       const emit = ({ fields, level, message }: LogRollup.Line) =>
         out[level as Exclude<LogLevelName, "silent">](fields, message)
       const rollup = LogRollup.make({
@@ -136,6 +151,7 @@ export const layer = (options: Options): Layer.Layer<never> =>
         suppressed
       })
       const logger = Logger.make<unknown, void>((entry) => {
+        if (!threshold.includes(entry.logLevel)) return
         const line = lineOf(entry)
         if (line.level === "debug" || line.level === "trace") emit(line)
         else rollup.offer(line, entry.date.getTime())
@@ -150,6 +166,10 @@ export const layer = (options: Options): Layer.Layer<never> =>
         )
       )
       yield* Metric.update(LogMetrics.logLinesSuppressed, 0)
-      return Layer.mergeAll(Logger.replace(Logger.defaultLogger, logger), Logger.minimumLogLevel(levels[options.level]))
+      return Layer.mergeAll(
+        Logger.replace(Logger.defaultLogger, logger),
+        Logger.minimumLogLevel(LogLevel.All),
+        Layer.succeedContext(Context.make(LogThreshold, threshold.service))
+      )
     })
   )

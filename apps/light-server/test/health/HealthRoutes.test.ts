@@ -4,6 +4,7 @@ import * as Lane from "presence-effect/writer/Lane"
 import * as PresenceMetrics from "presence-effect/presence/PresenceMetrics"
 import * as SqliteMetrics from "presence-effect/sqlite/SqliteMetrics"
 import * as WriterMetrics from "presence-effect/writer/WriterMetrics"
+import * as BackupMetrics from "../../src/admin/BackupMetrics.ts"
 import * as ChangeMetrics from "../../src/changes/ChangeMetrics.ts"
 import * as ReadMetrics from "../../src/database/ReadMetrics.ts"
 import * as HealthRoutes from "../../src/health/HealthRoutes.ts"
@@ -60,6 +61,7 @@ const touchAll = Effect.gen(function* () {
     )
   )
   yield* Metric.value(ServerMetrics.writerHoldingSeconds)
+  for (const metric of Object.values(BackupMetrics)) yield* Metric.value(metric)
   for (const metric of Object.values(RateLimit.limitedTotal)) yield* Metric.value(metric)
   RealtimeMetrics.countEvent("x", "accepted")
   RealtimeMetrics.setSockets("x", 0)

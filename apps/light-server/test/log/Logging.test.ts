@@ -1,6 +1,7 @@
 import { assert, describe, it, vi } from "@effect/vitest"
 import { Effect, TestClock } from "effect"
 import * as Logging from "../../src/log/Logging.ts"
+import { LogThreshold } from "../../src/log/LogThreshold.ts"
 import type { LogLevelName } from "../../src/LogLevels.ts"
 
 interface Written {
@@ -41,6 +42,26 @@ describe("Logging", () => {
       assert.deepStrictEqual(yield* logged(Effect.logDebug("noise")), [])
       assert.strictEqual((yield* logged(Effect.logDebug("noise"), "debug")).length, 1)
       assert.deepStrictEqual(yield* logged(Effect.logFatal("noise"), "silent"), [])
+    })
+  )
+
+  it.effect("changes its level while it runs, in both directions", () =>
+    Effect.gen(function* () {
+      const turned = Effect.gen(function* () {
+        const threshold = yield* LogThreshold
+        yield* Effect.logDebug("before")
+        yield* threshold.set("debug")
+        yield* Effect.logDebug("more")
+        yield* threshold.set("error")
+        yield* Effect.logWarning("less")
+        assert.strictEqual(yield* threshold.get, "error")
+      })
+      const lines: Array<string> = []
+      yield* Effect.provide(turned, Logging.layer({ level: "info", write: (line) => lines.push(line) }))
+      assert.deepStrictEqual(
+        lines.map((line) => JSON.parse(line).message),
+        ["more"]
+      )
     })
   )
 

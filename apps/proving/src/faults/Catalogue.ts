@@ -33,6 +33,7 @@ import { F28LogFlood } from "./scenarios/F28LogFlood.ts"
 import { F29WriterDeath } from "./scenarios/F29WriterDeath.ts"
 import { F30ForeignFile } from "./scenarios/F30ForeignFile.ts"
 import { F31TwoServers } from "./scenarios/F31TwoServers.ts"
+import { F32Backup } from "./scenarios/F32Backup.ts"
 import { F33Interleavings } from "./scenarios/F33Interleavings.ts"
 import { F35DeletedSessions } from "./scenarios/F35DeletedSessions.ts"
 import { F36InvalidBodies } from "./scenarios/F36InvalidBodies.ts"
@@ -78,6 +79,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   F29WriterDeath,
   F30ForeignFile,
   F31TwoServers,
+  F32Backup,
   F33Interleavings,
   F35DeletedSessions,
   F36InvalidBodies,
@@ -94,7 +96,6 @@ export const scenarios: ReadonlyArray<Scenario> = [
 
 /** Faults of the list that cannot happen to this server. */
 export const absent: ReadonlyArray<{ readonly id: string; readonly reason: string }> = [
-  { id: "F32", reason: "the server has no command that makes a backup" },
   { id: "F34", reason: "there is no remote store" }
 ]
 

@@ -75,7 +75,10 @@ describe("invalid arguments", () => {
       const { code, stderr, stdout } = yield* command(["improt"])
       assert.strictEqual(code, 2)
       assert.strictEqual(stdout, "")
-      assert.include(stderr, "Did you mean import?")
+      assert.strictEqual(
+        stderr,
+        "light-server: unknown command 'improt' (Did you mean import?); see `light-server --help`\n"
+      )
     })
   )
 })
@@ -90,30 +93,66 @@ describe("version", () => {
   )
 })
 
-describe("config print", () => {
-  it.scopedLive("shows what is set and no secret", () =>
+describe("config", () => {
+  it.scopedLive("shows what is set, where, and no secret", () =>
     Effect.gen(function* () {
-      const { code, stdout } = yield* command(["config", "print"], {
+      const directory = yield* TemporaryDirectory.make
+      const file = path.join(directory, "light-server.toml")
+      fs.writeFileSync(file, `PORT = 4001\nHAPPIER_BODY_LIMIT_BYTES = 2048\nHAPPIER_LOG_LEVEL = "warn"\n`)
+      const environment = {
+        HAPPIER_SERVER_LIGHT_DATA_DIR: directory,
         HANDY_MASTER_SECRET: "a very secret secret",
         PUBLIC_URL: "https://me:hidden@example.com/",
         PORT: "4000"
-      })
+      }
+      const words = ["config", "print", "--set", "HAPPIER_LOG_LEVEL=error"]
+      const { code, stdout } = yield* command([...words, "--json"], environment)
       assert.strictEqual(code, 0)
-      const config = JSON.parse(stdout)
-      assert.strictEqual(config.port, 4000)
-      assert.strictEqual(config.masterSecret, "<redacted>")
-      assert.strictEqual(config.publicUrl, "https://example.com")
-      assert.notInclude(stdout, "very secret")
-      assert.notInclude(stdout, "hidden")
+      const { resolved, settings } = JSON.parse(stdout)
+      const of = (name: string) => settings.find((setting: { readonly name: string }) => setting.name === name)
+      assert.deepStrictEqual(of("PORT"), { name: "PORT", value: "4000", unit: "", origin: "environment" })
+      const limit = { name: "HAPPIER_BODY_LIMIT_BYTES", value: "2048", unit: "bytes", origin: `file ${file}` }
+      assert.deepStrictEqual(of("HAPPIER_BODY_LIMIT_BYTES"), limit)
+      assert.deepInclude(of("HAPPIER_LOG_LEVEL"), { value: "error", origin: "argument" })
+      assert.deepInclude(of("HAPPIER_SOCKET_LIMIT"), { value: "10000", origin: "default" })
+      assert.strictEqual(resolved.port, 4000)
+      assert.strictEqual(resolved.bodyLimitBytes, 2048)
+      assert.strictEqual(resolved.masterSecret, "<redacted>")
+      assert.strictEqual(resolved.publicUrl, "https://example.com")
+
+      const text = yield* command(words, environment)
+      assert.match(text.stdout, /^variable +value +unit +origin\n/)
+      assert.match(text.stdout, /^HANDY_MASTER_SECRET +<redacted> +environment$/m)
+      for (const output of [stdout, text.stdout]) {
+        assert.notInclude(output, "very secret")
+        assert.notInclude(output, "hidden")
+      }
     })
   )
 
-  it.scopedLive("ends with code 3 and every problem when the configuration cannot be used", () =>
+  it.scopedLive("ends with code 3 and every problem of every source when the configuration cannot be used", () =>
     Effect.gen(function* () {
-      const { code, stderr } = yield* command(["config", "print"], { PORT: "99999", PUBLIC_URL: "nowhere" })
+      const file = path.join(yield* TemporaryDirectory.make, "other.toml")
+      fs.writeFileSync(file, "PROT = 4001\nHAPPIER_SOCKET_LIMIT = 0\n")
+      const words = ["config", "check", "--config", file, "--set", "HAPPIER_LOG_LEVLE=warn"]
+      const { code, stderr } = yield* command(words, { PORT: "99999", PUBLIC_URL: "nowhere" })
       assert.strictEqual(code, 3)
-      assert.include(stderr, "PORT")
-      assert.include(stderr, "PUBLIC_URL")
+      const lines = stderr.trim().split("\n").slice(1)
+      assert.lengthOf(lines, 5)
+      for (const mention of [
+        "PROT is not known, did you mean PORT?",
+        "HAPPIER_SOCKET_LIMIT is",
+        "did you mean HAPPIER_LOG_LEVEL?",
+        "PORT is",
+        "PUBLIC_URL is"
+      ]) {
+        assert.isTrue(
+          lines.some((line) => line.includes(mention)),
+          mention
+        )
+      }
+      const sound = yield* command(["config", "check"])
+      assert.deepStrictEqual([sound.code, sound.stdout], [0, "the configuration can be used\n"])
     })
   )
 })
