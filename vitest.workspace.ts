@@ -11,8 +11,8 @@ const inMemory = {
 const project = (name: string, root: string, test: object = {}) => ({
   extends: true as const,
   root,
-  resolve: { conditions: ["source"] },
-  ssr: { resolve: { conditions: ["source"] } },
+  resolve: { conditions: ["presence-effect-source"] },
+  ssr: { resolve: { conditions: ["presence-effect-source"] } },
   // Limits against a hang: on a busy box everything takes many times as long as it needs.
   test: { name, include: ["test/**/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000, ...test }
 })
@@ -23,9 +23,13 @@ const project = (name: string, root: string, test: object = {}) => ({
  * measure real time, in `test/real` of each.
  */
 export default [
-  project("presence-effect", "packages/presence-effect", inMemory),
+  project("presence-effect", "packages/presence-effect", {
+    ...inMemory,
+    include: ["{test,examples}/**/*.test.ts"]
+  }),
   project("light-server", "apps/light-server", inMemory),
   project("contention-lab", "apps/contention-lab", inMemory),
+  project("example-host", "apps/example-host", inMemory),
   project("repo", ".", { include: ["test/*.test.ts"] }),
   project("smoke", "apps/proving", { ...inMemory, include: ["test/smoke/*.test.ts"] }),
   project("real", ".", { include: ["{packages,apps}/*/test/real/**/*.test.ts"] }),

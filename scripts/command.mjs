@@ -85,13 +85,18 @@ const types = async () => {
 
 const library = path.join(root, "packages/presence-effect")
 
-/** The generated pages are not kept: the check is about the examples and the tags. */
+const typedoc = (args) => run(tool("typedoc"), args, { cwd: library })
+
+/**
+ * The generated pages are not kept: the check is about the examples, which docgen compiles and runs, the tags, and the
+ * links between the pages.
+ */
 const docs = async () => {
   // docgen calls `tsc` and `tsx` by name, so they must be on its path.
   const env = { ...process.env, PATH: `${path.dirname(tool("tsc"))}${path.delimiter}${process.env.PATH}` }
   const outcome = await run(tool("docgen"), [], { cwd: library, env })
   rmSync(path.join(library, ".docgen"), { recursive: true, force: true })
-  return outcome
+  return outcome.exitCode === 0 ? typedoc(["--emit", "none"]) : outcome
 }
 
 const checks = {
@@ -145,6 +150,15 @@ Everything a change must pass besides its tests: ${Object.keys(checks).join(", "
   fix: { usage: "npm run fix\n\nRepairs what the linter and the formatter can repair by themselves.", work: fix },
   api: { usage: "npm run api\n\nWrites the public surface of presence-effect to test/public-api.txt.", work: api },
   build: { usage: "npm run build\n\nCompiles everything, tests included, and bundles the server.", work: buildAll },
+  docs: {
+    usage: "npm run docs\n\nWrites the pages of presence-effect, modules and guides, to packages/presence-effect/site.",
+    needs: build,
+    work: async () => {
+      const { exitCode, output } = await typedoc([])
+      process.stdout.write(output)
+      return { exitCode }
+    }
+  },
   dev: {
     usage: "npm run dev [-- arguments of the server]\n\nRebuilds on every change and restarts the server.",
     needs: build,

@@ -4,6 +4,9 @@
  */
 import { existsSync } from "node:fs"
 import { parseArgs } from "node:util"
+import { proveNodes } from "./nodeVersions.mjs"
+import { provePackage } from "./packageProof.mjs"
+import { provePeers } from "./peerRanges.mjs"
 import { run, tool } from "./setup.mjs"
 
 export const proveUsage = `npm run prove [-- PART [options of the part]] [-- --quick]
@@ -20,7 +23,12 @@ export const proveUsage = `npm run prove [-- PART [options of the part]] [-- --q
   real         what the packages do with real processes and on real time: the lab's runs, the instance lock
   faults       the fault catalogue: faults F15, faults --quick, faults --list
   simulation   presence on virtual time, one world per seed: simulation --seeds 200, simulation --seed 4711
-  fuzz         inputs to every route and event: fuzz --inputs 100000 --seed 4711`
+  fuzz         inputs to every route and event: fuzz --inputs 100000 --seed 4711
+
+  package      the README's programs in two empty projects that install the packed library: package effect, package
+               fastify; needs the registry
+  peers        the packed library with the lowest and the newest peers that its ranges allow; needs the registry
+  nodes        the packed library and the built server on each supported Node: nodes 20.19.0 22; needs the registry`
 
 const vitest = (args, { env = {}, projects = ["proving"] } = {}) =>
   run(tool("vitest"), ["run", ...projects.map((name) => `--project=${name}`), ...args], {
@@ -64,9 +72,12 @@ const suite = (name, args) => {
 const partsWith = (proving) => ({
   ...Object.fromEntries(suites.map((name) => [name, (args) => suite(name, args)])),
   real: (args) => vitest(args, { projects: ["real"] }),
-  faults: (args) => proving("faults/main.ts", args, ["--conditions=source"]),
+  faults: (args) => proving("faults/main.ts", args, ["--conditions=presence-effect-source"]),
   simulation: (args) => proving("simulation/start.ts", args),
-  fuzz
+  fuzz,
+  package: provePackage,
+  peers: provePeers,
+  nodes: proveNodes
 })
 
 /** None of the scenarios failed, and some could not run on this machine. */

@@ -24,7 +24,13 @@ const floors: ReadonlyArray<ReadonlyArray<string>> = [
   ["writer/SqliteWriter", "sqlite/SqliteFault"],
   ["presence/PresenceStorage"],
   ["sqlite/SqlitePresenceStorage"],
-  ["presence/PresenceFlusher", "presence/OfflineSweeper", "sqlite/WalKeeper", "sqlite/Compactor"],
+  [
+    "presence/PresenceFlusher",
+    "presence/OfflineSweeper",
+    "sqlite/WalKeeper",
+    "sqlite/Compactor",
+    "sqlite/PresenceTables"
+  ],
   ["presence/PresenceConfig"],
   ["Presence"],
   ["index"]
@@ -125,7 +131,7 @@ describe("architecture of presence-effect", () => {
   })
 
   it.each([
-    { place: "the core", isThere: isCore, allowed: /^(effect|@effect\/sql)\// },
+    { place: "the core", isThere: isCore, allowed: /^effect\// },
     {
       place: "node/ and testing/",
       isThere: (file: string) => /^(node|testing)$/.test(roomOf(file) ?? ""),

@@ -191,13 +191,25 @@ describe("tidy dependencies", () => {
     assert.deepStrictEqual(missing, [], "npm ci refuses a lock file like this")
   })
 
-  it("pins every version exactly", () => {
+  // What a published package depends on ends up in the tree of a host, which must be able to share its own copy.
+  it("pins every version exactly, except the dependencies of a published package", () => {
     const loose = manifests.flatMap((manifest) => {
-      const { dependencies, devDependencies, optionalDependencies, overrides } = JSON.parse(read(manifest))
-      return Object.entries<string>({ ...dependencies, ...devDependencies, ...optionalDependencies, ...overrides })
+      const {
+        dependencies,
+        devDependencies,
+        optionalDependencies,
+        overrides,
+        private: isPrivate
+      } = JSON.parse(read(manifest))
+      const pinned = { ...(isPrivate === true ? dependencies : {}), ...devDependencies, ...optionalDependencies }
+      return Object.entries<string>({ ...pinned, ...overrides })
         .filter(([, version]) => !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version))
         .map(([name, version]) => `${manifest} asks for ${name} ${version}`)
     })
     assert.deepStrictEqual(loose, [])
+  })
+
+  it("ships the license of the repository", () => {
+    assert.strictEqual(read("packages/presence-effect/LICENSE"), read("LICENSE"))
   })
 })

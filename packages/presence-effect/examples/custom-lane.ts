@@ -11,9 +11,8 @@ import type { WriterError } from "presence-effect/writer/WriterError"
 import * as WriterPolicy from "presence-effect/writer/WriterPolicy"
 
 // #region policy
-/** Changes that another server sends us. Many of them share a commit; a sender waits up to 8 s for its answer. */
+/** Changes from another server, which waits up to 8 s for its answer. Many of them share a commit. */
 export const replication = Lane.make("replication")
-
 export const policy = pipe(
   WriterPolicy.defaults,
   WriterPolicy.addLane(
@@ -32,9 +31,10 @@ export const policy = pipe(
   WriterPolicy.withLane(Lane.data, { capacity: 2_048 })
 )
 
+// #endregion
+
 /** The same lanes for a standby, where nothing is more urgent than what the primary sends. */
 export const standby = WriterPolicy.reorder(policy, [replication])
-// #endregion
 
 /** One write per lane, all waiting while the engine is busy with another: in which order are they served? */
 export const servingOrder = (

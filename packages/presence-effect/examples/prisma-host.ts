@@ -6,7 +6,7 @@
 import Database from "better-sqlite3"
 import * as PresenceHost from "presence-effect/host/PresenceHost"
 import * as Lane from "presence-effect/writer/Lane"
-import { createTables } from "./minimal-server.ts"
+import * as PresenceTables from "presence-effect/sqlite/PresenceTables"
 
 /** In the place of a generated client: promises, and one interactive transaction at a time. */
 const openClient = (filename: string) => {
@@ -33,11 +33,16 @@ const openClient = (filename: string) => {
   }
 }
 
+const kinds = {
+  machine: { table: "Machine", accountId: "accountId" },
+  session: { table: "Session", accountId: "accountId" }
+} as const
+
 export const run = async (filename: string): Promise<{ readonly machines: unknown; readonly sessions: unknown }> => {
-  createTables(filename)
+  new Database(filename).exec(PresenceTables.ddl(kinds)).close()
   const host = await PresenceHost.start({
     filename,
-    kinds: { session: { table: "Session", accountId: "accountId" } }
+    kinds
   })
   const client = openClient(filename)
   // #region permit

@@ -1,9 +1,10 @@
 /** Plain Node code without Effect: functions and promises. */
+import Database from "better-sqlite3"
 import * as PresenceHost from "presence-effect/host/PresenceHost"
 import * as Lane from "presence-effect/writer/Lane"
 import * as Write from "presence-effect/writer/Write"
 import * as WriterError from "presence-effect/writer/WriterError"
-import { createTables } from "./minimal-server.ts"
+import * as PresenceTables from "presence-effect/sqlite/PresenceTables"
 
 // #region host
 /** What is kept online: machines, in the table `Machine`. Each belongs to an account. */
@@ -37,6 +38,6 @@ export const serve = async (filename: string): Promise<ReadonlyArray<number>> =>
 // #endregion
 
 export const run = (filename: string): Promise<ReadonlyArray<number>> => {
-  createTables(filename)
+  new Database(filename).exec(PresenceTables.ddl(kinds)).close()
   return serve(filename)
 }

@@ -5,31 +5,86 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as ChildProcess from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as customLane from "../examples/custom-lane.ts"
-import * as minimalServer from "../examples/minimal-server.ts"
 import * as ownKinds from "../examples/own-kinds.ts"
 import * as prismaHost from "../examples/prisma-host.ts"
 import * as promiseHost from "../examples/promise-host.ts"
-import * as testContention from "../examples/test-contention.ts"
 import { readRows, temporaryDirectory } from "./support/temporaryFile.ts"
 
 const freshFile = Effect.map(temporaryDirectory, (directory) => path.join(directory, "light.sqlite"))
 
+/** Runs a program with the file as its argument, as a reader does. */
+const runProgram = (name: string, filename: string): string =>
+  ChildProcess.execFileSync(
+    process.execPath,
+    ["--conditions=presence-effect-source", "--import", "tsx", `examples/${name}`, filename],
+    { cwd: path.join(import.meta.dirname, ".."), encoding: "utf8", timeout: 60_000 }
+  )
+
+/** Starts the server on a free port, asks it as clients do, and ends it with a signal. */
+const driveServer = async (filename: string) => {
+  const server = ChildProcess.spawn(
+    process.execPath,
+    ["--conditions=presence-effect-source", "--import", "tsx", "examples/fastify-server.ts", filename],
+    {
+      cwd: path.join(import.meta.dirname, ".."),
+      env: { ...process.env, PORT: "0" },
+      stdio: ["ignore", "pipe", "inherit"]
+    }
+  )
+  const ended = new Promise<number | null>((resolve) => server.once("close", resolve))
+  try {
+    const address = await new Promise<string>((resolve, reject) => {
+      server.stdout.once("data", (line) => resolve(String(line).trim().replace("listening on ", "")))
+      server.once("close", () => reject(new Error("the server ended")))
+    })
+    const ask = async (method: string, target: string): Promise<unknown> =>
+      (await fetch(`${address}${target}`, { method })).json()
+    const answers = [
+      await ask("PUT", "/devices/phone"),
+      await ask("POST", "/devices/phone/beats"),
+      await ask("GET", "/devices/phone"),
+      await ask("GET", "/devices/tablet")
+    ]
+    server.kill("SIGTERM")
+    return { answers, exitCode: await ended }
+  } finally {
+    server.kill("SIGKILL")
+  }
+}
+
 describe("examples", () => {
-  it.scopedLive("minimal-server registers a machine and writes its heartbeat before it ends", () =>
+  it.scopedLive("first-program registers a device and writes its heartbeat before it ends", () =>
     Effect.gen(function* () {
       const filename = yield* freshFile
       const before = Date.now()
-      const status = yield* Effect.promise(() => minimalServer.run(filename))
-      assert.deepInclude(status, { trackedCount: 1, pendingCount: 1, consecutiveFlushFailures: 0 })
-      // Before the file is read: a reader makes a log file of its own.
+      assert.strictEqual(runProgram("first-program.ts", filename), "the phone is online\n")
+      // Checked before the file is read: a reader makes a log file of its own.
       assert.isFalse(fs.existsSync(`${filename}-wal`), "the log is emptied and gone")
-      const [row, ...others] = readRows(filename, "SELECT id, accountId, active, lastActiveAt FROM Machine")
-      assert.deepInclude(row, { id: "machine-1", accountId: "account-1", active: 1 })
+      const [row, ...others] = readRows(filename, "SELECT id, accountId, active, lastActiveAt FROM Device")
+      assert.deepInclude(row, { id: "phone", accountId: "ann", active: 1 })
       assert.isAtLeast(Number(row?.["lastActiveAt"]), before)
       assert.deepStrictEqual(others, [])
+    })
+  )
+
+  it.scopedLive("own-tables keeps rows of two kinds of tables online", () =>
+    Effect.gen(function* () {
+      const filename = yield* freshFile
+      assert.match(runProgram("own-tables.ts", filename), /^CREATE TABLE[^]*\n2\n$/)
+    })
+  )
+
+  it.scopedLive("fastify-server answers, and writes what it was told before it ends", () =>
+    Effect.gen(function* () {
+      const filename = yield* freshFile
+      const { exitCode, answers } = yield* Effect.promise(() => driveServer(filename))
+      assert.deepStrictEqual(answers, [{ id: "phone" }, { outcome: "online" }, { isOnline: true }, { isOnline: false }])
+      assert.strictEqual(exitCode, 0)
+      assert.deepStrictEqual(readRows(filename, "SELECT id, active FROM Device"), [{ id: "phone", active: 1 }])
     })
   )
 
@@ -55,11 +110,6 @@ describe("examples", () => {
       )
     })
   )
-
-  it("test-contention lets a registration wait for one statement, not for nine", async () => {
-    // 79 ms of the flush are left, and its own statement takes 80.
-    assert.deepStrictEqual(await testContention.run(), { waitedMillis: 159, calls: 2 })
-  })
 
   it.scopedLive("promise-host answers 201, then 409, and writes the heartbeat before it ends", () =>
     Effect.gen(function* () {
@@ -94,14 +144,17 @@ describe("examples", () => {
     })
   )
 
-  it("has no file that this test does not run", () => {
+  it("has no file that is not run: here, or by Vitest itself where it is a test", () => {
     const run = [
+      "contention.test.ts",
       "custom-lane.ts",
-      "minimal-server.ts",
+      "fastify-server.ts",
+      "first-program.ts",
       "own-kinds.ts",
+      "own-tables.ts",
       "prisma-host.ts",
       "promise-host.ts",
-      "test-contention.ts"
+      "simulate-contention.test.ts"
     ]
     assert.deepStrictEqual(fs.readdirSync(path.join(import.meta.dirname, "../examples")).toSorted(), run)
   })
@@ -123,9 +176,33 @@ describe("README", () => {
     .readdirSync(path.join(folder, "examples"))
     .map((file) => flat(fs.readFileSync(path.join(folder, "examples", file), "utf8")))
 
-  it("shows code of every example", () => {
-    const shown = examples.filter((example) => blocks.some((block) => example.includes(block)))
-    assert.lengthOf(shown, examples.length)
+  it("shows the first program, the server, the test, own lanes and own tables", () => {
+    const shown = ["first-program", "fastify-server", "contention.test", "custom-lane", "own-tables"]
+    const missing = shown.filter((name) => {
+      const example = flat(fs.readFileSync(path.join(folder, "examples", `${name}.ts`), "utf8"))
+      return !blocks.some((block) => example.includes(block))
+    })
+    assert.deepStrictEqual(missing, [])
+  })
+
+  it("has a guide about contention that shows the whole of its example", () => {
+    const guide = fs.readFileSync(path.join(folder, "docs/simulate-contention.md"), "utf8")
+    const example = fs.readFileSync(path.join(folder, "examples/simulate-contention.test.ts"), "utf8")
+    assert.include(guide, `\`\`\`ts\n${example}\`\`\``)
+  })
+
+  it("is read in a few minutes", () => {
+    assert.isAtMost(readme.trimEnd().split("\n").length, 150)
+  })
+
+  it("has a guide about kinds that shows code of its example", () => {
+    const guide = fs.readFileSync(path.join(folder, "docs/kinds.md"), "utf8")
+    const shown = [...guide.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, code = ""]) => flat(code))
+    assert.isNotEmpty(shown)
+    assert.deepStrictEqual(
+      shown.filter((block) => !examples.some((example) => example.includes(block))),
+      []
+    )
   })
 
   it("shows no code that is not in an example", () => {

@@ -276,7 +276,7 @@ describe("Adoption", () => {
     const run = (box: FixtureBox.FixtureBox, additionCount: number) =>
       spawnSync(
         process.execPath,
-        ["--conditions=source", "--import", tsx, script, box.filename, String(additionCount)],
+        ["--conditions=presence-effect-source", "--import", tsx, script, box.filename, String(additionCount)],
         {
           encoding: "utf8"
         }

@@ -127,7 +127,8 @@ export class Server {
       lookInterval: 700,
       checkpointBytes: 40_000,
       checkpointInterval: 3_000,
-      idleAfter: 2_000
+      idleAfter: 2_000,
+      finishBytes: 0
     })
     return Layer.merge(presence, keeper).pipe(
       Layer.provideMerge(writer),

@@ -9,6 +9,7 @@
  * @since 0.1.0
  */
 import * as Reactivity from "@effect/experimental/Reactivity"
+import * as SqlClient from "@effect/sql/SqlClient"
 import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -51,3 +52,16 @@ export const make = (
  */
 export const layer = (options: Pick<SqliteOptions, "filename">): Layer.Layer<PresenceReader, EngineFault> =>
   Layer.scoped(PresenceReader, make(options))
+
+/**
+ * Reads through an `@effect/sql` client. Give it a client of its own, opened
+ * with `readonly` after the migrations: a statement that failed to prepare stays
+ * failed in that client's cache.
+ *
+ * @category layers
+ * @since 0.4.0
+ */
+export const layerClient: Layer.Layer<PresenceReader, never, SqlClient.SqlClient> = Layer.effect(
+  PresenceReader,
+  Effect.map(SqlClient.SqlClient, (sql) => PresenceReader.of({ query: (text, params) => sql.unsafe(text, params) }))
+)

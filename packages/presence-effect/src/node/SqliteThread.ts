@@ -48,8 +48,8 @@ export interface SqliteThreadOptions extends SqliteOptions {
   /** Longest silence of a thread while it opens the file, beyond `openTimeout`. Default 30 s. */
   readonly openHangLimit?: Duration.DurationInput
   /**
-   * Where the program of the thread is: `sqliteThreadEntry.js`, as its own bundle, for a host that is bundled into one
-   * file. Default: the one beside this module.
+   * Where the program of the thread is, for a host that is bundled: build it from
+   * `presence-effect/node/sqliteThreadEntry`. Default: `sqliteThreadEntry.js` beside this module, or beside the bundle.
    *
    * @since 0.2.0
    */

@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import * as SqlClient from "@effect/sql/SqlClient"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -41,19 +40,6 @@ export class PresenceReader extends Context.Tag("presence-effect/PresenceReader"
     ) => Effect.Effect<ReadonlyArray<unknown>, unknown>
   }
 >() {}
-
-/**
- * Reads through an `@effect/sql` client. Give it a client of its own, opened
- * with `readonly` after the migrations: a statement that failed to prepare stays
- * failed in that client's cache.
- *
- * @category layers
- * @since 0.1.0
- */
-export const layerReader: Layer.Layer<PresenceReader, never, SqlClient.SqlClient> = Layer.effect(
-  PresenceReader,
-  Effect.map(SqlClient.SqlClient, (sql) => PresenceReader.of({ query: (text, params) => sql.unsafe(text, params) }))
-)
 
 /**
  * @category models

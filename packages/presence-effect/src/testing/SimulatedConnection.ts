@@ -84,7 +84,11 @@ export interface SimulatedOptions {
    * @since 0.3.0
    */
   readonly space?: Space
-  /** What a statement does. Default: it changes what it must, one row where any number will do. */
+  /**
+   * What a statement does. Default: it changes what it must, one row where any number will do, and returns no rows. A
+   * statement that would return rows dies then, because no rows would be an answer too: presence would forget what it
+   * flushes. `SimulatedDatabase` runs every statement.
+   */
   readonly evaluate?: (statement: Statement) => StatementResult | EngineFault
   /**
    * What a group does, in the place of `evaluate`: one answer per write, in order. Lets a real engine do the work
@@ -96,10 +100,14 @@ export interface SimulatedOptions {
   ) => ReadonlyArray<WriteAnswer> | EngineFault
 }
 
-const defaultResult = ({ changes }: Statement): StatementResult => ({
-  rows: [],
-  changes: typeof changes === "number" ? changes : 1
-})
+const returnsRows = /^\s*(?:SELECT|VALUES)\b|\bRETURNING\b/i
+
+const defaultResult = ({ changes, sql }: Statement): StatementResult => {
+  if (returnsRows.test(sql)) {
+    throw new Error(`a connection without a database has no rows: use SimulatedDatabase, or give evaluate for ${sql}`)
+  }
+  return { rows: [], changes: typeof changes === "number" ? changes : 1 }
+}
 
 /**
  * @category constructors

@@ -1,9 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import Database from "better-sqlite3"
+import * as Reactivity from "@effect/experimental/Reactivity"
+import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as SqliteReader from "../../src/node/SqliteReader.ts"
+import { PresenceReader } from "../../src/sqlite/SqlitePresenceStorage.ts"
 import { temporaryDatabase, temporaryDirectory } from "../support/temporaryFile.ts"
 
 const tables = "CREATE TABLE T (id INTEGER PRIMARY KEY); INSERT INTO T VALUES (1), (2), (3)"
@@ -29,6 +33,20 @@ describe("SqliteReader", () => {
       const refused = yield* Effect.flip(reader.query("INSERT INTO T VALUES (9)", []))
       assert.include(String((refused as { readonly cause?: unknown }).cause), "readonly")
       assert.deepStrictEqual(yield* reader.query("PRAGMA busy_timeout", []), [{ timeout: 0 }])
+    })
+  )
+
+  it.scopedLive("reads through a client of the host", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryDatabase(tables)
+      const client = Layer.provide(SqliteClient.layer({ filename, readonly: true, disableWAL: true }), Reactivity.layer)
+      assert.deepStrictEqual(
+        yield* Effect.provide(
+          Effect.flatMap(PresenceReader, ({ query }) => query("SELECT id FROM T WHERE id > ?", [1])),
+          Layer.provide(SqliteReader.layerClient, client)
+        ),
+        [{ id: 2 }, { id: 3 }]
+      )
     })
   )
 

@@ -7,10 +7,7 @@ import * as fs from "node:fs"
 import type { Worker } from "node:worker_threads"
 import * as SqliteThread from "../../src/node/SqliteThread.ts"
 import type { EngineFault } from "../../src/writer/SqliteConnection.ts"
-import * as Compaction from "../contract/CompactionContract.ts"
-import * as FinalFaults from "../contract/FinalFaultContract.ts"
-import * as Setup from "../contract/SetupContract.ts"
-import * as Contract from "../contract/SqliteConnectionContract.ts"
+import * as SqliteConnectionContract from "../../src/testing/SqliteConnectionContract.ts"
 import { readRows, temporaryDatabase } from "../support/temporaryFile.ts"
 
 const quiet = Logger.remove(Logger.defaultLogger)
@@ -19,12 +16,11 @@ const insert = (id: number) => [{ sql: "INSERT INTO T VALUES (?)", params: [id],
 /** After every death the connection becomes usable again by itself. */
 const untilUp = Effect.retry({ schedule: Schedule.spaced("5 millis"), times: 2_000 })
 
-describe("SqliteThread", () => {
-  Contract.suite((filename, options) => SqliteThread.make({ filename, ...options }))
-  FinalFaults.suite((filename, options) => SqliteThread.make({ filename, ...options }))
-  Compaction.suite((filename, options) => SqliteThread.make({ filename, ...options }))
-  Setup.suite((filename, options) => SqliteThread.make({ filename, ...options }))
+SqliteConnectionContract.suite({ describe, it }, "SqliteThread", (filename, options) =>
+  SqliteThread.make({ filename, ...options })
+)
 
+describe("SqliteThread", () => {
   it.scopedLive("prepares each thread that takes the place of a dead one", () =>
     Effect.gen(function* () {
       const filename = yield* temporaryDatabase("CREATE TABLE T (id INTEGER PRIMARY KEY)")

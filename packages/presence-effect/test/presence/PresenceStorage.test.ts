@@ -4,15 +4,16 @@ import * as Lane from "../../src/writer/Lane.ts"
 import { keyOf } from "../../src/presence/PresenceKind.ts"
 import * as PresenceStorage from "../../src/presence/PresenceStorage.ts"
 import { PermitTimeout } from "../../src/writer/WriterError.ts"
-import type { ContractKind, World } from "../contract/PresenceStorageContract.ts"
-import { contractKinds, presenceStorageContract } from "../contract/PresenceStorageContract.ts"
+import * as PresenceStorageContract from "../../src/testing/PresenceStorageContract.ts"
 
-const accountFor = (kind: ContractKind, accountId: string) => (kind === "sensor" ? undefined : accountId)
+const accountFor = (kind: PresenceStorageContract.ContractKind, accountId: string) =>
+  kind === "sensor" ? undefined : accountId
 
-presenceStorageContract(
+PresenceStorageContract.suite(
+  { describe, it },
   "memory",
-  Effect.sync((): World => {
-    const rows = PresenceStorage.memoryRows(contractKinds)
+  Effect.sync((): PresenceStorageContract.World => {
+    const rows = PresenceStorage.memoryRows(PresenceStorageContract.kinds)
     return {
       storage: PresenceStorage.makeMemory(rows),
       insert: (kind, id, accountId, row) => rows.set(kind, { ...keyOf(kind, accountFor(kind, accountId), id), ...row }),

@@ -16,8 +16,7 @@ import { PresenceStorage } from "../../src/presence/PresenceStorage.ts"
 import * as SqlitePresenceStorage from "../../src/sqlite/SqlitePresenceStorage.ts"
 import * as SqliteWriter from "../../src/writer/SqliteWriter.ts"
 import * as WriterPolicy from "../../src/writer/WriterPolicy.ts"
-import type { ContractKind, World } from "../contract/PresenceStorageContract.ts"
-import { contractKinds, presenceStorageContract } from "../contract/PresenceStorageContract.ts"
+import * as PresenceStorageContract from "../../src/testing/PresenceStorageContract.ts"
 import * as Sqlite from "../support/sqliteStorage.ts"
 import { layerLog, type Line } from "../support/scriptedStorage.ts"
 import { kinds } from "../support/kinds.ts"
@@ -28,7 +27,7 @@ const hour = 3_600_000
 const iso = (millis: number): string => new Date(millis).toISOString().replace("Z", "+00:00")
 /** What `CURRENT_TIMESTAMP` writes. */
 const blank = (millis: number): string => new Date(millis).toISOString().slice(0, 19).replace("T", " ")
-const tableOf = (kind: ContractKind) => contractKinds[kind].table
+const tableOf = (kind: PresenceStorageContract.ContractKind) => PresenceStorageContract.kinds[kind].table
 
 const makeStorage = (engine: Sqlite.Engine, log: Sqlite.WriterLog, options?: Partial<SqlitePresenceStorage.Options>) =>
   SqlitePresenceStorage.make({ kinds, ...options }).pipe(
@@ -37,7 +36,7 @@ const makeStorage = (engine: Sqlite.Engine, log: Sqlite.WriterLog, options?: Par
 
 const makeEngine = Effect.acquireRelease(Effect.sync(Sqlite.open), (engine) => Effect.sync(() => engine.close()))
 
-const stored = (engine: Sqlite.Engine, kind: ContractKind, id: string, accountId = "a") =>
+const stored = (engine: Sqlite.Engine, kind: PresenceStorageContract.ContractKind, id: string, accountId = "a") =>
   engine
     .prepare(
       `SELECT active, lastActiveAt, updatedAt FROM "${tableOf(kind)}"
@@ -51,12 +50,12 @@ const makeWorld = (form: (millis: number) => number | string) =>
   Effect.gen(function* () {
     const engine = yield* makeEngine
     for (let index = 0; index < 3; index++) {
-      for (const { table } of Object.values(contractKinds)) {
+      for (const { table } of Object.values(PresenceStorageContract.kinds)) {
         Sqlite.insert(engine, table, { id: `form${index}`, accountId: "x", active: false, at: form(start) })
       }
     }
     return {
-      storage: yield* makeStorage(engine, Sqlite.makeLog(), { kinds: contractKinds, chunkRows: 60 }),
+      storage: yield* makeStorage(engine, Sqlite.makeLog(), { kinds: PresenceStorageContract.kinds, chunkRows: 60 }),
       insert: (kind, id, accountId, row) =>
         Sqlite.insert(engine, tableOf(kind), { id, accountId, active: row.active, at: form(row.lastActiveMillis) }),
       read: (kind, id, accountId) => {
@@ -67,14 +66,15 @@ const makeWorld = (form: (millis: number) => number | string) =>
         return { active: row.active === 1, lastActiveMillis }
       },
       chunkRows: 60
-    } satisfies World
+    } satisfies PresenceStorageContract.World
   })
 
-presenceStorageContract(
+PresenceStorageContract.suite(
+  { describe, it },
   "SQLite, integer milliseconds",
   makeWorld((millis) => millis)
 )
-presenceStorageContract("SQLite, ISO text", makeWorld(iso))
+PresenceStorageContract.suite({ describe, it }, "SQLite, ISO text", makeWorld(iso))
 
 /** The real writer on a file, with the engine of `layerEngine`. */
 const makeFileWorld = (layerEngine: typeof SqliteInProcess.layer) =>
@@ -84,7 +84,7 @@ const makeFileWorld = (layerEngine: typeof SqliteInProcess.layer) =>
       Effect.sync(() => Sqlite.open(filename)),
       (open) => Effect.sync(() => open.close())
     )
-    const layer = SqlitePresenceStorage.layer({ kinds: contractKinds, chunkRows: 60 }).pipe(
+    const layer = SqlitePresenceStorage.layer({ kinds: PresenceStorageContract.kinds, chunkRows: 60 }).pipe(
       Layer.provide(SqliteReader.layer({ filename })),
       Layer.provide(SqliteWriter.layer(WriterPolicy.defaults)),
       Layer.provide(layerEngine({ filename }))
@@ -99,11 +99,11 @@ const makeFileWorld = (layerEngine: typeof SqliteInProcess.layer) =>
         return row === undefined ? undefined : { active: row.active === 1, lastActiveMillis: Number(row.lastActiveAt) }
       },
       chunkRows: 60
-    } satisfies World
+    } satisfies PresenceStorageContract.World
   })
 
-presenceStorageContract("SQLite, writer in process", makeFileWorld(SqliteInProcess.layer))
-presenceStorageContract("SQLite, writer in a thread", makeFileWorld(SqliteThread.layer))
+PresenceStorageContract.suite({ describe, it }, "SQLite, writer in process", makeFileWorld(SqliteInProcess.layer))
+PresenceStorageContract.suite({ describe, it }, "SQLite, writer in a thread", makeFileWorld(SqliteThread.layer))
 
 const entry = (id: string, seenAtMillis: number, state: FlushState = "alive"): FlushEntry => ({
   kind: "session",
@@ -618,7 +618,11 @@ describe("SqlitePresenceStorage", () => {
           }
         })
       })
-      const three = { session: contractKinds.session, sensor: contractKinds.sensor, laptop: contractKinds.laptop }
+      const three = {
+        session: PresenceStorageContract.kinds.session,
+        sensor: PresenceStorageContract.kinds.sensor,
+        laptop: PresenceStorageContract.kinds.laptop
+      }
       const storage = yield* SqlitePresenceStorage.make({ kinds: three }).pipe(
         Effect.provide(Layer.merge(counting, Sqlite.layerReader(engine)))
       )
@@ -629,7 +633,12 @@ describe("SqlitePresenceStorage", () => {
         return { ...entry(id, start), kind: "laptop" }
       })
       for (const { id, kind } of entries) {
-        Sqlite.insert(engine, tableOf(kind as ContractKind), { id, accountId: "a", active: false, at: 1 })
+        Sqlite.insert(engine, tableOf(kind as PresenceStorageContract.ContractKind), {
+          id,
+          accountId: "a",
+          active: false,
+          at: 1
+        })
       }
       assert.lengthOf((yield* storage.flush(FlushBatch.make(entries))).written, 30)
       assert.deepStrictEqual(statements, [3])

@@ -1,5 +1,6 @@
 import * as SqliteFault from "../../src/sqlite/SqliteFault.ts"
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -29,6 +30,20 @@ describe("SimulatedConnection", () => {
       yield* TestClock.adjust("1 millis")
       assert.isNotNull(slow.unsafePoll())
       assert.strictEqual(engine.callCount(), 2)
+    })
+  )
+
+  it.effect("dies on a statement that would return rows, instead of answering that there are none", () =>
+    Effect.gen(function* () {
+      const engine = yield* SimulatedConnection.make()
+      const exit = yield* Effect.exit(
+        engine.connection.run(
+          [[{ sql: "UPDATE Job SET id = 1 RETURNING id", params: [], changes: "any" }]],
+          "power-loss"
+        )
+      )
+      assert.include(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "", "use SimulatedDatabase")
+      assert.deepStrictEqual(engine.committed, [])
     })
   )
 

@@ -26,7 +26,15 @@ export const F27Memory: Scenario = {
   run: ({ isLong }) =>
     Effect.gen(function* () {
       const count = isLong ? 1_000_000 : 200_000
-      const args = ["--expose-gc", "--conditions=source", "--import", tsx, entry, String(count), String(count / 4)]
+      const args = [
+        "--expose-gc",
+        "--conditions=presence-effect-source",
+        "--import",
+        tsx,
+        entry,
+        String(count),
+        String(count / 4)
+      ]
       const { beyond, sizes, tracked } = JSON.parse(yield* Mount.command(process.execPath, ...args)) as Report
       const [, first, , , last] = sizes
       const perRow = ((last?.bytes ?? NaN) - (first?.bytes ?? NaN)) / ((last?.tracked ?? 0) - (first?.tracked ?? 0))

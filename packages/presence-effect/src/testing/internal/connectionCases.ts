@@ -1,14 +1,18 @@
-import { assert, it } from "@effect/vitest"
 import Database from "better-sqlite3"
-import type { DurationInput } from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import type { EngineFault, SqliteConnection, WriteAnswer } from "../../src/writer/SqliteConnection.ts"
-import type { Changes, SqlValue, Statement } from "../../src/writer/Write.ts"
-import { readRows, temporaryDatabase, temporaryDirectory } from "../support/temporaryFile.ts"
+import type { WriteAnswer } from "../../writer/SqliteConnection.ts"
+import type { Changes, SqlValue, Statement } from "../../writer/Write.ts"
+import {
+  connectionCase,
+  type ConnectionWorld,
+  readRows,
+  temporaryDatabase,
+  temporaryDirectory
+} from "./connectionWorld.ts"
+import * as assert from "./expect.ts"
 
 const schema = `
   CREATE TABLE Parent (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
@@ -26,21 +30,17 @@ const tags = (answers: ReadonlyArray<WriteAnswer>) =>
   answers.map((answer) => (answer._tag === "Done" ? "Done" : answer.fault.code))
 const ids = (filename: string) => readRows(filename, "SELECT id FROM Parent ORDER BY id").map(({ id }) => id)
 
-/** What every adapter of `SqliteConnection` on a real file must do. */
-export const suite = (
-  make: (
-    filename: string,
-    options?: { readonly openTimeout: DurationInput }
-  ) => Effect.Effect<SqliteConnection["Type"], EngineFault, Scope.Scope>
-): void => {
-  const open = Effect.gen(function* () {
+const open = ({ make }: ConnectionWorld) =>
+  Effect.gen(function* () {
     const filename = yield* temporaryDatabase(schema)
     return { filename, connection: yield* make(filename) }
   })
 
-  it.scopedLive("commits the statements of a write together and returns rows and changes", () =>
+/** What every adapter of `SqliteConnection` on a real file must do. */
+export const connectionCases = [
+  connectionCase("commits the statements of a write together and returns rows and changes", (world) =>
     Effect.gen(function* () {
-      const { connection, filename } = yield* open
+      const { connection, filename } = yield* open(world)
       const answers = yield* connection.run(
         [[insert(1), statement("UPDATE Parent SET name = 'b' RETURNING id, name")]],
         "power-loss"
@@ -56,11 +56,11 @@ export const suite = (
       ])
       assert.deepStrictEqual(ids(filename), [1])
     })
-  )
+  ),
 
-  it.scopedLive("rolls the whole write back when a statement changes another number of rows than demanded", () =>
+  connectionCase("rolls the whole write back when a statement changes another number of rows than demanded", (world) =>
     Effect.gen(function* () {
-      const { connection, filename } = yield* open
+      const { connection, filename } = yield* open(world)
       const [answer] = yield* connection.run(
         [[insert(1), statement("UPDATE Parent SET name = 'x' WHERE id = 9", [], "some")]],
         "power-loss"
@@ -72,11 +72,11 @@ export const suite = (
       })
       assert.deepStrictEqual(ids(filename), [])
     })
-  )
+  ),
 
-  it.scopedLive("puts a group into one commit and lets one that fails take no other with it", () =>
+  connectionCase("puts a group into one commit and lets one that fails take no other with it", (world) =>
     Effect.gen(function* () {
-      const { connection, filename } = yield* open
+      const { connection, filename } = yield* open(world)
       const answers = yield* connection.run(
         [
           [insert(1)],
@@ -90,29 +90,31 @@ export const suite = (
       assert.deepStrictEqual(tags(answers), ["Done", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_ERROR", "CONFLICT", "Done"])
       assert.deepStrictEqual(ids(filename), [1, 5])
     })
-  )
+  ),
 
-  it.scopedLive("enforces foreign keys", () =>
+  connectionCase("enforces foreign keys", (world) =>
     Effect.gen(function* () {
-      const { connection } = yield* open
+      const { connection } = yield* open(world)
       const answers = yield* connection.run([[statement("INSERT INTO Child VALUES (1, 99)")]], "power-loss")
       assert.deepStrictEqual(tags(answers), ["SQLITE_CONSTRAINT_FOREIGNKEY"])
     })
-  )
+  ),
 
-  it.scopedLive("lets a constraint that is only checked at the commit fail the write that broke it, and no other", () =>
-    Effect.gen(function* () {
-      const { connection, filename } = yield* open
-      const orphan = statement("INSERT INTO Late VALUES (1, 99)", [], 1)
-      const answers = yield* connection.run([[insert(8)], [orphan], [insert(9)]], "power-loss")
-      assert.deepStrictEqual(tags(answers), ["Done", "SQLITE_CONSTRAINT_FOREIGNKEY", "Done"])
-      assert.deepStrictEqual(ids(filename), [8, 9])
-    })
-  )
+  connectionCase(
+    "lets a constraint that is only checked at the commit fail the write that broke it, and no other",
+    (world) =>
+      Effect.gen(function* () {
+        const { connection, filename } = yield* open(world)
+        const orphan = statement("INSERT INTO Late VALUES (1, 99)", [], 1)
+        const answers = yield* connection.run([[insert(8)], [orphan], [insert(9)]], "power-loss")
+        assert.deepStrictEqual(tags(answers), ["Done", "SQLITE_CONSTRAINT_FOREIGNKEY", "Done"])
+        assert.deepStrictEqual(ids(filename), [8, 9])
+      })
+  ),
 
-  it.scopedLive("refuses a write that steers the transaction or the connection", () =>
+  connectionCase("refuses a write that steers the transaction or the connection", (world) =>
     Effect.gen(function* () {
-      const { connection, filename } = yield* open
+      const { connection, filename } = yield* open(world)
       const commented = [
         "/* so */ COMMIT",
         "-- so\r\n ROLLBACK",
@@ -132,11 +134,11 @@ export const suite = (
       }
       assert.deepStrictEqual(ids(filename), [])
     })
-  )
+  ),
 
-  it.scopedLive("answers busy at once while another connection writes, and works again after", () =>
+  connectionCase("answers busy at once while another connection writes, and works again after", (world) =>
     Effect.gen(function* () {
-      const { connection, filename } = yield* open
+      const { connection, filename } = yield* open(world)
       const foreign = new Database(filename)
       foreign.exec("BEGIN IMMEDIATE")
       const fault = yield* Effect.flip(connection.run([[insert(1)], [insert(2)]], "power-loss"))
@@ -145,11 +147,11 @@ export const suite = (
       foreign.close()
       assert.deepStrictEqual(tags(yield* connection.run([[insert(1)]], "power-loss")), ["Done"])
     })
-  )
+  ),
 
-  it.scopedLive("runs an atomic statement as a transaction of its own, with the same answers", () =>
+  connectionCase("runs an atomic statement as a transaction of its own, with the same answers", (world) =>
     Effect.gen(function* () {
-      const { connection, filename } = yield* open
+      const { connection, filename } = yield* open(world)
       const atomic = (sql: string): Statement => ({ ...statement(sql), isAtomic: true })
       const run = (sql: string) => connection.run([[atomic(sql)]], "power-loss")
       const rows = [
@@ -172,20 +174,20 @@ export const suite = (
       foreign.close()
       assert.deepStrictEqual(ids(filename), [1, 2])
     })
-  )
+  ),
 
-  it.scopedLive("keeps what a statement has changed before it failed out of the file, whatever it says", () =>
+  connectionCase("keeps what a statement has changed before it failed out of the file, whatever it says", (world) =>
     Effect.gen(function* () {
-      const { connection, filename } = yield* open
+      const { connection, filename } = yield* open(world)
       const careless = statement("INSERT OR FAIL INTO Parent VALUES (1, 'a'), (2, 'a')")
       assert.deepStrictEqual(tags(yield* connection.run([[careless]], "power-loss")), ["SQLITE_CONSTRAINT_UNIQUE"])
       assert.deepStrictEqual(ids(filename), [])
     })
-  )
+  ),
 
-  it.scopedLive("works on after a statement that could not be prepared, once its table exists", () =>
+  connectionCase("works on after a statement that could not be prepared, once its table exists", (world) =>
     Effect.gen(function* () {
-      const { connection, filename } = yield* open
+      const { connection, filename } = yield* open(world)
       const late = statement("INSERT INTO Missing VALUES (1)")
       assert.deepStrictEqual(tags(yield* connection.run([[late]], "power-loss")), ["SQLITE_ERROR"])
       const foreign = new Database(filename)
@@ -193,16 +195,16 @@ export const suite = (
       foreign.close()
       assert.deepStrictEqual(tags(yield* connection.run([[late]], "power-loss")), ["Done"])
     })
-  )
+  ),
 
-  it.scopedLive("says in SQLite's words why it cannot open the file again", () =>
+  connectionCase("says in SQLite's words why it cannot open the file again", (world) =>
     Effect.gen(function* () {
-      const { connection, filename } = yield* open
+      const { connection, filename } = yield* open(world)
       // A log that ends too early is an input/output error to a connection that must read it.
       const foreign = new Database(filename)
       foreign.prepare("INSERT INTO Parent VALUES (7, 'foreign')").run()
       fs.truncateSync(`${filename}-wal`, 0)
-      assert.notDeepEqual(
+      assert.notDeepStrictEqual(
         tags(yield* connection.run([[insert(1)]], "power-loss").pipe(Effect.orElseSucceed(() => []))),
         ["Done"]
       )
@@ -212,11 +214,11 @@ export const suite = (
       const fault = yield* Effect.flip(connection.run([[insert(1)]], "power-loss"))
       assert.deepInclude(fault, { code: "SQLITE_NOTADB", detail: "file is not a database" })
     })
-  )
+  ),
 
-  it.scopedLive("stays on its connection when a statement cannot be prepared, again and again", () =>
+  connectionCase("stays on its connection when a statement cannot be prepared, again and again", (world) =>
     Effect.gen(function* () {
-      const { connection } = yield* open
+      const { connection } = yield* open(world)
       const run = (sql: string) => Effect.map(connection.run([[statement(sql)]], "power-loss"), tags)
       // Of the connection, so that it tells one from the next.
       assert.deepStrictEqual(yield* run("CREATE TEMP TABLE Mark (id)"), ["Done"])
@@ -235,11 +237,11 @@ export const suite = (
       assert.deepStrictEqual(answer, { _tag: "Done", results: [{ rows: [], changes: 1 }] })
       assert.deepStrictEqual(yield* run(missing), ["SQLITE_CONSTRAINT_PRIMARYKEY"])
     })
-  )
+  ),
 
-  it.scopedLive("keeps integers whole: exact beyond 2^53, and no reals in a column without a type", () =>
+  connectionCase("keeps integers whole: exact beyond 2^53, and no reals in a column without a type", (world) =>
     Effect.gen(function* () {
-      const { connection } = yield* open
+      const { connection } = yield* open(world)
       const big = 9_007_199_254_740_993n
       yield* connection.run([[statement("CREATE TABLE Loose (a, b, c)")]], "power-loss")
       const insertLoose = statement(
@@ -251,11 +253,11 @@ export const suite = (
         { a: 5, b: big, c: 0.5, ta: "integer", tb: "integer", tc: "real" }
       ])
     })
-  )
+  ),
 
-  it.scopedLive("leaves nothing of a write that meets the page limit of the file", () =>
+  connectionCase("leaves nothing of a write that meets the page limit of the file", (world) =>
     Effect.gen(function* () {
-      const { connection, filename } = yield* open
+      const { connection, filename } = yield* open(world)
       yield* connection.run([[statement("CREATE TABLE Blobs (b BLOB)")]], "power-loss")
       const huge = statement("INSERT INTO Blobs VALUES (zeroblob(2000000000))")
       const answers = yield* connection.run([[insert(1)], [insert(2), huge], [insert(3)]], "process-crash")
@@ -264,52 +266,52 @@ export const suite = (
       assert.strictEqual(answers[2]?._tag, "Done")
       assert.deepStrictEqual(ids(filename), [1, 3])
     })
-  )
+  ),
 
-  it.scopedLive("does not checkpoint in the commit, and copies and empties the log when told to", () =>
+  connectionCase("does not checkpoint in the commit, and copies and empties the log when told to", (world) =>
     Effect.gen(function* () {
-      const { connection, filename } = yield* open
+      const { connection, filename } = yield* open(world)
       for (let id = 1; id <= 1_200; id++) yield* connection.run([[insert(id)]], "process-crash")
       const before = yield* connection.identity
       assert.isAbove(before.logBytes, 1_100 * 4_096)
       const copied = yield* connection.copyLog
-      assert.isFalse(copied.isBusy)
+      assert.strictEqual(copied.isBusy, false)
       assert.strictEqual(copied.checkpointedFrames, copied.logFrames)
       yield* connection.checkpoint("passive")
-      assert.isFalse((yield* connection.checkpoint("truncate")).isBusy)
+      assert.strictEqual((yield* connection.checkpoint("truncate")).isBusy, false)
       assert.strictEqual((yield* connection.identity).logBytes, 0)
       assert.strictEqual(ids(filename).length, 1_200)
     })
-  )
+  ),
 
-  it.scopedLive("reports a pinned reader instead of waiting for it", () =>
+  connectionCase("reports a pinned reader instead of waiting for it", (world) =>
     Effect.gen(function* () {
-      const { connection, filename } = yield* open
+      const { connection, filename } = yield* open(world)
       yield* connection.run([[insert(1)]], "process-crash")
       const reader = new Database(filename, { readonly: true })
       reader.exec("BEGIN")
       reader.prepare("SELECT count(*) FROM Parent").get()
       yield* connection.run([[insert(2)]], "process-crash")
-      assert.isTrue((yield* connection.checkpoint("truncate")).isBusy)
+      assert.ok((yield* connection.checkpoint("truncate")).isBusy)
       reader.close()
-      assert.isFalse((yield* connection.checkpoint("truncate")).isBusy)
+      assert.strictEqual((yield* connection.checkpoint("truncate")).isBusy, false)
     })
-  )
+  ),
 
-  it.scopedLive("tells a database file that was replaced from the one that is open", () =>
+  connectionCase("tells a database file that was replaced from the one that is open", (world) =>
     Effect.gen(function* () {
-      const { connection, filename } = yield* open
+      const { connection, filename } = yield* open(world)
       const before = yield* connection.identity
-      assert.isDefined(before.database)
+      assert.notStrictEqual(before.database, undefined)
       fs.copyFileSync(filename, `${filename}.copy`)
       fs.renameSync(`${filename}.copy`, filename)
       assert.notStrictEqual((yield* connection.identity).database, before.database)
       fs.unlinkSync(filename)
-      assert.isUndefined((yield* connection.identity).database)
+      assert.strictEqual((yield* connection.identity).database, undefined)
     })
-  )
+  ),
 
-  it.scopedLive("fails to open with SQLite's own code, and leaves the file as it was", () =>
+  connectionCase("fails to open with SQLite's own code, and leaves the file as it was", ({ make }) =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const missing = yield* Effect.flip(Effect.scoped(make(path.join(directory, "no", "such", "file.sqlite"))))
@@ -323,30 +325,32 @@ export const suite = (
       assert.strictEqual(fault.code, "SQLITE_NOTADB")
       assert.include(fs.readFileSync(noDatabase, "utf8"), "this is no database")
     })
-  )
+  ),
 
-  it.scopedLive("waits for a file that another connection holds for a while, and opens a new one in WAL mode", () =>
-    Effect.gen(function* () {
-      const directory = yield* temporaryDirectory
-      const filename = path.join(directory, "new.sqlite")
-      const foreign = new Database(filename)
-      foreign.exec("CREATE TABLE Parent (id INTEGER PRIMARY KEY, name TEXT)")
-      foreign.exec("BEGIN EXCLUSIVE")
-      const opening = yield* Effect.fork(make(filename))
-      const fault = yield* Effect.flip(make(filename, { openTimeout: "50 millis" }))
-      assert.strictEqual(fault.code, "SQLITE_BUSY")
-      assert.isNull(opening.unsafePoll())
-      foreign.exec("COMMIT")
-      foreign.close()
-      const connection = yield* Fiber.join(opening)
-      assert.deepStrictEqual(tags(yield* connection.run([[insert(1)]], "power-loss")), ["Done"])
-      assert.deepStrictEqual(readRows(filename, "PRAGMA journal_mode"), [{ journal_mode: "wal" }])
-    })
-  )
+  connectionCase(
+    "waits for a file that another connection holds for a while, and opens a new one in WAL mode",
+    ({ make }) =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        const filename = path.join(directory, "new.sqlite")
+        const foreign = new Database(filename)
+        foreign.exec("CREATE TABLE Parent (id INTEGER PRIMARY KEY, name TEXT)")
+        foreign.exec("BEGIN EXCLUSIVE")
+        const opening = yield* Effect.fork(make(filename))
+        const fault = yield* Effect.flip(make(filename, { openTimeout: "50 millis" }))
+        assert.strictEqual(fault.code, "SQLITE_BUSY")
+        assert.strictEqual(opening.unsafePoll(), null)
+        foreign.exec("COMMIT")
+        foreign.close()
+        const connection = yield* Fiber.join(opening)
+        assert.deepStrictEqual(tags(yield* connection.run([[insert(1)]], "power-loss")), ["Done"])
+        assert.deepStrictEqual(readRows(filename, "PRAGMA journal_mode"), [{ journal_mode: "wal" }])
+      })
+  ),
 
-  it.scopedLive("never shows a reader half a write", () =>
+  connectionCase("never shows a reader half a write", (world) =>
     Effect.gen(function* () {
-      const { connection, filename } = yield* open
+      const { connection, filename } = yield* open(world)
       const writing = yield* Effect.fork(
         Effect.forEach(
           Array.from({ length: 100 }, (_, index) => index * 2),
@@ -365,4 +369,4 @@ export const suite = (
       assert.strictEqual(ids(filename).length, 200)
     })
   )
-}
+]
