@@ -19,7 +19,7 @@ const project = (name: string, root: string, test: object = {}) => ({
 
 /**
  * One project per package, one for the tests about the repository itself, and two for `apps/proving`: `smoke` belongs
- * to `npm test`, `proving` to `npm run prove`. So does `real`: tests of the packages that need real processes or
+ * to `npm test`, `proving` to `npm run prove`. So does `proving-real`: tests of the packages that need real processes or
  * measure real time, in `test/real` of each.
  */
 export default [
@@ -32,6 +32,6 @@ export default [
   project("example-host", "apps/example-host", inMemory),
   project("repo", ".", { include: ["test/*.test.ts"] }),
   project("smoke", "apps/proving", { ...inMemory, include: ["test/smoke/*.test.ts"] }),
-  project("real", ".", { include: ["{packages,apps}/*/test/real/**/*.test.ts"] }),
+  project("proving-real", ".", { include: ["{packages,apps}/*/test/real/**/*.test.ts"] }),
   project("proving", "apps/proving", { exclude: ["**/node_modules/**", "test/smoke/**"] })
 ]

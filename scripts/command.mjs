@@ -21,11 +21,11 @@ const proving = (file, args, conditions = []) =>
   })
 
 /**
- * Every project except `proving` and `real`, which `npm run prove` runs, unless the arguments choose projects.
+ * Every project except `proving` and `proving-real`, which `npm run prove` runs, unless the arguments choose projects.
  */
 const test = (args) => {
   const isChosen = args.some((arg) => arg.startsWith("--project"))
-  const chosen = ["run", ...(isChosen ? [] : ["--project=!proving", "--project=!real"]), ...args]
+  const chosen = ["run", ...(isChosen ? [] : ["--project=!proving*"]), ...args]
   say(`vitest ${chosen.join(" ")}`)
   return run(tool("vitest"), chosen, { inherit })
 }

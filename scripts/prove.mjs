@@ -71,7 +71,7 @@ const suite = (name, args) => {
 
 const partsWith = (proving) => ({
   ...Object.fromEntries(suites.map((name) => [name, (args) => suite(name, args)])),
-  real: (args) => vitest(args, { projects: ["real"] }),
+  real: (args) => vitest(args, { projects: ["proving-real"] }),
   faults: (args) => proving("faults/main.ts", args, ["--conditions=presence-effect-source"]),
   simulation: (args) => proving("simulation/start.ts", args),
   fuzz,
@@ -109,7 +109,7 @@ export const unknownPart = ([first]) =>
 export const prove = ([first, ...rest], proving) => {
   const parts = partsWith(proving)
   if (first === undefined) return everything(parts)
-  return first === "--quick" ? vitest(rest, { projects: ["proving", "real"] }) : parts[first](rest)
+  return first === "--quick" ? vitest(rest, { projects: ["proving*"] }) : parts[first](rest)
 }
 
 /** The part has options of its own, and its program is installed. */
