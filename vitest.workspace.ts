@@ -19,8 +19,8 @@ const project = (name: string, root: string, test: object = {}) => ({
 
 /**
  * One project per package, one for the tests about the repository itself, and two for `apps/proving`: `smoke` belongs
- * to `npm test`, `proving` to `npm run prove`. So does `proving-real`: tests of the packages that need real processes or
- * measure real time, in `test/real` of each.
+ * to `npm test`, `proving` to `npm run prove`. So does `proving-real`: tests of the packages that need real processes
+ * or measure real time, in `test/real` of each.
  */
 export default [
   project("presence-effect", "packages/presence-effect", {

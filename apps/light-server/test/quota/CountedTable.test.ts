@@ -32,18 +32,23 @@ const short = new Set(
     firstName lastName avatar`.split(/\s+/)
 )
 
-/** Files that write for no account, or what ends something of one. */
+/** Files that write for no account, or what ends something of one, or that only ask for the state of the writer. */
 const unlimited = new Set([
   "accounts/AccountStore.ts",
   "accounts/Devices.ts",
   "accounts/PairingStore.ts",
   "accounts/TokenRevocation.ts",
+  "admin/AccountRemoval.ts",
+  "admin/ServerStatus.ts",
+  "admin/SpaceRecovery.ts",
   "changes/ChangePruner.ts",
   "cli/ServeCommand.ts",
   "health/Readiness.ts",
   "quota/AccountWriter.ts",
   "quota/Quota.ts",
-  "quota/Recounts.ts"
+  "quota/Recounts.ts",
+  "status/StatusHistory.ts",
+  "status/StatusSnapshot.ts"
 ])
 
 const source = path.resolve(import.meta.dirname, "../../src")

@@ -13,8 +13,8 @@ const repository = path.resolve(import.meta.dirname, "../../../..")
 
 const sources = ["apps/light-server/src", "packages/presence-effect/src"]
 
-/** Those that no request reaches: migrations, the adoption and import of files. */
-const offline = ["migration", "adoption"]
+/** Those that no request reaches: migrations, adoption and import, and what the library ships for tests. */
+const offline = ["migration", "adoption", "testing"]
 
 const filesBelow = (folder: string): ReadonlyArray<string> =>
   fs
@@ -52,13 +52,15 @@ const namesAccount = ({ sql }: Statement) => {
     /ON CONFLICT \("accountId"/.test(predicate) ||
     predicate.includes("${ownSession}") ||
     predicate.includes("${ofAccount}") ||
-    predicate.includes("${accountId} = ${entry}.account") ||
+    predicate.includes("${isNamedBy(shape, entry)}") ||
     (sql.startsWith('UPDATE "Account"') && /"id" = \?/.test(predicate))
   )
 }
 
 /** Why a statement that does not name the account touches nothing of another one. */
 const proofs: ReadonlyArray<readonly [file: string, begin: string, reason: string]> = [
+  ["AccountRemoval.ts", "DELETE FROM ${quoted(table)}", "rows of an account that the operator deletes, by its id"],
+  ["AccountRemoval.ts", `DELETE FROM "Account"`, "the account that the operator deletes"],
   ["AccountStore.ts", "INSERT INTO Account", "the row of the key that the login has proven"],
   ["PairingStore.ts", `DELETE FROM "\${table}" WHERE "id" IN (SELECT`, "expired requests, which have no owner"],
   [

@@ -15,14 +15,15 @@ import * as SqliteWriter from "../../src/writer/SqliteWriter.ts"
 import * as WriterMetrics from "../../src/writer/WriterMetrics.ts"
 import * as Write from "../../src/writer/Write.ts"
 
-class Devices extends Presence.Tag("test/Devices", { device: {} })<Devices>() {}
+// A kind that no other test has: files share the metrics of a process.
+class Devices extends Presence.Tag("test/Devices", { thermometer: {} })<Devices>() {}
 
 const noReader = Layer.succeed(PresenceReader, { query: () => Effect.succeed([]) })
 
 /** A database of its own, with as many rows tracked as `count` says. */
 const run = (name: string | undefined, count: number) =>
   Effect.gen(function* () {
-    const engine = yield* SimulatedConnection.make()
+    const engine = yield* SimulatedConnection.make({ evaluate: () => ({ rows: [], changes: 0 }) })
     const house = Presence.layerSqlite(Devices, { interval: "1 second" }).pipe(
       Layer.provideMerge(WalKeeper.layer({ lookInterval: "1 second" })),
       Layer.provideMerge(SqliteWriter.layer()),
@@ -31,7 +32,7 @@ const run = (name: string | undefined, count: number) =>
     const context = yield* Layer.build(name === undefined ? house : Layer.provide(house, DatabaseName.layer(name)))
     yield* Effect.gen(function* () {
       const devices = yield* Devices
-      for (let index = 0; index < count; index++) devices.beat({ kind: "device", id: `${index}` }, 0)
+      for (let index = 0; index < count; index++) devices.beat({ kind: "thermometer", id: `${index}` }, 0)
       const writer = yield* SqliteWriter.SqliteWriter
       yield* writer.write(Lane.data, Write.statement("INSERT INTO t VALUES (1)"))
     }).pipe(Effect.provide(context))
@@ -53,12 +54,12 @@ describe("DatabaseName", () => {
       for (const [name, count] of counts) yield* run(name, count)
       yield* TestClock.adjust("1 seconds")
       for (const [index, [name, count]] of counts.entries()) {
-        const { value } = yield* valueOf(name, PresenceMetrics.pending("device"))
+        const { value } = yield* valueOf(name, PresenceMetrics.pending("thermometer"))
         const { value: limit } = yield* valueOf(name, WriterMetrics.queueLimit(Lane.data))
         const { count: written } = yield* valueOf(name, metric)
         assert.strictEqual(written, (before[index]?.count ?? 0) + 1)
         assert.isAbove(limit, 0)
-        // The simulated engine answers no rows, so all are missing: the flush has seen them.
+        // The engine answers no rows, so all are missing: the flush has seen them.
         assert.strictEqual(value, 0)
         const rows = yield* valueOf(name, PresenceMetrics.flushRows)
         assert.strictEqual(rows.max, count)

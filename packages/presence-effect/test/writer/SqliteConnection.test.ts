@@ -22,7 +22,7 @@ describe("SqliteConnection", () => {
     for (const adapter of adapters) {
       const name = adapter.replace(".ts", "")
       const test = fs.readFileSync(path.join(below("../node"), `${name}.test.ts`), "utf8")
-      assert.match(test, new RegExp(`Contract\\.suite\\([^=]*=> ${name}\\.make\\(`))
+      assert.match(test, new RegExp(`Contract\\.suite\\([^=]*=>\\s*${name}\\.make\\(`))
     }
   })
 
