@@ -42,12 +42,15 @@ const withoutStranger = (): string | undefined => {
 
 describe("a server without HOME", () => {
   it("keeps its data in the home directory that the system knows", () => {
-    const { status, stderr, stdout } = invoke(["config", "print"], {})
+    const { status, stderr, stdout } = invoke(["config", "print", "--json"], {})
     assert.strictEqual(status, 0, stderr)
     const expected = path.join(os.userInfo().homedir, ".happier/server-light")
-    assert.strictEqual(JSON.parse(stdout).dataDirectory, expected)
+    assert.strictEqual(JSON.parse(stdout).resolved.dataDirectory, expected)
     // A unit file with `HOME=` means the same.
-    assert.strictEqual(JSON.parse(invoke(["config", "print"], { HOME: "" }).stdout).dataDirectory, expected)
+    assert.strictEqual(
+      JSON.parse(invoke(["config", "print", "--json"], { HOME: "" }).stdout).resolved.dataDirectory,
+      expected
+    )
   })
 
   it.scopedLive(
@@ -71,9 +74,9 @@ describe("a server without HOME", () => {
     assert.strictEqual(homeless.status, 3, homeless.stderr)
     assert.include(homeless.stderr, "set it to an absolute path, or set HOME")
     assert.notInclude(homeless.stderr, "    at ")
-    const given = invoke(["config", "print"], { HAPPIER_SERVER_LIGHT_DATA_DIR: "/data" }, stranger)
+    const given = invoke(["config", "print", "--json"], { HAPPIER_SERVER_LIGHT_DATA_DIR: "/data" }, stranger)
     assert.strictEqual(given.status, 0, given.stderr)
-    assert.strictEqual(JSON.parse(given.stdout).dataDirectory, "/data")
+    assert.strictEqual(JSON.parse(given.stdout).resolved.dataDirectory, "/data")
   })
 
   it.scoped("reports what to set when the home directory cannot be written to", (context) =>
