@@ -125,9 +125,9 @@ export class Server {
     })
     const keeper = WalKeeper.layer({
       lookInterval: 700,
-      checkpointBytes: 40_000,
+      checkpointBytes: 8_000,
       checkpointInterval: 3_000,
-      idleAfter: 2_000,
+      idleAfter: 1_000,
       finishBytes: 0
     })
     return Layer.merge(presence, keeper).pipe(

@@ -18,7 +18,7 @@ import * as SimulatedFile from "../../src/simulation/SimulatedFile.ts"
 import * as Simulation from "../../src/simulation/Simulation.ts"
 
 const seedsPerRun = 200
-const seedsPerMutant = 500
+const seedsPerMutant = 1500
 
 /** A search takes as long as the box is busy; only one that hangs is a failure. */
 const patienceMillis = 600_000
