@@ -139,7 +139,7 @@ export interface PresenceTag<Self, Id extends string, Kinds extends PresenceKind
  *   devices.beat({ kind: "sensor", id: "door" }, Date.now())
  * ])
  *
- * console.log(Effect.runSync(Effect.provide(beats, Presence.layerMemory(Devices))))
+ * Effect.runPromise(Effect.provide(beats, Presence.layerMemory(Devices))).then(console.log)
  *
  * @category services
  * @since 0.3.0

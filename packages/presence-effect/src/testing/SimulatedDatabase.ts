@@ -19,7 +19,7 @@
  *   return database.query("SELECT state FROM Job WHERE id = ?", [1])
  * })
  *
- * console.log(Effect.runSync(Effect.scoped(test)))
+ * Effect.runPromise(Effect.scoped(test)).then(console.log)
  *
  * @since 0.3.0
  */
