@@ -15,7 +15,7 @@ type Kinds = typeof kinds
 type Key = PresenceKind.KeyOf<Kinds>
 
 /** What the compiler must take and must refuse. Runs nothing. */
-const types = (presence: Presence<Key>, host: PresenceHost<Key>): void => {
+const types = (presence: Presence<Key>, host: PresenceHost<Key>) => {
   presence.beat({ kind: "machine", accountId: "a", id: "x" }, 0)
   presence.beat({ kind: "sensor", id: "x" }, 0)
   host.connected({ kind: "laptop", accountId: "a", id: "x" })
@@ -29,7 +29,7 @@ const types = (presence: Presence<Key>, host: PresenceHost<Key>): void => {
   presence.lastSeen({ kind: "session", accountId: "a", id: "x" })
   // @ts-expect-error no such kind
   host.beat({ kind: "session", accountId: "a", id: "x" }, 0)
-  presence.onTransition(({ key }) => {
+  return presence.onTransition(({ key }) => {
     const kind: "machine" | "laptop" | "sensor" = key.kind
     // @ts-expect-error a sensor has no account
     const account: string = key.accountId
