@@ -1,9 +1,7 @@
 /**
- * What `npm test` runs is seeded: the same inputs each time. `TEST_SEED` chooses others. The files of a worker share
- * its modules, because loading them anew for each of 170 files took as long as a third of all tests.
+ * What `npm test` runs is seeded: the same inputs each time. `TEST_SEED` chooses others.
  */
 const inMemory = {
-  isolate: false,
   exclude: ["**/node_modules/**", "test/real/**"],
   setupFiles: ["test/fixedSeed.ts", "test/ownTestMethods.ts"].map((file) => new URL(file, import.meta.url).pathname)
 }
