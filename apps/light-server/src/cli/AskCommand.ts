@@ -1,7 +1,7 @@
 /** What commands that ask the running server have in common. */
 import { Effect, Logger, LogLevel, type Schema } from "effect"
 import * as AdminClient from "../admin/AdminClient.ts"
-import * as ExitCode from "../ExitCode.ts"
+import type * as ExitCode from "../ExitCode.ts"
 import * as Configuration from "./Configuration.ts"
 import * as Program from "./Program.ts"
 
@@ -15,8 +15,4 @@ export const print = <A>(value: A, isJson: boolean, toText: (value: A) => string
 
 /** Runs the command and ends the process. A signal ends it; what the server was asked for may be done all the same. */
 export const run = (program: Effect.Effect<unknown, ExitCode.EndFailure>): void =>
-  Program.run(Logger.withMinimumLogLevel(program, LogLevel.Warning), {
-    shutdownTimeoutMillis: () => 5000,
-    success: () => ExitCode.ok,
-    interrupted: () => ExitCode.failure
-  })
+  Program.runCommand(Logger.withMinimumLogLevel(program, LogLevel.Warning), { withinMillis: 5000 })

@@ -2,7 +2,6 @@
 import { Effect, Logger, LogLevel } from "effect"
 import os from "node:os"
 import path from "node:path"
-import * as ExitCode from "../ExitCode.ts"
 import * as Backup from "../operator/Backup.ts"
 import { BackupUnsound } from "../operator/BackupError.ts"
 import * as CopyCheck from "../operator/CopyCheck.ts"
@@ -62,11 +61,4 @@ const program = (options: Options) =>
 
 /** Makes a backup and ends the process. A signal ends it too, and leaves nothing under the name of a backup. */
 export const run = (options: Options): void =>
-  Program.run(program(options), {
-    shutdownTimeoutMillis: () => 10_000,
-    success: () => ExitCode.ok,
-    interrupted: () => {
-      Program.complain("interrupted, no backup was made")
-      return ExitCode.failure
-    }
-  })
+  Program.runCommand(program(options), { withinMillis: 10_000, interrupted: "interrupted, no backup was made" })

@@ -2,7 +2,6 @@
 import { Effect, Logger, LogLevel } from "effect"
 import * as AdminClient from "../admin/AdminClient.ts"
 import * as AdminProtocol from "../admin/AdminProtocol.ts"
-import * as ExitCode from "../ExitCode.ts"
 import * as DatabaseCompaction from "../opening/DatabaseCompaction.ts"
 import type { InstanceRunning } from "../opening/InstanceLock.ts"
 import * as SqliteVersion from "../opening/SqliteVersion.ts"
@@ -58,11 +57,7 @@ const program = ({ isJson }: Options) =>
 
 /** Compacts and ends the process. A signal ends it after the current step. */
 export const run = (options: Options): void =>
-  Program.run(program(options), {
-    shutdownTimeoutMillis: () => 60_000,
-    success: () => ExitCode.ok,
-    interrupted: () => {
-      Program.complain("interrupted; nothing is lost, and what was given back until now stays so")
-      return ExitCode.failure
-    }
+  Program.runCommand(program(options), {
+    withinMillis: 60_000,
+    interrupted: "interrupted; nothing is lost, and what was given back until now stays so"
   })

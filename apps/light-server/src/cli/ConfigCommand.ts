@@ -3,7 +3,6 @@ import { Effect } from "effect"
 import * as ConfigTable from "../config/ConfigTable.ts"
 import * as KnobTable from "../config/KnobTable.ts"
 import * as ServerConfig from "../config/ServerConfig.ts"
-import * as ExitCode from "../ExitCode.ts"
 import * as Arguments from "./Arguments.ts"
 import * as Configuration from "./Configuration.ts"
 import * as Program from "./Program.ts"
@@ -48,8 +47,4 @@ const texts = {
 
 /** Prints and ends the process. */
 export const run = ({ action, isJson }: Options): void =>
-  Program.run(Effect.flatMap(texts[action](isJson), Program.print), {
-    shutdownTimeoutMillis: () => 1000,
-    success: () => ExitCode.ok,
-    interrupted: () => ExitCode.failure
-  })
+  Program.runCommand(Effect.flatMap(texts[action](isJson), Program.print), { withinMillis: 1000 })

@@ -3,7 +3,6 @@ import { Effect, Logger, LogLevel } from "effect"
 import path from "node:path"
 import * as DatabaseImport from "../adoption/DatabaseImport.ts"
 import * as MigrationFolder from "../migration/MigrationFolder.ts"
-import * as ExitCode from "../ExitCode.ts"
 import * as ServerConfig from "../config/ServerConfig.ts"
 import * as ImportReport from "./ImportReport.ts"
 import * as Configuration from "./Configuration.ts"
@@ -30,11 +29,4 @@ const program = ({ from, into, isJson }: Options) =>
 
 /** Imports and ends the process. A signal also ends it, and nothing is left behind. */
 export const run = (options: Options): void =>
-  Program.run(program(options), {
-    shutdownTimeoutMillis: () => 60_000,
-    success: () => ExitCode.ok,
-    interrupted: () => {
-      Program.complain("interrupted, nothing was imported")
-      return ExitCode.failure
-    }
-  })
+  Program.runCommand(program(options), { withinMillis: 60_000, interrupted: "interrupted, nothing was imported" })

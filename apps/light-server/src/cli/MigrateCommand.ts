@@ -1,7 +1,6 @@
 /** `migrate`: brings the schema of the database up to date, while no server uses it. */
 import { Effect, Logger, LogLevel, Option } from "effect"
 import * as SchemaUpdate from "../adoption/SchemaUpdate.ts"
-import * as ExitCode from "../ExitCode.ts"
 import * as MigrationFolder from "../migration/MigrationFolder.ts"
 import * as DataDirectory from "../opening/DataDirectory.ts"
 import * as InstanceLock from "../opening/InstanceLock.ts"
@@ -49,11 +48,7 @@ const program = ({ isDryRun, isJson }: Options) =>
 
 /** Migrates and ends the process. A signal ends it after the migration at hand. */
 export const run = (options: Options): void =>
-  Program.run(program(options), {
-    shutdownTimeoutMillis: () => 60_000,
-    success: () => ExitCode.ok,
-    interrupted: () => {
-      Program.complain("interrupted; migrations that were applied stay")
-      return ExitCode.failure
-    }
+  Program.runCommand(program(options), {
+    withinMillis: 60_000,
+    interrupted: "interrupted; migrations that were applied stay"
   })

@@ -51,3 +51,25 @@ export const run = (program: Effect.Effect<unknown, ExitCode.EndFailure>, terms:
     process.exit(Option.match(failure, { onNone: () => ExitCode.failure, onSome: ExitCode.of }))
   })
 }
+
+/** How a command that does one thing ends. */
+export interface CommandTerms {
+  /** Longest time from a signal to the end. */
+  readonly withinMillis: number
+  /** What a signal left undone, for standard error. Without it nothing is said. */
+  readonly interrupted?: string
+}
+
+/** Runs a command that does one thing: 0 when it is done, 1 when a signal ended it. */
+export const runCommand = (
+  program: Effect.Effect<unknown, ExitCode.EndFailure>,
+  { interrupted, withinMillis }: CommandTerms
+): void =>
+  run(program, {
+    shutdownTimeoutMillis: () => withinMillis,
+    success: () => ExitCode.ok,
+    interrupted: () => {
+      if (interrupted !== undefined) complain(interrupted)
+      return ExitCode.failure
+    }
+  })

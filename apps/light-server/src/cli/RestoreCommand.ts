@@ -1,6 +1,5 @@
 /** `restore`: a backup in the place of the database. */
 import { Effect, Logger, LogLevel } from "effect"
-import * as ExitCode from "../ExitCode.ts"
 import * as MigrationFolder from "../migration/MigrationFolder.ts"
 import * as Restore from "../operator/Restore.ts"
 import * as Configuration from "./Configuration.ts"
@@ -47,11 +46,4 @@ const program = ({ from, isJson }: Options) =>
 
 /** Restores and ends the process. A signal before the last step leaves the database as it was. */
 export const run = (options: Options): void =>
-  Program.run(program(options), {
-    shutdownTimeoutMillis: () => 60_000,
-    success: () => ExitCode.ok,
-    interrupted: () => {
-      Program.complain("interrupted, nothing was restored")
-      return ExitCode.failure
-    }
-  })
+  Program.runCommand(program(options), { withinMillis: 60_000, interrupted: "interrupted, nothing was restored" })

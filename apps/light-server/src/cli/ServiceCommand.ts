@@ -6,7 +6,6 @@ import os from "node:os"
 import path from "node:path"
 import { fileVariable } from "../config/ConfigFileName.ts"
 import type * as ServerConfig from "../config/ServerConfig.ts"
-import * as ExitCode from "../ExitCode.ts"
 import { ServiceFailed } from "../operator/ServiceFailed.ts"
 import * as ServiceUnit from "../operator/ServiceUnit.ts"
 import * as Configuration from "./Configuration.ts"
@@ -119,9 +118,4 @@ const program = (options: Options) =>
     }
   })
 
-export const run = (options: Options): void =>
-  Program.run(program(options), {
-    shutdownTimeoutMillis: () => 10_000,
-    success: () => ExitCode.ok,
-    interrupted: () => ExitCode.failure
-  })
+export const run = (options: Options): void => Program.runCommand(program(options), { withinMillis: 10_000 })

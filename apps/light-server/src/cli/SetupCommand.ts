@@ -4,7 +4,6 @@ import path from "node:path"
 import { renderUnicodeCompact } from "uqr"
 import { defaultFile, fileVariable } from "../config/ConfigFileName.ts"
 import * as ServerConfig from "../config/ServerConfig.ts"
-import * as ExitCode from "../ExitCode.ts"
 import * as SetupFile from "../operator/SetupFile.ts"
 import * as Arguments from "./Arguments.ts"
 import * as Program from "./Program.ts"
@@ -72,11 +71,4 @@ const program = ({ isForced, isJson, isQuiet, settings: given }: Options) =>
   })
 
 export const run = (options: Options): void =>
-  Program.run(program(options), {
-    shutdownTimeoutMillis: () => 1000,
-    success: () => ExitCode.ok,
-    interrupted: () => {
-      Program.complain("interrupted, nothing was written")
-      return ExitCode.failure
-    }
-  })
+  Program.runCommand(program(options), { withinMillis: 1000, interrupted: "interrupted, nothing was written" })

@@ -26,7 +26,7 @@ export interface Options extends Pick<DatabaseCopy.Options, "onProgress" | "free
 
 export const Report = Schema.Struct({
   file: Schema.String,
-  /** The copy of the master secret; `null`: there is none. */
+  /** The copy of the master secret; `null` when the secret was not copied. */
   secret: Schema.NullOr(Schema.String),
   bytes: Schema.Number,
   rowCount: Schema.Number,

@@ -121,7 +121,7 @@ describe("AdminSocket", () => {
     })
   )
 
-  it.scopedLive("leaves the socket of another server, and files that are none, and warns", () =>
+  it.scopedLive("keeps the socket of another server and files that are not sockets, and warns", () =>
     Effect.gen(function* () {
       const taken = yield* TemporaryDirectory.make
       yield* listen(path.join(taken, AdminProtocol.socketName))

@@ -54,7 +54,7 @@ export const sample = (group: number): Sample | undefined => {
   }
 }
 
-/** Between two samples; by the load average where there are none. */
+/** Between two samples; without samples, the load average is used. */
 export const share = (before: Sample | undefined, after: Sample | undefined): number => {
   if (before === undefined || after === undefined) {
     // What measures keeps about one processor busy itself.

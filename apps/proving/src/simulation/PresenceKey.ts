@@ -1,17 +1,8 @@
-/** The rows that the simulation keeps online, as the light server does. */
+/** The rows that the simulation keeps online: those of the incident, as in the lab. */
+import { kinds, type PresenceKey } from "contention-lab/PresenceKey"
 import * as Presence from "presence-effect/Presence"
-import type * as PresenceKind from "presence-effect/presence/PresenceKind"
 
-const kinds = {
-  session: { table: "Session", accountId: "accountId" },
-  machine: { table: "Machine", accountId: "accountId" }
-} as const satisfies PresenceKind.PresenceKinds
-
-export type PresenceKey = PresenceKind.KeyOf<typeof kinds>
-
-export const session = (accountId: string, id: string): PresenceKey => ({ kind: "session", accountId, id })
-
-export const machine = (accountId: string, id: string): PresenceKey => ({ kind: "machine", accountId, id })
+export { machine, type PresenceKey, session } from "contention-lab/PresenceKey"
 
 export class SimulatedPresence extends Presence.Tag("simulation/Presence", kinds)<SimulatedPresence>() {}
 

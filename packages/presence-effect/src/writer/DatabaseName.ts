@@ -8,8 +8,8 @@ import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 
 /**
- * A name for the label `database` of every metric that is updated for one database. By default there is none, and no
- * label. Read when a service is built, so it must be provided to the layers of the writer, of presence and of the
+ * A name for the label `database` of every metric that is updated for one database. Without it the metrics have no
+ * such label. Read when a service is built, so it must be provided to the layers of the writer, of presence and of the
  * keepers.
  *
  * @category references

@@ -32,7 +32,7 @@ const modules = (): ReadonlyArray<string> =>
     return name === "" ? [] : [`presence-effect/${name}`]
   })
 
-/** A document without its code: what looks like a link in there is none. */
+/** A document without its code: text in code is not a link. */
 const prose = (file: string): string => fs.readFileSync(file, "utf8").replace(/^```[\s\S]*?^```/gm, "")
 
 /** Modules for tests that put a real file behind what they test. */

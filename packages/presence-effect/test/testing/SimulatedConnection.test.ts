@@ -33,7 +33,7 @@ describe("SimulatedConnection", () => {
     })
   )
 
-  it.effect("dies on a statement that would return rows, instead of answering that there are none", () =>
+  it.effect("dies on a statement that would return rows, instead of returning an empty result", () =>
     Effect.gen(function* () {
       const engine = yield* SimulatedConnection.make()
       const exit = yield* Effect.exit(

@@ -47,5 +47,5 @@ export class LogCopier {
   }
 }
 
-/** A copier of the log of the file, or why there is none. */
+/** A copier of the log of the file, or the failure to open it. */
 export const open = (options: EngineOptions): LogCopier | Failed => opened(() => new LogCopier(options))

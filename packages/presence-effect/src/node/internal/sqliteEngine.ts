@@ -212,5 +212,5 @@ export class Engine {
   }
 }
 
-/** An engine on the file, or why there is none. */
+/** An engine on the file, or the failure to open it. */
 export const open = (options: EngineOptions): Engine | Failed => opened(() => new Engine(options))
