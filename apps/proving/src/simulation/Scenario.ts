@@ -217,25 +217,41 @@ export const make = (seed: number): Scenario => {
     // Early, so that the operation is likely to come.
     arm(Math.ceil(at(trouble) / 3), fault, target)
   }
-  steps.push(...outsideOf(trouble, () => at(trouble)), ...farewellsOf(Dice.make(seed, "farewells"), endMillis))
+  const farewells = farewellsOf(Dice.make(seed, "farewells"), endMillis)
+  const undisturbed = steps.filter((step) => !farewells.some((farewell) => isDuring(step, farewell)))
+  steps.splice(0, steps.length, ...undisturbed, ...farewells.flatMap((farewell) => farewell.steps))
+  steps.push(...outsideOf(trouble, () => at(trouble)))
   // A stable sort: what falls on one instant keeps the order in which it was thrown.
   return { seed, setting, skews, steps: steps.toSorted((a, b) => a.atMillis - b.atMillis), endMillis }
 }
 
+/** What happens to one row from its last disconnect on, without anything else about this row in between. */
+interface Farewell {
+  readonly row: number
+  readonly fromMillis: number
+  readonly untilMillis: number
+  readonly steps: ReadonlyArray<Step>
+}
+
+const isDuring = ({ action, atMillis }: Step, { fromMillis, row, untilMillis }: Farewell): boolean =>
+  "row" in action && action.row === row && atMillis >= fromMillis && atMillis <= untilMillis
+
 /** A row that disconnected long ago is reported as ended late, and an earlier heartbeat arrives later still. */
-const farewellsOf = (dice: Dice.Dice, endMillis: number): ReadonlyArray<Step> => {
-  const steps: Array<Step> = []
+const farewellsOf = (dice: Dice.Dice, endMillis: number): ReadonlyArray<Farewell> => {
+  const farewells: Array<Farewell> = []
   for (let index = dice.chance(0.3) ? dice.whole(1, 3) : 0; index > 0; index--) {
     const row = dice.whole(0, rowCount - 1)
     const leftAt = dice.whole(1, endMillis / grid) * grid
-    for (let each = 0; each < 3; each++) steps.push({ atMillis: leftAt, action: { _tag: "Disconnect", row } })
+    const leave: Step = { atMillis: leftAt, action: { _tag: "Disconnect", row } }
     const endAt = leftAt + dice.whole(200, 500) * grid
     const ago = dice.whole(20, 800) * grid
-    steps.push({ atMillis: endAt, action: { _tag: "End", row, claim: { _tag: "Ago", millis: ago } } })
+    const end: Step = { atMillis: endAt, action: { _tag: "End", row, claim: { _tag: "Ago", millis: ago } } }
     const beatAt = endAt + dice.whole(1, 8) * grid
-    steps.push({ atMillis: beatAt, action: { _tag: "Beat", row, claim: { _tag: "Ago", millis: dice.whole(1, ago) } } })
+    const claim: Claim = { _tag: "Ago", millis: dice.whole(1, ago) }
+    const beat: Step = { atMillis: beatAt, action: { _tag: "Beat", row, claim } }
+    farewells.push({ row, fromMillis: leftAt, untilMillis: beatAt, steps: [leave, leave, leave, end, beat] })
   }
-  return steps
+  return farewells
 }
 
 /** What other processes do to the file, and to readers of it. */

@@ -41,15 +41,15 @@ export const F21SlowReader: Scenario = {
           (localId) => agent.ask("message", { sid, message: text, localId }),
           { concurrency: 8 }
         )
-      // The most memory it takes when all clients read.
       yield* say("warm-up ")
+      const whenAllRead = yield* Resident.peakDuring(server, say("control "))
       // Only the library has the connection below the socket.
       const transport = slow.socket.io.engine.transport as unknown as { readonly ws: { readonly _socket: Socket } }
       const connection = transport.ws["_socket"]
       connection.pause()
-      const { answer, before, peak } = yield* Resident.peakDuring(server, say("m"))
+      const { answer, peak } = yield* Resident.peakDuring(server, say("m"))
       const heard = () => quick.heard.filter(({ event }) => event === "update").length
-      yield* Eventually.until(Effect.sync(heard), (count) => count >= 2 * messageCount)
+      yield* Eventually.until(Effect.sync(heard), (count) => count >= 3 * messageCount)
       const metrics = yield* scrape(server.url)
       connection.resume()
       const back = yield* Eventually.until(
@@ -59,13 +59,13 @@ export const F21SlowReader: Scenario = {
       )
       return [
         Observe.equal("messages stored", answer.filter((ack) => ack?.ok === true).length, messageCount),
-        Observe.equal("messages that the other app heard", heard(), 2 * messageCount),
+        Observe.equal("messages that the other app heard", heard(), 3 * messageCount),
         Observe.atLeast(
           "sockets closed for reading too slowly",
           metrics.value("websocket_refusals_total", { reason: "slow-reader" }),
           1
         ),
-        Observe.atMost("more memory than when it read", peak - before, 64, "MiB"),
+        Observe.atMost("more memory than when it read", peak - whenAllRead.peak, 64, "MiB"),
         Observe.atMost(
           "worst gap of the event loop",
           metrics.loopGapMillis,
