@@ -23,6 +23,7 @@ const project = (name: string, root: string, test: object = {}) => ({
 export default [
   project("presence-effect", "packages/presence-effect", {
     ...inMemory,
+    globalSetup: [new URL("packages/presence-effect/test/support/databaseServers.ts", import.meta.url).pathname],
     include: ["{test,examples}/**/*.test.ts"]
   }),
   project("light-server", "apps/light-server", inMemory),

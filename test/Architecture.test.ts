@@ -20,9 +20,10 @@ const floors: ReadonlyArray<ReadonlyArray<string>> = [
     "presence/PresenceMetrics"
   ],
   ["writer/WriterPolicy", "writer/HttpFailure", "writer/Write", "presence/FlushBatch", "sqlite/SqliteMetrics"],
-  ["writer/SqliteConnection", "writer/LaneSemaphore", "presence/PresenceRegistry"],
+  ["writer/Engine", "writer/LaneSemaphore", "presence/PresenceRegistry"],
+  ["writer/SqliteConnection"],
   ["writer/SqliteWriter", "sqlite/SqliteFault"],
-  ["presence/PresenceStorage"],
+  ["writer/Writer", "presence/PresenceStorage"],
   ["sqlite/SqlitePresenceStorage"],
   [
     "presence/PresenceFlusher",
@@ -45,7 +46,7 @@ const neighbours: Readonly<Record<string, ReadonlyArray<string>>> = {
 }
 
 /** These stand beside the house: they may import it, it never imports them. */
-const outbuildings: ReadonlySet<string> = new Set(["node", "host", "testing"])
+const outbuildings: ReadonlySet<string> = new Set(["node", "postgres", "mysql", "host", "testing"])
 
 const edges = edgesBelow(library)
 
@@ -136,6 +137,11 @@ describe("architecture of presence-effect", () => {
       place: "node/ and testing/",
       isThere: (file: string) => /^(node|testing)$/.test(roomOf(file) ?? ""),
       allowed: /^(node:|better-sqlite3$|effect\/|@effect\/(platform|sql|sql-sqlite-node|experimental)\/)/
+    },
+    {
+      place: "postgres/ and mysql/",
+      isThere: (file: string) => /^(postgres|mysql)$/.test(roomOf(file) ?? ""),
+      allowed: /^(node:tls$|pg$|mysql2\/promise$|effect\/)/
     },
     {
       place: "host/",

@@ -46,6 +46,8 @@ export interface StoredEntry extends FlushEntry {
  * - `superseded`: the row exists, but the database has a newer state: an end that is not older than the sign of life,
  *   or a sign of life newer than the one that was considered.
  * - `missing`: no such row in this account.
+ * - `deferred`: another transaction holds the row at this moment, so nothing was written. The next flush tries again.
+ *   Only of a database in which several connections write.
  *
  * @category models
  * @since 0.1.0
@@ -54,6 +56,8 @@ export interface FlushResult {
   readonly written: ReadonlyArray<StoredEntry>
   readonly superseded: ReadonlyArray<StoredEntry>
   readonly missing: ReadonlyArray<FlushEntry>
+  /** @since 0.4.0 */
+  readonly deferred?: ReadonlyArray<FlushEntry>
 }
 
 /**

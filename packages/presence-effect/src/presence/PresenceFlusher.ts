@@ -59,7 +59,10 @@ export interface FlusherStatus {
 export class PresenceFlusher extends Context.Tag("presence-effect/presence/PresenceFlusher")<
   PresenceFlusher,
   {
-    /** Flushes everything that waits. Never fails, never overlaps itself: what was not written waits for the next. */
+    /**
+     * Flushes everything that waits. Never fails, never overlaps itself: what was not written waits for the next, and
+     * so does a row that another transaction holds.
+     */
     readonly tick: Effect.Effect<void>
     /** Flushes one row at once, on the terms of `lane`. Never fails: what was not written waits for the next tick. */
     readonly flushKey: (key: PresenceKey, lane: Lane.Lane) => Effect.Effect<void>
@@ -139,7 +142,8 @@ const logFlushed = (batch: FlushBatch.FlushBatch, report: FlushReport): Effect.E
       code: "PresenceFlushed",
       chunks: report.chunkCount,
       missing: report.missing.length,
-      superseded: report.superseded.length
+      superseded: report.superseded.length,
+      deferred: report.deferred?.length ?? 0
     })
   )
 
@@ -296,7 +300,7 @@ export const make = (
     })
   })
 
-/** The last flush, as often as it takes, until the time is over. */
+/** The last flush, as often as it takes, also for rows that another transaction holds, until the time is over. */
 const drain = (
   registry: PresenceRegistry["Type"],
   flushAll: Effect.Effect<void, FlushFailed>,
@@ -304,11 +308,10 @@ const drain = (
   label: Label
 ): Effect.Effect<void> =>
   Effect.gen(function* () {
+    const again = Schedule.spaced("50 millis")
     const lastFlush = flushAll.pipe(
-      Effect.retry({
-        schedule: Schedule.spaced("50 millis"),
-        while: (error) => error.cause.isRetryable
-      }),
+      Effect.retry({ schedule: again, while: (error) => error.cause.isRetryable }),
+      Effect.repeat({ schedule: again, while: () => registry.pendingCount() > 0 }),
       Effect.catchAllCause(() => Effect.void)
     )
     // Finalizers are uninterruptible; without `interruptible` the timeout would wait for the flush. `interruptible`

@@ -172,6 +172,7 @@ export class PresenceStorage extends Context.Tag("presence-effect/presence/Prese
      * - `ended` clears `active`. `offline` does unless something newer than the judged time is stored, and that does
      *   not lie in the future.
      * - A row that the store refuses by itself holds up no other: it is reported in `refused`.
+     * - A row that another transaction holds is not waited for: it is reported in `deferred`, never in `missing`.
      * - Size: several transactions when the batch would hold the writer too long, each atomic, each queueing anew.
      *
      * **Errors**: `FlushFailed` with what was committed before.

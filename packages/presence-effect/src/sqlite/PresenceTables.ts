@@ -8,18 +8,9 @@
  *
  * @since 0.4.0
  */
-import * as PresenceKind from "../presence/PresenceKind.ts"
-import { isName, namedOptions, quote, type TableNames, tableNames } from "./internal/tableNames.ts"
-import { StorageInvalid } from "./SqlitePresenceStorage.ts"
-
-const problemsOf = (kinds: PresenceKind.PresenceKinds): ReadonlyArray<string> => [
-  ...PresenceKind.problemsOf(kinds),
-  ...Object.entries(kinds).flatMap(([name, kind]) =>
-    namedOptions(tableNames(name, kind))
-      .filter(([, given]) => !isName(given))
-      .map(([option, given]) => `${name}.${option} cannot be quoted: ${JSON.stringify(given.slice(0, 64))}`)
-  )
-]
+import type * as PresenceKind from "../presence/PresenceKind.ts"
+import { quote, type TableNames, tableNames } from "./internal/tableNames.ts"
+import * as tableTexts from "./internal/tableTexts.ts"
 
 const columnLines = (names: TableNames, timeForm: PresenceKind.PresenceKind["timeForm"]): ReadonlyArray<string> => {
   const id = quote(names.id)
@@ -63,10 +54,4 @@ CREATE INDEX IF NOT EXISTS ${index} ON ${table} (${quote(names.active)}, ${quote
  * @category constructors
  * @since 0.4.0
  */
-export const ddl = (kinds: PresenceKind.PresenceKinds): string => {
-  const [problem, ...others] = problemsOf(kinds)
-  if (problem !== undefined) throw new StorageInvalid({ problems: [problem, ...others] })
-  return Object.entries(kinds)
-    .map(([name, kind]) => tableDdl(name, kind))
-    .join("\n")
-}
+export const ddl = (kinds: PresenceKind.PresenceKinds): string => tableTexts.ddlOf(kinds, tableDdl)

@@ -3,13 +3,12 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import * as flushProgress from "./internal/flushProgress.ts"
+import * as chunkedFlush from "./internal/chunkedFlush.ts"
 import * as kindTables from "./internal/kindTables.ts"
 import * as rowWrites from "./internal/rowWrites.ts"
 import * as stalePages from "./internal/stalePages.ts"
@@ -18,10 +17,8 @@ import * as Lane from "../writer/Lane.ts"
 import type { PresenceKinds } from "../presence/PresenceKind.ts"
 import { problemsOf } from "../presence/PresenceKind.ts"
 import type { StorageUnreadable } from "../presence/PresenceStorage.ts"
-import { FlushFailed, PresenceStorage, StorageFailed } from "../presence/PresenceStorage.ts"
+import { PresenceStorage } from "../presence/PresenceStorage.ts"
 import { SqliteWriter } from "../writer/SqliteWriter.ts"
-import type { WriterError } from "../writer/WriterError.ts"
-import * as WriterPolicy from "../writer/WriterPolicy.ts"
 
 /**
  * The read side: any client of the same file that only reads. It never waits
@@ -126,21 +123,6 @@ const checked = (options: Options): ReadonlyArray<string> => {
   return problems
 }
 
-/** No second try can help. */
-const final: ReadonlySet<WriterError["_tag"]> = new Set([
-  "WriterClosed",
-  "ConnectionGone",
-  "DatabaseCorrupt",
-  "DatabaseMoved",
-  "DatabaseReadonly",
-  "WriteConflict",
-  "WriteRejected",
-  "WriteUndecodable"
-])
-
-const failed = (cause: WriterError): StorageFailed =>
-  new StorageFailed({ reason: cause._tag, written: cause.written, isRetryable: !final.has(cause._tag), cause })
-
 /**
  * **Details**
  *
@@ -165,14 +147,14 @@ export const make = (
     const options: Options = { ...defaults, ...given }
     const writer = yield* SqliteWriter
     const reader = yield* PresenceReader
-    const [problem, ...others] = [...checked(options), ...unknownLanes(options, writer.policy)]
+    const [problem, ...others] = [...checked(options), ...chunkedFlush.unknownLanes(options, writer.policy)]
     if (problem !== undefined) return yield* new StorageInvalid({ problems: [problem, ...others] })
     const tables = yield* kindTables
       .open(reader, options.kinds)
       .pipe(Effect.catchTag("Unfit", ({ file, problems }) => new StorageInvalid({ problems, file })))
 
     return PresenceStorage.of({
-      flush: makeFlush(writer, tables, options),
+      flush: chunkedFlush.make(writer, tables, rowWrites.flushWrite, options, nextChunkRows),
       findStale: (kind, believable, limit, after) =>
         Effect.suspend(() => stalePages.find(reader, tables.tableOf(kind), believable, limit, after)),
       markOffline: (keys, believable) =>
@@ -180,54 +162,12 @@ export const make = (
           if (keys.length === 0) return Effect.succeed([])
           const write = tables.writeAll(keys, (table, part) => rowWrites.offlineWrite(table, part, believable))
           return Effect.mapBoth(writer.write(options.lane, write), {
-            onFailure: failed,
+            onFailure: chunkedFlush.failed,
             onSuccess: (changed) => changed.flat()
           })
         })
     })
   })
-
-const unknownLanes = (options: Options, { lanes }: SqliteWriter["Type"]["policy"]): ReadonlyArray<string> =>
-  (["lane", "endLane"] as const).flatMap((option) =>
-    lanes.some(({ lane }) => lane === options[option])
-      ? []
-      : [
-          `${option}: the policy of the writer has no lane ${options[option]}, only ` +
-            lanes.map(({ lane }) => lane).join(", ")
-        ]
-  )
-
-/** Chunk by chunk, each a write of its own that queues anew. */
-const makeFlush = (
-  writer: SqliteWriter["Type"],
-  { tables, writeAll }: kindTables.KindTables,
-  options: Options
-): PresenceStorage["Type"]["flush"] => {
-  const targetMillis = Duration.toMillis(options.chunkHold)
-  let chunkRows = options.chunkRows
-  return (batch, lane = options.lane) =>
-    Effect.gen(function* () {
-      const ordered = batch.entries.length > chunkRows ? flushProgress.neighbours(tables, batch) : batch
-      const progress = flushProgress.makeProgress(ordered.entries)
-      for (let chunk = progress.next(chunkRows); chunk !== undefined; chunk = progress.next(chunkRows)) {
-        const entries = chunk
-        // An end may be written while the chunk waits. It is no time from the future then, and must stay an end marker.
-        const latest = (yield* Clock.currentTimeMillis) + WriterPolicy.termsOf(writer.policy, lane).deadlineMillis
-        const write = writeAll(entries, (table, part) => rowWrites.flushWrite(table, part, latest))
-        const measured = yield* writer.writeMeasured(lane, write).pipe(
-          Effect.catchIf(
-            (cause) => flushProgress.isRowsOwn(cause) && progress.refuse(entries, failed(cause)),
-            () => Effect.succeed(undefined)
-          ),
-          Effect.mapError((cause) => new FlushFailed({ report: progress.report(), cause: failed(cause) }))
-        )
-        if (measured === undefined) continue
-        progress.committed(measured.value)
-        chunkRows = nextChunkRows(chunkRows, entries.length, measured.holdMillis, targetMillis)
-      }
-      return progress.report()
-    })
-}
 
 /**
  * @category layers

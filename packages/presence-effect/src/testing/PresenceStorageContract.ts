@@ -37,7 +37,7 @@ import * as TestClock from "effect/TestClock"
 import * as TestContext from "effect/TestContext"
 import { runCases, type TestRunner } from "./internal/contractCase.ts"
 import { startMillis, storageCases } from "./internal/storageCases.ts"
-import { contractKinds, type World } from "./internal/storageWorld.ts"
+import { caseWorld, contractKinds, type World } from "./internal/storageWorld.ts"
 
 /**
  * The kinds that the storage of a world must know: the forms that a key can have, and a name that must be quoted.
@@ -65,7 +65,7 @@ export const kinds = contractKinds
 export const suite = <E>(runner: TestRunner, name: string, make: Effect.Effect<World, E, Scope.Scope>): void => {
   runCases(runner, `PresenceStorage: ${name}`, storageCases, (run) =>
     TestClock.setTime(startMillis).pipe(
-      Effect.zipRight(Effect.flatMap(make, run)),
+      Effect.zipRight(Effect.flatMap(make, (world) => run(caseWorld(world)))),
       Effect.scoped,
       Effect.provide(TestContext.TestContext)
     )

@@ -8,83 +8,44 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type { Durability } from "./Durability.ts"
-import type { Statement, StatementResult } from "./Write.ts"
+import type { EngineFault, WriteAnswer } from "./Engine.ts"
+import type { Statement } from "./Write.ts"
 
-/**
- * Why the engine refused or failed a call.
- *
- * - `Busy`: another connection holds the lock. `Full`: no room, or only the reserve
- *   is left that writes must leave.
- * - `Rejected`: the statement is refused for itself. `Conflict`: a statement changed
- *   another number of rows than its write demands.
- * - `Readonly`: the file cannot be opened or written by this process. `Moved`: the
- *   file or its log was deleted or replaced. `Corrupt`: it is damaged.
- * - `InputOutput`: the disk failed. `System`: something else of the system did, such
- *   as memory.
- * - `Lost`: the connection died; `phase` states whether the call had reached it.
- *   `Gone`: it was closed for good.
- * - `Unknown`: a code that this version does not know.
- *
- * @category errors
- * @since 0.2.0
- */
-export type FaultReason =
-  | "Busy"
-  | "Rejected"
-  | "Conflict"
-  | "Full"
-  | "Readonly"
-  | "Moved"
-  | "Corrupt"
-  | "InputOutput"
-  | "System"
-  | "Lost"
-  | "Gone"
-  | "Unknown"
+export {
+  /**
+   * The failure of an engine call.
+   *
+   * @category errors
+   * @since 0.1.0
+   */
+  EngineFault
+} from "./Engine.ts"
 
-/**
- * A fault as plain data, which crosses threads.
- *
- * @category errors
- * @since 0.2.0
- */
-export interface Fault {
-  readonly reason: FaultReason
-  /** The engine's own code, for logs: SQLite's extended result code. Decide by `reason`. */
-  readonly code: string
-  readonly detail: string
-  /** How far the call had come. `queued`: the engine has not seen it. */
-  readonly phase: "queued" | "begin" | "statement" | "commit"
-  readonly conflict?: { readonly statement: number; readonly expected: "some" | number; readonly changed: number }
-  /** The connection has stopped: it answers every later call with this fault, and touches the file no more. */
-  readonly isFinal?: boolean
-}
-
-/**
- * The failure of an engine call.
- *
- * @category errors
- * @since 0.1.0
- */
-export class EngineFault extends Data.TaggedError("EngineFault")<Fault> {
-  /** @since 0.2.0 */
-  override get message(): string {
-    return `${this.detail} (${this.code})`
-  }
-}
-
-/**
- * The answer to one write of a group.
- *
- * @category models
- * @since 0.1.0
- */
-export type WriteAnswer =
-  | { readonly _tag: "Done"; readonly results: ReadonlyArray<StatementResult> }
-  | { readonly _tag: "Failed"; readonly fault: Fault }
+export type {
+  /**
+   * A fault as plain data, which crosses threads.
+   *
+   * @category errors
+   * @since 0.2.0
+   */
+  Fault,
+  /**
+   * Why the engine refused or failed a call.
+   *
+   * @category errors
+   * @since 0.2.0
+   */
+  FaultReason,
+  /**
+   * The answer to one write of a group.
+   *
+   * @category models
+   * @since 0.1.0
+   */
+  WriteAnswer
+} from "./Engine.ts"
 
 /**
  * `noop` only looks; `passive` copies what it can; `truncate` also empties the
@@ -151,12 +112,42 @@ export interface FileIdentity {
 }
 
 /**
+ * What only the file of SQLite has: a log that is copied into it, free pages, and an identity under its path.
+ *
+ * @category models
+ * @since 0.4.0
+ */
+export interface WriteLog {
+  /** Checkpoint by the writing connection itself, so that the next write starts the log anew. */
+  readonly checkpoint: (mode: CheckpointMode) => Effect.Effect<CheckpointResult, EngineFault>
+  /**
+   * Takes up to `pageLimit` free pages out of the file, in one commit that survives a crash of the process. Does
+   * nothing to a file that is not shrinkable. Uses the reserve of the disk.
+   *
+   * @since 0.3.0
+   */
+  readonly compact: (pageLimit: number) => Effect.Effect<Compacted, EngineFault>
+  /**
+   * What the file holds now. Needs no permit.
+   *
+   * @since 0.3.0
+   */
+  readonly space: Effect.Effect<Space, EngineFault>
+  /** How far the log is, without copying anything. Needs no permit. */
+  readonly logState: Effect.Effect<CheckpointResult, EngineFault>
+  /** Copies the log from another connection and thread, without waiting for a lock. Needs no permit. */
+  readonly copyLog: Effect.Effect<CheckpointResult, EngineFault>
+  /** Identity of the files under the path now. Needs no permit. */
+  readonly identity: Effect.Effect<FileIdentity, EngineFault>
+}
+
+/**
  * @category services
  * @since 0.1.0
  */
 export class SqliteConnection extends Context.Tag("presence-effect/writer/SqliteConnection")<
   SqliteConnection,
-  {
+  WriteLog & {
     /**
      * Runs the writes of `group` in one `BEGIN IMMEDIATE … COMMIT`, one answer
      * each, in order. With two or more writes each gets a savepoint, so that one
@@ -169,27 +160,6 @@ export class SqliteConnection extends Context.Tag("presence-effect/writer/Sqlite
       group: ReadonlyArray<ReadonlyArray<Statement>>,
       durability: Durability
     ) => Effect.Effect<ReadonlyArray<WriteAnswer>, EngineFault>
-    /** Checkpoint by the writing connection itself, so that the next write starts the log anew. */
-    readonly checkpoint: (mode: CheckpointMode) => Effect.Effect<CheckpointResult, EngineFault>
-    /**
-     * Takes up to `pageLimit` free pages out of the file, in one commit that survives a crash of the process. Does
-     * nothing to a file that is not shrinkable. Uses the reserve of the disk.
-     *
-     * @since 0.3.0
-     */
-    readonly compact: (pageLimit: number) => Effect.Effect<Compacted, EngineFault>
-    /**
-     * What the file holds now. Needs no permit.
-     *
-     * @since 0.3.0
-     */
-    readonly space: Effect.Effect<Space, EngineFault>
-    /** How far the log is, without copying anything. Needs no permit. */
-    readonly logState: Effect.Effect<CheckpointResult, EngineFault>
-    /** Copies the log from another connection and thread, without waiting for a lock. Needs no permit. */
-    readonly copyLog: Effect.Effect<CheckpointResult, EngineFault>
-    /** Identity of the files under the path now. Needs no permit. */
-    readonly identity: Effect.Effect<FileIdentity, EngineFault>
     /**
      * Never succeeds. Fails with the fault that ended the connection: the file is damaged (`Corrupt`), it or its log
      * was moved (`Moved`), the disk failed again on a new connection (`InputOutput`), or no connection could be kept

@@ -8,20 +8,17 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { withinFinalizer } from "../internal/withinFinalizer.ts"
 import * as Attempts from "./internal/attempts.ts"
-import { demandBindable } from "./internal/bindable.ts"
 import * as Deadlines from "./internal/deadlines.ts"
 import { toWriterError } from "./internal/engineFailure.ts"
+import * as MeasuredWrites from "./internal/measuredWrites.ts"
+import { makeTold } from "./internal/measuredWrites.ts"
 import * as Opaque from "./internal/opaque.ts"
 import { withRetries } from "./internal/retries.ts"
 import { type CallSpan, withAttemptSpans, withCallSpan } from "./internal/writeSpan.ts"
@@ -40,7 +37,6 @@ import type {
   WriterError,
   WriteUnconfirmed
 } from "./WriterError.ts"
-import { isWriterError, WriteUndecodable } from "./WriterError.ts"
 import * as WriterPolicy from "./WriterPolicy.ts"
 
 /**
@@ -156,14 +152,6 @@ const takeConnection = Effect.flatMap(SqliteConnection, (connection) =>
   )
 )
 
-/** The label `outcome` of `writer_writes_total` for a write that ended so. */
-const outcomeOf = (exit: Exit.Exit<unknown, unknown>): string => {
-  if (Exit.isSuccess(exit)) return "committed"
-  if (Cause.isInterruptedOnly(exit.cause)) return "interrupted"
-  const failure = Option.getOrUndefined(Cause.failureOption(exit.cause))
-  return isWriterError(failure) ? failure._tag : "failed"
-}
-
 /**
  * Builds the writer around a connection. Dies when the connection has a writer
  * already.
@@ -187,51 +175,14 @@ export const make = (
     const opaque = yield* Opaque.make({ lanes, deadlines, journal })
     let state: WriterStatus["state"] = "open"
 
-    const told = <A, E, R>(
-      lane: Lane.Lane,
-      span: CallSpan,
-      attemptCount: () => number,
-      self: Effect.Effect<A, E, R>
-    ): Effect.Effect<A, E, R> =>
-      Effect.onExit(self, (exit) =>
-        Effect.sync(() => {
-          const outcome = outcomeOf(exit)
-          journal.told(lane, outcome)
-          span?.attribute("outcome", outcome)
-          span?.attribute("attempts", attemptCount())
-        })
-      )
-
-    const writeMeasured = <A>(lane: Lane.Lane, write: Write<A>): Effect.Effect<Measured<A>, WriterError> =>
-      withCallSpan("writer.write", { lane }, (span) => {
-        const terms = WriterPolicy.termsOf(resolved, lane)
-        const startedAt = deadlines.now()
-        let attemptCount = 1
-        const committed = withRetries(deadlines, terms, WriterPolicy.retrySchedule(terms), (acquireMillis, attempt) => {
-          attemptCount = attempt
-          return withAttemptSpans(span, (granted) => attempts.run(terms, write, acquireMillis, attempt, granted))
-        })
-        const measured = Effect.flatMap(committed, ({ grantedAt, groupSize, holdMillis, results }) => {
-          span?.attribute("group_size", groupSize)
-          return Either.match(write.decode(results), {
-            onLeft: (error) => Effect.fail(new WriteUndecodable({ lane, detail: error.message })),
-            onRight: (value) =>
-              Effect.succeed({
-                value,
-                waitMillis: grantedAt - startedAt,
-                holdMillis,
-                attempts: attemptCount,
-                groupSize
-              })
-          })
-        })
-        return told(
-          lane,
-          span,
-          () => attemptCount,
-          Effect.zipRight(demandBindable(lane, write), Effect.zipRight(opaque.demandOutside(lane), measured))
-        )
-      })
+    const told = makeTold(journal)
+    const writeMeasured = MeasuredWrites.make({
+      policy: resolved,
+      attempts,
+      deadlines,
+      told,
+      demandOutside: opaque.demandOutside
+    })
 
     const holdWithRetries = <A, E, R>(lane: Lane.Lane, span: CallSpan, self: Effect.Effect<A, E, R>) => {
       let attemptCount = 0

@@ -10,6 +10,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { type Constraint, constraintOf } from "./internal/constraintCode.ts"
 import { failure } from "./internal/failureTerms.ts"
 import { NestedPermit } from "./internal/nestedPermit.ts"
 import { Lane } from "./Lane.ts"
@@ -84,8 +85,7 @@ export class PermitTimeout extends failure<PermitTimeout>("presence-effect/Permi
 }
 
 /**
- * Another connection holds the write lock of the file, and went on holding it
- * for as long as the lane tries again. Nothing written.
+ * Another connection holds the lock, and went on holding it for as long as the lane tries again. Nothing written.
  *
  * @category errors
  * @since 0.1.0
@@ -156,7 +156,7 @@ export class WriteConflict extends failure<WriteConflict>("presence-effect/Write
 }
 
 /**
- * SQLite refused the statement itself: a constraint, wrong SQL, a parameter
+ * The database refused the statement itself: a constraint, wrong SQL, a parameter
  * that does not fit. The same write fails again. Nothing written.
  *
  * @category errors
@@ -164,10 +164,14 @@ export class WriteConflict extends failure<WriteConflict>("presence-effect/Write
  */
 export class WriteRejected extends failure<WriteRejected>("presence-effect/WriteRejected")("WriteRejected", {
   lane: Lane,
-  /** The engine's code, `SQLITE_CONSTRAINT_UNIQUE` for example; `PARAMETER`: one that cannot be bound. */
+  /** The engine's code, such as `SQLITE_CONSTRAINT_UNIQUE` or `23505`; `PARAMETER`: one that cannot be bound. */
   code: Schema.String,
   detail: Schema.String
 }) {
+  /** The kind of constraint that is violated, whatever the engine is; `undefined`: none. @since 0.4.0 */
+  get constraint(): Constraint | undefined {
+    return constraintOf(this.code)
+  }
   /** @since 0.1.0 */
   readonly isRetryable = false
   /** @since 0.1.0 */
@@ -199,8 +203,7 @@ export class WriteUndecodable extends failure<WriteUndecodable>("presence-effect
 }
 
 /**
- * The connection was gone before the write reached it; a new one is being
- * opened. Nothing written.
+ * The connection was gone before the write reached it or could be committed; a new one is opened. Nothing written.
  *
  * @category errors
  * @since 0.1.0
@@ -243,9 +246,8 @@ export class ConnectionGone extends failure<ConnectionGone>("presence-effect/Con
 const engineFields = { lane: Lane, code: Schema.String, detail: Schema.String }
 
 /**
- * The disk, the quota or the page limit of the file is used up, or only the
- * reserve is left that writes must not touch. Reads go on.
- * Nothing written.
+ * The disk, the quota or the page limit of the file is used up, or only the reserve is left that writes must not
+ * touch. Reads go on. Nothing written.
  *
  * @category errors
  * @since 0.1.0
@@ -262,8 +264,7 @@ export class DatabaseFull extends failure<DatabaseFull>("presence-effect/Databas
 }
 
 /**
- * The file or its directory cannot be written or opened by this process.
- * Nothing written.
+ * The file or its directory cannot be written or opened by this process. Nothing written.
  *
  * @category errors
  * @since 0.1.0
@@ -302,8 +303,7 @@ export class DatabaseIo extends failure<DatabaseIo>("presence-effect/DatabaseIo"
 }
 
 /**
- * The file is damaged or is no SQLite database. Stop writing and restore a
- * backup. Nothing written.
+ * The database is damaged, or the file is not one of SQLite. Stop writing and restore a backup. Nothing written.
  *
  * @category errors
  * @since 0.1.0

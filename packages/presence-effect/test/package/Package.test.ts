@@ -126,8 +126,10 @@ describe("the exports", () => {
     assert.deepStrictEqual({ exitCode, output }, { exitCode: 0, output: "" })
   })
 
-  it("need effect alone for all that is neither SQLite in Node nor a host", () => {
-    const core = modules().filter((name) => !/^presence-effect\/(node|host)\//.test(name) && !nodeOnly.test(name))
+  it("need effect alone for all that is neither a driver in Node nor a host", () => {
+    const core = modules().filter(
+      (name) => !/^presence-effect\/(node|host|postgres|mysql)\//.test(name) && !nodeOnly.test(name)
+    )
     assert.isAtLeast(core.length, 25)
     const elsewhere = fs.mkdtempSync(path.join(os.tmpdir(), "presence-effect-core-"))
     try {

@@ -9,6 +9,7 @@ import * as LogLevel from "effect/LogLevel"
 import * as Metric from "effect/Metric"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
+import type { FlushBatch } from "../../src/presence/FlushBatch.ts"
 import * as Lane from "../../src/writer/Lane.ts"
 import * as PresenceFlusher from "../../src/presence/PresenceFlusher.ts"
 import * as PresenceMetrics from "../../src/presence/PresenceMetrics.ts"
@@ -104,6 +105,29 @@ describe("the tick", () => {
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual(registry.pendingCount(), 0)
       assert.strictEqual(scripted.rows.get(sessionOf("s0"))?.active, true)
+      yield* close
+    })
+  )
+
+  it.effect("leaves a row that another transaction holds to the next tick, with its newest value", () =>
+    Effect.gen(function* () {
+      const { beat, close, flusher, registry, scripted } = yield* makeWorld()
+      beat(0)
+      beat(1)
+      scripted.script.push(({ entries: [first, ...others] }) =>
+        Effect.succeed({ written: others, superseded: [], missing: [], deferred: [first!], chunkCount: 1 })
+      )
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(registry.pendingCount(), 1)
+      assert.strictEqual(registry.trackedCount(), 2, "the row is not taken for missing")
+      assert.strictEqual((yield* flusher.status).consecutiveFailures, 0)
+      beat(0, start + 1)
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(
+        scripted.batches.at(-1)?.entries.map(({ id, seenAtMillis }) => [id, seenAtMillis]),
+        [["s0", start + 1]]
+      )
+      assert.strictEqual(registry.pendingCount(), 0)
       yield* close
     })
   )
@@ -367,6 +391,21 @@ describe("the drain", () => {
       scripted.always = undefined
       yield* TestClock.adjust("1 seconds")
       yield* Fiber.join(closing)
+      assert.strictEqual(registry.pendingCount(), 0)
+    })
+  )
+
+  it.effect("tries again while another transaction holds a row", () =>
+    Effect.gen(function* () {
+      const { beat, close, registry, scripted } = yield* makeWorld()
+      beat(0)
+      const held = ({ entries }: FlushBatch) =>
+        Effect.succeed({ written: [], superseded: [], missing: [], deferred: entries, chunkCount: 1 })
+      scripted.script.push(held, held)
+      const closing = yield* Effect.fork(close)
+      yield* TestClock.adjust("100 millis")
+      yield* Fiber.join(closing)
+      assert.strictEqual(scripted.batches.length, 3)
       assert.strictEqual(registry.pendingCount(), 0)
     })
   )

@@ -31,6 +31,7 @@ export const makeProgress = (entries: ReadonlyArray<FlushBatch.FlushEntry>) => {
   const written: Array<FlushBatch.StoredEntry> = []
   const superseded: Array<FlushBatch.StoredEntry> = []
   const missing: Array<FlushBatch.FlushEntry> = []
+  const deferred: Array<FlushBatch.FlushEntry> = []
   const refused: Array<RefusedEntry> = []
   /** Parts of a chunk that was refused as a whole, the next one last. */
   const parts: Array<ReadonlyArray<FlushBatch.FlushEntry>> = []
@@ -51,6 +52,7 @@ export const makeProgress = (entries: ReadonlyArray<FlushBatch.FlushEntry>) => {
         for (const entry of result.written) written.push(entry)
         for (const entry of result.superseded) superseded.push(entry)
         for (const entry of result.missing) missing.push(entry)
+        for (const entry of result.deferred ?? []) deferred.push(entry)
       }
     },
     /** Halves the chunk until the row is alone. Answers whether the flush can go on. */
@@ -64,9 +66,13 @@ export const makeProgress = (entries: ReadonlyArray<FlushBatch.FlushEntry>) => {
       }
       return refused.length <= refusedMax
     },
-    report: (): FlushReport =>
-      refused.length === 0 || refused.length > refusedMax
-        ? { written, superseded, missing, chunkCount }
-        : { written, superseded, missing, chunkCount, refused }
+    report: (): FlushReport => ({
+      written,
+      superseded,
+      missing,
+      chunkCount,
+      ...(deferred.length === 0 ? {} : { deferred }),
+      ...(refused.length === 0 || refused.length > refusedMax ? {} : { refused })
+    })
   }
 }

@@ -10,7 +10,7 @@ import { keyOf } from "../../presence/PresenceKind.ts"
 import type { StaleCursor } from "../../presence/PresenceStorage.ts"
 import { contractCase } from "./contractCase.ts"
 import * as assert from "./expect.ts"
-import { type ContractKind, contractKinds, type World } from "./storageWorld.ts"
+import { type CaseWorld, type ContractKind, contractKinds } from "./storageWorld.ts"
 
 /** Sessions and machines in turns. */
 const kindOf = (index: number): ContractKind => (index % 2 === 0 ? "session" : "machine")
@@ -37,88 +37,88 @@ const keyed = (
 ): FlushEntry => ({ ...keyOf(kind, kind === "sensor" ? undefined : accountId, id), ...rest })
 
 /** A storage with the time set to `start`. */
-const inWorld = contractCase<World>()
+const inWorld = contractCase<CaseWorld>()
 
 export const startMillis = start
 
 export const storageCases = [
   inWorld("raises lastActiveAt and activates both kinds in one flush", (world) =>
     Effect.gen(function* () {
-      world.insert("session", "s", "a", { active: false, lastActiveMillis: start - hour })
-      world.insert("machine", "m", "a", { active: false, lastActiveMillis: start - hour })
+      yield* world.insert("session", "s", "a", { active: false, lastActiveMillis: start - hour })
+      yield* world.insert("machine", "m", "a", { active: false, lastActiveMillis: start - hour })
       const batch = FlushBatch.make([entry("s", start, "alive"), entry("m", start - 1, "alive", "machine")])
       const report = yield* world.storage.flush(batch)
       assert.deepStrictEqual(report.written, batch.entries)
       assert.strictEqual(report.chunkCount, 1)
-      assert.deepStrictEqual(world.read("session", "s"), { active: true, lastActiveMillis: start })
-      assert.deepStrictEqual(world.read("machine", "m"), { active: true, lastActiveMillis: start - 1 })
+      assert.deepStrictEqual(yield* world.read("session", "s"), { active: true, lastActiveMillis: start })
+      assert.deepStrictEqual(yield* world.read("machine", "m"), { active: true, lastActiveMillis: start - 1 })
     })
   ),
 
   inWorld("never lowers lastActiveAt, whatever the entry says", (world) =>
     Effect.gen(function* () {
       for (const state of ["alive", "ended", "offline"] as const) {
-        world.insert("session", state, "a", { active: true, lastActiveMillis: start })
+        yield* world.insert("session", state, "a", { active: true, lastActiveMillis: start })
         yield* world.storage.flush(FlushBatch.make([entry(state, start - hour, state)]))
-        assert.strictEqual(world.read("session", state)?.lastActiveMillis, start, state)
+        assert.strictEqual((yield* world.read("session", state))?.lastActiveMillis, start, state)
       }
     })
   ),
 
   inWorld("keeps an end: a sign of life that is not newer does not activate", (world) =>
     Effect.gen(function* () {
-      world.insert("session", "s", "a", { active: true, lastActiveMillis: start - hour })
+      yield* world.insert("session", "s", "a", { active: true, lastActiveMillis: start - hour })
       yield* world.storage.flush(FlushBatch.make([entry("s", start - 100, "ended")]))
-      assert.deepStrictEqual(world.read("session", "s"), { active: false, lastActiveMillis: start - 100 })
+      assert.deepStrictEqual(yield* world.read("session", "s"), { active: false, lastActiveMillis: start - 100 })
 
       const late = FlushBatch.make([entry("s", start - 100, "alive")])
       const refused = yield* world.storage.flush(late)
       assert.deepStrictEqual(refused.superseded, late.entries)
-      assert.strictEqual(world.read("session", "s")?.active, false)
+      assert.strictEqual((yield* world.read("session", "s"))?.active, false)
 
       yield* world.storage.flush(FlushBatch.make([entry("s", start - 99, "alive")]))
-      assert.deepStrictEqual(world.read("session", "s"), { active: true, lastActiveMillis: start - 99 })
+      assert.deepStrictEqual(yield* world.read("session", "s"), { active: true, lastActiveMillis: start - 99 })
     })
   ),
 
   inWorld("ends a row also when something newer is stored", (world) =>
     Effect.gen(function* () {
-      world.insert("session", "s", "a", { active: true, lastActiveMillis: start })
+      yield* world.insert("session", "s", "a", { active: true, lastActiveMillis: start })
       yield* world.storage.flush(FlushBatch.make([entry("s", start - hour, "ended")]))
-      assert.deepStrictEqual(world.read("session", "s"), { active: false, lastActiveMillis: start })
+      assert.deepStrictEqual(yield* world.read("session", "s"), { active: false, lastActiveMillis: start })
     })
   ),
 
   inWorld("takes a row offline only when nothing newer than the judged time is stored", (world) =>
     Effect.gen(function* () {
-      world.insert("session", "judged", "a", { active: true, lastActiveMillis: start - 5 })
-      world.insert("session", "newer", "a", { active: true, lastActiveMillis: start - 4 })
+      yield* world.insert("session", "judged", "a", { active: true, lastActiveMillis: start - 5 })
+      yield* world.insert("session", "newer", "a", { active: true, lastActiveMillis: start - 4 })
       const judged = entry("judged", start - 5, "offline")
       const newer = entry("newer", start - 5, "offline")
       const report = yield* world.storage.flush(FlushBatch.make([judged, newer]))
       assert.deepStrictEqual(report.written, [judged])
       assert.deepStrictEqual(report.superseded, [{ ...newer, storedMillis: start - 4 }])
-      assert.strictEqual(world.read("session", "judged")?.active, false)
-      assert.strictEqual(world.read("session", "newer")?.active, true)
+      assert.strictEqual((yield* world.read("session", "judged"))?.active, false)
+      assert.strictEqual((yield* world.read("session", "newer"))?.active, true)
     })
   ),
 
   inWorld("replaces a stored time that lies in the future, whatever the entry says", (world) =>
     Effect.gen(function* () {
       for (const state of ["alive", "ended", "offline"] as const) {
-        world.insert("session", state, "a", { active: state !== "alive", lastActiveMillis: start + 2 * hour })
+        yield* world.insert("session", state, "a", { active: state !== "alive", lastActiveMillis: start + 2 * hour })
         const seen = entry(state, start - 1, state)
         const report = yield* world.storage.flush(FlushBatch.make([seen]))
         assert.deepStrictEqual(report.written, [seen])
         const after = { active: state === "alive", lastActiveMillis: start - 1 }
-        assert.deepStrictEqual(world.read("session", state), after)
+        assert.deepStrictEqual(yield* world.read("session", state), after)
       }
     })
   ),
 
   inWorld("says what it holds when that is newer than an end", (world) =>
     Effect.gen(function* () {
-      world.insert("session", "s", "a", { active: true, lastActiveMillis: start - 1 })
+      yield* world.insert("session", "s", "a", { active: true, lastActiveMillis: start - 1 })
       const ended = entry("s", start - hour, "ended")
       const report = yield* world.storage.flush(FlushBatch.make([ended]))
       assert.deepStrictEqual(report.written, [{ ...ended, storedMillis: start - 1 }])
@@ -127,25 +127,25 @@ export const storageCases = [
 
   inWorld("takes a row offline whose stored time lies in the future: it would be shown online until then", (world) =>
     Effect.gen(function* () {
-      world.insert("session", "s", "a", { active: true, lastActiveMillis: start + 2 * hour })
+      yield* world.insert("session", "s", "a", { active: true, lastActiveMillis: start + 2 * hour })
       const judged = entry("s", start - hour, "offline")
       const report = yield* world.storage.flush(FlushBatch.make([judged]))
       assert.deepStrictEqual(report.written, [judged])
-      assert.deepStrictEqual(world.read("session", "s"), { active: false, lastActiveMillis: start - hour })
+      assert.deepStrictEqual(yield* world.read("session", "s"), { active: false, lastActiveMillis: start - hour })
     })
   ),
 
   inWorld("reports missing rows, and leaves rows of another account untouched", (world) =>
     Effect.gen(function* () {
       const before = { active: false, lastActiveMillis: start - hour }
-      world.insert("session", "theirs", "b", before)
-      world.insert("machine", "gone", "a", before)
+      yield* world.insert("session", "theirs", "b", before)
+      yield* world.insert("machine", "gone", "a", before)
       const batch = FlushBatch.make([entry("theirs", start, "alive"), entry("gone", start, "alive")])
       const report = yield* world.storage.flush(batch)
       assert.deepStrictEqual(report.missing, batch.entries)
       assert.deepStrictEqual(report.written, [])
-      assert.deepStrictEqual(world.read("session", "theirs"), before)
-      assert.deepStrictEqual(world.read("machine", "gone"), before)
+      assert.deepStrictEqual(yield* world.read("session", "theirs"), before)
+      assert.deepStrictEqual(yield* world.read("machine", "gone"), before)
 
       const theirs = { kind: "session", accountId: "a", id: "theirs" } as const
       const swept = yield* world.storage.markOffline([theirs], until(start))
@@ -160,11 +160,13 @@ export const storageCases = [
           entry(`${count}-${index}`, start, "alive", kindOf(index))
         )
         for (const [index, { id }] of entries.entries()) {
-          world.insert(kindOf(index), id, "a", { active: false, lastActiveMillis: 1 })
+          yield* world.insert(kindOf(index), id, "a", { active: false, lastActiveMillis: 1 })
         }
         const report = yield* world.storage.flush(FlushBatch.make(entries))
         assert.strictEqual(report.written.length, count)
-        assert.ok(entries.every(({ id }, index) => world.read(kindOf(index), id)?.active))
+        for (const [index, { id }] of entries.entries()) {
+          assert.ok((yield* world.read(kindOf(index), id))?.active)
+        }
       }
     })
   ),
@@ -172,21 +174,21 @@ export const storageCases = [
   inWorld("stores ids as they are, whatever they contain", (world) =>
     Effect.gen(function* () {
       const ids = [`'; DROP TABLE "Session"; --`, `"quoted"`, "back\\slash", "ümläut ✓", "line\nbreak", "123"]
-      for (const id of ids) world.insert("session", id, "a", { active: false, lastActiveMillis: 1 })
+      for (const id of ids) yield* world.insert("session", id, "a", { active: false, lastActiveMillis: 1 })
       const report = yield* world.storage.flush(FlushBatch.make(ids.map((id) => entry(id, start, "alive"))))
       assert.deepStrictEqual(report.written.map(({ id }) => id).toSorted(), ids.toSorted())
-      for (const id of ids) assert.ok(world.read("session", id)?.active)
+      for (const id of ids) assert.ok((yield* world.read("session", id))?.active)
     })
   ),
 
   inWorld("pages through active rows that were last seen before the cutoff", (world) =>
     Effect.gen(function* () {
       for (let index = 0; index < 10; index++) {
-        world.insert("session", `s${index}`, "a", { active: true, lastActiveMillis: start - hour + (index % 3) })
+        yield* world.insert("session", `s${index}`, "a", { active: true, lastActiveMillis: start - hour + (index % 3) })
       }
-      world.insert("session", "fresh", "a", { active: true, lastActiveMillis: start })
-      world.insert("session", "edge", "a", { active: true, lastActiveMillis: start - 1_000 })
-      world.insert("session", "inactive", "a", { active: false, lastActiveMillis: start - hour })
+      yield* world.insert("session", "fresh", "a", { active: true, lastActiveMillis: start })
+      yield* world.insert("session", "edge", "a", { active: true, lastActiveMillis: start - 1_000 })
+      yield* world.insert("session", "inactive", "a", { active: false, lastActiveMillis: start - hour })
       const found: Array<string> = []
       let pageCount = 0
       let after: StaleCursor | undefined = undefined
@@ -209,9 +211,9 @@ export const storageCases = [
   inWorld("finds and marks what is stored with a time that lies too far ahead, until it is seen again", (world) =>
     Effect.gen(function* () {
       const ahead = { active: true, lastActiveMillis: start + hour + 1 }
-      for (let index = 0; index < 5; index++) world.insert("session", `ahead${index}`, "a", ahead)
-      world.insert("session", "edge", "a", { active: true, lastActiveMillis: start + hour })
-      world.insert("session", "silent", "a", { active: true, lastActiveMillis: start - hour })
+      for (let index = 0; index < 5; index++) yield* world.insert("session", `ahead${index}`, "a", ahead)
+      yield* world.insert("session", "edge", "a", { active: true, lastActiveMillis: start + hour })
+      yield* world.insert("session", "silent", "a", { active: true, lastActiveMillis: start - hour })
       const found: Array<string> = []
       let after: StaleCursor | undefined = undefined
       do {
@@ -224,18 +226,18 @@ export const storageCases = [
       const keys = ["ahead0", "edge"].map((id) => ({ kind: "session" as const, accountId: "a", id }))
       const changed = yield* world.storage.markOffline(keys, until(start))
       assert.deepStrictEqual(changed, [{ key: keys[0]!, lastSeenMillis: start + hour + 1 }])
-      assert.strictEqual(world.read("session", "edge")?.active, true)
+      assert.strictEqual((yield* world.read("session", "edge"))?.active, true)
       yield* world.storage.flush(FlushBatch.make([entry("ahead0", start, "alive")]))
-      assert.strictEqual(world.read("session", "ahead0")?.active, true)
+      assert.strictEqual((yield* world.read("session", "ahead0"))?.active, true)
     })
   ),
 
   inWorld("marks offline what is still active and still silent, and answers exactly that", (world) =>
     Effect.gen(function* () {
-      world.insert("session", "silent", "a", { active: true, lastActiveMillis: start - hour })
-      world.insert("session", "back", "a", { active: true, lastActiveMillis: start })
-      world.insert("session", "already", "a", { active: false, lastActiveMillis: start - hour })
-      world.insert("machine", "silent", "a", { active: true, lastActiveMillis: start - hour })
+      yield* world.insert("session", "silent", "a", { active: true, lastActiveMillis: start - hour })
+      yield* world.insert("session", "back", "a", { active: true, lastActiveMillis: start })
+      yield* world.insert("session", "already", "a", { active: false, lastActiveMillis: start - hour })
+      yield* world.insert("machine", "silent", "a", { active: true, lastActiveMillis: start - hour })
       const keys = ["silent", "back", "already", "gone"].map((id) => ({
         kind: "session" as const,
         accountId: "a",
@@ -247,21 +249,21 @@ export const storageCases = [
         { key: keys[0]!, lastSeenMillis: start - hour },
         { key: machine, lastSeenMillis: start - hour }
       ])
-      assert.deepStrictEqual(world.read("session", "silent"), { active: false, lastActiveMillis: start - hour })
-      assert.strictEqual(world.read("session", "back")?.active, true)
+      assert.deepStrictEqual(yield* world.read("session", "silent"), { active: false, lastActiveMillis: start - hour })
+      assert.strictEqual((yield* world.read("session", "back"))?.active, true)
     })
   ),
 
   inWorld("writes rows of every kind in one chunk, those without an account too", (world) =>
     Effect.gen(function* () {
       const kinds = Object.keys(contractKinds) as ReadonlyArray<ContractKind>
-      for (const kind of kinds) world.insert(kind, "x", "a", { active: false, lastActiveMillis: start - hour })
+      for (const kind of kinds) yield* world.insert(kind, "x", "a", { active: false, lastActiveMillis: start - hour })
       const entries = kinds.map((kind) => keyed(kind, "x", "a", { seenAtMillis: start, state: "alive" }))
       const report = yield* world.storage.flush(FlushBatch.make(entries))
       assert.deepStrictEqual(report.written, entries)
       assert.strictEqual(report.chunkCount, 1)
       for (const kind of kinds) {
-        assert.deepStrictEqual(world.read(kind, "x"), { active: true, lastActiveMillis: start }, kind)
+        assert.deepStrictEqual(yield* world.read(kind, "x"), { active: true, lastActiveMillis: start }, kind)
       }
     })
   ),
@@ -269,15 +271,15 @@ export const storageCases = [
   inWorld("keeps rows of two accounts with the same id apart where the account is a part of the key", (world) =>
     Effect.gen(function* () {
       const before = { active: true, lastActiveMillis: start - hour }
-      for (const account of ["a", "b", "c"]) world.insert("laptop", "laptop", account, before)
+      for (const account of ["a", "b", "c"]) yield* world.insert("laptop", "laptop", account, before)
       const alive = keyed("laptop", "laptop", "a", { seenAtMillis: start, state: "alive" })
       const ended = keyed("laptop", "laptop", "b", { seenAtMillis: start - 1, state: "ended" })
       const gone = keyed("laptop", "laptop", "d", { seenAtMillis: start, state: "alive" })
       const report = yield* world.storage.flush(FlushBatch.make([alive, ended, gone]))
       assert.deepStrictEqual([report.written, report.missing], [[alive, ended], [gone]])
-      assert.deepStrictEqual(world.read("laptop", "laptop", "a"), { active: true, lastActiveMillis: start })
-      assert.deepStrictEqual(world.read("laptop", "laptop", "b"), { active: false, lastActiveMillis: start - 1 })
-      assert.deepStrictEqual(world.read("laptop", "laptop", "c"), before)
+      assert.deepStrictEqual(yield* world.read("laptop", "laptop", "a"), { active: true, lastActiveMillis: start })
+      assert.deepStrictEqual(yield* world.read("laptop", "laptop", "b"), { active: false, lastActiveMillis: start - 1 })
+      assert.deepStrictEqual(yield* world.read("laptop", "laptop", "c"), before)
 
       const keys = ["a", "b", "c"].map((accountId) => ({ kind: "laptop", accountId, id: "laptop" }))
       const changed = yield* world.storage.markOffline(keys, until(start))
@@ -288,8 +290,8 @@ export const storageCases = [
   inWorld("pages through rows with the same id and the same time, each once, and those without an account", (world) =>
     Effect.gen(function* () {
       const silent = { active: true, lastActiveMillis: start - hour }
-      for (let index = 0; index < 7; index++) world.insert("laptop", "laptop", `account ${index}`, silent)
-      for (let index = 0; index < 5; index++) world.insert("sensor", `s${index}`, "", silent)
+      for (let index = 0; index < 7; index++) yield* world.insert("laptop", "laptop", `account ${index}`, silent)
+      for (let index = 0; index < 5; index++) yield* world.insert("sensor", `s${index}`, "", silent)
       const all = (kind: ContractKind) =>
         Effect.gen(function* () {
           const found: Array<PresenceKey> = []
@@ -310,20 +312,20 @@ export const storageCases = [
         Array.from({ length: 5 }, (_, index) => ({ kind: "sensor", id: `s${index}` }))
       )
       assert.strictEqual((yield* world.storage.markOffline(sensors, until(start))).length, 5)
-      assert.strictEqual(world.read("sensor", "s0")?.active, false)
+      assert.strictEqual((yield* world.read("sensor", "s0"))?.active, false)
     })
   ),
 
   inWorld("finds no row for an id that cannot be stored, and none for one that differs by its case", (world) =>
     Effect.gen(function* () {
       const before = { active: false, lastActiveMillis: start - hour }
-      world.insert("session", "laptop", "a", before)
-      world.insert("session", "\ufffd", "a", before)
+      yield* world.insert("session", "laptop", "a", before)
+      yield* world.insert("session", "\ufffd", "a", before)
       const batch = FlushBatch.make(["LAPTOP", "\ud800", " laptop"].map((id) => entry(id, start, "alive")))
       const report = yield* world.storage.flush(batch)
       assert.deepStrictEqual(report.missing, batch.entries)
-      assert.deepStrictEqual(world.read("session", "laptop"), before)
-      assert.deepStrictEqual(world.read("session", "\ufffd"), before)
+      assert.deepStrictEqual(yield* world.read("session", "laptop"), before)
+      assert.deepStrictEqual(yield* world.read("session", "\ufffd"), before)
     })
   ),
 

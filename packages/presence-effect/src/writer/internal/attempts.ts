@@ -1,8 +1,8 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type { LaneSemaphore, Waiter } from "../LaneSemaphore.ts"
-import type { EngineFault, Fault, SqliteConnection, WriteAnswer } from "../SqliteConnection.ts"
+import type { Waiter } from "../LaneSemaphore.ts"
+import type { EngineFault, EngineService, Fault, WriteAnswer } from "../Engine.ts"
 import type { Durability } from "../Durability.ts"
 import type { StatementResult, Write } from "../Write.ts"
 import { stricter } from "../Durability.ts"
@@ -11,6 +11,7 @@ import { PermitTimeout, WriterClosed, WriteUnconfirmed } from "../WriterError.ts
 import type { ResolvedLane } from "../WriterPolicy.ts"
 import type { Deadlines } from "./deadlines.ts"
 import { toWriterError } from "./engineFailure.ts"
+import type { Permits } from "./laneBulkhead.ts"
 import type { WriterJournal } from "./writerJournal.ts"
 
 /** What the engine did for one write, and how long it took. */
@@ -83,14 +84,28 @@ export interface Attempts {
   readonly abandonRunning: () => void
 }
 
+/**
+ * Two groups that lock the same rows in two orders end in a deadlock, where groups run side by side. Writes that name
+ * no lock come last.
+ */
+const inLockOrder = (group: ReadonlyArray<Attempt>): ReadonlyArray<Attempt> => {
+  if (group.length === 1 || group.every(({ write }) => write.lock === undefined)) return group
+  const after = "\u{10ffff}"
+  return group.toSorted((a, b) => {
+    const [first, second] = [a.write.lock ?? after, b.write.lock ?? after]
+    return first < second ? -1 : first > second ? 1 : 0
+  })
+}
+
 export const make = (house: {
-  readonly lanes: LaneSemaphore
-  readonly connection: SqliteConnection["Type"]
+  readonly lanes: Permits
+  readonly connection: Pick<EngineService, "run">
   readonly deadlines: Deadlines
   readonly journal: WriterJournal
 }): Attempts => {
   const { connection, deadlines, journal, lanes } = house
-  let running: ReadonlyArray<Attempt> = []
+  /** One group for each permit that is held. */
+  const running = new Set<ReadonlyArray<Attempt>>()
 
   const unconfirmed = (attempt: Attempt, reason: WriteUnconfirmed["reason"]) => {
     // Most writes are answered long before their limit comes: they cost no error.
@@ -145,7 +160,7 @@ export const make = (house: {
         .takeCompanions(leader.lane, leader.terms.groupLimit - 1)
         .filter((waiter): waiter is Attempt => waiter instanceof Attempt)
       // An attempt that settled before its turn was answered with "nothing written", so it must not run.
-      const group = [leader, ...companions].filter(({ isSettled }) => !isSettled)
+      const group = inLockOrder([leader, ...companions].filter(({ isSettled }) => !isSettled))
       const grantedAt = deadlines.now()
       for (const attempt of group) {
         attempt.grantedAt = grantedAt
@@ -154,7 +169,7 @@ export const make = (house: {
         journal.waited(attempt.lane, grantedAt - attempt.enteredAt)
       }
       if (group.length === 0) return Effect.void
-      running = group
+      running.add(group)
       journal.holding(leader.lane)
       const cancelLimit = deadlines.add(leader.terms.holdLimitMillis, () => {
         for (const attempt of group) unconfirmed(attempt, "hold-limit")
@@ -162,13 +177,14 @@ export const make = (house: {
       return connection
         .run(
           group.map(({ write }) => write.statements),
-          durabilityOf(group)
+          durabilityOf(group),
+          leader.terms.holdLimitMillis
         )
         .pipe(
           Effect.exit,
           Effect.map((exit) => {
             const holdMillis = deadlines.now() - grantedAt
-            running = []
+            running.delete(group)
             cancelLimit()
             journal.held(leader.lane, holdMillis)
             settleGroup(group, exit, holdMillis)
@@ -192,7 +208,7 @@ export const make = (house: {
         })
       }),
     abandonRunning: () => {
-      for (const attempt of running) unconfirmed(attempt, "closed")
+      for (const group of running) for (const attempt of group) unconfirmed(attempt, "closed")
     }
   }
 }

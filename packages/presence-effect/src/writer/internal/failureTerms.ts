@@ -4,6 +4,7 @@
  * It knows the failures by tag only, because it is below them.
  */
 import * as Schema from "effect/Schema"
+import { constraintOf } from "./constraintCode.ts"
 
 export interface FailureTerms {
   /** Status of an HTTP answer. */
@@ -46,8 +47,7 @@ const isFailureTag = (tag: string): tag is FailureTag => Object.hasOwn(table, ta
 
 /** The terms of a failure with this tag and this code of the engine. */
 export const termsOf = (tag: string, code: unknown): FailureTerms => {
-  if (tag === "WriteRejected" && typeof code === "string" && code.startsWith("SQLITE_CONSTRAINT"))
-    return constraintTerms
+  if (tag === "WriteRejected" && typeof code === "string" && constraintOf(code) !== undefined) return constraintTerms
   return isFailureTag(tag) ? table[tag] : never(500, "Unexpected error")
 }
 

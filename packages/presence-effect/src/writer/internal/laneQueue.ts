@@ -19,7 +19,8 @@ export interface LaneQueue<W> {
   readonly enter: (lane: Lane, waiter: W) => boolean
   /** `false`: the waiter does not wait (any more). */
   readonly leave: (lane: Lane, waiter: W) => boolean
-  readonly next: () => W | undefined
+  /** Lanes that `isServed` excludes are left out, as if nothing waited in them. */
+  readonly next: (isServed?: (lane: Lane) => boolean) => W | undefined
   /** Takes from the head of `lane` while `accept` returns true, at most `limit`. */
   readonly takeWhile: (lane: Lane, limit: number, accept: (waiter: W) => boolean) => ReadonlyArray<W>
   readonly takeAll: () => ReadonlyArray<W>
@@ -32,6 +33,8 @@ export interface LaneQueue<W> {
 }
 
 const first = <W>(waiters: Set<W>): W | undefined => waiters.values().next().value
+
+const always = (): boolean => true
 
 /**
  * Strict order between lanes, first come first served within one. A lane that
@@ -66,9 +69,10 @@ export const make = <W>(
     return isWaiting
   }
 
-  const overdue = (): Queue<W> | undefined => {
+  const overdue = (isServed: (lane: Lane) => boolean): Queue<W> | undefined => {
     let found: Queue<W> | undefined
     for (const queue of queues) {
+      if (!isServed(queue.lane)) continue
       if (queue.bypassed >= bypassLimit && (found === undefined || queue.bypassed >= found.bypassed)) found = queue
     }
     return found
@@ -82,13 +86,13 @@ export const make = <W>(
       return true
     },
     leave: (lane, waiter) => drop(queueOf(lane), waiter),
-    next: () => {
-      const late = wasOverdueTurn ? undefined : overdue()
-      const turn = late ?? queues.find(({ waiters }) => waiters.size > 0)
+    next: (isServed = always) => {
+      const late = wasOverdueTurn ? undefined : overdue(isServed)
+      const turn = late ?? queues.find(({ lane, waiters }) => waiters.size > 0 && isServed(lane))
       if (turn === undefined) return undefined
       wasOverdueTurn = late !== undefined
       for (const lower of queues.slice(queues.indexOf(turn) + 1)) {
-        if (lower.waiters.size > 0) lower.bypassed++
+        if (lower.waiters.size > 0 && isServed(lower.lane)) lower.bypassed++
       }
       turn.bypassed = 0
       const waiter = first(turn.waiters)

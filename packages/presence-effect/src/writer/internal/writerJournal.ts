@@ -54,7 +54,8 @@ export const make = (policy: ResolvedPolicy, clock: Clock.Clock, database?: stri
   const onWall = (monotonic: number): number =>
     Math.round(clock.unsafeCurrentTimeMillis() - (monotonicMillis() - monotonic))
 
-  let holder: { readonly lane: Lane; readonly since: number } | undefined
+  /** One for each permit that is held, the oldest first. */
+  const holders: Array<{ readonly lane: Lane; readonly since: number }> = []
   let lastCommit: number | undefined
   let lastFailure: { readonly tag: WriterError["_tag"]; readonly at: number } | undefined
 
@@ -67,10 +68,13 @@ export const make = (policy: ResolvedPolicy, clock: Clock.Clock, database?: stri
     queued: (lane, waiterCount) => update(depth(lane, ""), waiterCount),
     waited: (lane, millis) => update(wait(lane, ""), millis / 1_000),
     holding: (lane) => {
-      holder = { lane, since: monotonicMillis() }
+      holders.push({ lane, since: monotonicMillis() })
     },
     held: (lane, millis) => {
-      holder = undefined
+      holders.splice(
+        holders.findIndex((holder) => holder.lane === lane),
+        1
+      )
       update(hold(lane, ""), millis / 1_000)
     },
     committed: () => {
@@ -81,7 +85,7 @@ export const make = (policy: ResolvedPolicy, clock: Clock.Clock, database?: stri
       if (isEngineTrouble(error)) lastFailure = { tag: error._tag, at: monotonicMillis() }
     },
     told: (lane, outcome) => update(outcomes(lane, outcome), 1),
-    holder: () => holder && { lane: holder.lane, sinceMillis: onWall(holder.since) },
+    holder: () => holders[0] && { lane: holders[0].lane, sinceMillis: onWall(holders[0].since) },
     lastCommitMillis: () => (lastCommit === undefined ? undefined : onWall(lastCommit)),
     lastFailure: () => lastFailure && { tag: lastFailure.tag, atMillis: onWall(lastFailure.at) }
   }

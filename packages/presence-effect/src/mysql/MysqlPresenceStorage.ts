@@ -1,0 +1,72 @@
+/**
+ * Presence in MySQL 8 or MariaDB 10.6 and newer: one update per table and chunk,
+ * which never waits for a row.
+ *
+ * @since 0.4.0
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as ServerStorage from "../node/internal/serverStorage.ts"
+import type { StorageUnreadable } from "../presence/PresenceStorage.ts"
+import { PresenceStorage } from "../presence/PresenceStorage.ts"
+import type { Options, StorageInvalid } from "../sqlite/SqlitePresenceStorage.ts"
+import { PresenceReader } from "../sqlite/SqlitePresenceStorage.ts"
+import * as Lane from "../writer/Lane.ts"
+import { Writer } from "../writer/Writer.ts"
+import * as PresenceTable from "./internal/presenceTable.ts"
+
+/**
+ * A thousand rows in a chunk: a round trip costs as much as a hundred rows.
+ *
+ * @category presets
+ * @since 0.4.0
+ */
+export const defaults: Omit<Options, "kinds"> = {
+  chunkRows: 1_000,
+  chunkHold: "100 millis",
+  lane: Lane.presence,
+  endLane: Lane.control
+}
+
+/**
+ * **Details**
+ *
+ * - Reads the catalog once, so the tables must exist: their columns, with their types, and their indexes.
+ * - Ids and accounts may be `varchar`, `text` or whole numbers, `active` a boolean or a whole number, and
+ *   `lastActiveAt` a `bigint` of epoch milliseconds, or a `datetime(3)` in UTC. The type decides, and not `timeForm`.
+ * - Keys are compared byte for byte, whatever the collation of their column is.
+ * - A row that another transaction holds is `deferred`. So no flush waits for a lock, and two replicas that write the
+ *   same rows cannot end in a deadlock.
+ * - An id that the column cannot hold, such as one with a NUL, has no row: it is `missing`.
+ * - A failure has the tag of its `WriterError` as `reason`, and the error itself as `cause`.
+ *
+ * **Errors**
+ *
+ * - `StorageInvalid`: no kind, an option that cannot be a name, a table or a column that is not there or has a type
+ *   that does not fit, a table without an index on the key or in which a key may name several rows, or a lane that the
+ *   policy does not have; or a size is out of range.
+ * - `StorageUnreadable`: the catalog could not be read.
+ *
+ * @category constructors
+ * @since 0.4.0
+ */
+export const make = (
+  given: Partial<Options> & Pick<Options, "kinds">
+): Effect.Effect<PresenceStorage["Type"], StorageInvalid | StorageUnreadable, Writer | PresenceReader> =>
+  Effect.gen(function* () {
+    const options: Options = { ...defaults, ...given }
+    const writer = yield* Writer
+    const reader = yield* PresenceReader
+    return yield* ServerStorage.make(options, writer, reader, (kind) =>
+      PresenceTable.open(reader, kind, options.kinds[kind] ?? {})
+    )
+  })
+
+/**
+ * @category layers
+ * @since 0.4.0
+ */
+export const layer = (
+  options: Partial<Options> & Pick<Options, "kinds">
+): Layer.Layer<PresenceStorage, StorageInvalid | StorageUnreadable, Writer | PresenceReader> =>
+  Layer.effect(PresenceStorage, make(options))

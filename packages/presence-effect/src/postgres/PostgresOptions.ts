@@ -1,0 +1,27 @@
+/**
+ * Where a PostgreSQL is, and how many connections are used.
+ *
+ * @since 0.4.0
+ */
+import type * as Duration from "effect/Duration"
+import type { ConnectionOptions } from "node:tls"
+
+/**
+ * @category models
+ * @since 0.4.0
+ */
+export interface PostgresOptions {
+  /**
+   * `postgres://user:password@host:5432/database`, with the parameters that `pg` knows: `sslmode=verify-full`,
+   * `options=-csearch_path%3Dmine`.
+   */
+  readonly url: string
+  /** TLS beyond what the address can say. */
+  readonly tls?: ConnectionOptions
+  /** How many connections are open at most. Default: 4. A writer needs 2: one is kept for its first lane. */
+  readonly connections?: number
+  /** How long a new connection may take. Default: 2 seconds. */
+  readonly connectTimeout?: Duration.DurationInput
+  /** How the connections are called in `pg_stat_activity`. Default: `presence-effect`. */
+  readonly applicationName?: string
+}

