@@ -10,8 +10,11 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import * as customLane from "../examples/custom-lane.ts"
 import * as ownKinds from "../examples/own-kinds.ts"
+import * as postgresHost from "../examples/postgres-host.ts"
 import * as prismaHost from "../examples/prisma-host.ts"
 import * as promiseHost from "../examples/promise-host.ts"
+import { inject } from "vitest"
+import { makePostgres } from "./support/postgresWorld.ts"
 import { readRows, temporaryDirectory } from "./support/temporaryFile.ts"
 
 const freshFile = Effect.map(temporaryDirectory, (directory) => path.join(directory, "light.sqlite"))
@@ -144,6 +147,16 @@ describe("examples", () => {
     })
   )
 
+  it.skipIf(inject("postgresUrl") === undefined)("postgres-host writes a heartbeat before it ends", () =>
+    Effect.gen(function* () {
+      const { url } = yield* makePostgres("")
+      assert.deepStrictEqual(yield* Effect.promise(() => postgresHost.run(url)), {
+        refusal: "unique",
+        rows: [{ id: "phone", active: true }]
+      })
+    }).pipe(Effect.scoped, Effect.runPromise)
+  )
+
   it("has no file that is not run: here, or by Vitest itself where it is a test", () => {
     const run = [
       "contention.test.ts",
@@ -152,6 +165,7 @@ describe("examples", () => {
       "first-program.ts",
       "own-kinds.ts",
       "own-tables.ts",
+      "postgres-host.ts",
       "prisma-host.ts",
       "promise-host.ts",
       "simulate-contention.test.ts"
@@ -195,8 +209,8 @@ describe("README", () => {
     assert.isAtMost(readme.trimEnd().split("\n").length, 150)
   })
 
-  it("has a guide about kinds that shows code of its example", () => {
-    const guide = fs.readFileSync(path.join(folder, "docs/kinds.md"), "utf8")
+  it.each(["kinds", "databases"])("has a guide about %s that shows code of its example", (name) => {
+    const guide = fs.readFileSync(path.join(folder, `docs/${name}.md`), "utf8")
     const shown = [...guide.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, code = ""]) => flat(code))
     assert.isNotEmpty(shown)
     assert.deepStrictEqual(

@@ -31,7 +31,8 @@ export const all: ReadonlyArray<Target> = [
     question: "registrations in groups against one commit each",
     file: `${server}/GroupedMachines.bench.ts`
   },
-  { id: "T18", question: "memory of the server", file: `${server}/Memory.bench.ts` }
+  { id: "T18", question: "memory of the server", file: `${server}/Memory.bench.ts` },
+  { id: "T19", question: "a flush on PostgreSQL against statements by hand", file: `${library}/ServerFlush.bench.ts` }
 ]
 
 /** Run by `--scale` only: points of curves, not targets. */

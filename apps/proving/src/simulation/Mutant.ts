@@ -91,7 +91,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "fence-of-the-future",
     breaks: "an end that is written while a flush waits stays an end",
-    file: "sqlite/SqlitePresenceStorage.ts",
+    file: "sqlite/internal/chunkedFlush.ts",
     find: " + WriterPolicy.termsOf(writer.policy, lane).deadlineMillis",
     replace: " + 0 * WriterPolicy.termsOf(writer.policy, lane).deadlineMillis"
   },
