@@ -296,7 +296,7 @@ export const make = (
     })
   })
 
-/** The last flush, as often as it takes, until the time is over. */
+/** The last flush, as often as it takes, until the time is over. A row whose end is under way is written after it. */
 const drain = (
   registry: PresenceRegistry["Type"],
   flushAll: Effect.Effect<void, FlushFailed>,
@@ -309,6 +309,7 @@ const drain = (
         schedule: Schedule.spaced("50 millis"),
         while: (error) => error.cause.isRetryable
       }),
+      Effect.repeat({ schedule: Schedule.spaced("50 millis"), while: () => registry.pendingCount() > 0 }),
       Effect.catchAllCause(() => Effect.void)
     )
     // Finalizers are uninterruptible; without `interruptible` the timeout would wait for the flush. `interruptible`
