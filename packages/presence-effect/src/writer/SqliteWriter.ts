@@ -207,10 +207,15 @@ export const make = (
         const terms = WriterPolicy.termsOf(resolved, lane)
         const startedAt = deadlines.now()
         let attemptCount = 1
-        const committed = withRetries(deadlines, terms, WriterPolicy.retrySchedule(terms), (acquireMillis, attempt) => {
-          attemptCount = attempt
-          return withAttemptSpans(span, (granted) => attempts.run(terms, write, acquireMillis, attempt, granted))
-        })
+        const committed = withRetries(
+          deadlines,
+          terms,
+          () => WriterPolicy.retrySchedule(terms),
+          (acquireMillis, attempt) => {
+            attemptCount = attempt
+            return withAttemptSpans(span, (granted) => attempts.run(terms, write, acquireMillis, attempt, granted))
+          }
+        )
         const measured = Effect.flatMap(committed, ({ grantedAt, groupSize, holdMillis, results }) => {
           span?.attribute("group_size", groupSize)
           return Either.match(write.decode(results), {
@@ -237,7 +242,7 @@ export const make = (
       let attemptCount = 0
       const held = Effect.suspend(() => {
         const terms = WriterPolicy.termsOf(resolved, lane)
-        const schedule = Schedule.whileInput(WriterPolicy.retryDelays(terms), connection.isBusy)
+        const schedule = () => Schedule.whileInput(WriterPolicy.retryDelays(terms), connection.isBusy)
         return withRetries(deadlines, terms, schedule, (acquireMillis, attempt) => {
           attemptCount = attempt
           return withAttemptSpans(span, (granted) => {
