@@ -13,6 +13,7 @@ import type * as ServerConfig from "../config/ServerConfig.ts"
 import * as ServerKnobs from "../config/ServerKnobs.ts"
 import * as Configuration from "./Configuration.ts"
 import * as Program from "./Program.ts"
+import { programName } from "../Version.ts"
 
 /** Until the configuration is read. */
 let shutdownTimeoutMillis = ServerKnobs.knobs.shutdownTimeoutMillis.fallback
@@ -53,7 +54,7 @@ const serve = ({
     const { url } = Context.get(server, HttpListener)
     const { publicUrl } = config
     const address = publicUrl === undefined ? url : `${url} (for clients: ${publicUrl})`
-    process.stdout.write(`light-server is ready at ${address}, data in ${config.dataDirectory}\n`)
+    process.stdout.write(`${programName} is ready at ${address}, data in ${config.dataDirectory}\n`)
     served = countLost(Context.get(server, Presence), Context.get(server, SqliteWriter))
     const { untilTaken } = Context.get(server, InstanceLock.InstanceLock)
     return yield* Effect.raceFirst(Context.get(server, Readiness).untilUnusable, untilTaken)

@@ -2,6 +2,7 @@
 import type * as AdminProtocol from "../admin/AdminProtocol.ts"
 import * as Quantity from "./Quantity.ts"
 import * as TextTable from "./TextTable.ts"
+import { programName } from "../Version.ts"
 
 const onlineOf = ({ presence, sockets }: AdminProtocol.Status): string =>
   [
@@ -40,7 +41,7 @@ const backupOf = ({ backup: { failure, last } }: AdminProtocol.Status, nowMillis
 export const render = (status: AdminProtocol.Status, nowMillis: number): string => {
   const failing = status.checks.filter(({ ok }) => !ok)
   const head =
-    `light-server ${status.version} is ${status.isReady ? "well" : "NOT ready"} ` +
+    `${programName} ${status.version} is ${status.isReady ? "well" : "NOT ready"} ` +
     `(process ${status.pid}, up ${Quantity.duration(nowMillis - status.startedAt)})`
   const rows = [
     ...failing.map(({ code, detail, name, since }) => [name, `${code} since ${since}: ${detail}`]),

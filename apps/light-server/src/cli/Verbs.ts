@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError, Option } from "commander"
 import { logLevels, type LogLevelName } from "../LogLevels.ts"
 import type { Request, Settings } from "./Request.ts"
+import { command as program } from "../Version.ts"
 import * as VerbHelp from "./VerbHelp.ts"
 
 type Accept = (request: Request) => void
@@ -9,8 +10,6 @@ type Accept = (request: Request) => void
 interface Json {
   readonly json?: boolean
 }
-
-const program = "light-server"
 
 /** A command below `parent` with `--help` that shows examples and exit codes. */
 const verb = (parent: Command, name: string, description: string, help: VerbHelp.Help): Command =>

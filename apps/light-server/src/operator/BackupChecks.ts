@@ -5,6 +5,7 @@ import path from "node:path"
 import * as BackupRecord from "./BackupRecord.ts"
 import type { DoctorOptions } from "./DoctorOptions.ts"
 import * as Finding from "./Finding.ts"
+import { command } from "../Version.ts"
 
 const ageCheck = { code: "D401", name: "backup" }
 const placeCheck = { code: "D402", name: "place of backups" }
@@ -15,7 +16,7 @@ const day = 86_400_000
 const ageMax = 7 * day
 
 const age = (options: DoctorOptions, { failure, last }: BackupRecord.BackupRecord, now: number): Finding.Finding => {
-  const fix = "run `light-server backup`, and set HAPPIER_BACKUP_INTERVAL_MS=86400000 for one every day"
+  const fix = `run \`${command} backup\`, and set HAPPIER_BACKUP_INTERVAL_MS=86400000 for one every day`
   const cause = "what was written since is lost with the disk"
   if (failure !== null) {
     return Finding.problem(ageCheck, { found: `the last attempt failed: ${failure.reason}`, cause, fix })
