@@ -8,6 +8,8 @@ import { type DatabaseGivenUp, type DatabaseReplaced, Readiness } from "../healt
 import { HttpListener } from "../http/HttpListener.ts"
 import * as LightServer from "../LightServer.ts"
 import * as InstanceLock from "../opening/InstanceLock.ts"
+import * as ShutdownBudget from "../ShutdownBudget.ts"
+import * as Traces from "../tracing/Traces.ts"
 import * as Logging from "../log/Logging.ts"
 import type * as ServerConfig from "../config/ServerConfig.ts"
 import * as ServerKnobs from "../config/ServerKnobs.ts"
@@ -50,7 +52,16 @@ const serve = ({
   Effect.gen(function* () {
     for (const warning of warnings) yield* Effect.logWarning(warning).pipe(Effect.annotateLogs("code", "CONFIG"))
     const notifier = ServiceNotifier.layer({ environment: process.env })
-    const server = yield* Layer.build(Layer.provideMerge(notifier, LightServer.layer(config)))
+    const { shutdownBudget, tracing } = config
+    // Built first and closed last: the spans of the shutdown are sent too.
+    const traces = Traces.layer(tracing, shutdownBudget.traces).pipe(
+      ShutdownBudget.closeWithin("traces", shutdownBudget.traces)
+    )
+    const server = yield* notifier.pipe(
+      Layer.provideMerge(LightServer.layer(config)),
+      Layer.provide(traces),
+      Layer.build
+    )
     const { url } = Context.get(server, HttpListener)
     const { publicUrl } = config
     const address = publicUrl === undefined ? url : `${url} (for clients: ${publicUrl})`

@@ -29,7 +29,7 @@ const verbs = Verbs.build(() => {})
 
 const typed = String.raw`(?:["'\s]|\\n)+(?:(?:${verbs})\b|--[a-z]|<command>)`
 
-/** Another name, as the command: a workspace, a service, an image or a folder of this name is none. */
+/** Another name, as the command. Workspaces, services, images and folders have this name too, and are meant. */
 const otherName = new RegExp(String.raw`(?<![\w/@.-])(?:npx )?light-server${typed}`)
 const thisName = new RegExp(String.raw`happier-light-server${typed}`)
 const inClone = new RegExp(String.raw`(?<!npx --no-install )happier-light-server${typed}`)
