@@ -19,6 +19,7 @@ import * as WalKeeper from "presence-effect/sqlite/WalKeeper"
 import type { PolicyInvalid } from "presence-effect/writer/WriterPolicy"
 import * as AccountDirectory from "./admin/AccountDirectory.ts"
 import * as AccountRemoval from "./admin/AccountRemoval.ts"
+import * as AccountSwitch from "./admin/AccountSwitch.ts"
 import * as AdminRoutes from "./admin/AdminRoutes.ts"
 import * as BackupSchedule from "./admin/BackupSchedule.ts"
 import * as ServerStatus from "./admin/ServerStatus.ts"
@@ -352,6 +353,7 @@ const admin = (config: ServerConfig) =>
       Layer.mergeAll(
         ServerStatus.layer(config),
         AccountRemoval.layer,
+        AccountSwitch.layer,
         SpaceRecovery.layer({ isCheckpointed: config.checkpointIntervalMillis !== 0 })
       )
     )

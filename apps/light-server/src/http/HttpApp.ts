@@ -304,8 +304,9 @@ export const make = (options: Options = {}) =>
     /** An account has its own count, independent of its address; requests without an account are counted by address. */
     const admit = (request: FastifyRequest) =>
       Effect.gen(function* () {
-        const accountId = yield* Effect.tapErrorTag(identify(request), "Unauthorized", () =>
-          limiter.take("auth", ClientAddress.keyOf(addressOf(request)))
+        const accountId = yield* identify(request).pipe(
+          Effect.tapErrorTag("Unauthorized", () => limiter.take("auth", ClientAddress.keyOf(addressOf(request)))),
+          Effect.tapErrorTag("AccountDisabled", ({ accountId }) => limiter.take(groupOf(request), accountId))
         )
         request.accountId = accountId
         yield* limiter.take(groupOf(request), accountId)
