@@ -62,6 +62,7 @@ import * as ChangeRoutes from "./changes/ChangeRoutes.ts"
 import * as SchemaUpdate from "./adoption/SchemaUpdate.ts"
 import * as DatabaseReader from "./database/DatabaseReader.ts"
 import * as OperatorAccess from "./door/OperatorAccess.ts"
+import * as BackupRecord from "./operator/BackupRecord.ts"
 import * as DataDirectory from "./opening/DataDirectory.ts"
 import * as InstanceLock from "./opening/InstanceLock.ts"
 import * as MigrationFolder from "./migration/MigrationFolder.ts"
@@ -325,6 +326,7 @@ const status = (config: ServerConfig) =>
     audience: config.statusPage,
     databaseFile: config.databaseFile,
     publicUrl: config.publicUrl,
+    backups: BackupRecord.look(config.dataDirectory),
     diskReserveBytes: config.protection.freeReserveBytes,
     logBytesMax: config.journalSizeLimitBytes < 0 ? Number.MAX_SAFE_INTEGER : config.journalSizeLimitBytes
   })

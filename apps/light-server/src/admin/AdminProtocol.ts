@@ -57,7 +57,11 @@ export const Status = Schema.Struct({
     reusableBytes: Schema.NullOr(Schema.Number),
     diskFreeBytes: Schema.NullOr(Schema.Number)
   }),
-  backup: BackupRecord
+  backup: Schema.Struct({
+    ...BackupRecord.fields,
+    /** The file of the last backup is not there any more. */
+    isGone: Schema.Boolean
+  })
 })
 
 export interface Status extends Schema.Schema.Type<typeof Status> {}

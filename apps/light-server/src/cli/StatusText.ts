@@ -30,11 +30,12 @@ const storageOf = ({ databaseFile, storage }: AdminProtocol.Status): string =>
   `${databaseFile}, ${Quantity.bytes(storage.databaseBytes)} (${Quantity.bytes(storage.reusableBytes)} reusable), ` +
   `log ${Quantity.bytes(storage.logBytes)}, ${Quantity.bytes(storage.diskFreeBytes)} free on its disk`
 
-const backupOf = ({ backup: { failure, last } }: AdminProtocol.Status, nowMillis: number): string => {
+const backupOf = ({ backup: { failure, isGone, last } }: AdminProtocol.Status, nowMillis: number): string => {
   const made =
     last === null
-      ? "none yet"
-      : `${last.file}, ${Quantity.bytes(last.bytes)}, ${Quantity.ago(last.atMillis, nowMillis)}`
+      ? "never"
+      : `${last.file}, ${Quantity.bytes(last.bytes)}, ${Quantity.ago(last.atMillis, nowMillis)}, ` +
+        (isGone ? "GONE: the file does not exist" : "verified")
   return failure === null ? made : `${made}; FAILED ${Quantity.ago(failure.atMillis, nowMillis)}: ${failure.reason}`
 }
 

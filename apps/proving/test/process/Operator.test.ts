@@ -72,6 +72,14 @@ describe("the operator", () => {
         assert.strictEqual(text.code, 0)
         assert.match(text.stdout, /^happier-light-server \S+ is well \(process \d+, up \d+ s\)\n/)
         assert.include(text.stdout, "1 app, 1 machine, 0 sessions connected")
+        assert.match(text.stdout, /^ {2}backup +never$/m)
+
+        const made = yield* OperatorCommand.json(["backup"], place)
+        const backedUp = yield* OperatorCommand.run(["status"], place)
+        assert.match(backedUp.stdout, /^ {2}backup +\S+\.sqlite, \S+ \S+, .* ago, verified$/m)
+        fs.rmSync(made.file)
+        assert.isTrue((yield* OperatorCommand.json(["status"], place)).backup.isGone)
+        assert.match((yield* OperatorCommand.run(["status"], place)).stdout, /^ {2}backup .*, GONE: /m)
 
         assert.deepStrictEqual(yield* OperatorCommand.json(["log-level", "debug"], place), { level: "debug" })
         yield* device.get("/v1/sessions")

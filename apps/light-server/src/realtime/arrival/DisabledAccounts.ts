@@ -1,6 +1,6 @@
 /**
- * Clients of disabled accounts. They reconnect until the account is enabled: each attempt is held for a while before its
- * transport is closed, so that there are few of them.
+ * Clients of disabled accounts. They reconnect until the account is enabled. Each attempt is held for a while before
+ * its transport is closed, so that there are few of them.
  */
 import { Effect } from "effect"
 
