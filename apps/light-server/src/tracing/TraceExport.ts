@@ -65,15 +65,27 @@ const report = Effect.map(Effect.runtime<never>(), (runtime) => {
 export const layer = (options: TraceOptions, closeLimitMillis: number): Layer.Layer<never> => {
   const exporter = () =>
     CleanExporter.make(
-      new OTLPTraceExporter({ url: options.url, headers: { ...options.headers }, concurrencyLimit: exportsMax })
+      new OTLPTraceExporter({
+        url: options.url,
+        headers: { ...options.headers },
+        timeoutMillis: options.timeoutMillis,
+        concurrencyLimit: exportsMax
+      })
     )
+  // All terms are given: the SDK would read the rest from the environment, and use any number that it finds.
+  const queue = {
+    maxQueueSize: options.queueSize,
+    maxExportBatchSize: Math.min(options.batchSize, options.queueSize),
+    scheduledDelayMillis: options.delayMillis,
+    exportTimeoutMillis: 2 * options.timeoutMillis
+  }
   const resource = Resource.layer({
     serviceName: options.serviceName,
     serviceVersion: version,
     attributes: { ...options.resource }
   })
   const provider = Layer.suspend(() =>
-    NodeSdk.layerTracerProvider(new BatchSpanProcessor(exporter()), {
+    NodeSdk.layerTracerProvider(new BatchSpanProcessor(exporter(), queue), {
       sampler: samplerOf(options.sampling),
       shutdownTimeout: closeLimitMillis
     })

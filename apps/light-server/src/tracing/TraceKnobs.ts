@@ -25,6 +25,10 @@ const address = (name: string, meaning: string) =>
     isAddress(given) ? Either.right(given) : Either.left("")
   )
 
+/** A whole number from 1 on, which `optionsOf` reads. */
+const count = (name: string, terms: { readonly fallback: number; readonly max: number; readonly meaning: string }) =>
+  text(name, { fallback: String(terms.fallback), allowed: `1 to ${terms.max}`, meaning: terms.meaning })
+
 const samplers = ["always_on", "always_off", "traceidratio"] as const
 
 type Choice = (typeof samplers)[number]
@@ -74,6 +78,26 @@ export const knobs = {
   samplerArgument: text("OTEL_TRACES_SAMPLER_ARG", {
     allowed: "0 to 1",
     meaning: "The share that `traceidratio` keeps. Unset: 1."
+  }),
+  timeout: count("OTEL_EXPORTER_OTLP_TIMEOUT", {
+    fallback: 10_000,
+    max: 60_000,
+    meaning: "Longest time of one request to the collector, in ms."
+  }),
+  delay: count("OTEL_BSP_SCHEDULE_DELAY", {
+    fallback: 5000,
+    max: 60_000,
+    meaning: "Longest time that a span waits to be sent together with others, in ms."
+  }),
+  queueSize: count("OTEL_BSP_MAX_QUEUE_SIZE", {
+    fallback: 2048,
+    max: 100_000,
+    meaning: "Spans that may wait for the collector. More are dropped."
+  }),
+  batchSize: count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", {
+    fallback: 512,
+    max: 10_000,
+    meaning: "Spans of one request to the collector, at most as many as may wait."
   })
 }
 
@@ -92,6 +116,10 @@ export interface TraceOptions {
   readonly serviceName: string
   readonly resource: { readonly [name: string]: string }
   readonly sampling: Sampling
+  readonly timeoutMillis: number
+  readonly delayMillis: number
+  readonly queueSize: number
+  readonly batchSize: number
 }
 
 export interface Read {
@@ -154,6 +182,15 @@ const samplingOf = ({ sampler, samplerArgument }: Values, warn: Warn): Sampling 
   }
 }
 
+/** The SDK would take any number, and with a batch of none it would never stop to send. */
+const countOf = (knob: Knob.Knob<string>, given: string, warn: Warn): number => {
+  const max = Number(/\d+$/.exec(knob.allowed)?.[0])
+  const value = /^\d{1,9}$/.test(given) ? Number(given) : 0
+  if (value >= 1 && value <= max) return value
+  warn(knob, given, `it is ${knob.fallback}`)
+  return Number(knob.fallback)
+}
+
 const isOff = ({ disabled, exporter }: Values, warn: Warn): boolean => {
   const [word, kind] = [disabled.toLowerCase(), exporter.toLowerCase()]
   if (!["", "true", "false"].includes(word)) warn(knobs.disabled, disabled, "it is false")
@@ -187,7 +224,11 @@ export const optionsOf = (values: Values): Read => {
     headers: headersOf(values, warn),
     serviceName: values.serviceName || (otherName ?? "") || programName,
     resource,
-    sampling: samplingOf(values, warn)
+    sampling: samplingOf(values, warn),
+    timeoutMillis: countOf(knobs.timeout, values.timeout, warn),
+    delayMillis: countOf(knobs.delay, values.delay, warn),
+    queueSize: countOf(knobs.queueSize, values.queueSize, warn),
+    batchSize: countOf(knobs.batchSize, values.batchSize, warn)
   }
   return { options, warnings }
 }

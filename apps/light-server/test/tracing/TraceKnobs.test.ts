@@ -31,7 +31,11 @@ describe("TraceKnobs", () => {
           headers: {},
           serviceName: "happier-light-server",
           resource: {},
-          sampling: { kept: "always_on", ratio: 1, followsParent: true }
+          sampling: { kept: "always_on", ratio: 1, followsParent: true },
+          timeoutMillis: 10_000,
+          delayMillis: 5000,
+          queueSize: 2048,
+          batchSize: 512
         },
         warnings: []
       })
@@ -68,6 +72,10 @@ describe("TraceKnobs", () => {
     ["OTEL_SDK_DISABLED", "1"],
     ["OTEL_TRACES_EXPORTER", "zipkin"],
     ["OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"],
+    ["OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "0"],
+    ["OTEL_BSP_MAX_QUEUE_SIZE", "-5"],
+    ["OTEL_BSP_SCHEDULE_DELAY", "soon"],
+    ["OTEL_EXPORTER_OTLP_TIMEOUT", "1e9"],
     ["OTEL_RESOURCE_ATTRIBUTES", "a=1,b"],
     ["OTEL_RESOURCE_ATTRIBUTES", "a=%E0%A4%A"],
     ["OTEL_EXPORTER_OTLP_HEADERS", "secret"],
