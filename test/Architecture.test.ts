@@ -183,7 +183,7 @@ describe("architecture of the light server", () => {
       "SystemCode.ts"
     ],
     ["ShutdownBudget.ts"],
-    ["log", "migration"],
+    ["log", "migration", "tracing"],
     ["opening"],
     ["database"],
     ["adoption"],

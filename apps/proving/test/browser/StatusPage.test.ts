@@ -6,12 +6,14 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import fs from "node:fs"
 import type { Page } from "playwright-core"
 import * as ForeignLock from "presence-effect/testing/ForeignLock"
 import * as Client from "../../src/drivers/AccountClient.ts"
 import * as Browser from "../../src/drivers/Browser.ts"
 import * as BuiltServer from "../../src/drivers/BuiltServer.ts"
 import * as Device from "../../src/drivers/Device.ts"
+import * as OperatorCommand from "../../src/drivers/OperatorCommand.ts"
 
 const test = it.scopedLive.skipIf(!Browser.isInstalled)
 
@@ -83,6 +85,25 @@ describe("the status page in a browser", () => {
           })
         )
         yield* millisUntil(page, "machine-one", "offline")
+        assert.deepStrictEqual(errors, [])
+      }),
+    60_000
+  )
+
+  test(
+    "shows the last backup, that there is none, and that it is gone",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* BuiltServer.start()
+        const { errors, page } = yield* Browser.open(yield* Browser.launch, `${server.url}/status`)
+        const figure = page.locator("#figures dt", { hasText: "Last backup" }).locator("+ dd")
+        const says = (text: RegExp) =>
+          Effect.promise(() => figure.filter({ hasText: text }).waitFor({ timeout: 10_000 }))
+        yield* says(/^never$/)
+        const { file } = yield* OperatorCommand.json(["backup"], { directory: server.directory })
+        yield* says(/^\d+ s ago, [\d.]+ KB, verified$/)
+        fs.rmSync(file)
+        yield* says(/ ago, [\d.]+ KB, its file is gone$/)
         assert.deepStrictEqual(errors, [])
       }),
     60_000

@@ -85,6 +85,7 @@ describe("the package", () => {
           execFileSync(command, ["version", "--json"], { cwd: "/", encoding: "utf8" })
         ) as object
         assert.include(version, { version: "0.1.0" })
+        assert.match(execFileSync(command, ["--help"], { encoding: "utf8" }), /^Usage: happier-light-server \[/)
         yield* serves(yield* BuiltServer.make({}, { through: through([command]) }))
 
         if (process.getuid?.() !== 0) return
@@ -106,6 +107,8 @@ describe("the package", () => {
     const args = ["--no-install", name, "version"]
     const inClone = spawnSync("npx", args, { cwd: root, encoding: "utf8" })
     assert.deepStrictEqual([inClone.status, inClone.stdout], [0, "0.1.0\n"])
+    const help = spawnSync("npx", ["--no-install", name, "--help"], { cwd: root, encoding: "utf8" })
+    assert.match(help.stdout, /^Usage: npx --no-install happier-light-server \[/)
   })
 
   it.scopedLive("says in a clone that is not built what to do", () =>

@@ -13,6 +13,7 @@ import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import { withKeptSpan } from "../internal/keptSpan.ts"
 import * as FlushBatch from "./FlushBatch.ts"
 import { pause } from "./internal/sortedRuns.ts"
 import { DatabaseName, labelled } from "../writer/DatabaseName.ts"
@@ -178,7 +179,7 @@ const observed = (
     return yield* exit
   }).pipe(
     Effect.onInterrupt(() => Metric.increment(journal.label(PresenceMetrics.flushFailures("Interrupted")))),
-    Effect.withSpan("presence.flush", { attributes: { rows: batch.entries.length } })
+    withKeptSpan("presence.flush", { attributes: { rows: batch.entries.length } })
   )
 
 /** What was counted plainly since the last tick becomes metrics now. */

@@ -17,6 +17,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import { type KeptSpan, useKeptSpan } from "../internal/keptSpan.ts"
 import { withinFinalizer } from "../internal/withinFinalizer.ts"
 import * as Attempts from "./internal/attempts.ts"
 import { demandBindable } from "./internal/bindable.ts"
@@ -24,7 +25,7 @@ import * as Deadlines from "./internal/deadlines.ts"
 import { toWriterError } from "./internal/engineFailure.ts"
 import * as Opaque from "./internal/opaque.ts"
 import { withRetries } from "./internal/retries.ts"
-import { type CallSpan, withAttemptSpans, withCallSpan } from "./internal/writeSpan.ts"
+import { withAttemptSpans } from "./internal/writeSpan.ts"
 import * as WriterJournal from "./internal/writerJournal.ts"
 import { DatabaseName } from "./DatabaseName.ts"
 import type * as Lane from "./Lane.ts"
@@ -189,7 +190,7 @@ export const make = (
 
     const told = <A, E, R>(
       lane: Lane.Lane,
-      span: CallSpan,
+      span: KeptSpan,
       attemptCount: () => number,
       self: Effect.Effect<A, E, R>
     ): Effect.Effect<A, E, R> =>
@@ -203,7 +204,7 @@ export const make = (
       )
 
     const writeMeasured = <A>(lane: Lane.Lane, write: Write<A>): Effect.Effect<Measured<A>, WriterError> =>
-      withCallSpan("writer.write", { lane }, (span) => {
+      useKeptSpan("writer.write", { attributes: { lane } }, (span) => {
         const terms = WriterPolicy.termsOf(resolved, lane)
         const startedAt = deadlines.now()
         let attemptCount = 1
@@ -238,7 +239,7 @@ export const make = (
         )
       })
 
-    const holdWithRetries = <A, E, R>(lane: Lane.Lane, span: CallSpan, self: Effect.Effect<A, E, R>) => {
+    const holdWithRetries = <A, E, R>(lane: Lane.Lane, span: KeptSpan, self: Effect.Effect<A, E, R>) => {
       let attemptCount = 0
       const held = Effect.suspend(() => {
         const terms = WriterPolicy.termsOf(resolved, lane)
@@ -260,7 +261,7 @@ export const make = (
     const withPermit =
       (lane: Lane.Lane) =>
       <A, E, R>(self: Effect.Effect<A, E, R>) =>
-        withCallSpan("writer.permit", { lane }, (span) => {
+        useKeptSpan("writer.permit", { attributes: { lane } }, (span) => {
           const body = Effect.tap(self, () => Effect.sync(journal.committed))
           const inSpan = span === undefined ? body : (Effect.withParentSpan(body, span) as Effect.Effect<A, E, R>)
           const { attemptCount, held } = holdWithRetries(lane, span, inSpan)
@@ -276,7 +277,7 @@ export const make = (
       attributes: { readonly lane: Lane.Lane; readonly mode?: CheckpointMode },
       self: Effect.Effect<A, EngineFault>
     ): Effect.Effect<A, WriterError> =>
-      withCallSpan(name, attributes, (span) => {
+      useKeptSpan(name, { attributes }, (span) => {
         const { lane } = attributes
         const { held } = holdWithRetries(lane, span, Effect.uninterruptible(self))
         return Effect.mapError(Effect.disconnect(held), (error) =>
