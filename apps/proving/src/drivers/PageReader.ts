@@ -5,11 +5,12 @@
  * compared as if it had been the one of the page.
  */
 import { Effect, Scope } from "effect"
-import { type ChildProcess, spawn } from "node:child_process"
 import fs from "node:fs"
 import path from "node:path"
 import * as BuiltServer from "./BuiltServer.ts"
-import * as DocumentBlock from "./DocumentBlock.ts"
+import type { DocumentBlock } from "./DocumentBlock.ts"
+import * as Blocks from "./DocumentBlock.ts"
+import * as Shell from "./Shell.ts"
 import * as TemporaryDirectory from "./TemporaryDirectory.ts"
 
 const root = path.resolve(import.meta.dirname, "../../../..")
@@ -18,44 +19,33 @@ const root = path.resolve(import.meta.dirname, "../../../..")
 const program = "happier-light-server"
 
 /** Printed between two blocks, and by no program. */
-const separator = "\\036"
+const separator = "\u001e"
 
 export interface PageReader {
   readonly home: string
   /** The address of the server on this machine. */
   readonly url: string
-  /**
-   * Runs blocks to their end in one shell, compares what each prints with what is shown, and returns it. Dies when a
-   * command fails.
-   */
-  readonly paste: (...blocks: ReadonlyArray<DocumentBlock.DocumentBlock>) => Effect.Effect<string>
+  /** Runs a text, and returns what it prints. Dies when a command fails. */
+  readonly type: (text: string, cwd?: string) => Effect.Effect<string>
+  /** The same with blocks in one shell. What each prints is compared with what is shown. */
+  readonly paste: (...blocks: ReadonlyArray<DocumentBlock>) => Effect.Effect<string>
   /** The same in another directory than that of the reader. */
-  readonly pasteIn: (cwd: string, block: DocumentBlock.DocumentBlock) => Effect.Effect<string>
-  /** Writes a block into a file below the home directory, and runs a command about that file. */
-  readonly check: (
-    block: DocumentBlock.DocumentBlock,
-    file: string,
-    command: (file: string) => string
-  ) => Effect.Effect<string>
+  readonly pasteIn: (cwd: string, block: DocumentBlock) => Effect.Effect<string>
+  /** Writes a block into a file of the home directory, and runs a command about that file. */
+  readonly check: (block: DocumentBlock, file: string, command: (file: string) => string) => Effect.Effect<string>
   /** Runs a block of usages: each line without what it has in brackets, and with it. */
   readonly pasteUsages: (
-    block: DocumentBlock.DocumentBlock,
+    block: DocumentBlock,
     /** Asked before each line. */
     values: () => { readonly [placeholder: string]: string }
   ) => Effect.Effect<void>
-  /** The same for a text that is not on the page. */
-  readonly type: (text: string, cwd?: string) => Effect.Effect<string>
   /**
-   * Starts a block that runs until the scope closes, and waits until it has printed what matches. `text` is the same
-   * block with what this machine needs besides.
+   * Starts a block that runs until the scope of the reader closes, and waits until it has printed what matches. `text`
+   * is the same block with what this machine needs besides.
    */
-  readonly begin: (
-    block: DocumentBlock.DocumentBlock,
-    until: RegExp,
-    text?: string
-  ) => Effect.Effect<{ readonly output: () => string; readonly end: Effect.Effect<number | null> }>
+  readonly begin: (block: DocumentBlock, until: RegExp, text?: string) => Effect.Effect<Shell.Running>
   /** Blocks that were run. */
-  readonly done: () => ReadonlySet<DocumentBlock.DocumentBlock>
+  readonly done: () => ReadonlySet<DocumentBlock>
 }
 
 export interface Options {
@@ -68,141 +58,106 @@ export interface Options {
   readonly programs?: ReadonlyArray<string>
 }
 
-const replaced = (text: string, pairs: ReadonlyArray<readonly [from: string, to: string]>): string =>
+type Pairs = ReadonlyArray<readonly [from: string, to: string]>
+
+const replaced = (text: string, pairs: Pairs): string =>
   pairs.reduce((result, [from, to]) => result.replaceAll(from, to), text)
 
-/** Ends a shell with everything that it has started. */
-const endGroup = (child: ChildProcess, signal: NodeJS.Signals): void => {
-  try {
-    if (child.pid !== undefined) process.kill(-child.pid, signal)
-  } catch {
-    // It is gone already.
+/** Dies when what was printed is not what is shown. */
+const compared = ({ document, line, shown }: DocumentBlock, printed: string) => {
+  const difference = shown === undefined ? undefined : Blocks.difference(shown, printed)
+  return difference === undefined ? Effect.void : Effect.dieMessage(`${document}:${line} differs, ${difference}`)
+}
+
+/** The directory in which the command of the built server is. */
+const commandIn = (home: string): string => {
+  const folder = path.join(home, ".reader-bin")
+  fs.mkdirSync(folder)
+  fs.symlinkSync(path.join(root, `apps/light-server/bin/${program}.mjs`), path.join(folder, program))
+  return folder
+}
+
+/** What blocks become: a text is typed as this machine needs it, and read as the page has it. */
+const shellOf = (home: string, port: number, options: Options) => {
+  const pairs: Pairs = [...Object.entries(options.instead ?? {}), ["127.0.0.1:3005", `127.0.0.1:${port}`]]
+  const environment = {
+    PATH: [...(options.programs ?? []), commandIn(home), process.env["PATH"]].join(path.delimiter),
+    HOME: home,
+    PORT: String(port),
+    ...options.environment
+  }
+  const placeOf = (cwd = options.cwd ?? home): Shell.Place => ({ cwd, environment })
+  const read = (output: string) =>
+    replaced(
+      output,
+      pairs.map(([from, to]) => [to, from])
+    )
+  return {
+    read,
+    start: (text: string) => Shell.start(replaced(text, pairs), placeOf()),
+    type: (text: string, cwd?: string) =>
+      Effect.flatMap(Shell.run(replaced(text, pairs), placeOf(cwd)), ({ code, output }) =>
+        code === 0 ? Effect.succeed(read(output)) : Effect.dieMessage(`code ${code} of\n${text}\n${output}`)
+      )
   }
 }
+
+type Hands = ReturnType<typeof shellOf>
+
+const pasteWith = ({ type }: Hands, blocks: ReadonlyArray<DocumentBlock>, cwd?: string) =>
+  Effect.gen(function* () {
+    const printed = yield* type(blocks.map(({ text }) => text).join(`\nprintf '\\036'\n`), cwd)
+    const answers = printed.split(separator)
+    for (const [index, block] of blocks.entries()) yield* compared(block, answers[index] ?? "")
+    return answers.join("\n")
+  })
+
+const beginWith = ({ read, start }: Hands, block: DocumentBlock, until: RegExp, text: string) =>
+  Effect.gen(function* () {
+    if (!text.includes(block.text)) return yield* Effect.dieMessage(`${text} is not ${block.text}`)
+    const running = yield* start(text)
+    yield* running.until(until)
+    yield* compared(block, read(running.output()))
+    return running
+  })
+
+const usagesWith = ({ type }: Hands, block: DocumentBlock, values: Parameters<PageReader["pasteUsages"]>[1]) =>
+  Effect.forEach(
+    block.text.split("\n"),
+    (line) => Effect.suspend(() => Effect.forEach(Blocks.usages(line, values()), (usage) => type(usage))),
+    { discard: true }
+  )
 
 export const make = (options: Options = {}): Effect.Effect<PageReader, never, Scope.Scope> =>
   Effect.gen(function* () {
     const home = yield* TemporaryDirectory.make
     const scope = yield* Effect.scope
     const port = yield* BuiltServer.freePort
-    const bin = path.join(home, ".reader-bin")
-    fs.mkdirSync(bin)
-    fs.symlinkSync(path.join(root, `apps/light-server/bin/${program}.mjs`), path.join(bin, program))
-    const pairs = [...Object.entries(options.instead ?? {}), ["127.0.0.1:3005", `127.0.0.1:${port}`] as const]
-    const back = pairs.map(([from, to]) => [to, from] as const)
-    const done = new Set<DocumentBlock.DocumentBlock>()
-
-    const shell = (text: string, cwd = options.cwd ?? home) => {
-      const child = spawn("bash", ["-euo", "pipefail", "-c", replaced(text, pairs)], {
-        cwd,
-        detached: true,
-        env: {
-          PATH: [...(options.programs ?? []), bin, process.env["PATH"]].join(path.delimiter),
-          HOME: home,
-          PORT: String(port),
-          ...options.environment
-        },
-        stdio: ["ignore", "pipe", "pipe"]
+    const hands = shellOf(home, port, options)
+    const done = new Set<DocumentBlock>()
+    const noted = <A>(blocks: ReadonlyArray<DocumentBlock>, effect: Effect.Effect<A>) =>
+      Effect.suspend(() => {
+        for (const block of blocks) done.add(block)
+        return effect
       })
-      let output = ""
-      let heard = () => {}
-      for (const stream of [child.stdout, child.stderr]) {
-        stream.on("data", (data) => {
-          output += String(data)
-          heard()
-        })
-      }
-      const ended = new Promise<number | null>((resolve) => child.once("close", resolve))
-      return {
-        child,
-        ended,
-        output: () => replaced(output, back),
-        listen: (listener: () => void) => (heard = listener)
-      }
-    }
-
-    const owned = (text: string, cwd?: string) =>
-      Effect.acquireRelease(
-        Effect.sync(() => shell(text, cwd)),
-        ({ child, ended }) =>
-          Effect.promise(() => {
-            endGroup(child, "SIGKILL")
-            return ended
-          })
-      )
-
-    const type: PageReader["type"] = (text, cwd) =>
-      Effect.scoped(
-        Effect.gen(function* () {
-          const { ended, output } = yield* owned(text, cwd)
-          const code = yield* Effect.promise(() => ended)
-          return code === 0 ? output() : yield* Effect.dieMessage(`code ${code} of\n${text}\n${output()}`)
-        })
-      )
-
-    const compared = ({ document, line, shown }: DocumentBlock.DocumentBlock, printed: string) => {
-      const difference = shown === undefined ? undefined : DocumentBlock.difference(shown, printed)
-      return difference === undefined ? Effect.void : Effect.dieMessage(`${document}:${line} differs, ${difference}`)
-    }
-
     return {
       home,
       url: `http://127.0.0.1:${port}`,
-      type,
-      paste: (...blocks) =>
-        Effect.gen(function* () {
-          for (const block of blocks) done.add(block)
-          const printed = yield* type(blocks.map(({ text }) => text).join(`\nprintf '${separator}'\n`))
-          const answers = printed.split("\u001e")
-          for (const [index, block] of blocks.entries()) yield* compared(block, answers[index] ?? "")
-          return answers.join("\n")
-        }),
-      pasteIn: (cwd, block) =>
-        Effect.gen(function* () {
-          done.add(block)
-          const printed = yield* type(block.text, cwd)
-          yield* compared(block, printed)
-          return printed
-        }),
+      type: hands.type,
+      paste: (...blocks) => noted(blocks, pasteWith(hands, blocks)),
+      pasteIn: (cwd, block) => noted([block], pasteWith(hands, [block], cwd)),
       check: (block, name, command) =>
-        Effect.suspend(() => {
-          done.add(block)
-          const file = path.join(home, name)
-          fs.writeFileSync(file, `${block.text}\n`)
-          return type(command(file))
-        }),
-      pasteUsages: (block, values) =>
-        Effect.suspend(() => {
-          done.add(block)
-          return Effect.forEach(
-            block.text.split("\n"),
-            (line) =>
-              Effect.suspend(() => Effect.forEach(DocumentBlock.usages(line, values()), (usage) => type(usage))),
-            { discard: true }
-          )
-        }),
-      begin: (block, until, text = block.text) =>
-        Effect.gen(function* () {
-          if (!text.includes(block.text)) return yield* Effect.dieMessage(`${text} is not ${block.text}`)
-          done.add(block)
-          const running = yield* owned(text)
-          yield* Effect.async<void, never>((resume) => {
-            const look = () => (until.test(running.output()) ? resume(Effect.void) : undefined)
-            running.listen(look)
-            look()
-            void running.ended.then((code) =>
-              resume(Effect.dieMessage(`ended with ${code} before ${String(until)}:\n${running.output()}`))
-            )
+        noted(
+          [block],
+          Effect.suspend(() => {
+            const file = path.join(home, name)
+            fs.writeFileSync(file, `${block.text}\n`)
+            return hands.type(command(file))
           })
-          yield* compared(block, running.output())
-          return {
-            output: running.output,
-            end: Effect.promise(() => {
-              endGroup(running.child, "SIGTERM")
-              return running.ended
-            })
-          }
-        }).pipe(Scope.extend(scope)),
+        ),
+      pasteUsages: (block, values) => noted([block], usagesWith(hands, block, values)),
+      begin: (block, until, text = block.text) =>
+        noted([block], Scope.extend(beginWith(hands, block, until, text), scope)),
       done: () => done
     }
   })

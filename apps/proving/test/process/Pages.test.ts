@@ -326,7 +326,7 @@ describe("docs/upgrade.md", () => {
         const before = yield* reader.begin({ ...serve, shown: undefined }, isReady)
         const device = yield* appAndMachine(reader.url)
         yield* reader.paste(backup as Block)
-        yield* before.end
+        yield* before.end("SIGTERM")
         yield* reader.paste(install as Block, migrate as Block)
         // A later version, which has one migration more.
         const later = path.join(reader.home, "later")
@@ -341,7 +341,7 @@ describe("docs/upgrade.md", () => {
         const upgraded = yield* reader.begin({ ...serve, shown: undefined }, isReady)
         yield* reader.paste(status as Block)
         yield* Effect.orDie(device.post("/v1/machines", { id: "since", metadata: "sealed" }))
-        yield* upgraded.end
+        yield* upgraded.end("SIGTERM")
         fs.rmSync(settings)
         // This version refuses what the later one has migrated, and names it.
         const refused = yield* reader.type(`${serve.text} || echo "ended with $?"`)
@@ -395,7 +395,7 @@ describe("docs/upgrade.md", () => {
         const serve = { ...blockOf("docs/start.md", "Start", "happier-light-server serve"), shown: undefined }
         const server = yield* here.begin(serve, isReady)
         const device = yield* appAndMachine(here.url)
-        yield* server.end
+        yield* server.end("SIGTERM")
         yield* here.paste(backup as Block)
         const there = yield* PageReader.make()
         fs.cpSync(path.join(here.home, "happier-backups"), path.join(there.home, "happier-backups"), {
@@ -468,7 +468,7 @@ describe("docs/operations.md", () => {
         const serve = { ...blockOf("docs/start.md", "Start", "happier-light-server serve"), shown: undefined }
         const server = yield* reader.begin(serve, isReady)
         yield* reader.pasteUsages(compact as Block, () => ({}))
-        yield* server.end
+        yield* server.end("SIGTERM")
         const directory = path.join(reader.home, "backups")
         const newest = () =>
           (fs.existsSync(directory) ? fs.readdirSync(directory) : []).find((name) => name.endsWith(".sqlite"))
