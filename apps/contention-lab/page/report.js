@@ -197,7 +197,8 @@
     )
     card(
       `How long a machine waits to be registered, ${size} sessions`,
-      `From the moment it came. The bar goes from the median to ${hasP99(runs) ? "the 99th percentile, the last mark is " : ""}the slowest. ` +
+      "From the moment it came. The bar goes from the median to " +
+        (hasP99(runs) ? "the 99th percentile, the last mark is the slowest. " : "the slowest. ") +
         "Each step of the scale is ten times the one before.",
       element("div", { className: "bars" }, ...runs.flatMap(barOf), element("span"), scale),
       []

@@ -9,6 +9,7 @@ import { catalogue, strategyNames } from "./strategies/Catalogue.ts"
 import * as Verdict from "./Verdict.ts"
 
 const { millisText, shareText } = Verdict
+const { medianMark, slowestMark } = RangeChart
 
 /** What every terminal has. */
 export const columnCount = 80
@@ -16,7 +17,7 @@ export const columnCount = 80
 /** Between a number and its unit no line ends. No text has this character. */
 const unbroken = "\ue000"
 
-/** Lines of at most 80 columns, all but the first indented. The first one may begin with what is as wide as the indent. */
+/** Lines of at most 80 columns, all but the first indented, which begins with something as wide as the indent. */
 const wrapped = (text: string, indent = "", begin = ""): string =>
   begin +
   new Help()
@@ -78,7 +79,7 @@ const figuresOf = (all: ReadonlyArray<Figures>, size: number): string => {
     tableOf(figures, shown),
     `${size} sessions: flushes`,
     tableOf(figures, flushes),
-    `${size} sessions: waits from the median ${RangeChart.medianMark} to the slowest ${RangeChart.slowestMark}, tenfold per step`,
+    `${size} sessions: waits from the median ${medianMark} to the slowest ${slowestMark}, tenfold per step`,
     RangeChart.make(figures, columnCount)
   ]
     .map((part) => (part.includes("\n") ? part : wrapped(part)))
@@ -99,7 +100,8 @@ const setting = ({ isVirtual, scenarios: [scenario] }: LabOptions): string => {
 export const legend: ReadonlyArray<readonly [heading: string, meaning: string]> = [
   [
     "p50, p99, max",
-    "from the moment a machine came to its registration; one that waits in vain counts with 10 s; p99 from 100 machines on"
+    "from the moment a machine came to its registration; one that waits in vain counts with 10 s; " +
+      "p99 from 100 machines on"
   ],
   ["missed", "machines that were not registered before their daemon gave up, after 10 s"],
   ["loop gap", "longest time in which the server could do nothing else at all"],

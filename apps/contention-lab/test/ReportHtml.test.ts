@@ -1,6 +1,6 @@
 /**
  * Goal: readers with any color vision tell the strategies apart.
- * Method: the colors and shapes of the page as they are written there. `apps/proving/test/browser` looks at it in a browser.
+ * Method: the colors of the page as they are written there; `apps/proving/test/browser` looks at it in a browser.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as fs from "node:fs"
