@@ -18,9 +18,12 @@ export interface DocumentBlock {
   readonly shown: string | undefined
 }
 
+/** The whole text of a document. */
+export const textOf = (document: string): string => fs.readFileSync(`${root}${document}`, "utf8")
+
 /** Blocks in the order of the document. Those that show an answer belong to the block before them. */
 export const of = (document: string): ReadonlyArray<DocumentBlock> => {
-  const text = fs.readFileSync(`${root}${document}`, "utf8")
+  const text = textOf(document)
   const fences = Array.from(
     text.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm),
     ({ 0: whole, 1: language, 2: body, index }) => ({
@@ -51,8 +54,7 @@ export const of = (document: string): ReadonlyArray<DocumentBlock> => {
 /** Commands in the prose, between backticks. */
 export const inlineCommands = (document: string, program: RegExp): ReadonlyArray<string> =>
   Array.from(
-    fs
-      .readFileSync(`${root}${document}`, "utf8")
+    textOf(document)
       .replace(/^```[\s\S]*?^```$/gm, "")
       .matchAll(/`([^`\n]+(?:\n[^`\n]+)?)`/g),
     ([, code = ""]) => code.replace(/\s+/g, " ")

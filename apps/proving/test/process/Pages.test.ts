@@ -16,6 +16,7 @@ import * as BuiltServer from "../../src/drivers/BuiltServer.ts"
 import * as Device from "../../src/drivers/Device.ts"
 import * as DocumentBlock from "../../src/drivers/DocumentBlock.ts"
 import * as InstalledPackage from "../../src/drivers/InstalledPackage.ts"
+import * as OperatorCommand from "../../src/drivers/OperatorCommand.ts"
 import * as PageReader from "../../src/drivers/PageReader.ts"
 import * as Proxy from "../../src/drivers/Proxy.ts"
 import * as TemporaryDirectory from "../../src/drivers/TemporaryDirectory.ts"
@@ -515,6 +516,29 @@ describe("the pages", () => {
       []
     )
   })
+
+  it.scopedLive("name only settings that exist", () =>
+    Effect.gen(function* () {
+      const { settings } = yield* OperatorCommand.json(["config", "print"])
+      const schema = yield* OperatorCommand.json(["config", "schema"])
+      const known = new Set([
+        ...settings.map(({ name }: { readonly name: string }) => name),
+        ...Object.keys(schema.properties),
+        // Of the published clients, and of the tools beside the server.
+        "HAPPIER_SERVER_URL",
+        "HAPPY_SERVER_URL",
+        "LIGHT_SERVER_SITE",
+        "HAPPIER_CONFIG_FILE"
+      ])
+      const unknown = documents.flatMap((document) =>
+        [...DocumentBlock.textOf(document).matchAll(/\b(?:HAPPIER|HAPPY|HANDY|AUTH|PUBLIC|LIGHT)_[A-Z_]*[A-Z]\b/g)]
+          .map(([name]) => name)
+          .filter((name) => !known.has(name))
+          .map((name) => `${document} names ${name}`)
+      )
+      assert.deepStrictEqual([...new Set(unknown)], [])
+    })
+  )
 
   it("name only commands that exist", () => {
     const isOurs = /^(npx --no-install )?(happier-)?light-server /

@@ -38,7 +38,7 @@ const p99 = (sorted: ReadonlyArray<number>): number => sorted[Math.floor(sorted.
 /** Above it the control itself is slower than an idle box makes it: what follows would measure the box. */
 const quietMillis = 100
 
-/** Share of all processor time that other programs may use meanwhile. The limit allows twice the time of the control. */
+/** Share of all processor time that others may use meanwhile. The limit allows twice the time of the control. */
 const otherShareMax = 0.25
 
 /** Why a comparison would measure the box; `undefined` where it does not. */
