@@ -27,7 +27,7 @@
   }
   const color = (name) => `var(--s${colorNumber(name)})`
 
-  /** Beside the color each remedy has a shape, and a dash for lines. `path` draws it into a box of `size`. */
+  /** Beside the color each remedy has a shape, in a box of 1 by 1, and a dash for lines. */
   const shapes = [
     {
       dash: [],
@@ -118,9 +118,9 @@
     element(
       "div",
       { className: "keys" },
-      ...names.map((name) => {
-        return element("span", { className: "key" }, swatchOf(name), element("span", { className: "name" }, name))
-      })
+      ...names.map((name) =>
+        element("span", { className: "key" }, swatchOf(name), element("span", { className: "name" }, name))
+      )
     )
 
   const card = (title, hint, body, names) =>

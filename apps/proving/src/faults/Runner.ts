@@ -35,9 +35,10 @@ const timed = <A>(scenario: Scenario, { isLong }: Run, effect: Effect.Effect<A, 
 /** A scenario without an observation proves nothing. */
 export const verdictOf = (observations: ReadonlyArray<Observation>, isBusy: boolean): Verdict => {
   if (observations.every(({ limit }) => limit === undefined)) return "failed"
-  // A value that is not a number was never measured.
-  const isUnclear = ({ doubt, isTime, value }: Observation) =>
-    !Number.isNaN(value) && (doubt !== undefined || (isBusy && isTime === true))
+  // A number that is not finite was never measured.
+  const isMeasured = ({ value }: Observation) => typeof value === "string" || Number.isFinite(value)
+  const isUnclear = (each: Observation) =>
+    isMeasured(each) && (each.doubt !== undefined || (isBusy && each.isTime === true))
   const missed = observations.filter(({ holds }) => !holds)
   if (!missed.every(isUnclear)) return "failed"
   return missed.length > 0 || observations.some(({ doubt }) => doubt !== undefined) ? "inconclusive" : "passed"
