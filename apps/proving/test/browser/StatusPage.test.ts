@@ -14,6 +14,7 @@ import * as Browser from "../../src/drivers/Browser.ts"
 import * as BuiltServer from "../../src/drivers/BuiltServer.ts"
 import * as Device from "../../src/drivers/Device.ts"
 import * as OperatorCommand from "../../src/drivers/OperatorCommand.ts"
+import * as TimeLimit from "../../src/drivers/TimeLimit.ts"
 
 const test = it.scopedLive.skipIf(!Browser.isInstalled)
 
@@ -28,20 +29,24 @@ const connectMachine = (device: Device.Device, machineId: string) =>
 
 const badgeOf = (page: Page, id: string) => page.locator("tr", { hasText: id }).locator(".badge")
 
+/** Longer than anything takes, also on a busy box. */
+const hangMillis = 60_000
+
 /** Waits in the page itself, so that the time is that of the page. */
 const millisUntil = (page: Page, id: string, badge: string) =>
   Effect.promise(async () => {
     const began = performance.now()
     await badgeOf(page, id)
       .and(page.locator(`[data-badge="${badge}"]`))
-      .waitFor({ timeout: 10_000 })
+      .waitFor({ timeout: hangMillis })
     return performance.now() - began
   })
 
-const lineSays = (page: Page, text: string, timeout = 10_000) =>
-  Effect.promise(() => page.locator("#line", { hasText: text }).waitFor({ timeout }))
+const lineSays = (page: Page, text: string) =>
+  Effect.promise(() => page.locator("#line", { hasText: text }).waitFor({ timeout: hangMillis }))
 
-const live = (page: Page) => Effect.promise(() => page.locator('#link[data-state="live"]').waitFor({ timeout: 10_000 }))
+const live = (page: Page) =>
+  Effect.promise(() => page.locator('#link[data-state="live"]').waitFor({ timeout: hangMillis }))
 
 /** Some machines and sessions in every state. */
 const populate = (url: string) =>
@@ -77,17 +82,17 @@ describe("the status page in a browser", () => {
         yield* Effect.scoped(
           Effect.gen(function* () {
             yield* connectMachine(device, "machine-one")
-            assert.isBelow(yield* millisUntil(page, "machine-one", "connected"), 1000)
+            TimeLimit.holds("ms until it is shown", yield* millisUntil(page, "machine-one", "connected"), 1000)
             // One that nobody knew before.
             yield* register(device, "machine-two")
             yield* connectMachine(device, "machine-two")
-            assert.isBelow(yield* millisUntil(page, "machine-two", "connected"), 1000)
+            TimeLimit.holds("ms until it is shown", yield* millisUntil(page, "machine-two", "connected"), 1000)
           })
         )
         yield* millisUntil(page, "machine-one", "offline")
         assert.deepStrictEqual(errors, [])
       }),
-    60_000
+    240_000
   )
 
   test(
@@ -132,7 +137,7 @@ describe("the status page in a browser", () => {
         yield* lineSays(page, "All is well.")
         assert.deepStrictEqual(errors, [])
       }),
-    60_000
+    240_000
   )
 
   test(
@@ -143,11 +148,12 @@ describe("the status page in a browser", () => {
         const { page } = yield* Browser.open(yield* Browser.launch, `${server.url}/status`)
         yield* lineSays(page, "All is well.")
         yield* server.end("SIGTERM")
-        yield* lineSays(page, "The connection to the server is lost.")
+        // The first attempt to come back replaces the text of the loss, half a second later.
+        yield* Effect.promise(() => page.locator('#line[data-level="lost"]').waitFor({ timeout: hangMillis }))
         yield* server.start
-        yield* lineSays(page, "All is well.", 20_000)
+        yield* lineSays(page, "All is well.")
       }),
-    60_000
+    240_000
   )
 
   for (const [name, options] of [
@@ -178,7 +184,7 @@ describe("the status page in a browser", () => {
           yield* Browser.keepPicture(page, `status-${name}`)
           assert.deepStrictEqual(errors, [])
         }),
-      60_000
+      240_000
     )
   }
 
@@ -205,6 +211,6 @@ describe("the status page in a browser", () => {
         const refusal = yield* line.until(({ event }) => event === "connect_error")
         assert.include(String(refusal.payload), "Only the operator may look")
       }),
-    60_000
+    240_000
   )
 })
