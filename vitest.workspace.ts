@@ -6,10 +6,17 @@ const inMemory = {
   setupFiles: ["test/fixedSeed.ts", "test/ownTestMethods.ts"].map((file) => new URL(file, import.meta.url).pathname)
 }
 
+const resolve = {
+  conditions: ["presence-effect-source"],
+  alias: [
+    { find: /^\.\/threadEntry\.ts$/, replacement: new URL("test/bundledThreadEntry.ts", import.meta.url).pathname }
+  ]
+}
+
 const project = (name: string, root: string, test: object = {}) => ({
   extends: true as const,
   root,
-  resolve: { conditions: ["presence-effect-source"] },
+  resolve,
   ssr: { resolve: { conditions: ["presence-effect-source"] } },
   // Limits against a hang: on a busy box everything takes many times as long as it needs.
   test: { name, include: ["test/**/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000, ...test }

@@ -85,8 +85,8 @@ const fill = (folder) => {
   copy(path.join(server, "web"), "web")
   copy(path.join(root, "node_modules/socket.io/client-dist/socket.io.esm.min.js"), "web/status/socket.io.js")
   copy(path.join(root, "prisma/migrations"), "prisma/migrations")
-  for (const name of ["operations.md", "errors.md", "telemetry.md", "glossary.md", "security.md"]) {
-    copy(path.join(root, "docs", name), `docs/${name}`)
+  for (const name of ["start", "upgrade", "operations", "errors", "telemetry", "glossary", "security"]) {
+    copy(path.join(root, "docs", `${name}.md`), `docs/${name}.md`)
   }
   // A container is built from a clone.
   for (const name of ["grafana", "prometheus", "systemd", "Caddyfile", "nginx.conf"]) {

@@ -16,10 +16,11 @@ export const proveUsage = `npm run prove [-- PART [options of the part]] [-- --q
                further arguments go to Vitest
 
   contract     the wire contract against the built server; names of files and options of Vitest (--name=value) may
-               follow, as in the next four
+               follow, as in the next five
   process      the process: signals, ends, files, restarts
   security     isolation of accounts, secrets, forged tokens, odd frames, slow clients
   storms       many clients at once, restarts under load
+  browser      the status page and the report of the lab in Chromium
   real         what the packages do with real processes and on real time: the lab's runs, the instance lock
   faults       the fault catalogue: faults F15, faults --quick, faults --list
   simulation   presence on virtual time, one world per seed: simulation --seeds 200, simulation --seed 4711
@@ -61,7 +62,7 @@ const fuzz = (args) => {
   }
 }
 
-const suites = ["contract", "process", "security", "storms"]
+const suites = ["contract", "process", "security", "storms", "browser"]
 
 /** Runs the files of a folder, or those whose names begin with the given text. */
 const suite = (name, args) => {

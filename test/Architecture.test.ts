@@ -189,7 +189,7 @@ describe("architecture of the light server", () => {
       "SystemCode.ts"
     ],
     ["ShutdownBudget.ts"],
-    ["log", "migration"],
+    ["log", "migration", "tracing"],
     ["opening"],
     ["database"],
     ["adoption"],

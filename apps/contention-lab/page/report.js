@@ -26,6 +26,62 @@
     return name.includes("one-lane") ? 3 : 4
   }
   const color = (name) => `var(--s${colorNumber(name)})`
+
+  /** Beside the color each remedy has a shape, in a box of 1 by 1, and a dash for lines. */
+  const shapes = [
+    {
+      dash: [],
+      corners: [
+        [0, 0],
+        [1, 0],
+        [1, 1],
+        [0, 1]
+      ]
+    },
+    {
+      dash: [10, 4],
+      corners: [
+        [0.5, 0],
+        [1, 1],
+        [0, 1]
+      ]
+    },
+    {
+      dash: [3, 3],
+      corners: [
+        [0.5, 0],
+        [1, 0.5],
+        [0.5, 1],
+        [0, 0.5]
+      ]
+    },
+    {
+      dash: [10, 3, 2, 3],
+      corners: [
+        [0, 0],
+        [1, 0],
+        [0.5, 1]
+      ]
+    },
+    {
+      dash: [16, 4],
+      corners: [
+        [0.3, 0],
+        [0.7, 0],
+        [0.7, 0.3],
+        [1, 0.3],
+        [1, 0.7],
+        [0.7, 0.7],
+        [0.7, 1],
+        [0.3, 1],
+        [0.3, 0.7],
+        [0, 0.7],
+        [0, 0.3],
+        [0.3, 0.3]
+      ]
+    }
+  ]
+  const shapeOf = (name) => shapes[colorNumber(name)]
   const painted = (variable) => getComputedStyle(document.documentElement).getPropertyValue(variable).trim()
 
   const isAway = (name) => strategies.find((one) => one.name === name).place === "behind round trips"
@@ -35,15 +91,36 @@
     { title: "engines in this process or thread", holds: (name) => !isAway(name) }
   ]
 
+  /** The shape of a strategy, for the key of a plot. */
+  const swatchOf = (name) => {
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg")
+    for (const [attribute, value] of [
+      ["width", 14],
+      ["height", 14],
+      ["viewBox", "0 0 1 1"],
+      ["aria-hidden", true]
+    ]) {
+      svg.setAttribute(attribute, String(value))
+    }
+    const shape = document.createElementNS("http://www.w3.org/2000/svg", "polygon")
+    shape.setAttribute(
+      "points",
+      shapeOf(name)
+        .corners.map((corner) => corner.join(","))
+        .join(" ")
+    )
+    shape.style.fill = color(name)
+    svg.append(shape)
+    return svg
+  }
+
   const keysOf = (names) =>
     element(
       "div",
       { className: "keys" },
-      ...names.map((name) => {
-        const swatch = element("i")
-        swatch.style.background = color(name)
-        return element("span", { className: "key" }, swatch, element("span", { className: "name" }, name))
-      })
+      ...names.map((name) =>
+        element("span", { className: "key" }, swatchOf(name), element("span", { className: "name" }, name))
+      )
     )
 
   const card = (title, hint, body, names) =>
@@ -66,6 +143,8 @@
     `${flushIntervalMillis} ms, rows sent ${rows}. Behind round trips a statement takes ${roundTripMillis} ms and ` +
     "its work. " +
     `A daemon gives up after ${limitMillis / 1000} s. Besides the sessions, ${data.machineCount} machines beat.`
+  byId("headline").textContent = data.headline
+  document.title = `${data.headline} Contention lab`
   byId("caveats").append(...data.caveats.map((caveat) => element("p", { className: "caveat" }, caveat)))
   byId("verdicts").append(
     ...report.runs.map(({ verdict }, index) =>
@@ -89,17 +168,21 @@
     const track = element("div", { className: "track", title: `p50 ${millisText(registration.p50Millis)}` })
     const span = element("div", { className: "span" })
     span.style.left = place(registration.p50Millis)
-    span.style.right = `calc(100% - ${place(registration.p99Millis)})`
+    span.style.right = `calc(100% - ${place(registration.p99Millis ?? registration.maxMillis)})`
     span.style.background = color(strategy)
-    const marks = [registration.p50Millis, registration.p99Millis, registration.maxMillis].map((millis) => {
+    const marks = [registration.p50Millis, registration.p99Millis, registration.maxMillis].flatMap((millis) => {
+      if (millis === undefined) return []
       const mark = element("div", { className: "mark", title: millisText(millis) })
       mark.style.left = `min(${place(millis)}, calc(100% - 3px))`
       mark.style.background = color(strategy)
-      return mark
+      return [mark]
     })
     track.append(span, ...marks)
     return [element("span", { className: "name" }, strategy), track]
   }
+
+  /** Only of a hundred arrivals and more. */
+  const hasP99 = (runs) => runs.some(({ registration }) => registration.p99Millis !== undefined)
 
   const drawBars = (size) => {
     const runs = report.runs.filter((run) => run.sessionCount === size)
@@ -107,14 +190,15 @@
       "div",
       { className: "scale" },
       ...decades.map((millis) => {
-        const label = element("span", {}, millis === limitMillis ? "10 s: given up" : millisText(millis))
+        const label = element("span", {}, millis < 1000 ? `${millis} ms` : `${millis / 1000} s`)
         label.style.left = place(millis)
         return label
       })
     )
     card(
       `How long a machine waits to be registered, ${size} sessions`,
-      "From the moment it came. The bar goes from the median to the 99th percentile, the last mark is the slowest. " +
+      "From the moment it came. The bar goes from the median to " +
+        (hasP99(runs) ? "the 99th percentile, the last mark is the slowest. " : "the slowest. ") +
         "Each step of the scale is ten times the one before.",
       element("div", { className: "bars" }, ...runs.flatMap(barOf), element("span"), scale),
       []
@@ -125,7 +209,30 @@
 
   const plots = []
 
+  const pointPixels = 8
+
+  /** What uPlot fills: the shape of the series at each of its points. */
+  const pointsOf =
+    ({ corners }) =>
+    (plot, index, from, to) => {
+      const size = pointPixels * devicePixelRatio
+      const fill = new Path2D()
+      const [xs, ys] = [plot.data[0], plot.data[index]]
+      for (let at = from; at <= to; at++) {
+        if (ys[at] === null || ys[at] === undefined) continue
+        const left = plot.valToPos(xs[at], "x", true) - size / 2
+        const top = plot.valToPos(ys[at], "y", true) - size / 2
+        for (const [corner, [x, y]] of corners.entries()) {
+          if (corner === 0) fill.moveTo(left + x * size, top + y * size)
+          else fill.lineTo(left + x * size, top + y * size)
+        }
+        fill.closePath()
+      }
+      return { fill, stroke: null, clip: null, flags: 1 | 2 }
+    }
+
   const draw = (draft) => {
+    const isNarrow = draft.host.clientWidth < 480
     const axis = (label, more) => ({
       label,
       stroke: painted("--soft"),
@@ -157,13 +264,14 @@
     return new uPlot(
       {
         width: draft.host.clientWidth || 1000,
-        height: 320,
+        height: isNarrow ? 260 : 320,
         cursor: { show: false },
         scales: { x: { time: false, ...draft.x }, y: { distr: 3, ...draft.y } },
         axes: [
           axis(draft.xLabel, draft.xAxis),
-          axis(draft.yLabel, {
-            size: 74,
+          // The title of the card says the same, and a phone has no room for both.
+          axis(isNarrow ? undefined : draft.yLabel, {
+            size: isNarrow ? 56 : 74,
             values: (_, splits) => splits.map((one) => (one === null ? "" : millisText(one)))
           })
         ],
@@ -173,9 +281,16 @@
             label: name,
             stroke: painted(`--s${colorNumber(name)}`),
             width: line ? 2 : 0,
+            dash: shapeOf(name).dash,
             paths: line ? undefined : () => null,
             spanGaps: true,
-            points: { show: points, size: 6, fill: painted(`--s${colorNumber(name)}`), width: 0 }
+            points: {
+              show: points,
+              size: pointPixels,
+              fill: painted(`--s${colorNumber(name)}`),
+              width: 0,
+              paths: pointsOf(shapeOf(name))
+            }
           }))
         ],
         hooks: { draw: [limitLine] }
@@ -237,17 +352,18 @@
     const values = shown.map(({ name }) =>
       sizes.map((size) => {
         const run = report.runs.find((one) => one.strategy === name && one.sessionCount === size)
-        return run === undefined ? null : Math.max(low, run.registration.p99Millis)
+        return run === undefined ? null : Math.max(low, run.registration.maxMillis)
       })
     )
-    addPlot(`99th percentile of the wait by number of sessions, ${seat.title}`, "Both scales are in decades.", {
+    addPlot(`The slowest registration by number of sessions, ${seat.title}`, "Both scales are in decades.", {
       data: [sizes, ...values],
       series: shown.map(({ name }) => ({ name, points: true, line: true })),
       x: { distr: 3, range: [Math.min(...sizes) * 0.8, Math.max(...sizes) * 1.25] },
-      xAxis: { splits: () => sizes },
+      // On a scale of decades uPlot names nothing but decades.
+      xAxis: { splits: () => sizes, filter: (_, splits) => splits, values: (_, splits) => splits.map(String) },
       y: { range: [low, limitMillis * 2] },
       xLabel: "sessions that beat",
-      yLabel: "p99 of the wait",
+      yLabel: "longest wait",
       limit: limitMillis,
       limitLabel: "10 s: the daemon gives up"
     })
@@ -263,41 +379,49 @@
   /* The table */
 
   const cell = (text, isAlarming = false) => element("td", { className: isAlarming ? "alarm" : "" }, text)
-  const headings = [
-    "strategy",
-    "sessions",
-    ...data.legend.flatMap(([heading]) =>
-      heading === "p50, p99, max"
-        ? ["p50", "p99", "max"]
-        : heading === "flush p50, max"
-          ? ["flush p50", "flush max"]
-          : [heading]
-    )
+  const shownP99 = hasP99(report.runs)
+  const columns = [
+    ["p50", ({ registration }) => millisText(registration.p50Millis)],
+    ...(shownP99
+      ? [["p99", ({ registration: { p99Millis } }) => (p99Millis === undefined ? "–" : millisText(p99Millis))]]
+      : []),
+    ["max", ({ registration }) => millisText(registration.maxMillis)],
+    [
+      "missed",
+      ({ registration }) => `${registration.missedCount}/${registration.count}`,
+      ({ registration }) => registration.missedCount > 0
+    ],
+    ["loop gap", ({ loopGapMaxMillis }) => (loopGapMaxMillis === undefined ? "–" : millisText(loopGapMaxMillis))],
+    ["flush p50", ({ flush }) => millisText(flush.p50Millis)],
+    ["flush max", ({ flush }) => millisText(flush.maxMillis)],
+    [
+      "last",
+      ({ flush }) => (flush.last === undefined ? "none" : `${flush.last.writtenCount}/${flush.last.rowCount}`),
+      ({ flush }) => flush.last?.writtenCount === 0
+    ],
+    ["empty", ({ flush }) => `${flush.emptyCount}/${flush.count}`, ({ flush }) => flush.emptyCount > 0],
+    ["held", ({ heldShare }) => shareText(heldShare)]
   ]
   byId("figures").append(
-    element("thead", {}, element("tr", {}, ...headings.map((heading) => element("th", {}, heading)))),
+    element(
+      "thead",
+      {},
+      element(
+        "tr",
+        {},
+        ...["strategy", "sessions", ...columns.map(([heading]) => heading)].map((heading) => element("th", {}, heading))
+      )
+    ),
     element(
       "tbody",
       {},
-      ...report.runs.map(({ flush, heldShare, loopGapMaxMillis, registration, sessionCount, strategy }) =>
+      ...report.runs.map((run) =>
         element(
           "tr",
           {},
-          element("td", { className: "name" }, strategy),
-          cell(String(sessionCount)),
-          cell(millisText(registration.p50Millis)),
-          cell(millisText(registration.p99Millis)),
-          cell(millisText(registration.maxMillis)),
-          cell(`${registration.missedCount} of ${registration.count}`, registration.missedCount > 0),
-          cell(millisText(flush.p50Millis)),
-          cell(millisText(flush.maxMillis)),
-          cell(
-            flush.last === undefined ? "none" : `${flush.last.writtenCount}/${flush.last.rowCount}`,
-            flush.last?.writtenCount === 0
-          ),
-          cell(`${flush.emptyCount} of ${flush.count}`, flush.emptyCount > 0),
-          cell(shareText(heldShare)),
-          cell(loopGapMaxMillis === undefined ? "–" : millisText(loopGapMaxMillis))
+          element("td", { className: "name" }, run.strategy),
+          cell(String(run.sessionCount)),
+          ...columns.map(([, text, isAlarming]) => cell(text(run), isAlarming?.(run)))
         )
       )
     )

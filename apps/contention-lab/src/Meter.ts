@@ -59,7 +59,8 @@ export interface Reading {
   readonly registration: {
     readonly count: number
     readonly p50Millis: number
-    readonly p99Millis: number
+    /** Of fewer than a hundred values it would be the slowest one under another name: `undefined`. */
+    readonly p99Millis: number | undefined
     readonly maxMillis: number
     /** Not answered before the daemon gave up: they count with the time they waited. */
     readonly missedCount: number
@@ -93,12 +94,15 @@ const histogramOf = (millis: ReadonlyArray<number>): Histogram => {
   return histogram
 }
 
+/** From so many values on, one of a hundred is not simply the slowest. */
+export const p99From = 100
+
 const quantiles = (millis: ReadonlyArray<number>) => {
   const histogram = histogramOf(millis)
   const maxMillis = millis.reduce((most, one) => Math.max(most, one), 0)
   // The histogram rounds to three digits, upwards.
   const at = (percentile: number) => Math.min(maxMillis, histogram.getValueAtPercentile(percentile) / 1_000)
-  return { p50Millis: at(50), p99Millis: at(99), maxMillis }
+  return { p50Millis: at(50), p99Millis: millis.length < p99From ? undefined : at(99), maxMillis }
 }
 
 const readRegistrations = (

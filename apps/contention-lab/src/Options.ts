@@ -1,5 +1,5 @@
 /** The arguments of the program, read into a value. Nothing is run here. */
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander"
+import { Command, CommanderError, Help, InvalidArgumentError, Option } from "commander"
 import * as path from "node:path"
 import type { Scenario } from "./Scenario.ts"
 import { catalogue, type StrategyName, strategyNames } from "./strategies/Catalogue.ts"
@@ -55,9 +55,15 @@ const strategyNamed = (text: string): StrategyName => {
   throw new InvalidArgumentError(`There is no strategy ${text}; there are ${strategyNames.join(", ")}.`)
 }
 
-const widest = Math.max(...strategyNames.map(({ length }) => length))
+/** Of 80 columns, the indent left out. */
+const meaningWidth = 76
 
-const strategyTexts = strategyNames.map((name) => `  ${name.padEnd(widest)}  ${catalogue[name].meaning}`).join("\n")
+const strategyTexts = strategyNames
+  .map((name) => {
+    const meaning = new Help().boxWrap(catalogue[name].meaning, meaningWidth)
+    return `  ${name}\n    ${meaning.replaceAll("\n", "\n    ")}`
+  })
+  .join("\n")
 
 const build = (): Command =>
   new Command("npm run lab --")

@@ -42,6 +42,7 @@ const dataOf = (figures: ReadonlyArray<Figures>, options: LabOptions) => ({
   strategies: strategyNames
     .filter((name) => figures.some(({ strategy }) => strategy === name))
     .map((name) => ({ name, place: catalogue[name].place, meaning: catalogue[name].meaning })),
+  headline: Verdict.headline(figures),
   sentences: figures.map((run) => Verdict.sentence(run)),
   caveats: Verdict.caveats(figures, options.scenarios[0]),
   legend: ReportText.legend,

@@ -1,100 +1,90 @@
-/** The report for a terminal: sentences, a table, a picture. */
-import asciichart from "asciichart"
+/** The report for a terminal of 80 columns: the answer, tables, a picture, details, and the answer again. */
 import Table from "cli-table3"
+import { Help } from "commander"
 import type { Figures } from "./Figures.ts"
 import type { LabOptions } from "./Options.ts"
+import * as RangeChart from "./RangeChart.ts"
 import * as Scenario from "./Scenario.ts"
 import { catalogue, strategyNames } from "./strategies/Catalogue.ts"
 import * as Verdict from "./Verdict.ts"
 
 const { millisText, shareText } = Verdict
+const { medianMark, slowestMark } = RangeChart
 
-const headings = [
-  "strategy",
-  "sessions",
-  "p50",
-  "p99",
-  "max",
-  "missed 10 s",
-  "flush p50",
-  "flush max",
-  "last flush",
-  "empty",
-  "writer held",
-  "loop gap max"
+/** What every terminal has. */
+export const columnCount = 80
+
+/** Between a number and its unit no line ends. No text has this character. */
+const unbroken = "\ue000"
+
+/** Lines of at most 80 columns, all but the first indented, which begins with something as wide as the indent. */
+const wrapped = (text: string, indent = "", begin = ""): string =>
+  begin +
+  new Help()
+    .boxWrap(text.replace(/(\d) (?=(?:s|ms|%)\b|%)/g, `$1${unbroken}`), columnCount - indent.length)
+    .replaceAll(unbroken, " ")
+    .replaceAll("\n", `\n${indent}`)
+
+interface Column {
+  readonly heading: string
+  readonly of: (run: Figures) => string
+}
+
+const p99Text = ({ registration }: Figures): string =>
+  registration.p99Millis === undefined ? "-" : millisText(registration.p99Millis)
+
+const waits: ReadonlyArray<Column> = [
+  { heading: "p50", of: ({ registration }) => millisText(registration.p50Millis) },
+  { heading: "p99", of: p99Text },
+  { heading: "max", of: ({ registration }) => millisText(registration.maxMillis) },
+  { heading: "missed", of: ({ registration }) => `${registration.missedCount}/${registration.count}` },
+  {
+    heading: "loop gap",
+    of: ({ loopGapMaxMillis }) => (loopGapMaxMillis === undefined ? "-" : millisText(loopGapMaxMillis))
+  }
 ]
 
-const rowOf = (run: Figures): ReadonlyArray<string> => [
-  run.strategy,
-  String(run.sessionCount),
-  millisText(run.registration.p50Millis),
-  millisText(run.registration.p99Millis),
-  millisText(run.registration.maxMillis),
-  `${run.registration.missedCount} of ${run.registration.count}`,
-  millisText(run.flush.p50Millis),
-  millisText(run.flush.maxMillis),
-  `Flushed ${Verdict.flushedText(run.flush)}`,
-  `${run.flush.emptyCount} of ${run.flush.count}`,
-  shareText(run.heldShare),
-  run.loopGapMaxMillis === undefined ? "-" : millisText(run.loopGapMaxMillis)
+const flushes: ReadonlyArray<Column> = [
+  { heading: "p50", of: ({ flush }) => millisText(flush.p50Millis) },
+  { heading: "max", of: ({ flush }) => millisText(flush.maxMillis) },
+  { heading: "last", of: ({ flush }) => Verdict.flushedText(flush) },
+  { heading: "empty", of: ({ flush }) => shareText(flush.emptyCount / Math.max(1, flush.count)) },
+  { heading: "held", of: ({ heldShare }) => shareText(heldShare) }
 ]
 
-const tableOf = (figures: ReadonlyArray<Figures>): string => {
-  const table = new Table({ head: headings, style: { head: [], border: [], compact: true } })
-  for (const run of figures) table.push([...rowOf(run)])
+const noLines = Object.fromEntries(
+  ["top", "bottom", "left", "right", "mid"].flatMap((side) =>
+    ["", "-mid", "-left", "-right"].map((corner) => [`${side}${corner}`, ""])
+  )
+)
+
+const tableOf = (figures: ReadonlyArray<Figures>, columns: ReadonlyArray<Column>): string => {
+  const table = new Table({
+    head: ["strategy", ...columns.map(({ heading }) => heading)],
+    chars: { ...noLines, middle: "  " },
+    colAligns: ["left", ...columns.map(() => "right" as const)],
+    style: { head: [], border: [], "padding-left": 0, "padding-right": 0 }
+  })
+  for (const run of figures) table.push([run.strategy, ...columns.map(({ of }) => of(run))])
   return table.toString()
 }
 
-const columnCount = 60
-const colors = ["red", "magenta", "yellow", "cyan", "green"] as const
-const colorOf = (index: number): string => asciichart[colors[index % colors.length] ?? "red"]
-
-/** The slowest registration of each slice of time; a slice without one keeps the value before it. */
-export const slowestPerSlice = (run: Figures, seconds: number): ReadonlyArray<number> => {
-  const slices = Array.from({ length: columnCount }, () => 0)
-  for (const { atMillis, tookMillis } of run.registrations) {
-    const slice = Math.min(columnCount - 1, Math.floor((atMillis / (seconds * 1_000)) * columnCount))
-    slices[slice] = Math.max(slices[slice] ?? 0, tookMillis)
-  }
-  let last = Math.max(1, ...slices.slice(0, 1))
-  return slices.map((slowest) => (last = slowest > 0 ? slowest : last))
+/** The tables and the picture of the runs with the same number of sessions. */
+const figuresOf = (all: ReadonlyArray<Figures>, size: number): string => {
+  const figures = all.filter(({ sessionCount }) => sessionCount === size)
+  // A column of nothing but dashes says nothing.
+  const shown = waits.filter(({ of }) => figures.some((run) => of(run) !== "-"))
+  return [
+    `${size} sessions: how long a machine waits to be registered`,
+    tableOf(figures, shown),
+    `${size} sessions: flushes`,
+    tableOf(figures, flushes),
+    `${size} sessions: waits from the median ${medianMark} to the slowest ${slowestMark}, tenfold per step`,
+    RangeChart.make(figures, columnCount)
+  ]
+    .map((part) => (part.includes("\n") ? part : wrapped(part)))
+    .join("\n\n")
 }
-
-/** Decades, since the strategies differ by a thousand. Without colors, two lines are all an eye can tell apart. */
-const chartOf = (figures: ReadonlyArray<Figures>, seconds: number, isColored: boolean): string => {
-  const [first, ...others] = figures
-  const shown = isColored ? figures : [first, others.at(-1)].filter((run) => run !== undefined)
-  const series = shown.map((run) => slowestPerSlice(run, seconds).map((millis) => Math.log10(Math.max(1, millis))))
-  const chart = asciichart.plot(series, {
-    min: 0,
-    max: 4,
-    height: 12,
-    ...(isColored ? { colors: shown.map((_, index) => colorOf(index)) } : {}),
-    format: (decade) => millisText(10 ** decade).padStart(8)
-  })
-  const legend = shown.map(({ strategy }, index) =>
-    isColored
-      ? `${colorOf(index)}──\u001b[0m ${strategy}`
-      : `${index === 0 ? "first" : "last"} of the table: ${strategy}`
-  )
-  return [chart, `${" ".repeat(9)}0 s${`${seconds} s`.padStart(columnCount - 2)}`, ...legend].join("\n")
-}
-
-const chartsOf = (figures: ReadonlyArray<Figures>, seconds: number, isColored: boolean): ReadonlyArray<string> =>
-  [...new Set(figures.map(({ sessionCount }) => sessionCount))].flatMap((size) =>
-    [true, false].flatMap((isAway) => {
-      const shown = figures.filter(
-        ({ sessionCount, strategy }) =>
-          sessionCount === size && (catalogue[strategy].place === "behind round trips") === isAway
-      )
-      if (shown.length === 0) return []
-      const where = isAway ? "behind round trips" : "in this process"
-      return [
-        `Waiting to be registered, by the time of arrival: ${size} sessions, engines ${where}\n` +
-          `(10 s: the daemon gives up)\n${chartOf(shown, seconds, isColored)}`
-      ]
-    })
-  )
 
 const setting = ({ isVirtual, scenarios: [scenario] }: LabOptions): string => {
   const { flushIntervalMillis, roundTripMillis, rows, seconds, seed } = scenario
@@ -108,25 +98,39 @@ const setting = ({ isVirtual, scenarios: [scenario] }: LabOptions): string => {
 }
 
 export const legend: ReadonlyArray<readonly [heading: string, meaning: string]> = [
-  ["p50, p99, max", "from the moment a machine came to its registration; one that waits in vain counts with 10 s"],
-  ["missed 10 s", "machines that were not registered before their daemon gave up"],
+  [
+    "p50, p99, max",
+    "from the moment a machine came to its registration; one that waits in vain counts with 10 s; " +
+      "p99 from 100 machines on"
+  ],
+  ["missed", "machines that were not registered before their daemon gave up, after 10 s"],
+  ["loop gap", "longest time in which the server could do nothing else at all"],
   ["flush p50, max", "from the tick to its last row"],
-  ["last flush", "rows written by the last flush that ended, as the log of the incident put it"],
-  ["empty", "flushes that wrote none of their rows"],
-  ["writer held", "share of the time in which somebody held the write lock, or the permit"],
-  ["loop gap max", "longest time in which the server could do nothing else at all"]
+  ["last", "rows written by the last flush that ended, as the log of the incident put it"],
+  ["empty", "flushes that wrote none of their rows, of all"],
+  ["held", "share of the time in which somebody held the write lock, or the permit"]
 ]
 
-export const make = (figures: ReadonlyArray<Figures>, options: LabOptions, isColored: boolean): string => {
+const termed = (term: string, meaning: string): string => {
+  const indent = " ".repeat(17)
+  return wrapped(meaning, indent, `  ${term}`.padEnd(indent.length))
+}
+
+/** `plots`: where they are. It stands before the answer, so that the answer is the last line. */
+export const make = (figures: ReadonlyArray<Figures>, options: LabOptions, plots: string): string => {
   const [scenario] = options.scenarios
   const present = strategyNames.filter((name) => figures.some(({ strategy }) => strategy === name))
+  const sizes = [...new Set(figures.map(({ sessionCount }) => sessionCount))]
+  const headline = wrapped(Verdict.headline(figures))
   return [
-    setting(options),
-    figures.map((run) => `- ${Verdict.sentence(run)}`).join("\n"),
-    ...Verdict.caveats(figures, scenario).map((caveat) => `! ${caveat}`),
-    tableOf(figures),
-    legend.map(([heading, meaning]) => `  ${heading.padEnd(15)} ${meaning}`).join("\n"),
-    ...chartsOf(figures, scenario.seconds, isColored),
-    present.map((name) => `  ${name.padEnd(34)} ${catalogue[name].meaning}`).join("\n")
+    headline,
+    ...Verdict.caveats(figures, scenario).map((caveat) => wrapped(caveat, "  ", "! ")),
+    ...sizes.map((size) => figuresOf(figures, size)),
+    legend.map(([heading, meaning]) => termed(heading, meaning)).join("\n"),
+    figures.map((run) => wrapped(Verdict.sentence(run), "  ", "- ")).join("\n"),
+    present.map((name) => wrapped(catalogue[name].meaning, "    ", `  ${name}\n    `)).join("\n"),
+    wrapped(setting(options)),
+    plots,
+    headline
   ].join("\n\n")
 }

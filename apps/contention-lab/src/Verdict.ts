@@ -10,7 +10,7 @@ const strainedMillis = 1_000
 
 export const of = ({ flush, registration }: Pick<Figures, "flush" | "registration">): Verdict => {
   if (registration.missedCount > 0 || flush.last?.writtenCount === 0) return "collapsed"
-  if (registration.p99Millis > strainedMillis || flush.emptyCount > 0) return "strained"
+  if ((registration.p99Millis ?? registration.maxMillis) > strainedMillis || flush.emptyCount > 0) return "strained"
   return "steady"
 }
 
@@ -46,6 +46,55 @@ const course = (figures: Figures): string => {
 /** One sentence per run, whatever came out. */
 export const sentence = (figures: Figures): string =>
   `${figures.strategy}, ${figures.sessionCount} sessions (${entryOf(figures.strategy).place}) ${course(figures)}.`
+
+const nameOf = (run: Figures, isAlone: boolean): string =>
+  isAlone ? run.strategy : `${run.strategy} at ${run.sessionCount} sessions`
+
+const listOf = (names: ReadonlyArray<string>): string =>
+  names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`
+
+/** The larger the share of machines that it left waiting, the worse; then the longer they waited. */
+const byHarm = (left: Figures, right: Figures): number =>
+  right.registration.missedCount / right.registration.count - left.registration.missedCount / left.registration.count ||
+  right.registration.maxMillis - left.registration.maxMillis
+
+/** The run that a collapsed one is compared with: this project with an engine in the same place, if it ran. */
+const counterpart = (collapsed: Figures, others: ReadonlyArray<Figures>): Figures | undefined => {
+  const { place } = entryOf(collapsed.strategy)
+  const peers = others.filter(({ sessionCount }) => sessionCount === collapsed.sessionCount)
+  const ours = peers.filter(({ strategy }) => entryOf(strategy).lanes === "priority")
+  return ours.find(({ strategy }) => entryOf(strategy).place === place) ?? ours[0] ?? peers.toSorted(byHarm).at(-1)
+}
+
+/** The answer of all runs together, in one or two sentences. */
+export const headline = (figures: ReadonlyArray<Figures>): string => {
+  const isAlone = new Set(figures.map(({ sessionCount }) => sessionCount)).size === 1
+  const lost = figures.filter(({ evidence }) => evidence.acknowledgedMissingCount > 0)
+  if (lost.length > 0) return `${listOf(lost.map((run) => nameOf(run, isAlone)))} LOST acknowledged registrations.`
+  const [worst, ...others] = figures.toSorted(byHarm)
+  if (worst === undefined) return "Nothing was run."
+  const collapsed = figures.filter((run) => of(run) === "collapsed").toSorted(byHarm)
+  const [first] = collapsed
+  if (first === undefined) {
+    const slowest = `the slowest after ${millisText(worst.registration.maxMillis)}`
+    const whose = others.length === 0 ? "" : `, with ${nameOf(worst, isAlone)}`
+    return `No collapse: every machine was registered within 10 s, ${slowest}${whose}.`
+  }
+  const { count, missedCount } = first.registration
+  const harm =
+    missedCount > 0
+      ? `${missedCount} of ${count} machines were not registered within 10 s`
+      : "its flushes wrote nothing"
+  const more = collapsed.length === 1 ? "" : `, and ${collapsed.length - 1} more`
+  const begin = `${nameOf(first, isAlone)}${more} collapsed: ${harm}.`
+  const other = counterpart(
+    first,
+    figures.filter((run) => of(run) !== "collapsed")
+  )
+  if (other === undefined) return begin
+  const slowest = `the slowest after ${millisText(other.registration.maxMillis)}`
+  return `${begin} With ${other.strategy} all ${other.registration.count} were registered, ${slowest}.`
+}
 
 /** What a reader must know before believing the table. */
 export const caveats = (

@@ -17,4 +17,4 @@ export const run = (
         label: `${scenario.sessionCount} sessions, ${scenario.strategy}, ${Math.round(elapsedMillis / 1_000)} virtual s`
       })
     })
-  )
+  ).pipe(Effect.tap(() => Effect.sync(() => report({ share: 1, label: "done" }))))

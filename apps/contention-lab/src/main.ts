@@ -30,14 +30,13 @@ const program = (options: Options.LabOptions) =>
       )
     )
     const { html } = options
-    const isColored = process.stdout.isTTY && process.env["NO_COLOR"] === undefined
     if (html !== undefined) yield* Effect.try(() => fs.writeFileSync(html, ReportHtml.make(figures, options)))
     if (options.isJson) {
       process.stdout.write(`${JSON.stringify(ReportJson.make(figures, options), undefined, 2)}\n`)
       return
     }
-    process.stdout.write(`\n${ReportText.make(figures, options, isColored)}\n\n`)
-    process.stdout.write(html === undefined ? "With --html <file>: the same with plots.\n" : `Plots: ${html}\n`)
+    const plots = html === undefined ? "With --html <file>: the same with plots." : `Plots: ${html}`
+    process.stdout.write(`${ReportText.make(figures, options, plots)}\n`)
   })
 
 const run = (options: Options.LabOptions): void => {

@@ -12,6 +12,19 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>("light-server
  */
 export const invalidToken: Unauthorized = new Unauthorized({ error: "Invalid token" })
 
+/**
+ * The operator has disabled the account. Its clients keep what they could not send and try again: final answers would
+ * make them log out or throw it away.
+ */
+export class AccountDisabled extends Schema.TaggedError<AccountDisabled>("light-server/AccountDisabled")(
+  "AccountDisabled",
+  { accountId: Schema.String }
+) {
+  override get message(): string {
+    return "the account is disabled"
+  }
+}
+
 /** The caller is known and may not do this. `error` is what the client reads. */
 export class Forbidden extends Schema.TaggedError<Forbidden>("light-server/Forbidden")("Forbidden", {
   error: Schema.String

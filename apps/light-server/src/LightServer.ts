@@ -19,6 +19,7 @@ import * as WalKeeper from "presence-effect/sqlite/WalKeeper"
 import type { PolicyInvalid } from "presence-effect/writer/WriterPolicy"
 import * as AccountDirectory from "./admin/AccountDirectory.ts"
 import * as AccountRemoval from "./admin/AccountRemoval.ts"
+import * as AccountSwitch from "./admin/AccountSwitch.ts"
 import * as AdminRoutes from "./admin/AdminRoutes.ts"
 import * as BackupSchedule from "./admin/BackupSchedule.ts"
 import * as ServerStatus from "./admin/ServerStatus.ts"
@@ -61,6 +62,7 @@ import * as ChangeRoutes from "./changes/ChangeRoutes.ts"
 import * as SchemaUpdate from "./adoption/SchemaUpdate.ts"
 import * as DatabaseReader from "./database/DatabaseReader.ts"
 import * as OperatorAccess from "./door/OperatorAccess.ts"
+import * as BackupRecord from "./operator/BackupRecord.ts"
 import * as DataDirectory from "./opening/DataDirectory.ts"
 import * as InstanceLock from "./opening/InstanceLock.ts"
 import * as MigrationFolder from "./migration/MigrationFolder.ts"
@@ -324,6 +326,7 @@ const status = (config: ServerConfig) =>
     audience: config.statusPage,
     databaseFile: config.databaseFile,
     publicUrl: config.publicUrl,
+    backups: BackupRecord.look(config.dataDirectory),
     diskReserveBytes: config.protection.freeReserveBytes,
     logBytesMax: config.journalSizeLimitBytes < 0 ? Number.MAX_SAFE_INTEGER : config.journalSizeLimitBytes
   })
@@ -352,6 +355,7 @@ const admin = (config: ServerConfig) =>
       Layer.mergeAll(
         ServerStatus.layer(config),
         AccountRemoval.layer,
+        AccountSwitch.layer,
         SpaceRecovery.layer({ isCheckpointed: config.checkpointIntervalMillis !== 0 })
       )
     )

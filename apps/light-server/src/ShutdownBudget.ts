@@ -11,6 +11,8 @@ export interface ShutdownTerms {
   readonly socketCloseSpreadMillis: number
   readonly socketDrainTimeoutMillis: number
   readonly drainTimeoutMillis: number
+  /** Whether spans have to be sent at the end. */
+  readonly isTraced: boolean
 }
 
 /** The longest time of each step in milliseconds, in the order in which they run. */
@@ -27,11 +29,14 @@ export interface ShutdownBudget {
   readonly log: number
   /** The end of the writer and of its thread. */
   readonly database: number
+  /** Sending the last spans. */
+  readonly traces: number
 }
 
 const requestsMinMillis = 500
 const logMillis = 1000
 const databaseMillis = 1000
+const tracesMillis = 500
 
 /** Timers of a busy process are late, and the process has to end as well. */
 const marginMillis = 500
@@ -47,6 +52,7 @@ export const leastMillis = (terms: Omit<ShutdownTerms, "shutdownTimeoutMillis">)
   terms.socketDrainTimeoutMillis +
   terms.drainTimeoutMillis +
   requestsMinMillis +
+  (terms.isTraced ? tracesMillis : 0) +
   reservedMillis
 
 /**
@@ -60,7 +66,8 @@ export const make = (terms: ShutdownTerms): ShutdownBudget => ({
   events: terms.socketDrainTimeoutMillis,
   presence: terms.drainTimeoutMillis,
   log: logMillis,
-  database: databaseMillis
+  database: databaseMillis,
+  traces: terms.isTraced ? tracesMillis : 0
 })
 
 /**

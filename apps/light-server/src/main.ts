@@ -3,6 +3,7 @@
 import * as Arguments from "./cli/Arguments.ts"
 import * as CommandLine from "./cli/CommandLine.ts"
 import type { Request } from "./cli/Request.ts"
+import { programName } from "./Version.ts"
 
 type Runners = { readonly [Tag in Request["_tag"]]: (request: Extract<Request, { readonly _tag: Tag }>) => unknown }
 
@@ -27,7 +28,7 @@ const runners: Runners = {
   },
   Help: ({ text }) => process.stdout.write(text),
   Misuse: ({ text }) => {
-    process.stderr.write(`light-server: ${text}\n`)
+    process.stderr.write(`${programName}: ${text}\n`)
     // ExitCode.usage, which would load every failure of the server.
     process.exitCode = 2
   }

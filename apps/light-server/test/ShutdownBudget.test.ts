@@ -17,27 +17,34 @@ const slow = (gate: Deferred.Deferred<void>, ended: Array<string>) =>
     )
   )
 
-const sumOf = ({ database, events, log, presence, requests, sockets }: ShutdownBudget.ShutdownBudget) =>
-  sockets + requests + events + presence + log + database
+const sumOf = ({ database, events, log, presence, requests, sockets, traces }: ShutdownBudget.ShutdownBudget) =>
+  sockets + requests + events + presence + log + database + traces
+
+/** What the steps besides requests and the last flush take, by whether there are traces. */
+const settings = [
+  { environment: {}, restMillis: 6000 },
+  { environment: { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318" }, restMillis: 6500 }
+]
 
 describe("ShutdownBudget", () => {
-  it.effect(
-    "stays below the timeout with every configuration that is accepted, and no further below than it must",
-    () =>
+  it.effect.each(settings)(
+    "stays below the timeout with every configuration that is accepted, and no further below than it must (%#)",
+    ({ environment, restMillis }) =>
       Effect.gen(function* () {
         let accepted = 0
-        for (const timeout of [3000, 6099, 6100, 9000, 10_000, 60_000]) {
+        for (const timeout of [3000, 6099, 6100, 6600, 9000, 10_000, 60_000]) {
           for (const drain of [100, 999, 3000, 4000, 30_000]) {
             const loaded = yield* Effect.either(
               ServerConfig.load({
+                ...environment,
                 HOME: "/nowhere",
                 HAPPIER_SHUTDOWN_TIMEOUT_MS: String(timeout),
                 HAPPIER_PRESENCE_DRAIN_TIMEOUT_MS: String(drain)
               })
             )
-            // The close of the sockets takes 1 s, their events 2 s, and all other steps 3 s.
+            // The close of the sockets takes 1 s, their events 2 s, traces half a second, and all other steps 3 s.
             if (loaded._tag === "Left") {
-              assert.isAbove(drain + 6000, timeout, loaded.left.message)
+              assert.isAbove(drain + restMillis, timeout, loaded.left.message)
               continue
             }
             accepted += 1
@@ -59,7 +66,8 @@ describe("ShutdownBudget", () => {
             shutdownTimeoutMillis,
             socketCloseSpreadMillis,
             socketDrainTimeoutMillis,
-            drainTimeoutMillis: 3000
+            drainTimeoutMillis: 3000,
+            isTraced: true
           }
           const fits = ShutdownBudget.leastMillis(terms) <= shutdownTimeoutMillis
           assert.strictEqual(fits, sumOf(ShutdownBudget.make(terms)) <= shutdownTimeoutMillis - 500)

@@ -1,5 +1,6 @@
 /** `POST /v1/auth`: a signed challenge for a token. */
 import { Effect, Layer, Schema } from "effect"
+import { Forbidden } from "../Failure.ts"
 import { HttpApp } from "../http/HttpApp.ts"
 import { AccountStore } from "./AccountStore.ts"
 import { Login } from "./Login.ts"
@@ -33,6 +34,8 @@ export const layer: Layer.Layer<never, never, HttpApp | Login | AccountStore | T
             Effect.gen(function* () {
               const proof = yield* login.prove(request.body)
               const accountId = yield* accounts.signIn(proof)
+              // Nothing is lost by a final answer to somebody who logs in, and it can be read.
+              if (yield* tokens.isDisabled(accountId)) return yield* new Forbidden({ error: "account-disabled" })
               return { success: true, token: yield* tokens.issue(accountId, proof.epoch) }
             })
           )

@@ -5,7 +5,7 @@ import { createPublicKey, hkdfSync, randomUUID } from "node:crypto"
 import { DataDirectory } from "../opening/DataDirectory.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import { Authenticator } from "../door/Authenticator.ts"
-import { invalidToken } from "../Failure.ts"
+import { AccountDisabled, invalidToken } from "../Failure.ts"
 import * as EarlierTokens from "./EarlierTokens.ts"
 import * as Ed25519 from "./Ed25519.ts"
 import * as KnownTokens from "./KnownTokens.ts"
@@ -23,6 +23,8 @@ export class Tokens extends Context.Tag("light-server/Tokens")<
     readonly forget: (accountId: string) => void
     /** The same for one token, by its digest. */
     readonly forgetToken: (id: string) => void
+    /** Whether the operator has disabled the account. */
+    readonly isDisabled: (accountId: string) => Effect.Effect<boolean, ReadFailed>
     /** The tokens of the account that were shown since the start. */
     readonly known: (accountId: string) => ReadonlyArray<KnownTokens.KnownToken>
   }
@@ -53,10 +55,16 @@ const keysOf = (masterSecret: Redacted.Redacted) => {
 /** Tokens from before there were epochs carry none, and an account that never revoked its tokens has none. */
 const firstEpoch = 0
 
-const Account = Schema.Struct({ id: Schema.String, epoch: Schema.NullOr(Schema.Int), isRevoked: Schema.Int })
+const Account = Schema.Struct({
+  id: Schema.String,
+  epoch: Schema.NullOr(Schema.Int),
+  isRevoked: Schema.Int,
+  isDisabled: Schema.Int
+})
 
 const selectAccount = `SELECT "Account"."id", "TokenRevocation"."epoch",
-  EXISTS (SELECT 1 FROM "PresenceTokenRevocation" WHERE "digest" = ?) AS "isRevoked" FROM "Account"
+  EXISTS (SELECT 1 FROM "PresenceTokenRevocation" WHERE "digest" = ?) AS "isRevoked",
+  EXISTS (SELECT 1 FROM "PresenceAccountDisablement" WHERE "accountId" = "Account"."id") AS "isDisabled" FROM "Account"
   LEFT JOIN "TokenRevocation" ON "TokenRevocation"."accountId" = "Account"."id" WHERE "Account"."id" = ?`
 
 const make = (options: Options) =>
@@ -85,6 +93,12 @@ const make = (options: Options) =>
       onNone: () => firstEpoch,
       onSome: ({ epoch }: typeof Account.Type) => epoch ?? firstEpoch
     })
+
+    const isDisabled = (accountId: string) =>
+      Effect.map(
+        find(accountId),
+        Option.exists(({ isDisabled }) => isDisabled === 1)
+      )
 
     const issue = (accountId: string, proven?: number) =>
       Effect.gen(function* () {
@@ -146,11 +160,12 @@ const make = (options: Options) =>
           known.forget(key)
           return yield* invalidToken
         }
+        if (account.value.isDisabled === 1) return yield* new AccountDisabled({ accountId })
         if (before === forgetCount) known.note(key, accountId, client, now)
         return accountId
       })
 
-    return Context.make(Tokens, Tokens.of({ issue, forget, forgetToken, known: known.ofAccount })).pipe(
+    return Context.make(Tokens, Tokens.of({ issue, forget, forgetToken, isDisabled, known: known.ofAccount })).pipe(
       Context.add(Authenticator, Authenticator.of({ verify }))
     )
   })

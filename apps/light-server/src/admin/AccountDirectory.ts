@@ -27,7 +27,8 @@ const Row = Schema.Struct({
   createdAt: StoredTime,
   machineCount: Schema.Int,
   sessionCount: Schema.Int,
-  lastActiveAt: Schema.NullOr(Schema.Number)
+  lastActiveAt: Schema.NullOr(Schema.Number),
+  disabledAt: Schema.NullOr(StoredTime)
 })
 
 const lastActive = (table: string) =>
@@ -36,12 +37,14 @@ const lastActive = (table: string) =>
 const columns = `"id", "createdAt",
   (SELECT count(*) FROM "Machine" WHERE "accountId" = "Account"."id") AS "machineCount",
   (SELECT count(*) FROM "Session" WHERE "accountId" = "Account"."id") AS "sessionCount",
-  nullif(max(coalesce(${lastActive("Machine")}, 0), coalesce(${lastActive("Session")}, 0)), 0) AS "lastActiveAt"`
+  nullif(max(coalesce(${lastActive("Machine")}, 0), coalesce(${lastActive("Session")}, 0)), 0) AS "lastActiveAt",
+  (SELECT "disabledAt" FROM "PresenceAccountDisablement" WHERE "accountId" = "Account"."id") AS "disabledAt"`
 
 /** Accounts of the server itself, and those that are being deleted, are not shown. */
-const isShown = `"id" <> ? AND coalesce("publicKey", '') NOT GLOB ?`
+export const isShown = `"id" <> ? AND coalesce("publicKey", '') NOT GLOB ?`
 
-const shownParams = [detachedOwner, `${deletedKey("")}*`]
+/** The parameters of `isShown`. */
+export const shownParams = [detachedOwner, `${deletedKey("")}*`]
 
 const selectList = `SELECT ${columns} FROM "Account" WHERE ${isShown} ORDER BY ${millisOf("createdAt")}, "id" LIMIT ?`
 

@@ -4,6 +4,7 @@ import http from "node:http"
 import path from "node:path"
 import * as SystemCode from "../SystemCode.ts"
 import * as AdminProtocol from "./AdminProtocol.ts"
+import { command } from "../Version.ts"
 
 /** No server listens on the socket of the data directory. Nothing done. */
 export class ServerNotRunning extends Schema.TaggedError<ServerNotRunning>("light-server/ServerNotRunning")(
@@ -13,7 +14,7 @@ export class ServerNotRunning extends Schema.TaggedError<ServerNotRunning>("ligh
   override get message(): string {
     return (
       `no server runs on this data directory: ${this.path} does not answer (${this.code}); ` +
-      "start it with `light-server serve`"
+      `start it with \`${command} serve\``
     )
   }
 }

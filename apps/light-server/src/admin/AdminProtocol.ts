@@ -57,7 +57,11 @@ export const Status = Schema.Struct({
     reusableBytes: Schema.NullOr(Schema.Number),
     diskFreeBytes: Schema.NullOr(Schema.Number)
   }),
-  backup: BackupRecord
+  backup: Schema.Struct({
+    ...BackupRecord.fields,
+    /** The file of the last backup is not there any more. */
+    isGone: Schema.Boolean
+  })
 })
 
 export interface Status extends Schema.Schema.Type<typeof Status> {}
@@ -68,7 +72,9 @@ export const Account = Schema.Struct({
   machineCount: Schema.Int,
   sessionCount: Schema.Int,
   /** Of its sessions and machines; `null`: it has none. */
-  lastActiveAt: Schema.NullOr(Schema.Number)
+  lastActiveAt: Schema.NullOr(Schema.Number),
+  /** Since when its tokens are refused; `null`: they are not. */
+  disabledAt: Schema.NullOr(Schema.Number)
 })
 
 export interface Account extends Schema.Schema.Type<typeof Account> {}
@@ -104,6 +110,15 @@ export interface AccountDetail extends Schema.Schema.Type<typeof AccountDetail> 
 export const AccountRemoved = Schema.Struct({ id: Schema.String, sessionCount: Schema.Int, machineCount: Schema.Int })
 
 export interface AccountRemoved extends Schema.Schema.Type<typeof AccountRemoved> {}
+
+/** `isChanged`: false when the account was in this state already. */
+export const AccountTurned = Schema.Struct({
+  id: Schema.String,
+  disabledAt: Schema.NullOr(Schema.Number),
+  isChanged: Schema.Boolean
+})
+
+export interface AccountTurned extends Schema.Schema.Type<typeof AccountTurned> {}
 
 export const LogLevel = Schema.Struct({ level: Schema.Literal(...logLevels) })
 

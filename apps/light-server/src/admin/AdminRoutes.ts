@@ -7,6 +7,7 @@ import { InvalidInput, NotFound } from "../Failure.ts"
 import { LogThreshold } from "../log/LogThreshold.ts"
 import { AccountDirectory } from "./AccountDirectory.ts"
 import { AccountRemoval } from "./AccountRemoval.ts"
+import { AccountSwitch } from "./AccountSwitch.ts"
 import * as AdminProtocol from "./AdminProtocol.ts"
 import * as AdminSocket from "./AdminSocket.ts"
 import { ServerStatus } from "./ServerStatus.ts"
@@ -47,6 +48,7 @@ const routes = Effect.gen(function* () {
   const status = yield* ServerStatus
   const accounts = yield* AccountDirectory
   const removal = yield* AccountRemoval
+  const accountSwitch = yield* AccountSwitch
   const devices = yield* Devices
   const space = yield* SpaceRecovery
   const addLogLevel = yield* logLevelRoutes
@@ -55,6 +57,12 @@ const routes = Effect.gen(function* () {
     app.get("/v1/accounts", (_, reply) => answer(reply, accounts.list))
     app.get<OfAccount>("/v1/accounts/:id", ({ params }, reply) => answer(reply, accounts.show(params.id)))
     app.delete<OfAccount>("/v1/accounts/:id", ({ params }, reply) => answer(reply, removal.remove(params.id)))
+    app.put<OfAccount>("/v1/accounts/:id/disablement", ({ params }, reply) =>
+      answer(reply, accountSwitch.disable(params.id))
+    )
+    app.delete<OfAccount>("/v1/accounts/:id/disablement", ({ params }, reply) =>
+      answer(reply, accountSwitch.enable(params.id))
+    )
     app.get<OfAccount>("/v1/accounts/:id/devices", ({ params }, reply) => answer(reply, accounts.devices(params.id)))
     app.delete<OfAccount>("/v1/accounts/:id/devices/:device", ({ params }, reply) =>
       answer(reply, Effect.as(devices.revoke(params.id, params.device), {}))
@@ -67,5 +75,8 @@ const routes = Effect.gen(function* () {
 /** Serves the socket in the data directory. */
 export const layer = (options: {
   readonly dataDirectory: string
-}): Layer.Layer<never, never, ServerStatus | AccountDirectory | AccountRemoval | Devices | SpaceRecovery> =>
-  AdminSocket.layer({ path: path.join(options.dataDirectory, AdminProtocol.socketName), routes })
+}): Layer.Layer<
+  never,
+  never,
+  ServerStatus | AccountDirectory | AccountRemoval | AccountSwitch | Devices | SpaceRecovery
+> => AdminSocket.layer({ path: path.join(options.dataDirectory, AdminProtocol.socketName), routes })

@@ -102,7 +102,7 @@ export const make = ({ dataDirectory, databaseFile, publicUrl }: Options) =>
           presence: yield* presenceOf(presence),
           sockets: countSockets(sockets),
           storage: yield* storageOf(connection, databaseFile),
-          backup: yield* BackupRecord.read(dataDirectory)
+          backup: yield* BackupRecord.look(dataDirectory)
         }
       })
     })

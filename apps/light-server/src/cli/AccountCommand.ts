@@ -20,10 +20,11 @@ const listText =
       Quantity.time(account.createdAt),
       String(account.machineCount),
       String(account.sessionCount),
-      Quantity.ago(account.lastActiveAt, nowMillis)
+      Quantity.ago(account.lastActiveAt, nowMillis),
+      account.disabledAt === null ? "" : `disabled ${Quantity.ago(account.disabledAt, nowMillis)}`
     ])
     const table = TextTable.aligned(
-      [["account", "created", "machines", "sessions", "last active"], ...rows],
+      [["account", "created", "machines", "sessions", "last active", ""], ...rows],
       new Set([2, 3])
     )
     return `${[...table, ...(isCut ? [`only the oldest ${accounts.length} are shown`] : [])].join("\n")}\n`
@@ -37,6 +38,7 @@ const detailText =
       ["key", account.publicKey ?? "none"],
       ["created", Quantity.time(account.createdAt)],
       ["last active", Quantity.ago(account.lastActiveAt, nowMillis)],
+      ...(account.disabledAt === null ? [] : [["disabled", Quantity.ago(account.disabledAt, nowMillis)]]),
       ["machines", String(account.machineCount)],
       ["sessions", `${account.sessionCount}, with ${Quantity.count(account.messageCount, "message")}`]
     ]
@@ -46,6 +48,16 @@ const detailText =
 const removedText = ({ id, machineCount, sessionCount }: AdminProtocol.AccountRemoved): string =>
   `${id} can no longer be used; ${Quantity.count(sessionCount, "session")} and ` +
   `${Quantity.count(machineCount, "machine")} are being deleted\n`
+
+const turnedText =
+  (nowMillis: number) =>
+  ({ disabledAt, id, isChanged }: AdminProtocol.AccountTurned): string => {
+    if (disabledAt === null)
+      return `${id} is enabled${isChanged ? "; its clients come back by themselves" : " already"}\n`
+    return isChanged
+      ? `${id} is disabled, and its connections are closed\n`
+      : `${id} is disabled already, ${Quantity.ago(disabledAt, nowMillis)}\n`
+  }
 
 const pathOf = (account: string) => `/v1/accounts/${encodeURIComponent(account)}`
 
@@ -61,6 +73,13 @@ const program = ({ action, isJson }: Options) =>
         const path = pathOf(action.account)
         const detail = yield* AskCommand.ask({ method: "GET", path }, AdminProtocol.AccountDetail)
         return yield* AskCommand.print(detail, isJson, detailText(now))
+      }
+      case "Disable":
+      case "Enable": {
+        const path = `${pathOf(action.account)}/disablement`
+        const method = action._tag === "Disable" ? "PUT" : "DELETE"
+        const turned = yield* AskCommand.ask({ method, path }, AdminProtocol.AccountTurned)
+        return yield* AskCommand.print(turned, isJson, turnedText(now))
       }
       case "Delete": {
         const path = pathOf(action.account)

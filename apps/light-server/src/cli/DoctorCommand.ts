@@ -13,6 +13,7 @@ import * as Finding from "../operator/Finding.ts"
 import * as NetworkChecks from "../operator/NetworkChecks.ts"
 import * as Configuration from "./Configuration.ts"
 import * as Program from "./Program.ts"
+import { command } from "../Version.ts"
 
 export interface Options {
   readonly isFixed: boolean
@@ -44,7 +45,7 @@ const configFindings = (warnings: ReadonlyArray<string>): ReadonlyArray<Finding.
         Finding.warning(configCheck, {
           found,
           cause: "the setting does not do what its name promises",
-          fix: "correct or remove it; `light-server config print` shows what is understood"
+          fix: `correct or remove it; \`${command} config print\` shows what is understood`
         })
       )
 

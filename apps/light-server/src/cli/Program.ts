@@ -2,6 +2,7 @@
 import { Cause, Effect, Exit, Fiber, Option } from "effect"
 import * as ExitCode from "../ExitCode.ts"
 import * as SignalRepetition from "./SignalRepetition.ts"
+import { programName } from "../Version.ts"
 
 export interface Terms {
   /** Longest time from a signal to the end. Read when the signal comes. */
@@ -13,7 +14,7 @@ export interface Terms {
 }
 
 /** Writes one line to standard error. */
-export const complain = (text: string): void => void process.stderr.write(`light-server: ${text}\n`)
+export const complain = (text: string): void => void process.stderr.write(`${programName}: ${text}\n`)
 
 /** Writes to standard output, and waits until it is written: the process may end right after. */
 export const print = (text: string): Effect.Effect<void> =>

@@ -9,7 +9,7 @@ interface Printed {
 export type AccountAction =
   | { readonly _tag: "List" }
   | { readonly _tag: "Show"; readonly account: string }
-  | { readonly _tag: "Delete"; readonly account: string }
+  | { readonly _tag: "Delete" | "Disable" | "Enable"; readonly account: string }
 
 export type DeviceAction =
   | { readonly _tag: "List"; readonly account: string }

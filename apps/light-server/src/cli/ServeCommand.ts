@@ -8,11 +8,14 @@ import { type DatabaseGivenUp, type DatabaseReplaced, Readiness } from "../healt
 import { HttpListener } from "../http/HttpListener.ts"
 import * as LightServer from "../LightServer.ts"
 import * as InstanceLock from "../opening/InstanceLock.ts"
+import * as ShutdownBudget from "../ShutdownBudget.ts"
+import * as Traces from "../tracing/Traces.ts"
 import * as Logging from "../log/Logging.ts"
 import type * as ServerConfig from "../config/ServerConfig.ts"
 import * as ServerKnobs from "../config/ServerKnobs.ts"
 import * as Configuration from "./Configuration.ts"
 import * as Program from "./Program.ts"
+import { programName } from "../Version.ts"
 
 /** Until the configuration is read. */
 let shutdownTimeoutMillis = ServerKnobs.knobs.shutdownTimeoutMillis.fallback
@@ -49,11 +52,20 @@ const serve = ({
   Effect.gen(function* () {
     for (const warning of warnings) yield* Effect.logWarning(warning).pipe(Effect.annotateLogs("code", "CONFIG"))
     const notifier = ServiceNotifier.layer({ environment: process.env })
-    const server = yield* Layer.build(Layer.provideMerge(notifier, LightServer.layer(config)))
+    const { shutdownBudget, tracing } = config
+    // Built first and closed last: the spans of the shutdown are sent too.
+    const traces = Traces.layer(tracing, shutdownBudget.traces).pipe(
+      ShutdownBudget.closeWithin("traces", shutdownBudget.traces)
+    )
+    const server = yield* notifier.pipe(
+      Layer.provideMerge(LightServer.layer(config)),
+      Layer.provide(traces),
+      Layer.build
+    )
     const { url } = Context.get(server, HttpListener)
     const { publicUrl } = config
     const address = publicUrl === undefined ? url : `${url} (for clients: ${publicUrl})`
-    process.stdout.write(`light-server is ready at ${address}, data in ${config.dataDirectory}\n`)
+    process.stdout.write(`${programName} is ready at ${address}, data in ${config.dataDirectory}\n`)
     served = countLost(Context.get(server, Presence), Context.get(server, SqliteWriter))
     const { untilTaken } = Context.get(server, InstanceLock.InstanceLock)
     return yield* Effect.raceFirst(Context.get(server, Readiness).untilUnusable, untilTaken)

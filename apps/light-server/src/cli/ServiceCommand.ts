@@ -10,6 +10,7 @@ import { ServiceFailed } from "../operator/ServiceFailed.ts"
 import * as ServiceUnit from "../operator/ServiceUnit.ts"
 import * as Configuration from "./Configuration.ts"
 import * as Program from "./Program.ts"
+import { command } from "../Version.ts"
 
 export interface Options {
   readonly action: "print" | "install" | "uninstall"
@@ -93,7 +94,7 @@ const install = ({ file, start, text }: Service, isStarted: boolean) =>
     yield* Program.print(`wrote ${file}\n`)
     if (!isStarted) return
     for (const words of start) yield* call(words)
-    yield* Program.print("the server is started, now and after each boot; `light-server status` shows how it is\n")
+    yield* Program.print(`the server is started, now and after each boot; \`${command} status\` shows how it is\n`)
   })
 
 const uninstall = ({ file, stop }: Service, isStopped: boolean) =>

@@ -8,6 +8,7 @@ import * as SetupFile from "../operator/SetupFile.ts"
 import * as Arguments from "./Arguments.ts"
 import * as Program from "./Program.ts"
 import * as SetupQuestions from "./SetupQuestions.ts"
+import { command } from "../Version.ts"
 
 export interface Options {
   /** By the names of the variables. */
@@ -45,14 +46,14 @@ export const render = ({ address, file, kept, settings }: Outcome): string =>
   [
     `wrote ${file}${kept === null ? "" : `; the one from before is ${kept}`}`,
     "",
-    "1. Start the server, now and after each boot:  light-server service install",
+    `1. Start the server, now and after each boot:  ${command} service install`,
     `2. In the app, set the address of the server:  ${address}`,
     ...(settings["PUBLIC_URL"] === undefined
       ? ["   Only clients on this machine reach it. Set PUBLIC_URL once a proxy or a VPN leads here."]
       : ["   The same for the camera of a phone:", "", renderUnicodeCompact(address, { border: 2 }), ""]),
     `3. On each machine, set it for the command line client and its daemon:  HAPPIER_SERVER_URL=${address}`,
     "   Then log in there again.",
-    "4. See that all is well:  light-server doctor",
+    `4. See that all is well:  ${command} doctor`,
     ""
   ].join("\n")
 

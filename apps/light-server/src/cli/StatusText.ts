@@ -2,6 +2,7 @@
 import type * as AdminProtocol from "../admin/AdminProtocol.ts"
 import * as Quantity from "./Quantity.ts"
 import * as TextTable from "./TextTable.ts"
+import { programName } from "../Version.ts"
 
 const onlineOf = ({ presence, sockets }: AdminProtocol.Status): string =>
   [
@@ -29,18 +30,19 @@ const storageOf = ({ databaseFile, storage }: AdminProtocol.Status): string =>
   `${databaseFile}, ${Quantity.bytes(storage.databaseBytes)} (${Quantity.bytes(storage.reusableBytes)} reusable), ` +
   `log ${Quantity.bytes(storage.logBytes)}, ${Quantity.bytes(storage.diskFreeBytes)} free on its disk`
 
-const backupOf = ({ backup: { failure, last } }: AdminProtocol.Status, nowMillis: number): string => {
+const backupOf = ({ backup: { failure, isGone, last } }: AdminProtocol.Status, nowMillis: number): string => {
   const made =
     last === null
-      ? "none yet"
-      : `${last.file}, ${Quantity.bytes(last.bytes)}, ${Quantity.ago(last.atMillis, nowMillis)}`
+      ? "never"
+      : `${last.file}, ${Quantity.bytes(last.bytes)}, ${Quantity.ago(last.atMillis, nowMillis)}, ` +
+        (isGone ? "GONE: the file does not exist" : "verified")
   return failure === null ? made : `${made}; FAILED ${Quantity.ago(failure.atMillis, nowMillis)}: ${failure.reason}`
 }
 
 export const render = (status: AdminProtocol.Status, nowMillis: number): string => {
   const failing = status.checks.filter(({ ok }) => !ok)
   const head =
-    `light-server ${status.version} is ${status.isReady ? "well" : "NOT ready"} ` +
+    `${programName} ${status.version} is ${status.isReady ? "well" : "NOT ready"} ` +
     `(process ${status.pid}, up ${Quantity.duration(nowMillis - status.startedAt)})`
   const rows = [
     ...failing.map(({ code, detail, name, since }) => [name, `${code} since ${since}: ${detail}`]),

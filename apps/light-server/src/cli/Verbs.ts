@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError, Option } from "commander"
 import { logLevels, type LogLevelName } from "../LogLevels.ts"
 import type { Request, Settings } from "./Request.ts"
+import { command as program } from "../Version.ts"
 import * as VerbHelp from "./VerbHelp.ts"
 
 type Accept = (request: Request) => void
@@ -9,8 +10,6 @@ type Accept = (request: Request) => void
 interface Json {
   readonly json?: boolean
 }
-
-const program = "light-server"
 
 /** A command below `parent` with `--help` that shows examples and exit codes. */
 const verb = (parent: Command, name: string, description: string, help: VerbHelp.Help): Command =>
@@ -80,6 +79,25 @@ const addAccounts = (root: Command, accept: Accept) => {
     .action((id: string, options: Json) =>
       accept({ _tag: "Accounts", action: { _tag: "Show", account: id }, isJson: isJson(options) })
     )
+  const turns = [
+    ["disable", "Disable", "refuse the tokens of an account until it is enabled; nothing of it is deleted"],
+    ["enable", "Enable", "accept the tokens of a disabled account again"]
+  ] as const
+  for (const [name, _tag, description] of turns) {
+    json(
+      verb(account, name, description, {
+        examples: [`account ${name} cmb2k9x1d0000`],
+        codes: asking,
+        notes:
+          "The connections of a disabled account are closed. Its clients keep their tokens and what they could not\n" +
+          "send, and come back by themselves when it is enabled."
+      })
+    )
+      .argument("<account>", "the id of the account")
+      .action((id: string, options: Json) =>
+        accept({ _tag: "Accounts", action: { _tag, account: id }, isJson: isJson(options) })
+      )
+  }
   json(
     verb(account, "delete", "delete an account with everything that belongs to it", {
       examples: ["account delete cmb2k9x1d0000 --yes"],

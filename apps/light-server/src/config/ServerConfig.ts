@@ -19,6 +19,7 @@ import * as RealtimeKnobs from "../realtime/RealtimeKnobs.ts"
 import * as RealtimeOptions from "../realtime/RealtimeOptions.ts"
 import * as RpcKnobs from "../rpc/RpcKnobs.ts"
 import * as RpcOptions from "../rpc/RpcOptions.ts"
+import * as TraceKnobs from "../tracing/TraceKnobs.ts"
 import * as ShutdownBudget from "../ShutdownBudget.ts"
 import * as ConfigSources from "./ConfigSources.ts"
 import { type Environment, read, type RoomValues } from "./Environment.ts"
@@ -47,7 +48,8 @@ export const rooms = {
   realtime: RealtimeKnobs.knobs,
   rpc: RpcKnobs.knobs,
   changes: ChangeKnobs.knobs,
-  backup: BackupKnobs.knobs
+  backup: BackupKnobs.knobs,
+  tracing: TraceKnobs.knobs
 }
 
 type RoomOptions = RoomValues<typeof rooms>
@@ -74,6 +76,8 @@ export interface ServerConfig
   readonly realtime: RealtimeOptions.RealtimeOptions
   readonly rpc: RpcOptions.RpcOptions
   readonly changes: ChangePruner.Options
+  /** Where traces go. `undefined`: none are made. */
+  readonly tracing: TraceKnobs.TraceOptions | undefined
   readonly backup: Omit<Values<typeof BackupKnobs.knobs>, "directory"> & { readonly directory: string }
 }
 
@@ -98,8 +102,10 @@ export class ConfigInvalid extends Schema.TaggedError<ConfigInvalid>("light-serv
 const shutdownTerms = (
   { shutdownTimeoutMillis }: RoomOptions["server"],
   presence: Pick<PresenceConfig.PresenceConfig, "drainTimeout">,
-  { closeSpread, drainTimeout }: RealtimeOptions.RealtimeOptions
+  { closeSpread, drainTimeout }: RealtimeOptions.RealtimeOptions,
+  isTraced: boolean
 ): ShutdownBudget.ShutdownTerms => ({
+  isTraced,
   shutdownTimeoutMillis,
   socketCloseSpreadMillis: Duration.toMillis(closeSpread),
   socketDrainTimeoutMillis: Duration.toMillis(drainTimeout),
@@ -173,7 +179,8 @@ const loadAfter = (before: ReadonlyArray<string>, environment: Environment): Eff
       invalid([...before, ...problems, ...refusals])
     )
     const realtime = RealtimeOptions.optionsOf(values.realtime, values.http)
-    const terms = shutdownTerms(values.server, values.presence, realtime)
+    const tracing = TraceKnobs.optionsOf(values.tracing)
+    const terms = shutdownTerms(values.server, values.presence, realtime, tracing.options !== undefined)
     const presence = PresenceKnobs.configOf(values.presence)
     const contradictions = Either.match(presence, { onLeft: (problems) => problems, onRight: () => [] })
     const directories = directoriesOf(environment, values)
@@ -208,10 +215,14 @@ const loadAfter = (before: ReadonlyArray<string>, environment: Environment): Eff
       realtime,
       rpc: RpcOptions.optionsOf(values.rpc, values.http),
       changes: { ...ChangePruner.defaults, ...values.changes },
+      tracing: tracing.options,
       backup: {
         ...values.backup,
         directory: path.resolve(directories.right.dataDirectory, values.backup.directory ?? "backups")
       }
     }
-    return { config, warnings: [...OtherNames.warningsOf(environment, knobsOf(rooms)), ...warnings] }
+    return {
+      config,
+      warnings: [...OtherNames.warningsOf(environment, knobsOf(rooms)), ...warnings, ...tracing.warnings]
+    }
   })

@@ -10,6 +10,7 @@
  */
 import { Effect } from "effect"
 import type { SqlValue } from "presence-effect/writer/Write"
+import * as FreedBytes from "../FreedBytes.ts"
 import type { DatabaseReader } from "./DatabaseReader.ts"
 import type { ReadFailure } from "./ReadFailure.ts"
 import { countCut, countUnreadable } from "./ReadMetrics.ts"
@@ -149,7 +150,10 @@ const opening = text("{")
 const closing = text("}")
 const comma = text(",")
 
-/** JSON text of the rows between two texts. `more` adds members to a row: `,"active":true`. */
+/**
+ * JSON text of the rows between two texts. `more` adds members to a row: `,"active":true`. The texts of the rows are
+ * freed: they can be used once.
+ */
 export const toJson = (
   before: string,
   rows: ReadonlyArray<Row>,
@@ -165,5 +169,8 @@ export const toJson = (
     parts.push(closing)
   }
   parts.push(text(after))
-  return Buffer.concat(parts)
+  const json = Buffer.concat(parts)
+  const [first] = rows
+  if (first !== undefined) FreedBytes.free(new Uint8Array(first.members.buffer))
+  return json
 }

@@ -12,7 +12,7 @@ import { LRUCache } from "lru-cache"
 import type { ReadFailed } from "../database/DatabaseReader.ts"
 import type { Authenticator } from "./Authenticator.ts"
 import * as ClientAddress from "./ClientAddress.ts"
-import type { TooManyRequests, Unauthorized } from "../Failure.ts"
+import type { AccountDisabled, TooManyRequests, Unauthorized } from "../Failure.ts"
 import type { RateLimiter } from "./RateLimit.ts"
 import { digestOf } from "./TokenDigest.ts"
 
@@ -22,7 +22,7 @@ export interface FailureLimiter {
     address: string,
     token: string,
     client?: string
-  ) => Effect.Effect<string, Unauthorized | TooManyRequests | ReadFailed>
+  ) => Effect.Effect<string, Unauthorized | AccountDisabled | TooManyRequests | ReadFailed>
   /** Counts the opening of a socket. */
   readonly admitSocket: (address: string) => Effect.Effect<void, TooManyRequests>
 }
@@ -44,6 +44,8 @@ export const make = (
         const giveBack = limiter.giveBack("tokens", key)
         const accountId = yield* restore(verify).pipe(
           Effect.tapErrorTag("ReadFailed", () => giveBack),
+          // The token is good.
+          Effect.tapErrorTag("AccountDisabled", () => giveBack),
           Effect.onInterrupt(() => giveBack)
         )
         if (digest !== undefined) goodLately.set(digest, true)

@@ -1,5 +1,5 @@
 /** Runs an effect and sends its result as the answer to a request. */
-import { Effect, Either, Exit, Random, Runtime } from "effect"
+import { Effect, Either, Exit, Random, Runtime, type Tracer } from "effect"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { AnswerTimeout, RequestDefect } from "../Failure.ts"
 import { type Failure, toHttp } from "./FailureTable.ts"
@@ -13,6 +13,7 @@ export interface AnyRequest {
   readonly id: string
   readonly raw: IncomingMessage
   readonly cost: CostMeter
+  readonly span: Tracer.AnySpan | undefined
 }
 
 /** The part of a reply that is used, whatever its route declares. */
@@ -68,8 +69,9 @@ export const make =
         Effect.tapDefect((cause) => Effect.logError("A request died", cause, { code: "REQUEST_DEFECT" })),
         Effect.annotateLogs("requestId", request.id)
       )
+      const traced = request.span === undefined ? bounded : Effect.withParentSpan(bounded, request.span)
       // The first part runs at once, all others when the scheduler runs them.
-      const fiber = request.cost.run(() => Runtime.runFork(runtime)(bounded, { scheduler: request.cost.scheduler }))
+      const fiber = request.cost.run(() => Runtime.runFork(runtime)(traced, { scheduler: request.cost.scheduler }))
       const hangUp = () => {
         if (!reply.raw.writableFinished) fiber.unsafeInterruptAsFork(fiber.id())
       }

@@ -7,6 +7,7 @@ import * as WriteFailure from "presence-effect/writer/HttpFailure"
 import { WriterError } from "presence-effect/writer/WriterError"
 import { isDamage, ReadFailed, ReadOverflow, ReadTimeout } from "../database/ReadFailure.ts"
 import {
+  AccountDisabled,
   AnswerTimeout,
   Conflict,
   CursorGone,
@@ -34,6 +35,7 @@ export const Failure = Schema.Union(
   ReadOverflow,
   ReadTimeout,
   Unauthorized,
+  AccountDisabled,
   Forbidden,
   NotFound,
   Conflict,
@@ -131,6 +133,7 @@ export const toHttp = (failure: Failure, jitter = 0): HttpFailure => {
       ReadOverflow: later(2000, "The server is overloaded"),
       ReadTimeout: later(1000, "The server is busy"),
       Unauthorized: ({ error }) => protocol(401, error),
+      AccountDisabled: later(60_000, "This account is disabled by the operator of the server"),
       Forbidden: ({ error }) => protocol(403, error),
       NotFound: ({ error, what }) => protocol(404, error ?? `${what} not found`),
       Conflict: ({ error }) => protocol(409, error),

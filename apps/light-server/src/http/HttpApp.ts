@@ -6,7 +6,7 @@
  */
 import cors from "@fastify/cors"
 import helmet from "@fastify/helmet"
-import { Context, Duration, Effect, Layer, Option, Runtime } from "effect"
+import { Context, Duration, Effect, Layer, Option, Runtime, type Tracer } from "effect"
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -34,6 +34,7 @@ import * as Observation from "./Observation.ts"
 import * as LoopDelay from "../door/LoopDelay.ts"
 import * as OutgoingBytes from "./OutgoingBytes.ts"
 import * as RateLimit from "../door/RateLimit.ts"
+import * as RequestSpan from "./RequestSpan.ts"
 import * as SchemaCompiler from "./SchemaCompiler.ts"
 import * as Shedding from "./Shedding.ts"
 import * as TruncationHeader from "./TruncationHeader.ts"
@@ -47,6 +48,8 @@ declare module "fastify" {
     /** The cost of the request until now. */
     cost: CostMeter.CostMeter
     serializationBeganMillis: number | undefined
+    /** The parent of the spans of its work; `undefined` while no spans are kept. */
+    span: Tracer.AnySpan | undefined
   }
   interface FastifyContextConfig {
     /**
@@ -269,6 +272,7 @@ export const make = (options: Options = {}) =>
     fastify.setValidatorCompiler(SchemaCompiler.compile)
     JsonBody.add(fastify)
     Observation.add(fastify, runtime)
+    yield* RequestSpan.add(fastify, clientAddress.isTrusted)
     ConnectionLimit.add(fastify.server, options.connections ?? ConnectionLimit.defaults, (address) =>
       clientAddress.isTrusted(address, 0)
     )
@@ -300,8 +304,9 @@ export const make = (options: Options = {}) =>
     /** An account has its own count, independent of its address; requests without an account are counted by address. */
     const admit = (request: FastifyRequest) =>
       Effect.gen(function* () {
-        const accountId = yield* Effect.tapErrorTag(identify(request), "Unauthorized", () =>
-          limiter.take("auth", ClientAddress.keyOf(addressOf(request)))
+        const accountId = yield* identify(request).pipe(
+          Effect.tapErrorTag("Unauthorized", () => limiter.take("auth", ClientAddress.keyOf(addressOf(request)))),
+          Effect.tapErrorTag("AccountDisabled", ({ accountId }) => limiter.take(groupOf(request), accountId))
         )
         request.accountId = accountId
         yield* limiter.take(groupOf(request), accountId)

@@ -9,6 +9,7 @@ import { Socket } from "node:net"
 import { keyOf } from "../door/ClientAddress.ts"
 import { type Failure, toHttp } from "./FailureTable.ts"
 import * as Answer from "./Answer.ts"
+import * as FreedBytes from "../FreedBytes.ts"
 import * as HeavyTurns from "./HeavyTurns.ts"
 import * as Tally from "../Tally.ts"
 import { priorityOf, type Shedding } from "./Shedding.ts"
@@ -140,12 +141,15 @@ export const add = (
     )
   }
 
-  const track = (request: FastifyRequest, reply: FastifyReply, size: number) => {
+  const track = (request: FastifyRequest, reply: FastifyReply, bytes: Buffer) => {
+    const size = bytes.byteLength
     const remove = unread.add(request, size)
     const stop = watch(reply, size, limits, () => onCut(request.routeOptions.url ?? "none"))
+    // The system has all of it, or the socket is closed: nothing reads the bytes any more.
     reply.raw.once("close", () => {
       stop()
       remove()
+      FreedBytes.free(bytes)
     })
   }
 
@@ -166,9 +170,10 @@ export const add = (
     if (unread.isOver(request, size)) {
       return done(null, refused(reply, shedding.refusal(priorityOf(request), "bytes")))
     }
-    track(request, reply, size)
     // One copy is kept instead of the text and its bytes.
-    done(null, isText ? Buffer.from(payload) : payload)
+    const bytes = isText ? Buffer.from(payload) : payload
+    track(request, reply, bytes)
+    done(null, bytes)
   })
   // Many requests that come at once all pass the first hook, so each is checked again before it reads.
   HeavyTurns.add(fastify, { isFull, refuse }, limits)

@@ -5,6 +5,7 @@ import path from "node:path"
 import * as BackupRecord from "./BackupRecord.ts"
 import type { DoctorOptions } from "./DoctorOptions.ts"
 import * as Finding from "./Finding.ts"
+import { command } from "../Version.ts"
 
 const ageCheck = { code: "D401", name: "backup" }
 const placeCheck = { code: "D402", name: "place of backups" }
@@ -14,14 +15,18 @@ const day = 86_400_000
 /** Older than that is too old where the operator makes backups by hand. */
 const ageMax = 7 * day
 
-const age = (options: DoctorOptions, { failure, last }: BackupRecord.BackupRecord, now: number): Finding.Finding => {
-  const fix = "run `light-server backup`, and set HAPPIER_BACKUP_INTERVAL_MS=86400000 for one every day"
+const age = (
+  options: DoctorOptions,
+  { failure, isGone, last }: BackupRecord.BackupState,
+  now: number
+): Finding.Finding => {
+  const fix = `run \`${command} backup\`, and set HAPPIER_BACKUP_INTERVAL_MS=86400000 for one every day`
   const cause = "what was written since is lost with the disk"
   if (failure !== null) {
     return Finding.problem(ageCheck, { found: `the last attempt failed: ${failure.reason}`, cause, fix })
   }
   if (last === null) return Finding.warning(ageCheck, { found: "there is no backup", cause, fix })
-  if (!fs.existsSync(last.file)) {
+  if (isGone) {
     return Finding.problem(ageCheck, { found: `${last.file}, the last backup, is gone`, cause, fix })
   }
   const limit = options.backupIntervalMillis === 0 ? ageMax : 2 * options.backupIntervalMillis
@@ -47,6 +52,6 @@ const place = ({ databaseFile }: DoctorOptions, { last }: BackupRecord.BackupRec
 
 export const run = (options: DoctorOptions): Effect.Effect<ReadonlyArray<Finding.Finding>> =>
   Effect.gen(function* () {
-    const record = yield* BackupRecord.read(options.dataDirectory)
+    const record = yield* BackupRecord.look(options.dataDirectory)
     return [age(options, record, yield* Clock.currentTimeMillis), place(options, record)]
   })

@@ -13,6 +13,11 @@ export const BackupRecord = Schema.Struct({
 
 export interface BackupRecord extends Schema.Schema.Type<typeof BackupRecord> {}
 
+/** The record, and whether the backup that it names has been deleted or moved since. */
+export interface BackupState extends BackupRecord {
+  readonly isGone: boolean
+}
+
 const none: BackupRecord = { last: null, failure: null }
 
 const fileOf = (dataDirectory: string) => path.join(dataDirectory, "last-backup.json")
@@ -28,6 +33,13 @@ export const read = (dataDirectory: string): Effect.Effect<BackupRecord> =>
       return none
     }
   })
+
+/** What the status, the page and the doctor say about backups. */
+export const look = (dataDirectory: string): Effect.Effect<BackupState> =>
+  Effect.map(read(dataDirectory), (record) => ({
+    ...record,
+    isGone: record.last !== null && !fs.existsSync(record.last.file)
+  }))
 
 /** Ignores a data directory that cannot be written: the backup exists all the same. */
 const write = (dataDirectory: string, record: BackupRecord) =>

@@ -11,6 +11,7 @@ import * as SqliteVersion from "../opening/SqliteVersion.ts"
 import type { DoctorOptions } from "./DoctorOptions.ts"
 import * as Finding from "./Finding.ts"
 import * as LockHolders from "./LockHolders.ts"
+import { command } from "../Version.ts"
 
 const sqliteCheck = { code: "D201", name: "SQLite" }
 const integrityCheck = { code: "D202", name: "integrity" }
@@ -39,7 +40,7 @@ const read = <A>(options: DoctorOptions, run: (connection: DatabaseFile.Connecti
     (connection) => DatabaseFile.attempt(connection, () => run(connection))
   )
 
-const restoreAdvice = "end the server, keep the file, and restore a backup: light-server restore --from <backup>"
+const restoreAdvice = `end the server, keep the file, and restore a backup: ${command} restore --from <backup>`
 
 const integrity = (options: DoctorOptions) =>
   read(options, ({ sqlite }) => String(sqlite.pragma("quick_check(1)", { simple: true }))).pipe(
@@ -67,7 +68,7 @@ const schema = ({ databaseFile, migrationsDir, server }: DoctorOptions) =>
         : Finding.warning(schemaCheck, {
             found: `${pending.length} migrations are missing: ${pending.join(", ")}`,
             cause: server === undefined ? "the next start applies them" : "the running server is an older build",
-            fix: "make a backup, and run `light-server migrate` or start the server of this build"
+            fix: `make a backup, and run \`${command} migrate\` or start the server of this build`
           })
     ),
     Effect.catchAll((failure) =>

@@ -6,6 +6,7 @@ import { secretFile } from "../opening/DataDirectory.ts"
 import * as BackupFolder from "./BackupFolder.ts"
 import type { DoctorOptions } from "./DoctorOptions.ts"
 import * as Finding from "./Finding.ts"
+import { command } from "../Version.ts"
 
 const directoryCheck = { code: "D101", name: "data directory" }
 const modeCheck = { code: "D102", name: "modes" }
@@ -69,7 +70,7 @@ const secret = ({ dataDirectory, hasOwnSecret }: DoctorOptions): Finding.Finding
     Finding.problem(secretCheck, {
       found,
       cause: "the tokens of all clients are derived from it; without it every client has to log in again",
-      fix: `restore ${file} from a backup (\`light-server restore\` does), or let the next start make a new one`
+      fix: `restore ${file} from a backup (\`${command} restore\` does), or let the next start make a new one`
     })
   try {
     const { length } = fs.readFileSync(file, "utf8").trim()
@@ -96,7 +97,7 @@ const disk = (options: DoctorOptions): Finding.Finding => {
     return Finding.problem(diskCheck, {
       found: `${megabytes(free)} are free, less than the reserve of ${megabytes(options.reserveBytes)}`,
       cause: "writes are refused, except for deletes and ends",
-      fix: "make room on the disk, or delete sessions; `light-server compact` gives the space of deleted rows back"
+      fix: `make room on the disk, or delete sessions; \`${command} compact\` gives the space of deleted rows back`
     })
   }
   if (free < options.reserveBytes + size) {

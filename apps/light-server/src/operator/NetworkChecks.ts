@@ -5,6 +5,7 @@ import https from "node:https"
 import { randomBytes } from "node:crypto"
 import type { DoctorOptions } from "./DoctorOptions.ts"
 import * as Finding from "./Finding.ts"
+import { command } from "../Version.ts"
 
 const serverCheck = { code: "D301", name: "server" }
 const addressCheck = { code: "D302", name: "public address" }
@@ -26,7 +27,7 @@ const server = ({ server }: DoctorOptions): ReadonlyArray<Finding.Finding> => {
       Finding.warning(serverCheck, {
         found: "no server runs on the data directory",
         cause: "clients cannot connect",
-        fix: "start it: light-server serve, or systemctl start light-server"
+        fix: `start it: ${command} serve, or systemctl start light-server`
       })
     ]
   }

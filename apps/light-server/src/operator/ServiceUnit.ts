@@ -1,5 +1,6 @@
 /** The text by which a supervisor runs the server: a unit of systemd, or a job of launchd. */
 import path from "node:path"
+import { programName } from "../Version.ts"
 
 export interface ServiceOptions {
   /** Program and script, absolute. */
@@ -32,19 +33,13 @@ const isBelow = (file: string, directory: string): boolean => !path.relative(dir
 const protectHome = (paths: ReadonlyArray<string>): string =>
   paths.some((file) => ["/home", "/root", "/run/user"].some((home) => isBelow(file, home))) ? "read-only" : "yes"
 
-/** What only the manager of the whole system can do. V8 makes code at run time, so memory may become executable. */
-const sandbox = ({
-  configFile,
-  dataDirectory,
-  main,
-  node,
-  otherDirectories
-}: ServiceOptions): ReadonlyArray<string> => [
+/** What only the manager of the whole system can do, besides the directories that stay open. */
+const sandbox: ReadonlyArray<string> = [
+  "# V8 makes machine code at run time, so MemoryDenyWriteExecute= stays off.",
   "ProtectSystem=strict",
-  `ProtectHome=${protectHome([node, main, dataDirectory, ...otherDirectories, configFile ?? main])}`,
-  `ReadWritePaths=${[dataDirectory, ...otherDirectories].map((directory) => listed(directory)).join(" ")}`,
   "PrivateTmp=yes",
   "PrivateDevices=yes",
+  "PrivateUsers=yes",
   "ProtectClock=yes",
   "ProtectControlGroups=yes",
   "ProtectHostname=yes",
@@ -52,7 +47,6 @@ const sandbox = ({
   "ProtectKernelModules=yes",
   "ProtectKernelTunables=yes",
   "ProtectProc=invisible",
-  "ProcSubset=all",
   "RestrictNamespaces=yes",
   "RestrictRealtime=yes",
   "RestrictSUIDSGID=yes",
@@ -60,19 +54,19 @@ const sandbox = ({
   "LockPersonality=yes",
   "CapabilityBoundingSet=",
   "AmbientCapabilities=",
+  "DevicePolicy=closed",
+  "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
   "SystemCallArchitectures=native",
   "SystemCallFilter=@system-service",
   "SystemCallFilter=~@privileged @resources",
-  "SystemCallErrorNumber=EPERM",
-  "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
-  "DevicePolicy=closed"
+  "SystemCallErrorNumber=EPERM"
 ]
 
 /** Codes after which another start would fail in the same way. */
 const finalCodes = "2 3 5 6"
 
-/** A second above what the server itself allows. */
-const stopSeconds = ({ shutdownTimeoutMillis }: ServiceOptions) => Math.ceil(shutdownTimeoutMillis / 1000) + 5
+/** Some seconds above what the server itself allows. */
+const stopSeconds = (shutdownTimeoutMillis: number) => Math.ceil(shutdownTimeoutMillis / 1000) + 5
 
 const command = ({ configFile, main, node }: ServiceOptions): ReadonlyArray<string> => [
   node,
@@ -81,37 +75,95 @@ const command = ({ configFile, main, node }: ServiceOptions): ReadonlyArray<stri
   ...(configFile === undefined ? [] : ["--config", configFile])
 ]
 
-export const systemd = (options: ServiceOptions): string => {
-  const { dataDirectory, runAs } = options
-  const isSystem = runAs !== undefined
-  return [
+/** In what the units differ. Lines of a unit, in its order. */
+interface Unit {
+  readonly head: ReadonlyArray<string>
+  /** What is run, with which settings, as whom. */
+  readonly process: ReadonlyArray<string>
+  /** Directories that stay open; `undefined` for a unit of a user, which has no sandbox. */
+  readonly directories: ReadonlyArray<string> | undefined
+  readonly shutdownTimeoutMillis: number
+}
+
+/** Everything that the units have in common is written here, once. */
+const render = ({ directories, head, process, shutdownTimeoutMillis }: Unit): string =>
+  [
+    ...head,
     "[Unit]",
     "Description=light server: machines and sessions online",
-    ...(isSystem ? ["Wants=network-online.target", "After=network-online.target"] : []),
+    ...(directories === undefined ? [] : ["Wants=network-online.target", "After=network-online.target"]),
+    "StartLimitIntervalSec=300",
+    "StartLimitBurst=10",
     "",
     "[Service]",
     "Type=notify",
-    // The server has systemd-notify send its messages.
+    "# The messages to systemd are sent by systemd-notify, a child of the server.",
     "NotifyAccess=all",
     "WatchdogSec=60",
-    `ExecStart=${command(options).map(quoted).join(" ")}`,
-    `Environment=${quoted(`HAPPIER_SERVER_LIGHT_DATA_DIR=${dataDirectory}`)}`,
-    ...(isSystem ? [`User=${runAs}`] : []),
+    ...process,
     "Restart=on-failure",
     "RestartSec=5",
+    "# Arguments, configuration, schema, and a second server on one file: another start would fail in the same way.",
     `RestartPreventExitStatus=${finalCodes}`,
+    "# A migration of a large database takes minutes.",
     "TimeoutStartSec=15min",
-    `TimeoutStopSec=${stopSeconds(options)}`,
+    "# Above HAPPIER_SHUTDOWN_TIMEOUT_MS.",
+    `TimeoutStopSec=${stopSeconds(shutdownTimeoutMillis)}`,
     "UMask=0077",
+    "# Each socket of a client takes a descriptor.",
     "LimitNOFILE=65536",
     "NoNewPrivileges=yes",
-    ...(isSystem ? sandbox(options) : []),
+    ...(directories === undefined ? [] : [...directories, ...sandbox]),
     "",
     "[Install]",
-    `WantedBy=${isSystem ? "multi-user.target" : "default.target"}`,
+    `WantedBy=${directories === undefined ? "default.target" : "multi-user.target"}`,
     ""
   ].join("\n")
+
+/** Directories of the server stay open to it, in a home too. */
+const openDirectories = ({ configFile, dataDirectory, main, node, otherDirectories }: ServiceOptions) => [
+  `ProtectHome=${protectHome([node, main, dataDirectory, ...otherDirectories, configFile ?? main])}`,
+  `ReadWritePaths=${[dataDirectory, ...otherDirectories].map((directory) => listed(directory)).join(" ")}`
+]
+
+/** The unit that runs this very program. */
+export const systemd = (options: ServiceOptions): string => {
+  const { dataDirectory, runAs, shutdownTimeoutMillis } = options
+  return render({
+    head: [],
+    process: [
+      `ExecStart=${command(options).map(quoted).join(" ")}`,
+      `Environment=${quoted(`HAPPIER_SERVER_LIGHT_DATA_DIR=${dataDirectory}`)}`,
+      ...(runAs === undefined ? [] : [`User=${runAs}`])
+    ],
+    directories: runAs === undefined ? undefined : openDirectories(options),
+    shutdownTimeoutMillis
+  })
 }
+
+/** `deploy/systemd/light-server.service`: for a package that was installed for the whole system, without a user. */
+export const packaged = (shutdownTimeoutMillis: number): string =>
+  render({
+    head: [
+      `# The light server as a service of the whole system, for a server that was installed with \`npm install -g\`.`,
+      "#",
+      `#   cp ${unitName} /etc/systemd/system/`,
+      "#   systemctl enable --now light-server",
+      "#",
+      "# Settings go into /etc/light-server.env, one NAME=value per line. The data is in /var/lib/light-server.",
+      "# This file is made by src/operator/ServiceUnit.ts, which also makes the units of `service install`."
+    ],
+    process: [
+      `ExecStart=/usr/local/bin/${programName} serve`,
+      "Environment=HAPPIER_SERVER_LIGHT_DATA_DIR=/var/lib/light-server NODE_ENV=production",
+      "EnvironmentFile=-/etc/light-server.env",
+      "DynamicUser=yes",
+      "StateDirectory=light-server",
+      "StateDirectoryMode=0700"
+    ],
+    directories: ["ProtectHome=yes"],
+    shutdownTimeoutMillis
+  })
 
 const escaped = (text: string): string => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;")
 
@@ -134,7 +186,7 @@ ${command(options)
   <key>RunAtLoad</key><true/>
   <key>KeepAlive</key><dict><key>SuccessfulExit</key><false/></dict>
   <key>ThrottleInterval</key><integer>5</integer>
-  <key>ExitTimeOut</key><integer>${stopSeconds(options)}</integer>
+  <key>ExitTimeOut</key><integer>${stopSeconds(options.shutdownTimeoutMillis)}</integer>
   <key>Umask</key><integer>63</integer>
   <key>StandardOutPath</key><string>${escaped(log)}</string>
   <key>StandardErrorPath</key><string>${escaped(log)}</string>

@@ -4,6 +4,7 @@ import fs from "node:fs"
 import path from "node:path"
 import { stringify } from "smol-toml"
 import * as DurableFile from "./DurableFile.ts"
+import { command } from "../Version.ts"
 
 /** The file is there already, or cannot be written. Nothing changed. */
 export class SetupRefused extends Schema.TaggedError<SetupRefused>("light-server/SetupRefused")("SetupRefused", {
@@ -16,7 +17,7 @@ export class SetupRefused extends Schema.TaggedError<SetupRefused>("light-server
 }
 
 const head = `# Settings of the light server. docs/operations.md lists them all;
-# \`light-server config print\` shows what is in effect, \`light-server config check\` checks this file.
+# \`${command} config print\` shows what is in effect, \`${command} config check\` checks this file.
 
 `
 

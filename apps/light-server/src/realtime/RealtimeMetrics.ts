@@ -175,6 +175,7 @@ export type RefusalReason =
   | "too-large"
   | "unstored"
   | "unregistered"
+  | "disabled"
 
 /** Counts a connection that was not accepted, or was closed by the server. */
 export const countRefusal = (reason: RefusalReason): void => refusals({ reason })
@@ -191,7 +192,8 @@ const reasons: { readonly [reason in RefusalReason]: true } = {
   flooding: true,
   "too-large": true,
   unstored: true,
-  unregistered: true
+  unregistered: true,
+  disabled: true
 }
 
 /** Lets every series exist from the first scrape on. */

@@ -14,7 +14,7 @@ export interface Options {
 }
 
 /** A browser asks its user for the password. */
-const challenge = 'Basic realm="light-server status", charset="UTF-8"'
+const challenge = 'Basic realm="status of the light server", charset="UTF-8"'
 
 /** For every path: the socket of the page is not below the page. */
 const cookieOf = (value: string, { isSecure }: Options): string =>

@@ -18,6 +18,15 @@ export interface Options {
   readonly diskReserveBytes: number
   /** Above it, a checkpoint empties the log. */
   readonly logBytesMax: number
+  /** What became of the last backups. */
+  readonly backups: Effect.Effect<BackupState>
+}
+
+/** As `operator/BackupRecord` has it, which stands on a higher floor. */
+interface BackupState {
+  readonly last: { readonly atMillis: number; readonly bytes: number } | null
+  readonly failure: { readonly atMillis: number } | null
+  readonly isGone: boolean
 }
 
 export class StatusSnapshot extends Context.Tag("light-server/StatusSnapshot")<
@@ -89,6 +98,21 @@ const ticksOf = (history: StatusHistory["Type"]): JsonObject =>
       ])
   )
 
+/** Nothing for what has never happened. The page shows no path and no reason, which may name one. */
+const backupOf = ({ failure, isGone, last }: BackupState): JsonObject => ({
+  at: last?.atMillis,
+  bytes: last?.bytes,
+  isGone: last === null ? undefined : isGone,
+  failedAt: failure?.atMillis
+})
+
+/** The last backups, read apart from the rest. */
+const makeBackups = ({ backups }: Options) =>
+  Effect.map(backups, (first) => {
+    let current = backupOf(first)
+    return { current: () => current, refresh: Effect.map(backups, (now) => void (current = backupOf(now))) }
+  })
+
 /** Sizes of the files, which are read apart from the rest. */
 const makeSizes = Effect.gen(function* () {
   const connection = yield* SqliteConnection
@@ -114,6 +138,7 @@ const make = (options: Options) =>
     const loopDelay = yield* LoopDelay.make
     const rows = yield* StatusRows.make
     const sizes = yield* makeSizes
+    const backups = yield* makeBackups(options)
     const startedAt = yield* Clock.currentTimeMillis
     const { diskReserveBytes, logBytesMax } = options
 
@@ -150,6 +175,7 @@ const make = (options: Options) =>
         registrations: { ...shownDurations(registrations), failed: registrations.failedCount },
         windowMillis,
         storage: { ...files, diskReserveBytes },
+        backup: backups.current(),
         process: {
           // In steps, so that a value that trembles is not sent again and again.
           rssMegabytes: Math.round(process.memoryUsage.rss() / 1e6),
@@ -159,7 +185,7 @@ const make = (options: Options) =>
     })
     return StatusSnapshot.of({
       take,
-      refresh: Effect.zipRight(sizes.refresh, rows.refresh),
+      refresh: Effect.all([sizes.refresh, backups.refresh, rows.refresh], { discard: true }),
       isOutdated: rows.isOutdated
     })
   })

@@ -31,7 +31,7 @@ const layer = (accounts: Layer.Layer<AccountStore>) =>
     Layer.provide(
       Layer.succeed(
         DatabaseReader,
-        fromQuery((_, [id]) => Effect.succeed([{ id, epoch: null, isRevoked: 0 }]))
+        fromQuery((_, [id]) => Effect.succeed([{ id, epoch: null, isRevoked: 0, isDisabled: 0 }]))
       )
     ),
     Layer.provide(DataDirectories.temporary("master-secret-of-tests"))

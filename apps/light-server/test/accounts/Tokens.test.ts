@@ -20,7 +20,7 @@ const makeAccounts = (...ids: ReadonlyArray<string>) =>
         yield* Ref.update(lookCount, (count) => count + 1)
         const ids = yield* Ref.get(existing)
         if (ids === "broken") return yield* new ReadFailed({ code: "SQLITE_IOERR", detail: "" })
-        return ids.filter((id) => params.includes(id)).map((id) => ({ id, epoch: null, isRevoked: 0 }))
+        return ids.filter((id) => params.includes(id)).map((id) => ({ id, epoch: null, isRevoked: 0, isDisabled: 0 }))
       })
     )
     return { existing, lookCount, layer: Layer.succeed(DatabaseReader, reader) }

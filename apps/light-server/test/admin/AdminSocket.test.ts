@@ -100,7 +100,7 @@ describe("AdminSocket", () => {
       assert.deepStrictEqual(fs.readdirSync(directory), [])
       const failure = yield* failureOf(directory, "/word")
       assert.deepInclude(failure, { _tag: "ServerNotRunning", code: "ENOENT" })
-      assert.include(failure.message, "light-server serve")
+      assert.include(failure.message, "happier-light-server serve")
     })
   )
 

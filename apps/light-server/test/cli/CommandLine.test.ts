@@ -3,6 +3,7 @@ import type { Command } from "commander"
 import * as CommandLine from "../../src/cli/CommandLine.ts"
 import type { Request } from "../../src/cli/Request.ts"
 import * as Verbs from "../../src/cli/Verbs.ts"
+import { command } from "../../src/Version.ts"
 
 const cases: ReadonlyArray<readonly [line: string, request: Request]> = [
   ["", { _tag: "Serve" }],
@@ -87,7 +88,7 @@ describe("CommandLine", () => {
   it.each(["--help", "-h", "import --help", "compact --help"])("answers `%s` with a text and no error", (line) => {
     const request = parse(line)
     assert.strictEqual(request._tag, "Help")
-    assert.include(request._tag === "Help" ? request.text : "", "Usage: light-server")
+    assert.include(request._tag === "Help" ? request.text : "", `Usage: ${command}`)
   })
 
   it.each(linesOf(Verbs.build(() => {})))(
@@ -99,36 +100,42 @@ describe("CommandLine", () => {
       assert.match(codes, /^ {3}0 {2}done\n/)
       assert.match(codes, /^ {3}2 {2}/m)
       for (const example of examples.split("\n")) {
-        const words = example.trim().replace(/ > .*/, "").split(" ").slice(1)
+        const words = example
+          .trim()
+          .replace(/ > .*/, "")
+          .slice(command.length)
+          .trim()
+          .split(" ")
+          .filter((word) => word !== "")
         assert.notInclude(["Misuse", "Help"], CommandLine.parse(words).request._tag, example)
       }
     }
   )
 
   const misuses: ReadonlyArray<readonly [line: string, text: string]> = [
-    ["improt", "unknown command 'improt' (Did you mean import?); see `light-server --help`"],
-    ["import", "required option '--from <file>' not specified; see `light-server import --help`"],
-    ["import --from a --form x", "unknown option '--form' (Did you mean --from?); see `light-server import --help`"],
-    ["import --from", "option '--from <file>' argument missing; see `light-server import --help`"],
+    ["improt", `unknown command 'improt' (Did you mean import?); see \`${command} --help\``],
+    ["import", `required option '--from <file>' not specified; see \`${command} import --help\``],
+    ["import --from a --form x", `unknown option '--form' (Did you mean --from?); see \`${command} import --help\``],
+    ["import --from", `option '--from <file>' argument missing; see \`${command} import --help\``],
     [
       "compact now",
-      "too many arguments for 'compact'. Expected 0 arguments but got 1.; see `light-server compact --help`"
+      `too many arguments for 'compact'. Expected 0 arguments but got 1.; see \`${command} compact --help\``
     ],
-    ["--port 3005", "unknown option '--port'; see `light-server --help`"],
-    ["config", "one of print, check, schema is missing; see `light-server config --help`"],
-    ["config show", "unknown command 'show'; see `light-server config --help`"],
-    ["backup --keep none", "--keep is 'none'; it is a number from 1 to 9999; see `light-server backup --help`"],
+    ["--port 3005", `unknown option '--port'; see \`${command} --help\``],
+    ["config", `one of print, check, schema is missing; see \`${command} config --help\``],
+    ["config show", `unknown command 'show'; see \`${command} config --help\``],
+    ["backup --keep none", `--keep is 'none'; it is a number from 1 to 9999; see \`${command} backup --help\``],
     [
       "serve --set port",
       "option '--set <NAME=value>' argument 'port' is invalid. It has the form NAME=value.; " +
-        "see `light-server serve --help`"
+        `see \`${command} serve --help\``
     ],
-    ["version --yaml", "unknown option '--yaml'; see `light-server version --help`"],
-    ["account delete a1", "required option '--yes' not specified; see `light-server account delete --help`"],
+    ["version --yaml", `unknown option '--yaml'; see \`${command} version --help\``],
+    ["account delete a1", `required option '--yes' not specified; see \`${command} account delete --help\``],
     [
       "log-level loud",
       "'loud' is no level; there are trace, debug, info, warn, error, fatal, silent; " +
-        "see `light-server log-level --help`"
+        `see \`${command} log-level --help\``
     ]
   ]
 

@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Either, Exit, Fiber } from "effect"
 import { ReadFailed } from "../../src/database/DatabaseReader.ts"
 import * as FailureLimiter from "../../src/door/FailureLimiter.ts"
-import { TooManyRequests, Unauthorized } from "../../src/Failure.ts"
+import { AccountDisabled, TooManyRequests, Unauthorized } from "../../src/Failure.ts"
 import { vi } from "vitest"
 import * as RateLimit from "../../src/door/RateLimit.ts"
 import { valueOf } from "../support/Gauges.ts"
@@ -30,6 +30,7 @@ const makeBox = (limits: Partial<RateLimit.RateLimits>, gate: Effect.Effect<void
           asked.push(token)
           yield* gate
           if (token.startsWith("good")) return "account"
+          if (token === "disabled") return yield* new AccountDisabled({ accountId: "account" })
           if (token === "unknown") return yield* new ReadFailed({ code: "SQLITE_BUSY", detail: "test" })
           return yield* new Unauthorized({ error: "Invalid token" })
         })
@@ -44,6 +45,22 @@ const tags = (outcomes: ReadonlyArray<Either.Either<string, { readonly _tag: str
   outcomes.map((outcome) => (Either.isRight(outcome) ? outcome.right : outcome.left._tag))
 
 describe("FailureLimiter", () => {
+  it.scoped("charges the token of a disabled account to nobody: it is good", () =>
+    Effect.gen(function* () {
+      yield* clock
+      const { failureLimiter } = makeBox({ badTokens: 2 })
+      const verify = (token: string) => Effect.either(failureLimiter.verify("192.0.2.1", token))
+      const outcomes = yield* Effect.forEach(["disabled", "disabled", "disabled", "good1", "bad1"], verify)
+      assert.deepStrictEqual(tags(outcomes), [
+        "AccountDisabled",
+        "AccountDisabled",
+        "AccountDisabled",
+        "account",
+        "Unauthorized"
+      ])
+    })
+  )
+
   it.scoped("verifies a limited number of bad tokens per address, answers when to come back, and forgets them", () =>
     Effect.gen(function* () {
       const { advance } = yield* clock

@@ -33,6 +33,7 @@ const samples: {
   ReadOverflow: new ReadOverflow({ readClass: "list", limit: 128 }),
   ReadTimeout: new ReadTimeout({ readClass: "list", limitMillis: 4000 }),
   Unauthorized: new Failure.Unauthorized({ error: "Invalid token" }),
+  AccountDisabled: new Failure.AccountDisabled({ accountId: "a1" }),
   Forbidden: new Failure.Forbidden({ error: "forbidden" }),
   NotFound: new Failure.NotFound({ what: "Machine" }),
   Conflict: new Failure.Conflict({ error: "Access key already exists" }),

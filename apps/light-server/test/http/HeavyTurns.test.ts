@@ -40,10 +40,10 @@ describe("turns", () => {
 })
 
 describe("large reads", () => {
-  const limits = { ...OutgoingBytes.defaults, heavyReads: 2, heavyWaitMillis: 200 }
+  const limits = { ...OutgoingBytes.defaults, heavyReads: 2 }
 
   /** A route whose reads stay open until they are released, and the most that were open at once. */
-  const makeApp = () => {
+  const makeApp = (heavyWaitMillis: number) => {
     const open: Array<() => void> = []
     let most = 0
     const Anybody = Layer.succeed(Authenticator, { verify: (token) => Effect.succeed(token) })
@@ -59,7 +59,7 @@ describe("large reads", () => {
           })
         })
       )
-    ).pipe(Layer.provideMerge(HttpApp.layer({ outgoing: limits }).pipe(Layer.provide(Anybody))))
+    ).pipe(Layer.provideMerge(HttpApp.layer({ outgoing: { ...limits, heavyWaitMillis } }).pipe(Layer.provide(Anybody))))
     return { layer, open, most: () => most }
   }
 
@@ -74,7 +74,7 @@ describe("large reads", () => {
     })
 
   it.scoped("of an account wait for each other, and not for those of another one", () => {
-    const app = makeApp()
+    const app = makeApp(60_000)
     return Effect.gen(function* () {
       const reads = yield* Effect.forEach(["a", "a", "a", "b"], (account) => Effect.fork(read(account)))
       yield* until(() => app.open.length === 3)
@@ -90,7 +90,7 @@ describe("large reads", () => {
   })
 
   it.scopedLive("that wait for too long are refused with Retry-After, and leave the queue", () => {
-    const app = makeApp()
+    const app = makeApp(200)
     return Effect.gen(function* () {
       const held = yield* Effect.forEach(["a", "a"], (account) => Effect.fork(read(account)))
       yield* until(() => app.open.length === 2)

@@ -53,7 +53,7 @@ describe("DatabaseChecks", () => {
       fs.closeSync(descriptor)
       const damaged = of(yield* DatabaseChecks.run({ ...options, databaseFile: copy }), "D202")
       assert.strictEqual(damaged.level, "problem")
-      assert.include(damaged.fix, "light-server restore")
+      assert.include(damaged.fix, "happier-light-server restore")
       fs.writeFileSync(copy, "x".repeat(8192))
       const other = of(yield* DatabaseChecks.run({ ...options, databaseFile: copy }), "D202")
       assert.strictEqual(other.level, "problem")

@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process"
 import fs from "node:fs"
 import path from "node:path"
 import * as TemporaryDirectory from "proving/drivers/TemporaryDirectory"
+import { knobs } from "../../src/config/ServerKnobs.ts"
 import * as ServiceUnit from "../../src/operator/ServiceUnit.ts"
 
 const options: ServiceUnit.ServiceOptions = {
@@ -15,6 +16,13 @@ const options: ServiceUnit.ServiceOptions = {
   runAs: "daemon",
   shutdownTimeoutMillis: 10_000
 }
+
+/** The unit of the package, with the shutdown timeout that holds unless it is set. */
+const packaged = ServiceUnit.packaged(knobs.shutdownTimeoutMillis.fallback)
+
+const delivered = path.resolve(import.meta.dirname, "../../../../deploy/systemd", ServiceUnit.unitName)
+
+const settingsOf = (unit: string): ReadonlyArray<string> => unit.split("\n").filter((line) => /^\w+=/.test(line))
 
 const hasAnalyze = spawnSync("systemd-analyze", ["--version"]).status === 0
 
@@ -48,16 +56,36 @@ describe("ServiceUnit", () => {
     assert.include(unit, String.raw`"/opt/a \"b\" 100%%/$$x.js" "serve" "--config" "/etc/l s.toml"`)
   })
 
-  it.scoped.skipIf(!hasAnalyze)("is a unit that systemd understands, and exposes little", () =>
-    Effect.gen(function* () {
-      const unit = ServiceUnit.systemd({ ...options, main: process.execPath })
-      const verified = yield* analyze(["verify"], unit)
-      assert.notMatch(verified.output, /light-server\.service:\d+:|Unknown|Failed to parse/)
-      const { output } = yield* analyze(["security", "--offline=true"], unit)
-      const exposure = Number(/Overall exposure level for \S+: ([\d.]+)/.exec(output)?.[1])
-      assert.isAtMost(exposure, 2.5, output)
-    })
-  )
+  it("is the file in deploy/systemd (UPDATE_DOCS=1 writes it)", () => {
+    if (process.env["UPDATE_DOCS"] === "1") fs.writeFileSync(delivered, packaged)
+    assert.strictEqual(fs.readFileSync(delivered, "utf8"), packaged)
+  })
+
+  it("differs from the file in deploy/systemd only in the program, its user and its directories", () => {
+    const own = new Set(settingsOf(ServiceUnit.systemd(options)))
+    const other = new Set(settingsOf(packaged))
+    const namesOf = (lines: ReadonlySet<string>, others: ReadonlySet<string>) =>
+      [...lines].filter((line) => !others.has(line)).map((line) => line.replace(/=.*/, ""))
+    assert.deepStrictEqual(namesOf(own, other), ["ExecStart", "Environment", "User", "ReadWritePaths"])
+    const packageOnly = ["ExecStart", "Environment", "EnvironmentFile", "DynamicUser", "StateDirectory"]
+    assert.deepStrictEqual(namesOf(other, own), [...packageOnly, "StateDirectoryMode"])
+  })
+
+  const units = [
+    ["service install", ServiceUnit.systemd({ ...options, main: process.execPath })],
+    ["deploy/systemd", packaged.replace(/^ExecStart=.*$/m, `ExecStart=${process.execPath} serve`)]
+  ] as const
+  for (const [name, unit] of units) {
+    it.scoped.skipIf(!hasAnalyze)(`is a unit that systemd understands, and exposes little: ${name}`, () =>
+      Effect.gen(function* () {
+        const verified = yield* analyze(["verify"], unit)
+        assert.notMatch(verified.output, /light-server\.service:\d+:|Unknown|Failed to parse/)
+        const { output } = yield* analyze(["security", "--offline=true"], unit)
+        const exposure = Number(/Overall exposure level for \S+: ([\d.]+)/.exec(output)?.[1])
+        assert.isAtMost(exposure, 2.5, output)
+      })
+    )
+  }
 
   it("is a property list that launchd reads", () => {
     const text = ServiceUnit.launchd({ ...options, dataDirectory: "/Users/a & b/data" })

@@ -103,7 +103,16 @@ export const ticksText = (ticks, nowMillis) => {
   )
 }
 
-export const figures = ({ presence, process, registrations, storage }, nowMillis) => [
+/** The last backup that was verified, and an attempt that has failed since. */
+export const backupText = ({ at, bytes, failedAt, isGone }, nowMillis) => {
+  const made =
+    at === undefined
+      ? "never"
+      : `${ageText(nowMillis - at)} ago, ${bytesText(bytes)}, ${isGone ? "its file is gone" : "verified"}`
+  return failedAt === undefined ? made : `${made}; an attempt failed ${ageText(nowMillis - failedAt)} ago`
+}
+
+export const figures = ({ backup, presence, process, registrations, storage }, nowMillis) => [
   [
     "Registrations of machines, 5 min",
     registrations.count === 0
@@ -115,6 +124,6 @@ export const figures = ({ presence, process, registrations, storage }, nowMillis
   ["Database", bytesText(storage.databaseBytes)],
   ["Log", bytesText(storage.logBytes)],
   ["Free on the disk", bytesText(storage.diskFreeBytes)],
-  ...(storage.lastBackupAt === undefined ? [] : [["Last backup", `${ageText(nowMillis - storage.lastBackupAt)} ago`]]),
+  ["Last backup", backupText(backup ?? {}, nowMillis)],
   ["Delay of the event loop", `${process.loopDelayMillis} ms`]
 ]

@@ -1,5 +1,5 @@
 /** The result of a benchmark for one target. */
-import * as OtherLoad from "./OtherLoad.ts"
+import * as OtherLoad from "../drivers/OtherLoad.ts"
 
 export interface Result {
   /** The target, and the size it was measured at: `T1@1000`. */

@@ -29,7 +29,7 @@ export interface Options {
   readonly hear?: (text: string) => void
 }
 
-const readyLine = /^light-server is ready at (\S+?)(?: \(.*\))?, data in /m
+const readyLine = /^happier-light-server is ready at (\S+?)(?: \(.*\))?, data in /m
 
 /** Starts it. The caller ends it; it is killed when this process ends. */
 export const start = (options: Options): ServerChild => {

@@ -56,8 +56,12 @@ export const figure = (name: string, value: number | string): Observation => ({
 })
 
 /**
- * An observation that counts only where the control of the same run was quiet. Otherwise it is reported, and proves
- * nothing: the box was late already without the load.
+ * A comparison with the control of the same run. Where the control shows that the box decides, it proves nothing,
+ * whether it holds or not. `doubt` is the reason.
  */
-export const where = (isQuiet: boolean, observation: Observation): Observation =>
-  isQuiet ? observation : { ...observation, name: `${observation.name} (inconclusive: box too busy)`, holds: true }
+export const unless = (doubt: string | undefined, observation: Observation): Observation =>
+  doubt === undefined ? observation : { ...observation, doubt }
+
+/** A limit that depends on no control: met on a busy box, it is met; missed there, it proves nothing. */
+export const excused = (doubt: string | undefined, observation: Observation): Observation =>
+  observation.holds ? observation : unless(doubt, observation)

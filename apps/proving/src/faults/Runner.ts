@@ -7,7 +7,7 @@ import * as Need from "./Need.ts"
 import * as Box from "./support/Box.ts"
 import type { Observation, Run, Scenario } from "./Scenario.ts"
 
-/** `inconclusive`: only times were missed, on a box that is too busy. */
+/** `inconclusive`: what was missed, or could not be compared, was decided by a box that is too busy. */
 export type Verdict = "passed" | "failed" | "skipped" | "inconclusive"
 
 export interface Outcome {
@@ -35,11 +35,18 @@ const timed = <A>(scenario: Scenario, { isLong }: Run, effect: Effect.Effect<A, 
 /** A scenario without an observation proves nothing. */
 export const verdictOf = (observations: ReadonlyArray<Observation>, isBusy: boolean): Verdict => {
   if (observations.every(({ limit }) => limit === undefined)) return "failed"
+  // A number that is not finite was never measured.
+  const isMeasured = ({ value }: Observation) => typeof value === "string" || Number.isFinite(value)
+  const isUnclear = (each: Observation) =>
+    isMeasured(each) && (each.doubt !== undefined || (isBusy && each.isTime === true))
   const missed = observations.filter(({ holds }) => !holds)
-  if (missed.length === 0) return "passed"
-  const isMeasured = ({ value }: Observation) => Number.isFinite(value)
-  return isBusy && missed.every((each) => each.isTime === true && isMeasured(each)) ? "inconclusive" : "failed"
+  if (!missed.every(isUnclear)) return "failed"
+  return missed.length > 0 || observations.some(({ doubt }) => doubt !== undefined) ? "inconclusive" : "passed"
 }
+
+/** Why a verdict is inconclusive: the load of the box, where that is high, and the doubts of the observations. */
+const reasonOf = (observations: ReadonlyArray<Observation>, load = "inconclusive, box too busy"): string =>
+  [load, ...new Set(observations.flatMap(({ doubt }) => doubt ?? []))].join(": ")
 
 /** Never fails: a scenario that dies has failed. It is interrupted with everything that it has started. */
 export const run = (scenario: Scenario, run: Run): Effect.Effect<Outcome> =>
@@ -72,16 +79,16 @@ export const run = (scenario: Scenario, run: Run): Effect.Effect<Outcome> =>
         const observations = exit.value
         const doubt = TimeLimit.doubt()
         const verdict = verdictOf(observations, doubt !== undefined)
-        const reason = verdict === "inconclusive" ? doubt : undefined
+        const reason = verdict === "inconclusive" ? reasonOf(observations, doubt) : undefined
         return Effect.succeed<Outcome>({ ...facts, verdict, observations, reason, seconds, crowding })
       })
     )
   })
 
-const lineOf = ({ holds, limit, name, value }: Observation): string =>
-  limit === undefined
-    ? `            ${name}: ${value}`
-    : `  ${holds ? "observed" : "BROKEN  "}  ${name}: ${value} (${limit})`
+const lineOf = ({ doubt, holds, limit, name, value }: Observation): string => {
+  const mark = doubt === undefined ? (holds ? "observed" : "BROKEN  ") : "unclear "
+  return limit === undefined ? `            ${name}: ${value}` : `  ${mark}  ${name}: ${value} (${limit})`
+}
 
 const endOf = ({ crowding, seconds, verdict }: Outcome): string =>
   `  ${verdict} after ${seconds} s${crowding > 1 ? `, the box ${crowding} times as busy as it can be` : ""}`

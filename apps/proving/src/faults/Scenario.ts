@@ -14,6 +14,8 @@ export interface Observation {
   readonly holds: boolean
   /** It is a time: on a box that is too busy, a missed limit proves nothing. */
   readonly isTime?: boolean
+  /** Why it proves nothing about the server, whatever came out: what the control of the same run showed. */
+  readonly doubt?: string
 }
 
 /** How a scenario is asked to run. */

@@ -54,6 +54,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     replace: "Effect.asSome(nextTurn)"
   },
   {
+    name: "free-permit-not-taken",
+    breaks: "never two hold the permit",
+    file: "writer/LaneSemaphore.ts",
+    find: "Effect.flatMap(semaphore.take(1), () => use(ownPermit()))",
+    replace: "use(ownPermit())"
+  },
+  {
     name: "no-bypass-bound",
     breaks: "presence is never starved",
     file: "writer/internal/laneQueue.ts",
@@ -264,8 +271,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "retry-by-the-wall-clock",
     breaks: "every caller is answered within its deadline, also when the clock is set",
     file: "writer/internal/retries.ts",
-    find: "Schedule.whileInput(schedule, isInTime)",
-    replace: "(void isInTime, schedule)"
+    find: "Schedule.whileInput(schedule(), isInTime)",
+    replace: "(void isInTime, schedule())"
   }
 ]
 

@@ -10,7 +10,7 @@ import { Violation } from "./Call.ts"
 import * as FinalRows from "./FinalRows.ts"
 import type { Setting } from "./Scenario.ts"
 import { nameOf, show, type StoredRow } from "./StoredRow.ts"
-import { nothingTold, type Told } from "./Told.ts"
+import { acceptedTime, nothingTold, type Told } from "./Told.ts"
 
 interface Scene {
   readonly wallMillis: () => number
@@ -93,6 +93,7 @@ export class RowAuditor {
       row.endedAt = Math.min(row.endedAt, now)
       if (row.arrivedAt !== undefined) row.arrivedAt = Math.min(row.arrivedAt, now)
       if (row.sign !== undefined) row.sign = Math.min(row.sign, now)
+      row.onlineAt = Math.min(row.onlineAt, now)
       if (row.droppedAt !== undefined) row.droppedAt = Math.min(row.droppedAt, now)
     }
   }
@@ -121,11 +122,8 @@ export class RowAuditor {
   }
 
   /** The time that a claim stands for, or why it is invalid. */
-  private acceptedTime(claimed: number, isConnected = false): number | "invalid" | "ancient" {
-    const now = this.scene.wallMillis()
-    if (!(claimed >= 0 && claimed < Number.POSITIVE_INFINITY)) return "invalid"
-    if (!isConnected && claimed < now - this.setting.acceptanceWindow) return "ancient"
-    return Math.floor(Math.min(claimed, now))
+  private acceptedTime(claimed: number, isConnected = false) {
+    return acceptedTime(claimed, { isConnected, now: this.scene.wallMillis(), window: this.setting.acceptanceWindow })
   }
 
   beat(key: PresenceKey, claimed: number, outcome: BeatOutcome): void {
@@ -170,6 +168,7 @@ export class RowAuditor {
       throw new Violation(`${what}, though it was online all the time: memory lost it`)
     }
     row.sign = outcome === "online" ? at : Math.max(row.sign ?? at, at)
+    row.onlineAt = Math.max(row.onlineAt, at)
     row.arrivedAt = now
     row.highest = Math.max(row.highest, at)
     row.claimed = Math.max(row.claimed, claimed ?? row.claimed)
@@ -178,10 +177,12 @@ export class RowAuditor {
     this.report(key, Math.max(at, now))
   }
 
-  /** The row was not in memory when it ended, but is in the file. */
+  /** The row ended, and what the file has of it is newer. The row may not have been in memory then. */
   private demandNewerThanFile(row: Told, what: string, at: number, stored?: StoredRow): void {
-    if (!row.isEnded || row.sign !== undefined || row.isClouded || row.connections > 0 || !this.isClockTrusted) return
+    if (!row.isEnded || row.isClouded || row.connections > 0 || !this.isClockTrusted) return
     if (stored === undefined || this.isForgotten(row) || at > stored.lastMillis) return
+    // The row in memory may be older than the file only if this process never showed it online so late.
+    if (row.sign !== undefined && stored.lastMillis > row.onlineAt) return
     // A clock that was ahead left it there.
     if (stored.lastMillis > this.scene.wallMillis()) return
     throw new Violation(`${what}, though it ended and was last seen at ${stored.lastMillis}: an ended row came back`)
@@ -217,6 +218,7 @@ export class RowAuditor {
     row.connections--
     if (row.connections > 0) return
     row.droppedAt = this.scene.wallMillis()
+    if (!row.isEnded) row.onlineAt = Math.max(row.onlineAt, row.droppedAt)
     if (row.arrivedAt !== undefined) row.arrivedAt = row.droppedAt
     row.highest = Math.max(row.highest, row.droppedAt)
     this.report(key, row.droppedAt)
@@ -234,7 +236,8 @@ export class RowAuditor {
       at ?? (row.sign === undefined ? this.scene.wallMillis() : 0)
     )
     row.highest = Math.max(row.highest, fence)
-    row.claimed = Math.max(row.claimed, at === undefined || row.sign === undefined ? this.scene.wallMillis() : 0)
+    const isInMemory = row.sign !== undefined && !this.mayBeGone(key, row)
+    row.claimed = Math.max(row.claimed, at === undefined || !isInMemory ? this.scene.wallMillis() : 0)
     if (at !== undefined) row.claimed = Math.max(row.claimed, claimed)
     this.report(key, Math.max(0, fence))
     this.report(key, at ?? this.scene.wallMillis())
@@ -243,6 +246,11 @@ export class RowAuditor {
     row.endedAt = this.scene.wallMillis()
     row.endClaim = at === undefined ? row.endedAt : claimed
     row.droppedAt = undefined
+  }
+
+  /** What is offline, in the file too, need not be in memory. */
+  private mayBeGone(key: PresenceKey, row: Told): boolean {
+    return row.connections === 0 && this.stored.get(nameOf(key))?.isActive === false
   }
 
   forgotten(key: PresenceKey): void {

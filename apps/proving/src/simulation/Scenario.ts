@@ -217,28 +217,28 @@ export const make = (seed: number): Scenario => {
     // Early, so that the operation is likely to come.
     arm(Math.ceil(at(trouble) / 3), fault, target)
   }
-  const farewells = farewellsOf(Dice.make(seed, "farewells"), endMillis)
-  const undisturbed = steps.filter((step) => !farewells.some((farewell) => isDuring(step, farewell)))
-  steps.splice(0, steps.length, ...undisturbed, ...farewells.flatMap((farewell) => farewell.steps))
+  const stories = farewellsOf(Dice.make(seed, "farewells"), endMillis)
+  const undisturbed = steps.filter((step) => !stories.some((story) => isDuring(step, story)))
+  steps.splice(0, steps.length, ...undisturbed, ...stories.flatMap((story) => story.steps))
   steps.push(...outsideOf(trouble, () => at(trouble)))
   // A stable sort: what falls on one instant keeps the order in which it was thrown.
   return { seed, setting, skews, steps: steps.toSorted((a, b) => a.atMillis - b.atMillis), endMillis }
 }
 
-/** What happens to one row from its last disconnect on, without anything else about this row in between. */
-interface Farewell {
+/** What happens to one row, without anything else about this row in between. */
+interface Story {
   readonly row: number
   readonly fromMillis: number
   readonly untilMillis: number
   readonly steps: ReadonlyArray<Step>
 }
 
-const isDuring = ({ action, atMillis }: Step, { fromMillis, row, untilMillis }: Farewell): boolean =>
+const isDuring = ({ action, atMillis }: Step, { fromMillis, row, untilMillis }: Story): boolean =>
   "row" in action && action.row === row && atMillis >= fromMillis && atMillis <= untilMillis
 
 /** A row that disconnected long ago is reported as ended late, and an earlier heartbeat arrives later still. */
-const farewellsOf = (dice: Dice.Dice, endMillis: number): ReadonlyArray<Farewell> => {
-  const farewells: Array<Farewell> = []
+const farewellsOf = (dice: Dice.Dice, endMillis: number): ReadonlyArray<Story> => {
+  const farewells: Array<Story> = []
   for (let index = dice.chance(0.3) ? dice.whole(1, 3) : 0; index > 0; index--) {
     const row = dice.whole(0, rowCount - 1)
     const leftAt = dice.whole(1, endMillis / grid) * grid

@@ -2,6 +2,8 @@
 export interface Told {
   /** The date of the newest sign of life; no later than the clock, were it set back since. */
   sign: number | undefined
+  /** The newest date at which it was shown online; its last disconnect counts too. */
+  onlineAt: number
   /** When the newest sign of life arrived. */
   arrivedAt: number | undefined
   /** Later than any date of a sign, an end and a last disconnect of the row: what is newer must be accepted. */
@@ -25,6 +27,7 @@ export interface Told {
 
 export const nothingTold = (): Told => ({
   sign: undefined,
+  onlineAt: Number.NEGATIVE_INFINITY,
   arrivedAt: undefined,
   highest: Number.NEGATIVE_INFINITY,
   claimed: Number.NEGATIVE_INFINITY,
@@ -37,3 +40,17 @@ export const nothingTold = (): Told => ({
   judgeableAtElapsed: Number.NEGATIVE_INFINITY,
   isClouded: false
 })
+
+/** The time that a claim stands for at this time, or why it is invalid. */
+export const acceptedTime = (
+  claimed: number,
+  {
+    isConnected = false,
+    now,
+    window
+  }: { readonly isConnected?: boolean; readonly now: number; readonly window: number }
+): number | "invalid" | "ancient" => {
+  if (!(claimed >= 0 && claimed < Number.POSITIVE_INFINITY)) return "invalid"
+  if (!isConnected && claimed < now - window) return "ancient"
+  return Math.floor(Math.min(claimed, now))
+}

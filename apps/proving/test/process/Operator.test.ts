@@ -70,8 +70,16 @@ describe("the operator", () => {
 
         const text = yield* OperatorCommand.run(["status"], place)
         assert.strictEqual(text.code, 0)
-        assert.match(text.stdout, /^light-server \S+ is well \(process \d+, up \d+ s\)\n/)
+        assert.match(text.stdout, /^happier-light-server \S+ is well \(process \d+, up \d+ s\)\n/)
         assert.include(text.stdout, "1 app, 1 machine, 0 sessions connected")
+        assert.match(text.stdout, /^ {2}backup +never$/m)
+
+        const made = yield* OperatorCommand.json(["backup"], place)
+        const backedUp = yield* OperatorCommand.run(["status"], place)
+        assert.match(backedUp.stdout, /^ {2}backup +\S+\.sqlite, \S+ \S+, .* ago, verified$/m)
+        fs.rmSync(made.file)
+        assert.isTrue((yield* OperatorCommand.json(["status"], place)).backup.isGone)
+        assert.match((yield* OperatorCommand.run(["status"], place)).stdout, /^ {2}backup .*, GONE: /m)
 
         assert.deepStrictEqual(yield* OperatorCommand.json(["log-level", "debug"], place), { level: "debug" })
         yield* device.get("/v1/sessions")
@@ -80,7 +88,10 @@ describe("the operator", () => {
         yield* server.end("SIGKILL")
         const gone = yield* OperatorCommand.run(["status"], place)
         assert.strictEqual(gone.code, 1)
-        assert.match(gone.stderr, /^light-server: no server runs on this data directory: .* \(ECONNREFUSED\); .*\n$/)
+        assert.match(
+          gone.stderr,
+          /^happier-light-server: no server runs on this data directory: .* \(ECONNREFUSED\); .*\n$/
+        )
         // What the killed process left is no obstacle.
         yield* server.start
         assert.isTrue((yield* OperatorCommand.json(["status"], place)).isReady)
@@ -143,7 +154,7 @@ describe("the operator", () => {
         assert.deepStrictEqual(server.rows("PRAGMA foreign_key_check"), [])
         const again = yield* OperatorCommand.run(["account", "delete", first.accountId, "--yes"], place)
         assert.strictEqual(again.code, 1)
-        assert.strictEqual(again.stderr, "light-server: the server refused: Account not found (NotFound)\n")
+        assert.strictEqual(again.stderr, "happier-light-server: the server refused: Account not found (NotFound)\n")
       }),
     120_000
   )

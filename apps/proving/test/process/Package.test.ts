@@ -1,8 +1,7 @@
 /**
  * Goal: the package of the server is all that an operator needs: it runs from an empty folder, with files of any owner,
  * also where nothing of it may be written.
- * Method: it is packed and installed with npm into a folder of the test. The native SQLite of this clone is copied
- * instead of compiled: what npm does to it takes minutes, and is not ours.
+ * Method: it is packed and installed with npm into a folder of the test.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -12,37 +11,17 @@ import path from "node:path"
 import * as Client from "../../src/drivers/AccountClient.ts"
 import * as BuiltServer from "../../src/drivers/BuiltServer.ts"
 import * as Device from "../../src/drivers/Device.ts"
+import * as InstalledPackage from "../../src/drivers/InstalledPackage.ts"
 import * as TemporaryDirectory from "../../src/drivers/TemporaryDirectory.ts"
 
 const root = path.resolve(import.meta.dirname, "../../../..")
-const name = "happier-light-server"
-
-/** npm leaves a cache of its own alone and needs no network for what it has. */
-const npm = (args: ReadonlyArray<string>, cwd: string) =>
-  execFileSync("npm", [...args, "--no-audit", "--no-fund", "--prefer-offline"], {
-    cwd,
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "pipe"]
-  })
+const { name } = InstalledPackage
 
 const bytesOf = (folder: string): number =>
   fs
     .readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .reduce((sum, entry) => sum + fs.statSync(path.join(entry.parentPath, entry.name)).size, 0)
-
-/** The package, installed below `prefix`. */
-const installed = Effect.gen(function* () {
-  const prefix = yield* TemporaryDirectory.make
-  const folder = yield* TemporaryDirectory.make
-  execFileSync(process.execPath, [path.join(root, "scripts/pack.mjs"), "--out", folder], { stdio: "pipe" })
-  const [tarball = ""] = fs.readdirSync(folder)
-  npm(["install", "--global", "--prefix", prefix, "--ignore-scripts", path.join(folder, tarball)], folder)
-  const home = path.join(prefix, "lib/node_modules", name)
-  const native = "node_modules/better-sqlite3/build"
-  fs.cpSync(path.join(root, native), path.join(home, native), { recursive: true })
-  return { home, command: path.join(prefix, "bin", name), tarball: path.join(folder, tarball), prefix }
-})
 
 /** A server of the package: the driver starts it instead of the built one. */
 const through = (program: ReadonlyArray<string>) => ["/bin/sh", "-c", `exec ${program.join(" ")} serve`, "sh"]
@@ -67,7 +46,7 @@ describe("the package", () => {
     "installs with little, and serves from an empty folder, read-only and for a foreign user",
     () =>
       Effect.gen(function* () {
-        const { command, home, prefix } = yield* installed
+        const { command, home, prefix } = yield* InstalledPackage.make
         assert.isBelow(bytesOf(home), 120_000_000)
         const dependencies = fs.readdirSync(path.join(home, "node_modules"))
         for (const tool of ["typescript", "esbuild", "vitest", "tsx", "effect"]) assert.notInclude(dependencies, tool)
@@ -85,6 +64,7 @@ describe("the package", () => {
           execFileSync(command, ["version", "--json"], { cwd: "/", encoding: "utf8" })
         ) as object
         assert.include(version, { version: "0.1.0" })
+        assert.match(execFileSync(command, ["--help"], { encoding: "utf8" }), /^Usage: happier-light-server \[/)
         yield* serves(yield* BuiltServer.make({}, { through: through([command]) }))
 
         if (process.getuid?.() !== 0) return
@@ -106,6 +86,8 @@ describe("the package", () => {
     const args = ["--no-install", name, "version"]
     const inClone = spawnSync("npx", args, { cwd: root, encoding: "utf8" })
     assert.deepStrictEqual([inClone.status, inClone.stdout], [0, "0.1.0\n"])
+    const help = spawnSync("npx", ["--no-install", name, "--help"], { cwd: root, encoding: "utf8" })
+    assert.match(help.stdout, /^Usage: npx --no-install happier-light-server \[/)
   })
 
   it.scopedLive("says in a clone that is not built what to do", () =>

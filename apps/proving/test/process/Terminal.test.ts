@@ -45,7 +45,7 @@ const npmStart = (directory: string, more: Readonly<Record<string, string>> = {}
         ...more
       }
     })
-    const [, url = ""] = yield* terminal.until(/light-server is ready at (http:\S+?)[,\s]/)
+    const [, url = ""] = yield* terminal.until(/happier-light-server is ready at (http:\S+?)[,\s]/)
     assert.notInclude(terminal.output(), "installing dependencies")
     return { terminal, url }
   })

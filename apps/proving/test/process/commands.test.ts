@@ -77,7 +77,8 @@ describe("invalid arguments", () => {
       assert.strictEqual(stdout, "")
       assert.strictEqual(
         stderr,
-        "light-server: unknown command 'improt' (Did you mean import?); see `light-server --help`\n"
+        "happier-light-server: unknown command 'improt' (Did you mean import?); " +
+          "see `npx --no-install happier-light-server --help`\n"
       )
     })
   )

@@ -178,7 +178,7 @@ describe("main", () => {
       Effect.gen(function* () {
         const server = yield* ServerProcess.start({ arguments: ["--prot=1"] })
         assert.strictEqual(yield* server.exitCode, 2)
-        assert.include(server.output().stderr, "light-server --help")
+        assert.include(server.output().stderr, "happier-light-server --help")
       })
     )
 

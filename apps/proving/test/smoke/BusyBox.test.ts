@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as OtherLoad from "../../src/bench/OtherLoad.ts"
+import * as OtherLoad from "../../src/drivers/OtherLoad.ts"
 import * as Result from "../../src/bench/Result.ts"
 import * as Table from "../../src/bench/Table.ts"
 

@@ -8,6 +8,7 @@ import * as Catalogue from "../../src/faults/Catalogue.ts"
 import * as Observe from "../../src/faults/Observe.ts"
 import * as Runner from "../../src/faults/Runner.ts"
 import type { Observation, Scenario } from "../../src/faults/Scenario.ts"
+import * as Registrations from "../../src/faults/support/Registrations.ts"
 
 describe("the catalogue", () => {
   it("has each fault of the list once, with a scenario or with a reason why there is none", () => {
@@ -64,6 +65,36 @@ describe("a scenario", () => {
     assert.strictEqual(Runner.verdictOf([late, wrong], true), "failed")
     assert.strictEqual(Runner.verdictOf([Observe.atMost("an answer", Number.NaN, 1, "ms")], true), "failed")
   })
+
+  it.live("is inconclusive, with the load, when the control of a comparison was late itself", () =>
+    Effect.gen(function* () {
+      const doubt = Registrations.doubtOf(122, 0.62)
+      assert.strictEqual(
+        doubt,
+        "registrations took 122 ms without the load already, and other programs used 62 % of the processors"
+      )
+      assert.isUndefined(Registrations.doubtOf(100, 0.25))
+      const p99 = (millis: number) => Observe.unless(doubt, Observe.atMost("p99", millis, 294, "ms"))
+      const slowest = (millis: number) => Observe.excused(doubt, Observe.atMost("slowest", millis, 2000, "ms"))
+      // A comparison proves nothing, met or missed; a limit that needs no control is met when it is met.
+      for (const millis of [333, 100]) assert.strictEqual(Runner.verdictOf([p99(millis)], false), "inconclusive")
+      assert.strictEqual(Runner.verdictOf([slowest(333)], false), "passed")
+      assert.strictEqual(Runner.verdictOf([slowest(3000)], false), "inconclusive")
+      assert.strictEqual(Runner.verdictOf([p99(333), Observe.none("lost", ["a row"])], true), "failed")
+      assert.strictEqual(
+        Runner.verdictOf([Observe.unless(undefined, Observe.atMost("p99", 2, 1, "ms"))], false),
+        "failed"
+      )
+
+      const sees = () => Effect.succeed([p99(333), slowest(333)])
+      const outcome = yield* Runner.run(scenario(sees), { isLong: false, seed: 1 })
+      assert.strictEqual(outcome.verdict, "inconclusive")
+      const text = Runner.render(outcome)
+      assert.match(text, /^ {2}unclear {3}p99: 333 \(at most 294 ms\)$/m)
+      assert.match(text, /^ {2}because {3}inconclusive, box too busy.*: registrations took .* 62 % of the processors$/m)
+      assert.notInclude(text, "proves")
+    })
+  )
 
   it.live("fails when it breaks or does not end, and takes down what it started", () =>
     Effect.gen(function* () {

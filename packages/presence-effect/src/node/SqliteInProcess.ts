@@ -15,6 +15,7 @@ import { EngineFault, SqliteConnection } from "../writer/SqliteConnection.ts"
 import * as FileIdentity from "./FileIdentity.ts"
 import * as Finality from "./internal/finality.ts"
 import { engineOptions, retryBusyOpen } from "./internal/opening.ts"
+import * as LogSync from "./internal/logSync.ts"
 import * as Engine from "./internal/sqliteEngine.ts"
 import type { Failed } from "./internal/sqliteThreadProtocol.ts"
 import type { SqliteOptions } from "./SqliteOptions.ts"
@@ -40,6 +41,7 @@ export const make = (options: SqliteOptions): Effect.Effect<SqliteConnection["Ty
     const engine = yield* openEngine(options)
     const checkpointer = yield* openEngine(options)
     const finality = yield* Finality.make
+    const logSync = LogSync.make(options.filename)
     const ask = <A extends { readonly _tag: string }>(call: () => A | Failed) =>
       finality.guard(
         Effect.suspend(() => {
@@ -61,7 +63,10 @@ export const make = (options: SqliteOptions): Effect.Effect<SqliteConnection["Ty
       run: (group, durability) =>
         Effect.map(
           ask(() => engine.run(group, durability)),
-          ({ answers }) => finality.inspect(answers)
+          ({ answers }) => {
+            logSync.committed(answers, durability)
+            return finality.inspect(answers)
+          }
         ),
       checkpoint: (mode) => checkpoint(engine, mode),
       compact: (pageLimit) => compact(engine, pageLimit),

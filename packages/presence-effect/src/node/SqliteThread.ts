@@ -28,6 +28,7 @@ import type { Statement } from "../writer/Write.ts"
 import * as FileIdentity from "./FileIdentity.ts"
 import type { OpenFiles } from "./internal/fileWatch.ts"
 import * as Finality from "./internal/finality.ts"
+import * as LogSync from "./internal/logSync.ts"
 import { engineOptions, openTimeoutDefault, retryBusyOpen } from "./internal/opening.ts"
 import type { Reply, Request, Start } from "./internal/sqliteThreadProtocol.ts"
 import { entry } from "./internal/threadEntry.ts"
@@ -245,6 +246,7 @@ const makeThread = (
 export const make = (options: SqliteThreadOptions): Effect.Effect<SqliteConnection["Type"], EngineFault, Scope.Scope> =>
   Effect.gen(function* () {
     const finality = yield* Finality.make
+    const logSync = LogSync.make(options.filename)
     const [writer, checkpointer] = yield* Effect.all(
       [
         makeThread("writer", options, finality),
@@ -257,9 +259,10 @@ export const make = (options: SqliteThreadOptions): Effect.Effect<SqliteConnecti
     const compact = (thread: Thread, pageLimit: number) =>
       Effect.map(thread.call({ _tag: "Compact", pageLimit }, "Compacted"), ({ result }) => result)
     const run: SqliteConnection["Type"]["run"] = (group, durability) =>
-      Effect.map(writer.call({ _tag: "Run", group, durability }, "Answered"), ({ answers }) =>
-        finality.inspect(answers)
-      )
+      Effect.map(writer.call({ _tag: "Run", group, durability }, "Answered"), ({ answers }) => {
+        logSync.committed(answers, durability)
+        return finality.inspect(answers)
+      })
     /** What could not be sent as one may be so for one write only: alone, each gets the answer that is its own. */
     const runAlone = (statements: ReadonlyArray<Statement>, durability: Durability) =>
       Effect.map(Effect.either(run([statements], durability)), (reply): WriteAnswer => {

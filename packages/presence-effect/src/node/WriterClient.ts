@@ -29,6 +29,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { withKeptSpan } from "../internal/keptSpan.ts"
 import { faultOf, isFault } from "../sqlite/internal/resultCode.ts"
 import { demandBindable } from "../writer/internal/bindable.ts"
 import { toWriterError } from "../writer/internal/engineFailure.ts"
@@ -236,13 +237,7 @@ const withTransaction =
           (error) => (error instanceof EngineFault ? sqlErrorOf(writerErrorOf(lane, error)) : error)
         )
       )
-    }).pipe(
-      Effect.withSpan("sql.transaction", {
-        kind: "client",
-        captureStackTrace: false,
-        attributes: { "db.system.name": "sqlite" }
-      })
-    )
+    }).pipe(withKeptSpan("sql.transaction", { kind: "client", attributes: { "db.system.name": "sqlite" } }))
   }
 
 /** Opens what throws a fault, tries again while it is busy, and closes it with the scope. */

@@ -7,6 +7,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { withKeptSpan } from "../internal/keptSpan.ts"
 import { type TermsByKind, termsOf } from "./PresenceKind.ts"
 import type { Transition } from "./PresenceRegistry.ts"
 import { PresenceRegistry } from "./PresenceRegistry.ts"
@@ -153,7 +154,7 @@ const makeSweep = (
     Effect.catchAllCause((cause) =>
       Effect.logDebug("offline sweep put off", cause).pipe(Effect.annotateLogs("code", "SweepPutOff"))
     ),
-    Effect.withSpan("presence.sweep")
+    withKeptSpan("presence.sweep")
   )
 }
 

@@ -13,6 +13,7 @@ import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import { withKeptSpan } from "../internal/keptSpan.ts"
 import * as FlushBatch from "./FlushBatch.ts"
 import { pause } from "./internal/sortedRuns.ts"
 import { DatabaseName, labelled } from "../writer/DatabaseName.ts"
@@ -182,7 +183,7 @@ const observed = (
     return yield* exit
   }).pipe(
     Effect.onInterrupt(() => Metric.increment(journal.label(PresenceMetrics.flushFailures("Interrupted")))),
-    Effect.withSpan("presence.flush", { attributes: { rows: batch.entries.length } })
+    withKeptSpan("presence.flush", { attributes: { rows: batch.entries.length } })
   )
 
 /** What was counted plainly since the last tick becomes metrics now. */
@@ -300,7 +301,10 @@ export const make = (
     })
   })
 
-/** The last flush, as often as it takes, also for rows that another transaction holds, until the time is over. */
+/**
+ * The last flush, as often as it takes, until the time is over. A row whose end is under way is written after it, and
+ * one that another transaction holds once that has ended.
+ */
 const drain = (
   registry: PresenceRegistry["Type"],
   flushAll: Effect.Effect<void, FlushFailed>,

@@ -9,7 +9,7 @@
  */
 import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
-import { counter, gauge, seconds } from "../internal/instrument.ts"
+import { counter, gauge, seconds, tagged } from "../internal/instrument.ts"
 
 const trackedGauge = gauge("presence_tracked", "Rows the registry holds, end markers included")
 const pendingGauge = gauge("presence_pending", "Rows whose newest state is not in the database yet")
@@ -22,7 +22,7 @@ const rejectedCounter = counter("presence_rejected_total", "Heartbeats that were
  * @category metrics
  * @since 0.1.0
  */
-export const tracked = (kind: string): Metric.Metric.Gauge<number> => Metric.tagged(trackedGauge, "kind", kind)
+export const tracked = (kind: string): Metric.Metric.Gauge<number> => tagged(trackedGauge, "kind", kind)
 
 /**
  * `presence_pending{kind}`: rows whose newest state is not in the database yet.
@@ -30,7 +30,7 @@ export const tracked = (kind: string): Metric.Metric.Gauge<number> => Metric.tag
  * @category metrics
  * @since 0.1.0
  */
-export const pending = (kind: string): Metric.Metric.Gauge<number> => Metric.tagged(pendingGauge, "kind", kind)
+export const pending = (kind: string): Metric.Metric.Gauge<number> => tagged(pendingGauge, "kind", kind)
 
 /**
  * `presence_oldest_pending_seconds`: age of the oldest change that is not in
@@ -98,8 +98,7 @@ export const flushRows: Metric.Metric.Histogram<number> = Metric.histogram(
  * @category metrics
  * @since 0.1.0
  */
-export const flushFailures = (code: string): Metric.Metric.Counter<number> =>
-  Metric.tagged(failureCounter, "code", code)
+export const flushFailures = (code: string): Metric.Metric.Counter<number> => tagged(failureCounter, "code", code)
 
 /**
  * `presence_coalesced_total`: heartbeats that needed no write of their own.
@@ -118,5 +117,4 @@ export const coalesced: Metric.Metric.Counter<number> = counter(
  * @category metrics
  * @since 0.1.0
  */
-export const rejected = (reason: string): Metric.Metric.Counter<number> =>
-  Metric.tagged(rejectedCounter, "reason", reason)
+export const rejected = (reason: string): Metric.Metric.Counter<number> => tagged(rejectedCounter, "reason", reason)

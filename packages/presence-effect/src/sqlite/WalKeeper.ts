@@ -21,6 +21,7 @@ import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import { withKeptSpan } from "../internal/keptSpan.ts"
 import { withinFinalizer } from "../internal/withinFinalizer.ts"
 import { DatabaseName, labelled } from "../writer/DatabaseName.ts"
 import * as Lane from "../writer/Lane.ts"
@@ -158,7 +159,7 @@ export const make = (
     /** Copies until nothing is left, or the log begins anew. Gives up on what a reader pins: it stays pinned. */
     const copy = Effect.gen(function* () {
       for (let attempt = 1; ; attempt++) {
-        const copied = yield* Effect.withSpan(connection.copyLog, "sqlite.copy_log", { captureStackTrace: false })
+        const copied = yield* withKeptSpan("sqlite.copy_log")(connection.copyLog)
         const state = yield* connection.logState
         const isAnew = state.logFrames < copied.logFrames
         if (isCopied(state) || isAnew) return { state, isComplete: true }

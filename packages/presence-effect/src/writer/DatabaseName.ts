@@ -5,7 +5,8 @@
  */
 import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
-import * as Metric from "effect/Metric"
+import type * as Metric from "effect/Metric"
+import { tagged } from "../internal/instrument.ts"
 
 /**
  * A name for the label `database` of every metric that is updated for one database. Without it the metrics have no
@@ -51,4 +52,4 @@ export const layer = (name: string): Layer.Layer<never> => Layer.succeed(Databas
 export const labelled =
   (name: string | undefined) =>
   <Type, In, Out>(metric: Metric.Metric<Type, In, Out>): Metric.Metric<Type, In, Out> =>
-    name === undefined ? metric : Metric.tagged(metric, "database", name)
+    name === undefined ? metric : tagged(metric, "database", name)

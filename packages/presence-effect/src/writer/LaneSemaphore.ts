@@ -4,7 +4,8 @@
  * The permit is that of an Effect `Semaphore` of width one: nothing runs in a
  * turn without it. A `Semaphore` is neither fair nor ordered, so it is never used
  * as a queue: at most one fiber waits for it. That fiber asks the lane queue only
- * when it has the permit, and then runs the turn of the waiter that is next.
+ * when it has the permit, and then runs the turn of the waiter that is next. A
+ * fiber that finds the permit free and nobody waiting takes it itself.
  *
  * @since 0.1.0
  */
@@ -172,6 +173,28 @@ export const make = (policy: Policy): Effect.Effect<LaneSemaphore> =>
       return hasWaited
     }
 
+    /** The permit that the calling fiber took itself, until it is given back for the first time. */
+    const ownPermit = (): Effect.Effect<void> => {
+      let isReturned = false
+      return Effect.suspend(() => {
+        if (isReturned) return Effect.void
+        isReturned = true
+        isHeld = false
+        wakeIfFree()
+        return semaphore.release(1)
+      })
+    }
+
+    /** Takes the permit, if it is free, in the order of the lanes. Otherwise nothing has happened. */
+    const takeFree = (lane: Lane): boolean => {
+      if (isClosed || isHeld || isAsking || queue.isWaiting()) return false
+      const waiter: Waiter = { lane, isCompanion: false, turn: Effect.void, closed: () => undefined }
+      if (!queue.enter(lane, waiter)) return false
+      queue.next()
+      isHeld = true
+      return true
+    }
+
     /** Runs in an uninterruptible region; `restore` is what makes the wait as interruptible as its caller. */
     const onGrant = <A, E, R>(
       lane: Lane,
@@ -179,6 +202,7 @@ export const make = (policy: Policy): Effect.Effect<LaneSemaphore> =>
       restore: <B, F>(self: Effect.Effect<B, F>) => Effect.Effect<B, F>
     ) =>
       Effect.suspend((): Effect.Effect<A, E | LaneOverflow | WriterClosed, R> => {
+        if (takeFree(lane)) return Effect.flatMap(semaphore.take(1), () => use(ownPermit()))
         const { giveBack, wait, waiter } = fiberWaiter(lane, policy.now?.())
         const refusal = enter(waiter)
         if (refusal !== undefined) return Effect.fail(refusal)

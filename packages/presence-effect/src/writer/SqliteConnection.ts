@@ -150,8 +150,7 @@ export class SqliteConnection extends Context.Tag("presence-effect/writer/Sqlite
   WriteLog & {
     /**
      * Runs the writes of `group` in one `BEGIN IMMEDIATE … COMMIT`, one answer
-     * each, in order. With two or more writes each gets a savepoint, so that one
-     * that fails takes no other with it. Fails as a whole when the transaction
+     * each, in order. A write that fails takes no other with it. Fails as a whole when the transaction
      * could not begin or not commit: then nothing of the group is written, except
      * after an input/output error of the commit and after `Lost` in a later phase
      * than `queued`, when it is unknown.

@@ -13,6 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import { type KeptSpan, useKeptSpan } from "../internal/keptSpan.ts"
 import { withinFinalizer } from "../internal/withinFinalizer.ts"
 import * as Attempts from "./internal/attempts.ts"
 import * as Deadlines from "./internal/deadlines.ts"
@@ -21,7 +22,7 @@ import * as MeasuredWrites from "./internal/measuredWrites.ts"
 import { makeTold } from "./internal/measuredWrites.ts"
 import * as Opaque from "./internal/opaque.ts"
 import { withRetries } from "./internal/retries.ts"
-import { type CallSpan, withAttemptSpans, withCallSpan } from "./internal/writeSpan.ts"
+import { withAttemptSpans } from "./internal/writeSpan.ts"
 import * as WriterJournal from "./internal/writerJournal.ts"
 import { DatabaseName } from "./DatabaseName.ts"
 import type * as Lane from "./Lane.ts"
@@ -184,11 +185,11 @@ export const make = (
       demandOutside: opaque.demandOutside
     })
 
-    const holdWithRetries = <A, E, R>(lane: Lane.Lane, span: CallSpan, self: Effect.Effect<A, E, R>) => {
+    const holdWithRetries = <A, E, R>(lane: Lane.Lane, span: KeptSpan, self: Effect.Effect<A, E, R>) => {
       let attemptCount = 0
       const held = Effect.suspend(() => {
         const terms = WriterPolicy.termsOf(resolved, lane)
-        const schedule = Schedule.whileInput(WriterPolicy.retryDelays(terms), connection.isBusy)
+        const schedule = () => Schedule.whileInput(WriterPolicy.retryDelays(terms), connection.isBusy)
         return withRetries(deadlines, terms, schedule, (acquireMillis, attempt) => {
           attemptCount = attempt
           return withAttemptSpans(span, (granted) => {
@@ -206,7 +207,7 @@ export const make = (
     const withPermit =
       (lane: Lane.Lane) =>
       <A, E, R>(self: Effect.Effect<A, E, R>) =>
-        withCallSpan("writer.permit", { lane }, (span) => {
+        useKeptSpan("writer.permit", { attributes: { lane } }, (span) => {
           const body = Effect.tap(self, () => Effect.sync(journal.committed))
           const inSpan = span === undefined ? body : (Effect.withParentSpan(body, span) as Effect.Effect<A, E, R>)
           const { attemptCount, held } = holdWithRetries(lane, span, inSpan)
@@ -222,7 +223,7 @@ export const make = (
       attributes: { readonly lane: Lane.Lane; readonly mode?: CheckpointMode },
       self: Effect.Effect<A, EngineFault>
     ): Effect.Effect<A, WriterError> =>
-      withCallSpan(name, attributes, (span) => {
+      useKeptSpan(name, { attributes }, (span) => {
         const { lane } = attributes
         const { held } = holdWithRetries(lane, span, Effect.uninterruptible(self))
         return Effect.mapError(Effect.disconnect(held), (error) =>

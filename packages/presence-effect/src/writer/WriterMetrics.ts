@@ -6,8 +6,8 @@
  *
  * @since 0.1.0
  */
-import * as Metric from "effect/Metric"
-import { counter, gauge, seconds } from "../internal/instrument.ts"
+import type * as Metric from "effect/Metric"
+import { counter, gauge, seconds, tagged } from "../internal/instrument.ts"
 import type * as Lane from "./Lane.ts"
 
 const queueDepthGauge = gauge("writer_queue_depth", "Writes that wait for the permit")
@@ -22,7 +22,7 @@ const writesCounter = counter("writer_writes_total", "Writes, by lane and what t
  * @category metrics
  * @since 0.1.0
  */
-export const queueDepth = (lane: Lane.Lane): Metric.Metric.Gauge<number> => Metric.tagged(queueDepthGauge, "lane", lane)
+export const queueDepth = (lane: Lane.Lane): Metric.Metric.Gauge<number> => tagged(queueDepthGauge, "lane", lane)
 
 /**
  * `writer_queue_limit{lane}`: writes that may wait for the permit.
@@ -30,7 +30,7 @@ export const queueDepth = (lane: Lane.Lane): Metric.Metric.Gauge<number> => Metr
  * @category metrics
  * @since 0.1.0
  */
-export const queueLimit = (lane: Lane.Lane): Metric.Metric.Gauge<number> => Metric.tagged(queueLimitGauge, "lane", lane)
+export const queueLimit = (lane: Lane.Lane): Metric.Metric.Gauge<number> => tagged(queueLimitGauge, "lane", lane)
 
 /**
  * `writer_wait_seconds{lane}`: from the call to the grant of the permit.
@@ -38,8 +38,7 @@ export const queueLimit = (lane: Lane.Lane): Metric.Metric.Gauge<number> => Metr
  * @category metrics
  * @since 0.1.0
  */
-export const waitSeconds = (lane: Lane.Lane): Metric.Metric.Histogram<number> =>
-  Metric.tagged(waitHistogram, "lane", lane)
+export const waitSeconds = (lane: Lane.Lane): Metric.Metric.Histogram<number> => tagged(waitHistogram, "lane", lane)
 
 /**
  * `writer_hold_seconds{lane}`: from the grant of the permit to the answer of the
@@ -48,8 +47,7 @@ export const waitSeconds = (lane: Lane.Lane): Metric.Metric.Histogram<number> =>
  * @category metrics
  * @since 0.1.0
  */
-export const holdSeconds = (lane: Lane.Lane): Metric.Metric.Histogram<number> =>
-  Metric.tagged(holdHistogram, "lane", lane)
+export const holdSeconds = (lane: Lane.Lane): Metric.Metric.Histogram<number> => tagged(holdHistogram, "lane", lane)
 
 /**
  * `writer_writes_total{lane,outcome}`: writes, each once however often it was
@@ -61,4 +59,4 @@ export const holdSeconds = (lane: Lane.Lane): Metric.Metric.Histogram<number> =>
  * @since 0.1.0
  */
 export const writes = (lane: Lane.Lane, outcome: string): Metric.Metric.Counter<number> =>
-  Metric.tagged(Metric.tagged(writesCounter, "lane", lane), "outcome", outcome)
+  tagged(tagged(writesCounter, "lane", lane), "outcome", outcome)

@@ -22,7 +22,6 @@ import * as WalKeeper from "../../src/sqlite/WalKeeper.ts"
 import * as Lane from "../../src/writer/Lane.ts"
 import * as SqliteWriter from "../../src/writer/SqliteWriter.ts"
 import * as Write from "../../src/writer/Write.ts"
-import * as SimulatedConnection from "../../src/testing/SimulatedConnection.ts"
 import { machine, TestPresence } from "../support/kinds.ts"
 import { temporaryDatabase } from "../support/temporaryFile.ts"
 
@@ -168,20 +167,32 @@ describe("OpenTelemetry", () => {
     })
   )
 
-  it.effect("makes no span while nobody collects them", () =>
+  it.scopedLive("makes no span while nobody collects them", () =>
     Effect.gen(function* () {
       const tracer = yield* Effect.tracer
       const made = vi.spyOn(tracer, "span")
+      const filename = yield* temporaryDatabase(tables)
+      const house = Presence.layerSqlite(TestPresence).pipe(
+        Layer.provide(SqliteReader.layer({ filename })),
+        Layer.provideMerge(WalKeeper.layer({ checkpointBytes: 1 })),
+        Layer.provideMerge(SqliteWriter.layer()),
+        Layer.provideMerge(SqliteInProcess.layer({ filename }))
+      )
       const program = Effect.gen(function* () {
         const writer = yield* SqliteWriter.SqliteWriter
-        yield* writer.write(Lane.control, Write.statement("INSERT"))
+        yield* writer.write(Lane.control, Write.statement("UPDATE Machine SET active = 0"))
         yield* writer.withPermit(Lane.control)(Effect.void)
         yield* writer.checkpoint(Lane.control, "passive")
+        const presence = yield* TestPresence
+        presence.beat(machine("a1", "m1"), Date.now())
+        yield* presence.end(machine("a1", "m1"), Date.now())
+        yield* Effect.flatMap(WalKeeper.WalKeeper, ({ look }) => look)
       })
-      const engine = yield* SimulatedConnection.make()
-      yield* Effect.provide(program, Layer.provide(SqliteWriter.layer(), engine.layer))
-      assert.deepStrictEqual(made.mock.calls, [])
+      yield* Effect.provide(program, house)
+      // Each statement of the reader has a span of @effect/sql.
+      const names = made.mock.calls.map(([name]) => name).filter((name) => name !== "sql.execute")
       made.mockRestore()
+      assert.deepStrictEqual(names, [])
     })
   )
 })

@@ -184,6 +184,20 @@ describe("SqliteThread", () => {
     })
   )
 
+  it.scopedLive.skipIf(process.platform !== "linux")(
+    "copies the log in a thread that leaves the processor to others",
+    () =>
+      Effect.gen(function* () {
+        const filename = yield* temporaryDatabase("CREATE TABLE T (id INTEGER PRIMARY KEY)")
+        const niceOf = (thread: string) =>
+          fs.readFileSync(`/proc/self/task/${thread}/stat`, "utf8").split(") ")[1]?.split(" ")[16]
+        const lowered = () => fs.readdirSync("/proc/self/task").filter((thread) => niceOf(thread) === "5").length
+        const before = lowered()
+        yield* SqliteThread.make({ filename })
+        assert.strictEqual(lowered() - before, 1)
+      })
+  )
+
   it.scopedLive("keeps the event loop free while a statement runs for long", () =>
     Effect.gen(function* () {
       const filename = yield* temporaryDatabase("CREATE TABLE T (id INTEGER PRIMARY KEY)")

@@ -355,6 +355,23 @@ describe("the drain", () => {
     })
   )
 
+  it.effect("writes what came after an end that is under way, once that is written", () =>
+    Effect.gen(function* () {
+      const { beat, close, flusher, registry, scripted } = yield* makeWorld()
+      beat(0)
+      registry.end(session(0), start, start)
+      scripted.script.push((batch) => Effect.delay(scripted.storage.flush(batch), "1 second"))
+      const end = yield* Effect.fork(flusher.flushKey(session(0), Lane.control))
+      yield* settle
+      beat(0, start + 1)
+      const closing = yield* Effect.fork(close)
+      yield* TestClock.adjust("3 seconds")
+      yield* Fiber.join(end)
+      yield* Fiber.join(closing)
+      assert.strictEqual(scripted.rows.get(sessionOf("s0"))?.active, true)
+    })
+  )
+
   it.effect("writes what waits also when the program that closes the scope was interrupted", () =>
     Effect.gen(function* () {
       const { beat, close, scripted } = yield* makeWorld()

@@ -564,6 +564,53 @@ describe("a batch", () => {
     assert.deepStrictEqual(states(registry.takeDirty()), [["ended", 0]])
   })
 
+  describe("with an end keeps what came after it back, so that the end is committed first,", () => {
+    const answers: Record<string, (registry: Registry, batch: FlushBatch) => void> = {
+      "until it is confirmed": (registry, batch) => void registry.confirm(all(batch)),
+      "until it is given back": (registry, batch) => registry.giveBack(batch),
+      "until it is refused": (registry, batch) => {
+        registry.park(batch, start)
+        registry.unpark(start + minute)
+      },
+      "until the database knows better": (registry, { entries }) =>
+        void registry.confirm({
+          written: [],
+          superseded: entries.map((entry) => ({ ...entry, storedMillis: start })),
+          missing: []
+        })
+    }
+    it.each(Object.entries(answers))("%s", (_, answer) => {
+      const registry = make()
+      registry.beat(key, start, start)
+      flush(registry)
+      registry.end(key, start, start)
+      const control = registry.takeKey(key)
+      const again = registry.takeKey(key)
+      registry.beat(key, start + minute, start + minute)
+      assert.deepStrictEqual(states(registry.takeDirty()), [])
+      assert.strictEqual(registry.pendingCount(), 1)
+      answer(registry, control)
+      assert.deepStrictEqual(states(again), [])
+      assert.deepStrictEqual(states(registry.takeDirty()), [["alive", minute]])
+    })
+
+    it("and waits for each of two ends", () => {
+      const registry = make()
+      registry.beat(key, start, start)
+      registry.end(key, start, start)
+      const first = registry.takeKey(key)
+      registry.beat(key, start + second, start + second)
+      registry.end(key, start + second, start + second)
+      const next = registry.takeKey(key)
+      assert.deepStrictEqual(states(next), [["ended", second]])
+      registry.beat(key, start + minute, start + minute)
+      registry.confirm(all(next))
+      assert.deepStrictEqual(states(registry.takeDirty()), [])
+      registry.confirm(all(first))
+      assert.deepStrictEqual(states(registry.takeDirty()), [["alive", minute]])
+    })
+  })
+
   it("is written again at once when a row was swept that is online", () => {
     const registry = make()
     registry.beat(key, start, start)

@@ -1,6 +1,7 @@
 /** From the handshake of a socket to its slot, or to the end of its transport. */
 import { Effect } from "effect"
 import * as ConnectionSlots from "./ConnectionSlots.ts"
+import * as DisabledAccounts from "./DisabledAccounts.ts"
 import * as Handshake from "./Handshake.ts"
 import type { Ownership } from "../../entities/Ownership.ts"
 import { countRefusal, type RefusalReason } from "../RealtimeMetrics.ts"
@@ -43,12 +44,13 @@ export const make = (
     // One transport may ask for one connection at a time, whatever it sends.
     const verifying = new WeakSet<object>()
 
+    const disabled = DisabledAccounts.make(options.handshakeQueueLimit)
     const unregistered = UnregisteredMachines.make(options.handshakeQueueLimit)
 
     const turnAway = (socket: Socket, refusal: Handshake.RetryableRefusal): Effect.Effect<void> => {
       const leave = Effect.sync(() => sendAway(socket, refusal.reason))
-      if (refusal.reason !== "unregistered") return leave
-      const wait = unregistered.refuse(refusal.key)
+      if (refusal.reason === "bad-tokens") return leave
+      const wait = refusal.reason === "unregistered" ? unregistered.refuse(refusal.key) : disabled.hold()
       // Not within the turn of the handshake: one that waits here must not block others.
       return wait === undefined ? leave : Effect.sync(() => run(Effect.zipRight(wait, leave)))
     }

@@ -3,7 +3,13 @@ import { Effect } from "effect"
 import type { PresenceKey } from "../../entities/PresenceKey.ts"
 import type { ReadFailed } from "../../database/DatabaseReader.ts"
 import { idLengthMax } from "../../database/Ids.ts"
-import { invalidSocketToken, machineRevoked, type TooManyRequests, type Unauthorized } from "../../Failure.ts"
+import {
+  type AccountDisabled,
+  invalidSocketToken,
+  machineRevoked,
+  type TooManyRequests,
+  type Unauthorized
+} from "../../Failure.ts"
 import { type ConnectionScope, presenceKey } from "../Connection.ts"
 import { Ownership } from "../../entities/Ownership.ts"
 import type { Verdict } from "../Socket.ts"
@@ -15,10 +21,11 @@ import type { Verdict } from "../Socket.ts"
  *   registration may be under way.
  * - `bad-tokens`: too many bad tokens came from its address, so this one was not
  *   verified.
+ * - `disabled`: the operator has disabled its account, and may enable it again.
  */
 export type RetryableRefusal =
   | { readonly _tag: "RetryableRefusal"; readonly reason: "unregistered"; readonly key: PresenceKey }
-  | { readonly _tag: "RetryableRefusal"; readonly reason: "bad-tokens" }
+  | { readonly _tag: "RetryableRefusal"; readonly reason: "bad-tokens" | "disabled" }
 
 const textIn = (auth: unknown, field: string): string => {
   const value = typeof auth === "object" && auth !== null ? (auth as { readonly [field: string]: unknown })[field] : ""
@@ -65,7 +72,7 @@ const scopeOf = (auth: unknown): ConnectionScope | Verdict => {
  */
 export const verify = (
   auth: unknown,
-  authenticate: (token: string) => Effect.Effect<string, Unauthorized | TooManyRequests | ReadFailed>
+  authenticate: (token: string) => Effect.Effect<string, Unauthorized | AccountDisabled | TooManyRequests | ReadFailed>
 ): Effect.Effect<Verdict | RetryableRefusal, ReadFailed, Ownership> =>
   Effect.gen(function* () {
     const ownership = yield* Ownership
@@ -87,6 +94,7 @@ export const verify = (
   }).pipe(
     Effect.catchTags({
       Unauthorized: () => Effect.succeed(invalidToken),
+      AccountDisabled: () => Effect.succeed({ _tag: "RetryableRefusal", reason: "disabled" } as const),
       TooManyRequests: () => Effect.succeed({ _tag: "RetryableRefusal", reason: "bad-tokens" } as const)
     })
   )

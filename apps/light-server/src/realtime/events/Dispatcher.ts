@@ -1,6 +1,7 @@
 /** From an event of a socket to its handler, within the limits of the socket. */
 import { Cause, Effect } from "effect"
 import type { Connection } from "../Connection.ts"
+import * as Span from "../../tracing/Span.ts"
 import * as PayloadSize from "../PayloadSize.ts"
 import { countEvent } from "../RealtimeMetrics.ts"
 import type { RealtimeOptions } from "../RealtimeOptions.ts"
@@ -71,6 +72,7 @@ const makeInFlight = (limit: number, run: Surroundings["run"]) => {
       count += 1
       run(
         effect.pipe(
+          Span.within(`event ${event}`, { event }),
           EventDefect.caught(event, onFailure),
           Effect.ensuring(
             Effect.sync(() => {
@@ -96,10 +98,13 @@ const answered = (event: string, { attempt }: Handling, reply: Reply | undefined
     onFailure: (failure) =>
       Effect.zipRight(
         Effect.annotateLogs(Effect.logWarning("An event was refused", failure), { code: failure._tag, event }),
-        Effect.sync(() => {
-          countEvent(event, "failed")
-          refuse()
-        })
+        Effect.zipRight(
+          Effect.annotateCurrentSpan("outcome", failure._tag),
+          Effect.sync(() => {
+            countEvent(event, "failed")
+            refuse()
+          })
+        )
       )
   })
 

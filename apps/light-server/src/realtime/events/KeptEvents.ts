@@ -7,6 +7,7 @@ import { Clock, Duration, Effect } from "effect"
 import type { Failure } from "../../http/FailureTable.ts"
 import { delayBefore, isPassing } from "../../http/PassingFailure.ts"
 import { eventBytes, type Intake } from "../arrival/BackPressure.ts"
+import * as Span from "../../tracing/Span.ts"
 import { changeHeld, countEvent, countKept } from "../RealtimeMetrics.ts"
 import type { RealtimeOptions } from "../RealtimeOptions.ts"
 import * as EventDefect from "./EventDefect.ts"
@@ -82,10 +83,13 @@ const makeRule = (options: Patience) => {
 const refuse = (event: string, kept: KeptEvent, failure: Failure) =>
   Effect.zipRight(
     Effect.annotateLogs(Effect.logWarning("An event was refused", failure), { code: failure._tag, event }),
-    Effect.sync(() => {
-      countEvent(event, "failed")
-      kept.refuse()
-    })
+    Effect.zipRight(
+      Effect.annotateCurrentSpan("outcome", failure._tag),
+      Effect.sync(() => {
+        countEvent(event, "failed")
+        kept.refuse()
+      })
+    )
   )
 
 const makeHandler = (options: Patience, socket: KeptSocket) => {
@@ -101,11 +105,14 @@ const makeHandler = (options: Patience, socket: KeptSocket) => {
         socket.closeTransport()
       }
       const text = step === "lost" ? "An event could not be stored and is lost" : "An event could not be stored in time"
-      return Effect.annotateLogs(Effect.logWarning(text, failure), {
-        code: step === "lost" ? "EVENT_LOST" : failure._tag,
-        event,
-        outcome: step
-      })
+      return Effect.zipRight(
+        Effect.annotateCurrentSpan("outcome", step),
+        Effect.annotateLogs(Effect.logWarning(text, failure), {
+          code: step === "lost" ? "EVENT_LOST" : failure._tag,
+          event,
+          outcome: step
+        })
+      )
     })
 
   /** The step after the failure of one attempt. `undefined`: it is tried again. */
@@ -149,7 +156,7 @@ const makeHandler = (options: Patience, socket: KeptSocket) => {
         again(event, kept, outcome.left),
         Effect.sync(() => changeHeld(-1))
       )
-    }).pipe(EventDefect.caught(event, kept.refuse))
+    }).pipe(Span.within(`event ${event}`, { event }), EventDefect.caught(event, kept.refuse))
 }
 
 /** The waiting events, the first one first. */
@@ -181,6 +188,7 @@ const storeAll = (event: string, batch: ReadonlyArray<KeptEvent>): Effect.Effect
   const attemptAll = batch[0]?.keep.attemptAll
   if (attemptAll === undefined) return Effect.succeed(false)
   return attemptAll(batch.map(({ handling }) => handling)).pipe(
+    Span.within(`event ${event}`, { event, batch_size: batch.length }),
     Effect.map((acks) => {
       for (const [index, { reply }] of batch.entries()) reply?.(acks[index])
       return true

@@ -7,13 +7,11 @@
  * processor time: the client that sends them costs more than either server, and
  * would make both look alike.
  */
-import { spawn } from "node:child_process"
-import { once } from "node:events"
-import { fileURLToPath } from "node:url"
 import type { Socket } from "socket.io-client"
 import type { Question } from "../Result.ts"
 import * as Rounds from "../Rounds.ts"
 import * as Client from "../../drivers/AccountClient.ts"
+import * as BareServer from "./support/BareServer.ts"
 import * as Daemon from "./support/Daemon.ts"
 import * as ServerProcess from "./support/ServerProcess.ts"
 
@@ -23,19 +21,15 @@ const sessionCount = 1_000
 const burst = 500
 const roundMillis = 1_500
 
-const entry = fileURLToPath(new URL("./support/bareServerEntry.ts", import.meta.url))
-
 interface Target {
   readonly pid: number
   readonly sockets: ReadonlyArray<Socket>
 }
 
 const startBare = async (): Promise<Target> => {
-  const child = spawn(process.execPath, ["--import", "tsx", entry], { stdio: ["ignore", "pipe", "inherit"] })
-  const [port] = (await once(child.stdout, "data")) as [Buffer]
-  const url = `http://127.0.0.1:${port.toString().trim()}`
+  const { pid, url } = await BareServer.start()
   const sockets = await Promise.all(Array.from({ length: socketCount }, () => Daemon.connectTo(url, {})))
-  return { pid: child.pid ?? 0, sockets }
+  return { pid, sockets }
 }
 
 /** Heartbeats per second of the server's processor time. */

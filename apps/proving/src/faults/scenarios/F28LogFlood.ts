@@ -11,7 +11,7 @@ import * as Stage from "../support/Stage.ts"
 const readsNoMore = "exec >/dev/null 2>&1; while kill -0 $$ 2>/dev/null; do sleep 0.2; done"
 
 /** Reads until the server is ready, and then nothing while it runs. The shell replaces itself with the server. */
-const stuckPipe = ["bash", "-c", `exec "$0" "$@" 1> >(sed -u "/light-server is ready at/q"; ${readsNoMore})`]
+const stuckPipe = ["bash", "-c", `exec "$0" "$@" 1> >(sed -u "/happier-light-server is ready at/q"; ${readsNoMore})`]
 
 const flood = (name: string, holdMillis: number, through: ReadonlyArray<string>) =>
   Effect.gen(function* () {

@@ -8,6 +8,7 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import type { Row, StatementResult } from "../../writer/Write.ts"
 import { codeOf, faultOf } from "../../sqlite/internal/resultCode.ts"
@@ -43,6 +44,9 @@ const unwrap = (exit: Exit.Exit<unknown, SqlError>): unknown => {
   throw error === undefined ? rootOf(exit.cause._tag === "Die" ? exit.cause.defect : exit.cause) : error.cause
 }
 
+/** Integers are read as bigints. Provided to the runtime once: to each statement it costs as much as a small one. */
+const runExact = Runtime.runSyncExit(Runtime.provideService(Runtime.defaultRuntime, SqlClient.SafeIntegers, true))
+
 /** Statements whose failure is remembered before all of it is forgotten. */
 const unpreparedMax = 1_000
 
@@ -52,17 +56,14 @@ const unpreparedMax = 1_000
  */
 const executor = (connection: Connection) => {
   const unprepared = new Set<string>()
-  const raw = (sql: string, params: ReadonlyArray<unknown>) =>
-    Effect.runSyncExit(Effect.provideService(connection.executeRaw(sql, params), SqlClient.SafeIntegers, true))
+  const raw = (sql: string, params: ReadonlyArray<unknown>) => runExact(connection.executeRaw(sql, params))
   const numberOf = (sql: string): number => Number((unwrap(raw(sql, [])) as ReadonlyArray<Row>)[0]?.["n"])
   const totalChanges = (): number => numberOf("SELECT total_changes() AS n")
 
   const pastTheCache = (sql: string, params: ReadonlyArray<unknown>): StatementResult => {
     const before = totalChanges()
     const run = Effect.suspend(() => connection.executeUnprepared(sql, params, undefined))
-    const rows = unwrap(
-      Effect.runSyncExit(Effect.provideService(run, SqlClient.SafeIntegers, true))
-    ) as ReadonlyArray<Row>
+    const rows = unwrap(runExact(run)) as ReadonlyArray<Row>
     if (rows.length > 0) return { rows: rows.map(exactRow), changes: rows.length }
     const changes = totalChanges() === before ? 0 : numberOf("SELECT changes() AS n")
     return { rows: [], changes }

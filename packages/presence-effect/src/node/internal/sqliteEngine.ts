@@ -51,9 +51,14 @@ const isBelow = (changes: Statement["changes"], changed: number): boolean =>
 const usesReserve = (statements: Statements): boolean =>
   statements.length > 0 && statements.every((statement) => statement.usesReserve === true)
 
+/** Groups whose writes are kept apart after one that could not be committed as a whole. */
+const carefulMax = 64
+
 export class Engine {
   private readonly connection: GuardedConnection
   private readonly space: FreeSpace.FreeSpace
+  /** So many groups still begin with a savepoint for each write. */
+  private carefulGroups = 0
 
   /** Opens the connection and brings it into the one state all writes rely on. Throws a `Fault`. */
   constructor(options: EngineOptions) {
@@ -118,7 +123,13 @@ export class Engine {
       const answer = this.runAlone(group[0] ?? [], durability)
       return answer._tag === "Failed" && !isOneWrites(answer.fault) ? answer : [answer]
     }
-    const together = orFailed(() => this.runTogether(group, durability))
+    if (this.carefulGroups > 0) this.carefulGroups--
+    else {
+      const whole = orFailed(() => this.runWhole(group, durability))
+      if (!("_tag" in whole) || !isOneWrites(whole.fault)) return whole
+      this.carefulGroups = carefulMax
+    }
+    const together = orFailed(() => this.runApart(group, durability))
     // One write of the group broke the transaction of all. Alone, each gets the answer that is its own.
     return "_tag" in together && isOneWrites(together.fault)
       ? group.map((statements) => this.runAlone(statements, durability))
@@ -131,15 +142,25 @@ export class Engine {
       if (first !== undefined && statements.length === 1 && needsNoTransaction(first)) {
         return this.runStatement(first, durability)
       }
-      return this.inTransaction(durability, () => {
-        const answer = this.runWrite(statements)
-        if (answer._tag === "Failed") throw new Refusal(answer.fault)
-        return answer
-      })
+      return this.inTransaction(durability, () => this.runWriteOrThrow(statements))
     })
   }
 
-  private runTogether(group: ReadonlyArray<Statements>, durability: Durability): ReadonlyArray<WriteAnswer> {
+  private runWriteOrThrow(statements: Statements): WriteAnswer {
+    const answer = this.runWrite(statements)
+    if (answer._tag === "Failed") throw new Refusal(answer.fault)
+    return answer
+  }
+
+  /**
+   * Without a savepoint for each write, which takes two more statements: any failure is that of the whole group. Most
+   * groups have none.
+   */
+  private runWhole(group: ReadonlyArray<Statements>, durability: Durability): ReadonlyArray<WriteAnswer> {
+    return this.inTransaction(durability, () => group.map((statements) => this.runWriteOrThrow(statements)))
+  }
+
+  private runApart(group: ReadonlyArray<Statements>, durability: Durability): ReadonlyArray<WriteAnswer> {
     return this.inTransaction(durability, () =>
       group.map((statements) => {
         this.connection.execute("SAVEPOINT one_write", [], "statement")

@@ -8,12 +8,16 @@
 import type { Worker } from "@effect/platform/Worker"
 import { parentPort, workerData } from "node:worker_threads"
 import { type Failed, failed, isCopier, type Reply, type Request } from "./sqliteThreadProtocol.ts"
+import { lowerPriority } from "./threadPriority.ts"
 
 /** From the event loop: a request, or the message that ends the thread. */
 type Incoming = readonly [0, Worker.Request<Request>] | readonly [1]
 
 /** To the event loop: the thread listens, or a response. */
 type Outgoing = readonly [0] | readonly [1, Worker.Response<never, Reply>]
+
+// The one that copies the log writes much, and no caller waits for it.
+if (isCopier(workerData)) lowerPriority()
 
 // Each thread loads what it needs and no more: the one that copies the log has no use for a SQL client.
 const { open } = isCopier(workerData) ? await import("./logCopier.ts") : await import("./sqliteEngine.ts")

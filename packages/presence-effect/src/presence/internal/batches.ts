@@ -79,13 +79,13 @@ export const make = ({ tables, tableOf, rowOf }: RowTables) => ({
   giveBack: (batch: FlushBatch): void => {
     for (const entry of batch.entries) {
       const row = rowOf(entry)
-      if (row !== undefined) tableOf(entry.kind).giveBack(row)
+      if (row !== undefined) tableOf(entry.kind).giveBack(row, entry)
     }
   },
   park: (batch: FlushBatch, nowMillis: number): void => {
     for (const entry of batch.entries) {
       const row = rowOf(entry)
-      if (row !== undefined) tableOf(entry.kind).refused(row, nowMillis)
+      if (row !== undefined) tableOf(entry.kind).refused(row, entry, nowMillis)
     }
   },
   unpark: (nowMillis: number): void => {

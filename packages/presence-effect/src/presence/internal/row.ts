@@ -12,13 +12,12 @@ const states: ReadonlyArray<FlushState> = ["alive", "ended", "offline"]
 const reasons: ReadonlyArray<Reason | undefined> = [undefined, "silent", "disconnected", "ended"]
 
 /**
- * What has few values shares one integer, two bits each. The initial values
- * matter: the times are doubles for ever and are changed in place.
+ * What has few values shares one integer, two bits each, and a count above them.
+ * The initial values matter: the times are doubles for ever and are changed in
+ * place.
  */
 export class Row {
   connections = 0
-  /** Batches that hold the row and have neither acknowledged nor requeued it. */
-  holds = 0
   /** The newest value known to be in the database. */
   persisted = -1
   readonly id: string
@@ -61,10 +60,17 @@ export class Row {
     this.mark(4, reasons.indexOf(reason))
   }
   get isDirty(): boolean {
-    return this.marks >> 6 === 1
+    return (this.marks & 64) !== 0
   }
   set isDirty(isDirty: boolean) {
     this.mark(6, isDirty ? 1 : 0)
+  }
+  /** Batches that hold the row and have neither acknowledged nor requeued it. */
+  get holds(): number {
+    return this.marks >> 8
+  }
+  set holds(holds: number) {
+    this.marks = (this.marks & 255) | (holds << 8)
   }
 
   private mark(shift: number, value: number): void {

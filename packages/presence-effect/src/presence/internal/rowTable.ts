@@ -7,6 +7,8 @@
 import type { FlushEntry, StoredEntry } from "../FlushBatch.ts"
 import type { PresenceKey } from "../PresenceKey.ts"
 import { isKeyedByAccount, type PresenceKind } from "../PresenceKind.ts"
+import { HeldEnds } from "./heldEnds.ts"
+import * as Parking from "./parking.ts"
 import { active, inactive, type Reason, Row, stepBack, unknown } from "./row.ts"
 import { RowIdentity } from "./rowIdentity.ts"
 import type { TableOptions } from "./tableOptions.ts"
@@ -22,18 +24,6 @@ interface End {
   readonly isProvisional: boolean
 }
 
-/** A row that the database refuses to write. */
-interface Parking {
-  readonly retryAt: number
-  readonly refusals: number
-}
-
-const retryFirstMillis = 60_000
-const retryLastMillis = 16 * 60_000
-
-/** After so many refusals a row that is not online is forgotten. */
-const refusalsMax = 5
-
 export class RowTable {
   readonly rows = new Map<string, Row>()
   /** Dirty rows and rows in a batch, oldest first, with the time since when, after `pendingFrom`: small, so unboxed. */
@@ -43,7 +33,8 @@ export class RowTable {
   readonly dropped = new Map<Row, number>()
   /** Ended rows, oldest first. */
   readonly ends = new Map<Row, End>()
-  readonly parked = new Map<Row, Parking>()
+  readonly parked = new Map<Row, Parking.Parking>()
+  private readonly heldEnds = new HeldEnds()
   private walk: { readonly rows: Iterator<Row>; readonly since: number; oldest: number } | undefined = undefined
   /** No row without a connection showed its newest sign of life before. */
   private quietSince = Number.POSITIVE_INFINITY
@@ -222,10 +213,9 @@ export class RowTable {
 
   /** Parked rows whose time has come wait again. */
   unpark(now: number): void {
-    for (const [row, { retryAt, refusals }] of this.parked) {
-      // A time that lies further ahead is from before the clock was set back.
-      if (retryAt === Number.POSITIVE_INFINITY || (now < retryAt && retryAt - now <= retryLastMillis)) continue
-      this.parked.set(row, { retryAt: Number.POSITIVE_INFINITY, refusals })
+    for (const [row, parking] of this.parked) {
+      if (!Parking.isDue(parking, now)) continue
+      this.parked.set(row, Parking.waiting(parking))
       this.markDirty(row, now)
     }
   }
@@ -237,7 +227,7 @@ export class RowTable {
   }
 
   take(row: Row): FlushEntry | undefined {
-    if (!row.isDirty) return undefined
+    if (!row.isDirty || !this.heldEnds.take(row)) return undefined
     row.isDirty = false
     row.holds++
     const { accountId, id, seen: seenAtMillis, state } = row
@@ -252,6 +242,7 @@ export class RowTable {
     if (entry.seenAtMillis > row.persisted) row.persisted = entry.seenAtMillis
     row.stored = entry.state === "alive" ? active : inactive
     this.learnEnd(row, entry)
+    this.heldEnds.release(row, entry)
     let happened: Reason | undefined = undefined
     if (entry.state !== "alive" && entry.state === row.state) {
       happened = row.reason
@@ -274,6 +265,7 @@ export class RowTable {
   superseded(row: Row, entry: StoredEntry, now: number): boolean {
     if (row.holds === 0) return false
     this.parked.delete(row)
+    this.heldEnds.release(row, entry)
     const { storedMillis = entry.seenAtMillis } = entry
     let isOffline = false
     if (entry.state === "alive") {
@@ -304,21 +296,22 @@ export class RowTable {
   }
 
   /** The database refuses the row itself: it is tried again later and less and less often. */
-  refused(row: Row, now: number): void {
+  refused(row: Row, entry: FlushEntry, now: number): void {
     if (row.holds === 0) return
+    this.heldEnds.release(row, entry)
     row.holds--
     row.stored = unknown
-    const refusals = (this.parked.get(row)?.refusals ?? 0) + 1
-    if (refusals >= refusalsMax && !row.isAlive && row.connections === 0) return this.remove(row)
-    const retryAt = now + Math.min(retryLastMillis, retryFirstMillis * 2 ** (refusals - 1))
-    this.parked.set(row, { retryAt, refusals })
+    const parking = Parking.after(this.parked.get(row), now)
+    if (Parking.isHopeless(parking) && !row.isAlive && row.connections === 0) return this.remove(row)
+    this.parked.set(row, parking)
     if (row.holds > 0) return
     row.isDirty = false
     this.pending.delete(row)
   }
 
-  giveBack(row: Row): void {
+  giveBack(row: Row, entry: FlushEntry): void {
     if (row.holds === 0) return
+    this.heldEnds.release(row, entry)
     row.stored = unknown
     this.settle(row)
   }
@@ -336,6 +329,7 @@ export class RowTable {
     this.dropped.delete(row)
     this.ends.delete(row)
     this.parked.delete(row)
+    this.heldEnds.delete(row)
     row.holds = 0
     row.isDirty = false
   }
@@ -364,7 +358,7 @@ export class RowTable {
 
   private isParked(row: Row): boolean {
     const parking = this.parked.get(row)
-    return parking !== undefined && parking.retryAt !== Number.POSITIVE_INFINITY
+    return parking !== undefined && !Parking.isWaiting(parking)
   }
 
   private addPending(row: Row, since: number): void {

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import { type KeptSpan, useKeptSpan } from "../../internal/keptSpan.ts"
 import type { Lane } from "../Lane.ts"
 import type { Write } from "../Write.ts"
 import type { WriterError } from "../WriterError.ts"
@@ -12,7 +13,7 @@ import type { Attempts } from "./attempts.ts"
 import { demandBindable } from "./bindable.ts"
 import type { Deadlines } from "./deadlines.ts"
 import { withRetries } from "./retries.ts"
-import { type CallSpan, withAttemptSpans, withCallSpan } from "./writeSpan.ts"
+import { withAttemptSpans } from "./writeSpan.ts"
 import type { WriterJournal } from "./writerJournal.ts"
 
 /** The label `outcome` of `writer_writes_total` for a write that ended so. */
@@ -28,7 +29,7 @@ export const makeTold =
   (journal: WriterJournal) =>
   <A, E, R>(
     lane: Lane,
-    span: CallSpan,
+    span: KeptSpan,
     attemptCount: () => number,
     self: Effect.Effect<A, E, R>
   ): Effect.Effect<A, E, R> =>
@@ -54,14 +55,19 @@ interface Parts {
 export const make =
   ({ attempts, deadlines, demandOutside, policy, told }: Parts) =>
   <A>(lane: Lane, write: Write<A>) =>
-    withCallSpan("writer.write", { lane }, (span) => {
+    useKeptSpan("writer.write", { attributes: { lane } }, (span) => {
       const terms = WriterPolicy.termsOf(policy, lane)
       const startedAt = deadlines.now()
       let attemptCount = 1
-      const committed = withRetries(deadlines, terms, WriterPolicy.retrySchedule(terms), (acquireMillis, attempt) => {
-        attemptCount = attempt
-        return withAttemptSpans(span, (granted) => attempts.run(terms, write, acquireMillis, attempt, granted))
-      })
+      const committed = withRetries(
+        deadlines,
+        terms,
+        () => WriterPolicy.retrySchedule(terms),
+        (acquireMillis, attempt) => {
+          attemptCount = attempt
+          return withAttemptSpans(span, (granted) => attempts.run(terms, write, acquireMillis, attempt, granted))
+        }
+      )
       const measured = Effect.flatMap(committed, ({ grantedAt, groupSize, holdMillis, results }) => {
         span?.attribute("group_size", groupSize)
         return Either.match(write.decode(results), {

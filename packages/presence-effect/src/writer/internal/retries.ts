@@ -3,11 +3,14 @@ import * as Schedule from "effect/Schedule"
 import type { ResolvedLane } from "../WriterPolicy.ts"
 import type { Deadlines } from "./deadlines.ts"
 
-/** Tries again on the terms of the lane. `attempt` is given how long it may wait for the permit. */
+/**
+ * Tries again on the terms of the lane. `attempt` is given how long it may wait for the permit; `schedule` is made only
+ * after a failure.
+ */
 export const withRetries = <A, E, R>(
   deadlines: Deadlines,
   lane: ResolvedLane,
-  schedule: Schedule.Schedule<unknown, E>,
+  schedule: () => Schedule.Schedule<unknown, E>,
   attempt: (acquireMillis: number, attempts: number) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> => {
   const startedAt = deadlines.now()
@@ -23,6 +26,6 @@ export const withRetries = <A, E, R>(
     })
     // Besides the schedule, which follows the wall clock: set back, that would go on for as long as it was set.
     const isInTime = () => deadlines.now() - startedAt < lane.retryForMillis
-    return Effect.retry(again, Schedule.whileInput(schedule, isInTime))
+    return Effect.retry(again, Schedule.whileInput(schedule(), isInTime))
   })
 }
