@@ -6,6 +6,30 @@
  * second thread with a second connection copies the log, so that neither the
  * event loop nor the writer pays for the disk there.
  *
+ * @example
+ * import Database from "better-sqlite3"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import { strictEqual } from "node:assert/strict"
+ * import { mkdtempSync, rmSync } from "node:fs"
+ * import { tmpdir } from "node:os"
+ * import { join } from "node:path"
+ * import * as SqliteThread from "presence-effect/node/SqliteThread"
+ * import * as Lane from "presence-effect/writer/Lane"
+ * import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
+ * import * as Write from "presence-effect/writer/Write"
+ *
+ * const folder = mkdtempSync(join(tmpdir(), "example-"))
+ * const filename = join(folder, "app.sqlite")
+ * new Database(filename).exec("CREATE TABLE Machine (id TEXT PRIMARY KEY)").close()
+ *
+ * const services = Layer.provide(SqliteWriter.layer(), SqliteThread.layer({ filename }))
+ * const insert = Effect.flatMap(SqliteWriter.SqliteWriter, (writer) =>
+ *   writer.write(Lane.control, Write.statement("INSERT INTO Machine (id) VALUES ('m')"))
+ * )
+ * strictEqual((await Effect.runPromise(Effect.provide(insert, services))).changes, 1)
+ * rmSync(folder, { recursive: true })
+ *
  * @since 0.1.0
  */
 import * as Worker from "@effect/platform/Worker"

@@ -1,6 +1,22 @@
 /**
  * Port: where a flush ends up.
  *
+ * @example
+ * import * as Effect from "effect/Effect"
+ * import { deepStrictEqual } from "node:assert/strict"
+ * import * as Presence from "presence-effect/Presence"
+ * import * as PresenceStorage from "presence-effect/presence/PresenceStorage"
+ *
+ * class Devices extends Presence.Tag("example/Devices", { device: {} })<Devices>() {}
+ *
+ * // A storage of your own implements the same three functions: flush, findStale and markOffline.
+ * const rows = PresenceStorage.memoryRows(Devices.kinds)
+ * rows.set("device", { id: "phone", active: false, lastActiveMillis: 0 })
+ * const end = Effect.flatMap(Devices, (devices) => devices.end({ kind: "device", id: "phone" }, 1_000))
+ * await Effect.runPromise(Effect.provide(end, Presence.layerMemory(Devices, {}, rows)))
+ *
+ * deepStrictEqual(rows.get({ kind: "device", id: "phone" }), { id: "phone", active: false, lastActiveMillis: 1_000 })
+ *
  * @since 0.1.0
  */
 import { causeText } from "../internal/causeText.ts"
