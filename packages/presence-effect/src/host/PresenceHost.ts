@@ -210,6 +210,10 @@ export interface PresenceHost<Key extends PresenceKey = PresenceKey> {
    * Ends everything in order: a last flush, the writer's running write, the log
    * file. Never rejects because of unwritten data, which is logged instead. May be
    * called again and gives the same promise.
+   *
+   * It resolves too when the engine is stuck, within half a minute with the default terms. Then a line with the code
+   * `THREAD_STUCK` is logged: `process.exit` would wait for that thread, so end the process with
+   * `process.kill(process.pid, "SIGKILL")`.
    */
   readonly close: () => Promise<void>
   /**

@@ -37,6 +37,7 @@ import type * as Scope from "effect/Scope"
 import { isBusyFailure } from "../sqlite/internal/resultCode.ts"
 import { EngineFault, SqliteConnection } from "../writer/SqliteConnection.ts"
 import * as FileIdentity from "./FileIdentity.ts"
+import { warnOfMisfit } from "./internal/driverFit.ts"
 import * as Finality from "./internal/finality.ts"
 import { engineOptions, retryBusyOpen } from "./internal/opening.ts"
 import * as Engine from "./internal/sqliteEngine.ts"
@@ -61,6 +62,7 @@ const openEngine = (options: SqliteOptions): Effect.Effect<Engine.Engine, Engine
  */
 export const make = (options: SqliteOptions): Effect.Effect<SqliteConnection["Type"], EngineFault, Scope.Scope> =>
   Effect.gen(function* () {
+    yield* warnOfMisfit
     const engine = yield* openEngine(options)
     const checkpointer = yield* openEngine(options)
     const finality = yield* Finality.make

@@ -51,6 +51,7 @@ import { type CheckpointMode, EngineFault, SqliteConnection, type WriteAnswer } 
 import type { Statement } from "../writer/Write.ts"
 import * as FileIdentity from "./FileIdentity.ts"
 import type { OpenFiles } from "./internal/fileWatch.ts"
+import { warnOfMisfit } from "./internal/driverFit.ts"
 import * as Finality from "./internal/finality.ts"
 import { engineOptions, openTimeoutDefault, retryBusyOpen } from "./internal/opening.ts"
 import type { Reply, Request, Start } from "./internal/sqliteThreadProtocol.ts"
@@ -268,6 +269,7 @@ const makeThread = (
  */
 export const make = (options: SqliteThreadOptions): Effect.Effect<SqliteConnection["Type"], EngineFault, Scope.Scope> =>
   Effect.gen(function* () {
+    yield* warnOfMisfit
     const finality = yield* Finality.make
     const [writer, checkpointer] = yield* Effect.all(
       [
@@ -311,6 +313,12 @@ export const make = (options: SqliteThreadOptions): Effect.Effect<SqliteConnecti
   })
 
 /**
+ * **Details**
+ *
+ * - Closes within 6 s when the engine still runs a statement, or the disk does not answer: that thread cannot be
+ *   ended, is left behind, and is logged with the code `THREAD_STUCK`. `process.exit` waits for it too; a process that
+ *   must end then ends with `process.kill(process.pid, "SIGKILL")`, which SQLite survives like any crash.
+ *
  * @category layers
  * @since 0.1.0
  */

@@ -183,8 +183,8 @@ export class PresenceStorage extends Context.Tag("presence-effect/presence/Prese
      *
      * - `lastActiveAt` is raised, never lowered, with one exception: a time that lies in the future, which only a clock
      *   that was set back explains, is replaced. No other column but `active` is touched.
-     * - `alive` sets `active` when it is newer than what is stored, or when what is stored lies in the future. So a
-     *   stored end keeps older signs of life out, also after a restart.
+     * - `alive` sets `active` when it is newer than what is stored, or when what is stored lies in the future or is 0,
+     *   which stands for never. So a stored end keeps older signs of life out, also after a restart.
      * - `ended` clears `active`. `offline` does unless something newer than the judged time is stored, and that does
      *   not lie in the future.
      * - A row that the store refuses by itself holds up no other: it is reported in `refused`.
@@ -276,16 +276,15 @@ export const memoryRows = (kinds: PresenceKinds): MemoryRows => {
 
 const afterEntry = (row: MemoryRow, entry: FlushEntry, nowMillis: number): MemoryRow => {
   const { lastActiveMillis } = row
-  const isNewer = entry.seenAtMillis > lastActiveMillis
+  const isNewer = entry.seenAtMillis > lastActiveMillis || lastActiveMillis <= 0 || lastActiveMillis > nowMillis
   const isActive =
     entry.state === "alive"
-      ? row.active || isNewer || lastActiveMillis > nowMillis
+      ? row.active || isNewer
       : row.active &&
         entry.state === "offline" &&
         lastActiveMillis > entry.seenAtMillis &&
         lastActiveMillis <= nowMillis
-  const isWritten = isNewer || lastActiveMillis > nowMillis
-  return { ...row, active: isActive, lastActiveMillis: isWritten ? entry.seenAtMillis : lastActiveMillis }
+  return { ...row, active: isActive, lastActiveMillis: isNewer ? entry.seenAtMillis : lastActiveMillis }
 }
 
 const isBelievable = ({ lastActiveMillis }: MemoryRow, { firstMillis, lastMillis }: BelievableTimes): boolean =>
