@@ -118,8 +118,8 @@ export class SqliteWriter extends Context.Tag("presence-effect/writer/SqliteWrit
   {
     readonly policy: WriterPolicy.ResolvedPolicy
     /**
-     * Commits `write` on the terms of `lane`. Terms of one call are put around it: `Effect.timeout` leaves earlier, and a
-     * write that has begun goes on; `Effect.retry` with a `Schedule` of your own, while `isRetryable`, stays longer.
+     * Commits `write` on the terms of `lane`. Terms of one call are put around it: `Effect.timeout` leaves earlier, and
+     * a write that has begun goes on; `Effect.retry` with a `Schedule` of your own, while `isRetryable`, stays longer.
      */
     readonly write: <A>(lane: Lane.Lane, write: Write<A>) => Effect.Effect<A, WriterError>
     /** The same, with the time it took. */
