@@ -59,6 +59,11 @@ const install = (project, packages) =>
     return { ...outcome, detail: `${(await foldersOf(project)).size} packages, ${size.split("\t")[0]} MB` }
   })
 
+const includes = (outcome, text) =>
+  outcome.exitCode === 0 && !outcome.output.includes(text)
+    ? { exitCode: 1, output: `expected ${JSON.stringify(text)}, got\n${outcome.output}` }
+    : outcome
+
 const lineCount = (code) => code.trimEnd().split("\n").length
 
 /** Installs and compiles; `files` are the programs. */
@@ -151,7 +156,7 @@ const core = `
 import { Effect } from "effect"
 import { Presence } from "presence-effect"
 
-class Devices extends Presence.Tag("core/Devices", { device: {} })<Devices>() {}
+class Devices extends Presence.Tag("core/Devices", { device: {} })() {}
 const beat = Effect.map(Devices, (devices) => devices.beat({ kind: "device", id: "phone" }, Date.now()))
 console.log("the phone is", await Effect.runPromise(Effect.provide(beat, Presence.layerMemory(Devices))))
 `
