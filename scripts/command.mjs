@@ -94,6 +94,9 @@ const typedoc = (args) => run(tool("typedoc"), args, { cwd: library })
  * links between the pages.
  */
 const docs = async () => {
+  // Examples run from the sources, but a thread runs what is built.
+  const built = await compile(["-b", library])
+  if (built.exitCode !== 0) return built
   // docgen calls `tsc` and `tsx` by name, so they must be on its path.
   const env = { ...process.env, PATH: `${path.dirname(tool("tsc"))}${path.delimiter}${process.env.PATH}` }
   const outcome = await run(tool("docgen"), [], { cwd: library, env })

@@ -13,12 +13,13 @@ const library = path.join(root, "packages/presence-effect")
 /** A step of a proof failed: the output says why. */
 export class StepFailed extends Error {}
 
-/** Runs one step, prints how long it took, and throws `StepFailed` when it fails. */
+/** Runs one step, prints how long it took and its `detail`, and throws `StepFailed` when it fails. */
 export const step = async (title, work) => {
   const startedAt = performance.now()
   const outcome = await work()
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1)
-  console.log(`  ${outcome.exitCode === 0 ? "pass" : "fail"} ${title} (${seconds} s)`)
+  const detail = outcome.detail === undefined ? "" : `: ${outcome.detail}`
+  console.log(`  ${outcome.exitCode === 0 ? "pass" : "fail"} ${title}${detail} (${seconds} s)`)
   if (outcome.exitCode !== 0) throw new StepFailed(`${title}\n${outcome.output}`)
   return outcome
 }
@@ -62,19 +63,27 @@ const isPassed = async (work) => {
 }
 
 /**
- * Packs the library and runs each of `works` with a folder and the tarball, also when an earlier one failed. Skipped,
- * and says so, where nothing can be installed.
+ * Packs the library and runs `work` with each name, a folder and the tarball, also when an earlier one failed: with
+ * those of `known` that are `asked` for, or with all. A name that means nothing is refused, since it would prove
+ * nothing. Skipped, and says so, where nothing can be installed.
  */
-export const withPackedLibrary = async (name, works) => {
+export const withPackedLibrary = async (part, known, asked, work) => {
+  const unknown = asked.filter((name) => !known.includes(name))
+  if (unknown.length > 0) {
+    console.error(`${part} knows no ${unknown.join(", ")}, only ${known.join(", ")}`)
+    return { exitCode: 2 }
+  }
   if (!(await isRegistryReachable())) {
-    console.log(`skipped ${name}: the package registry cannot be reached`)
+    console.log(`skipped ${part}: the package registry cannot be reached`)
     return { exitCode: 0 }
   }
   return withTemporaryFolder(async (folder) => {
     let tarball
     let areAllPassed = await isPassed(async () => (tarball = await packLibrary(folder)))
     if (tarball === undefined) return { exitCode: 1 }
-    for (const work of works) areAllPassed = (await isPassed(() => work(folder, tarball))) && areAllPassed
+    for (const name of asked.length > 0 ? asked : known) {
+      areAllPassed = (await isPassed(() => work(name, folder, tarball))) && areAllPassed
+    }
     return { exitCode: areAllPassed ? 0 : 1 }
   })
 }
@@ -89,11 +98,34 @@ export const makeProject = (folder, files = {}, manifest = {}) => {
   for (const [name, text] of Object.entries(files)) writeFileSync(path.join(folder, name), text)
 }
 
-/** npm in a project. `node` is the folder of another Node's binary. */
-export const npm = (folder, args, node) => {
-  const PATH = node === undefined ? process.env.PATH : `${node}${path.delimiter}${process.env.PATH}`
+/** npm in a project. `other` is another Node: the folder of its binary, and what native code is compiled against. */
+export const npm = (folder, args, other) => {
+  const nodedir = other?.prefix === undefined ? {} : { npm_config_nodedir: other.prefix }
+  const chosen = other === undefined ? {} : { PATH: `${other.bin}${path.delimiter}${process.env.PATH}`, ...nodedir }
   return run("npm", [...args, "--no-audit", "--no-fund", "--loglevel=error"], {
     cwd: folder,
-    env: { ...process.env, PATH }
+    env: { ...process.env, ...chosen }
   })
 }
+
+/** Where the packages of a project are, each once. */
+export const foldersOf = async (project) => {
+  const { output } = await npm(project, ["ls", "--all", "--parseable"])
+  return new Set(output.trim().split("\n").slice(1))
+}
+
+/** npm finds nothing wrong with the tree, and there is one copy of what must meet itself. */
+export const checkTree = (project) =>
+  step("npm ls finds no fault, and one copy of Effect and of the driver", async () => {
+    const outcome = await npm(project, ["ls", "--all"])
+    if (outcome.exitCode !== 0) return outcome
+    const shared = /node_modules\/(effect|@effect\/[\w-]+|better-sqlite3|presence-effect)$/
+    const names = Array.from(await foldersOf(project), (folder) => shared.exec(folder)?.[1]).filter(Boolean)
+    const wrong = [
+      ...["effect", "better-sqlite3", "presence-effect"].filter((name) => !names.includes(name)),
+      ...names.filter((name, index) => names.indexOf(name) !== index)
+    ]
+    return wrong.length === 0
+      ? outcome
+      : { exitCode: 1, output: `${outcome.output}\nnot there once: ${wrong.join(", ")}` }
+  })

@@ -1,12 +1,14 @@
 /**
- * `npm run prove -- package`: the README in use. Packs the library, makes two empty projects elsewhere, copies the
- * programs of the README into them, installs what the README says, compiles with strict types, runs the programs and
- * their tests, and prints what each step took and what was installed.
+ * `npm run prove -- package`: the README in use. Packs the library, makes empty projects elsewhere, copies the programs
+ * of the README into them, installs what the README says, compiles with strict types, runs the programs and their
+ * tests, and prints what each step took and what was installed. A third project has the core alone, with a storage in
+ * memory.
  */
 import { spawn } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
 import path from "node:path"
-import { makeProject, npm, step, withPackedLibrary } from "./emptyProject.mjs"
+import { checkTree, foldersOf, makeProject, npm, step, withPackedLibrary } from "./emptyProject.mjs"
+import { newestDriver, newestDriverNode } from "./nodeVersions.mjs"
 import { root, run } from "./setup.mjs"
 
 const readme = readFileSync(path.join(root, "packages/presence-effect/README.md"), "utf8")
@@ -43,26 +45,33 @@ const configuration = JSON.stringify({
   }
 })
 
-/** From Node 22 on, the driver that the guide recommends, which is never compiled. */
-const manifest = Number.parseInt(process.versions.node, 10) < 22 ? {} : { overrides: { "better-sqlite3": "13.2.0" } }
+const isNewestDriver = Number.parseInt(process.versions.node, 10) >= newestDriverNode
 
-const report = async (project) => {
-  const { output: list } = await npm(project, ["ls", "--all", "--parseable"])
-  const { output: size } = await run("du", ["-sm", "node_modules"], { cwd: project })
-  const { output: tree } = await npm(project, ["ls"])
-  const packages = new Set(list.trim().split("\n").slice(1)).size
-  console.log(`  ${packages} packages, ${size.split("\t")[0]} MB\n${tree.trimEnd().replace(/^/gm, "    ")}`)
-}
+/** From Node 22 on, the driver that the guide recommends, which is never compiled. */
+const manifest = isNewestDriver ? { overrides: { "better-sqlite3": newestDriver } } : {}
+
+/** Installs what a server needs to run, and says what that is. */
+const install = (project, packages) =>
+  step(`npm install ${packages.slice(1).join(" ")} and the tarball`, async () => {
+    const outcome = await npm(project, ["install", ...packages])
+    if (outcome.exitCode !== 0) return outcome
+    const { output: size } = await run("du", ["-sm", "node_modules"], { cwd: project })
+    return { ...outcome, detail: `${(await foldersOf(project)).size} packages, ${size.split("\t")[0]} MB` }
+  })
 
 const includes = (outcome, text) =>
   outcome.exitCode === 0 && !outcome.output.includes(text)
     ? { exitCode: 1, output: `expected ${JSON.stringify(text)}, got\n${outcome.output}` }
     : outcome
 
+const lineCount = (code) => code.trimEnd().split("\n").length
+
 /** Installs and compiles; `files` are the programs. */
 const makeReady = async (project, files, packages, developed) => {
+  for (const [name, code] of Object.entries(files)) console.log(`  ${name}: ${lineCount(code)} lines`)
   makeProject(project, { ...files, "tsconfig.json": configuration }, manifest)
-  await step(`npm install ${packages.slice(1).join(" ")} and the tarball`, () => npm(project, ["install", ...packages]))
+  await install(project, packages)
+  await checkTree(project)
   await step(`npm install --save-dev ${developed.join(" ")}`, () =>
     npm(project, ["install", "--save-dev", ...developed])
   )
@@ -79,10 +88,11 @@ const effectProject = async (project, tarball) => {
   await step("the first program", async () =>
     includes(await run(process.execPath, ["out/program.js"], { cwd: project }), "the phone is online")
   )
-  await step("its test on virtual time", () =>
-    run(process.execPath, ["node_modules/vitest/vitest.mjs", "run", "--dir", "."], { cwd: project })
+  await checkRow(project)
+  const vitest = ["node_modules/vitest/vitest.mjs", "run", "--dir", ".", "--no-color", "contention.test.ts"]
+  await step("its test on virtual time", async () =>
+    includes(await run(process.execPath, vitest, { cwd: project }), "Tests  1 passed (1)")
   )
-  await report(project)
 }
 
 /** Runs the compiled server, asks it as a client does, and ends it. */
@@ -121,34 +131,49 @@ const driveServer = (project) =>
     })
   })
 
-const fastifyProject = async (project, tarball) => {
-  console.log("a project with Fastify")
-  const files = { "server.ts": programWith("Fastify()") }
-  await makeReady(project, files, [...installed(tarball), "fastify@5"], compiler)
-  await step("the server answers and ends", () => driveServer(project))
+/** The last flush of a program, as the README promises it. */
+const checkRow = (project) => {
   writeFileSync(
     path.join(project, "look.mjs"),
     `import Database from "better-sqlite3"
 const database = new Database("presence.sqlite")
 console.log(JSON.stringify(database.prepare("SELECT id, active FROM Device").all()))\n`
   )
-  await step("what it was told is in the file", async () =>
+  return step("what it was told is in the file", async () =>
     includes(await run(process.execPath, ["look.mjs"], { cwd: project }), '[{"id":"phone","active":1}]')
   )
-  await report(project)
 }
 
-const projects = { effect: effectProject, fastify: fastifyProject }
+const fastifyProject = async (project, tarball) => {
+  console.log("a project with Fastify")
+  const files = { "server.ts": programWith("Fastify()") }
+  await makeReady(project, files, [...installed(tarball), "fastify@5"], compiler)
+  await step("the server answers and ends", () => driveServer(project))
+  await checkRow(project)
+}
 
-/** Both projects unless `asked` names one. */
+const core = `
+import { Effect } from "effect"
+import { Presence } from "presence-effect"
+
+class Devices extends Presence.Tag("core/Devices", { device: {} })() {}
+const beat = Effect.map(Devices, (devices) => devices.beat({ kind: "device", id: "phone" }, Date.now()))
+console.log("the phone is", await Effect.runPromise(Effect.provide(beat, Presence.layerMemory(Devices))))
+`
+
+const coreProject = async (project, tarball) => {
+  console.log("a project with the core alone")
+  makeProject(project, { "program.mjs": core })
+  await install(project, [tarball, "effect@3"])
+  await step("presence in memory, without a driver of SQLite", async () =>
+    includes(await run(process.execPath, ["program.mjs"], { cwd: project }), "the phone is online")
+  )
+}
+
+const projects = { effect: effectProject, fastify: fastifyProject, core: coreProject }
+
+/** All projects unless `asked` names some. */
 export const provePackage = (asked) =>
-  withPackedLibrary(
-    "package",
-    Object.entries(projects)
-      .filter(([name]) => asked.length === 0 || asked.includes(name))
-      .map(
-        ([name, prove]) =>
-          (folder, tarball) =>
-            prove(path.join(folder, name), tarball)
-      )
+  withPackedLibrary("package", Object.keys(projects), asked, (name, folder, tarball) =>
+    projects[name](path.join(folder, name), tarball)
   )

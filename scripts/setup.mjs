@@ -108,6 +108,10 @@ const requireNode = () => {
   const wanted = readJson("package.json").engines.node
   const [major, minor] = process.versions.node.split(".").map(Number)
   const [wantedMajor, wantedMinor] = wanted.match(/\d+/g).map(Number)
+  if (major === 24 && minor >= 19) {
+    say(`Node ${process.versions.node} can abort with the SQLite driver of the lock file: use Node 20, 22 or 26`)
+    say("  https://github.com/nodejs/node/issues/65446")
+  }
   if (major > wantedMajor || (major === wantedMajor && minor >= wantedMinor)) return
   process.stderr.write(`> Node ${wanted} is needed, this is ${process.versions.node}\n`)
   process.exit(1)

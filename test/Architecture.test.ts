@@ -183,6 +183,7 @@ describe("architecture of the light server", () => {
       "LogLevels.ts",
       "Version.ts",
       "Tally.ts",
+      "FreedBytes.ts",
       "ConfigKnob.ts",
       "Failure.ts",
       "SoundValue.ts",

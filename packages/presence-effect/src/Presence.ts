@@ -1,6 +1,30 @@
 /**
  * Presence of the rows of declared kinds: the facade that a server uses.
  *
+ * @example
+ * // Transitions as a stream: a reader that falls behind by more than 1,000 of them loses the oldest.
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
+ * import { deepStrictEqual } from "node:assert/strict"
+ * import * as Presence from "presence-effect/Presence"
+ * import * as PresenceStorage from "presence-effect/presence/PresenceStorage"
+ *
+ * class Doors extends Presence.Tag("example/Doors", { door: {} })<Doors>() {}
+ *
+ * const program = Effect.gen(function* () {
+ *   const doors = yield* Doors
+ *   const transitions = Stream.asyncPush<Presence.Transition>(
+ *     (emit) => doors.onTransition((transition) => void emit.single(transition)),
+ *     { bufferSize: 1_000, strategy: "sliding" }
+ *   )
+ *   yield* Effect.fork(Effect.delay(doors.end({ kind: "door", id: "front" }, 1_000), "10 millis"))
+ *   return yield* Stream.runHead(transitions)
+ * })
+ * const rows = PresenceStorage.memoryRows(Doors.kinds)
+ * rows.set("door", { id: "front", active: true, lastActiveMillis: 0 })
+ * const first = await Effect.runPromise(Effect.provide(Effect.flatten(program), Presence.layerMemory(Doors, {}, rows)))
+ * deepStrictEqual([first.key.id, first.reason], ["front", "ended"])
+ *
  * @since 0.1.0
  */
 import * as Context from "effect/Context"

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -9,6 +10,8 @@ import * as Lane from "../src/writer/Lane.ts"
 import * as Presence from "../src/Presence.ts"
 import * as PresenceConfig from "../src/presence/PresenceConfig.ts"
 import * as PresenceStorage from "../src/presence/PresenceStorage.ts"
+import * as SimulatedDatabase from "../src/testing/SimulatedDatabase.ts"
+import * as SqliteWriter from "../src/writer/SqliteWriter.ts"
 import * as ScriptedStorage from "./support/scriptedStorage.ts"
 import * as Sqlite from "./support/sqliteStorage.ts"
 import { kinds, session, TestPresence } from "./support/kinds.ts"
@@ -354,6 +357,29 @@ describe("Presence", () => {
         scripted.batches.map(({ lane }) => lane),
         ["life", "urgent"]
       )
+    })
+  )
+
+  it.scoped("writes the first heartbeat also when a test has not moved its clock from zero", () =>
+    Effect.gen(function* () {
+      const rows = PresenceStorage.memoryRows(TestPresence.kinds)
+      rows.set("session", { id: "s", accountId: "a", active: false, lastActiveMillis: 0 })
+      const database = yield* SimulatedDatabase.make({ schema: Sqlite.ddl })
+      database.execute(`INSERT INTO "Session" VALUES ('s', 'a', '{}', 0, 0, 0)`)
+      const sqlite = Presence.layerSqlite(TestPresence).pipe(
+        Layer.provide(SqliteWriter.layer()),
+        Layer.provide(database.layer)
+      )
+      for (const layer of [Presence.layerMemory(TestPresence, {}, rows), sqlite]) {
+        const presence = Context.get(yield* Layer.build(layer), TestPresence)
+        assert.strictEqual(presence.beat(key, 0), "online")
+        yield* presence.flush
+        assert.strictEqual(presence.lastSeen(key)?.isOnline, true)
+      }
+      assert.strictEqual(rows.get(key)?.active, true)
+      assert.deepStrictEqual(database.query("SELECT active, lastActiveAt FROM Session"), [
+        { active: 1, lastActiveAt: 0 }
+      ])
     })
   )
 

@@ -1,7 +1,8 @@
 /**
- * Goal: every example does what it says, and the README shows code that runs.
+ * Goal: every example does what it says, the README shows code that runs, and every public module has an example.
  * Method: run each example and assert its outcome; look up every TypeScript
- * block of the README in the examples.
+ * block of the README in the examples. `npm run check -- docs` compiles and runs the examples of modules; here is
+ * checked that it finds one in each, and that the example uses its module.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -171,6 +172,46 @@ describe("examples", () => {
       "simulate-contention.test.ts"
     ]
     assert.deepStrictEqual(fs.readdirSync(path.join(import.meta.dirname, "../examples")).toSorted(), run)
+  })
+})
+
+describe("modules", () => {
+  const source = path.join(import.meta.dirname, "../src")
+  const modules = fs
+    .readdirSync(source, { recursive: true, encoding: "utf8" })
+    .filter((file) => /^(?:\w+\/)?[A-Z]\w*\.ts$/.test(file))
+    .map((file) => file.replace(/\.ts$/, ""))
+
+  /** The examples that docgen runs: of the module itself, and of what it exports besides classes. */
+  const examplesOf = (module: string): ReadonlyArray<string> => {
+    const text = fs.readFileSync(path.join(source, `${module}.ts`), "utf8")
+    return [...text.matchAll(/\/\*\*([^]*?)\*\/\n(export (?:abstract )?class)?/g)].flatMap(
+      ([, comment = "", ofClass]) => {
+        const [, example] = /^ \* @example\n([^]*?)^ \* @/m.exec(comment) ?? []
+        return example === undefined || ofClass !== undefined ? [] : [example]
+      }
+    )
+  }
+
+  const without = (isExample: (example: string, module: string) => boolean) =>
+    modules.filter((module) => !examplesOf(module).some((example) => isExample(example, module)))
+
+  it("have an example that imports them, each of them", () => {
+    assert.isAtLeast(modules.length, 40)
+    assert.deepStrictEqual(
+      without((example, module) => example.includes(`from "presence-effect/${module}"`)),
+      []
+    )
+  })
+
+  it("have an example that shows a result, each of them", () => {
+    // Declares, and runs nothing: what it needs is the host's own.
+    const declaring = ["host/PromClient", "node/WriterClient", "writer/HttpFailure"]
+    const results = /^ \* *(?:console\.log|strictEqual|deepStrictEqual|throws|\w+\.suite)\(|console\.log\)/m
+    assert.deepStrictEqual(
+      without((example) => results.test(example)),
+      declaring
+    )
   })
 })
 

@@ -121,16 +121,15 @@ export class RowAuditor {
     return this.scene.wallMillis() - row.endedAt > this.setting.acceptanceWindow
   }
 
-  /** The time that a claim stands for, or why it is invalid. */
-  private acceptedTime(claimed: number, isConnected = false) {
-    return acceptedTime(claimed, { isConnected, now: this.scene.wallMillis(), window: this.setting.acceptanceWindow })
-  }
-
   beat(key: PresenceKey, claimed: number, outcome: BeatOutcome): void {
     const row = this.toldOf(key)
     // A row that was deleted meanwhile may have taken the count of its connections with it.
     if (row.isClouded && outcome === "ancient") return
-    const at = this.acceptedTime(claimed, row.connections > 0)
+    const at = acceptedTime(
+      claimed,
+      this.scene.wallMillis(),
+      row.connections > 0 ? Infinity : this.setting.acceptanceWindow
+    )
     if (typeof at === "number") return this.sign(key, at, claimed, outcome)
     if (outcome !== at) throw new Violation(`${nameOf(key)}: a beat from ${claimed} is ${outcome}, not ${at}`)
   }
@@ -227,7 +226,7 @@ export class RowAuditor {
   /** The end of a row is reported to the layer now. */
   ended(key: PresenceKey, claimed: number): void {
     const row = this.toldOf(key)
-    const accepted = this.acceptedTime(claimed)
+    const accepted = acceptedTime(claimed, this.scene.wallMillis(), this.setting.acceptanceWindow)
     const at = accepted === "ancient" ? Math.floor(claimed) : accepted === "invalid" ? undefined : accepted
     row.judgeableAtElapsed = this.scene.elapsedMillis()
     row.wasEnded = true
@@ -236,7 +235,9 @@ export class RowAuditor {
       at ?? (row.sign === undefined ? this.scene.wallMillis() : 0)
     )
     row.highest = Math.max(row.highest, fence)
-    const isInMemory = row.sign !== undefined && !this.mayBeGone(key, row)
+    // What is offline, in the file too, need not be in memory.
+    const mayBeGone = row.connections === 0 && this.stored.get(nameOf(key))?.isActive === false
+    const isInMemory = row.sign !== undefined && !mayBeGone
     row.claimed = Math.max(row.claimed, at === undefined || !isInMemory ? this.scene.wallMillis() : 0)
     if (at !== undefined) row.claimed = Math.max(row.claimed, claimed)
     this.report(key, Math.max(0, fence))
@@ -246,11 +247,6 @@ export class RowAuditor {
     row.endedAt = this.scene.wallMillis()
     row.endClaim = at === undefined ? row.endedAt : claimed
     row.droppedAt = undefined
-  }
-
-  /** What is offline, in the file too, need not be in memory. */
-  private mayBeGone(key: PresenceKey, row: Told): boolean {
-    return row.connections === 0 && this.stored.get(nameOf(key))?.isActive === false
   }
 
   forgotten(key: PresenceKey): void {

@@ -41,16 +41,9 @@ export const nothingTold = (): Told => ({
   isClouded: false
 })
 
-/** The time that a claim stands for at this time, or why it is invalid. */
-export const acceptedTime = (
-  claimed: number,
-  {
-    isConnected = false,
-    now,
-    window
-  }: { readonly isConnected?: boolean; readonly now: number; readonly window: number }
-): number | "invalid" | "ancient" => {
+/** The time that a claim stands for at this time, or why it is invalid. One from before `window` is ancient. */
+export const acceptedTime = (claimed: number, now: number, window: number): number | "invalid" | "ancient" => {
   if (!(claimed >= 0 && claimed < Number.POSITIVE_INFINITY)) return "invalid"
-  if (!isConnected && claimed < now - window) return "ancient"
+  if (claimed < now - window) return "ancient"
   return Math.floor(Math.min(claimed, now))
 }

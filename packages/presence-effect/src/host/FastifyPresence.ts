@@ -1,6 +1,33 @@
 /**
  * Presence and the writer as a Fastify plugin: `fastify.presence`.
  *
+ * @example
+ * import Database from "better-sqlite3"
+ * import Fastify from "fastify"
+ * import { strictEqual } from "node:assert/strict"
+ * import { mkdtempSync, rmSync } from "node:fs"
+ * import { tmpdir } from "node:os"
+ * import { join } from "node:path"
+ * import * as FastifyPresence from "presence-effect/host/FastifyPresence"
+ * import * as PresenceTables from "presence-effect/sqlite/PresenceTables"
+ *
+ * const folder = mkdtempSync(join(tmpdir(), "example-"))
+ * const filename = join(folder, "app.sqlite")
+ * const kinds = { device: {} }
+ * new Database(filename).exec(`${PresenceTables.ddl(kinds)} INSERT INTO device (id) VALUES ('phone')`).close()
+ *
+ * const app = Fastify()
+ * await app.register(FastifyPresence.plugin, { filename, kinds })
+ * app.post<{ Params: { id: string } }>("/devices/:id/beats", async ({ params: { id } }) =>
+ *   app.presence.beat({ kind: "device", id }, Date.now())
+ * )
+ * const { body } = await app.inject({ method: "POST", url: "/devices/phone/beats" })
+ * await app.close() // with a last flush
+ *
+ * strictEqual(body, "online")
+ * strictEqual(new Database(filename).prepare("SELECT active FROM device").pluck().get(), 1)
+ * rmSync(folder, { recursive: true })
+ *
  * @since 0.1.0
  */
 import type { FastifyPluginAsync, FastifyRequest } from "fastify"

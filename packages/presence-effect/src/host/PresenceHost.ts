@@ -2,6 +2,30 @@
  * Presence and the writer for programs without Effect: plain functions and
  * promises around one SQLite file.
  *
+ * @example
+ * import Database from "better-sqlite3"
+ * import { strictEqual } from "node:assert/strict"
+ * import { mkdtempSync, rmSync } from "node:fs"
+ * import { tmpdir } from "node:os"
+ * import { join } from "node:path"
+ * import * as PresenceHost from "presence-effect/host/PresenceHost"
+ * import * as PresenceTables from "presence-effect/sqlite/PresenceTables"
+ * import * as Lane from "presence-effect/writer/Lane"
+ * import * as Write from "presence-effect/writer/Write"
+ *
+ * const folder = mkdtempSync(join(tmpdir(), "example-"))
+ * const filename = join(folder, "app.sqlite")
+ * const kinds = { device: {} }
+ * new Database(filename).exec(PresenceTables.ddl(kinds)).close()
+ *
+ * const host = await PresenceHost.start({ filename, kinds })
+ * await host.write(Lane.control, Write.statement("INSERT INTO device (id) VALUES (?)", ["phone"]))
+ * host.connected({ kind: "device", id: "phone" })
+ * await host.close() // with a last flush
+ *
+ * strictEqual(new Database(filename).prepare("SELECT active FROM device").pluck().get(), 1)
+ * rmSync(folder, { recursive: true })
+ *
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
@@ -186,6 +210,10 @@ export interface PresenceHost<Key extends PresenceKey = PresenceKey> {
    * Ends everything in order: a last flush, the writer's running write, the log
    * file. Never rejects because of unwritten data, which is logged instead. May be
    * called again and gives the same promise.
+   *
+   * It resolves too when the engine is stuck, within half a minute with the default terms. Then a line with the code
+   * `THREAD_STUCK` is logged: `process.exit` would wait for that thread, so end the process with
+   * `process.kill(process.pid, "SIGKILL")`.
    */
   readonly close: () => Promise<void>
   /**

@@ -4,6 +4,26 @@
  * SQLite in WAL mode goes on writing into a database file that was deleted or
  * replaced, and reports success. Device and inode show it.
  *
+ * @example
+ * import * as Effect from "effect/Effect"
+ * import { strictEqual } from "node:assert/strict"
+ * import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs"
+ * import { tmpdir } from "node:os"
+ * import { join } from "node:path"
+ * import * as FileIdentity from "presence-effect/node/FileIdentity"
+ *
+ * const folder = mkdtempSync(join(tmpdir(), "example-"))
+ * const filename = join(folder, "app.sqlite")
+ * writeFileSync(filename, "")
+ *
+ * const first = await Effect.runPromise(FileIdentity.read(filename))
+ * renameSync(filename, `${filename}.old`)
+ * writeFileSync(filename, "")
+ * const now = await Effect.runPromise(FileIdentity.read(filename))
+ *
+ * strictEqual(FileIdentity.moved(filename, first, now), filename)
+ * rmSync(folder, { recursive: true })
+ *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"

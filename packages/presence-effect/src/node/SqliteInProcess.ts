@@ -5,6 +5,30 @@
  * loop for as long as it takes. A foreign lock does not, the connection never
  * waits for one.
  *
+ * @example
+ * import Database from "better-sqlite3"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import { strictEqual } from "node:assert/strict"
+ * import { mkdtempSync, rmSync } from "node:fs"
+ * import { tmpdir } from "node:os"
+ * import { join } from "node:path"
+ * import * as SqliteInProcess from "presence-effect/node/SqliteInProcess"
+ * import * as Lane from "presence-effect/writer/Lane"
+ * import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
+ * import * as Write from "presence-effect/writer/Write"
+ *
+ * const folder = mkdtempSync(join(tmpdir(), "example-"))
+ * const filename = join(folder, "app.sqlite")
+ * new Database(filename).exec("CREATE TABLE Machine (id TEXT PRIMARY KEY)").close()
+ *
+ * const services = Layer.provide(SqliteWriter.layer(), SqliteInProcess.layer({ filename }))
+ * const insert = Effect.flatMap(SqliteWriter.SqliteWriter, (writer) =>
+ *   writer.write(Lane.control, Write.statement("INSERT INTO Machine (id) VALUES ('m')"))
+ * )
+ * strictEqual((await Effect.runPromise(Effect.provide(insert, services))).changes, 1)
+ * rmSync(folder, { recursive: true })
+ *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
@@ -13,6 +37,7 @@ import type * as Scope from "effect/Scope"
 import { isBusyFailure } from "../sqlite/internal/resultCode.ts"
 import { EngineFault, SqliteConnection } from "../writer/SqliteConnection.ts"
 import * as FileIdentity from "./FileIdentity.ts"
+import { warnOfMisfit } from "./internal/driverFit.ts"
 import * as Finality from "./internal/finality.ts"
 import { engineOptions, retryBusyOpen } from "./internal/opening.ts"
 import * as LogSync from "./internal/logSync.ts"
@@ -38,6 +63,7 @@ const openEngine = (options: SqliteOptions): Effect.Effect<Engine.Engine, Engine
  */
 export const make = (options: SqliteOptions): Effect.Effect<SqliteConnection["Type"], EngineFault, Scope.Scope> =>
   Effect.gen(function* () {
+    yield* warnOfMisfit
     const engine = yield* openEngine(options)
     const checkpointer = yield* openEngine(options)
     const finality = yield* Finality.make

@@ -6,6 +6,27 @@
  * when its layer is built and once per sweep, in pages, so the event loop can
  * spare the time.
  *
+ * @example
+ * import Database from "better-sqlite3"
+ * import * as Effect from "effect/Effect"
+ * import { deepStrictEqual } from "node:assert/strict"
+ * import { mkdtempSync, rmSync } from "node:fs"
+ * import { tmpdir } from "node:os"
+ * import { join } from "node:path"
+ * import * as SqliteReader from "presence-effect/node/SqliteReader"
+ * import { PresenceReader } from "presence-effect/sqlite/SqlitePresenceStorage"
+ *
+ * const folder = mkdtempSync(join(tmpdir(), "example-"))
+ * const filename = join(folder, "app.sqlite")
+ * const writer = new Database(filename)
+ * writer.pragma("journal_mode = WAL")
+ * writer.exec("CREATE TABLE Machine (id TEXT PRIMARY KEY); INSERT INTO Machine (id) VALUES ('m')")
+ *
+ * const select = Effect.flatMap(PresenceReader, ({ query }) => query("SELECT id FROM Machine WHERE id = ?", ["m"]))
+ * deepStrictEqual(await Effect.runPromise(Effect.provide(select, SqliteReader.layer({ filename }))), [{ id: "m" }])
+ * writer.close()
+ * rmSync(folder, { recursive: true })
+ *
  * @since 0.1.0
  */
 import * as Reactivity from "@effect/experimental/Reactivity"

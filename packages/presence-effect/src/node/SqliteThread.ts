@@ -6,6 +6,30 @@
  * second thread with a second connection copies the log, so that neither the
  * event loop nor the writer pays for the disk there.
  *
+ * @example
+ * import Database from "better-sqlite3"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import { strictEqual } from "node:assert/strict"
+ * import { mkdtempSync, rmSync } from "node:fs"
+ * import { tmpdir } from "node:os"
+ * import { join } from "node:path"
+ * import * as SqliteThread from "presence-effect/node/SqliteThread"
+ * import * as Lane from "presence-effect/writer/Lane"
+ * import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
+ * import * as Write from "presence-effect/writer/Write"
+ *
+ * const folder = mkdtempSync(join(tmpdir(), "example-"))
+ * const filename = join(folder, "app.sqlite")
+ * new Database(filename).exec("CREATE TABLE Machine (id TEXT PRIMARY KEY)").close()
+ *
+ * const services = Layer.provide(SqliteWriter.layer(), SqliteThread.layer({ filename }))
+ * const insert = Effect.flatMap(SqliteWriter.SqliteWriter, (writer) =>
+ *   writer.write(Lane.control, Write.statement("INSERT INTO Machine (id) VALUES ('m')"))
+ * )
+ * strictEqual((await Effect.runPromise(Effect.provide(insert, services))).changes, 1)
+ * rmSync(folder, { recursive: true })
+ *
  * @since 0.1.0
  */
 import * as Worker from "@effect/platform/Worker"
@@ -27,6 +51,7 @@ import { type CheckpointMode, EngineFault, SqliteConnection, type WriteAnswer } 
 import type { Statement } from "../writer/Write.ts"
 import * as FileIdentity from "./FileIdentity.ts"
 import type { OpenFiles } from "./internal/fileWatch.ts"
+import { warnOfMisfit } from "./internal/driverFit.ts"
 import * as Finality from "./internal/finality.ts"
 import * as LogSync from "./internal/logSync.ts"
 import { engineOptions, openTimeoutDefault, retryBusyOpen } from "./internal/opening.ts"
@@ -245,6 +270,7 @@ const makeThread = (
  */
 export const make = (options: SqliteThreadOptions): Effect.Effect<SqliteConnection["Type"], EngineFault, Scope.Scope> =>
   Effect.gen(function* () {
+    yield* warnOfMisfit
     const finality = yield* Finality.make
     const logSync = LogSync.make(options.filename)
     const [writer, checkpointer] = yield* Effect.all(
@@ -290,6 +316,12 @@ export const make = (options: SqliteThreadOptions): Effect.Effect<SqliteConnecti
   })
 
 /**
+ * **Details**
+ *
+ * - Closes within 6 s when the engine still runs a statement, or the disk does not answer: that thread cannot be
+ *   ended, is left behind, and is logged with the code `THREAD_STUCK`. `process.exit` waits for it too; a process that
+ *   must end then ends with `process.kill(process.pid, "SIGKILL")`, which SQLite survives like any crash.
+ *
  * @category layers
  * @since 0.1.0
  */

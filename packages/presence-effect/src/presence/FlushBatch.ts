@@ -1,6 +1,17 @@
 /**
  * What one tick took: one entry per row, split to fit the hold budget.
  *
+ * @example
+ * import { deepStrictEqual } from "node:assert/strict"
+ * import * as FlushBatch from "presence-effect/presence/FlushBatch"
+ *
+ * const { entries } = FlushBatch.make([
+ *   { kind: "device", id: "phone", seenAtMillis: 1_000, state: "alive" },
+ *   { kind: "device", id: "laptop", seenAtMillis: 2_000, state: "ended" }
+ * ])
+ *
+ * deepStrictEqual([...FlushBatch.countByKind(entries)], [["device", 2]])
+ *
  * @since 0.1.0
  */
 import type { PresenceKey } from "./PresenceKey.ts"

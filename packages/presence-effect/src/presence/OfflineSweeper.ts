@@ -1,6 +1,34 @@
 /**
  * Which rows have been silent for too long: in memory, and in the database.
  *
+ * @example
+ * import * as Effect from "effect/Effect"
+ * import * as TestClock from "effect/TestClock"
+ * import * as TestContext from "effect/TestContext"
+ * import { strictEqual } from "node:assert/strict"
+ * import * as OfflineSweeper from "presence-effect/presence/OfflineSweeper"
+ * import * as PresenceConfig from "presence-effect/presence/PresenceConfig"
+ * import * as PresenceRegistry from "presence-effect/presence/PresenceRegistry"
+ * import * as PresenceStorage from "presence-effect/presence/PresenceStorage"
+ *
+ * const kinds = { device: {} }
+ * const program = Effect.gen(function* () {
+ *   yield* TestClock.setTime(Date.UTC(2027, 0, 1))
+ *   const rows = PresenceStorage.memoryRows(kinds)
+ *   // Left active by an earlier process.
+ *   rows.set("device", { id: "phone", active: true, lastActiveMillis: Date.UTC(2026, 11, 31) })
+ *   yield* OfflineSweeper.make(PresenceConfig.defaults).pipe(
+ *     Effect.provideService(
+ *       PresenceRegistry.PresenceRegistry,
+ *       PresenceRegistry.make(kinds, PresenceConfig.defaults)
+ *     ),
+ *     Effect.provideService(PresenceStorage.PresenceStorage, PresenceStorage.makeMemory(rows))
+ *   )
+ *   yield* TestClock.adjust("2 minutes")
+ *   strictEqual(rows.get({ kind: "device", id: "phone" })?.active, false)
+ * })
+ * await Effect.runPromise(Effect.provide(Effect.scoped(program), TestContext.TestContext))
+ *
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"

@@ -1,6 +1,31 @@
 /**
  * The fiber that turns what changed since the last tick into one write.
  *
+ * @example
+ * import * as Effect from "effect/Effect"
+ * import { deepStrictEqual } from "node:assert/strict"
+ * import * as PresenceConfig from "presence-effect/presence/PresenceConfig"
+ * import * as PresenceFlusher from "presence-effect/presence/PresenceFlusher"
+ * import * as PresenceRegistry from "presence-effect/presence/PresenceRegistry"
+ * import * as PresenceStorage from "presence-effect/presence/PresenceStorage"
+ *
+ * const kinds = { device: {} }
+ * const phone = { kind: "device", id: "phone" }
+ * const program = Effect.gen(function* () {
+ *   const rows = PresenceStorage.memoryRows(kinds)
+ *   rows.set("device", { id: "phone", active: false, lastActiveMillis: 0 })
+ *   const registry = PresenceRegistry.make(kinds, PresenceConfig.defaults)
+ *   const flusher = yield* PresenceFlusher.make(PresenceConfig.defaults).pipe(
+ *     Effect.provideService(PresenceRegistry.PresenceRegistry, registry),
+ *     Effect.provideService(PresenceStorage.PresenceStorage, PresenceStorage.makeMemory(rows))
+ *   )
+ *   registry.beat(phone, 1_000, 1_000)
+ *   // The fiber does this one interval later.
+ *   yield* flusher.tick
+ *   deepStrictEqual(rows.get(phone), { id: "phone", active: true, lastActiveMillis: 1_000 })
+ * })
+ * await Effect.runPromise(Effect.scoped(program))
+ *
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"

@@ -1,6 +1,23 @@
 /**
  * The kinds of rows that a host keeps online: which there are, where they are stored, and what names a row.
  *
+ * @example
+ * import { strictEqual } from "node:assert/strict"
+ * import * as PresenceKind from "presence-effect/presence/PresenceKind"
+ *
+ * // Each account chooses its own ids for laptops; a sensor belongs to nobody.
+ * const kinds = {
+ *   laptop: { accountId: "owner", key: ["accountId", "id"] },
+ *   sensor: { table: "sensors", lastActiveAt: "seenAt" }
+ * } as const satisfies PresenceKind.PresenceKinds
+ *
+ * const laptops: ReadonlyArray<PresenceKind.KeyOf<typeof kinds>> = [
+ *   { kind: "laptop", accountId: "ann", id: "work" },
+ *   { kind: "laptop", accountId: "bob", id: "work" }
+ * ]
+ * strictEqual(new Set(laptops.map(PresenceKind.rowNameOf(kinds.laptop))).size, 2)
+ * strictEqual(PresenceKind.problemsOf(kinds).length, 0)
+ *
  * @since 0.3.0
  */
 import * as Data from "effect/Data"

@@ -5,6 +5,25 @@
  * label carries an id. Heartbeats are counted plainly and published once per
  * tick, so that a hot path never runs a metric.
  *
+ * @example
+ * import * as Effect from "effect/Effect"
+ * import * as Metric from "effect/Metric"
+ * import { strictEqual } from "node:assert/strict"
+ * import * as Presence from "presence-effect/Presence"
+ * import * as PresenceMetrics from "presence-effect/presence/PresenceMetrics"
+ *
+ * class Lamps extends Presence.Tag("example/Lamps", { lamp: {} })<Lamps>() {}
+ *
+ * const program = Effect.gen(function* () {
+ *   const lamps = yield* Lamps
+ *   lamps.beat({ kind: "lamp", id: "hall" }, Date.now())
+ *   strictEqual(lamps.lastSeen({ kind: "lamp", id: "hall" })?.isOnline, true)
+ *   // Metrics are published with each tick. This row is not in the storage, so the tick forgets it.
+ *   yield* lamps.flush
+ *   strictEqual((yield* Metric.value(PresenceMetrics.tracked("lamp"))).value, 0)
+ * })
+ * await Effect.runPromise(Effect.provide(program, Presence.layerMemory(Lamps)))
+ *
  * @since 0.1.0
  */
 import * as Metric from "effect/Metric"

@@ -5,6 +5,22 @@
  * process and synchronous: a heartbeat costs one map lookup and no effect. Every
  * tracked row is held once, whatever the traffic.
  *
+ * @example
+ * import { deepStrictEqual, strictEqual } from "node:assert/strict"
+ * import * as PresenceConfig from "presence-effect/presence/PresenceConfig"
+ * import * as PresenceRegistry from "presence-effect/presence/PresenceRegistry"
+ *
+ * const registry = PresenceRegistry.make({ device: {} }, PresenceConfig.defaults)
+ * const phone = { kind: "device", id: "phone" }
+ *
+ * strictEqual(registry.beat(phone, 900, 1_000), "online")
+ * strictEqual(registry.beat(phone, 950, 1_010), "alive")
+ * // What the next tick writes: one entry, however many heartbeats came.
+ * const batch = registry.takeDirty()
+ * deepStrictEqual(batch.entries, [{ ...phone, seenAtMillis: 950, state: "alive" }])
+ * registry.confirm({ written: batch.entries, superseded: [], missing: [] })
+ * strictEqual(registry.pendingCount(), 0)
+ *
  * @since 0.1.0
  */
 import * as Context from "effect/Context"

@@ -1,6 +1,22 @@
 /**
  * Port: where a flush ends up.
  *
+ * @example
+ * import * as Effect from "effect/Effect"
+ * import { deepStrictEqual } from "node:assert/strict"
+ * import * as Presence from "presence-effect/Presence"
+ * import * as PresenceStorage from "presence-effect/presence/PresenceStorage"
+ *
+ * class Devices extends Presence.Tag("example/Devices", { device: {} })<Devices>() {}
+ *
+ * // A storage of your own implements the same three functions: flush, findStale and markOffline.
+ * const rows = PresenceStorage.memoryRows(Devices.kinds)
+ * rows.set("device", { id: "phone", active: false, lastActiveMillis: 0 })
+ * const end = Effect.flatMap(Devices, (devices) => devices.end({ kind: "device", id: "phone" }, 1_000))
+ * await Effect.runPromise(Effect.provide(end, Presence.layerMemory(Devices, {}, rows)))
+ *
+ * deepStrictEqual(rows.get({ kind: "device", id: "phone" }), { id: "phone", active: false, lastActiveMillis: 1_000 })
+ *
  * @since 0.1.0
  */
 import { causeText } from "../internal/causeText.ts"
@@ -167,8 +183,8 @@ export class PresenceStorage extends Context.Tag("presence-effect/presence/Prese
      *
      * - `lastActiveAt` is raised, never lowered, with one exception: a time that lies in the future, which only a clock
      *   that was set back explains, is replaced. No other column but `active` is touched.
-     * - `alive` sets `active` when it is newer than what is stored, or when what is stored lies in the future. So a
-     *   stored end keeps older signs of life out, also after a restart.
+     * - `alive` sets `active` when it is newer than what is stored, or when what is stored lies in the future or is 0,
+     *   which stands for never. So a stored end keeps older signs of life out, also after a restart.
      * - `ended` clears `active`. `offline` does unless something newer than the judged time is stored, and that does
      *   not lie in the future.
      * - A row that the store refuses by itself holds up no other: it is reported in `refused`.
@@ -261,16 +277,15 @@ export const memoryRows = (kinds: PresenceKinds): MemoryRows => {
 
 const afterEntry = (row: MemoryRow, entry: FlushEntry, nowMillis: number): MemoryRow => {
   const { lastActiveMillis } = row
-  const isNewer = entry.seenAtMillis > lastActiveMillis
+  const isNewer = entry.seenAtMillis > lastActiveMillis || lastActiveMillis <= 0 || lastActiveMillis > nowMillis
   const isActive =
     entry.state === "alive"
-      ? row.active || isNewer || lastActiveMillis > nowMillis
+      ? row.active || isNewer
       : row.active &&
         entry.state === "offline" &&
         lastActiveMillis > entry.seenAtMillis &&
         lastActiveMillis <= nowMillis
-  const isWritten = isNewer || lastActiveMillis > nowMillis
-  return { ...row, active: isActive, lastActiveMillis: isWritten ? entry.seenAtMillis : lastActiveMillis }
+  return { ...row, active: isActive, lastActiveMillis: isNewer ? entry.seenAtMillis : lastActiveMillis }
 }
 
 const isBelievable = ({ lastActiveMillis }: MemoryRow, { firstMillis, lastMillis }: BelievableTimes): boolean =>

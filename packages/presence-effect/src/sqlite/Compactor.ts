@@ -5,6 +5,28 @@
  * file is free, this keeper returns it to the file system, a few pages per commit, at moments when no write waits for
  * the writer. The file is shorter after the next checkpoint.
  *
+ * @example
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import { strictEqual } from "node:assert/strict"
+ * import * as Compactor from "presence-effect/sqlite/Compactor"
+ * import * as SimulatedConnection from "presence-effect/testing/SimulatedConnection"
+ * import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
+ *
+ * const program = Effect.gen(function* () {
+ *   const space = { pageBytes: 4_096, pageCount: 1_000, freePages: 640, isShrinkable: true }
+ *   const { connection, layer } = yield* SimulatedConnection.make({ space })
+ *   const keeper = Compactor.layer({ startBytes: 1_000_000, keepBytes: 0, pause: 0 })
+ *   const services = keeper.pipe(Layer.provide(SqliteWriter.layer()), Layer.provide(layer))
+ *   // In a server the fiber of the layer looks every 10 s.
+ *   yield* Effect.provide(
+ *     Effect.flatMap(Compactor.Compactor, ({ look }) => look),
+ *     services
+ *   )
+ *   strictEqual((yield* connection.space).pageCount, 360)
+ * })
+ * await Effect.runPromise(program)
+ *
  * @since 0.3.0
  */
 import * as Context from "effect/Context"

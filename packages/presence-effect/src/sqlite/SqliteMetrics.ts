@@ -1,6 +1,28 @@
 /**
  * The metrics of the SQLite file and its log, declared once.
  *
+ * @example
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import * as Metric from "effect/Metric"
+ * import { strictEqual } from "node:assert/strict"
+ * import * as SqliteMetrics from "presence-effect/sqlite/SqliteMetrics"
+ * import * as WalKeeper from "presence-effect/sqlite/WalKeeper"
+ * import * as SimulatedConnection from "presence-effect/testing/SimulatedConnection"
+ * import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
+ *
+ * const program = Effect.gen(function* () {
+ *   const { connection, layer } = yield* SimulatedConnection.make()
+ *   const services = WalKeeper.layer().pipe(Layer.provide(SqliteWriter.layer()), Layer.provide(layer))
+ *   yield* Effect.provide(
+ *     Effect.flatMap(WalKeeper.WalKeeper, ({ look }) => look),
+ *     services
+ *   )
+ *   const { value } = yield* Metric.value(SqliteMetrics.databaseBytes)
+ *   strictEqual(value, (yield* connection.identity).databaseBytes)
+ * })
+ * await Effect.runPromise(program)
+ *
  * @since 0.1.0
  */
 import type * as Metric from "effect/Metric"

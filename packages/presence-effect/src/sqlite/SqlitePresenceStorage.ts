@@ -1,6 +1,34 @@
 /**
  * Presence in SQLite: one CASE-UPDATE per table and chunk.
  *
+ * @example
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import { deepStrictEqual } from "node:assert/strict"
+ * import * as FlushBatch from "presence-effect/presence/FlushBatch"
+ * import { PresenceStorage } from "presence-effect/presence/PresenceStorage"
+ * import * as PresenceTables from "presence-effect/sqlite/PresenceTables"
+ * import * as SqlitePresenceStorage from "presence-effect/sqlite/SqlitePresenceStorage"
+ * import * as SimulatedDatabase from "presence-effect/testing/SimulatedDatabase"
+ * import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
+ *
+ * const kinds = { device: {} }
+ * const batch = FlushBatch.make([{ kind: "device", id: "phone", seenAtMillis: 1_000, state: "alive" }])
+ * const program = Effect.gen(function* () {
+ *   const database = yield* SimulatedDatabase.make({ schema: PresenceTables.ddl(kinds) })
+ *   database.execute("INSERT INTO device (id) VALUES ('phone')")
+ *   const storage = SqlitePresenceStorage.layer({ kinds }).pipe(
+ *     Layer.provide(SqliteWriter.layer()),
+ *     Layer.provide(database.layer)
+ *   )
+ *   yield* Effect.provide(
+ *     Effect.flatMap(PresenceStorage, ({ flush }) => flush(batch)),
+ *     storage
+ *   )
+ *   deepStrictEqual(database.query("SELECT active, lastActiveAt FROM device"), [{ active: 1, lastActiveAt: 1_000 }])
+ * })
+ * await Effect.runPromise(Effect.scoped(program))
+ *
  * @since 0.1.0
  */
 import * as Context from "effect/Context"

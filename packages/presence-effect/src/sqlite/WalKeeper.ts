@@ -11,6 +11,34 @@
  * syncs. No checkpoint ever waits for a lock: one that may wait holds the
  * write lock meanwhile.
  *
+ * @example
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import { deepStrictEqual } from "node:assert/strict"
+ * import * as WalKeeper from "presence-effect/sqlite/WalKeeper"
+ * import * as SimulatedConnection from "presence-effect/testing/SimulatedConnection"
+ * import * as Lane from "presence-effect/writer/Lane"
+ * import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
+ * import * as Write from "presence-effect/writer/Write"
+ *
+ * const program = Effect.gen(function* () {
+ *   const { connection, layer } = yield* SimulatedConnection.make({ framesPerStatement: 500 })
+ *   const services = WalKeeper.layer({ checkpointBytes: 1_000_000 }).pipe(
+ *     Layer.provideMerge(SqliteWriter.layer()),
+ *     Layer.provide(layer)
+ *   )
+ *   const writeAndLook = Effect.gen(function* () {
+ *     const writer = yield* SqliteWriter.SqliteWriter
+ *     yield* writer.write(Lane.data, Write.statement("DELETE FROM Message"))
+ *     // In a server the fiber of the layer looks every 500 ms.
+ *     yield* Effect.flatMap(WalKeeper.WalKeeper, ({ look }) => look)
+ *     const { checkpointedFrames, logFrames } = yield* connection.logState
+ *     deepStrictEqual({ checkpointedFrames, logFrames }, { checkpointedFrames: 500, logFrames: 500 })
+ *   })
+ *   yield* Effect.provide(writeAndLook, services)
+ * })
+ * await Effect.runPromise(program)
+ *
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"

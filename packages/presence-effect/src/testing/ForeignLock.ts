@@ -1,6 +1,35 @@
 /**
  * Takes the write lock of a database file from outside, for real.
  *
+ * @example
+ * import Database from "better-sqlite3"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import { strictEqual } from "node:assert/strict"
+ * import { mkdtempSync, rmSync } from "node:fs"
+ * import { tmpdir } from "node:os"
+ * import { join } from "node:path"
+ * import * as SqliteInProcess from "presence-effect/node/SqliteInProcess"
+ * import * as ForeignLock from "presence-effect/testing/ForeignLock"
+ * import * as Lane from "presence-effect/writer/Lane"
+ * import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
+ * import * as Write from "presence-effect/writer/Write"
+ *
+ * const folder = mkdtempSync(join(tmpdir(), "example-"))
+ * const filename = join(folder, "app.sqlite")
+ * new Database(filename).exec("CREATE TABLE Machine (id TEXT PRIMARY KEY)").close()
+ *
+ * const program = Effect.gen(function* () {
+ *   const writer = yield* SqliteWriter.SqliteWriter
+ *   const insert = writer.write(Lane.control, Write.statement("INSERT INTO Machine (id) VALUES ('m')"))
+ *   const failure = yield* Effect.scoped(Effect.zipRight(ForeignLock.hold(filename), Effect.flip(insert)))
+ *   strictEqual(failure._tag, "DatabaseBusy")
+ *   yield* insert
+ * })
+ * const services = Layer.provide(SqliteWriter.layer(), SqliteInProcess.layer({ filename }))
+ * await Effect.runPromise(Effect.provide(program, services))
+ * rmSync(folder, { recursive: true })
+ *
  * @since 0.1.0
  */
 import * as Data from "effect/Data"

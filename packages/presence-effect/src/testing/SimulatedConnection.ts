@@ -4,6 +4,33 @@
  * For tests of code that uses `SqliteWriter`. Latency and failures are scripted.
  * It dies when two calls overlap, because the writer guarantees one at a time.
  *
+ * @example
+ * import * as Effect from "effect/Effect"
+ * import * as Fiber from "effect/Fiber"
+ * import * as Layer from "effect/Layer"
+ * import * as TestClock from "effect/TestClock"
+ * import * as TestContext from "effect/TestContext"
+ * import { strictEqual } from "node:assert/strict"
+ * import * as SimulatedConnection from "presence-effect/testing/SimulatedConnection"
+ * import * as Lane from "presence-effect/writer/Lane"
+ * import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
+ * import * as Write from "presence-effect/writer/Write"
+ *
+ * const program = Effect.gen(function* () {
+ *   const simulated = yield* SimulatedConnection.make({ latency: "20 millis" })
+ *   const insert = Effect.flatMap(SqliteWriter.SqliteWriter, (writer) =>
+ *     writer.writeMeasured(Lane.control, Write.statement("INSERT INTO Machine (id) VALUES ('m')"))
+ *   )
+ *   // Another program holds the lock of the file for 100 ms, while the writer tries again.
+ *   simulated.lock()
+ *   const writing = yield* Effect.fork(Effect.provide(insert, Layer.provide(SqliteWriter.layer(), simulated.layer)))
+ *   yield* TestClock.adjust("100 millis")
+ *   simulated.unlock()
+ *   yield* TestClock.adjust("1 second")
+ *   strictEqual((yield* Fiber.join(writing)).holdMillis, 20)
+ * })
+ * await Effect.runPromise(Effect.provide(program, TestContext.TestContext))
+ *
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"

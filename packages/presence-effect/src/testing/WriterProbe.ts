@@ -4,6 +4,31 @@
  * Lets a test wait for a state ("two writes wait in the data lane") instead of
  * for a time.
  *
+ * @example
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import { deepStrictEqual } from "node:assert/strict"
+ * import * as SimulatedConnection from "presence-effect/testing/SimulatedConnection"
+ * import * as WriterProbe from "presence-effect/testing/WriterProbe"
+ * import * as Lane from "presence-effect/writer/Lane"
+ * import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
+ * import * as Write from "presence-effect/writer/Write"
+ *
+ * const program = Effect.gen(function* () {
+ *   const { layer } = yield* SimulatedConnection.make()
+ *   const probe = yield* WriterProbe.make
+ *   const services = probe.layer.pipe(Layer.provide(SqliteWriter.layer()), Layer.provide(layer))
+ *   const write = Effect.flatMap(SqliteWriter.SqliteWriter, (writer) =>
+ *     writer.write(Lane.data, Write.statement("DELETE FROM Message"))
+ *   )
+ *   yield* Effect.provide(write, services)
+ *   deepStrictEqual(
+ *     probe.events.map(({ event, lane }) => `${lane} ${event}`),
+ *     ["data called", "data answered"]
+ *   )
+ * })
+ * await Effect.runPromise(program)
+ *
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"

@@ -1,6 +1,14 @@
 /**
  * What a commit survives.
  *
+ * @example
+ * import { strictEqual } from "node:assert/strict"
+ * import * as Durability from "presence-effect/writer/Durability"
+ *
+ * // Writes that share a commit: it keeps the promise of each.
+ * strictEqual(Durability.stricter("process-crash", "power-loss"), "power-loss")
+ * strictEqual(Durability.stricter(undefined, "process-crash"), "process-crash")
+ *
  * @since 0.1.0
  */
 

@@ -4,6 +4,18 @@
  * A lane is a value: a host may add lanes, leave some out, and order them as it
  * likes in its `WriterPolicy`. The writer refers to no lane by name.
  *
+ * @example
+ * import { strictEqual, throws } from "node:assert/strict"
+ * import * as Lane from "presence-effect/writer/Lane"
+ * import * as WriterPolicy from "presence-effect/writer/WriterPolicy"
+ *
+ * const imports = Lane.make("imports")
+ * const terms = WriterPolicy.defaults.lanes.find(({ lane }) => lane === Lane.data)!
+ * const policy = WriterPolicy.addLane(WriterPolicy.defaults, { ...terms, lane: imports }, Lane.presence)
+ *
+ * strictEqual(policy.lanes[2]?.lane, imports)
+ * throws(() => Lane.make("Imports of files"))
+ *
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"

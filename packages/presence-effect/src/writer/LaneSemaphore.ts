@@ -7,6 +7,31 @@
  * when it has the permit, and then runs the turn of the waiter that is next. A
  * fiber that finds the permit free and nobody waiting takes it itself.
  *
+ * @example
+ * import * as Deferred from "effect/Deferred"
+ * import * as Effect from "effect/Effect"
+ * import * as Fiber from "effect/Fiber"
+ * import { deepStrictEqual } from "node:assert/strict"
+ * import * as Lane from "presence-effect/writer/Lane"
+ * import * as LaneSemaphore from "presence-effect/writer/LaneSemaphore"
+ *
+ * const program = Effect.gen(function* () {
+ *   const lanes = [Lane.control, Lane.presence].map((lane) => ({ lane, capacity: 8 }))
+ *   const { withPermit } = yield* LaneSemaphore.make({ lanes, bypassLimit: 16 })
+ *   const order: Array<string> = []
+ *   const turn = (lane: Lane.Lane) => withPermit(lane)(Effect.sync(() => order.push(lane)))
+ *   const done = yield* Deferred.make<void>()
+ *   yield* Effect.fork(withPermit(Lane.presence)(Deferred.await(done)))
+ *   yield* Effect.yieldNow()
+ *   // Both wait for the permit. Whatever asked first, the lane `control` is served first.
+ *   const waiting = yield* Effect.forkAll([turn(Lane.presence), turn(Lane.control)])
+ *   yield* Effect.yieldNow()
+ *   yield* Deferred.succeed(done, undefined)
+ *   yield* Fiber.join(waiting)
+ *   deepStrictEqual(order, ["control", "presence"])
+ * })
+ * await Effect.runPromise(program)
+ *
  * @since 0.1.0
  */
 import * as Deferred from "effect/Deferred"

@@ -5,6 +5,38 @@
  * engine outside `BEGIN IMMEDIATE … COMMIT`, and nothing else can reach the
  * connection. Only `SqliteWriter` calls it, one call at a time.
  *
+ * @example
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import { deepStrictEqual } from "node:assert/strict"
+ * import * as SimulatedConnection from "presence-effect/testing/SimulatedConnection"
+ * import * as Lane from "presence-effect/writer/Lane"
+ * import { SqliteConnection } from "presence-effect/writer/SqliteConnection"
+ * import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
+ * import * as Write from "presence-effect/writer/Write"
+ *
+ * // An adapter around another one, which sees every commit.
+ * const commits: Array<string> = []
+ * const watched = Layer.effect(
+ *   SqliteConnection,
+ *   Effect.map(SqliteConnection, (inner) =>
+ *     SqliteConnection.of({
+ *       ...inner,
+ *       run: (group, durability) =>
+ *         Effect.tap(inner.run(group, durability), () => commits.push(`${group.length} for ${durability}`))
+ *     })
+ *   )
+ * )
+ * const program = Effect.gen(function* () {
+ *   const { layer } = yield* SimulatedConnection.make()
+ *   const write = Effect.flatMap(SqliteWriter.SqliteWriter, (writer) =>
+ *     writer.write(Lane.control, Write.statement("DELETE FROM Machine WHERE id = ?", ["m"]))
+ *   )
+ *   yield* Effect.provide(write, SqliteWriter.layer().pipe(Layer.provide(watched), Layer.provide(layer)))
+ *   deepStrictEqual(commits, ["1 for power-loss"])
+ * })
+ * await Effect.runPromise(program)
+ *
  * @since 0.1.0
  */
 import * as Context from "effect/Context"

@@ -6,6 +6,29 @@
  * engine has answered. So no write ever runs beside a statement that
  * still runs, and no caller hangs on one that never ends.
  *
+ * @example
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import { strictEqual } from "node:assert/strict"
+ * import * as SimulatedDatabase from "presence-effect/testing/SimulatedDatabase"
+ * import * as Lane from "presence-effect/writer/Lane"
+ * import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
+ * import * as Write from "presence-effect/writer/Write"
+ *
+ * const register = (id: string) =>
+ *   Effect.flatMap(SqliteWriter.SqliteWriter, (writer) =>
+ *     writer.write(Lane.control, Write.statement("INSERT INTO Machine (id) VALUES (?)", [id]))
+ *   )
+ * const program = Effect.gen(function* () {
+ *   // In a server: SqliteThread.layer({ filename })
+ *   const { layer } = yield* SimulatedDatabase.make({ schema: "CREATE TABLE Machine (id TEXT PRIMARY KEY)" })
+ *   const twice = Effect.zipRight(register("m"), Effect.flip(register("m")))
+ *   const failure = yield* Effect.provide(twice, Layer.provide(SqliteWriter.layer(), layer))
+ *   strictEqual(failure._tag, "WriteRejected")
+ *   strictEqual(failure.written, "nothing")
+ * })
+ * await Effect.runPromise(Effect.scoped(program))
+ *
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
@@ -91,7 +114,10 @@ export class SqliteWriter extends Context.Tag("presence-effect/writer/SqliteWrit
   SqliteWriter,
   {
     readonly policy: WriterPolicy.ResolvedPolicy
-    /** Commits `write` on the terms of `lane`. */
+    /**
+     * Commits `write` on the terms of `lane`. Terms of one call are put around it: `Effect.timeout` leaves earlier, and
+     * a write that has begun goes on; `Effect.retry` with a `Schedule` of your own, while `isRetryable`, stays longer.
+     */
     readonly write: <A>(lane: Lane.Lane, write: Write<A>) => Effect.Effect<A, WriterError>
     /** The same, with the time it took. */
     readonly writeMeasured: <A>(lane: Lane.Lane, write: Write<A>) => Effect.Effect<Measured<A>, WriterError>

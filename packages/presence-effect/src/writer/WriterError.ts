@@ -7,6 +7,16 @@
  * - `retryAfterMillis`: when a client may repeat its request, if that can help. Also set where the writer does not try
  *   again by itself, because its queue or its disk is full. `statusCode` is the status that goes with it.
  *
+ * @example
+ * import { strictEqual } from "node:assert/strict"
+ * import * as Lane from "presence-effect/writer/Lane"
+ * import * as WriterError from "presence-effect/writer/WriterError"
+ *
+ * const mayRepeat = ({ retryAfterMillis, written }: WriterError.WriterError): boolean =>
+ *   written === "nothing" && retryAfterMillis !== undefined
+ *
+ * strictEqual(mayRepeat(new WriterError.PermitTimeout({ lane: Lane.data, waitedMillis: 500 })), true)
+ *
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
@@ -38,12 +48,10 @@ export const Written = Schema.Literal("nothing", "unknown", "everything")
  */
 export type Written = typeof Written.Type
 
-const Millis = Schema.NonNegative
-const Count = Schema.NonNegativeInt
+const { NonNegative: Millis, NonNegativeInt: Count } = Schema
 
 /**
- * The lane already holds as many waiters as its policy allows. Raised at once,
- * before any waiting: shedding is cheaper than queueing past the deadline.
+ * The lane holds as many waiters as its policy allows. Raised at once: that is cheaper than to wait past the deadline.
  *
  * @category errors
  * @since 0.1.0
@@ -64,8 +72,7 @@ export class LaneOverflow extends failure<LaneOverflow>("presence-effect/LaneOve
 }
 
 /**
- * No permit within the lane's `acquireTimeout`, or within what was left of its
- * `deadline`. Nothing was handed to the engine.
+ * No permit within the lane's `acquireTimeout`, or within what was left of its `deadline`. The engine got nothing.
  *
  * @category errors
  * @since 0.1.0
@@ -106,8 +113,7 @@ export class DatabaseBusy extends failure<DatabaseBusy>("presence-effect/Databas
 }
 
 /**
- * The write was handed to the engine and its caller stopped waiting before the
- * answer: it may or may not be in the file. Repeat it only when it is idempotent.
+ * The caller stopped waiting before the engine's answer: written or not. Repeat it only when it is idempotent.
  *
  * @category errors
  * @since 0.1.0
@@ -132,8 +138,7 @@ export class WriteUnconfirmed extends failure<WriteUnconfirmed>("presence-effect
 }
 
 /**
- * A statement changed another number of rows than its write demands, so the
- * whole write was rolled back. Nothing written.
+ * A statement changed another number of rows than its write demands. All of it was rolled back: nothing written.
  *
  * @category errors
  * @since 0.1.0
@@ -156,8 +161,7 @@ export class WriteConflict extends failure<WriteConflict>("presence-effect/Write
 }
 
 /**
- * The database refused the statement itself: a constraint, wrong SQL, a parameter
- * that does not fit. The same write fails again. Nothing written.
+ * The database refused the statement itself, and does so again: a constraint, wrong SQL. Nothing written.
  *
  * @category errors
  * @since 0.1.0
@@ -223,8 +227,7 @@ export class ConnectionLost extends failure<ConnectionLost>("presence-effect/Con
 }
 
 /**
- * The connection was closed for good: its thread died too often, or did not open the
- * file. Only a new process helps. Nothing written.
+ * The connection was given up: its thread died too often or did not open the file. End the process. Nothing written.
  *
  * @category errors
  * @since 0.1.0
@@ -246,8 +249,7 @@ export class ConnectionGone extends failure<ConnectionGone>("presence-effect/Con
 const engineFields = { lane: Lane, code: Schema.String, detail: Schema.String }
 
 /**
- * The disk, the quota or the page limit of the file is used up, or only the reserve is left that writes must not
- * touch. Reads go on. Nothing written.
+ * The disk, the quota or the page limit is used up, or only the reserve is left. Reads go on. Nothing written.
  *
  * @category errors
  * @since 0.1.0
@@ -284,8 +286,7 @@ export class DatabaseReadonly extends failure<DatabaseReadonly>("presence-effect
 }
 
 /**
- * The operating system reported an input/output error. Before the commit
- * nothing is written; when the commit itself failed, it is unknown.
+ * The system reported an input/output error. Before the commit nothing is written; after a failed commit it is unknown.
  *
  * @category errors
  * @since 0.1.0
@@ -323,9 +324,8 @@ export class DatabaseCorrupt extends failure<DatabaseCorrupt>("presence-effect/D
 }
 
 /**
- * The database file or its log at the path is no longer the one that is open:
- * it was deleted or replaced. Writing on would succeed and be lost. Nothing
- * written, except when it was noticed after the commit: then it is unknown.
+ * The database file or its log at the path is no longer the one that is open: it was deleted or replaced. Writing on
+ * would succeed and be lost. Nothing written, except when it was noticed after the commit: then it is unknown.
  *
  * @category errors
  * @since 0.1.0

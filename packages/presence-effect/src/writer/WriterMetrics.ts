@@ -4,6 +4,30 @@
  * Names and labels are a promise to dashboards: units are in the suffix, no
  * label carries an id, and every depth stands beside its limit.
  *
+ * @example
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import * as Metric from "effect/Metric"
+ * import { strictEqual } from "node:assert/strict"
+ * import * as SimulatedConnection from "presence-effect/testing/SimulatedConnection"
+ * import * as DatabaseName from "presence-effect/writer/DatabaseName"
+ * import * as Lane from "presence-effect/writer/Lane"
+ * import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
+ * import * as Write from "presence-effect/writer/Write"
+ * import * as WriterMetrics from "presence-effect/writer/WriterMetrics"
+ *
+ * const program = Effect.gen(function* () {
+ *   const { layer } = yield* SimulatedConnection.make()
+ *   const services = SqliteWriter.layer().pipe(Layer.provide(layer), Layer.provide(DatabaseName.layer("tenant-a")))
+ *   const write = Effect.flatMap(SqliteWriter.SqliteWriter, (writer) =>
+ *     writer.write(Lane.data, Write.statement("DELETE FROM Message WHERE id = 1"))
+ *   )
+ *   yield* Effect.provide(write, services)
+ *   const committed = DatabaseName.labelled("tenant-a")(WriterMetrics.writes(Lane.data, "committed"))
+ *   strictEqual((yield* Metric.value(committed)).count, 1)
+ * })
+ * await Effect.runPromise(program)
+ *
  * @since 0.1.0
  */
 import type * as Metric from "effect/Metric"

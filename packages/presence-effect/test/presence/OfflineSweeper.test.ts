@@ -15,7 +15,7 @@ const key = session("a", "s")
 
 const settle = Effect.yieldNow().pipe(Effect.repeatN(32))
 
-const makeWorld = (options?: Partial<OfflineSweeper.SweeperOptions>) =>
+const makeWorld = (options?: Partial<OfflineSweeper.SweeperOptions>, onSleep: () => void = () => undefined) =>
   Effect.gen(function* () {
     yield* TestClock.setTime(start)
     const scripted = ScriptedStorage.make()
@@ -28,13 +28,13 @@ const makeWorld = (options?: Partial<OfflineSweeper.SweeperOptions>) =>
       unsafeCurrentTimeNanos: () => base.unsafeCurrentTimeNanos() + BigInt(jumped.millis) * 1_000_000n,
       currentTimeMillis: Effect.sync(() => clock.unsafeCurrentTimeMillis()),
       currentTimeNanos: Effect.sync(() => clock.unsafeCurrentTimeNanos()),
-      sleep: (duration) => base.sleep(duration)
+      sleep: (duration) => Effect.zipRight(Effect.sync(onSleep), base.sleep(duration))
     }
     const registry = PresenceRegistry.make(kinds, {
       acceptanceWindow: "10 minutes",
       persistThreshold: "30 seconds",
       offlineTimeout: "10 minutes",
-      disconnectGrace: "15 seconds",
+      disconnectGrace: options?.disconnectGrace ?? "15 seconds",
       capacity: 10_000
     })
     const told: Array<PresenceRegistry.Transition> = []
@@ -177,6 +177,25 @@ describe("the verdict of memory", () => {
       registry.disconnected(key, start - 15_000)
       yield* TestClock.adjust("100 millis")
       assert.isFalse(registry.find(key)?.isOnline)
+    })
+  )
+})
+
+describe("a grace of zero", () => {
+  it.scoped("wakes up as rarely as any other while rows are online, and often only while one has to be judged", () =>
+    Effect.gen(function* () {
+      let sleeps = 0
+      const options = { startGrace: 0, disconnectGrace: 0 }
+      const { registry } = yield* makeWorld(options, () => sleeps++)
+      for (let index = 0; index < 1_000; index++) registry.connected(session("a", `s${index}`), start)
+      yield* TestClock.adjust("1 minute")
+      assert.isBelow(sleeps, 20)
+      registry.disconnected(session("a", "s0"), start + 60_000)
+      yield* TestClock.adjust("1 second")
+      assert.isFalse(registry.find(session("a", "s0"))?.isOnline)
+      sleeps = 0
+      yield* TestClock.adjust("1 minute")
+      assert.isBelow(sleeps, 20)
     })
   )
 })

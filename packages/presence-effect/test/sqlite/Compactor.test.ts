@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
@@ -35,6 +36,13 @@ const house = (space: Partial<Space> = {}, options: Partial<Compactor.CompactorO
   })
 
 describe("Compactor", () => {
+  it.scoped("does not start with a lane the writer does not have", () =>
+    Effect.gen(function* () {
+      const exit = yield* Effect.exit(house({}, { lane: Lane.make("housekeeping") }))
+      assert.include(String(Exit.isFailure(exit) ? exit.cause : ""), "no lane housekeeping, only control, data")
+    })
+  )
+
   it.scoped("gives free pages back in steps with pauses, and leaves some for new rows", () =>
     Effect.gen(function* () {
       const before = yield* Metric.value(SqliteMetrics.compactedBytes)

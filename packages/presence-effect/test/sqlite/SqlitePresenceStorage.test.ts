@@ -8,6 +8,7 @@ import * as FlushBatch from "../../src/presence/FlushBatch.ts"
 import { tableNames } from "../../src/sqlite/internal/tableNames.ts"
 import * as caseUpdate from "../../src/sqlite/internal/caseUpdate.ts"
 import * as Lane from "../../src/writer/Lane.ts"
+import { DatabaseFull } from "../../src/writer/WriterError.ts"
 import * as SqliteInProcess from "../../src/node/SqliteInProcess.ts"
 import * as SqliteReader from "../../src/node/SqliteReader.ts"
 import * as SqliteThread from "../../src/node/SqliteThread.ts"
@@ -277,21 +278,82 @@ describe("SqlitePresenceStorage", () => {
     })
   )
 
-  it.scoped("fails as a whole when the table refuses, and reports what was committed before", () =>
+  for (const [which, isRefused] of [
+    ["the first", (index: number) => index < 120],
+    ["every second", (index: number) => index % 2 === 0]
+  ] as const) {
+    it.scoped(`writes every row beside many that the database refuses, when those are ${which}`, () =>
+      Effect.gen(function* () {
+        const engine = yield* makeEngine
+        const ids = Array.from({ length: 300 }, (_, index) => `s${String(index).padStart(3, "0")}`)
+        const revoked = new Set(ids.filter((_, index) => isRefused(index)))
+        for (const id of ids) Sqlite.insert(engine, "Session", { id, accountId: "a", active: false, at: 1 })
+        const log = Sqlite.makeLog()
+        const storage = yield* makeStorage(engine, log, { chunkRows: 50 })
+        engine.exec(`CREATE TABLE Revoked (id TEXT PRIMARY KEY);
+          CREATE TRIGGER refuse BEFORE UPDATE ON "Session" WHEN EXISTS (SELECT 1 FROM Revoked WHERE id = old.id)
+          BEGIN SELECT RAISE(ABORT, 'revoked'); END`)
+        for (const id of revoked) engine.prepare("INSERT INTO Revoked VALUES (?)").run(id)
+        const report = yield* storage.flush(FlushBatch.make(ids.map((id) => entry(id, start))))
+        const sorted = (entries: ReadonlyArray<{ readonly id: string }> = []) => entries.map(({ id }) => id).toSorted()
+        assert.deepStrictEqual(sorted(report.refused), sorted([...revoked].map((id) => ({ id }))))
+        assert.deepStrictEqual(
+          sorted(report.written),
+          ids.filter((id) => !revoked.has(id))
+        )
+        assert.isBelow(log.rowCounts.length, 2 * ids.length)
+      })
+    )
+  }
+
+  it.scoped("finds a single row that the database accepts among many that it refuses, within a few flushes", () =>
+    Effect.gen(function* () {
+      const engine = yield* makeEngine
+      const ids = Array.from({ length: 300 }, (_, index) => `s${String(index).padStart(3, "0")}`)
+      for (const id of ids) Sqlite.insert(engine, "Session", { id, accountId: "a", active: false, at: 1 })
+      const storage = yield* makeStorage(engine, Sqlite.makeLog(), { chunkRows: 50 })
+      engine.exec(`CREATE TRIGGER refuse BEFORE UPDATE ON "Session" WHEN old.id <> 's298'
+        BEGIN SELECT RAISE(ABORT, 'refused'); END`)
+      const flush = storage.flush(FlushBatch.make(ids.map((id) => entry(id, start))))
+      const report = yield* Effect.retry(flush, { times: 9 })
+      assert.deepStrictEqual(
+        report.written.map(({ id }) => id),
+        ["s298"]
+      )
+      assert.strictEqual(report.refused?.length, 299)
+    })
+  )
+
+  it.scoped("fails as a whole when the table refuses, without trying each row", () =>
     Effect.gen(function* () {
       const engine = yield* makeEngine
       const ids = Array.from({ length: 250 }, (_, index) => `s${String(index).padStart(3, "0")}`)
       for (const id of ids) Sqlite.insert(engine, "Session", { id, accountId: "a", active: false, at: 1 })
       const log = Sqlite.makeLog()
       const storage = yield* makeStorage(engine, log, { chunkRows: 50 })
-      engine.exec(`CREATE TRIGGER refuse BEFORE UPDATE ON "Session" WHEN old.id >= 's050'
-        BEGIN SELECT RAISE(ABORT, 'refused'); END`)
+      engine.exec(`CREATE TRIGGER refuse BEFORE UPDATE ON "Session" BEGIN SELECT RAISE(ABORT, 'refused'); END`)
       const entries = ids.map((id) => entry(id, start))
       const failure = yield* Effect.flip(storage.flush(FlushBatch.make(entries)))
       assert.strictEqual(failure.cause.reason, "WriteRejected")
-      assert.deepStrictEqual(failure.report.written, entries.slice(0, 50))
+      assert.deepStrictEqual(failure.report.written, [])
       assert.isUndefined(failure.report.refused)
-      assert.isBelow(log.rowCounts.length, 100)
+      assert.isBelow(log.rowCounts.length, 110)
+    })
+  )
+
+  it.scoped("reports what was committed before a flush that fails", () =>
+    Effect.gen(function* () {
+      const engine = yield* makeEngine
+      const ids = Array.from({ length: 100 }, (_, index) => `s${String(index).padStart(3, "0")}`)
+      for (const id of ids) Sqlite.insert(engine, "Session", { id, accountId: "a", active: false, at: 1 })
+      const log = Sqlite.makeLog()
+      const storage = yield* makeStorage(engine, log, { chunkRows: 50 })
+      log.before = () => {
+        if (log.rowCounts.length === 2) throw new DatabaseFull({ lane: Lane.presence, code: "SQLITE_FULL", detail: "" })
+      }
+      const entries = ids.map((id) => entry(id, start))
+      const failure = yield* Effect.flip(storage.flush(FlushBatch.make(entries)))
+      assert.deepStrictEqual(failure.report.written, entries.slice(0, 50))
     })
   )
 

@@ -6,7 +6,7 @@ import * as Layer from "effect/Layer"
 import { PresenceReader } from "../../src/sqlite/SqlitePresenceStorage.ts"
 import { SqliteWriter } from "../../src/writer/SqliteWriter.ts"
 import type * as Write from "../../src/writer/Write.ts"
-import { WriteRejected, WriteUndecodable } from "../../src/writer/WriterError.ts"
+import { isWriterError, WriteRejected, WriteUndecodable } from "../../src/writer/WriterError.ts"
 import * as WriterPolicy from "../../src/writer/WriterPolicy.ts"
 
 export type Engine = InstanceType<typeof Database>
@@ -102,7 +102,8 @@ export const layerWriter = (engine: Engine, log: WriterLog): Layer.Layer<SqliteW
             log.before()
             return runWrite(engine, write)
           },
-          catch: (error) => new WriteRejected({ lane, code: "SQLITE_ERROR", detail: String(error) })
+          catch: (error) =>
+            isWriterError(error) ? error : new WriteRejected({ lane, code: "SQLITE_ERROR", detail: String(error) })
         }).pipe(
           Effect.flatMap((results) =>
             Either.mapLeft(write.decode(results), (error) => new WriteUndecodable({ lane, detail: error.message }))

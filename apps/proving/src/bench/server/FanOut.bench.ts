@@ -6,7 +6,7 @@
  * server with the same apps and registrations, and no heartbeat. The two take
  * turns. A heartbeat costs what the server uses more in a turn with them; beside
  * it stands what a bare socket.io server uses that reads the same heartbeats and
- * tells nobody.
+ * sends nothing.
  */
 import type { Socket } from "socket.io-client"
 import { setTimeout as sleep } from "node:timers/promises"

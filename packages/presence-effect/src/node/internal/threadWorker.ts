@@ -2,13 +2,23 @@
 import * as Worker from "@effect/platform/Worker"
 import { WorkerError } from "@effect/platform/WorkerError"
 import * as Deferred from "effect/Deferred"
+import type { DurationInput } from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type * as WorkerThreads from "node:worker_threads"
+import { withinFinalizer } from "../../internal/withinFinalizer.ts"
 
 /** How long a thread may take to close its file before it is ended. */
 const closeLimit = "5 seconds"
+
+/** How long it may take to end then. While a statement or the disk has it, nothing in the process can end it. */
+const endLimit = "1 second"
+
+const stuck =
+  "a thread of the database is stuck in a statement or in the disk and was left behind: " +
+  "process.exit waits for it, only SIGKILL ends the process before it comes back"
 
 const platform = Worker.makePlatform<WorkerThreads.Worker>()({
   setup: ({ scope, worker }) =>
@@ -21,9 +31,15 @@ const platform = Worker.makePlatform<WorkerThreads.Worker>()({
         worker.postMessage([1])
         return Deferred.await(exited)
       })
-      const end = Effect.catchAllCause(Effect.timeout(Effect.interruptible(close), closeLimit), () =>
-        Effect.promise(() => worker.terminate())
-      )
+      const isOver = (limit: DurationInput, self: Effect.Effect<void>) =>
+        Effect.map(withinFinalizer(limit)(self), Option.isSome)
+      const end = Effect.gen(function* () {
+        if (yield* Effect.catchAllCause(isOver(closeLimit, close), () => Effect.succeed(false))) return
+        // Its promise is not waited for: it is kept only when the thread comes back.
+        worker.terminate().catch(() => undefined)
+        if (yield* isOver(endLimit, Deferred.await(exited))) return
+        yield* Effect.logError(stuck).pipe(Effect.annotateLogs("code", "THREAD_STUCK"))
+      })
       yield* Scope.addFinalizer(scope, end)
       return worker
     }),

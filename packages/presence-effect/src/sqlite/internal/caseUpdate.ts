@@ -95,14 +95,15 @@ const stateCodes: { readonly [S in FlushState]: number } = { alive: 0, ended: 1,
 
 /**
  * Parameters: the latest time that can have been written before this statement runs, in epoch milliseconds, and the
- * entries as JSON. What is stored with a later time was stored before the clock was set back, and is replaced.
+ * entries as JSON. What is stored with a later time was stored before the clock was set back, and is replaced. So is 0,
+ * which stands for never: on a test clock that begins there, a first sign of life is no newer.
  */
 export const flushSql = (shape: TableShape): string => {
   const { active, lastActiveAt, table } = columnsOf(shape)
   const entry = entriesName(shape)
   const stored = millisOf(lastActiveAt)
   const seen = shape.timeForm === "iso" ? isoOf(`${entry}.seen`) : `${entry}.seen`
-  const isNewer = `${entry}.seen > ${stored} OR ${stored} > ${entry}.now`
+  const isNewer = `${entry}.seen > ${stored} OR ${stored} NOT BETWEEN 1 AND ${entry}.now`
   return `WITH ${entry}(id, account, seen, state, now) AS MATERIALIZED (
   SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, ? FROM json_each(?)
 )

@@ -70,10 +70,11 @@ export const make = <Table extends { readonly kind: string; readonly nameOf: (ke
 ): PresenceStorage["Type"]["flush"] => {
   const targetMillis = Duration.toMillis(options.chunkHold)
   let chunkRows = options.chunkRows
+  let turn = 0
   return (batch, lane = options.lane) =>
     Effect.gen(function* () {
       const ordered = batch.entries.length > chunkRows ? flushProgress.neighbours(tables, batch) : batch
-      const progress = flushProgress.makeProgress(ordered.entries)
+      const progress = flushProgress.makeProgress(ordered.entries, turn++)
       for (let chunk = progress.next(chunkRows); chunk !== undefined; chunk = progress.next(chunkRows)) {
         const entries = chunk
         // An end may be written while the chunk waits. It is no time from the future then, and must stay an end marker.

@@ -23,11 +23,15 @@ export const neighbours = (kinds: ReadonlyArray<Kind>, { entries }: FlushBatch.F
 /** A write that fails for these fails by what is in it: without that row the others can be written. */
 export const isRowsOwn = ({ _tag }: WriterError): boolean => _tag === "WriteRejected" || _tag === "WriteConflict"
 
-/** More refused rows than this in one flush, and it is the table that refuses. */
+/**
+ * So many rows are tried alone, and then so many from all over the rest. When the table takes none of them, it is the
+ * table that refuses; when it takes one, it refuses the others for what they are.
+ */
 const refusedMax = 32
 
-/** What is left to write, as chunks, and what became of the rest. */
-export const makeProgress = (entries: ReadonlyArray<FlushBatch.FlushEntry>) => {
+/** What is left to write, as chunks, and what became of the rest. Each `turn` tries other rows of the rest alone. */
+export const makeProgress = (all: ReadonlyArray<FlushBatch.FlushEntry>, turn = 0) => {
+  let entries = all
   const written: Array<FlushBatch.StoredEntry> = []
   const superseded: Array<FlushBatch.StoredEntry> = []
   const missing: Array<FlushBatch.FlushEntry> = []
@@ -37,6 +41,19 @@ export const makeProgress = (entries: ReadonlyArray<FlushBatch.FlushEntry>) => {
   const parts: Array<ReadonlyArray<FlushBatch.FlushEntry>> = []
   let chunkCount = 0
   let from = 0
+  /** So many rows refused, and none accepted: the table refuses. Known once the rest is sampled. */
+  let verdictAt = Number.POSITIVE_INFINITY
+  const isTableRefusing = (): boolean => written.length + superseded.length === 0 && refused.length >= verdictAt
+  const sampleRest = (): void => {
+    const rest = [...parts.toReversed().flat(), ...entries.slice(from)]
+    const stride = Math.max(1, Math.ceil(rest.length / refusedMax))
+    const isSample = (index: number): boolean => index % stride === turn % stride
+    const samples = rest.filter((_, index) => isSample(index))
+    parts.splice(0, parts.length, ...samples.map((entry) => [entry]))
+    entries = rest.filter((_, index) => !isSample(index))
+    from = 0
+    verdictAt = refused.length + samples.length
+  }
   return {
     next: (chunkRows: number): ReadonlyArray<FlushBatch.FlushEntry> | undefined => {
       const part = parts.pop()
@@ -63,8 +80,9 @@ export const makeProgress = (entries: ReadonlyArray<FlushBatch.FlushEntry>) => {
         parts.push(chunk.slice(half), chunk.slice(0, half))
       } else if (first !== undefined) {
         refused.push({ ...first, cause })
+        if (refused.length === refusedMax + 1 && written.length + superseded.length === 0) sampleRest()
       }
-      return refused.length <= refusedMax
+      return !isTableRefusing()
     },
     report: (): FlushReport => ({
       written,
@@ -72,7 +90,7 @@ export const makeProgress = (entries: ReadonlyArray<FlushBatch.FlushEntry>) => {
       missing,
       chunkCount,
       ...(deferred.length === 0 ? {} : { deferred }),
-      ...(refused.length === 0 || refused.length > refusedMax ? {} : { refused })
+      ...(refused.length === 0 || isTableRefusing() ? {} : { refused })
     })
   }
 }
