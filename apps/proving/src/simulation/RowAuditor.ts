@@ -125,11 +125,8 @@ export class RowAuditor {
     const row = this.toldOf(key)
     // A row that was deleted meanwhile may have taken the count of its connections with it.
     if (row.isClouded && outcome === "ancient") return
-    const at = acceptedTime(
-      claimed,
-      this.scene.wallMillis(),
-      row.connections > 0 ? Infinity : this.setting.acceptanceWindow
-    )
+    const window = row.connections > 0 ? Number.POSITIVE_INFINITY : this.setting.acceptanceWindow
+    const at = acceptedTime(claimed, this.scene.wallMillis(), window)
     if (typeof at === "number") return this.sign(key, at, claimed, outcome)
     if (outcome !== at) throw new Violation(`${nameOf(key)}: a beat from ${claimed} is ${outcome}, not ${at}`)
   }
@@ -236,8 +233,8 @@ export class RowAuditor {
     )
     row.highest = Math.max(row.highest, fence)
     // What is offline, in the file too, need not be in memory.
-    const mayBeGone = row.connections === 0 && this.stored.get(nameOf(key))?.isActive === false
-    const isInMemory = row.sign !== undefined && !mayBeGone
+    const isOffline = row.connections === 0 && this.stored.get(nameOf(key))?.isActive === false
+    const isInMemory = row.sign !== undefined && !isOffline
     row.claimed = Math.max(row.claimed, at === undefined || !isInMemory ? this.scene.wallMillis() : 0)
     if (at !== undefined) row.claimed = Math.max(row.claimed, claimed)
     this.report(key, Math.max(0, fence))
