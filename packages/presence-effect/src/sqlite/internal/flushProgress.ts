@@ -29,6 +29,16 @@ export const isRowsOwn = ({ _tag }: WriterError): boolean => _tag === "WriteReje
  */
 const refusedMax = 32
 
+/** Without the parts that most flushes do not have. */
+const reportOf = (
+  { deferred, ...report }: FlushReport & Required<Pick<FlushReport, "deferred">>,
+  refused: ReadonlyArray<RefusedEntry>
+): FlushReport => ({
+  ...report,
+  ...(deferred.length === 0 ? {} : { deferred }),
+  ...(refused.length === 0 ? {} : { refused })
+})
+
 /** What is left to write, as chunks, and what became of the rest. Each `turn` tries other rows of the rest alone. */
 export const makeProgress = (all: ReadonlyArray<FlushBatch.FlushEntry>, turn = 0) => {
   let entries = all
@@ -84,13 +94,6 @@ export const makeProgress = (all: ReadonlyArray<FlushBatch.FlushEntry>, turn = 0
       }
       return !isTableRefusing()
     },
-    report: (): FlushReport => ({
-      written,
-      superseded,
-      missing,
-      chunkCount,
-      ...(deferred.length === 0 ? {} : { deferred }),
-      ...(refused.length === 0 || isTableRefusing() ? {} : { refused })
-    })
+    report: () => reportOf({ written, superseded, missing, deferred, chunkCount }, isTableRefusing() ? [] : refused)
   }
 }
