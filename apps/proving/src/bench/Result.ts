@@ -11,8 +11,11 @@ export interface Result {
   readonly ratio: number
   readonly target: string
   readonly met: boolean
-  /** What other programs do to the box makes no difference to memory. Default: time. */
-  readonly measures?: "time" | "memory"
+  /**
+   * What other programs do to the box makes no difference to memory, and a database server that does the work is itself
+   * another program. Default: time.
+   */
+  readonly measures?: "time" | "memory" | "time of a server"
   /** Additional notes: spreads, counts, the part of the target that is not a ratio. */
   readonly note?: string
 }
@@ -32,7 +35,8 @@ export interface Judged extends Result {
 export const judged = (result: Result, otherShare: number): Judged => ({
   ...result,
   otherShare: Number(otherShare.toFixed(3)),
-  verdict: result.measures !== "memory" && otherShare > OtherLoad.shareMax ? "busy" : result.met ? "met" : "missed"
+  verdict:
+    (result.measures ?? "time") === "time" && otherShare > OtherLoad.shareMax ? "busy" : result.met ? "met" : "missed"
 })
 
 /** Answers one question. Reports each result as soon as it is available. */

@@ -2,7 +2,8 @@
  * T5: what a heartbeat costs beside keeping a time in a bare `Map`.
  *
  * Both sides get the same keys, a million calls at a time, as fast as one core
- * goes. `Presence.beat` reads the clock itself; the bare side is given the time.
+ * goes, and read the clock for each call: that costs 20 ns on one machine and 50
+ * on another.
  */
 import * as Context from "effect/Context"
 import * as Presence from "presence-effect/Presence"
@@ -43,8 +44,7 @@ export const question: Question = async (report) => {
         }),
       bare: () =>
         nanosPerCall(() => {
-          const now = Date.now()
-          for (const key of keys) bare.set(key.id, now)
+          for (const key of keys) bare.set(key.id, Date.now())
         })
     })
     const perSecond = 1e9 / sides.ours.median
@@ -54,8 +54,8 @@ export const question: Question = async (report) => {
       theirs: sides.bare.median,
       unit: "ns",
       ratio: ratio("ours", "bare"),
-      target: "ratio <= 3, 1 M/s",
-      met: ratio("ours", "bare") <= 3 && perSecond >= 1_000_000,
+      target: "ratio <= 2.5, 1 M/s",
+      met: ratio("ours", "bare") <= 2.5 && perSecond >= 1_000_000,
       note: `${Rounds.digits(perSecond / 1e6)} million beats/s; ${Rounds.spread(sides.ours)}`
     })
     await close()

@@ -123,6 +123,7 @@ const measure = async (url: string, client: Client, report: Parameters<Question>
       theirs: sides.theirs.median,
       unit: "ms",
       ratio: faster,
+      measures: "time of a server",
       target: `ratio >= ${ratioMin}`,
       met: faster >= ratioMin,
       note: `against ${name}: ${Rounds.spread(sides.ours)} against ${Rounds.spread(sides.theirs)}`

@@ -4,9 +4,9 @@
  * A hundred apps of one account are open, and one of its sessions beats 1 600
  * times a second. Another account registers machines. The other side is the same
  * server with the same apps and registrations, and no heartbeat. The two take
- * turns. A heartbeat costs what the server uses more in a turn with them; beside
- * it stands what a bare socket.io server uses that reads the same heartbeats and
- * sends nothing.
+ * turns. What a heartbeat costs is measured in turns without registrations, which
+ * cost more than all heartbeats; beside it stands what a bare socket.io server
+ * uses that reads the same heartbeats and sends nothing.
  */
 import type { Socket } from "socket.io-client"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -42,19 +42,15 @@ const startBeating = (socket: Socket, sid: string): (() => number) => {
   }
 }
 
-/** A bare server that reads the heartbeats, and what one costs it. */
-const startBare = async (sid: string) => {
-  const { pid, url } = await BareServer.start()
-  const socket = await Daemon.connectTo(url, {})
-  return {
-    turn: async (): Promise<number> => {
-      const usedBefore = ServerProcess.processorMillis(pid)
-      const stop = startBeating(socket, sid)
-      await sleep(turnMillis)
-      return ((ServerProcess.processorMillis(pid) - usedBefore) * 1_000) / stop()
-    },
-    close: () => void socket.disconnect()
-  }
+/** Processor time that one heartbeat costs a server, in microseconds: what it uses beyond an idle turn. */
+const costTurn = async (pid: number, socket: Socket, sid: string): Promise<number> => {
+  const before = ServerProcess.processorMillis(pid)
+  await sleep(turnMillis)
+  const between = ServerProcess.processorMillis(pid)
+  const stop = startBeating(socket, sid)
+  await sleep(turnMillis)
+  const after = ServerProcess.processorMillis(pid)
+  return ((after - between - (between - before)) * 1_000) / stop()
 }
 
 type Report = Parameters<Question>[0]
@@ -111,28 +107,27 @@ export const question: Question = async (report) => {
 
   const idle = Registrations.makeHistogram()
   const beaten = Registrations.makeHistogram()
-  const turn = async (latency: typeof idle, seed: number) => {
-    const usedBefore = ServerProcess.processorMillis(server.pid)
-    await Registrations.record(latency, { perSecond, forMillis: turnMillis, seed }, other.register)
-    return ServerProcess.processorMillis(server.pid) - usedBefore
-  }
-  const bare = await startBare(sid)
+  const turn = (latency: typeof idle, seed: number) =>
+    Registrations.record(latency, { perSecond, forMillis: turnMillis, seed }, other.register)
+  const bare = await BareServer.start()
+  const bareSocket = await Daemon.connectTo(bare.url, {})
   const micros: Array<number> = []
   const bareMicros: Array<number> = []
   for (let index = 0; index <= turnCount; index++) {
     const isCounted = index > 0
-    const idleMillis = await turn(isCounted ? idle : Registrations.makeHistogram(), index + 1)
+    await turn(isCounted ? idle : Registrations.makeHistogram(), index + 1)
     const stop = startBeating(socket, sid)
-    const usedMillis = await turn(isCounted ? beaten : Registrations.makeHistogram(), index + 1)
-    const beats = stop()
-    const bareCost = await bare.turn()
+    await turn(isCounted ? beaten : Registrations.makeHistogram(), index + 1)
+    stop()
+    const cost = await costTurn(server.pid, socket, sid)
+    const bareCost = await costTurn(bare.pid, bareSocket, sid)
     if (!isCounted) continue
-    micros.push(((usedMillis - idleMillis) * 1_000) / beats)
+    micros.push(cost)
     bareMicros.push(bareCost)
   }
   if (heard === 0) throw new Error("no app was told about a heartbeat")
   reportTail(report, { beaten, idle, heard })
   reportCost(report, micros, bareMicros)
-  bare.close()
+  bareSocket.disconnect()
   await server.stop()
 }

@@ -73,6 +73,11 @@ export class Row {
     this.marks = (this.marks & 255) | (holds << 8)
   }
 
+  /** Dirty, or in a batch. */
+  get isWaiting(): boolean {
+    return this.marks >> 6 !== 0
+  }
+
   private mark(shift: number, value: number): void {
     this.marks = (this.marks & ~(3 << shift)) | (value << shift)
   }

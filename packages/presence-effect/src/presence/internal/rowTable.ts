@@ -98,7 +98,7 @@ export class RowTable {
     if (seen > row.seen) row.seen = seen
     this.dropped.delete(row)
     if (wasAlive) {
-      if (row.isDirty || row.holds > 0 || !this.needsWrite(row)) return "clean"
+      if (row.isWaiting || !this.needsWrite(row)) return "clean"
       this.markDirty(row, now)
       return "dirty"
     }

@@ -17,8 +17,12 @@ export interface Target {
   readonly isKeyedByAccount: boolean
 }
 
-/** An id as a text, also of a column that holds whole numbers. */
-export const Id = Schema.Union(Schema.String, Schema.Number, Schema.BigIntFromSelf)
+/** An id as a text, also of a column that holds whole numbers. One check: a union tries its members, for each row. */
+export const Id = Schema.declare(
+  (value): value is string | number | bigint =>
+    typeof value === "string" || typeof value === "number" || typeof value === "bigint",
+  { identifier: "Id" }
+)
 // Without `millis` for engines that only stand in for one.
 const flushed = { id: Id, active: Schema.Number, millis: Schema.optional(Schema.Number) }
 const offline = { id: Id, millis: Schema.Number }
