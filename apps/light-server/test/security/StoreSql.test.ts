@@ -16,6 +16,9 @@ const sources = ["apps/light-server/src", "packages/presence-effect/src"]
 /** Those that no request reaches: migrations, adoption and import, and what the library ships for tests. */
 const offline = ["migration", "adoption", "testing"]
 
+/** Of the library, for database servers: this server runs on SQLite, and its bundle has none of them. */
+const servers = ["postgres", "mysql"]
+
 const filesBelow = (folder: string): ReadonlyArray<string> =>
   fs
     .readdirSync(path.join(repository, folder), { recursive: true, encoding: "utf8" })
@@ -37,7 +40,7 @@ const changing = /\b(UPDATE\s+["$A-Z]|DELETE FROM\s|DO UPDATE SET)/
 
 const statements: ReadonlyArray<Statement> = sources
   .flatMap(filesBelow)
-  .filter((file) => !offline.some((folder) => file.includes(`/src/${folder}/`)))
+  .filter((file) => ![...offline, ...servers].some((folder) => file.includes(`/src/${folder}/`)))
   .flatMap((file) =>
     textsOf(fs.readFileSync(path.join(repository, file), "utf8"))
       .filter((text) => changing.test(text))

@@ -57,8 +57,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "free-permit-not-taken",
     breaks: "never two hold the permit",
     file: "writer/LaneSemaphore.ts",
-    find: "Effect.flatMap(semaphore.take(1), () => use(ownPermit()))",
-    replace: "use(ownPermit())"
+    find: "Effect.flatMap(semaphore.take(1), () => use(taken()))",
+    replace: "use(taken())"
   },
   {
     name: "no-bypass-bound",

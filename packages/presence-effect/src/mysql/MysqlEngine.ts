@@ -4,6 +4,15 @@
  *
  * `mysql2` must be installed. For presence; the writes of a host may use it too.
  *
+ * @example
+ * import * as Layer from "effect/Layer"
+ * import * as MysqlEngine from "presence-effect/mysql/MysqlEngine"
+ * import * as Writer from "presence-effect/writer/Writer"
+ *
+ * // Connects when it is built. One of the connections is kept for the lane that is served first.
+ * const engine = MysqlEngine.layer({ url: "mysql://app@db.internal/devices", connections: 4 })
+ * console.log(Layer.isLayer(Layer.provide(Writer.layer(), engine))) // true
+ *
  * @since 0.4.0
  */
 import * as Effect from "effect/Effect"

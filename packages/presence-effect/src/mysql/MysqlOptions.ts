@@ -1,6 +1,12 @@
 /**
  * Where a MySQL or a MariaDB is, and how many connections are used.
  *
+ * @example
+ * import type { MysqlOptions } from "presence-effect/mysql/MysqlOptions"
+ *
+ * const options: MysqlOptions = { url: "mysql://app@db.internal/devices", connections: 8, connectTimeout: "1 second" }
+ * console.log(options.connections) // 8
+ *
  * @since 0.4.0
  */
 import type * as Duration from "effect/Duration"

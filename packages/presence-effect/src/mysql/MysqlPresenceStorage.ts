@@ -2,6 +2,14 @@
  * Presence in MySQL 8 or MariaDB 10.6 and newer: one update per table and chunk,
  * which never waits for a row.
  *
+ * @example
+ * import * as Layer from "effect/Layer"
+ * import * as MysqlPresenceStorage from "presence-effect/mysql/MysqlPresenceStorage"
+ *
+ * const kinds = { device: { accountId: "owner" } }
+ * console.log(MysqlPresenceStorage.defaults.lane) // presence
+ * console.log(Layer.isLayer(MysqlPresenceStorage.layer({ kinds }))) // true
+ *
  * @since 0.4.0
  */
 import * as Effect from "effect/Effect"

@@ -2,6 +2,13 @@
  * The read side of presence on MySQL or MariaDB: read-only connections of their
  * own, so that no read waits for a write, nor a write for a read.
  *
+ * @example
+ * import * as Layer from "effect/Layer"
+ * import * as MysqlReader from "presence-effect/mysql/MysqlReader"
+ *
+ * const reader = MysqlReader.layer({ url: "mysql://app@db.internal/devices", connections: 2 })
+ * console.log(Layer.isLayer(reader)) // true
+ *
  * @since 0.4.0
  */
 import * as Effect from "effect/Effect"

@@ -4,6 +4,15 @@
  *
  * `pg` must be installed. Statements use the placeholders of PostgreSQL: `$1`.
  *
+ * @example
+ * import * as Layer from "effect/Layer"
+ * import * as PostgresEngine from "presence-effect/postgres/PostgresEngine"
+ * import * as Writer from "presence-effect/writer/Writer"
+ *
+ * // Connects when it is built. One of the connections is kept for the lane that is served first.
+ * const engine = PostgresEngine.layer({ url: "postgres://app@db.internal/devices", connections: 4 })
+ * console.log(Layer.isLayer(Layer.provide(Writer.layer(), engine))) // true
+ *
  * @since 0.4.0
  */
 import * as Effect from "effect/Effect"

@@ -1,6 +1,12 @@
 /**
  * Where a PostgreSQL is, and how many connections are used.
  *
+ * @example
+ * import type { PostgresOptions } from "presence-effect/postgres/PostgresOptions"
+ *
+ * const options: PostgresOptions = { url: "postgres://app@db.internal/devices", connections: 8, connectTimeout: "1 second" }
+ * console.log(options.connections) // 8
+ *
  * @since 0.4.0
  */
 import type * as Duration from "effect/Duration"

@@ -2,6 +2,14 @@
  * Presence in PostgreSQL: one statement per table and chunk, which never waits
  * for a row.
  *
+ * @example
+ * import * as Layer from "effect/Layer"
+ * import * as PostgresPresenceStorage from "presence-effect/postgres/PostgresPresenceStorage"
+ *
+ * const kinds = { device: { accountId: "owner" } }
+ * console.log(PostgresPresenceStorage.defaults.lane) // presence
+ * console.log(Layer.isLayer(PostgresPresenceStorage.layer({ kinds }))) // true
+ *
  * @since 0.4.0
  */
 import * as Effect from "effect/Effect"

@@ -2,6 +2,13 @@
  * The read side of presence on PostgreSQL: read-only connections of their own,
  * so that no read waits for a write, nor a write for a read.
  *
+ * @example
+ * import * as Layer from "effect/Layer"
+ * import * as PostgresReader from "presence-effect/postgres/PostgresReader"
+ *
+ * const reader = PostgresReader.layer({ url: "postgres://app@db.internal/devices", connections: 2 })
+ * console.log(Layer.isLayer(reader)) // true
+ *
  * @since 0.4.0
  */
 import * as Duration from "effect/Duration"

@@ -5,6 +5,13 @@
  * server's is `postgres/PostgresEngine` or `mysql/MysqlEngine`, with several
  * connections.
  *
+ * @example
+ * import { EngineFault } from "presence-effect/writer/Engine"
+ *
+ * // What an engine of your own fails with when another transaction holds the lock.
+ * const fault = new EngineFault({ reason: "Busy", code: "55P03", detail: "a lock was not free", phase: "begin" })
+ * console.log(fault.message) // a lock was not free (55P03)
+ *
  * @since 0.4.0
  */
 import * as Context from "effect/Context"

@@ -210,14 +210,24 @@ export const make = (policy: Policy): Effect.Effect<LaneSemaphore> =>
       })
     }
 
-    /** Takes the permit, if it is free, in the order of the lanes. Otherwise nothing has happened. */
+    /**
+     * The next step of the calling fiber takes the permit, if it is free, in the order of the lanes. Until then nobody
+     * else asks for it. Otherwise nothing has happened.
+     */
     const takeFree = (lane: Lane): boolean => {
       if (isClosed || isHeld || isAsking || queue.isWaiting()) return false
       const waiter: Waiter = { lane, isCompanion: false, turn: Effect.void, closed: () => undefined }
       if (!queue.enter(lane, waiter)) return false
       queue.next()
+      isAsking = true
       isHeld = true
       return true
+    }
+
+    const taken = (): Effect.Effect<void> => {
+      isAsking = false
+      if (queue.isWaiting()) ask()
+      return ownPermit()
     }
 
     /** Runs in an uninterruptible region; `restore` is what makes the wait as interruptible as its caller. */
@@ -227,7 +237,7 @@ export const make = (policy: Policy): Effect.Effect<LaneSemaphore> =>
       restore: <B, F>(self: Effect.Effect<B, F>) => Effect.Effect<B, F>
     ) =>
       Effect.suspend((): Effect.Effect<A, E | LaneOverflow | WriterClosed, R> => {
-        if (takeFree(lane)) return Effect.flatMap(semaphore.take(1), () => use(ownPermit()))
+        if (takeFree(lane)) return Effect.flatMap(semaphore.take(1), () => use(taken()))
         const { giveBack, wait, waiter } = fiberWaiter(lane, policy.now?.())
         const refusal = enter(waiter)
         if (refusal !== undefined) return Effect.fail(refusal)

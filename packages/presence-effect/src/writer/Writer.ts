@@ -6,6 +6,25 @@
  * are served in their order, and one connection is kept for the first lane, so
  * that slow writes of the others never hold all.
  *
+ * @example
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import { strictEqual } from "node:assert/strict"
+ * import * as SimulatedDatabase from "presence-effect/testing/SimulatedDatabase"
+ * import * as Lane from "presence-effect/writer/Lane"
+ * import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
+ * import * as Write from "presence-effect/writer/Write"
+ * import * as Writer from "presence-effect/writer/Writer"
+ *
+ * const program = Effect.gen(function* () {
+ *   const database = yield* SimulatedDatabase.make({ schema: "CREATE TABLE Job (id TEXT)" })
+ *   const writer = Writer.layerSqlite.pipe(Layer.provide(SqliteWriter.layer()), Layer.provide(database.layer))
+ *   const insert = Write.statement("INSERT INTO Job VALUES (?)", ["first"], { changes: 1 })
+ *   yield* Effect.provide(Effect.flatMap(Writer.Writer, ({ write }) => write(Lane.control, insert)), writer)
+ *   strictEqual(database.query("SELECT id FROM Job").length, 1)
+ * })
+ * await Effect.runPromise(Effect.scoped(program))
+ *
  * @since 0.4.0
  */
 import * as Context from "effect/Context"

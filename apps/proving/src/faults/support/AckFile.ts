@@ -84,7 +84,9 @@ export const of = <K extends Entry["kind"]>(entries: ReadonlyArray<Entry>, kind:
 export const latencies = (entries: ReadonlyArray<{ readonly millis: number }>) => {
   const sorted = entries.map(({ millis }) => Math.round(millis)).toSorted((a, b) => a - b)
   const at = (part: number) => sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? 0
-  return { count: sorted.length, p50: at(0.5), p99: at(0.99), worst: sorted.at(-1) ?? 0 }
+  // Of fewer, the ninety-ninth in a hundred is the slowest, which has a limit of its own.
+  const tail = sorted.length < 100 ? 95 : 99
+  return { count: sorted.length, p50: at(0.5), p99: at(0.99), tail, atTail: at(tail / 100), worst: sorted.at(-1) ?? 0 }
 }
 
 /** Those that were due in a stretch of time. */

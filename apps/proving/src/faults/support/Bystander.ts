@@ -58,7 +58,10 @@ export const during = <A, E>(
             loud.registrations.filter(({ status }) => status !== 200)
           )
         ),
-        Observe.unless(doubt, Observe.atMost("p99 of them", met.p99, 2 * idle.p99 + Box.stretched(50), "ms")),
+        Observe.unless(
+          doubt,
+          Observe.atMost(`p${met.tail} of them`, met.atTail, 2 * idle.p99 + Box.stretched(50), "ms")
+        ),
         Observe.excused(doubt, Observe.atMost("slowest of them", met.worst, Box.stretched(worstMillis), "ms")),
         Observe.unless(
           doubt,
