@@ -4,7 +4,8 @@
  * @example
  * import type { PostgresOptions } from "presence-effect/postgres/PostgresOptions"
  *
- * const options: PostgresOptions = { url: "postgres://app@db.internal/devices", connections: 8, connectTimeout: "1 second" }
+ * const url = "postgres://app@db.internal/devices"
+ * const options: PostgresOptions = { url, connections: 8, connectTimeout: "1 second" }
  * console.log(options.connections) // 8
  *
  * @since 0.4.0
