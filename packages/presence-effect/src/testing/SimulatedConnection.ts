@@ -27,7 +27,7 @@
  *   yield* TestClock.adjust("100 millis")
  *   simulated.unlock()
  *   yield* TestClock.adjust("1 second")
- *   strictEqual((yield* Fiber.join(writing)).holdMillis, 20)
+ *   strictEqual(Math.round((yield* Fiber.join(writing)).holdMillis), 20)
  * })
  * await Effect.runPromise(Effect.provide(program, TestContext.TestContext))
  *
