@@ -43,7 +43,7 @@ describe("Verdict.headline", () => {
         "With presence-effect-roundtrip all 10 were registered, the slowest after 13 ms."
     )
     assert.include(Verdict.headline([...runs, run("one-transaction-roundtrip", undefined)]), ", and 1 more collapsed: ")
-    // Without this project the best of the others is the comparison, and alone there is none.
+    // Without this project, the headline names the best of the others. With a single layer it compares nothing.
     assert.include(Verdict.headline(runs.slice(0, 2)), " With case-when-roundtrip all 10")
     assert.notInclude(Verdict.headline(runs.slice(0, 1)), "With")
   })

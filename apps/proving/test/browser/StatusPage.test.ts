@@ -96,7 +96,7 @@ describe("the status page in a browser", () => {
   )
 
   test(
-    "shows the last backup, that there is none, and that it is gone",
+    "shows the last backup, 'never' before the first one, and a backup whose file was deleted",
     () =>
       Effect.gen(function* () {
         const server = yield* BuiltServer.start()

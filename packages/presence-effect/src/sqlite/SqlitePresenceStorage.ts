@@ -32,7 +32,7 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
@@ -40,10 +40,9 @@ import * as chunkedFlush from "./internal/chunkedFlush.ts"
 import * as kindTables from "./internal/kindTables.ts"
 import * as rowWrites from "./internal/rowWrites.ts"
 import * as stalePages from "./internal/stalePages.ts"
-import * as tableNames from "./internal/tableNames.ts"
+import * as storageOptions from "./internal/storageOptions.ts"
 import * as Lane from "../writer/Lane.ts"
 import type { PresenceKinds } from "../presence/PresenceKind.ts"
-import { problemsOf } from "../presence/PresenceKind.ts"
 import type { StorageUnreadable } from "../presence/PresenceStorage.ts"
 import { PresenceStorage } from "../presence/PresenceStorage.ts"
 import { SqliteWriter } from "../writer/SqliteWriter.ts"
@@ -136,21 +135,6 @@ export const nextChunkRows = (size: number, rowCount: number, holdMillis: number
   return Math.min(chunkRowsMax, Math.max(chunkRowsMin, next))
 }
 
-const checked = (options: Options): ReadonlyArray<string> => {
-  const problems: Array<string> = [...problemsOf(options.kinds)]
-  for (const [name, kind] of Object.entries(options.kinds)) {
-    for (const [option, value] of tableNames.namedOptions(tableNames.tableNames(name, kind))) {
-      if (tableNames.isName(value)) continue
-      problems.push(`${name}.${option} must be a name of 1 to 128 characters, got ${JSON.stringify(value)}`)
-    }
-  }
-  if (!Number.isSafeInteger(options.chunkRows) || options.chunkRows < 1) {
-    problems.push(`chunkRows must be a whole number of at least 1, got ${options.chunkRows}`)
-  }
-  if (!(Duration.toMillis(options.chunkHold) > 0)) problems.push("chunkHold must be above zero")
-  return problems
-}
-
 /**
  * **Details**
  *
@@ -175,7 +159,7 @@ export const make = (
     const options: Options = { ...defaults, ...given }
     const writer = yield* SqliteWriter
     const reader = yield* PresenceReader
-    const [problem, ...others] = [...checked(options), ...chunkedFlush.unknownLanes(options, writer.policy)]
+    const [problem, ...others] = storageOptions.problems(options, writer.policy)
     if (problem !== undefined) return yield* new StorageInvalid({ problems: [problem, ...others] })
     const tables = yield* kindTables
       .open(reader, options.kinds)

@@ -37,7 +37,6 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { type KeptSpan, useKeptSpan } from "../internal/keptSpan.ts"
-import { withinFinalizer } from "../internal/withinFinalizer.ts"
 import * as Attempts from "./internal/attempts.ts"
 import * as Deadlines from "./internal/deadlines.ts"
 import { toWriterError } from "./internal/engineFailure.ts"
@@ -47,6 +46,7 @@ import * as Opaque from "./internal/opaque.ts"
 import { withRetries } from "./internal/retries.ts"
 import { withAttemptSpans } from "./internal/writeSpan.ts"
 import * as WriterJournal from "./internal/writerJournal.ts"
+import * as WriterState from "./internal/writerState.ts"
 import { DatabaseName } from "./DatabaseName.ts"
 import type * as Lane from "./Lane.ts"
 import * as LaneSemaphore from "./LaneSemaphore.ts"
@@ -200,7 +200,7 @@ export const make = (
     const lanes = yield* LaneSemaphore.make({ ...resolved, onQueue: journal.queued, now: deadlines.now })
     const attempts = Attempts.make({ lanes, connection, deadlines, journal })
     const opaque = yield* Opaque.make({ lanes, deadlines, journal })
-    let state: WriterStatus["state"] = "open"
+    const state = WriterState.make({ policy: resolved, lanes, journal, deadlines, attempts })
 
     const told = makeTold(journal)
     const writeMeasured = MeasuredWrites.make({
@@ -257,17 +257,7 @@ export const make = (
         )
       })
 
-    yield* Effect.addFinalizer(() =>
-      Effect.gen(function* () {
-        const longestHoldMillis = Math.max(...resolved.lanes.map(({ holdLimitMillis }) => holdLimitMillis))
-        state = "draining"
-        yield* lanes.close
-        yield* withinFinalizer(longestHoldMillis)(lanes.awaitFree)
-        attempts.abandonRunning()
-        yield* opaque.close
-        state = "closed"
-      })
-    )
+    yield* Effect.addFinalizer(() => state.close(opaque.close))
 
     return SqliteWriter.of({
       policy: resolved,
@@ -276,17 +266,7 @@ export const make = (
       withPermit,
       checkpoint: (lane, mode) => tend("writer.checkpoint", { lane, mode }, connection.checkpoint(mode)),
       compact: (lane, pageLimit) => tend("writer.compact", { lane }, connection.compact(pageLimit)),
-      status: Effect.sync(() => ({
-        state,
-        holder: journal.holder(),
-        lanes: resolved.lanes.map(({ capacity, lane }) => {
-          const enteredAt = lanes.oldestWaiter(lane)?.enteredAt
-          const oldestWaitMillis = enteredAt === undefined ? 0 : Math.max(0, deadlines.now() - enteredAt)
-          return { lane, waiterCount: lanes.waiterCount(lane), capacity, oldestWaitMillis }
-        }),
-        lastCommitMillis: journal.lastCommitMillis(),
-        lastFailure: journal.lastFailure()
-      }))
+      status: state.status
     })
   })
 

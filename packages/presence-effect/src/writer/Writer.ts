@@ -31,7 +31,6 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import { withinFinalizer } from "../internal/withinFinalizer.ts"
 import { DatabaseName } from "./DatabaseName.ts"
 import { Engine } from "./Engine.ts"
 import * as Attempts from "./internal/attempts.ts"
@@ -39,6 +38,7 @@ import * as Deadlines from "./internal/deadlines.ts"
 import * as LaneBulkhead from "./internal/laneBulkhead.ts"
 import * as MeasuredWrites from "./internal/measuredWrites.ts"
 import * as WriterJournal from "./internal/writerJournal.ts"
+import * as WriterState from "./internal/writerState.ts"
 import type * as Lane from "./Lane.ts"
 import type { Measured, WriterStatus } from "./SqliteWriter.ts"
 import { SqliteWriter } from "./SqliteWriter.ts"
@@ -63,24 +63,6 @@ export class Writer extends Context.Tag("presence-effect/writer/Writer")<
   }
 >() {}
 
-const statusOf = (
-  policy: WriterPolicy.ResolvedPolicy,
-  state: WriterStatus["state"],
-  lanes: LaneBulkhead.Permits,
-  journal: WriterJournal.WriterJournal,
-  now: number
-): WriterStatus => ({
-  state,
-  holder: journal.holder(),
-  lanes: policy.lanes.map(({ capacity, lane }) => {
-    const enteredAt = lanes.oldestWaiter(lane)?.enteredAt
-    const oldestWaitMillis = enteredAt === undefined ? 0 : Math.max(0, now - enteredAt)
-    return { lane, waiterCount: lanes.waiterCount(lane), capacity, oldestWaitMillis }
-  }),
-  lastCommitMillis: journal.lastCommitMillis(),
-  lastFailure: journal.lastFailure()
-})
-
 /**
  * Builds the writer over an engine, with as many permits as that has. Two writers over one engine would share its
  * connections without knowing of each other: build the layer once.
@@ -104,24 +86,15 @@ export const make = (
     const told = MeasuredWrites.makeTold(journal)
     const demandOutside = () => Effect.void
     const writeMeasured = MeasuredWrites.make({ policy: resolved, attempts, deadlines, told, demandOutside })
-    let state: WriterStatus["state"] = "open"
+    const state = WriterState.make({ policy: resolved, lanes, journal, deadlines, attempts })
 
-    yield* Effect.addFinalizer(() =>
-      Effect.gen(function* () {
-        const longestHoldMillis = Math.max(...resolved.lanes.map(({ holdLimitMillis }) => holdLimitMillis))
-        state = "draining"
-        yield* lanes.close
-        yield* withinFinalizer(longestHoldMillis)(lanes.awaitFree)
-        attempts.abandonRunning()
-        state = "closed"
-      })
-    )
+    yield* Effect.addFinalizer(() => state.close())
 
     return Writer.of({
       policy: resolved,
       write: (lane, write) => Effect.map(writeMeasured(lane, write), ({ value }) => value),
       writeMeasured,
-      status: Effect.sync(() => statusOf(resolved, state, lanes, journal, deadlines.now()))
+      status: state.status
     })
   })
 

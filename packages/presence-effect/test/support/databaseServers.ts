@@ -17,7 +17,7 @@ import type { TestProject } from "vitest/node"
 
 declare module "vitest" {
   export interface ProvidedContext {
-    /** `undefined`: there is none, and why is in the output. */
+    /** `undefined`: no server could be started or found. The output says why. */
     readonly postgresUrl: string | undefined
     readonly mariadbUrl: string | undefined
   }

@@ -4,6 +4,7 @@
  * Neither has an update that skips locked rows. So a derived table locks those that are free, and the update joins it;
  * its limit keeps the server from merging it into the update. What became of the rows is a second statement.
  */
+import { stateCodes as state } from "../../sqlite/internal/caseUpdate.ts"
 import type { TableNames } from "../../sqlite/internal/tableNames.ts"
 
 /** How the values of a key column are compared: whole numbers, or texts of a character set. */
@@ -76,10 +77,6 @@ const entriesOf = (shape: TableShape, json: string, more = ""): string =>
   `account ${shape.accountId === undefined ? "VARCHAR(1)" : keyColumn(shape.accountType)} PATH '$[2]'${more})) AS entry`
 
 const values = ", seen BIGINT PATH '$[3]', state INT PATH '$[4]'"
-
-const state = { alive: 0, ended: 1, offline: 2 } as const
-
-export const stateCodes: { readonly [S in keyof typeof state]: number } = state
 
 /** Keeps the server from merging a derived table into the statement around it. */
 const unmerged = "LIMIT 18446744073709551615"

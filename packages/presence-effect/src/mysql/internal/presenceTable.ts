@@ -2,8 +2,9 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { ServerTable } from "../../node/internal/serverStorage.ts"
-import { isStorable, settled } from "../../node/internal/serverStorage.ts"
-import type { FlushEntry, FlushResult, StoredEntry } from "../../presence/FlushBatch.ts"
+import { entriesJson, keysJson, resultOf } from "../../node/internal/serverRows.ts"
+import { isStorable, missingOf } from "../../node/internal/serverStorage.ts"
+import type { FlushEntry, FlushResult } from "../../presence/FlushBatch.ts"
 import type { PresenceKey } from "../../presence/PresenceKey.ts"
 import { keyOf, type PresenceKind, rowNameOf } from "../../presence/PresenceKind.ts"
 import type { BelievableTimes, StaleRow, StorageUnreadable } from "../../presence/PresenceStorage.ts"
@@ -110,47 +111,20 @@ const isSkipped = (
   return active === 1 && (state === "ended" || (state === "offline" && millis === seenAtMillis))
 }
 
-const resultOf = (
-  entries: ReadonlyArray<FlushEntry>,
-  rows: ReadonlyArray<typeof FlushedRecord.Type>,
-  latestMillis: number
-): FlushResult => {
-  const written: Array<StoredEntry> = []
-  const superseded: Array<StoredEntry> = []
-  const missing: Array<FlushEntry> = []
-  const deferred: Array<FlushEntry> = []
-  const byNumber = new Map(rows.map((row) => [row.n, row]))
-  for (const [n, entry] of entries.entries()) {
-    const row = byNumber.get(n)
-    if (row === undefined) missing.push(entry)
-    else if (isSkipped(entry, row, latestMillis)) deferred.push(entry)
-    else settled(entry, { active: row.active === 1, millis: row.millis }, { written, superseded })
-  }
-  return { written, superseded, missing, deferred }
-}
-
 const flushWith =
   ({ select, update }: ReturnType<typeof presenceSql.flushSql>) =>
   (entries: ReadonlyArray<FlushEntry>, latestMillis: number): Write.Write<FlushResult> => {
-    const json = JSON.stringify(
-      entries.map(({ accountId, id, seenAtMillis, state }, n) => [
-        n,
-        id,
-        accountId ?? null,
-        seenAtMillis,
-        presenceSql.stateCodes[state]
-      ])
-    )
+    const json = entriesJson(entries)
     return Write.statement(update, [latestMillis, json]).pipe(
       Write.andThen(Write.decodeRows(Write.statement(select, [json]), FlushedRecord)),
-      Write.map((rows) => resultOf(entries, rows, latestMillis))
+      Write.map((rows) => resultOf(entries, rows, (row, entry) => isSkipped(entry, row, latestMillis)))
     )
   }
 
 const offlineWith =
   ({ lock, select, update }: ReturnType<typeof presenceSql.offlineSql>) =>
   (keys: ReadonlyArray<PresenceKey>, believable: BelievableTimes): Write.Write<ReadonlyArray<StaleRow>> => {
-    const json = JSON.stringify(keys.map(({ accountId, id }, n) => [n, id, accountId ?? null]))
+    const json = keysJson(keys)
     return Write.statement(lock, [json, believable.firstMillis, believable.lastMillis]).pipe(
       Write.andThen(Write.statement(update)),
       Write.andThen(Write.decodeRows(Write.statement(select), HeldRecord)),
@@ -182,16 +156,7 @@ const checkedShape = (
 ): Effect.Effect<presenceSql.TableShape | ReadonlyArray<string>, StorageUnreadable> =>
   Effect.gen(function* () {
     const columns = yield* read(reader, names.table, ColumnRecord, columnsSql, [names.table])
-    if (columns.length === 0) {
-      const found = yield* read(reader, names.table, Schema.Struct({ name: Schema.String }), tablesSql, [])
-      const tables = found.length === 0 ? null : found.map(({ name }) => `"${name}"`).join(", ")
-      return [tableCheck.missingTable(kind, names, { file: "", tables })]
-    }
-    const missing = tableCheck.missingColumns(
-      kind,
-      names,
-      columns.map(({ name, type }) => ({ name, type, pk: 0 }))
-    )
+    const missing = yield* missingOf(reader, kind, names, columns, tablesSql)
     if (missing.length > 0) return missing
     const shape = shapeOf(kind, names, columns)
     if (!("table" in shape)) return shape

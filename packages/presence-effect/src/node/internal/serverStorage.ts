@@ -1,10 +1,9 @@
 /** What the storages of presence on a database server have in common. */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type { FlushEntry, FlushResult, StoredEntry } from "../../presence/FlushBatch.ts"
+import type { FlushEntry, FlushResult } from "../../presence/FlushBatch.ts"
 import type { PresenceKey } from "../../presence/PresenceKey.ts"
-import { keyOf, KindUndeclared, type PresenceKinds, problemsOf, type RowKey } from "../../presence/PresenceKind.ts"
+import { keyOf, KindUndeclared, type PresenceKinds, type RowKey } from "../../presence/PresenceKind.ts"
 import type {
   BelievableTimes,
   PresenceStorage,
@@ -15,7 +14,9 @@ import type {
 import { StorageUnreadable } from "../../presence/PresenceStorage.ts"
 import * as chunkedFlush from "../../sqlite/internal/chunkedFlush.ts"
 import { read, type Reader } from "../../sqlite/internal/reading.ts"
-import * as tableNames from "../../sqlite/internal/tableNames.ts"
+import * as storageOptions from "../../sqlite/internal/storageOptions.ts"
+import * as tableCheck from "../../sqlite/internal/tableCheck.ts"
+import type * as tableNames from "../../sqlite/internal/tableNames.ts"
 import type { Options } from "../../sqlite/SqlitePresenceStorage.ts"
 import { nextChunkRows, StorageInvalid } from "../../sqlite/SqlitePresenceStorage.ts"
 import * as Write from "../../writer/Write.ts"
@@ -50,16 +51,23 @@ export interface ServerTable {
 /** A text that no database stores as it is: one with a NUL, or with a half of a pair of surrogates. */
 export const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes("\u0000")
 
-/** What became of an entry whose row is stored so. */
-export const settled = (
-  entry: FlushEntry,
-  stored: { readonly active: boolean; readonly millis: number },
-  into: { readonly written: Array<StoredEntry>; readonly superseded: Array<StoredEntry> }
-): void => {
-  const result = stored.millis > entry.seenAtMillis ? { ...entry, storedMillis: stored.millis } : entry
-  if (stored.active === (entry.state === "alive")) into.written.push(result)
-  else into.superseded.push(result)
-}
+/** The table or the columns that the database lacks, from the columns it has. `tablesSql`: the names of its tables. */
+export const missingOf = (
+  reader: Reader,
+  kind: string,
+  names: tableNames.TableNames,
+  columns: ReadonlyArray<{ readonly name: string; readonly type: string }>,
+  tablesSql: string
+): Effect.Effect<ReadonlyArray<string>, StorageUnreadable> =>
+  Effect.gen(function* () {
+    if (columns.length > 0) {
+      const found = columns.map(({ name, type }) => ({ name, type, pk: 0 }))
+      return tableCheck.missingColumns(kind, names, found)
+    }
+    const found = yield* read(reader, names.table, Schema.Struct({ name: Schema.String }), tablesSql, [])
+    const tables = found.length === 0 ? null : found.map(({ name }) => `"${name}"`).join(", ")
+    return [tableCheck.missingTable(kind, names, { file: "", tables })]
+  })
 
 const StaleRecord = Schema.Struct({
   id: Schema.String,
@@ -94,21 +102,6 @@ const findStale = (
     const isLast = last === undefined || found.length < limit
     return { rows, next: isLast ? undefined : JSON.stringify({ id: last.id, account: last.account ?? "" }) }
   })
-
-const checked = (options: Options): ReadonlyArray<string> => {
-  const problems: Array<string> = [...problemsOf(options.kinds)]
-  for (const [name, kind] of Object.entries(options.kinds)) {
-    for (const [option, value] of tableNames.namedOptions(tableNames.tableNames(name, kind))) {
-      if (tableNames.isName(value)) continue
-      problems.push(`${name}.${option} must be a name of 1 to 128 characters, got ${JSON.stringify(value)}`)
-    }
-  }
-  if (!Number.isSafeInteger(options.chunkRows) || options.chunkRows < 1) {
-    problems.push(`chunkRows must be a whole number of at least 1, got ${options.chunkRows}`)
-  }
-  if (!(Duration.toMillis(options.chunkHold) > 0)) problems.push("chunkHold must be above zero")
-  return problems
-}
 
 const missingApart = (
   { canHold, flush }: ServerTable,
@@ -154,7 +147,7 @@ export const make = <E>(
   open: (kind: string) => Effect.Effect<ServerTable | ReadonlyArray<string>, E>
 ): Effect.Effect<PresenceStorage["Type"], E | StorageInvalid> =>
   Effect.gen(function* () {
-    const [problem, ...others] = [...checked(options), ...chunkedFlush.unknownLanes(options, writer.policy)]
+    const [problem, ...others] = storageOptions.problems(options, writer.policy)
     if (problem !== undefined) return yield* new StorageInvalid({ problems: [problem, ...others] })
     const opened: Array<ServerTable> = []
     for (const kind of Object.keys(options.kinds)) {

@@ -5,6 +5,7 @@
  * plain update waits for whatever a control write holds. So the rows are locked
  * first, and those that another transaction holds are skipped.
  */
+import { stateCodes as state } from "../../sqlite/internal/caseUpdate.ts"
 import { quote, type TableNames } from "../../sqlite/internal/tableNames.ts"
 
 /** How the values of a key column are compared. */
@@ -62,10 +63,6 @@ const isNamedBy = (shape: TableShape): string => {
 const keyColumns = (shape: TableShape): string =>
   `(value ->> 0)::int AS n, (value ->> 1)${casts[shape.idType]} AS id, ` +
   `(value ->> 2)${shape.accountId === undefined ? "" : casts[shape.accountType]} AS account`
-
-const state = { alive: 0, ended: 1, offline: 2 } as const
-
-export const stateCodes: { readonly [S in keyof typeof state]: number } = state
 
 /** The entries, and of their rows those that nobody else holds, locked. */
 const lockedRows = (shape: TableShape, entries: string, condition = ""): string => `WITH entry AS MATERIALIZED (

@@ -2,8 +2,9 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { ServerTable } from "../../node/internal/serverStorage.ts"
-import { isStorable, settled } from "../../node/internal/serverStorage.ts"
-import type { FlushEntry, FlushResult, StoredEntry } from "../../presence/FlushBatch.ts"
+import { entriesJson, keysJson, resultOf } from "../../node/internal/serverRows.ts"
+import { isStorable, missingOf } from "../../node/internal/serverStorage.ts"
+import type { FlushEntry, FlushResult } from "../../presence/FlushBatch.ts"
 import type { PresenceKey } from "../../presence/PresenceKey.ts"
 import { type PresenceKind, rowNameOf } from "../../presence/PresenceKind.ts"
 import type { BelievableTimes, StaleRow, StorageUnreadable } from "../../presence/PresenceStorage.ts"
@@ -113,43 +114,20 @@ const FlushedRecord = Schema.Struct({
 })
 const OfflineRecord = Schema.Struct({ n: Schema.Number, millis: Schema.Number })
 
-const resultOf = (entries: ReadonlyArray<FlushEntry>, rows: ReadonlyArray<typeof FlushedRecord.Type>): FlushResult => {
-  const written: Array<StoredEntry> = []
-  const superseded: Array<StoredEntry> = []
-  const missing: Array<FlushEntry> = []
-  const deferred: Array<FlushEntry> = []
-  const byNumber = new Map(rows.map((row) => [row.n, row]))
-  for (const [n, entry] of entries.entries()) {
-    const row = byNumber.get(n)
-    if (row === undefined) missing.push(entry)
-    else if (row.deferred === 1) deferred.push(entry)
-    else settled(entry, { active: row.active === 1, millis: row.millis }, { written, superseded })
-  }
-  return { written, superseded, missing, deferred }
-}
-
 const flushWith =
   (sql: string) =>
   (entries: ReadonlyArray<FlushEntry>, latestMillis: number): Write.Write<FlushResult> => {
-    const json = JSON.stringify(
-      entries.map(({ accountId, id, seenAtMillis, state }, n) => [
-        n,
-        id,
-        accountId ?? null,
-        seenAtMillis,
-        presenceSql.stateCodes[state]
-      ])
-    )
+    const json = entriesJson(entries)
     return Write.statement(sql, [latestMillis, json], { isAtomic: true }).pipe(
       Write.decodeRows(FlushedRecord),
-      Write.map((rows) => resultOf(entries, rows))
+      Write.map((rows) => resultOf(entries, rows, ({ deferred }) => deferred === 1))
     )
   }
 
 const offlineWith =
   (sql: string) =>
   (keys: ReadonlyArray<PresenceKey>, believable: BelievableTimes): Write.Write<ReadonlyArray<StaleRow>> => {
-    const json = JSON.stringify(keys.map(({ accountId, id }, n) => [n, id, accountId ?? null]))
+    const json = keysJson(keys)
     return Write.statement(sql, [json, believable.firstMillis, believable.lastMillis]).pipe(
       Write.decodeRows(OfflineRecord),
       Write.map((rows) =>
@@ -186,16 +164,7 @@ export const open = (
     const names = tableNames(kind, declared)
     const quoted = quote(names.table)
     const columns = yield* read(reader, names.table, ColumnRecord, columnsSql, [quoted])
-    if (columns.length === 0) {
-      const found = yield* read(reader, names.table, Schema.Struct({ name: Schema.String }), tablesSql, [])
-      const tables = found.length === 0 ? null : found.map(({ name }) => `"${name}"`).join(", ")
-      return [tableCheck.missingTable(kind, names, { file: "", tables })]
-    }
-    const missing = tableCheck.missingColumns(
-      kind,
-      names,
-      columns.map(({ name, type }) => ({ name, type, pk: 0 }))
-    )
+    const missing = yield* missingOf(reader, kind, names, columns, tablesSql)
     if (missing.length > 0) return missing
     const shape = shapeOf(kind, names, columns)
     if (!("table" in shape)) return shape

@@ -91,7 +91,8 @@ const target = (shape: TableShape): string =>
 /** The name of the entries in a statement, which must not be that of the table. */
 const entriesName = ({ table }: TableNames): string => (table.toLowerCase() === "entry" ? "flushed" : "entry")
 
-const stateCodes: { readonly [S in FlushState]: number } = { alive: 0, ended: 1, offline: 2 }
+/** States in the JSON of a statement. */
+export const stateCodes = { alive: 0, ended: 1, offline: 2 } as const satisfies { readonly [S in FlushState]: number }
 
 /**
  * Parameters: the latest time that can have been written before this statement runs, in epoch milliseconds, and the

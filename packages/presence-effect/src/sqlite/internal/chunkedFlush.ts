@@ -47,19 +47,6 @@ const final: ReadonlySet<WriterError["_tag"]> = new Set([
 export const failed = (cause: WriterError): StorageFailed =>
   new StorageFailed({ reason: cause._tag, written: cause.written, isRetryable: !final.has(cause._tag), cause })
 
-export const unknownLanes = (
-  options: Pick<Options, "lane" | "endLane">,
-  { lanes }: WriterPolicy.ResolvedPolicy
-): ReadonlyArray<string> =>
-  (["lane", "endLane"] as const).flatMap((option) =>
-    lanes.some(({ lane }) => lane === options[option])
-      ? []
-      : [
-          `${option}: the policy of the writer has no lane ${options[option]}, only ` +
-            lanes.map(({ lane }) => lane).join(", ")
-        ]
-  )
-
 /** Chunk by chunk, each a write of its own that queues anew. */
 export const make = <Table extends { readonly kind: string; readonly nameOf: (key: RowKey) => string }>(
   writer: StorageWriter,

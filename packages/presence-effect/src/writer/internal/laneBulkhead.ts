@@ -42,7 +42,7 @@ const makeHeld = (permits: number, first: Lane | undefined) => {
  * Several permits, several lanes. Serves in the order of one queue, like `LaneSemaphore`, but the lanes after the first
  * never hold the last permit: however slow their writes are, a write of the first lane finds one.
  *
- * With one permit there is none to keep.
+ * With one permit, every lane may hold it.
  */
 export const make = ({ bypassLimit, lanes, onQueue, permits }: Policy): Effect.Effect<Permits> =>
   Effect.map(Effect.runtime<never>(), (runtime) => {
