@@ -13,6 +13,9 @@ const resolve = {
   ]
 }
 
+/** Starts or finds the database servers for a project whose tests need one. */
+const servers = [new URL("packages/presence-effect/test/support/databaseServers.ts", import.meta.url).pathname]
+
 const project = (name: string, root: string, test: object = {}) => ({
   extends: true as const,
   root,
@@ -30,14 +33,17 @@ const project = (name: string, root: string, test: object = {}) => ({
 export default [
   project("presence-effect", "packages/presence-effect", {
     ...inMemory,
-    globalSetup: [new URL("packages/presence-effect/test/support/databaseServers.ts", import.meta.url).pathname],
+    globalSetup: servers,
     include: ["{test,examples}/**/*.test.ts"]
   }),
-  project("light-server", "apps/light-server", inMemory),
+  project("light-server", "apps/light-server", { ...inMemory, globalSetup: servers }),
   project("contention-lab", "apps/contention-lab", inMemory),
   project("example-host", "apps/example-host", inMemory),
   project("repo", ".", { include: ["test/*.test.ts"] }),
-  project("smoke", "apps/proving", { ...inMemory, include: ["test/smoke/*.test.ts"] }),
+  project("smoke", "apps/proving", { ...inMemory, globalSetup: servers, include: ["test/smoke/*.test.ts"] }),
   project("proving-real", ".", { include: ["{packages,apps}/*/test/real/**/*.test.ts"] }),
-  project("proving", "apps/proving", { exclude: ["**/node_modules/**", "test/smoke/**"] })
+  project("proving", "apps/proving", {
+    exclude: ["**/node_modules/**", "test/smoke/**"],
+    globalSetup: process.env["CONTRACT_DATABASE"] === "postgres" ? servers : []
+  })
 ]

@@ -17,6 +17,8 @@ export const proveUsage = `npm run prove [-- PART [options of the part]] [-- --q
 
   contract     the wire contract against the built server; names of files and options of Vitest (--name=value) may
                follow, as in the next five
+  contract-postgres
+               the same with PostgreSQL as the database of the server: one on the loopback interface, or an embedded one
   process      the process: signals, ends, files, restarts
   security     isolation of accounts, secrets, forged tokens, odd frames, slow clients
   storms       many clients at once, restarts under load
@@ -65,13 +67,15 @@ const fuzz = (args) => {
 const suites = ["contract", "process", "security", "storms", "browser"]
 
 /** Runs the files of a folder, or those whose names begin with the given text. */
-const suite = (name, args) => {
+const suite = (name, args, env = {}) => {
   const files = args.filter((arg) => !arg.startsWith("-")).map((file) => `test/${name}/${file}`)
-  return vitest([...(files.length > 0 ? files : [`test/${name}/`]), ...args.filter((arg) => arg.startsWith("-"))])
+  const chosen = [...(files.length > 0 ? files : [`test/${name}/`]), ...args.filter((arg) => arg.startsWith("-"))]
+  return vitest(chosen, { env })
 }
 
 const partsWith = (proving) => ({
   ...Object.fromEntries(suites.map((name) => [name, (args) => suite(name, args)])),
+  "contract-postgres": (args) => suite("contract", args, { CONTRACT_DATABASE: "postgres" }),
   real: (args) => vitest(args, { projects: ["proving-real"] }),
   faults: (args) => proving("faults/main.ts", args, ["--conditions=presence-effect-source"]),
   simulation: (args) => proving("simulation/start.ts", args),

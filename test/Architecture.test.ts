@@ -186,6 +186,7 @@ describe("architecture of the light server", () => {
       "FreedBytes.ts",
       "ConfigKnob.ts",
       "Failure.ts",
+      "PostgresAddress.ts",
       "SoundValue.ts",
       "SystemCode.ts"
     ],
@@ -193,6 +194,7 @@ describe("architecture of the light server", () => {
     ["log", "migration", "tracing"],
     ["opening"],
     ["database"],
+    ["postgres"],
     ["adoption"],
     ["quota"],
     ["entities", "door"],
@@ -204,6 +206,7 @@ describe("architecture of the light server", () => {
     ["admin"],
     ["config"],
     ["MetricSeries.ts"],
+    ["ServerDatabase.ts"],
     ["LightServer.ts"],
     ["ExitCode.ts"],
     ["cli"],

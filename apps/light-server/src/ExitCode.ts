@@ -68,6 +68,8 @@ export const of: (failure: EndFailure) => number = Match.type<EndFailure>().pipe
     DatabaseUnreachable: () => storage,
     BackupFailed: () => storage,
     CompactionFailed: () => storage,
+    PostgresUnreachable: () => temporary,
+    PostgresUnusable: () => storage,
     MigrationBusy: () => temporary,
     MigrationsMissing: () => migration,
     MigrationFolderInvalid: () => migration,

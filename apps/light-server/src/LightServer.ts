@@ -6,24 +6,16 @@
  * the sockets, requests under way end, presence writes its last flush, the log
  * is copied into the database file, the writer closes.
  */
-import { Effect, Layer, Schema } from "effect"
+import { Effect, Layer } from "effect"
 import type * as PresenceConfig from "presence-effect/presence/PresenceConfig"
-import * as SqliteThread from "presence-effect/node/SqliteThread"
 import * as PresenceEffect from "presence-effect/Presence"
-import type { StorageUnreadable } from "presence-effect/presence/PresenceStorage"
-import type { EngineFault } from "presence-effect/writer/SqliteConnection"
-import * as SqlitePresenceStorage from "presence-effect/sqlite/SqlitePresenceStorage"
-import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
-import * as Compactor from "presence-effect/sqlite/Compactor"
-import * as WalKeeper from "presence-effect/sqlite/WalKeeper"
-import type { PolicyInvalid } from "presence-effect/writer/WriterPolicy"
+import type * as Writer from "presence-effect/writer/Writer"
 import * as AccountDirectory from "./admin/AccountDirectory.ts"
 import * as AccountRemoval from "./admin/AccountRemoval.ts"
 import * as AccountSwitch from "./admin/AccountSwitch.ts"
 import * as AdminRoutes from "./admin/AdminRoutes.ts"
 import * as BackupSchedule from "./admin/BackupSchedule.ts"
 import * as ServerStatus from "./admin/ServerStatus.ts"
-import * as SpaceRecovery from "./admin/SpaceRecovery.ts"
 import * as AccessKeyRoutes from "./accesskeys/AccessKeyRoutes.ts"
 import * as AccessKeys from "./accesskeys/AccessKeys.ts"
 import * as AccessKeyStore from "./accesskeys/AccessKeyStore.ts"
@@ -52,24 +44,16 @@ import * as KeyValueRoutes from "./kv/KeyValueRoutes.ts"
 import * as KeyValues from "./kv/KeyValues.ts"
 import * as KeyValueStore from "./kv/KeyValueStore.ts"
 import * as Quota from "./quota/Quota.ts"
-import * as QuotaTriggers from "./quota/QuotaTriggers.ts"
 import * as PushRoutes from "./push/PushRoutes.ts"
 import * as PushTokenStore from "./push/PushTokenStore.ts"
 import * as SocialRoutes from "./social/SocialRoutes.ts"
 import * as ChangeFeed from "./changes/ChangeFeed.ts"
 import * as ChangePruner from "./changes/ChangePruner.ts"
 import * as ChangeRoutes from "./changes/ChangeRoutes.ts"
-import * as SchemaUpdate from "./adoption/SchemaUpdate.ts"
-import * as DatabaseReader from "./database/DatabaseReader.ts"
 import * as OperatorAccess from "./door/OperatorAccess.ts"
 import * as BackupRecord from "./operator/BackupRecord.ts"
 import * as DataDirectory from "./opening/DataDirectory.ts"
-import * as InstanceLock from "./opening/InstanceLock.ts"
-import * as MigrationFolder from "./migration/MigrationFolder.ts"
-import * as SqliteVersion from "./opening/SqliteVersion.ts"
-import * as StartCheck from "./opening/StartCheck.ts"
-import * as SessionArchive from "./database/SessionArchive.ts"
-import * as TimeForm from "./database/TimeForm.ts"
+import type * as InstanceLock from "./opening/InstanceLock.ts"
 import * as HealthRoutes from "./health/HealthRoutes.ts"
 import * as Readiness from "./health/Readiness.ts"
 import * as FileSystem from "node:fs"
@@ -91,13 +75,13 @@ import * as EventRegistry from "./realtime/events/EventRegistry.ts"
 import * as OnlineSessions from "./entities/OnlineSessions.ts"
 import * as Ownership from "./entities/Ownership.ts"
 import { Presence } from "./entities/Presence.ts"
-import { kinds as rows } from "./entities/PresenceKey.ts"
 import * as RealtimeApp from "./realtime/RealtimeApp.ts"
 import * as SocketServer from "./realtime/SocketServer.ts"
 import * as SocketLookup from "./realtime/sending/SocketLookup.ts"
 import * as RpcEvents from "./rpc/RpcEvents.ts"
 import * as RpcRelay from "./rpc/RpcRelay.ts"
 import type { ServerConfig } from "./config/ServerConfig.ts"
+import * as ServerDatabase from "./ServerDatabase.ts"
 import * as MetricSeries from "./MetricSeries.ts"
 import * as ShutdownBudget from "./ShutdownBudget.ts"
 import * as ArchiveRoutes from "./sessions/ArchiveRoutes.ts"
@@ -114,104 +98,38 @@ import * as UsageStore from "./usage/UsageStore.ts"
 
 /** Why a server did not start. */
 export type StartFailure =
+  | ServerDatabase.DatabaseFailure
   | DataDirectory.DataDirectoryUnusable
-  | SqliteVersion.SqliteAffected
-  | InstanceLock.InstanceRunning
-  | InstanceLock.InstanceLockUnusable
-  | StartCheck.DatabaseDamaged
-  | SchemaUpdate.SchemaError
-  | EngineFault
-  | DatabaseReader.ReadFailed
-  | PolicyInvalid
   | PresenceConfig.ConfigInvalid
-  | SqlitePresenceStorage.StorageInvalid
-  | StorageUnreadable
   | HttpListener.ListenFailed
-
-/** What must hold before the file is opened to write. The lock lasts until the connection is closed. */
-const guard = ({ databaseFile, protection }: ServerConfig) =>
-  Layer.effectDiscard(StartCheck.run({ filename: databaseFile, budgetMillis: protection.startCheckMillis })).pipe(
-    Layer.provideMerge(InstanceLock.layer({ filename: databaseFile })),
-    Layer.provide(Layer.effectDiscard(Effect.suspend(() => SqliteVersion.demandSound(SqliteVersion.linked()))))
-  )
-
-const migrate = (config: ServerConfig) =>
-  SchemaUpdate.run({
-    filename: config.databaseFile,
-    migrationsDir: config.migrationsDirectory ?? MigrationFolder.bundledDir,
-    isAllowed: config.autoMigrate
-  })
 
 /**
  * Before a database is created: if the server cannot listen on its address, it ends without having created anything. An
  * existing database is opened first, so that a second server on it reports which process holds it.
  */
-const firstStart = ({ databaseFile, host, port }: ServerConfig) =>
-  Layer.effectDiscard(FileSystem.existsSync(databaseFile) ? Effect.void : HttpListener.demandFree({ host, port }))
+const firstStart = ({ databaseFile, host, port, postgres }: ServerConfig) =>
+  Layer.effectDiscard(
+    postgres !== undefined || FileSystem.existsSync(databaseFile)
+      ? Effect.void
+      : HttpListener.demandFree({ host, port })
+  )
 
-/** The directory, then the lock, then the schema, then the one connection that writes, then those that read. */
-const database = (config: ServerConfig) => {
-  const directory = DataDirectory.layer({ path: config.dataDirectory, masterSecret: config.masterSecret }).pipe(
+/** Before the database is opened. */
+const directory = (config: ServerConfig) =>
+  DataDirectory.layer({ path: config.dataDirectory, masterSecret: config.masterSecret }).pipe(
     Layer.provide(Layer.suspend(() => firstStart(config)))
   )
-  const connection = SqliteThread.layer({
-    filename: config.databaseFile,
-    journalSizeLimitBytes: config.journalSizeLimitBytes,
-    freeReserveBytes: config.protection.freeReserveBytes,
-    restartLimit: config.protection.restartLimit,
-    setup: QuotaTriggers.setup(config.quota)
-  }).pipe(
-    Layer.provide(Layer.effectDiscard(migrate(config))),
-    Layer.provideMerge(guard(config)),
-    Layer.provide(directory)
-  )
-  // The writing connection has already set the journal mode that a read-only connection needs.
-  const reader = DatabaseReader.layer({ filename: config.databaseFile }).pipe(Layer.provide(connection))
-  const forms = Layer.merge(TimeForm.layer, SessionArchive.layer)
+
+const database = (config: ServerConfig) => {
+  const place = directory(config)
   return Quota.layer(config.quota).pipe(
-    Layer.provideMerge(SqliteWriter.layer(config.writerPolicy)),
-    Layer.provideMerge(Layer.mergeAll(connection, reader, Layer.provide(forms, reader))),
-    Layer.provideMerge(directory),
-    ShutdownBudget.closeWithin("database", config.shutdownBudget.database)
+    Layer.provideMerge(Layer.provide(ServerDatabase.layer(config), place)),
+    Layer.provideMerge(place)
   )
 }
 
-const walKeeper = (config: ServerConfig) =>
-  config.checkpointIntervalMillis === 0
-    ? Layer.empty
-    : WalKeeper.layer({
-        checkpointInterval: config.checkpointIntervalMillis,
-        logBytesMax: config.journalSizeLimitBytes < 0 ? Number.MAX_SAFE_INTEGER : config.journalSizeLimitBytes,
-        drainTimeout: config.shutdownBudget.log
-      }).pipe(ShutdownBudget.closeWithin("log", config.shutdownBudget.log))
-
-/** No checkpoints by this server when an external tool makes them. */
-const compactor = ({ checkpointIntervalMillis }: ServerConfig) =>
-  Compactor.layer({ isCheckpointed: checkpointIntervalMillis !== 0 })
-
-/** Presence reads through the reader of the server, so its reads never wait either. */
-const presenceReader = Layer.effect(
-  SqlitePresenceStorage.PresenceReader,
-  Effect.map(DatabaseReader.DatabaseReader, (reader) =>
-    SqlitePresenceStorage.PresenceReader.of({ query: (sql, params) => reader.rows(Schema.Unknown, sql, params) })
-  )
-)
-
-/** Presence writes times in the form of the file, as the stores do. */
-const presenceStorage = ({ chunkHold, chunkRows, endLane, lane }: ServerConfig["presence"]) =>
-  Layer.unwrapEffect(
-    Effect.map(TimeForm.TimeForm, ({ name }) => {
-      const kinds = { session: { ...rows.session, timeForm: name }, machine: { ...rows.machine, timeForm: name } }
-      return SqlitePresenceStorage.layer({ kinds, chunkHold, chunkRows, endLane, lane })
-    })
-  )
-
 const presence = ({ presence, shutdownBudget }: ServerConfig) =>
-  PresenceEffect.layer(Presence, presence).pipe(
-    Layer.provide(presenceStorage(presence)),
-    Layer.provide(presenceReader),
-    ShutdownBudget.closeWithin("presence", shutdownBudget.presence)
-  )
+  PresenceEffect.layer(Presence, presence).pipe(ShutdownBudget.closeWithin("presence", shutdownBudget.presence))
 
 const accessOf = ({ operatorToken }: ServerConfig) => OperatorAccess.make(operatorToken)
 
@@ -313,7 +231,6 @@ const health = (config: ServerConfig) =>
   HealthRoutes.layer({ metrics: config.metricsEnabled, isReadableBy: metricsDecision(config) }).pipe(
     Layer.provideMerge(
       Readiness.layer({
-        databaseFile: config.databaseFile,
         flushInterval: config.presence.interval,
         diskReserveBytes: config.protection.freeReserveBytes
       })
@@ -324,7 +241,6 @@ const status = (config: ServerConfig) =>
   StatusPage.layer({
     access: accessOf(config),
     audience: config.statusPage,
-    databaseFile: config.databaseFile,
     publicUrl: config.publicUrl,
     backups: BackupRecord.look(config.dataDirectory),
     diskReserveBytes: config.protection.freeReserveBytes,
@@ -351,14 +267,7 @@ const admin = (config: ServerConfig) =>
       })
     ),
     Layer.provide(AccountDirectory.layer),
-    Layer.provide(
-      Layer.mergeAll(
-        ServerStatus.layer(config),
-        AccountRemoval.layer,
-        AccountSwitch.layer,
-        SpaceRecovery.layer({ isCheckpointed: config.checkpointIntervalMillis !== 0 })
-      )
-    )
+    Layer.provide(Layer.mergeAll(ServerStatus.layer(config), AccountRemoval.layer, AccountSwitch.layer))
   )
 
 /**
@@ -368,7 +277,7 @@ const admin = (config: ServerConfig) =>
 export const layer = (
   config: ServerConfig
 ): Layer.Layer<
-  HttpListener.HttpListener | InstanceLock.InstanceLock | Readiness.Readiness | Presence | SqliteWriter.SqliteWriter,
+  HttpListener.HttpListener | InstanceLock.InstanceLock | Readiness.Readiness | Presence | Writer.Writer,
   StartFailure
 > =>
   admin(config).pipe(
@@ -377,7 +286,6 @@ export const layer = (
     Layer.provideMerge(Layer.mergeAll(realtime(config), health(config))),
     Layer.provideMerge(http(config)),
     Layer.provideMerge(Layer.provide(OnlineSessions.layer, presence(config))),
-    Layer.provideMerge(Layer.merge(walKeeper(config), compactor(config))),
     Layer.provideMerge(database(config)),
     // Gauges are set while the layers above are built, so this one comes first.
     Layer.provideMerge(MetricSeries.layer)

@@ -1,7 +1,7 @@
 /** Access keys in the database: what a machine needs to open a session, encrypted by the client. */
 import { Context, Effect, Layer, type Option, Schema } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import type { Writer } from "presence-effect/writer/Writer"
 import * as Write from "presence-effect/writer/Write"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as Ids from "../database/Ids.ts"
@@ -51,28 +51,23 @@ const insertNew = `INSERT INTO "AccessKey"
 const replaceData = `UPDATE "AccessKey" SET "data" = ?, "dataVersion" = "dataVersion" + 1, "updatedAt" = ?
   WHERE ${ofAccount} AND "dataVersion" = ?`
 
-export const make: Effect.Effect<AccessKeyStore["Type"], never, DatabaseReader | SqliteWriter> = Effect.gen(
-  function* () {
-    const reader = yield* DatabaseReader
-    const writer = yield* AccountWriter.make
-    const { encode } = yield* TimeForm.TimeForm
-    return AccessKeyStore.of({
-      find: ({ accountId, machineId, sessionId }) => reader.first(AccessKey, select, [accountId, machineId, sessionId]),
-      insert: ({ accountId, machineId, sessionId }, { data, dataVersion, createdAt, updatedAt }) => {
-        const times = [encode(createdAt), encode(updatedAt)]
-        const params = [Ids.cuid(), data, dataVersion, ...times, machineId, accountId, sessionId]
-        return Effect.asVoid(writer.write(accountId, Lane.control, Write.statement(insertNew, params, { changes: 1 })))
-      },
-      replace: ({ accountId, machineId, sessionId }, data, expectedVersion) =>
-        Effect.suspend(() => {
-          const params = [data, encode(Date.now()), accountId, machineId, sessionId, expectedVersion]
-          return Effect.asVoid(writer.write(accountId, Lane.data, Write.statement(replaceData, params, { changes: 1 })))
-        })
-    })
-  }
-)
+export const make: Effect.Effect<AccessKeyStore["Type"], never, DatabaseReader | Writer> = Effect.gen(function* () {
+  const reader = yield* DatabaseReader
+  const writer = yield* AccountWriter.make
+  const { encode } = yield* TimeForm.TimeForm
+  return AccessKeyStore.of({
+    find: ({ accountId, machineId, sessionId }) => reader.first(AccessKey, select, [accountId, machineId, sessionId]),
+    insert: ({ accountId, machineId, sessionId }, { data, dataVersion, createdAt, updatedAt }) => {
+      const times = [encode(createdAt), encode(updatedAt)]
+      const params = [Ids.cuid(), data, dataVersion, ...times, machineId, accountId, sessionId]
+      return Effect.asVoid(writer.write(accountId, Lane.control, Write.statement(insertNew, params, { changes: 1 })))
+    },
+    replace: ({ accountId, machineId, sessionId }, data, expectedVersion) =>
+      Effect.suspend(() => {
+        const params = [data, encode(Date.now()), accountId, machineId, sessionId, expectedVersion]
+        return Effect.asVoid(writer.write(accountId, Lane.data, Write.statement(replaceData, params, { changes: 1 })))
+      })
+  })
+})
 
-export const layer: Layer.Layer<AccessKeyStore, never, DatabaseReader | SqliteWriter> = Layer.effect(
-  AccessKeyStore,
-  make
-)
+export const layer: Layer.Layer<AccessKeyStore, never, DatabaseReader | Writer> = Layer.effect(AccessKeyStore, make)

@@ -1,7 +1,7 @@
 /** Accounts in the database. */
 import { Clock, Context, Effect, Layer, Option, Schema } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import { Writer } from "presence-effect/writer/Writer"
 import * as Write from "presence-effect/writer/Write"
 import type { WriterError } from "presence-effect/writer/WriterError"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
@@ -34,7 +34,7 @@ const isSame = (stored: Uint8Array | null, key: ProvenKey) =>
   key.content === undefined || (stored !== null && Buffer.compare(stored, key.content.publicKey) === 0)
 
 // Both letter cases of the hex text are in use, and the index serves both.
-const find = `SELECT id, publicKey, contentPublicKey FROM Account WHERE publicKey IN (?, ?) LIMIT 1`
+const find = `SELECT "id", "publicKey", "contentPublicKey" FROM "Account" WHERE "publicKey" IN (?, ?) LIMIT 1`
 
 /**
  * The write itself decides whether the key may be stored: when two clients try
@@ -42,21 +42,21 @@ const find = `SELECT id, publicKey, contentPublicKey FROM Account WHERE publicKe
  * key (32 bytes in hex) belong to the server and do not count as accounts.
  */
 const upsertWhere = (condition: string) => `
-INSERT INTO Account (id, publicKey, contentPublicKey, contentPublicKeySig, createdAt, updatedAt)
+INSERT INTO "Account" ("id", "publicKey", "contentPublicKey", "contentPublicKeySig", "createdAt", "updatedAt")
 SELECT ?, ?, ?, ?, ?, ? WHERE ${condition}
-ON CONFLICT (publicKey) DO UPDATE SET
-  contentPublicKey = coalesce(excluded.contentPublicKey, contentPublicKey),
-  contentPublicKeySig = coalesce(excluded.contentPublicKeySig, contentPublicKeySig),
-  updatedAt = excluded.updatedAt
-RETURNING id`
+ON CONFLICT ("publicKey") DO UPDATE SET
+  "contentPublicKey" = coalesce(excluded."contentPublicKey", "Account"."contentPublicKey"),
+  "contentPublicKeySig" = coalesce(excluded."contentPublicKeySig", "Account"."contentPublicKeySig"),
+  "updatedAt" = excluded."updatedAt"
+RETURNING "id"`
 
-const isKnown = "EXISTS (SELECT 1 FROM Account WHERE publicKey = ?)"
+const isKnown = `EXISTS (SELECT 1 FROM "Account" WHERE "publicKey" = ?)`
 
 const upsert: { readonly [signUp in SignUp]: string } = {
   open: upsertWhere("TRUE"),
   closed: upsertWhere(isKnown),
   "first-account": upsertWhere(
-    `${isKnown} OR NOT EXISTS (SELECT 1 FROM Account WHERE publicKey IS NULL OR length(publicKey) = 64)`
+    `${isKnown} OR NOT EXISTS (SELECT 1 FROM "Account" WHERE "publicKey" IS NULL OR length("publicKey") = 64)`
   )
 }
 
@@ -65,8 +65,9 @@ const signUpDisabled = new Forbidden({ error: "signup-disabled" })
 const make = (signUp: SignUp) =>
   Effect.gen(function* () {
     const reader = yield* DatabaseReader
-    const writer = yield* SqliteWriter
+    const writer = yield* Writer
     const { encode } = yield* TimeForm
+    const { inTurn } = reader.dialect
     return AccountStore.of({
       signIn: (key) =>
         Effect.gen(function* () {
@@ -84,12 +85,14 @@ const make = (signUp: SignUp) =>
             now,
             now
           ]
-          const write = Write.statement(
+          const insert = Write.statement(
             upsert[signUp],
             signUp === "open" ? values : [...values, publicKey],
             signUp === "open" ? { changes: 1 } : {}
           ).pipe(Write.decodeRows(Schema.Struct({ id: Schema.String })))
-          const [row] = yield* writer.write(Lane.control, write)
+          // Where writes run side by side, two clients could both find that there is no account yet.
+          const turn = signUp === "first-account" ? inTurn("first account") : Write.empty
+          const [row] = yield* writer.write(Lane.control, Write.andThen(turn, insert))
           if (row !== undefined) return row.id
           // One row was changed, and RETURNING returns it, unless sign-up is closed.
           return yield* signUp === "open"
@@ -100,7 +103,7 @@ const make = (signUp: SignUp) =>
   })
 
 /** Accounts, and which keys may open one. */
-export const layerWith = (signUp: SignUp): Layer.Layer<AccountStore, never, DatabaseReader | SqliteWriter> =>
+export const layerWith = (signUp: SignUp): Layer.Layer<AccountStore, never, DatabaseReader | Writer> =>
   Layer.effect(AccountStore, make(signUp))
 
 /** Accounts that every key may open. */

@@ -7,7 +7,7 @@
  */
 import { Clock, Context, Effect, Layer } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import { Writer } from "presence-effect/writer/Writer"
 import * as Write from "presence-effect/writer/Write"
 import type { WriterError } from "presence-effect/writer/WriterError"
 import * as TimeForm from "../database/TimeForm.ts"
@@ -53,7 +53,7 @@ const shown = (scope: ConnectionScope): DeviceConnection => {
 }
 
 const make = Effect.gen(function* () {
-  const writer = yield* SqliteWriter
+  const writer = yield* Writer
   const tokens = yield* Tokens
   const form = yield* TimeForm.TimeForm
   const { disconnects, io } = yield* SocketServer
@@ -92,4 +92,4 @@ const make = Effect.gen(function* () {
   })
 })
 
-export const layer: Layer.Layer<Devices, never, SqliteWriter | Tokens | SocketServer> = Layer.effect(Devices, make)
+export const layer: Layer.Layer<Devices, never, Writer | Tokens | SocketServer> = Layer.effect(Devices, make)

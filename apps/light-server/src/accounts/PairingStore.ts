@@ -1,11 +1,12 @@
 /** Pairing requests in the database. */
 import { Context, Duration, Effect, Layer, type Option, Schema } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import { Writer } from "presence-effect/writer/Writer"
 import * as Write from "presence-effect/writer/Write"
 import type { WriterError } from "presence-effect/writer/WriterError"
 import type { Values } from "../ConfigKnob.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
+import { type Dialect, sqlite } from "../database/Dialect.ts"
 import * as Ids from "../database/Ids.ts"
 import { StoredFlag } from "../database/StoredValue.ts"
 import * as TimeForm from "../database/TimeForm.ts"
@@ -85,10 +86,12 @@ const statementsOf = (table: string, supportsV2: string | undefined) => ({
   // otherwise answer so many requests of its own that no room is left for others.
   makeRoom: `DELETE FROM "${table}" WHERE "id" IN (
       SELECT "id" FROM (
-        SELECT "id", "updatedAt", "response" IS NOT NULL AND "updatedAt" > ?
-          AND row_number() OVER (PARTITION BY "response" IS NULL ORDER BY "updatedAt" DESC) <= ? AS "isKept"
-        FROM "${table}"
-      ) ORDER BY "isKept" DESC, "updatedAt" DESC LIMIT -1 OFFSET ?
+        SELECT "id", row_number() OVER (ORDER BY "isKept" DESC, "updatedAt" DESC) AS "place" FROM (
+          SELECT "id", "updatedAt", "response" IS NOT NULL AND "updatedAt" > ?
+            AND row_number() OVER (PARTITION BY "response" IS NULL ORDER BY "updatedAt" DESC) <= ? AS "isKept"
+          FROM "${table}"
+        ) AS "judged"
+      ) AS "ranked" WHERE "place" > ?
     )`,
   insert:
     supportsV2 === undefined
@@ -113,28 +116,30 @@ export const insertWrite = (
   kind: PairingKind,
   request: { readonly key: string; readonly supportsV2: boolean },
   terms: { readonly nowMillis: number; readonly lifetimeMillis: number; readonly capacity: number },
-  { encode }: TimeForm.Form = TimeForm.integer
+  { encode }: TimeForm.Form = TimeForm.integer,
+  { inTurn }: Pick<Dialect, "inTurn"> = sqlite
 ): Write.Write<void> => {
   const { insert, makeRoom, removeExpired } = statements[kind]
   const now = encode(terms.nowMillis)
   const row = [Ids.cuid(), request.key, now, now]
   const end = encode(terms.nowMillis - terms.lifetimeMillis)
-  return Write.statement(removeExpired, [end]).pipe(
+  // Two that make room at once would leave one too many, or wait for each other's rows.
+  return inTurn(`pairing ${kind}`).pipe(
+    Write.andThen(Write.statement(removeExpired, [end])),
     Write.andThen(Write.statement(makeRoom, [end, Math.floor(terms.capacity / 2), terms.capacity - 1])),
     Write.andThen(Write.statement(insert, kind === "terminal" ? [...row, request.supportsV2 ? 1 : 0] : row)),
     Write.map(() => undefined)
   )
 }
 
-export const make = (
-  options: Options = {}
-): Effect.Effect<PairingStore["Type"], never, DatabaseReader | SqliteWriter> =>
+export const make = (options: Options = {}): Effect.Effect<PairingStore["Type"], never, DatabaseReader | Writer> =>
   Effect.gen(function* () {
     const reader = yield* DatabaseReader
-    const writer = yield* SqliteWriter
+    const writer = yield* Writer
     const lifetimeMillis = Duration.toMillis(options.lifetime ?? pairingKnobs.lifetime.fallback)
     const capacity = options.capacity ?? 1000
     const form = yield* TimeForm.TimeForm
+    const dialect = reader.dialect
     /** Requests stored until then have expired. */
     const endOf = (nowMillis: number) => form.encode(nowMillis - lifetimeMillis)
     return PairingStore.of({
@@ -143,7 +148,7 @@ export const make = (
       insert: (kind, key, supportsV2, nowMillis) =>
         writer.write(
           Lane.control,
-          insertWrite(kind, { key, supportsV2 }, { nowMillis, lifetimeMillis, capacity }, form)
+          insertWrite(kind, { key, supportsV2 }, { nowMillis, lifetimeMillis, capacity }, form, dialect)
         ),
       answer: (kind, key, { accountId, response }, nowMillis) =>
         Effect.asVoid(
@@ -167,5 +172,5 @@ export const make = (
     })
   })
 
-export const layer = (options: Options = {}): Layer.Layer<PairingStore, never, DatabaseReader | SqliteWriter> =>
+export const layer = (options: Options = {}): Layer.Layer<PairingStore, never, DatabaseReader | Writer> =>
   Layer.effect(PairingStore, make(options))

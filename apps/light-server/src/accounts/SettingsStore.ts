@@ -1,9 +1,10 @@
 /** Settings and profiles of accounts in the database. */
 import { Clock, Context, Effect, Layer, type Option, Schema } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import type { Writer } from "presence-effect/writer/Writer"
 import * as Write from "presence-effect/writer/Write"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
+import type { Dialect } from "../database/Dialect.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
 import * as AccountWriter from "../quota/AccountWriter.ts"
@@ -48,8 +49,8 @@ export class SettingsStore extends Context.Tag("light-server/SettingsStore")<
 
 const select = `SELECT "settings", "settingsVersion" FROM "Account" WHERE "id" = ?`
 
-const selectProfile = `SELECT "id", "firstName", "lastName", "username", "avatar", (
-    SELECT json_group_array("vendor" ORDER BY "vendor") FROM "ServiceAccountToken" WHERE "accountId" = "Account"."id"
+const selectProfile = ({ arrayOf }: Dialect) => `SELECT "id", "firstName", "lastName", "username", "avatar", (
+    SELECT ${arrayOf("vendor", "vendor")} FROM "ServiceAccountToken" WHERE "accountId" = "Account"."id"
   ) AS "connectedServices" FROM "Account" WHERE "id" = ?`
 
 const replaceSettings = `UPDATE "Account"
@@ -67,20 +68,19 @@ export const replaceWrite = (
     Write.map(([cursor]) => cursor)
   )
 
-export const make: Effect.Effect<SettingsStore["Type"], never, DatabaseReader | SqliteWriter> = Effect.gen(
-  function* () {
-    const reader = yield* DatabaseReader
-    const writer = yield* AccountWriter.make
-    const form = yield* TimeForm.TimeForm
-    return SettingsStore.of({
-      find: (accountId) => reader.first(Settings, select, [accountId]),
-      findProfile: (accountId) => reader.first(Profile, selectProfile, [accountId]),
-      replace: (replacement) =>
-        Effect.flatMap(Clock.currentTimeMillis, (nowMillis) =>
-          writer.write(replacement.accountId, Lane.control, replaceWrite(replacement, nowMillis, form))
-        )
-    })
-  }
-)
+export const make: Effect.Effect<SettingsStore["Type"], never, DatabaseReader | Writer> = Effect.gen(function* () {
+  const reader = yield* DatabaseReader
+  const writer = yield* AccountWriter.make
+  const form = yield* TimeForm.TimeForm
+  const profile = selectProfile(reader.dialect)
+  return SettingsStore.of({
+    find: (accountId) => reader.first(Settings, select, [accountId]),
+    findProfile: (accountId) => reader.first(Profile, profile, [accountId]),
+    replace: (replacement) =>
+      Effect.flatMap(Clock.currentTimeMillis, (nowMillis) =>
+        writer.write(replacement.accountId, Lane.control, replaceWrite(replacement, nowMillis, form))
+      )
+  })
+})
 
-export const layer: Layer.Layer<SettingsStore, never, DatabaseReader | SqliteWriter> = Layer.effect(SettingsStore, make)
+export const layer: Layer.Layer<SettingsStore, never, DatabaseReader | Writer> = Layer.effect(SettingsStore, make)

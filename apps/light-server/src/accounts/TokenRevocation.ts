@@ -7,7 +7,7 @@
 import { Clock, Context, Duration, Effect, Layer, Schedule, Schema } from "effect"
 import { LRUCache } from "lru-cache"
 import * as Lane from "presence-effect/writer/Lane"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import { Writer } from "presence-effect/writer/Writer"
 import * as Write from "presence-effect/writer/Write"
 import type { WriterError } from "presence-effect/writer/WriterError"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
@@ -33,7 +33,9 @@ export interface Options {
 const begin = `INSERT INTO "TokenRevocation" ("accountId", "epoch", "revokedAt")
   SELECT "id", ?, ? FROM "Account" WHERE "id" = ?
   ON CONFLICT ("accountId") DO UPDATE SET
-    "epoch" = max("epoch" + 1, excluded."epoch"), "revokedAt" = excluded."revokedAt"
+    "epoch" = CASE WHEN "TokenRevocation"."epoch" < excluded."epoch" THEN excluded."epoch"
+      ELSE "TokenRevocation"."epoch" + 1 END,
+    "revokedAt" = excluded."revokedAt"
   RETURNING "epoch"`
 
 /**
@@ -72,9 +74,9 @@ export const revokeWrite = (
  *
  * **Errors**: `NotFound` when there is no such account.
  */
-export const revokeTokens = (accountId: string): Effect.Effect<number, NotFound | WriterError, SqliteWriter> =>
+export const revokeTokens = (accountId: string): Effect.Effect<number, NotFound | WriterError, Writer> =>
   Effect.gen(function* () {
-    const writer = yield* SqliteWriter
+    const writer = yield* Writer
     const form = yield* TimeForm.TimeForm
     return yield* writer.write(Lane.control, revokeWrite(accountId, yield* Clock.currentTimeMillis, form))
   }).pipe(Effect.catchTag("WriteConflict", () => Effect.fail(new NotFound({ what: "Account" }))))
@@ -93,7 +95,7 @@ const knownMax = 10_000
 
 export const make = (options: Options = {}) =>
   Effect.gen(function* () {
-    const writer = yield* SqliteWriter
+    const writer = yield* Writer
     const reader = yield* DatabaseReader
     const tokens = yield* Tokens
     const { disconnects } = yield* SocketServer
@@ -128,7 +130,7 @@ export const make = (options: Options = {}) =>
     return TokenRevocation.of({
       revoke: (accountId) =>
         revokeTokens(accountId).pipe(
-          Effect.provideService(SqliteWriter, writer),
+          Effect.provideService(Writer, writer),
           Effect.provideService(TimeForm.TimeForm, form),
           // If the caller disconnects in between, the next check does the same.
           Effect.tap((epoch) =>
@@ -145,5 +147,5 @@ export const make = (options: Options = {}) =>
 
 export const layer = (
   options: Options = {}
-): Layer.Layer<TokenRevocation, never, SqliteWriter | DatabaseReader | Tokens | SocketServer> =>
+): Layer.Layer<TokenRevocation, never, Writer | DatabaseReader | Tokens | SocketServer> =>
   Layer.scoped(TokenRevocation, make(options))

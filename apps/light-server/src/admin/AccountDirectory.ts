@@ -1,9 +1,10 @@
 /** The accounts of the server, for its operator. What clients keep secret is not read. */
 import { Context, Effect, Layer, Option, Schema } from "effect"
 import { Devices } from "../accounts/Devices.ts"
+import type { Dialect } from "../database/Dialect.ts"
 import { DatabaseReader } from "../database/DatabaseReader.ts"
 import type { ReadFailure } from "../database/ReadFailure.ts"
-import { millisOf, StoredTime } from "../database/StoredTime.ts"
+import { StoredTime } from "../database/StoredTime.ts"
 import { NotFound } from "../Failure.ts"
 import { detachedOwner } from "../sessions/SessionRemoval.ts"
 import { deletedKey } from "./AccountRemoval.ts"
@@ -31,24 +32,26 @@ const Row = Schema.Struct({
   disabledAt: Schema.NullOr(StoredTime)
 })
 
-const lastActive = (table: string) =>
-  `(SELECT max(${millisOf("lastActiveAt")}) FROM "${table}" WHERE "accountId" = "Account"."id")`
-
-const columns = `"id", "createdAt",
+const columnsOf = ({ larger, millisOf }: Dialect) => {
+  const lastActive = (table: string) =>
+    `coalesce((SELECT max(${millisOf("lastActiveAt")}) FROM "${table}" WHERE "accountId" = "Account"."id"), 0)`
+  return `"id", "createdAt",
   (SELECT count(*) FROM "Machine" WHERE "accountId" = "Account"."id") AS "machineCount",
   (SELECT count(*) FROM "Session" WHERE "accountId" = "Account"."id") AS "sessionCount",
-  nullif(max(coalesce(${lastActive("Machine")}, 0), coalesce(${lastActive("Session")}, 0)), 0) AS "lastActiveAt",
+  nullif(${larger(lastActive("Machine"), lastActive("Session"))}, 0) AS "lastActiveAt",
   (SELECT "disabledAt" FROM "PresenceAccountDisablement" WHERE "accountId" = "Account"."id") AS "disabledAt"`
+}
 
 /** Accounts of the server itself, and those that are being deleted, are not shown. */
-export const isShown = `"id" <> ? AND coalesce("publicKey", '') NOT GLOB ?`
+export const isShown = `"id" <> ? AND substr(coalesce("publicKey", ''), 1, ${deletedKey("").length}) <> ?`
 
 /** The parameters of `isShown`. */
-export const shownParams = [detachedOwner, `${deletedKey("")}*`]
+export const shownParams = [detachedOwner, deletedKey("")]
 
-const selectList = `SELECT ${columns} FROM "Account" WHERE ${isShown} ORDER BY ${millisOf("createdAt")}, "id" LIMIT ?`
+const selectList = (dialect: Dialect) => `SELECT ${columnsOf(dialect)} FROM "Account" WHERE ${isShown}
+  ORDER BY ${dialect.millisOf("createdAt")}, "id" LIMIT ?`
 
-const selectOne = `SELECT ${columns}, "publicKey",
+const selectOne = (dialect: Dialect) => `SELECT ${columnsOf(dialect)}, "publicKey",
   (SELECT count(*) FROM "SessionMessage" WHERE "sessionId" IN
     (SELECT "id" FROM "Session" WHERE "accountId" = "Account"."id")) AS "messageCount"
   FROM "Account" WHERE "id" = ? AND ${isShown}`
@@ -71,6 +74,7 @@ type AdminConnection = Effect.Effect.Success<ReturnType<Devices["Type"]["list"]>
 export const make = Effect.gen(function* () {
   const reader = yield* DatabaseReader
   const devices = yield* Devices
+  const dialect = reader.dialect
 
   const devicesOf = (id: string) =>
     Effect.map(devices.list(id), (known) =>
@@ -79,16 +83,19 @@ export const make = Effect.gen(function* () {
 
   const show = (id: string) =>
     Effect.gen(function* () {
-      const [found] = yield* reader.rowsAside("report", Detail, selectOne, [id, ...shownParams])
+      const [found] = yield* reader.rowsAside("report", Detail, selectOne(dialect), [id, ...shownParams])
       if (found === undefined) return yield* new NotFound({ what: "Account" })
       return { ...found, devices: yield* devicesOf(id) }
     })
 
   return AccountDirectory.of({
-    list: Effect.map(reader.rowsAside("report", Row, selectList, [...shownParams, listMax + 1]), (accounts) => ({
-      accounts: accounts.slice(0, listMax),
-      isCut: accounts.length > listMax
-    })),
+    list: Effect.map(
+      reader.rowsAside("report", Row, selectList(dialect), [...shownParams, listMax + 1]),
+      (accounts) => ({
+        accounts: accounts.slice(0, listMax),
+        isCut: accounts.length > listMax
+      })
+    ),
     show,
     devices: (id) =>
       Effect.gen(function* () {

@@ -8,11 +8,12 @@ import { Context, Effect, Layer, Option, Queue, Schedule, Schema } from "effect"
 import { Presence } from "../entities/Presence.ts"
 import * as PresenceKey from "../entities/PresenceKey.ts"
 import * as Lane from "presence-effect/writer/Lane"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import { Writer } from "presence-effect/writer/Writer"
 import * as Write from "presence-effect/writer/Write"
 import type { WriterError } from "presence-effect/writer/WriterError"
 import { TokenRevocation } from "../accounts/TokenRevocation.ts"
 import { quoted } from "../adoption/SchemaShape.ts"
+import type { Dialect } from "../database/Dialect.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import { NotFound } from "../Failure.ts"
 import { detachedOwner } from "../sessions/SessionRemoval.ts"
@@ -55,18 +56,19 @@ const selectMachines = `SELECT "id" FROM "Machine" WHERE "accountId" = ?`
  */
 const Owned = Schema.Struct({ table: Schema.String, column: Schema.String })
 
-const selectOwned = `SELECT t."name" AS "table", f."from" AS "column"
-  FROM sqlite_schema AS t, pragma_foreign_key_list(t."name") AS f
-  WHERE t."type" = 'table' AND f."table" = 'Account' AND t."name" NOT IN ('Session', 'TokenRevocation')
+const selectOwned = ({ foreignKeys }: Dialect) => `SELECT "table", "column" FROM (${foreignKeys}) AS "key"
+  WHERE "parent" = 'Account' AND "table" NOT IN ('Session', 'TokenRevocation')
   -- Access keys refer to machines, so machines come last.
-  ORDER BY t."name" = 'Machine', t."name" <> 'AccessKey', t."name"`
+  ORDER BY "table" = 'Machine', "table" <> 'AccessKey', "table"`
 
 /** Deletes the rows of accounts whose key was taken away, one account after the other. */
 const makeEraser = Effect.gen(function* () {
   const reader = yield* DatabaseReader
-  const writer = yield* SqliteWriter
+  const writer = yield* Writer
   const presence = yield* Presence
   const sessions = yield* SessionRegistry
+  const dialect = reader.dialect
+  const address = dialect.rowAddress
 
   const write = (sql: string, params: ReadonlyArray<string>) =>
     writer.write(Lane.maintenance, Write.withReserve(Write.statement(sql, params)))
@@ -86,7 +88,8 @@ const makeEraser = Effect.gen(function* () {
   const eraseRows = (accountId: string, { column, table }: typeof Owned.Type) =>
     Effect.gen(function* () {
       const those = `FROM ${quoted(table)} WHERE ${quoted(column)} = ?`
-      const batch = `DELETE FROM ${quoted(table)} WHERE rowid IN (SELECT rowid ${those} LIMIT ${rowsPerWrite})`
+      const some = `SELECT ${address} ${those} LIMIT ${rowsPerWrite}`
+      const batch = `DELETE FROM ${quoted(table)} WHERE ${address} IN (${some})`
       for (;;) {
         const found = yield* reader.first(Schema.Unknown, `SELECT 1 ${those} LIMIT 1`, [accountId])
         if (Option.isNone(found)) return
@@ -100,7 +103,7 @@ const makeEraser = Effect.gen(function* () {
       for (const { id } of yield* reader.rows(Id, selectMachines, [accountId])) {
         presence.forget(PresenceKey.machine(accountId, id))
       }
-      for (const owned of yield* reader.rows(Owned, selectOwned)) yield* eraseRows(accountId, owned)
+      for (const owned of yield* reader.rows(Owned, selectOwned(dialect))) yield* eraseRows(accountId, owned)
       yield* write(`DELETE FROM "Account" WHERE "id" = ?`, [accountId])
       yield* Effect.logInfo("An account was deleted").pipe(Effect.annotateLogs({ code: "ACCOUNT_DELETED", accountId }))
     })
@@ -112,7 +115,7 @@ const makeEraser = Effect.gen(function* () {
 
 const make = Effect.gen(function* () {
   const reader = yield* DatabaseReader
-  const writer = yield* SqliteWriter
+  const writer = yield* Writer
   const revocation = yield* TokenRevocation
   const eraser = yield* makeEraser
   const wanted = yield* Queue.sliding<void>(1)
@@ -148,5 +151,5 @@ const make = Effect.gen(function* () {
 export const layer: Layer.Layer<
   AccountRemoval,
   never,
-  DatabaseReader | SqliteWriter | Presence | SessionRegistry | TokenRevocation
+  DatabaseReader | Writer | Presence | SessionRegistry | TokenRevocation
 > = Layer.scoped(AccountRemoval, make)

@@ -6,7 +6,7 @@
  */
 import { Clock, Context, Effect, Layer, Option, Schema } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import { Writer } from "presence-effect/writer/Writer"
 import * as Write from "presence-effect/writer/Write"
 import type { WriterError } from "presence-effect/writer/WriterError"
 import { Tokens } from "../accounts/Tokens.ts"
@@ -41,7 +41,7 @@ const selectState = `SELECT "disabledAt" FROM "Account"
 
 const make = Effect.gen(function* () {
   const reader = yield* DatabaseReader
-  const writer = yield* SqliteWriter
+  const writer = yield* Writer
   const tokens = yield* Tokens
   const form = yield* TimeForm.TimeForm
   const { disconnects } = yield* SocketServer
@@ -84,5 +84,7 @@ const make = Effect.gen(function* () {
   })
 })
 
-export const layer: Layer.Layer<AccountSwitch, never, DatabaseReader | SqliteWriter | Tokens | SocketServer> =
-  Layer.effect(AccountSwitch, make)
+export const layer: Layer.Layer<AccountSwitch, never, DatabaseReader | Writer | Tokens | SocketServer> = Layer.effect(
+  AccountSwitch,
+  make
+)

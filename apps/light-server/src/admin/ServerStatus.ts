@@ -1,10 +1,8 @@
 /** What the running server knows about itself, in one answer. Asks memory and the file system, never the tables. */
 import { Clock, Context, Effect, Layer, Option } from "effect"
-import fs from "node:fs/promises"
-import path from "node:path"
 import { Presence } from "../entities/Presence.ts"
-import { SqliteConnection } from "presence-effect/writer/SqliteConnection"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import { DatabaseState } from "../database/DatabaseState.ts"
+import { Writer } from "presence-effect/writer/Writer"
 import { Readiness } from "../health/Readiness.ts"
 import { HttpListener } from "../http/HttpListener.ts"
 import { LogThreshold } from "../log/LogThreshold.ts"
@@ -20,7 +18,6 @@ export class ServerStatus extends Context.Tag("light-server/ServerStatus")<
 
 export interface Options {
   readonly dataDirectory: string
-  readonly databaseFile: string
   readonly publicUrl: string | undefined
 }
 
@@ -34,28 +31,18 @@ const countSockets = ({ io }: SocketServer["Type"]): AdminProtocol.Status["socke
   return counts
 }
 
-const diskFreeBytes = (file: string) =>
-  Effect.tryPromise(() => fs.statfs(path.dirname(file))).pipe(
-    Effect.map(({ bavail, bsize }): number | null => bavail * bsize),
-    Effect.orElseSucceed(() => null)
-  )
-
-const storageOf = (connection: SqliteConnection["Type"], file: string) =>
+const storageOf = (database: DatabaseState["Type"]) =>
   Effect.gen(function* () {
-    const { identity, space } = yield* Effect.all({
-      identity: Effect.option(connection.identity),
-      // The thread of the engine may be at work: the answer does not wait for it.
-      space: Effect.option(Effect.timeout(connection.space, "500 millis"))
-    })
+    const { databaseBytes, logBytes } = yield* database.sizes
     return {
-      databaseBytes: Option.getOrNull(Option.map(identity, ({ databaseBytes }) => databaseBytes)),
-      logBytes: Option.getOrNull(Option.map(identity, ({ logBytes }) => logBytes)),
-      reusableBytes: Option.getOrNull(Option.map(space, ({ freePages, pageBytes }) => freePages * pageBytes)),
-      diskFreeBytes: yield* diskFreeBytes(file)
+      databaseBytes: databaseBytes ?? null,
+      logBytes: logBytes ?? null,
+      reusableBytes: (yield* database.reusableBytes) ?? null,
+      diskFreeBytes: (yield* database.diskFreeBytes) ?? null
     }
   })
 
-const writerOf = ({ status }: SqliteWriter["Type"]) =>
+const writerOf = ({ status }: Writer["Type"]) =>
   Effect.map(status, ({ holder, lanes, lastCommitMillis, lastFailure, state }): AdminProtocol.Status["writer"] => ({
     state,
     holder: holder ?? null,
@@ -74,10 +61,10 @@ const presenceOf = ({ status }: Presence["Type"]) =>
     failedFlushes: now.consecutiveFlushFailures
   }))
 
-export const make = ({ dataDirectory, databaseFile, publicUrl }: Options) =>
+export const make = ({ dataDirectory, publicUrl }: Options) =>
   Effect.gen(function* () {
-    const connection = yield* SqliteConnection
-    const writer = yield* SqliteWriter
+    const database = yield* DatabaseState
+    const writer = yield* Writer
     const presence = yield* Presence
     const readiness = yield* Readiness
     const listener = yield* HttpListener
@@ -94,14 +81,14 @@ export const make = ({ dataDirectory, databaseFile, publicUrl }: Options) =>
           url: listener.url,
           publicUrl: publicUrl ?? null,
           dataDirectory,
-          databaseFile,
+          databaseFile: database.place,
           logLevel: Option.isSome(threshold) ? yield* threshold.value.get : null,
           isReady,
           checks: checks.map(({ since, ...check }) => ({ ...check, since: new Date(since).toISOString() })),
           writer: yield* writerOf(writer),
           presence: yield* presenceOf(presence),
           sockets: countSockets(sockets),
-          storage: yield* storageOf(connection, databaseFile),
+          storage: yield* storageOf(database),
           backup: yield* BackupRecord.look(dataDirectory)
         }
       })
@@ -110,8 +97,5 @@ export const make = ({ dataDirectory, databaseFile, publicUrl }: Options) =>
 
 export const layer = (
   options: Options
-): Layer.Layer<
-  ServerStatus,
-  never,
-  SqliteConnection | SqliteWriter | Presence | Readiness | HttpListener | SocketServer
-> => Layer.effect(ServerStatus, make(options))
+): Layer.Layer<ServerStatus, never, DatabaseState | Writer | Presence | Readiness | HttpListener | SocketServer> =>
+  Layer.effect(ServerStatus, make(options))

@@ -1,7 +1,8 @@
 /** Gives free pages of the file back on request, without the thresholds of the compactor. */
 import { Clock, Context, Duration, Effect, Layer } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { type EngineFault, SqliteConnection } from "presence-effect/writer/SqliteConnection"
+import { EngineFault } from "presence-effect/writer/Engine"
+import { SqliteConnection } from "presence-effect/writer/SqliteConnection"
 import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import type { WriterError } from "presence-effect/writer/WriterError"
 import type * as AdminProtocol from "./AdminProtocol.ts"
@@ -17,6 +18,18 @@ export class SpaceRecovery extends Context.Tag("light-server/SpaceRecovery")<
 const pagesPerStep = 64
 const stepsPerCheckpoint = 64
 const limitMillis = Duration.toMillis("1 minute")
+
+/** Of a database server, which reuses its space by itself. */
+export const none: Layer.Layer<SpaceRecovery> = Layer.succeed(SpaceRecovery, {
+  run: Effect.fail(
+    new EngineFault({
+      reason: "Rejected",
+      code: "NO_FILE",
+      detail: "the database is not a file: PostgreSQL reuses space by itself, and VACUUM FULL gives it back",
+      phase: "queued"
+    })
+  )
+})
 
 /** `isCheckpointed`: off where another tool makes the checkpoints. */
 export const layer = (options: {

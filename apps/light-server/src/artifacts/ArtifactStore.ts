@@ -1,12 +1,12 @@
 /** Artifacts in the database. */
 import { Context, Effect, Layer, type Option } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import type { Writer } from "presence-effect/writer/Writer"
 import * as Write from "presence-effect/writer/Write"
 import * as BoundedList from "../database/BoundedList.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import type { ReadFailure } from "../database/ReadFailure.ts"
-import { millisOf } from "../database/StoredTime.ts"
+import type { Dialect } from "../database/Dialect.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
 import { Artifact, type ArtifactChange } from "./Artifact.ts"
@@ -40,7 +40,7 @@ const columns = `${headColumns}, "accountId", "body", "bodyVersion"`
 
 const selectById = `SELECT ${columns} FROM "Artifact" WHERE "id" = ?`
 
-const listed: BoundedList.Source = {
+const listedOf = ({ millisOf }: Dialect): BoundedList.Source => ({
   table: "Artifact",
   columns: headColumns,
   weighty: ["header", "dataEncryptionKey"],
@@ -48,7 +48,7 @@ const listed: BoundedList.Source = {
   key: millisOf("updatedAt"),
   direction: "DESC",
   bytesMax: BoundedList.listBytes
-}
+})
 
 /** What lists show: all but the body. */
 const shape: BoundedList.Shape = {
@@ -78,44 +78,43 @@ const replaceParts = `UPDATE "Artifact" SET
 
 const removeOne = `DELETE FROM "Artifact" WHERE "id" = ? AND "accountId" = ?`
 
-export const make: Effect.Effect<ArtifactStore["Type"], never, DatabaseReader | SqliteWriter> = Effect.gen(
-  function* () {
-    const reader = yield* DatabaseReader
-    const writer = yield* AccountWriter.make
-    const { encode } = yield* TimeForm.TimeForm
+export const make: Effect.Effect<ArtifactStore["Type"], never, DatabaseReader | Writer> = Effect.gen(function* () {
+  const reader = yield* DatabaseReader
+  const writer = yield* AccountWriter.make
+  const { encode } = yield* TimeForm.TimeForm
+  const listed = listedOf(reader.dialect)
 
-    const numbered = (accountId: string, id: string, nowMillis: number, write: Write.Write<unknown>) =>
-      write.pipe(
-        AccountCursor.numbered({ accountId, change: { kind: "artifact", id }, changedAt: encode(nowMillis) }),
-        Write.map(([cursor]) => cursor)
-      )
+  const numbered = (accountId: string, id: string, nowMillis: number, write: Write.Write<unknown>) =>
+    write.pipe(
+      AccountCursor.numbered({ accountId, change: { kind: "artifact", id }, changedAt: encode(nowMillis) }),
+      Write.map(([cursor]) => cursor)
+    )
 
-    return ArtifactStore.of({
-      find: (id) => reader.first(Artifact, selectById, [id]),
-      list: (accountId) => BoundedList.read(reader, listed, shape, [accountId], listLimit),
-      insert: (artifact) => {
-        const { id, accountId, header, headerVersion, body, bodyVersion, dataEncryptionKey, seq } = artifact
-        const times = [encode(artifact.createdAt), encode(artifact.updatedAt)]
-        const params = [id, header, headerVersion, dataEncryptionKey, seq, ...times, accountId, body, bodyVersion]
-        const insert = Write.statement(insertNew, params, { changes: 1 })
-        return writer.write(accountId, Lane.data, numbered(accountId, id, artifact.createdAt, insert))
-      },
-      replace: (accountId, id, { body, header }) =>
-        Effect.suspend(() => {
-          const now = Date.now()
-          const parts = [header, body].flatMap((part) => [part?.data ?? null, part === undefined ? 0 : 1])
-          const versions = [header, body].map((part) => part?.expectedVersion ?? null)
-          const params = [...parts, encode(now), id, accountId, ...versions]
-          const replace = Write.statement(replaceParts, params, { changes: 1 })
-          return writer.write(accountId, Lane.data, numbered(accountId, id, now, replace))
-        }),
-      remove: (accountId, id) =>
-        Effect.suspend(() => {
-          const remove = Write.statement(removeOne, [id, accountId], { changes: 1 })
-          return writer.write(accountId, Lane.data, Write.withReserve(numbered(accountId, id, Date.now(), remove)))
-        })
-    })
-  }
-)
+  return ArtifactStore.of({
+    find: (id) => reader.first(Artifact, selectById, [id]),
+    list: (accountId) => BoundedList.read(reader, listed, shape, [accountId], listLimit),
+    insert: (artifact) => {
+      const { id, accountId, header, headerVersion, body, bodyVersion, dataEncryptionKey, seq } = artifact
+      const times = [encode(artifact.createdAt), encode(artifact.updatedAt)]
+      const params = [id, header, headerVersion, dataEncryptionKey, seq, ...times, accountId, body, bodyVersion]
+      const insert = Write.statement(insertNew, params, { changes: 1 })
+      return writer.write(accountId, Lane.data, numbered(accountId, id, artifact.createdAt, insert))
+    },
+    replace: (accountId, id, { body, header }) =>
+      Effect.suspend(() => {
+        const now = Date.now()
+        const parts = [header, body].flatMap((part) => [part?.data ?? null, part === undefined ? 0 : 1])
+        const versions = [header, body].map((part) => part?.expectedVersion ?? null)
+        const params = [...parts, encode(now), id, accountId, ...versions]
+        const replace = Write.statement(replaceParts, params, { changes: 1 })
+        return writer.write(accountId, Lane.data, numbered(accountId, id, now, replace))
+      }),
+    remove: (accountId, id) =>
+      Effect.suspend(() => {
+        const remove = Write.statement(removeOne, [id, accountId], { changes: 1 })
+        return writer.write(accountId, Lane.data, Write.withReserve(numbered(accountId, id, Date.now(), remove)))
+      })
+  })
+})
 
-export const layer: Layer.Layer<ArtifactStore, never, DatabaseReader | SqliteWriter> = Layer.effect(ArtifactStore, make)
+export const layer: Layer.Layer<ArtifactStore, never, DatabaseReader | Writer> = Layer.effect(ArtifactStore, make)

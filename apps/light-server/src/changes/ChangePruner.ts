@@ -9,7 +9,7 @@
  */
 import { Clock, Context, Duration, Effect, Layer, Schedule, Schema } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import { Writer } from "presence-effect/writer/Writer"
 import * as Write from "presence-effect/writer/Write"
 import { defaultsOf, type Values } from "../ConfigKnob.ts"
 import { DatabaseReader } from "../database/DatabaseReader.ts"
@@ -60,7 +60,8 @@ const selectOldest = `SELECT "cursor", "changedAt" FROM "AccountChange" WHERE "a
 const selectSurplus = `SELECT "cursor" FROM "AccountChange" WHERE "accountId" = ?
   ORDER BY "cursor" DESC LIMIT 1 OFFSET ?`
 
-const raiseFloor = `UPDATE "Account" SET "changesFloor" = max("changesFloor", ?) WHERE "id" = ?`
+const raiseFloor = `UPDATE "Account" SET "changesFloor" = CASE WHEN "changesFloor" < ? THEN ? ELSE "changesFloor" END
+  WHERE "id" = ?`
 
 const removeBelow = `DELETE FROM "AccountChange" WHERE "accountId" = ? AND "cursor" <= ? RETURNING "cursor"`
 
@@ -82,18 +83,19 @@ const Place = Schema.Struct({ cursor: Schema.Int })
  * number. Conflicts when the account does not exist.
  */
 export const pruneWrite = (accountId: string, floor: number): Write.Write<number> =>
-  Write.statement(raiseFloor, [floor, accountId], { changes: 1 }).pipe(
+  Write.statement(raiseFloor, [floor, floor, accountId], { changes: 1 }).pipe(
     Write.andThen(Write.decodeRows(Write.statement(removeBelow, [accountId, floor]), Place)),
     Write.map((removed) => removed.length),
+    Write.withLock(accountId),
     Write.withReserve
   )
 
 export const make = (
   options: Options = defaults
-): Effect.Effect<ChangePruner["Type"], never, DatabaseReader | SqliteWriter> =>
+): Effect.Effect<ChangePruner["Type"], never, DatabaseReader | Writer> =>
   Effect.gen(function* () {
     const reader = yield* DatabaseReader
-    const writer = yield* SqliteWriter
+    const writer = yield* Writer
     const retentionMillis = Duration.toMillis(options.retention)
     /** The last account that this round has finished. A round that failed continues from here. */
     let done = ""
@@ -161,7 +163,7 @@ export const make = (
  * Prunes until its scope closes, unless all lines may stay. The first round
  * waits for its interval: right after a start all clients reconnect.
  */
-export const layer = (options: Options = defaults): Layer.Layer<ChangePruner, never, DatabaseReader | SqliteWriter> =>
+export const layer = (options: Options = defaults): Layer.Layer<ChangePruner, never, DatabaseReader | Writer> =>
   Layer.scoped(
     ChangePruner,
     Effect.gen(function* () {

@@ -1,7 +1,7 @@
 /** `serve`: the server as a process. */
 import { Context, Effect, Layer } from "effect"
 import { Presence } from "../entities/Presence.ts"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import { Writer } from "presence-effect/writer/Writer"
 import * as ServiceNotifier from "../admin/ServiceNotifier.ts"
 import * as ExitCode from "../ExitCode.ts"
 import { type DatabaseGivenUp, type DatabaseReplaced, Readiness } from "../health/Readiness.ts"
@@ -30,7 +30,7 @@ let isDamaged = false
  * Asked after the last flush. A lock held by another process is not a fault of this server, and reconnecting clients
  * report the pending rows again: that is logged, and not a failure.
  */
-const countLost = (presence: Presence["Type"], writer: SqliteWriter["Type"]) =>
+const countLost = (presence: Presence["Type"], writer: Writer["Type"]) =>
   Effect.gen(function* () {
     const { pendingCount } = yield* presence.status
     const cause = (yield* writer.status).lastFailure?.tag
@@ -66,7 +66,7 @@ const serve = ({
     const { publicUrl } = config
     const address = publicUrl === undefined ? url : `${url} (for clients: ${publicUrl})`
     process.stdout.write(`${programName} is ready at ${address}, data in ${config.dataDirectory}\n`)
-    served = countLost(Context.get(server, Presence), Context.get(server, SqliteWriter))
+    served = countLost(Context.get(server, Presence), Context.get(server, Writer))
     const { untilTaken } = Context.get(server, InstanceLock.InstanceLock)
     return yield* Effect.raceFirst(Context.get(server, Readiness).untilUnusable, untilTaken)
   }).pipe(

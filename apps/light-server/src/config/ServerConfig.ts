@@ -14,6 +14,7 @@ import * as RateLimitKnobs from "../door/RateLimitKnobs.ts"
 import * as HttpKnobs from "../http/HttpKnobs.ts"
 import * as BackupKnobs from "../operator/BackupKnobs.ts"
 import * as DatabaseKnobs from "../opening/DatabaseKnobs.ts"
+import type { PostgresAddress } from "../PostgresAddress.ts"
 import * as QuotaKnobs from "../quota/QuotaKnobs.ts"
 import * as RealtimeKnobs from "../realtime/RealtimeKnobs.ts"
 import * as RealtimeOptions from "../realtime/RealtimeOptions.ts"
@@ -39,6 +40,7 @@ export const rooms = {
   operator: OperatorKnobs.knobs,
   signUp: AccountKnobs.signUpKnobs,
   file: DatabaseKnobs.fileKnobs,
+  postgres: DatabaseKnobs.postgresKnobs,
   writes: DatabaseKnobs.writeKnobs,
   protection: DatabaseKnobs.protectionKnobs,
   quota: QuotaKnobs.knobs,
@@ -61,9 +63,12 @@ export interface ServerConfig
     Values<typeof HttpKnobs.knobs>,
     Values<typeof OperatorKnobs.knobs>,
     Values<typeof AccountKnobs.signUpKnobs>,
-    Omit<Values<typeof DatabaseKnobs.fileKnobs>, "databaseFile" | "provider">,
+    Omit<Values<typeof DatabaseKnobs.fileKnobs>, "databasePlace" | "provider">,
     Pick<Values<typeof DatabaseKnobs.writeKnobs>, "checkpointIntervalMillis" | "journalSizeLimitBytes"> {
+  /** Not used while `postgres` is there. */
   readonly databaseFile: string
+  /** `undefined`: the database is a file. */
+  readonly postgres: PostgresPlace | undefined
   readonly writerPolicy: WriterPolicy.WriterPolicy
   readonly protection: DatabaseKnobs.Protection
   /** What an account may store. `undefined`: whatever the disk takes. */
@@ -79,6 +84,11 @@ export interface ServerConfig
   /** Where traces go. `undefined`: none are made. */
   readonly tracing: TraceKnobs.TraceOptions | undefined
   readonly backup: Omit<Values<typeof BackupKnobs.knobs>, "directory"> & { readonly directory: string }
+}
+
+/** A database of a PostgreSQL server, and how many connections are opened. */
+export interface PostgresPlace extends Values<typeof DatabaseKnobs.postgresKnobs> {
+  readonly address: PostgresAddress
 }
 
 /** Name of the database in the data directory. */
@@ -132,11 +142,59 @@ const directoriesOf = (environment: Environment, { file, server }: RoomOptions) 
       const dataDirectory = path.resolve(expanded)
       return {
         dataDirectory,
-        databaseFile: path.resolve(dataDirectory, file.databaseFile ?? defaultDatabaseName),
+        databaseFile: path.resolve(
+          dataDirectory,
+          file.databasePlace?._tag === "File" ? file.databasePlace.path : defaultDatabaseName
+        ),
         migrationsDirectory: file.migrationsDirectory === undefined ? undefined : path.resolve(file.migrationsDirectory)
       }
     }
   })
+
+const postgresOf = ({ file, postgres }: RoomOptions): PostgresPlace | undefined =>
+  file.databasePlace?._tag === "Postgres" ? { address: file.databasePlace.address, ...postgres } : undefined
+
+const backupOf = ({ backup }: RoomOptions, dataDirectory: string): ServerConfig["backup"] => ({
+  ...backup,
+  directory: path.resolve(dataDirectory, backup.directory ?? "backups")
+})
+
+/** A quota is kept by triggers of the connection that writes, which a database server does not have. */
+const quotaOf = ({ http, quota, signUp }: RoomOptions, postgres: PostgresPlace | undefined) => {
+  const limits = QuotaKnobs.limitsOf(quota, { ...http, ...signUp })
+  if (postgres === undefined || limits === undefined) return { limits, warnings: [] }
+  const warning =
+    "strangers can open accounts, and with PostgreSQL there is no storage quota; " +
+    `set ${QuotaKnobs.knobs.quota.name} to off to accept that`
+  return { limits: undefined, warnings: [warning] }
+}
+
+/** What contradicts the database that is asked for. */
+const databaseProblems = ({ backup, file, quota }: RoomOptions): ReadonlyArray<string> => {
+  const { databasePlace, provider } = DatabaseKnobs.fileKnobs
+  const isPostgres = file.databasePlace?._tag === "Postgres"
+  const named = isPostgres ? "postgres" : "sqlite"
+  const contradiction =
+    file.provider === undefined || file.provider === named
+      ? []
+      : [
+          `${provider.name} is ${file.provider}, but ${databasePlace.name} names ` +
+            (isPostgres ? "PostgreSQL" : "no PostgreSQL")
+        ]
+  if (!isPostgres) return contradiction
+  return [
+    ...contradiction,
+    ...(quota.quota === "on"
+      ? [`${QuotaKnobs.knobs.quota.name} is on, but storage quotas need an SQLite file; set it to off`]
+      : []),
+    ...(backup.intervalMillis > 0
+      ? [
+          `${BackupKnobs.knobs.intervalMillis.name} is set, ` +
+            "but a PostgreSQL database is backed up with pg_dump; unset it"
+        ]
+      : [])
+  ]
+}
 
 const invalid = (problems: ReadonlyArray<string>): ConfigInvalid =>
   new ConfigInvalid({
@@ -191,23 +249,27 @@ const loadAfter = (before: ReadonlyArray<string>, environment: Environment): Eff
       ...homeless,
       ...contradictions,
       ...shutdownProblems(terms),
+      ...databaseProblems(values),
       ...OperatorKnobs.problemsOf(values.operator)
     ]
     if (Either.isLeft(presence) || Either.isLeft(directories) || problems.length > 0) return yield* invalid(problems)
 
     const { policy, warnings } = writerPolicyOf(values.writes)
+    const postgres = postgresOf(values)
+    const quota = quotaOf(values, postgres)
     const config: ServerConfig = {
       ...values.server,
       ...values.http,
       ...values.operator,
       ...values.signUp,
       ...directories.right,
+      postgres,
       autoMigrate: values.file.autoMigrate,
       checkpointIntervalMillis: values.writes.checkpointIntervalMillis,
       journalSizeLimitBytes: values.writes.journalSizeLimitBytes,
       writerPolicy: policy,
       protection: DatabaseKnobs.protectionOf(values.protection),
-      quota: QuotaKnobs.limitsOf(values.quota, { ...values.http, ...values.signUp }),
+      quota: quota.limits,
       presence: presence.right,
       rateLimits: { ...RateLimit.defaults, ...values.rateLimits },
       pairing: values.pairing,
@@ -216,13 +278,15 @@ const loadAfter = (before: ReadonlyArray<string>, environment: Environment): Eff
       rpc: RpcOptions.optionsOf(values.rpc, values.http),
       changes: { ...ChangePruner.defaults, ...values.changes },
       tracing: tracing.options,
-      backup: {
-        ...values.backup,
-        directory: path.resolve(directories.right.dataDirectory, values.backup.directory ?? "backups")
-      }
+      backup: backupOf(values, directories.right.dataDirectory)
     }
     return {
       config,
-      warnings: [...OtherNames.warningsOf(environment, knobsOf(rooms)), ...warnings, ...tracing.warnings]
+      warnings: [
+        ...OtherNames.warningsOf(environment, knobsOf(rooms)),
+        ...warnings,
+        ...quota.warnings,
+        ...tracing.warnings
+      ]
     }
   })

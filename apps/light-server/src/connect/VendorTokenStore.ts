@@ -1,7 +1,7 @@
 /** Tokens of accounts at vendors in the database, encrypted. */
 import { Context, Effect, Layer, type Option, Schema } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import type { Writer } from "presence-effect/writer/Writer"
 import * as Write from "presence-effect/writer/Write"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as Ids from "../database/Ids.ts"
@@ -40,33 +40,28 @@ const upsert = `INSERT INTO "ServiceAccountToken" ("id", "accountId", "vendor", 
 
 const removeOne = `DELETE FROM "ServiceAccountToken" WHERE "accountId" = ? AND "vendor" = ?`
 
-export const make: Effect.Effect<VendorTokenStore["Type"], never, DatabaseReader | SqliteWriter> = Effect.gen(
-  function* () {
-    const reader = yield* DatabaseReader
-    const writer = yield* AccountWriter.make
-    const { encode } = yield* TimeForm.TimeForm
-    return VendorTokenStore.of({
-      find: (accountId, vendor) => reader.first(StoredToken, selectOne, [accountId, vendor]),
-      list: (accountId) => reader.rows(StoredToken, selectAll, [accountId]),
-      replace: (accountId, vendor, token) =>
-        Effect.suspend(() => {
-          const now = encode(Date.now())
-          const params = [Ids.cuid(), accountId, vendor, token, now, now]
-          return Effect.asVoid(writer.write(accountId, Lane.control, Write.statement(upsert, params, { changes: 1 })))
-        }),
-      remove: (accountId, vendor) =>
-        Effect.asVoid(
-          writer.write(
-            accountId,
-            Lane.control,
-            Write.withReserve(Write.statement(removeOne, [accountId, vendor], { changes: 1 }))
-          )
+export const make: Effect.Effect<VendorTokenStore["Type"], never, DatabaseReader | Writer> = Effect.gen(function* () {
+  const reader = yield* DatabaseReader
+  const writer = yield* AccountWriter.make
+  const { encode } = yield* TimeForm.TimeForm
+  return VendorTokenStore.of({
+    find: (accountId, vendor) => reader.first(StoredToken, selectOne, [accountId, vendor]),
+    list: (accountId) => reader.rows(StoredToken, selectAll, [accountId]),
+    replace: (accountId, vendor, token) =>
+      Effect.suspend(() => {
+        const now = encode(Date.now())
+        const params = [Ids.cuid(), accountId, vendor, token, now, now]
+        return Effect.asVoid(writer.write(accountId, Lane.control, Write.statement(upsert, params, { changes: 1 })))
+      }),
+    remove: (accountId, vendor) =>
+      Effect.asVoid(
+        writer.write(
+          accountId,
+          Lane.control,
+          Write.withReserve(Write.statement(removeOne, [accountId, vendor], { changes: 1 }))
         )
-    })
-  }
-)
+      )
+  })
+})
 
-export const layer: Layer.Layer<VendorTokenStore, never, DatabaseReader | SqliteWriter> = Layer.effect(
-  VendorTokenStore,
-  make
-)
+export const layer: Layer.Layer<VendorTokenStore, never, DatabaseReader | Writer> = Layer.effect(VendorTokenStore, make)

@@ -12,6 +12,7 @@ import { Effect } from "effect"
 import type { SqlValue } from "presence-effect/writer/Write"
 import * as FreedBytes from "../FreedBytes.ts"
 import type { DatabaseReader } from "./DatabaseReader.ts"
+import { type Dialect, sqlite } from "./Dialect.ts"
 import type { ReadFailure } from "./ReadFailure.ts"
 import { countCut, countUnreadable } from "./ReadMetrics.ts"
 import type { ReadClass } from "./ReadPool.ts"
@@ -66,7 +67,10 @@ export const listBytes = 8 * 1024 * 1024
  * The statement of a list. Its rows come in any order and contain their place.
  * Its parameters are those of `from`, then the limit, twice.
  */
-export const statement = ({ bytesMax, columns, direction, from, key, table, weighty }: Source): string => {
+export const statement = (
+  { bytesMax, columns, direction, from, key, table, weighty }: Source,
+  { indexedBy, joinInOrder, keyOf }: Dialect = sqlite
+): string => {
   const bytes = weighty.map((column) => `coalesce(octet_length("${column}"), 0)`).join(" + ")
   // One more than the limit shows whether anything comes after it. The index of the primary key is named, because with
   // statistics from when the table had few rows SQLite would go through all of them for each candidate.
@@ -79,11 +83,11 @@ export const statement = ({ bytesMax, columns, direction, from, key, table, weig
       FROM "candidate" WINDOW "until" AS (ORDER BY "listKey" ${direction}, "listId" ROWS UNBOUNDED PRECEDING)
     )
     SELECT "listKey", "listPlace", "listCandidates", ${columns}
-    FROM "measured" CROSS JOIN "${table}" INDEXED BY "sqlite_autoindex_${table}_1" ON "id" = "listId"
+    FROM "measured" ${joinInOrder} "${table}" ${indexedBy(keyOf(table))} ON "id" = "listId"
     WHERE "listPlace" <= ? AND ("listPlace" = 1 OR "listTotal" <= ${bytesMax})`
 }
 
-type Reader = Pick<DatabaseReader["Type"], "list">
+type Reader = Pick<DatabaseReader["Type"], "dialect" | "list">
 
 /** Logs which columns did not fit, never their values. */
 const reportUnreadable = (table: Table, columns: ReadonlyArray<string>) => {
@@ -122,7 +126,7 @@ export const read = (
 ): Effect.Effect<BoundedList, ReadFailure> =>
   ask(reader, source.table, "list", {
     _tag: "List",
-    sql: statement(source),
+    sql: statement(source, reader.dialect),
     params: [...params, limit, limit],
     fields: shape.fields,
     kept: shape.kept ?? [],

@@ -12,6 +12,7 @@
 import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import { Context, Deferred, Effect, FiberId, Layer, Option, ParseResult, Schema } from "effect"
 import type { SqlValue } from "presence-effect/writer/Write"
+import { type Dialect, sqlite } from "./Dialect.ts"
 import * as ListAnswer from "./ListAnswer.ts"
 import * as ReaderThread from "./ReaderThread.ts"
 import { isDamage, ReadFailed, type ReadFailure, undecodable } from "./ReadFailure.ts"
@@ -23,6 +24,8 @@ export { isDamage, ReadFailed } from "./ReadFailure.ts"
 export class DatabaseReader extends Context.Tag("light-server/DatabaseReader")<
   DatabaseReader,
   {
+    /** The SQL of the database. Its readers and its writer take statements with `?` for parameters. */
+    readonly dialect: Dialect
     /** All rows of one statement, each decoded by `schema`. For few and small rows. */
     readonly rows: <A, I>(
       schema: Schema.Schema<A, I>,
@@ -69,7 +72,11 @@ const misfitOf = (error: ParseResult.ParseError): string => {
 export type Query = (sql: string, params: ReadonlyArray<SqlValue>) => Effect.Effect<ReadonlyArray<unknown>, ReadFailed>
 
 /** Reads in the calling thread, unless `pool` is given. */
-export const fromQuery = (query: Query, pool: ReadPool.ReadPool = inThread(query)): DatabaseReader["Type"] => {
+export const fromQuery = (
+  query: Query,
+  pool: ReadPool.ReadPool = inThread(query),
+  dialect: Dialect = sqlite
+): DatabaseReader["Type"] => {
   const damaged = Deferred.unsafeMake<never, ReadFailed>(FiberId.none)
   const reportingDamage = <A, E extends ReadFailure>(read: Effect.Effect<A, E>) =>
     Effect.tapError(read, (failure) =>
@@ -84,6 +91,7 @@ export const fromQuery = (query: Query, pool: ReadPool.ReadPool = inThread(query
   const rows = <A, I>(schema: Schema.Schema<A, I>, sql: string, params: ReadonlyArray<SqlValue> = []) =>
     Effect.flatMap(reportingDamage(query(sql, params)), decoded(schema))
   return DatabaseReader.of({
+    dialect,
     rows,
     untilDamaged: Deferred.await(damaged),
     first: (schema, sql, params) => Effect.map(rows(schema, sql, params), (found) => Option.fromNullable(found[0])),

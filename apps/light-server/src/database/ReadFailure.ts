@@ -10,6 +10,12 @@ export const threadLost = "THREAD_LOST"
 /** A damaged file, which no new process repairs: the server goes on reading. */
 export const isDamage = ({ code }: { readonly code: string }): boolean => /^SQLITE_(CORRUPT|NOTADB)/.test(code)
 
+/**
+ * A value that PostgreSQL cannot store or compare, though it is valid JSON: a text with the character U+0000, or a key
+ * that is too long for an index. Its client is told so; no row can have it.
+ */
+export const isUnstorable = ({ code }: { readonly code: string }): boolean => /^(22021|22P05|54000)$/.test(code)
+
 /** A read did not answer, or its rows do not fit their schema. Nothing written. */
 export class ReadFailed extends Schema.TaggedError<ReadFailed>("light-server/ReadFailed")("ReadFailed", {
   /** SQLite's extended result code, `UNDECODABLE`, or `THREAD_LOST`. */
@@ -17,7 +23,7 @@ export class ReadFailed extends Schema.TaggedError<ReadFailed>("light-server/Rea
   detail: Schema.String
 }) {
   get isRetryable(): boolean {
-    return this.code !== undecodable && !isDamage(this)
+    return this.code !== undecodable && !isDamage(this) && !isUnstorable(this)
   }
   readonly written = "nothing" as const
   override get message(): string {

@@ -23,14 +23,5 @@ export const StoredTime: Schema.Schema<number, number | string> = Schema.transfo
   }
 )
 
-/**
- * The same in a statement: the milliseconds of a column, whatever its form, so
- * that one file may hold all of them in one order. A value that is not a time
- * counts as 0.
- */
-export const millisOf = (column: string): string =>
-  `coalesce(CASE typeof("${column}") WHEN 'text'
-    THEN CAST(round(unixepoch("${column}", 'subsec') * 1000) AS INTEGER) ELSE "${column}" END, 0)`
-
 /** A time column that may be empty. */
 export const StoredTimeOrNull: Schema.Schema<number | null, number | string | null> = Schema.NullOr(StoredTime)

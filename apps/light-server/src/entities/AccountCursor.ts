@@ -9,6 +9,7 @@
 import { Effect, Schema } from "effect"
 import * as Write from "presence-effect/writer/Write"
 import type { WriteConflict } from "presence-effect/writer/WriterError"
+import { type Dialect, sqlite } from "../database/Dialect.ts"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
 import { invalidToken, type Unauthorized } from "../Failure.ts"
 
@@ -29,6 +30,8 @@ export interface Numbering {
   readonly change: Change
   /** In the form of the database. */
   readonly changedAt: number | string
+  /** The words of the database, which only the hint of key-value pairs needs. SQLite's unless given. */
+  readonly dialect?: Dialect
 }
 
 const raise = (accountId: string): Write.Write<number> =>
@@ -45,29 +48,27 @@ const hintedKeysMax = 50
 const fullHint = JSON.stringify({ full: true })
 
 /** The keys of the stored hint and the new ones: a client that missed both batches reads both. */
-const mergedKeys = `CASE WHEN json_extract("hint", '$.keys') IS NULL OR json_extract(excluded."hint", '$.keys') IS NULL
-  THEN '${fullHint}' ELSE (
-    SELECT CASE WHEN count(*) > ${hintedKeysMax} THEN '${fullHint}'
-      ELSE json_object('keys', json_group_array("value")) END
-    FROM (
-      SELECT "value" FROM json_each("AccountChange"."hint", '$.keys')
-      UNION SELECT "value" FROM json_each(excluded."hint", '$.keys')
-    )
-  ) END`
+const mergedKeys = ({ arrayOf, hasMember, objectOf, textsIn }: Dialect) => {
+  const [stored, added] = [`"AccountChange"."hint"`, `excluded."hint"`]
+  return `CASE WHEN ${hasMember(stored, "keys")} AND ${hasMember(added, "keys")} THEN (
+    SELECT CASE WHEN count(*) > ${hintedKeysMax} THEN '${fullHint}' ELSE ${objectOf("keys", arrayOf("value"))} END
+    FROM (${textsIn(stored, "keys")} UNION ${textsIn(added, "keys")}) AS "merged"
+  ) ELSE '${fullHint}' END`
+}
 
 // The hint at the newest message of a session is kept by later changes of that session: a client that missed both
 // changes still learns of the message.
-const recordChange = `INSERT INTO "AccountChange"
+const recordChange = (keys: string) => `INSERT INTO "AccountChange"
     ("accountId", "kind", "entityId", "cursor", "changedAt", "hint", "sessionId", "machineId")
   SELECT "id", ?, ?, "seq", ?, coalesce(?, (
-    SELECT json_object('lastMessageSeq', "seq", 'lastMessageId', "id") FROM "SessionMessage" WHERE "id" = ?
+    SELECT '{"lastMessageSeq":' || "seq" || ? FROM "SessionMessage" WHERE "id" = ?
   )), ?, ? FROM "Account" WHERE "id" = ?
   ON CONFLICT ("accountId", "kind", "entityId") DO UPDATE SET
     "cursor" = excluded."cursor", "changedAt" = excluded."changedAt",
     "hint" = CASE
-      WHEN excluded."kind" = 'kv' THEN ${mergedKeys}
+      WHEN excluded."kind" = 'kv' THEN ${keys}
       WHEN excluded."sessionId" IS NULL THEN NULL
-      ELSE coalesce(excluded."hint", "hint") END,
+      ELSE coalesce(excluded."hint", "AccountChange"."hint") END,
     "sessionId" = excluded."sessionId", "machineId" = excluded."machineId"`
 
 /** An account has one line in the feed for its settings, and one for its key-value pairs. */
@@ -79,13 +80,37 @@ const hintOf = (change: Change) => {
   return keys.length > hintedKeysMax ? fullHint : JSON.stringify({ keys })
 }
 
-const record = ({ accountId, change, changedAt }: Numbering) => {
+/** The statement for each kind of change but `kv`. */
+const recordPlain = recordChange("NULL")
+
+const recordKeys = new Map<Dialect, string>()
+
+/** Made once for a dialect. */
+const recordKeysOf = (dialect: Dialect): string => {
+  const known = recordKeys.get(dialect)
+  if (known !== undefined) return known
+  const made = recordChange(mergedKeys(dialect))
+  recordKeys.set(dialect, made)
+  return made
+}
+
+const record = ({ accountId, change, changedAt, dialect = sqlite }: Numbering) => {
   const messageId = change.kind === "session" ? (change.messageId ?? null) : null
   const sessionId = change.kind === "session" && change.isGone !== true ? change.id : null
   const machineId = change.kind === "machine" ? change.id : null
   return Write.statement(
-    recordChange,
-    [change.kind, entityOf(change), changedAt, hintOf(change), messageId, sessionId, machineId, accountId],
+    change.kind === "kv" ? recordKeysOf(dialect) : recordPlain,
+    [
+      change.kind,
+      entityOf(change),
+      changedAt,
+      hintOf(change),
+      `,"lastMessageId":${JSON.stringify(messageId)}}`,
+      messageId,
+      sessionId,
+      machineId,
+      accountId
+    ],
     { changes: 1 }
   )
 }
@@ -107,7 +132,9 @@ export const numbered =
     raise(numbering.accountId).pipe(
       Write.zip(write),
       Write.zip(record(numbering)),
-      Write.map(([result]) => result)
+      Write.map(([result]) => result),
+      // Of writes that share a commit, those of one account follow each other: no two commits wait for each other.
+      Write.withLock(numbering.accountId)
     )
 
 /**

@@ -5,17 +5,16 @@
  * database, while the disk is slow, and while the disk is full. A read of the
  * database would prove nothing, since reads go on when writes fail.
  */
-import { Clock, Context, Deferred, Duration, Effect, Layer, Metric, Option, Schedule, Schema } from "effect"
-import fs from "node:fs/promises"
-import path from "node:path"
+import { Clock, Context, Deferred, Duration, Effect, Layer, Metric, Schedule, Schema } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
 import { Presence } from "../entities/Presence.ts"
-import * as FileIdentity from "presence-effect/node/FileIdentity"
 import * as SqliteFault from "presence-effect/sqlite/SqliteFault"
-import { type EngineFault, SqliteConnection } from "presence-effect/writer/SqliteConnection"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import type { EngineFault } from "presence-effect/writer/Engine"
+import { Writer } from "presence-effect/writer/Writer"
 import * as Write from "presence-effect/writer/Write"
+import * as Columns from "../database/Columns.ts"
 import { DatabaseReader } from "../database/DatabaseReader.ts"
+import { DatabaseState, type Problem } from "../database/DatabaseState.ts"
 import { HttpApp } from "../http/HttpApp.ts"
 import { type Check, judge } from "./ReadinessCheck.ts"
 import * as ServerMetrics from "./ServerMetrics.ts"
@@ -67,7 +66,6 @@ export class Readiness extends Context.Tag("light-server/Readiness")<
 >() {}
 
 export interface Options {
-  readonly databaseFile: string
   readonly flushInterval: Duration.DurationInput
   /** Space on the disk that must stay free. */
   readonly diskReserveBytes: number
@@ -77,11 +75,11 @@ export interface Options {
   readonly diskFreeBytes?: Effect.Effect<number | undefined>
 }
 
-const beatRow =
-  "INSERT INTO ServerHeartbeat (id, beatAt) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET beatAt = excluded.beatAt"
+const beatRow = `INSERT INTO "ServerHeartbeat" ("id", "beatAt") VALUES (1, ?)
+  ON CONFLICT ("id") DO UPDATE SET "beatAt" = excluded."beatAt"`
 
 /** Takes and releases the write lock. Commits nothing, so it does not detect a full disk. */
-const lockProbe = "UPDATE Account SET seq = seq WHERE id = ''"
+const lockProbe = `UPDATE "Account" SET "seq" = "seq" WHERE "id" = ''`
 
 /**
  * A commit when nothing else commits, so that disk faults are detected while no
@@ -90,59 +88,35 @@ const lockProbe = "UPDATE Account SET seq = seq WHERE id = ''"
 const makeHeartbeat = (idleMillis: number) =>
   Effect.gen(function* () {
     const reader = yield* DatabaseReader
-    const writer = yield* SqliteWriter
-    const table = yield* reader
-      .first(
-        Schema.Struct({ name: Schema.String }),
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'ServerHeartbeat'"
-      )
-      .pipe(Effect.orElseSucceed(() => Option.none()))
+    const writer = yield* Writer
+    const hasTable = yield* Effect.orElseSucceed(
+      Effect.provideService(Columns.has("ServerHeartbeat", "beatAt"), DatabaseReader, reader),
+      () => false
+    )
     return Effect.gen(function* () {
       const { lastCommitMillis, lastFailure } = yield* writer.status
       const now = yield* Clock.currentTimeMillis
       if (lastFailure === undefined && lastCommitMillis !== undefined && now - lastCommitMillis < idleMillis) return
-      const write = Option.isSome(table) ? Write.statement(beatRow, [now]) : Write.statement(lockProbe)
+      const write = hasTable ? Write.statement(beatRow, [now]) : Write.statement(lockProbe)
       // Its failure is recorded in `lastFailure` of the writer.
       yield* Effect.ignore(writer.write(Lane.maintenance, write))
     })
   })
 
-const freeBytes = (file: string) =>
-  Effect.tryPromise(() => fs.statfs(path.dirname(file))).pipe(
-    Effect.map(({ bavail, bsize }): number | undefined => bavail * bsize),
-    Effect.orElseSucceed(() => undefined)
-  )
-
-/** Finds the first of the two files that differs from the one at the start. */
-const makeMoveFinder = (databaseFile: string) =>
-  Effect.gen(function* () {
-    const connection = yield* SqliteConnection
-    // A failed check does not prove a replacement.
-    const files = Effect.option(connection.identity)
-    let first = yield* files
-    return Effect.map(files, (now): string | undefined => {
-      if (Option.isNone(now)) return undefined
-      const path = Option.isSome(first) ? FileIdentity.moved(databaseFile, first.value, now.value) : undefined
-      // The log is created by the first connection that reads.
-      if (Option.isNone(first) || (path === undefined && first.value.log === undefined)) first = now
-      return path
-    })
-  })
-
 const make = (options: Options) =>
   Effect.gen(function* () {
-    const writer = yield* SqliteWriter
+    const writer = yield* Writer
     const presence = yield* Presence
-    const connection = yield* SqliteConnection
+    const database = yield* DatabaseState
     const reader = yield* DatabaseReader
     const http = yield* HttpApp
     const flushIntervalMillis = Duration.toMillis(options.flushInterval)
     const unusable = yield* Deferred.make<never, DatabaseReplaced | DatabaseGivenUp>()
-    const findMoved = yield* makeMoveFinder(options.databaseFile)
     let movedPath: string | undefined
     let stopped: EngineFault | undefined
     let diskFreeBytes: number | undefined
     let reusableBytes = 0
+    let problem: Problem | undefined
     const since = new Map<string, TimedCheck>()
 
     const report = Effect.gen(function* () {
@@ -155,6 +129,7 @@ const make = (options: Options) =>
         flushIntervalMillis,
         movedPath,
         stopped,
+        problem,
         diskFreeBytes,
         diskReserveBytes: options.diskReserveBytes,
         reusableBytes,
@@ -178,13 +153,13 @@ const make = (options: Options) =>
       )
 
     /** Reported at once, not with the next check. */
-    const watchStop = Effect.catchAll(connection.untilStopped, (fault) =>
+    const watchStop = Effect.catchAll(database.untilStopped, (fault) =>
       Effect.gen(function* () {
         stopped = fault
         const { code, detail } = fault
-        const path = options.databaseFile
+        const path = database.place
         if (fault.reason === "Moved") {
-          movedPath ??= (yield* findMoved) ?? path
+          movedPath ??= (yield* database.findMoved) ?? path
           yield* replaced(movedPath)
         } else if (fault.reason === "Corrupt") {
           yield* Effect.logError(
@@ -198,7 +173,7 @@ const make = (options: Options) =>
 
     /** A file that a read found damaged is not written to either. */
     const watchReads = Effect.catchAll(reader.untilDamaged, ({ code, detail }) =>
-      connection.stop(SqliteFault.make({ code, detail, phase: "queued" }))
+      database.stop(SqliteFault.make({ code, detail, phase: "queued" }))
     )
 
     const publishHolding = Effect.gen(function* () {
@@ -209,16 +184,14 @@ const make = (options: Options) =>
     })
 
     const look = Effect.gen(function* () {
-      movedPath ??= yield* findMoved
+      movedPath ??= yield* database.findMoved
       if (movedPath !== undefined) yield* replaced(movedPath)
       yield* publishHolding
-      diskFreeBytes = yield* options.diskFreeBytes ?? freeBytes(options.databaseFile)
+      diskFreeBytes = yield* options.diskFreeBytes ?? database.diskFreeBytes
       if (diskFreeBytes !== undefined && diskFreeBytes < options.diskReserveBytes) {
-        reusableBytes = yield* Effect.match(connection.space, {
-          onFailure: () => 0,
-          onSuccess: ({ freePages, pageBytes }) => freePages * pageBytes
-        })
+        reusableBytes = (yield* database.reusableBytes) ?? 0
       }
+      problem = yield* database.problem
       if (diskFreeBytes !== undefined) yield* Metric.set(ServerMetrics.diskFreeBytes, diskFreeBytes)
       const { isReady, checks } = yield* report
       yield* Metric.set(ServerMetrics.ready, isReady ? 1 : 0)
@@ -251,5 +224,5 @@ const make = (options: Options) =>
 
 export const layer = (
   options: Options
-): Layer.Layer<Readiness, never, SqliteWriter | Presence | SqliteConnection | DatabaseReader | HttpApp> =>
+): Layer.Layer<Readiness, never, Writer | Presence | DatabaseState | DatabaseReader | HttpApp> =>
   Layer.scoped(Readiness, make(options))

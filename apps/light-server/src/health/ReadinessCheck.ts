@@ -16,6 +16,8 @@ export interface Facts {
   readonly movedPath: string | undefined
   /** Why the writing connection has stopped for good. */
   readonly stopped: { readonly code: string; readonly detail: string } | undefined
+  /** Why the database takes no writes, though it answers. */
+  readonly problem: { readonly code: string; readonly detail: string } | undefined
   /** `undefined`: unknown. */
   readonly diskFreeBytes: number | undefined
   /** Space that must stay free. */
@@ -79,11 +81,11 @@ const flushProblem = ({ presence }: Facts) =>
     ? { code: "FlushFailing", detail: `${presence.consecutiveFlushFailures} flushes failed in a row` }
     : undefined
 
-const fileProblem = ({ movedPath, stopped }: Facts) => {
+const fileProblem = ({ movedPath, problem, stopped }: Facts) => {
   if (movedPath !== undefined) {
     return { code: "DatabaseMoved", detail: `${movedPath} was deleted or replaced; the server ends` }
   }
-  if (stopped === undefined) return undefined
+  if (stopped === undefined) return problem
   return isDamage(stopped)
     ? { code: "DatabaseCorrupt", detail: `${stopped.detail}; nothing is written any more, restore a backup` }
     : { code: "ConnectionGone", detail: `${stopped.detail}; the server ends` }

@@ -5,7 +5,7 @@
 import { Match, Schema } from "effect"
 import * as WriteFailure from "presence-effect/writer/HttpFailure"
 import { WriterError } from "presence-effect/writer/WriterError"
-import { isDamage, ReadFailed, ReadOverflow, ReadTimeout } from "../database/ReadFailure.ts"
+import { isDamage, isUnstorable, ReadFailed, ReadOverflow, ReadTimeout } from "../database/ReadFailure.ts"
 import {
   AccountDisabled,
   AnswerTimeout,
@@ -103,6 +103,7 @@ export const toHttp = (failure: Failure, jitter = 0): HttpFailure => {
     const { retryAfterMillis, text } = WriteFailure.terms[_tag]
     return (retryAfterMillis === undefined ? never(text) : later(retryAfterMillis, text))({ _tag })
   }
+  const unstorable = protocol(400, "A text holds a character, or is so long, that the database cannot store it")
   return Match.value(failure).pipe(
     Match.tagsExhaustive({
       LaneOverflow: asLibrary,
@@ -113,7 +114,8 @@ export const toHttp = (failure: Failure, jitter = 0): HttpFailure => {
       // Routes catch the conflicts that their clients cause. The others are races with another request: try again.
       WriteConflict: later(1000, "The row was changed by somebody else"),
       // For the same reason a constraint that is violated here is a defect of the server.
-      WriteRejected: never(WriteFailure.terms.WriteRejected.text),
+      WriteRejected: (failure) =>
+        isUnstorable(failure) ? unstorable : never(WriteFailure.terms.WriteRejected.text)(failure),
       WriteUndecodable: asLibrary,
       ConnectionLost: asLibrary,
       ConnectionGone: asLibrary,
@@ -125,6 +127,7 @@ export const toHttp = (failure: Failure, jitter = 0): HttpFailure => {
       WriterClosed: asLibrary,
       // A read may succeed when it is repeated, a row that does not fit never does. Damage answers as for writes.
       ReadFailed: (failure) => {
+        if (isUnstorable(failure)) return unstorable
         if (isDamage(failure)) return asLibrary({ _tag: "DatabaseCorrupt" })
         return failure.isRetryable
           ? later(1000, "The database cannot be read now")(failure)

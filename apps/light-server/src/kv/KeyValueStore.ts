@@ -1,12 +1,13 @@
 /** Key-value pairs of accounts in the database. */
 import { Context, Effect, Layer, type Option } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import type { Writer } from "presence-effect/writer/Writer"
 import * as Write from "presence-effect/writer/Write"
 import * as BoundedList from "../database/BoundedList.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import type { ReadFailure } from "../database/ReadFailure.ts"
 import * as Ids from "../database/Ids.ts"
+import { type Dialect, sqlite } from "../database/Dialect.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
 import { KeyValue, type Mutation, never } from "./KeyValue.ts"
@@ -40,8 +41,8 @@ const columns = `"key", "value", "version"`
 
 const selectOne = `SELECT ${columns} FROM "UserKVStore" WHERE "accountId" = ? AND "key" = ?`
 
-const selectSome = `SELECT ${columns} FROM "UserKVStore"
-  WHERE "accountId" = ? AND "key" IN (SELECT "value" FROM json_each(?))`
+const selectSome = ({ textsIn }: Dialect) => `SELECT ${columns} FROM "UserKVStore"
+  WHERE "accountId" = ? AND "key" IN (${textsIn("?")})`
 
 // A range finds a prefix through the index, with upper and lower case apart and without wildcards.
 const listed: BoundedList.Source = {
@@ -76,7 +77,8 @@ export const mutateWrite = (
   accountId: string,
   mutations: ReadonlyArray<Mutation>,
   nowMillis: number,
-  { encode }: TimeForm.Form = TimeForm.integer
+  { encode }: TimeForm.Form = TimeForm.integer,
+  dialect: Dialect = sqlite
 ): Write.Write<number> => {
   const now = encode(nowMillis)
   const statements = mutations.map(({ key, value, version }) =>
@@ -86,26 +88,26 @@ export const mutateWrite = (
   )
   const change = { kind: "kv", keys: mutations.map(({ key }) => key) } as const
   const write = Write.all(statements).pipe(
-    AccountCursor.numbered({ accountId, change, changedAt: now }),
+    AccountCursor.numbered({ accountId, change, changedAt: now, dialect }),
     Write.map(([cursor]) => cursor)
   )
   return mutations.every(({ value, version }) => value === null && version !== never) ? Write.withReserve(write) : write
 }
 
-export const make: Effect.Effect<KeyValueStore["Type"], never, DatabaseReader | SqliteWriter> = Effect.gen(
-  function* () {
-    const reader = yield* DatabaseReader
-    const writer = yield* AccountWriter.make
-    const form = yield* TimeForm.TimeForm
-    return KeyValueStore.of({
-      find: (accountId, key) => reader.first(KeyValue, selectOne, [accountId, key]),
-      pick: (accountId, keys) => reader.rows(KeyValue, selectSome, [accountId, JSON.stringify(keys)]),
-      list: (accountId, prefix, limit) =>
-        BoundedList.read(reader, listed, shape, [accountId, prefix, afterPrefix(prefix)], limit),
-      mutate: (accountId, mutations) =>
-        Effect.suspend(() => writer.write(accountId, Lane.data, mutateWrite(accountId, mutations, Date.now(), form)))
-    })
-  }
-)
+export const make: Effect.Effect<KeyValueStore["Type"], never, DatabaseReader | Writer> = Effect.gen(function* () {
+  const reader = yield* DatabaseReader
+  const writer = yield* AccountWriter.make
+  const form = yield* TimeForm.TimeForm
+  return KeyValueStore.of({
+    find: (accountId, key) => reader.first(KeyValue, selectOne, [accountId, key]),
+    pick: (accountId, keys) => reader.rows(KeyValue, selectSome(reader.dialect), [accountId, JSON.stringify(keys)]),
+    list: (accountId, prefix, limit) =>
+      BoundedList.read(reader, listed, shape, [accountId, prefix, afterPrefix(prefix)], limit),
+    mutate: (accountId, mutations) =>
+      Effect.suspend(() =>
+        writer.write(accountId, Lane.data, mutateWrite(accountId, mutations, Date.now(), form, reader.dialect))
+      )
+  })
+})
 
-export const layer: Layer.Layer<KeyValueStore, never, DatabaseReader | SqliteWriter> = Layer.effect(KeyValueStore, make)
+export const layer: Layer.Layer<KeyValueStore, never, DatabaseReader | Writer> = Layer.effect(KeyValueStore, make)

@@ -5,7 +5,7 @@ import * as PresenceKey from "../entities/PresenceKey.ts"
 import * as BoundedList from "../database/BoundedList.ts"
 import { DatabaseReader } from "../database/DatabaseReader.ts"
 import type { ReadFailure } from "../database/ReadFailure.ts"
-import { millisOf } from "../database/StoredTime.ts"
+import type { Dialect } from "../database/Dialect.ts"
 import * as Liveness from "../entities/Liveness.ts"
 
 /** A list as JSON. `isCut`: more rows would exceed the size limit. */
@@ -23,7 +23,7 @@ export class MachineLists extends Context.Tag("light-server/MachineLists")<
 >() {}
 
 /** The statement of the list, for tests that look at its plan. */
-export const source: BoundedList.Source = {
+export const sourceOf = ({ millisOf }: Dialect): BoundedList.Source => ({
   table: "Machine",
   columns: `"id", "metadata", "metadataVersion", "daemonState", "daemonStateVersion", "dataEncryptionKey", "seq",
     "active", "lastActiveAt", "createdAt", "updatedAt"`,
@@ -33,7 +33,7 @@ export const source: BoundedList.Source = {
   key: millisOf("lastActiveAt"),
   direction: "DESC",
   bytesMax: BoundedList.listBytes
-}
+})
 
 /** In the form of a `Machine.MachineView` with its number, without the fields that come from presence. */
 const shape: BoundedList.Shape = {
@@ -60,6 +60,7 @@ const listLimit = 1000
 export const make = Effect.gen(function* () {
   const reader = yield* DatabaseReader
   const presence = yield* Presence
+  const source = sourceOf(reader.dialect)
 
   const livenessOf = (accountId: string, { kept }: BoundedList.Row) => {
     const [id, active, lastActiveAt] = keptOf(kept)

@@ -1,7 +1,7 @@
 /** Machines in the database. */
 import { Context, Effect, Layer, type Option } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import type { Writer } from "presence-effect/writer/Writer"
 import * as Write from "presence-effect/writer/Write"
 import * as Columns from "../database/Columns.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
@@ -102,7 +102,7 @@ export const replaceWrite = (
 
 const removeAccessKeys = `DELETE FROM "AccessKey" WHERE "machineId" = ? AND "accountId" = ?`
 
-const endPresence = `UPDATE "Machine" SET "active" = 0, "updatedAt" = ? WHERE "id" = ? AND "accountId" = ?`
+const endPresence = `UPDATE "Machine" SET "active" = FALSE, "updatedAt" = ? WHERE "id" = ? AND "accountId" = ?`
 
 const insertRevocation = `INSERT INTO "PresenceMachineRevocation" ("machineId", "revokedAt")
   SELECT "id", ? FROM "Machine" WHERE "id" = ? AND "accountId" = ? ON CONFLICT DO NOTHING`
@@ -129,7 +129,7 @@ export const revokeWrite = (
   )
 }
 
-export const make: Effect.Effect<MachineStore["Type"], never, DatabaseReader | SqliteWriter> = Effect.gen(function* () {
+export const make: Effect.Effect<MachineStore["Type"], never, DatabaseReader | Writer> = Effect.gen(function* () {
   const reader = yield* DatabaseReader
   const writer = yield* AccountWriter.make
   const form = yield* TimeForm.TimeForm
@@ -147,4 +147,4 @@ export const make: Effect.Effect<MachineStore["Type"], never, DatabaseReader | S
   })
 })
 
-export const layer: Layer.Layer<MachineStore, never, DatabaseReader | SqliteWriter> = Layer.effect(MachineStore, make)
+export const layer: Layer.Layer<MachineStore, never, DatabaseReader | Writer> = Layer.effect(MachineStore, make)

@@ -1,11 +1,12 @@
 /** Messages in the database. */
 import { Context, Effect, Layer, type Option, Schema } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import type { Writer } from "presence-effect/writer/Writer"
 import * as Write from "presence-effect/writer/Write"
 import * as BoundedList from "../database/BoundedList.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import type { ReadFailure } from "../database/ReadFailure.ts"
+import type { Dialect } from "../database/Dialect.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
 import { type Draft, Message, Receipt } from "./Message.ts"
@@ -83,8 +84,10 @@ const selectByLocalId = `SELECT ${columns} FROM "SessionMessage" WHERE "sessionI
 const selectById = `SELECT ${columns} FROM "SessionMessage" WHERE "sessionId" = ${ownSession} AND "id" = ?`
 
 // The times of a row are stored after its content, so a large row costs many pages: this is read in a thread.
-const selectReceipts = `SELECT "id", "seq", "localId", "createdAt", "updatedAt" FROM "SessionMessage"
-  WHERE "sessionId" = ${ownSession} AND "localId" IN (SELECT "value" FROM json_each(?))`
+const selectReceipts = ({
+  textsIn
+}: Dialect) => `SELECT "id", "seq", "localId", "createdAt", "updatedAt" FROM "SessionMessage"
+  WHERE "sessionId" = ${ownSession} AND "localId" IN (${textsIn("?")})`
 
 const pageOf = (isAfter: string, direction: BoundedList.Source["direction"]): BoundedList.Source => ({
   table: "SessionMessage",
@@ -127,7 +130,7 @@ export const appendWrite = (draft: Draft, { encode }: TimeForm.Form = TimeForm.i
   )
 }
 
-export const make: Effect.Effect<MessageStore["Type"], never, DatabaseReader | SqliteWriter> = Effect.gen(function* () {
+export const make: Effect.Effect<MessageStore["Type"], never, DatabaseReader | Writer> = Effect.gen(function* () {
   const reader = yield* DatabaseReader
   const writer = yield* AccountWriter.make
   const form = yield* TimeForm.TimeForm
@@ -142,7 +145,11 @@ export const make: Effect.Effect<MessageStore["Type"], never, DatabaseReader | S
     findByLocalId: (accountId, sessionId, localId) =>
       reader.first(Message, selectByLocalId, [sessionId, accountId, localId]),
     findReceipts: (accountId, sessionId, localIds) =>
-      reader.rowsAside("point", Receipt, selectReceipts, [sessionId, accountId, JSON.stringify(localIds)]),
+      reader.rowsAside("point", Receipt, selectReceipts(reader.dialect), [
+        sessionId,
+        accountId,
+        JSON.stringify(localIds)
+      ]),
     page: (accountId, sessionId, range, limit) => {
       const [page, from] = "before" in range ? [older, range.before] : [newer, range.after]
       return BoundedList.read(reader, page, shape, [sessionId, accountId, from], limit)
@@ -150,4 +157,4 @@ export const make: Effect.Effect<MessageStore["Type"], never, DatabaseReader | S
   })
 })
 
-export const layer: Layer.Layer<MessageStore, never, DatabaseReader | SqliteWriter> = Layer.effect(MessageStore, make)
+export const layer: Layer.Layer<MessageStore, never, DatabaseReader | Writer> = Layer.effect(MessageStore, make)

@@ -1,14 +1,24 @@
 /** The settings of the database file. */
 import { Either } from "effect"
 import * as Knob from "../ConfigKnob.ts"
+import * as PostgresAddress from "../PostgresAddress.ts"
 
-const parseDatabaseUrl = (text: string): Either.Either<string | undefined, string> => {
-  if (!text.startsWith("file:")) return Either.left("Only SQLite files are supported")
+/** A file, as its path, or a database of a PostgreSQL server. */
+export type DatabasePlace =
+  | { readonly _tag: "File"; readonly path: string }
+  | { readonly _tag: "Postgres"; readonly address: PostgresAddress.PostgresAddress }
+
+const parseDatabaseUrl = (text: string): Either.Either<DatabasePlace | undefined, string> => {
+  if (PostgresAddress.isAddress(text)) {
+    return Either.map(PostgresAddress.parse(text), (address) => ({ _tag: "Postgres", address }) as const)
+  }
+  if (!text.startsWith("file:")) return Either.left("Only SQLite files and PostgreSQL are supported")
   const withoutQuery = text.slice("file:".length).replace(/\?.*$/s, "")
   const isUrl = withoutQuery.startsWith("//")
   if (isUrl && !withoutQuery.startsWith("///")) return Either.left("The file must be on this machine")
   const file = isUrl ? decodeURIComponent(withoutQuery.slice(2)) : withoutQuery
-  return file === "" || file.includes(":memory:") ? Either.left("It must name a file") : Either.right(file)
+  if (file === "" || file.includes(":memory:")) return Either.left("It must name a file")
+  return Either.right({ _tag: "File", path: file })
 }
 
 /** In WAL mode EXTRA does the same as FULL. */
@@ -19,30 +29,46 @@ const parseSynchronous = (text: string): Either.Either<"NORMAL" | "FULL" | undef
   return word === "FULL" || word === "EXTRA" ? Either.right("FULL") : Either.left("")
 }
 
-const onlySqlite = "Only SQLite files are supported"
+/** The names of the engines that are supported, as other servers write them. */
+const providers: { readonly [word: string]: "sqlite" | "postgres" } = {
+  SQLITE: "sqlite",
+  POSTGRES: "postgres",
+  POSTGRESQL: "postgres"
+}
+
+const refusals: { readonly [word: string]: string } = {
+  PGLITE: "A PGlite directory is not an SQLite file and cannot be opened here",
+  MYSQL: "Only SQLite files and PostgreSQL are supported"
+}
+
+const parseProvider = (text: string): Either.Either<"sqlite" | "postgres" | undefined, string> => {
+  const word = text.toUpperCase()
+  const provider = providers[word]
+  return provider === undefined ? Either.left(refusals[word] ?? "") : Either.right(provider)
+}
 
 /** Where the file is, and how its schema is updated. */
 export const fileKnobs = {
-  provider: Knob.choice("HAPPIER_DB_PROVIDER", ["sqlite"], {
-    aliases: ["HAPPY_DB_PROVIDER"],
-    fallback: "sqlite",
-    meaning: "The database engine. Only SQLite is supported; any other value stops the server.",
-    refusals: {
-      PGLITE: "A PGlite directory is not an SQLite file and cannot be opened here",
-      POSTGRES: onlySqlite,
-      POSTGRESQL: onlySqlite,
-      MYSQL: onlySqlite
-    }
-  }),
-  databaseFile: Knob.make<string | undefined>(
+  provider: Knob.make<"sqlite" | "postgres" | undefined>(
+    "HAPPIER_DB_PROVIDER",
+    {
+      aliases: ["HAPPY_DB_PROVIDER"],
+      fallback: undefined,
+      allowed: "sqlite, postgres",
+      meaning:
+        "The database engine, for a check: `DATABASE_URL` decides, and the server stops when it names another one."
+    },
+    parseProvider
+  ),
+  databasePlace: Knob.make<DatabasePlace | undefined>(
     "DATABASE_URL",
     {
       fallback: undefined,
-      allowed: "file:<path>",
+      allowed: "file:<path>, postgres://<user>:<password>@<host>:<port>/<database>",
       isSecret: true,
       meaning:
-        "The database file. A relative path starts in the data directory, a query is ignored. " +
-        "Unset: `happier-server-light.sqlite` in the data directory."
+        "The database: a file, or a database of a PostgreSQL server. A relative path starts in the data directory; " +
+        "the query of a file is ignored. Unset: `happier-server-light.sqlite` in the data directory."
     },
     parseDatabaseUrl
   ),
@@ -58,6 +84,24 @@ export const fileKnobs = {
   autoMigrate: Knob.flag("HAPPIER_SQLITE_AUTO_MIGRATE", {
     fallback: true,
     meaning: "Apply missing migrations at the start. Off: the server starts only when no migration is missing."
+  })
+}
+
+/** How many connections a PostgreSQL server is asked for. */
+export const postgresKnobs = {
+  writeConnections: Knob.integer("HAPPIER_POSTGRES_WRITE_CONNECTIONS", {
+    fallback: 4,
+    min: 2,
+    max: 64,
+    unit: "connections",
+    meaning: "Connections that write. One is kept for registration, login and what else is urgent."
+  }),
+  readConnections: Knob.integer("HAPPIER_POSTGRES_READ_CONNECTIONS", {
+    fallback: 6,
+    min: 3,
+    max: 64,
+    unit: "connections",
+    meaning: "Connections that read: half of them single rows, a third lists, the rest reports."
   })
 }
 

@@ -148,6 +148,9 @@ export const hold = (
     return { untilTaken: Effect.zipRight(Effect.repeat(watch, Schedule.spaced(watchInterval)), Effect.never) }
   })
 
+/** Of a database that is no file of this machine, which no lock file can protect. */
+export const none: Layer.Layer<InstanceLock> = Layer.succeed(InstanceLock, { untilTaken: Effect.never })
+
 export const layer = (options: {
   readonly filename: string
 }): Layer.Layer<InstanceLock, InstanceRunning | InstanceLockUnusable> =>

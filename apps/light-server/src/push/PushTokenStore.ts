@@ -1,11 +1,12 @@
 /** Push tokens of phones in the database. */
 import { Context, Effect, Layer, Schema } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import type { Writer } from "presence-effect/writer/Writer"
 import * as Write from "presence-effect/writer/Write"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as Ids from "../database/Ids.ts"
-import { millisOf, StoredTime } from "../database/StoredTime.ts"
+import { type Dialect, sqlite } from "../database/Dialect.ts"
+import { StoredTime } from "../database/StoredTime.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountWriter from "../quota/AccountWriter.ts"
 import type { WriteFailure } from "../quota/AccountWriter.ts"
@@ -35,14 +36,16 @@ export class PushTokenStore extends Context.Tag("light-server/PushTokenStore")<
   }
 >() {}
 
-const select = `SELECT "id", "token", "createdAt", "updatedAt" FROM "AccountPushToken" WHERE "accountId" = ?
+const selectOf = ({
+  millisOf
+}: Dialect) => `SELECT "id", "token", "createdAt", "updatedAt" FROM "AccountPushToken" WHERE "accountId" = ?
   ORDER BY ${millisOf("createdAt")} DESC, "id" DESC LIMIT ${tokensMax}`
 
 const upsert = `INSERT INTO "AccountPushToken" ("id", "accountId", "token", "createdAt", "updatedAt")
   VALUES (?, ?, ?, ?, ?)
   ON CONFLICT ("accountId", "token") DO UPDATE SET "updatedAt" = excluded."updatedAt"`
 
-const removeOldest = `DELETE FROM "AccountPushToken" WHERE "accountId" = ? AND "id" NOT IN (
+const removeOldest = ({ millisOf }: Dialect) => `DELETE FROM "AccountPushToken" WHERE "accountId" = ? AND "id" NOT IN (
     SELECT "id" FROM "AccountPushToken" WHERE "accountId" = ?
     ORDER BY ${millisOf("updatedAt")} DESC, "id" DESC LIMIT ${tokensMax}
   )`
@@ -54,33 +57,32 @@ export const addWrite = (
   accountId: string,
   token: string,
   nowMillis: number,
-  { encode }: TimeForm.Form = TimeForm.integer
+  { encode }: TimeForm.Form = TimeForm.integer,
+  dialect: Dialect = sqlite
 ): Write.Write<void> => {
   const now = encode(nowMillis)
   return Write.statement(upsert, [Ids.cuid(), accountId, token, now, now], { changes: 1 }).pipe(
-    Write.zip(Write.statement(removeOldest, [accountId, accountId])),
+    Write.zip(Write.statement(removeOldest(dialect), [accountId, accountId])),
     Write.map(() => undefined)
   )
 }
 
-export const make: Effect.Effect<PushTokenStore["Type"], never, DatabaseReader | SqliteWriter> = Effect.gen(
-  function* () {
-    const reader = yield* DatabaseReader
-    const writer = yield* AccountWriter.make
-    const form = yield* TimeForm.TimeForm
-    return PushTokenStore.of({
-      list: (accountId) => reader.rows(PushToken, select, [accountId]),
-      add: (accountId, token) =>
-        Effect.suspend(() => writer.write(accountId, Lane.control, addWrite(accountId, token, Date.now(), form))),
-      remove: (accountId, token) =>
-        Effect.asVoid(
-          writer.write(accountId, Lane.control, Write.withReserve(Write.statement(removeOne, [accountId, token])))
-        )
-    })
-  }
-)
+export const make: Effect.Effect<PushTokenStore["Type"], never, DatabaseReader | Writer> = Effect.gen(function* () {
+  const reader = yield* DatabaseReader
+  const writer = yield* AccountWriter.make
+  const form = yield* TimeForm.TimeForm
+  const select = selectOf(reader.dialect)
+  return PushTokenStore.of({
+    list: (accountId) => reader.rows(PushToken, select, [accountId]),
+    add: (accountId, token) =>
+      Effect.suspend(() =>
+        writer.write(accountId, Lane.control, addWrite(accountId, token, Date.now(), form, reader.dialect))
+      ),
+    remove: (accountId, token) =>
+      Effect.asVoid(
+        writer.write(accountId, Lane.control, Write.withReserve(Write.statement(removeOne, [accountId, token])))
+      )
+  })
+})
 
-export const layer: Layer.Layer<PushTokenStore, never, DatabaseReader | SqliteWriter> = Layer.effect(
-  PushTokenStore,
-  make
-)
+export const layer: Layer.Layer<PushTokenStore, never, DatabaseReader | Writer> = Layer.effect(PushTokenStore, make)

@@ -4,6 +4,7 @@
  * Not counted is what has a bound of its own: the feed of changes, pairing requests, and rows of which there is at most
  * one for each row that counts (archived sessions, revoked machines).
  */
+import type { Dialect } from "../database/Dialect.ts"
 
 export interface CountedTable {
   readonly table: string
@@ -12,7 +13,7 @@ export interface CountedTable {
   /** The account that owns a row; `row` is the name of the row in the statement. */
   readonly ownerOf: (row: string) => string
   /** The table with the columns of its rows, restricted to an account by the condition that follows. */
-  readonly from: string
+  readonly from: (dialect: Dialect) => string
   /** Its rows count with their place in the file. `false`: they are counted as something else, or always there. */
   readonly hasRows: boolean
   /** Its rows end something, so that none is refused. */
@@ -26,7 +27,7 @@ const ofAccount = (table: string, columns: ReadonlyArray<string>): CountedTable 
   table,
   columns,
   ownerOf: (row) => `${row}."accountId"`,
-  from: `"${table}" AS item WHERE item."accountId"`,
+  from: () => `"${table}" AS item WHERE item."accountId"`,
   hasRows: true,
   isEnd: false
 })
@@ -36,7 +37,8 @@ export const tables: ReadonlyArray<CountedTable> = [
   {
     ...ofAccount("SessionMessage", ["localId", "content"]),
     ownerOf: (row) => `(SELECT "accountId" FROM "Session" WHERE "id" = ${row}."sessionId")`,
-    from: `"Session" CROSS JOIN "SessionMessage" AS item ON item."sessionId" = "Session"."id"
+    from: ({ joinInOrder }) =>
+      `"Session" ${joinInOrder} "SessionMessage" AS item ON item."sessionId" = "Session"."id"
       WHERE "Session"."accountId"`
   },
   ofAccount("Machine", ["metadata", "daemonState", "dataEncryptionKey"]),
@@ -50,7 +52,7 @@ export const tables: ReadonlyArray<CountedTable> = [
   {
     ...ofAccount("Account", ["settings"]),
     ownerOf: (row) => `${row}."id"`,
-    from: `"Account" AS item WHERE item."id"`,
+    from: () => `"Account" AS item WHERE item."id"`,
     hasRows: false
   }
 ]
@@ -61,10 +63,11 @@ export const sizeOf = ({ columns, hasRows }: CountedTable, row: string): string 
     " + "
   )
 
-const sumOf = (table: CountedTable): string =>
+const sumOf = (table: CountedTable, dialect: Dialect): string =>
   `SELECT coalesce(sum(${sizeOf(table, "item")}), 0) AS "bytes", ${table.hasRows ? "count(*)" : "0"} AS "rows"
-    FROM ${table.from} = (SELECT "id" FROM owner)`
+    FROM ${table.from(dialect)} = (SELECT "id" FROM owner)`
 
 /** A subquery with what the account `owner."id"` stores now: `bytes` and `rows`. */
-export const total = `SELECT sum("bytes") AS "bytes", sum("rows") AS "rows"
-  FROM (${tables.map(sumOf).join(" UNION ALL ")})`
+export const totalOf = (dialect: Dialect): string =>
+  `SELECT CAST(sum("bytes") AS BIGINT) AS "bytes", CAST(sum("rows") AS BIGINT) AS "rows"
+  FROM (${tables.map((table) => sumOf(table, dialect)).join(" UNION ALL ")}) AS "part"`

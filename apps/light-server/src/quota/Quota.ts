@@ -6,7 +6,7 @@
  */
 import { Clock, Context, Effect, Layer, Schema, type Scope } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import { Writer } from "presence-effect/writer/Writer"
 import * as Write from "presence-effect/writer/Write"
 import type { WriterError } from "presence-effect/writer/WriterError"
 import { DatabaseReader } from "../database/DatabaseReader.ts"
@@ -41,7 +41,7 @@ const isFreeing = ({ statements }: Write.Write<unknown>): boolean =>
   statements.every(({ usesReserve }) => usesReserve === true)
 
 /** The connection that writes must have been opened with `QuotaTriggers.setup` of the same limits. */
-export const make = (limits: Limits): Effect.Effect<QuotaTerms, never, SqliteWriter | DatabaseReader | Scope.Scope> =>
+export const make = (limits: Limits): Effect.Effect<QuotaTerms, never, Writer | DatabaseReader | Scope.Scope> =>
   Effect.gen(function* () {
     const recounts = yield* Recounts.make
     const refused = RefusedWrites.make()
@@ -102,7 +102,7 @@ const hasTotals = `SELECT 1 AS "found" FROM "PresenceAccountUsage" LIMIT 1`
 /** Without a quota nothing keeps the totals, and old ones must not be taken for right when there is one again. */
 const forgetTotals = Effect.gen(function* () {
   const reader = yield* DatabaseReader
-  const writer = yield* SqliteWriter
+  const writer = yield* Writer
   const found = yield* reader.rows(Schema.Unknown, hasTotals)
   if (found.length === 0) return
   const remove = Write.statement(`DELETE FROM "PresenceAccountUsage"`)
@@ -115,5 +115,5 @@ const forgetTotals = Effect.gen(function* () {
   )
 )
 
-export const layer = (limits: Limits | undefined): Layer.Layer<Quota, never, SqliteWriter | DatabaseReader> =>
+export const layer = (limits: Limits | undefined): Layer.Layer<Quota, never, Writer | DatabaseReader> =>
   Layer.scoped(Quota, limits === undefined ? Effect.as(forgetTotals, unlimited) : make(limits))

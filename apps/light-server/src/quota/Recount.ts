@@ -7,11 +7,12 @@
  */
 import { Effect, Schema } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import type { Writer } from "presence-effect/writer/Writer"
 import * as Write from "presence-effect/writer/Write"
 import type { WriterError } from "presence-effect/writer/WriterError"
 import type { DatabaseReader } from "../database/DatabaseReader.ts"
 import type { ReadFailure } from "../database/ReadFailure.ts"
+import type { Dialect } from "../database/Dialect.ts"
 import * as CountedTable from "./CountedTable.ts"
 
 export interface Usage {
@@ -29,25 +30,30 @@ const Kept = Schema.Struct({
   recountCount: Schema.Number
 })
 
-const selectTotal = `WITH owner AS MATERIALIZED (SELECT ? AS "id") ${CountedTable.total}`
+const selectTotal = (dialect: Dialect) =>
+  `WITH owner AS MATERIALIZED (SELECT ? AS "id") ${CountedTable.totalOf(dialect)}`
 
-const selectKept = `WITH owner AS MATERIALIZED (SELECT ? AS "id")
-  SELECT * FROM (${CountedTable.total}) JOIN "PresenceAccountUsage" ON "accountId" = (SELECT "id" FROM owner)`
+const selectKept = (dialect: Dialect) => `WITH owner AS MATERIALIZED (SELECT ? AS "id")
+  SELECT * FROM (${CountedTable.totalOf(dialect)}) AS "total"
+  JOIN "PresenceAccountUsage" ON "accountId" = (SELECT "id" FROM owner)`
 
 const begin = `INSERT INTO "PresenceAccountUsage" ("accountId", "byteCount", "rowCount", "isCounted", "recountCount")
-  SELECT "id", 0, 0, 0, 0 FROM "Account" WHERE "id" = ? ON CONFLICT ("accountId") DO NOTHING`
+  SELECT "id", 0, 0, FALSE, 0 FROM "Account" WHERE "id" = ? ON CONFLICT ("accountId") DO NOTHING`
 
 // A correction that was not confirmed may come late. It is for the recount it was made for, and for no later one.
 const correct = `UPDATE "PresenceAccountUsage" SET "byteCount" = "byteCount" + ?, "rowCount" = "rowCount" + ?,
-    "isCounted" = 1, "recountCount" = "recountCount" + 1
+    "isCounted" = TRUE, "recountCount" = "recountCount" + 1
   WHERE "accountId" = ? AND "recountCount" = ?`
 
 /** What the account stores now, read from its rows. */
 export const sum = (
-  reader: Pick<DatabaseReader["Type"], "rowsAside">,
+  reader: Pick<DatabaseReader["Type"], "dialect" | "rowsAside">,
   accountId: string
 ): Effect.Effect<Usage, ReadFailure> =>
-  Effect.map(reader.rowsAside("report", Total, selectTotal, [accountId]), ([row]) => row ?? { bytes: 0, rows: 0 })
+  Effect.map(
+    reader.rowsAside("report", Total, selectTotal(reader.dialect), [accountId]),
+    ([row]) => row ?? { bytes: 0, rows: 0 }
+  )
 
 /**
  * Brings the kept totals of an account in line with its rows. Only one of these may run at a time for an account.
@@ -55,13 +61,13 @@ export const sum = (
  * The reserve of the disk is no reason not to count.
  */
 export const run = (
-  reader: Pick<DatabaseReader["Type"], "rowsAside">,
-  writer: Pick<SqliteWriter["Type"], "write">,
+  reader: Pick<DatabaseReader["Type"], "dialect" | "rowsAside">,
+  writer: Pick<Writer["Type"], "write">,
   accountId: string
 ): Effect.Effect<void, ReadFailure | WriterError> =>
   Effect.gen(function* () {
     yield* writer.write(Lane.maintenance, Write.withReserve(Write.statement(begin, [accountId])))
-    const [found] = yield* reader.rowsAside("report", Kept, selectKept, [accountId])
+    const [found] = yield* reader.rowsAside("report", Kept, selectKept(reader.dialect), [accountId])
     // The account is gone.
     if (found === undefined) return
     const difference = [found.bytes - found.byteCount, found.rows - found.rowCount]

@@ -1,7 +1,7 @@
 /** When accounts are counted anew: one after the other, once after the start, and whenever something asks for it. */
 import { Clock, Effect, type Scope } from "effect"
 import { LRUCache } from "lru-cache"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import { Writer } from "presence-effect/writer/Writer"
 import type { WriterError } from "presence-effect/writer/WriterError"
 import { DatabaseReader } from "../database/DatabaseReader.ts"
 import type { ReadFailure } from "../database/ReadFailure.ts"
@@ -113,10 +113,8 @@ export const fromRecount = (
     }
   })
 
-export const make: Effect.Effect<Recounts, never, SqliteWriter | DatabaseReader | Scope.Scope> = Effect.gen(
-  function* () {
-    const reader = yield* DatabaseReader
-    const writer = yield* SqliteWriter
-    return yield* fromRecount((accountId) => Recount.run(reader, writer, accountId))
-  }
-)
+export const make: Effect.Effect<Recounts, never, Writer | DatabaseReader | Scope.Scope> = Effect.gen(function* () {
+  const reader = yield* DatabaseReader
+  const writer = yield* Writer
+  return yield* fromRecount((accountId) => Recount.run(reader, writer, accountId))
+})

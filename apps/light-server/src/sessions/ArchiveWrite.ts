@@ -12,7 +12,7 @@ export interface Archiving {
 }
 
 /** The offline sweep may not have reached the row yet. */
-const deactivate = `UPDATE "Session" SET "active" = 0, "updatedAt" = ? WHERE "id" = ? AND "accountId" = ?`
+const deactivate = `UPDATE "Session" SET "active" = FALSE, "updatedAt" = ? WHERE "id" = ? AND "accountId" = ?`
 
 const touch = `UPDATE "Session" SET "updatedAt" = ? WHERE "id" = ? AND "accountId" = ?`
 

@@ -3,7 +3,7 @@ import { Schema } from "effect"
 import * as BoundedList from "../database/BoundedList.ts"
 import type { DatabaseReader } from "../database/DatabaseReader.ts"
 import type { Field } from "../database/ReadRequest.ts"
-import { millisOf } from "../database/StoredTime.ts"
+import { type Dialect, sqlite } from "../database/Dialect.ts"
 import type { Place } from "../database/SessionArchive.ts"
 import { readColumns } from "./Session.ts"
 
@@ -37,7 +37,8 @@ const ofAccount = `FROM "Session" WHERE "accountId" = ?`
 const before = `AND "id" < ?`
 
 /** The statements of all lists. */
-export const sourcesOf = (place: Place) => {
+export const sourcesOf = (place: Place, dialect: Dialect = sqlite) => {
+  const { indexedBy, joinInOrder, keyOf, pairsIn } = dialect
   const sourceOf = (from: string, key: string, bytesMax: number): BoundedList.Source => ({
     table: "Session",
     columns: readColumns(place),
@@ -57,8 +58,8 @@ export const sourcesOf = (place: Place) => {
     firstArchived: pageOf(`${ofAccount} ${isArchived}`),
     nextArchived: pageOf(`${ofAccount} ${before} ${isArchived}`),
     chosen: sourceOf(
-      `FROM (SELECT "value" ->> 0 AS "aliveId", "value" ->> 1 AS "aliveAt" FROM json_each(?))
-      CROSS JOIN "Session" INDEXED BY "sqlite_autoindex_Session_1" ON "id" = "aliveId" WHERE "accountId" = ?`,
+      `FROM (${pairsIn("?", "aliveId", "aliveAt")}) AS "alive"
+      ${joinInOrder} "Session" ${indexedBy(keyOf("Session"))} ON "id" = "aliveId" WHERE "accountId" = ?`,
       `"aliveAt"`,
       BoundedList.listBytes
     )
@@ -74,9 +75,10 @@ const activeLimit = 10_000
  * From a partial index that contains the active rows of each account. It is named here: with statistics from when the
  * table had few rows SQLite would scan all of them.
  */
-export const selectActive = `SELECT "id", ${millisOf("lastActiveAt")} AS "millis"
-  FROM "Session" INDEXED BY "presence_Session_accountId_active_idx"
-  WHERE "accountId" = ? AND "active" = 1 AND typeof("id") = 'text' LIMIT ${activeLimit}`
+export const selectActive = ({ indexedBy, isText, isTrue, millisOf }: Dialect = sqlite): string =>
+  `SELECT "id", ${millisOf("lastActiveAt")} AS "millis"
+  FROM "Session" ${indexedBy("presence_Session_accountId_active_idx")}
+  WHERE "accountId" = ? AND ${isTrue("active")} AND ${isText("id")} LIMIT ${activeLimit}`
 
 const ActiveRow = Schema.Struct({ id: Schema.String, millis: Schema.Number })
 
@@ -116,7 +118,7 @@ export const readPage = (
 
 /** Sessions whose rows are active, and when they were last seen. */
 export const readActive = (reader: Reader, accountId: string) =>
-  reader.rowsAside("list", ActiveRow, selectActive, [accountId])
+  reader.rowsAside("list", ActiveRow, selectActive(reader.dialect), [accountId])
 
 /** Those with these ids, sorted by the time beside each, the newest first. */
 export const readChosen = (

@@ -63,7 +63,7 @@ export const make = Effect.gen(function* () {
   const reader = yield* DatabaseReader
   const presence = yield* Presence
   const online = yield* OnlineSessions
-  const sources = SessionList.sourcesOf(yield* SessionArchive)
+  const sources = SessionList.sourcesOf(yield* SessionArchive, reader.dialect)
 
   const toJson = (accountId: string, rows: ReadonlyArray<BoundedList.Row>, after: string) =>
     BoundedList.toJson(`{"sessions":[`, rows, after, ({ kept }) => {

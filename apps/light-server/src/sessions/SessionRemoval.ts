@@ -8,8 +8,9 @@
  */
 import { Effect, Option, Queue, Schedule, Schema, type Scope } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import type { Writer } from "presence-effect/writer/Writer"
 import * as Write from "presence-effect/writer/Write"
+import type { Dialect } from "../database/Dialect.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import { quoted } from "../adoption/SchemaShape.ts"
 import * as TimeForm from "../database/TimeForm.ts"
@@ -39,7 +40,7 @@ const insertDetachedOwner = `INSERT INTO "Account" ("id", "publicKey", "createdA
   ON CONFLICT DO NOTHING`
 
 /** The tag can be used by another session at once. */
-const detach = `UPDATE "Session" SET "accountId" = ?, "tag" = "id", "active" = 0 WHERE "id" = ? AND "accountId" = ?`
+const detach = `UPDATE "Session" SET "accountId" = ?, "tag" = "id", "active" = FALSE WHERE "id" = ? AND "accountId" = ?`
 
 /**
  * A table of another server of the file whose rows refer to a session. They would
@@ -47,10 +48,8 @@ const detach = `UPDATE "Session" SET "accountId" = ?, "tag" = "id", "active" = 0
  */
 const Referrer = Schema.Struct({ table: Schema.String, column: Schema.String })
 
-const selectReferrers = `SELECT t."name" AS "table", f."from" AS "column"
-  FROM sqlite_schema AS t, pragma_foreign_key_list(t."name") AS f
-  WHERE t."type" = 'table' AND f."table" = 'Session' AND f."on_delete" IN ('RESTRICT', 'NO ACTION')
-    AND t."name" <> 'SessionMessage'`
+const selectReferrers = ({ foreignKeys }: Dialect) => `SELECT "table", "column" FROM (${foreignKeys}) AS "key"
+  WHERE "parent" = 'Session' AND "onDelete" IN ('RESTRICT', 'NO ACTION') AND "table" <> 'SessionMessage'`
 
 const reports = { table: "UsageReport", column: "sessionId" }
 
@@ -116,7 +115,7 @@ export interface SessionRemoval {
 }
 
 /** Deletes the rows of detached sessions for as long as the scope is open. */
-export const make: Effect.Effect<SessionRemoval, never, DatabaseReader | SqliteWriter | Scope.Scope> = Effect.gen(
+export const make: Effect.Effect<SessionRemoval, never, DatabaseReader | Writer | Scope.Scope> = Effect.gen(
   function* () {
     const reader = yield* DatabaseReader
     const writer = yield* AccountWriter.make
@@ -128,7 +127,7 @@ export const make: Effect.Effect<SessionRemoval, never, DatabaseReader | SqliteW
     const isLong = (accountId: string, id: string) =>
       Effect.map(reader.first(Schema.Unknown, hasMoreMessages, [id, accountId]), Option.isSome)
 
-    const referrers = reader.rows(Referrer, selectReferrers)
+    const referrers = reader.rows(Referrer, selectReferrers(reader.dialect))
 
     const detached = Effect.map(
       reader.first(Schema.Struct({ id: Schema.String }), selectDetached, [detachedOwner]),

@@ -1,7 +1,7 @@
 /** Sessions in the database. */
 import { type Array as Arr, Context, Effect, Layer, type Option, type Scope } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import type { Writer } from "presence-effect/writer/Writer"
 import * as Write from "presence-effect/writer/Write"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as SessionArchive from "../database/SessionArchive.ts"
@@ -112,7 +112,7 @@ export const replaceWrite = (
     Write.map(([cursor]) => cursor)
   )
 
-export const make: Effect.Effect<SessionStore["Type"], never, DatabaseReader | SqliteWriter | Scope.Scope> = Effect.gen(
+export const make: Effect.Effect<SessionStore["Type"], never, DatabaseReader | Writer | Scope.Scope> = Effect.gen(
   function* () {
     const reader = yield* DatabaseReader
     const writer = yield* AccountWriter.make
@@ -137,4 +137,4 @@ export const make: Effect.Effect<SessionStore["Type"], never, DatabaseReader | S
   }
 )
 
-export const layer: Layer.Layer<SessionStore, never, DatabaseReader | SqliteWriter> = Layer.scoped(SessionStore, make)
+export const layer: Layer.Layer<SessionStore, never, DatabaseReader | Writer> = Layer.scoped(SessionStore, make)

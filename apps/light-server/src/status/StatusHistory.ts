@@ -3,7 +3,7 @@ import { Clock, Context, Effect, Layer, Metric, type MetricState, Schedule } fro
 import { Presence } from "../entities/Presence.ts"
 import * as PresenceMetrics from "presence-effect/presence/PresenceMetrics"
 import type * as Lane from "presence-effect/writer/Lane"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import { Writer } from "presence-effect/writer/Writer"
 import * as WriterMetrics from "presence-effect/writer/WriterMetrics"
 import * as HttpMetrics from "../http/HttpMetrics.ts"
 import * as HistogramWindow from "./HistogramWindow.ts"
@@ -120,7 +120,7 @@ const makeTicks = (presence: Presence["Type"]) =>
   })
 
 const make = Effect.gen(function* () {
-  const writer = yield* SqliteWriter
+  const writer = yield* Writer
   const { look, ticks } = yield* makeTicks(yield* Presence)
   const registrations = makeWindow(registered)
   const failures = makeWindow(failed)
@@ -157,4 +157,4 @@ const make = Effect.gen(function* () {
   })
 })
 
-export const layer: Layer.Layer<StatusHistory, never, SqliteWriter | Presence> = Layer.scoped(StatusHistory, make)
+export const layer: Layer.Layer<StatusHistory, never, Writer | Presence> = Layer.scoped(StatusHistory, make)

@@ -8,6 +8,7 @@ import { Effect, Schema } from "effect"
 import { Presence } from "../entities/Presence.ts"
 import * as PresenceKey from "../entities/PresenceKey.ts"
 import { DatabaseReader } from "../database/DatabaseReader.ts"
+import type { Dialect } from "../database/Dialect.ts"
 import { StoredTime } from "../database/StoredTime.ts"
 import { presenceKey } from "../realtime/Connection.ts"
 import * as Room from "../realtime/sending/Room.ts"
@@ -29,10 +30,11 @@ export const inactiveMax = 50
 const tableOf: { readonly [kind in Kind]: string } = { machine: "Machine", session: "Session" }
 
 /** Two lists in the order of an index. */
-const listOf = (kind: Kind): string => {
+const listOf = (kind: Kind, { isFalse, isTrue }: Dialect): string => {
   const part = (active: 0 | 1, limit: number) =>
-    `SELECT * FROM (SELECT "id", "accountId", "active" <> 0 AS "active", "lastActiveAt" FROM "${tableOf[kind]}"
-      WHERE "active" = ${active} ORDER BY "lastActiveAt" DESC LIMIT ${limit})`
+    `SELECT * FROM (SELECT "id", "accountId", ${active} AS "active", "lastActiveAt" FROM "${tableOf[kind]}"
+      WHERE ${active === 1 ? isTrue("active") : isFalse("active")} ORDER BY "lastActiveAt" DESC LIMIT ${limit}
+    ) AS "part"`
   return `${part(1, activeMax)} UNION ALL ${part(0, inactiveMax)}`
 }
 
@@ -60,7 +62,7 @@ const makeTables = Effect.map(DatabaseReader, (reader) => {
   const totals = new Map<Kind, number>()
   const read = (kind: Kind) =>
     Effect.gen(function* () {
-      const found = yield* reader.rowsAside("report", StoredRow, listOf(kind), [])
+      const found = yield* reader.rowsAside("report", StoredRow, listOf(kind, reader.dialect), [])
       const [count] = yield* reader.rowsAside("report", StoredCount, countOf(kind), [])
       if (count !== undefined) totals.set(kind, count.count)
       const table = found.map(({ accountId, active, id, lastActiveAt }): Row => ({

@@ -1,8 +1,9 @@
 /** Everything that the page shows, at one moment. */
-import { Clock, Context, Effect, Layer, Metric, Option } from "effect"
+import { Clock, Context, Effect, Layer, Metric } from "effect"
 import { Presence } from "../entities/Presence.ts"
-import { SqliteConnection } from "presence-effect/writer/SqliteConnection"
-import { SqliteWriter, type WriterStatus } from "presence-effect/writer/SqliteWriter"
+import { DatabaseState } from "../database/DatabaseState.ts"
+import type { WriterStatus } from "presence-effect/writer/SqliteWriter"
+import { Writer } from "presence-effect/writer/Writer"
 import * as LoopDelay from "../door/LoopDelay.ts"
 import { Readiness, type TimedCheck } from "../health/Readiness.ts"
 import * as ServerMetrics from "../health/ServerMetrics.ts"
@@ -13,7 +14,6 @@ import { type Durations, StatusHistory, windowMillis } from "./StatusHistory.ts"
 import * as StatusRows from "./StatusRows.ts"
 
 export interface Options {
-  readonly databaseFile: string
   readonly publicUrl: string | undefined
   readonly diskReserveBytes: number
   /** Above it, a checkpoint empties the log. */
@@ -49,7 +49,7 @@ const shownDurations = ({ count, median, p99 }: Durations): JsonObject => ({
   p99: millis(p99)
 })
 
-const serverOf = ({ databaseFile, publicUrl }: Options, startedAt: number): JsonObject => ({
+const serverOf = ({ publicUrl }: Options, databaseFile: string, startedAt: number): JsonObject => ({
   version,
   node: process.versions.node,
   pid: process.pid,
@@ -115,13 +115,12 @@ const makeBackups = ({ backups }: Options) =>
 
 /** Sizes of the files, which are read apart from the rest. */
 const makeSizes = Effect.gen(function* () {
-  const connection = yield* SqliteConnection
+  const database = yield* DatabaseState
   let databaseBytes: number | undefined
   let logBytes: number | undefined
-  const refresh = Effect.map(Effect.option(connection.identity), (found) => {
-    if (Option.isNone(found)) return
-    databaseBytes = found.value.databaseBytes
-    logBytes = found.value.logBytes
+  const refresh = Effect.map(database.sizes, (found) => {
+    databaseBytes = found.databaseBytes ?? databaseBytes
+    logBytes = found.logBytes ?? logBytes
   })
   const diskFree = Effect.map(Metric.value(ServerMetrics.diskFreeBytes), ({ value }) =>
     value === 0 ? undefined : value
@@ -131,9 +130,10 @@ const makeSizes = Effect.gen(function* () {
 
 const make = (options: Options) =>
   Effect.gen(function* () {
-    const writer = yield* SqliteWriter
+    const writer = yield* Writer
     const presence = yield* Presence
     const readiness = yield* Readiness
+    const database = yield* DatabaseState
     const history = yield* StatusHistory
     const loopDelay = yield* LoopDelay.make
     const rows = yield* StatusRows.make
@@ -142,7 +142,7 @@ const make = (options: Options) =>
     const startedAt = yield* Clock.currentTimeMillis
     const { diskReserveBytes, logBytesMax } = options
 
-    const server = serverOf(options, startedAt)
+    const server = serverOf(options, database.place, startedAt)
     const take = Effect.gen(function* () {
       const { checks, isReady } = yield* readiness.report
       const tracked = yield* presence.status

@@ -64,7 +64,12 @@ describe("ServerConfig", () => {
   )
 
   for (const [variable, value, reason] of [
-    ["HAPPIER_DB_PROVIDER", "postgres", "Only SQLite files are supported"],
+    ["HAPPIER_DB_PROVIDER", "mysql", "Only SQLite files and PostgreSQL are supported"],
+    ["HAPPIER_DB_PROVIDER", "postgres", "DATABASE_URL names no PostgreSQL"],
+    ["DATABASE_URL", "mysql://u@h/d", "Only SQLite files and PostgreSQL are supported"],
+    ["DATABASE_URL", "postgres://u:p#w@h/d", "It is not a URL; special characters of the password must be encoded"],
+    ["DATABASE_URL", "postgres:///d", "It must name a host"],
+    ["DATABASE_URL", "postgres://u@h", "It must name a database"],
     ["HAPPY_DB_PROVIDER", "pglite", "A PGlite directory is not an SQLite file"],
     ["HAPPIER_SQLITE_JOURNAL_MODE", "DELETE", "every reader would stop the writer"],
     ["HAPPIER_SQLITE_SYNCHRONOUS", "OFF", "OFF can leave a damaged file behind"],
@@ -102,10 +107,48 @@ describe("ServerConfig", () => {
       const problems = yield* problemsOf({
         HANDY_MASTER_SECRET: "short-canary",
         HAPPIER_OPERATOR_TOKEN: "the canary",
-        DATABASE_URL: "postgres://u:canary@h/d"
+        DATABASE_URL: "postgres://u:canary@h"
       })
       assert.strictEqual(problems.length, 3)
       assert.notInclude(problems.join(), "canary")
+    })
+  )
+
+  it.effect("takes the address of a PostgreSQL database, and shows where it is without its password", () =>
+    Effect.gen(function* () {
+      for (const [url, place] of [
+        ["postgres://u:canary@db.internal/light", "postgres://db.internal:5432/light"],
+        ["postgresql://u:canary@db.internal:6432/light?sslmode=require", "postgres://db.internal:6432/light"],
+        ["postgres://u:canary@localhost/light?host=/run/postgresql", "postgres:///run/postgresql/light"]
+      ] as const) {
+        const { config } = yield* load({ DATABASE_URL: url, HAPPIER_DB_PROVIDER: "postgresql" })
+        assert.strictEqual(config.postgres?.address.place, place)
+        assert.strictEqual(config.postgres && Redacted.value(config.postgres.address.url), url)
+        assert.notInclude(JSON.stringify(config), "canary")
+      }
+    })
+  )
+
+  it.effect("refuses with PostgreSQL what only a file has, and warns where strangers could fill the disk", () =>
+    Effect.gen(function* () {
+      const url = "postgres://u@h/d"
+      const problems = yield* problemsOf({
+        DATABASE_URL: url,
+        HAPPIER_DB_PROVIDER: "sqlite",
+        HAPPIER_ACCOUNT_QUOTA: "on",
+        HAPPIER_BACKUP_INTERVAL_MS: "1000"
+      })
+      assert.deepStrictEqual(problems, [
+        "HAPPIER_DB_PROVIDER is sqlite, but DATABASE_URL names PostgreSQL",
+        "HAPPIER_ACCOUNT_QUOTA is on, but storage quotas need an SQLite file; set it to off",
+        "HAPPIER_BACKUP_INTERVAL_MS is set, but a PostgreSQL database is backed up with pg_dump; unset it"
+      ])
+      const { config, warnings } = yield* load({ DATABASE_URL: url, HOST: "0.0.0.0" })
+      assert.isUndefined(config.quota)
+      assert.lengthOf(
+        warnings.filter((warning) => warning.includes("no storage quota")),
+        1
+      )
     })
   )
 

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import { Writer } from "presence-effect/writer/Writer"
 import * as Write from "presence-effect/writer/Write"
 import { WriteConflict } from "presence-effect/writer/WriterError"
 import * as AccountCursor from "../../src/entities/AccountCursor.ts"
@@ -11,7 +11,7 @@ import * as TestDatabase from "../support/TestDatabase.ts"
 const touch = Write.statement(`UPDATE "Session" SET "updatedAt" = 9 WHERE "id" = 's1'`, [], { changes: 1 })
 
 const change = (accountId: string, change: AccountCursor.Change, changedAt = 7) =>
-  Effect.flatMap(SqliteWriter, (writer) =>
+  Effect.flatMap(Writer, (writer) =>
     writer.write(Lane.control, AccountCursor.numbered({ accountId, change, changedAt })(touch))
   )
 
@@ -75,7 +75,7 @@ describe("AccountCursor", () => {
   it.scoped("takes no number when the change itself conflicts", () =>
     Effect.gen(function* () {
       const database = yield* twoSessions
-      const writer = yield* SqliteWriter
+      const writer = yield* Writer
       const missing = Write.statement(`UPDATE "Session" SET "updatedAt" = 9 WHERE "id" = 's9'`, [], { changes: 1 })
       const numbered = AccountCursor.numbered({ accountId: "a1", change: { kind: "account" }, changedAt: 7 })
       const conflict = yield* Effect.flip(writer.write(Lane.control, numbered(missing)))

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import { Writer } from "presence-effect/writer/Writer"
 import type { WriterError } from "presence-effect/writer/WriterError"
 import * as PairingStore from "../../src/accounts/PairingStore.ts"
 import * as TokenRevocation from "../../src/accounts/TokenRevocation.ts"
@@ -86,7 +86,7 @@ describe("a disk with only the reserve left", () => {
       yield* (yield* VendorTokenStore.VendorTokenStore).remove("a1", "openai")
       yield* (yield* PairingStore.PairingStore).prune("terminal", Date.now())
       yield* TokenRevocation.revokeTokens("a1")
-      const writer = yield* SqliteWriter
+      const writer = yield* Writer
       assert.isAtLeast(yield* writer.write(Lane.maintenance, ChangePruner.pruneWrite("a1", 1)), 1)
       yield* until(
         Effect.sync(() => query(`SELECT "id" FROM "SessionMessage"`).length),

@@ -10,7 +10,6 @@ import * as ServerProbe from "./ServerProbe.ts"
 
 const layer = (probe: { readonly layer: Effect.Effect.Success<ReturnType<typeof ServerProbe.make>>["layer"] }) =>
   Readiness.layer({
-    databaseFile: "/tmp/none.sqlite",
     flushInterval: "5 seconds",
     diskReserveBytes: 1e9,
     diskFreeBytes: Effect.succeed(1e12)

@@ -29,6 +29,7 @@ const healthy: Facts = {
   flushIntervalMillis: 5000,
   movedPath: undefined,
   stopped: undefined,
+  problem: undefined,
   diskFreeBytes: 1e9,
   diskReserveBytes: 1e8,
   reusableBytes: 0,

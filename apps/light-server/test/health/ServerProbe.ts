@@ -2,10 +2,12 @@ import { Deferred, Effect, Layer, Ref } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
 import { Presence } from "../../src/entities/Presence.ts"
 import { type EngineFault, SqliteConnection } from "presence-effect/writer/SqliteConnection"
-import { SqliteWriter, type WriterStatus } from "presence-effect/writer/SqliteWriter"
+import type { WriterStatus } from "presence-effect/writer/SqliteWriter"
+import { Writer } from "presence-effect/writer/Writer"
 import { WriteRejected } from "presence-effect/writer/WriterError"
 import * as WriterPolicy from "presence-effect/writer/WriterPolicy"
 import { DatabaseReader, fromQuery, type ReadFailed } from "../../src/database/DatabaseReader.ts"
+import * as FileState from "../../src/database/FileState.ts"
 import { Authenticator } from "../../src/door/Authenticator.ts"
 import { Unauthorized } from "../../src/Failure.ts"
 
@@ -28,7 +30,7 @@ export const make = (options: { readonly heartbeatTable: boolean }) =>
     const accepts = yield* Ref.make(true)
 
     const policy = yield* WriterPolicy.resolve(WriterPolicy.defaults)
-    const writer: SqliteWriter["Type"] = {
+    const writer: Writer["Type"] = {
       policy,
       status: Ref.get(status),
       write: (lane, write) =>
@@ -43,10 +45,7 @@ export const make = (options: { readonly heartbeatTable: boolean }) =>
           yield* Ref.update(status, (before) => ({ ...before, lastFailure }))
           return yield* new WriteRejected({ lane, code: "SQLITE_FULL", detail: "" })
         }),
-      writeMeasured: () => refused,
-      withPermit: () => () => refused,
-      checkpoint: () => refused,
-      compact: () => refused
+      writeMeasured: () => refused
     }
     const connection = {
       run: () => refused,
@@ -70,8 +69,8 @@ export const make = (options: { readonly heartbeatTable: boolean }) =>
       )
     )
     const layer = Layer.mergeAll(
-      Layer.succeed(SqliteWriter, writer),
-      Layer.succeed(SqliteConnection, connection),
+      Layer.succeed(Writer, writer),
+      Layer.provide(FileState.layer("/tmp/none.sqlite"), Layer.succeed(SqliteConnection, connection)),
       Layer.succeed(DatabaseReader, reader),
       Layer.succeed(Authenticator, { verify: () => Effect.fail(new Unauthorized({ error: "Invalid token" })) }),
       AlivePresence

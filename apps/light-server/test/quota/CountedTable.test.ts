@@ -82,7 +82,7 @@ describe("CountedTable", () => {
       .map((file) => file.replaceAll(path.sep, "/"))
       .filter((file) => file.endsWith(".ts"))
       .filter((file) =>
-        /yield\* SqliteWriter\b|, SqliteWriter\)|\(SqliteWriter,/.test(fs.readFileSync(path.join(source, file), "utf8"))
+        /yield\* (Sqlite)?Writer\b|, Writer\)|\(Writer,/.test(fs.readFileSync(path.join(source, file), "utf8"))
       )
     assert.sameMembers(takers, [...unlimited])
   })

@@ -6,7 +6,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FastCheck as fc, Layer, TestClock } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import { Writer } from "presence-effect/writer/Writer"
 import * as Write from "presence-effect/writer/Write"
 import { WriteRejected } from "presence-effect/writer/WriterError"
 import { until } from "proving/drivers/Eventually"
@@ -133,7 +133,7 @@ describe("the totals of an account", () => {
   it.scopedLive("follow a session to another owner", () =>
     Effect.gen(function* () {
       yield* prepared
-      const writer = yield* SqliteWriter
+      const writer = yield* Writer
       yield* writer.write(Lane.data, Write.statement(`UPDATE "Session" SET "accountId" = 'a2' WHERE "id" = 's1'`))
       yield* assertExact("a1")
       yield* assertExact("a2")

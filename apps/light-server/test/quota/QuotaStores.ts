@@ -1,7 +1,7 @@
 /** All stores that write for an account, over a file with a quota, and one of each thing they store. */
 import { Effect, Layer } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import { Writer } from "presence-effect/writer/Writer"
 import * as Write from "presence-effect/writer/Write"
 import * as AccessKeyStore from "../../src/accesskeys/AccessKeyStore.ts"
 import * as SettingsStore from "../../src/accounts/SettingsStore.ts"
@@ -38,7 +38,7 @@ export const layer = (limits?: Limits) =>
 
 /** Opens an account as a login does: over the connection that writes. */
 export const openAccount = (id: string) =>
-  Effect.flatMap(SqliteWriter, (writer) =>
+  Effect.flatMap(Writer, (writer) =>
     writer.write(
       Lane.control,
       Write.statement(`INSERT INTO "Account" ("id", "publicKey", "createdAt", "updatedAt") VALUES (?, ?, 1, 1)`, [

@@ -13,6 +13,7 @@ import * as PresenceEffect from "presence-effect/Presence"
 import * as Presence from "../../src/entities/Presence.ts"
 import { PresenceReader } from "presence-effect/sqlite/SqlitePresenceStorage"
 import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
+import * as Writer from "presence-effect/writer/Writer"
 import * as DatabaseReader from "../../src/database/DatabaseReader.ts"
 import * as MigrationFolder from "../../src/migration/MigrationFolder.ts"
 import * as PrismaMigrator from "../../src/migration/PrismaMigrator.ts"
@@ -55,7 +56,10 @@ const presenceReader = Layer.effect(
 
 const writer = Layer.unwrapEffect(
   Effect.map(Box, ({ filename }) =>
-    SqliteWriter.layer().pipe(Layer.provide(SqliteInProcess.layer({ filename })), Layer.orDie)
+    Layer.provideMerge(Writer.layerSqlite, SqliteWriter.layer()).pipe(
+      Layer.provide(SqliteInProcess.layer({ filename })),
+      Layer.orDie
+    )
   )
 )
 

@@ -16,7 +16,7 @@ const sources = ["apps/light-server/src", "packages/presence-effect/src"]
 /** Those that no request reaches: migrations, adoption and import, and what the library ships for tests. */
 const offline = ["migration", "adoption", "testing"]
 
-/** Of the library, for database servers: this server runs on SQLite, and its bundle has none of them. */
+/** For database servers: the library writes presence there, and migrations are applied and rows copied at a start. */
 const servers = ["postgres", "mysql"]
 
 const filesBelow = (folder: string): ReadonlyArray<string> =>
@@ -64,7 +64,7 @@ const namesAccount = ({ sql }: Statement) => {
 const proofs: ReadonlyArray<readonly [file: string, begin: string, reason: string]> = [
   ["AccountRemoval.ts", "DELETE FROM ${quoted(table)}", "rows of an account that the operator deletes, by its id"],
   ["AccountRemoval.ts", `DELETE FROM "Account"`, "the account that the operator deletes"],
-  ["AccountStore.ts", "INSERT INTO Account", "the row of the key that the login has proven"],
+  ["AccountStore.ts", `INSERT INTO "Account"`, "the row of the key that the login has proven"],
   ["PairingStore.ts", `DELETE FROM "\${table}" WHERE "id" IN (SELECT`, "expired requests, which have no owner"],
   [
     "PairingStore.ts",
@@ -76,8 +76,8 @@ const proofs: ReadonlyArray<readonly [file: string, begin: string, reason: strin
   ["Quota.ts", `DELETE FROM "PresenceAccountUsage"`, "the totals of all accounts, which are counted anew"],
   ["QuotaTriggers.ts", `UPDATE "PresenceAccountUsage" SET`, "a trigger: the account is that of the row that changes"],
   ["QuotaTriggers.ts", "AFTER UPDATE OF", "the head of a trigger, which changes nothing by itself"],
-  ["Readiness.ts", "INSERT INTO ServerHeartbeat", "the row of the server itself"],
-  ["Readiness.ts", "UPDATE Account SET seq = seq WHERE id = ''", "no row at all: it asks for the lock"]
+  ["Readiness.ts", `INSERT INTO "ServerHeartbeat"`, "the row of the server itself"],
+  ["Readiness.ts", `UPDATE "Account" SET "seq" = "seq" WHERE "id" = ''`, "no row at all: it asks for the lock"]
 ]
 
 const proofOf = ({ file, sql }: Statement) =>

@@ -8,6 +8,7 @@ import { addTwoSessions } from "proving/drivers/Rows"
 import * as BoundedList from "../../src/database/BoundedList.ts"
 import * as SessionArchive from "../../src/database/SessionArchive.ts"
 import * as SessionList from "../../src/sessions/SessionList.ts"
+import { sqlite } from "../../src/database/Dialect.ts"
 import * as MachineLists from "../../src/machines/MachineLists.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
@@ -49,7 +50,7 @@ describe("lists of sessions", () => {
   it.effect("find the active ones of an account in an index of them, and read the chosen by their ids", () =>
     Effect.gen(function* () {
       const database = yield* prepared
-      assert.deepStrictEqual(planOf(database, SessionList.selectActive), [
+      assert.deepStrictEqual(planOf(database, SessionList.selectActive()), [
         "SEARCH Session USING INDEX presence_Session_accountId_active_idx (accountId=?)"
       ])
       const plan = planOf(database, BoundedList.statement(sources.chosen)).join("\n")
@@ -60,7 +61,7 @@ describe("lists of sessions", () => {
 
   it.effect("of machines look at the machines of the account only", () =>
     Effect.gen(function* () {
-      const plan = planOf(yield* prepared, BoundedList.statement(MachineLists.source)).join("\n")
+      const plan = planOf(yield* prepared, BoundedList.statement(MachineLists.sourceOf(sqlite))).join("\n")
       assert.notMatch(plan, /SCAN Machine/)
       assert.match(plan, /SEARCH Machine USING INDEX \w+ \(accountId=\?\)/)
     }).pipe(Effect.provide(TestDatabase.layer))

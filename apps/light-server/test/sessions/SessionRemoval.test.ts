@@ -6,7 +6,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer } from "effect"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import { Writer } from "presence-effect/writer/Writer"
 import type { Write } from "presence-effect/writer/Write"
 import type { Lane } from "presence-effect/writer/Lane"
 import * as MessageStore from "../../src/messages/MessageStore.ts"
@@ -33,7 +33,7 @@ const life = <A, E, R>(
   body: (stopped: Effect.Effect<void>) => Effect.Effect<A, E, R | SessionStore.SessionStore | MessageStore.MessageStore>
 ) =>
   Effect.gen(function* () {
-    const writer = yield* SqliteWriter
+    const writer = yield* Writer
     const stopped = yield* Deferred.make<void>()
     let left = writes
     const stopping = {
@@ -44,7 +44,7 @@ const life = <A, E, R>(
         )
     }
     const stores = Layer.merge(SessionStore.layer, MessageStore.layer).pipe(
-      Layer.provide(Layer.succeed(SqliteWriter, stopping))
+      Layer.provide(Layer.succeed(Writer, stopping))
     )
     return yield* Effect.provide(body(Deferred.await(stopped)), stores)
   })

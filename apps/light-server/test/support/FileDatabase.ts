@@ -7,6 +7,7 @@ import { Context, Effect, Layer } from "effect"
 import path from "node:path"
 import * as SqliteInProcess from "presence-effect/node/SqliteInProcess"
 import * as SqliteWriter from "presence-effect/writer/SqliteWriter"
+import * as Writer from "presence-effect/writer/Writer"
 import type { SqlValue } from "presence-effect/writer/Write"
 import * as DatabaseReader from "../../src/database/DatabaseReader.ts"
 import * as MigrationFolder from "../../src/migration/MigrationFolder.ts"
@@ -54,13 +55,13 @@ export const openedLayer = (filename: string, limits?: Limits, freeReserveBytes 
   const connection = SqliteInProcess.layer({ filename, freeReserveBytes, setup: QuotaTriggers.setup(limits) })
   return Quota.layer(limits).pipe(
     Layer.provideMerge(DatabaseReader.layer({ filename })),
-    Layer.provideMerge(SqliteWriter.layer().pipe(Layer.provide(connection)))
+    Layer.provideMerge(Layer.provideMerge(Writer.layerSqlite, SqliteWriter.layer()).pipe(Layer.provide(connection)))
   )
 }
 
 export const layerWith = (
   options: Options
-): Layer.Layer<FileDatabase | SqliteWriter.SqliteWriter | DatabaseReader.DatabaseReader> =>
+): Layer.Layer<FileDatabase | Writer.Writer | SqliteWriter.SqliteWriter | DatabaseReader.DatabaseReader> =>
   Layer.unwrapEffect(
     Effect.map(FileDatabase, ({ filename }) => openedLayer(filename, options.limits, options.freeReserveBytes))
   ).pipe(Layer.provideMerge(file), Layer.orDie)

@@ -6,7 +6,7 @@ import Sqlite from "better-sqlite3"
 import { Context, Effect, Either, Layer } from "effect"
 import fs from "node:fs"
 import path from "node:path"
-import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import { Writer } from "presence-effect/writer/Writer"
 import type { SqlValue, Write } from "presence-effect/writer/Write"
 import { WriteConflict, type WriterError, WriteRejected } from "presence-effect/writer/WriterError"
 import type * as Lane from "presence-effect/writer/Lane"
@@ -107,7 +107,7 @@ const commit = <A>(sqlite: Sqlite.Database, lane: Lane.Lane, write: Write<A>): E
     }
   })
 
-const makeWriter = Effect.map(TestDatabase, (database): SqliteWriter["Type"] => {
+const makeWriter = Effect.map(TestDatabase, (database): Writer["Type"] => {
   const write = <A>(lane: Lane.Lane, write: Write<A>) =>
     Effect.suspend(() => {
       database.writes.push(lane)
@@ -129,9 +129,6 @@ const makeWriter = Effect.map(TestDatabase, (database): SqliteWriter["Type"] => 
     policy: { lanes: [], bypassLimit: 1 },
     write,
     writeMeasured: unused,
-    withPermit: () => unused,
-    checkpoint: unused,
-    compact: unused,
     status: Effect.dieMessage("not used by the server")
   }
 })
@@ -151,7 +148,7 @@ const makeReader = Effect.map(TestDatabase, (database) =>
   )
 )
 
-export const layer: Layer.Layer<TestDatabase | SqliteWriter | DatabaseReader.DatabaseReader> = Layer.mergeAll(
-  Layer.effect(SqliteWriter, makeWriter),
+export const layer: Layer.Layer<TestDatabase | Writer | DatabaseReader.DatabaseReader> = Layer.mergeAll(
+  Layer.effect(Writer, makeWriter),
   Layer.effect(DatabaseReader.DatabaseReader, makeReader)
 ).pipe(Layer.provideMerge(Layer.scoped(TestDatabase, open)))

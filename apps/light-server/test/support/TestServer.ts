@@ -6,7 +6,7 @@ import { Context, Effect, Fiber, Layer, Mailbox, TestClock, type Scope } from "e
 import type { InjectOptions, LightMyRequestResponse } from "fastify"
 import type { AddressInfo } from "node:net"
 import type { Presence } from "../../src/entities/Presence.ts"
-import type { SqliteWriter } from "presence-effect/writer/SqliteWriter"
+import type { Writer } from "presence-effect/writer/Writer"
 import { io, type Socket } from "socket.io-client"
 import * as ChangeFeed from "../../src/changes/ChangeFeed.ts"
 import * as ChangeRoutes from "../../src/changes/ChangeRoutes.ts"
@@ -57,7 +57,7 @@ const authenticator = Layer.succeed(Authenticator, {
 
 /** The server over edges of the test's own. Extra events are registered before sockets are accepted. */
 export const layerOver = <A, E>(
-  edges: Layer.Layer<A | DatabaseReader | SqliteWriter | Presence, E>,
+  edges: Layer.Layer<A | DatabaseReader | Writer | Presence, E>,
   options: Partial<RealtimeOptions.RealtimeOptions> = {},
   extra: Layer.Layer<never, never, EventRegistry.EventRegistry | SocketLookup.SocketLookup> = Layer.empty,
   door: { readonly authenticator?: Layer.Layer<Authenticator>; readonly http?: HttpApp.Options } = {}

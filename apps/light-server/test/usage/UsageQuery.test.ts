@@ -3,7 +3,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { sums } from "../../src/usage/UsageStore.ts"
+import { sqlite } from "../../src/database/Dialect.ts"
+import { sumsOf } from "../../src/usage/UsageStore.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 import { authorized, layerWith, TestServer } from "../support/TestServer.ts"
 
@@ -265,7 +266,7 @@ describe("POST /v1/usage/query", () => {
         ["all", "presence_UsageReport_accountId_createdAt_idx"],
         ["ofSession", "presence_UsageReport_sessionId_createdAt_idx"]
       ] as const) {
-        const sql = sums[kind].day
+        const sql = sumsOf(sqlite)[kind].day
         const params = Array.from(sql.matchAll(/\?/g), () => 1)
         const plan = database.query(`EXPLAIN QUERY PLAN ${sql}`, ...params).map(({ detail }) => String(detail))
         const searches = plan.filter((detail) => /^SEARCH UsageReport USING (COVERING )?INDEX presence_/.test(detail))

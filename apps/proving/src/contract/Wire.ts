@@ -6,6 +6,7 @@
 import { assert, layer, type Vitest } from "@effect/vitest"
 import axios, { type AxiosResponse } from "axios"
 import { Context, Effect, Either, Layer, ParseResult, Schema, type Scope } from "effect"
+import * as ContractDatabase from "./ContractDatabase.ts"
 import * as Client from "../drivers/AccountClient.ts"
 import * as BuiltServer from "../drivers/BuiltServer.ts"
 import * as Device from "../drivers/Device.ts"
@@ -300,7 +301,7 @@ const refuseStrangers = (part: Part) =>
 
 /** The wire of a server of its own. */
 export const wireOf = (environment: Readonly<Record<string, string>> = {}): Layer.Layer<Wire> =>
-  Layer.effect(Wire, make).pipe(Layer.provide(BuiltServer.layer(environment)))
+  Layer.effect(Wire, make).pipe(Layer.provide(BuiltServer.layer(environment, ContractDatabase.place)))
 
 /** The tests of a part, on one server, and two that every part has. */
 export const contract = (

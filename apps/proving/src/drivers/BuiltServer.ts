@@ -8,6 +8,7 @@ import { randomInt } from "node:crypto"
 import net from "node:net"
 import path from "node:path"
 import type { SqlValue } from "presence-effect/writer/Write"
+import * as ServerDatabase from "./ServerDatabase.ts"
 import * as ServerChild from "./ServerChild.ts"
 import * as TemporaryDirectory from "./TemporaryDirectory.ts"
 
@@ -34,7 +35,9 @@ export interface Server {
   readonly end: (signal: NodeJS.Signals) => Effect.Effect<Ended>
   /** Everything that all its processes printed. */
   readonly output: () => string
-  /** Reads the file from outside, whether or not the server runs. */
+  /** Its database from outside, whether or not the server runs. */
+  readonly database: ServerDatabase.ServerDatabase
+  /** The same at once, of a file only. */
   readonly rows: (sql: string, ...params: ReadonlyArray<SqlValue>) => ReadonlyArray<Record<string, unknown>>
 }
 
@@ -56,6 +59,8 @@ export const freePort: Effect.Effect<number> = Effect.async<number>((resume) => 
 })
 
 export interface Place {
+  /** A file in the directory unless given. */
+  readonly database?: ServerDatabase.ServerDatabase
   /** A new one unless given. */
   readonly directory?: string
   /** A program that prepares something and then replaces itself with the server, with its arguments. */
@@ -70,13 +75,20 @@ export const make = (
   Effect.gen(function* () {
     const directory = place.directory ?? path.join(yield* TemporaryDirectory.make, "data")
     const databaseFile = path.join(directory, "happier-server-light.sqlite")
+    const database = place.database ?? ServerDatabase.ofFile(databaseFile)
     const port = yield* freePort
     let output = ""
     let running: ServerChild.ServerChild | undefined
 
     const spawned = Effect.sync(() => {
       const hear = (text: string) => void (output += text)
-      running = ServerChild.start({ directory, port, environment, through: place.through, hear })
+      running = ServerChild.start({
+        directory,
+        port,
+        environment: { ...database.environment, ...environment },
+        through: place.through,
+        hear
+      })
       return running
     })
 
@@ -96,6 +108,7 @@ export const make = (
       url: `http://127.0.0.1:${port}`,
       directory,
       databaseFile,
+      database,
       start: Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(spawned, ({ ready }) => restore(Effect.asVoid(Effect.promise(() => ready))))
       ),
@@ -127,5 +140,11 @@ export const start = (
 ): Effect.Effect<Server, never, Scope.Scope> => Effect.tap(make(environment, place), (server) => server.start)
 
 /** One server for a whole file. */
-export const layer = (environment?: Readonly<Record<string, string>>): Layer.Layer<BuiltServer> =>
-  Layer.scoped(BuiltServer, start(environment))
+export const layer = (
+  environment?: Readonly<Record<string, string>>,
+  place: Effect.Effect<Place, never, Scope.Scope> = Effect.succeed({})
+): Layer.Layer<BuiltServer> =>
+  Layer.scoped(
+    BuiltServer,
+    Effect.flatMap(place, (place) => start(environment, place))
+  )

@@ -64,13 +64,14 @@ contract("AccessKeys", (it) => {
       const { person, request, server } = yield* Wire
       const { agent, call, daemon, token } = yield* person()
       const params = { sessionId: (yield* agent).sid, machineId: (yield* daemon).machineId }
-      const count = () => server.rows(`SELECT 1 FROM "AccessKey" WHERE "sessionId" = ?`, params.sessionId).length
+      const select = `SELECT 1 FROM "AccessKey" WHERE "sessionId" = ?`
+      const count = Effect.map(server.database.query(select, params.sessionId), ({ length }) => length)
       yield* call(`POST ${url}`, 200, { params, body: { data: "x" } })
-      assert.strictEqual(count(), 1)
+      assert.strictEqual(yield* count, 1)
       const headers = { authorization: `Bearer ${token}` }
       const { status } = yield* request("DELETE", `/v1/sessions/${params.sessionId}`, { headers })
       assert.strictEqual(status, 200)
-      assert.strictEqual(count(), 0)
+      assert.strictEqual(yield* count, 0)
     })
   )
 })

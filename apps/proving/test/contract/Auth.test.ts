@@ -59,7 +59,8 @@ contract("Auth", (it) => {
       const { call, server } = yield* Wire
       const keys = Client.make()
       yield* call("POST /v1/auth", 200, { body: keys.withContent() })
-      const [row] = server.rows("SELECT contentPublicKey FROM Account WHERE publicKey = ?", keys.publicKeyHex)
+      const select = `SELECT "contentPublicKey" FROM "Account" WHERE "publicKey" = ?`
+      const [row] = yield* server.database.query(select, keys.publicKeyHex)
       assert.deepStrictEqual(row?.["contentPublicKey"], Buffer.from(keys.contentPublicKey))
     })
   )
@@ -105,7 +106,7 @@ contract("Auth", (it) => {
         const closed = Context.get(yield* Layer.build(wireOf({ AUTH_ANONYMOUS_SIGNUP_ENABLED: "0" })), Wire)
         const { error } = yield* closed.call("POST /v1/auth", 403, { body: Client.make().withContent() })
         assert.strictEqual(error, "signup-disabled")
-        assert.deepStrictEqual(closed.server.rows("SELECT id FROM Account"), [])
+        assert.deepStrictEqual(yield* closed.server.database.query(`SELECT "id" FROM "Account"`), [])
         // A client whose key is not proven gets no information about accounts.
         yield* closed.call("POST /v1/auth", 401, { body: { ...Client.make().challenge(), signature: bytes(64) } })
         met.add("POST /v1/auth 403")

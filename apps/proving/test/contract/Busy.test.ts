@@ -5,7 +5,6 @@
  */
 import { assert } from "@effect/vitest"
 import { Duration, Effect, Fiber } from "effect"
-import * as ForeignLock from "presence-effect/testing/ForeignLock"
 import { randomBytes } from "node:crypto"
 import * as Client from "../../src/drivers/AccountClient.ts"
 import * as TimeLimit from "../../src/drivers/TimeLimit.ts"
@@ -101,15 +100,15 @@ contract("Busy", (it) => {
     Effect.gen(function* () {
       const cast = yield* scene
       const { owner, server } = cast
-      const counts = () =>
-        ["Account", "Machine", "Session", "SessionMessage", "UsageReport", "TerminalAuthRequest"].map(
-          (table) => server.rows(`SELECT count(*) AS count FROM "${table}"`)[0]?.["count"]
-        )
-      const before = counts()
+      const counts = Effect.forEach(
+        ["Account", "Machine", "Session", "SessionMessage", "UsageReport", "TerminalAuthRequest"],
+        (table) => server.database.query(`SELECT count(*) AS count FROM "${table}"`)
+      )
+      const before = yield* counts
       const cursor = yield* owner.call("GET /v2/cursor", 200)
       yield* Effect.scoped(
         Effect.gen(function* () {
-          yield* ForeignLock.hold(server.databaseFile)
+          yield* server.database.lock
           // A registration is tried for as long as daemons wait.
           const registration = yield* Effect.fork(owner.call("POST /v1/machines", 503, { body: newMachine() }))
           const timed = requests(cast).map((one) => Effect.timed<unknown, never, never>(one))
@@ -120,7 +119,7 @@ contract("Busy", (it) => {
           TimeLimit.holds("a registration, in ms", Duration.toMillis(duration), 10_000)
         })
       )
-      assert.deepStrictEqual(counts(), before)
+      assert.deepStrictEqual(yield* counts, before)
       assert.deepStrictEqual(yield* owner.call("GET /v2/cursor", 200), cursor)
       yield* owner.call("POST /v1/machines", 200, { body: newMachine() })
     })
@@ -131,7 +130,7 @@ contract("Busy", (it) => {
       const cast = yield* scene
       const asked = yield* Effect.scoped(
         Effect.gen(function* () {
-          yield* ForeignLock.hold(cast.server.databaseFile)
+          yield* cast.server.database.lock
           const asked = yield* Effect.forEach(events(cast), Effect.forkDaemon)
           yield* Effect.sleep("3 seconds")
           for (const fiber of asked) assert.isNull(fiber.unsafePoll())
@@ -146,7 +145,7 @@ contract("Busy", (it) => {
     Effect.gen(function* () {
       const { agent, ask, machineId, owner, person, server, sid } = yield* scene
       const params = { id: sid }
-      yield* ForeignLock.hold(server.databaseFile)
+      yield* server.database.lock
       const again = yield* person(owner.keys)
       assert.strictEqual(again.id, owner.id)
       const { machine } = yield* owner.call("POST /v1/machines", 200, { body: { id: machineId, metadata: "m" } })

@@ -3,7 +3,6 @@
  * entity, and is told when its cursor is no longer valid.
  */
 import { assert } from "@effect/vitest"
-import Sqlite from "better-sqlite3"
 import { Effect } from "effect"
 import { contract, Wire } from "../../src/contract/Wire.ts"
 
@@ -77,9 +76,7 @@ contract("Changes", (it) => {
       const ahead = yield* call("GET /v2/changes", 410, { query: { after: 4 } })
       assert.deepStrictEqual(ahead, { error: "cursor-gone", currentCursor: 3 })
       // As the pruner leaves it, which comes by once in a while.
-      const file = new Sqlite(server.databaseFile)
-      file.prepare(`UPDATE "Account" SET "changesFloor" = 2 WHERE "id" = ?`).run(id)
-      file.close()
+      yield* server.database.query(`UPDATE "Account" SET "changesFloor" = 2 WHERE "id" = ?`, id)
       const behind = yield* call("GET /v2/changes", 410, { query: { after: 1 } })
       assert.deepStrictEqual(behind, { error: "cursor-gone", currentCursor: 3 })
       assert.deepStrictEqual(yield* call("GET /v2/cursor", 200), { cursor: 3, changesFloor: 2 })

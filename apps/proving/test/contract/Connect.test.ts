@@ -2,7 +2,6 @@
  * Goal: a vendor token of one device is available to the others, and not to a reader of the file.
  */
 import { assert } from "@effect/vitest"
-import Sqlite from "better-sqlite3"
 import { Effect } from "effect"
 import { contract, Wire } from "../../src/contract/Wire.ts"
 
@@ -39,21 +38,20 @@ contract("Connect", (it) => {
       const { call, id } = yield* person()
       const params = { vendor: "openai" }
       yield* call("POST /v1/connect/:vendor/register", 200, { params, body: { token: secret } })
-      const stored = server.rows(`SELECT "token" FROM "ServiceAccountToken" WHERE "accountId" = ?`, id)[0]?.["token"]
+      const select = `SELECT "token" FROM "ServiceAccountToken" WHERE "accountId" = ?`
+      const stored = (yield* server.database.query(select, id))[0]?.["token"]
       assert.instanceOf(stored, Uint8Array)
       assert.notInclude(Buffer.from(stored as Uint8Array).toString("latin1"), "a-secret-of-the-vendor")
       const other = yield* person()
       yield* other.call("POST /v1/connect/:vendor/register", 200, { params, body: { token: "own" } })
       // The row of one account is of no use to another one.
-      const database = new Sqlite(server.databaseFile)
-      database
-        .prepare(
-          `UPDATE "ServiceAccountToken" SET "token" = (
-             SELECT "token" FROM "ServiceAccountToken" WHERE "accountId" = ?
-           ) WHERE "accountId" = ?`
-        )
-        .run(id, other.id)
-      database.close()
+      yield* server.database.query(
+        `UPDATE "ServiceAccountToken" SET "token" = (
+           SELECT "token" FROM "ServiceAccountToken" WHERE "accountId" = ?
+         ) WHERE "accountId" = ?`,
+        id,
+        other.id
+      )
       assert.deepStrictEqual(yield* other.call("GET /v1/connect/:vendor/token", 200, { params }), { token: null })
       assert.deepStrictEqual(yield* other.call("GET /v1/connect/tokens", 200), { tokens: [] })
       const { connectedServices } = yield* other.call("GET /v1/account/profile", 200)

@@ -4,7 +4,6 @@
  */
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
-import * as ForeignLock from "presence-effect/testing/ForeignLock"
 import * as Eventually from "../../src/drivers/Eventually.ts"
 import * as Shapes from "../../src/contract/Shapes.ts"
 import { contract, demand, Wire } from "../../src/contract/Wire.ts"
@@ -108,7 +107,7 @@ contract("Health", (it) => {
       const somebody = yield* person()
       yield* Effect.scoped(
         Effect.gen(function* () {
-          yield* ForeignLock.hold(server.databaseFile)
+          yield* server.database.lock
           yield* somebody.call("POST /v1/machines", 503, { body: machine() })
           yield* call("GET /health", 503)
           for (const route of ["GET /readyz", "GET /healthz"] as const) {

@@ -224,7 +224,10 @@ contract(
           ["Machine", machineId]
         ] as const) {
           yield* Eventually.until(
-            Effect.sync(() => server.rows(`SELECT lastActiveAt FROM "${table}" WHERE id = ?`, id)[0]),
+            Effect.map(
+              server.database.query(`SELECT "lastActiveAt" FROM "${table}" WHERE "id" = ?`, id),
+              ([row]) => row
+            ),
             (row) => Number(row?.["lastActiveAt"]) >= time
           )
         }

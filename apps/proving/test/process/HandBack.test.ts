@@ -9,6 +9,7 @@ import type Sqlite from "better-sqlite3"
 import { Effect } from "effect"
 import fs from "node:fs"
 import path from "node:path"
+import * as Dialect from "light-server/src/database/Dialect"
 import * as CountedTable from "light-server/src/quota/CountedTable"
 import { until } from "../../src/drivers/Eventually.ts"
 import * as Device from "../../src/drivers/Device.ts"
@@ -62,7 +63,7 @@ const storage = (ask: Ask, file: string) =>
   Effect.gen(function* () {
     const counted = () =>
       FixtureBox.withSqlite(file, (sqlite) =>
-        sqlite.prepare(`WITH owner AS (SELECT 'a1' AS "id") ${CountedTable.total}`).get()
+        sqlite.prepare(`WITH owner AS (SELECT 'a1' AS "id") ${CountedTable.totalOf(Dialect.sqlite)}`).get()
       )
     const { answer } = yield* until(accepted(ask, "/v1/account/storage"), ({ bytes, rows }) => {
       const now = counted() as { readonly bytes: number; readonly rows: number }

@@ -18,6 +18,7 @@ import type * as Scope from "effect/Scope"
 import * as ServerReader from "../node/internal/serverReader.ts"
 import { PresenceReader } from "../sqlite/SqlitePresenceStorage.ts"
 import type { EngineFault } from "../writer/Engine.ts"
+import type { SqlValue } from "../writer/Write.ts"
 import * as PostgresDriver from "./internal/postgresDriver.ts"
 import type { PostgresOptions } from "./PostgresOptions.ts"
 
@@ -31,6 +32,17 @@ export interface ReaderOptions extends PostgresOptions {
 }
 
 /**
+ * A `PresenceReader` that says more: which values are bound, and how a query fails.
+ *
+ * @category models
+ * @since 0.4.0
+ */
+export interface Reader {
+  /** One statement with the placeholders of PostgreSQL, `$1`, and all of its rows. */
+  readonly query: (sql: string, params: ReadonlyArray<SqlValue>) => Effect.Effect<ReadonlyArray<unknown>, EngineFault>
+}
+
+/**
  * Opens one connection; the others, up to `connections`, are opened when they are needed.
  *
  * **Errors**: `EngineFault` when the server cannot be reached or refuses the user or the database; so do its queries.
@@ -38,7 +50,7 @@ export interface ReaderOptions extends PostgresOptions {
  * @category constructors
  * @since 0.4.0
  */
-export const make = (options: ReaderOptions): Effect.Effect<PresenceReader["Type"], EngineFault, Scope.Scope> =>
+export const make = (options: ReaderOptions): Effect.Effect<Reader, EngineFault, Scope.Scope> =>
   Effect.suspend(() => {
     const { connections = 4, timeout = "5 seconds" } = options
     const setup =

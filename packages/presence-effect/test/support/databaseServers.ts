@@ -28,7 +28,8 @@ interface Server {
   readonly stop: () => Promise<void>
 }
 
-const name = `presence_effect_test_${process.pid}_${Math.random().toString(36).slice(2, 8)}`
+/** One for each project of a run: they share the process. */
+const makeName = (): string => `presence_effect_test_${process.pid}_${Math.random().toString(36).slice(2, 8)}`
 
 const freePort = (): Promise<number> =>
   new Promise((resolve, reject) => {
@@ -49,7 +50,7 @@ const runPostgres = async (url: string, sql: string): Promise<void> => {
   }
 }
 
-const localPostgres = async (): Promise<Server> => {
+const localPostgres = async (name: string): Promise<Server> => {
   const admin = "postgres://postgres@127.0.0.1:5432/postgres"
   await runPostgres(admin, `CREATE DATABASE ${name} ENCODING 'UTF8' TEMPLATE template0`)
   return {
@@ -58,7 +59,7 @@ const localPostgres = async (): Promise<Server> => {
   }
 }
 
-const embeddedPostgres = async (): Promise<Server> => {
+const embeddedPostgres = async (name: string): Promise<Server> => {
   const port = await freePort()
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "presence-effect-postgres-"))
   const output: Array<unknown> = []
@@ -91,7 +92,7 @@ const embeddedPostgres = async (): Promise<Server> => {
   return { url: `postgres://postgres:postgres@127.0.0.1:${port}/${name}`, stop }
 }
 
-const localMariadb = async (): Promise<Server> => {
+const localMariadb = async (name: string): Promise<Server> => {
   const admin = "mysql://root@127.0.0.1:3306"
   const run = async (sql: string): Promise<void> => {
     const client = await mysql.createConnection({ uri: admin, connectTimeout: 3_000 })
@@ -110,12 +111,15 @@ const postgresStarts =
 
 const isRequired = process.env["REQUIRE_SERVICES"] === "1"
 
-const found = async (kind: string, starts: ReadonlyArray<() => Promise<Server>>): Promise<Server | undefined> => {
+const found = async (
+  kind: string,
+  starts: ReadonlyArray<(name: string) => Promise<Server>>
+): Promise<Server | undefined> => {
   let failure: unknown
   for (const start of starts) {
     try {
       // oxlint-disable-next-line no-await-in-loop
-      return await start()
+      return await start(makeName())
     } catch (cause) {
       failure = cause
     }

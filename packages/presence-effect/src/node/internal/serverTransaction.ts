@@ -118,14 +118,22 @@ const lookAt = (
   return { answers: done(results.length) }
 }
 
+/**
+ * The part of the limit after which no further write of a group is tried: one that waited for a lock that long has used
+ * up the time of those behind it, and they would wait for it too.
+ */
+const triedShare = 0.6
+
 /** Sends every write, and those after a failed one again. Leaves the transaction open. */
 const runWrites = async (
   driver: Driver,
   session: Session,
   group: Group,
-  begin: ReadonlyArray<Command>
+  begin: ReadonlyArray<Command>,
+  limitMillis: number
 ): Promise<ReadonlyArray<WriteAnswer>> => {
   const answers: Array<WriteAnswer> = []
+  const triedUntil = performance.now() + triedShare * limitMillis
   let before = begin
   let phase: Fault["phase"] = "begin"
   do {
@@ -139,6 +147,10 @@ const runWrites = async (
     if (round.broken === undefined) return answers
     before = [{ sql: group.length === 1 ? "ROLLBACK" : `ROLLBACK TO SAVEPOINT ${savepoint(round.broken)}` }]
     phase = "statement"
+    const broken = answers.at(-1)
+    if (broken?._tag === "Failed" && broken.fault.reason === "Busy" && performance.now() > triedUntil) {
+      answers.push(...group.slice(answers.length).map(() => broken))
+    }
   } while (answers.length < group.length)
   // oxlint-disable-next-line no-await-in-loop
   demandDone(driver, await session.run(before), phase)
@@ -168,7 +180,7 @@ const runTransaction = async (
   progress: Progress
 ): Promise<ReadonlyArray<WriteAnswer>> => {
   const begin = driver.begin(terms.durability, terms.limitMillis)
-  const answers = await runWrites(driver, session, group, begin)
+  const answers = await runWrites(driver, session, group, begin, terms.limitMillis)
   if (!answers.some(isDone)) {
     if (group.length > 1) demandDone(driver, await session.run([{ sql: "ROLLBACK" }]), "statement")
     return answers

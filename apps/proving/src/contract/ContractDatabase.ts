@@ -1,0 +1,22 @@
+/** The database under the contract: a file, or with `CONTRACT_DATABASE=postgres` a PostgreSQL server. */
+import { Effect, type Scope } from "effect"
+import { inject } from "vitest"
+import type * as BuiltServer from "../drivers/BuiltServer.ts"
+import * as ServerDatabase from "../drivers/ServerDatabase.ts"
+
+declare module "vitest" {
+  export interface ProvidedContext {
+    /** `undefined`: no server could be started or found. The output says why. */
+    readonly postgresUrl: string | undefined
+  }
+}
+
+export const isPostgres = process.env["CONTRACT_DATABASE"] === "postgres"
+
+/** Where a server of the contract has its database. */
+export const place: Effect.Effect<BuiltServer.Place, never, Scope.Scope> = Effect.suspend(() => {
+  if (!isPostgres) return Effect.succeed({})
+  const url = inject("postgresUrl")
+  if (url === undefined) return Effect.dieMessage("there is no PostgreSQL for the contract")
+  return Effect.map(ServerDatabase.ofPostgres(url), (database) => ({ database }))
+})
