@@ -40,6 +40,7 @@ import type { PresenceKey } from "./presence/PresenceKey.ts"
 import type { KeyOf, PresenceKinds } from "./presence/PresenceKind.ts"
 import type { Transition } from "./presence/PresenceRegistry.ts"
 import * as PresenceRegistry from "./presence/PresenceRegistry.ts"
+import type { ReplicaStatus } from "./presence/Replica.ts"
 import type { MemoryRows } from "./presence/PresenceStorage.ts"
 import * as PresenceStorage from "./presence/PresenceStorage.ts"
 import * as SqlitePresenceStorage from "./sqlite/SqlitePresenceStorage.ts"
@@ -77,6 +78,12 @@ export interface PresenceStatus {
   readonly lastFlushMillis: number | undefined
   /** Ticks in a row that failed. */
   readonly consecutiveFlushFailures: number
+  /**
+   * This process among those that share the database. Absent: it is alone.
+   *
+   * @since 0.4.0
+   */
+  readonly replica?: ReplicaStatus
 }
 
 /**
@@ -197,6 +204,10 @@ export const make = <const Kinds extends PresenceKinds>(
     const storage = yield* PresenceStorage.PresenceStorage
     const registry = PresenceRegistry.make(kinds, config)
     const listeners = new Set<(transition: Transition<KeyOf<Kinds>>) => void>()
+    const replica =
+      storage.shared === undefined
+        ? Effect.succeed({})
+        : Effect.map(storage.shared.replica.status, (replica) => ({ replica }))
     const now = () => clock.unsafeCurrentTimeMillis()
 
     const onTransitions = (transitions: ReadonlyArray<Transition>): Effect.Effect<void> =>
@@ -261,14 +272,15 @@ export const make = <const Kinds extends PresenceKinds>(
           (own) => Effect.sync(() => listeners.delete(own))
         ).pipe(Effect.asVoid),
       flush: flusher.tick,
-      status: Effect.map(flusher.status, (status): PresenceStatus => ({
+      status: Effect.map(Effect.zip(flusher.status, replica), ([status, replica]): PresenceStatus => ({
         trackedCount: registry.trackedCount(),
         capacity: registry.capacity,
         pendingCount: registry.pendingCount(),
         parkedCount: registry.parkedCount(),
         oldestPendingMillis: registry.oldestPendingMillis(),
         lastFlushMillis: status.lastFlushMillis,
-        consecutiveFlushFailures: status.consecutiveFailures
+        consecutiveFlushFailures: status.consecutiveFailures,
+        ...replica
       }))
     }
   })

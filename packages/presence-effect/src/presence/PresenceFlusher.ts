@@ -106,7 +106,7 @@ const rejections: ReadonlyArray<Rejection> = ["invalid", "ancient", "ended", "fo
 
 /** What the report does not account for: it may not be in the database. */
 const unaccounted = (batch: FlushBatch.FlushBatch, report: FlushReport): FlushBatch.FlushBatch => {
-  const parts = [report.written, report.superseded, report.missing, report.refused ?? []]
+  const parts = [report.written, report.superseded, report.missing, report.refused ?? [], report.elsewhere ?? []]
   if (parts.reduce((count, { length }) => count + length, 0) === batch.entries.length) return FlushBatch.empty
   const accounted = new Set<string>()
   for (const part of parts) {
@@ -169,7 +169,8 @@ const logFlushed = (batch: FlushBatch.FlushBatch, report: FlushReport): Effect.E
       chunks: report.chunkCount,
       missing: report.missing.length,
       superseded: report.superseded.length,
-      deferred: report.deferred?.length ?? 0
+      deferred: report.deferred?.length ?? 0,
+      elsewhere: report.elsewhere?.length ?? 0
     })
   )
 
@@ -199,6 +200,8 @@ const observed = (
     const [duration, exit] = yield* Effect.timed(Effect.exit(self))
     yield* Metric.update(journal.label(PresenceMetrics.flushSeconds), Duration.toSeconds(duration))
     yield* Metric.update(journal.label(PresenceMetrics.flushRows), batch.entries.length)
+    const deferred = (Exit.isSuccess(exit) ? exit.value : failureOf(exit)?.report)?.deferred?.length ?? 0
+    if (deferred > 0) yield* Metric.incrementBy(journal.label(PresenceMetrics.deferred), deferred)
     if (Exit.isSuccess(exit)) {
       yield* logFlushed(batch, exit.value)
     } else {
