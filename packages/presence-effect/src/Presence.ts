@@ -40,7 +40,7 @@ import type { PresenceKey } from "./presence/PresenceKey.ts"
 import type { KeyOf, PresenceKinds } from "./presence/PresenceKind.ts"
 import type { Transition } from "./presence/PresenceRegistry.ts"
 import * as PresenceRegistry from "./presence/PresenceRegistry.ts"
-import type { ReplicaStatus } from "./presence/Replica.ts"
+import * as Replica from "./presence/Replica.ts"
 import type { MemoryRows } from "./presence/PresenceStorage.ts"
 import * as PresenceStorage from "./presence/PresenceStorage.ts"
 import * as SqlitePresenceStorage from "./sqlite/SqlitePresenceStorage.ts"
@@ -83,7 +83,7 @@ export interface PresenceStatus {
    *
    * @since 0.4.0
    */
-  readonly replica?: ReplicaStatus
+  readonly replica?: Replica.ReplicaStatus
 }
 
 /**
@@ -188,6 +188,8 @@ export const Tag =
  *
  * - Durations are decoded once, here.
  * - When a listener throws, the error is logged and the other listeners are still called.
+ * - Over a storage that several replicas share, all times are by the clock of the database, also those of transitions
+ *   and of `lastSeen`.
  *
  * **Errors**: `ConfigInvalid` names every invalid knob.
  *
@@ -195,6 +197,18 @@ export const Tag =
  * @since 0.1.0
  */
 export const make = <const Kinds extends PresenceKinds>(
+  kinds: Kinds,
+  options?: Partial<PresenceConfig<keyof Kinds & string>>
+): Effect.Effect<Presence<KeyOf<Kinds>>, ConfigInvalid, PresenceStorage.PresenceStorage | Scope.Scope> =>
+  Effect.flatMap(PresenceStorage.PresenceStorage, ({ shared }) =>
+    shared === undefined
+      ? build(kinds, options)
+      : Effect.clockWith((clock) =>
+          Effect.withClock(build(kinds, options), Replica.databaseClock(shared.replica, clock))
+        )
+  )
+
+const build = <const Kinds extends PresenceKinds>(
   kinds: Kinds,
   options?: Partial<PresenceConfig<keyof Kinds & string>>
 ): Effect.Effect<Presence<KeyOf<Kinds>>, ConfigInvalid, PresenceStorage.PresenceStorage | Scope.Scope> =>
@@ -256,7 +270,8 @@ export const make = <const Kinds extends PresenceKinds>(
               Effect.logWarning("an end is lost: presence is full and the write failed", failure).pipe(
                 Effect.annotateLogs("code", "PresenceFull")
               )
-            )
+            ),
+            Effect.withClock(clock)
           )
         }),
       forget: (key) => registry.forget(key),

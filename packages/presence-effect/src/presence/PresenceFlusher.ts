@@ -294,6 +294,8 @@ export const make = (
     // Its own journal: the success of a single row does not mean that ticks succeed.
     const flushOne = makeFlush(registry, storage, makeJournal(label), options.onTransitions)
     const gate = yield* Effect.makeSemaphore(1)
+    // Callers and the end of the scope may run on another clock than presence does.
+    const onClock = Effect.withClock(yield* Effect.clock)
 
     const flushAll = Effect.gen(function* () {
       registry.reported.unsafeClose()
@@ -301,12 +303,12 @@ export const make = (
       const order = yield* registry.order
       while ((yield* flush(() => registry.takeNext(order, takeRows), lane)) !== emptyReport) yield* pause
       yield* journal.succeeded(yield* Clock.currentTimeMillis)
-    }).pipe(gate.withPermits(1))
+    }).pipe(gate.withPermits(1), onClock)
 
     // Defects too: a broken store must not end the fiber that repairs what it left.
     const tick = flushAll.pipe(
       Effect.catchAllCause(() => Effect.void),
-      Effect.zipRight(publish(registry, label))
+      Effect.zipRight(onClock(publish(registry, label)))
     )
     const hasWork = Effect.suspend(() =>
       registry.pendingCount() + registry.parkedCount() > 0 ? Effect.void : registry.reported.await
@@ -323,7 +325,8 @@ export const make = (
       flushKey: (key, keyLane) =>
         flushOne(() => registry.takeKey(key), keyLane).pipe(
           Effect.catchAllCause(() => Effect.void),
-          Effect.asVoid
+          Effect.asVoid,
+          onClock
         ),
       status: journal.status
     })

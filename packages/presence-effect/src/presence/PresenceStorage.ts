@@ -224,7 +224,7 @@ export class PresenceStorage extends Context.Tag("presence-effect/presence/Prese
  *
  * **Details**
  *
- * - Times are stored by the clock of the database. What goes in and comes out is by the clock of this process.
+ * - All times are by the clock of the database, which `Presence` runs on: see `Replica.databaseClock`.
  * - `alive` marks the row with the epoch of this replica when it activates it or is newer than what is stored, and when
  *   no replica with a lease serves the row. `ended` is always stored, and marks the row too.
  * - `offline` is stored only where this replica serves the row, or none ever did. Else the entry is `elsewhere`.

@@ -223,6 +223,37 @@ const makeWarn = () => {
     })
 }
 
+/**
+ * A clock that shows the time of the database: `clock`, moved by what was measured. Presence over a shared storage runs
+ * on it, so that clients are dated alike by every replica. Its monotonic time and its sleep are those of `clock`.
+ *
+ * @example
+ * import * as Clock from "effect/Clock"
+ * import { strictEqual } from "node:assert/strict"
+ * import * as Replica from "presence-effect/presence/Replica"
+ *
+ * const own = { ...Clock.make(), unsafeCurrentTimeMillis: () => 1_000 }
+ * const clock = Replica.databaseClock({ clockOffsetMillis: () => 30_000 }, own)
+ * strictEqual(clock.unsafeCurrentTimeMillis(), 31_000)
+ *
+ * @category getters
+ * @since 0.4.0
+ */
+export const databaseClock = (
+  { clockOffsetMillis }: Pick<Replica["Type"], "clockOffsetMillis">,
+  clock: Clock.Clock
+): Clock.Clock => {
+  const unsafeCurrentTimeMillis = () => clock.unsafeCurrentTimeMillis() + clockOffsetMillis()
+  return {
+    [Clock.ClockTypeId]: Clock.ClockTypeId,
+    unsafeCurrentTimeMillis,
+    unsafeCurrentTimeNanos: () => clock.unsafeCurrentTimeNanos(),
+    currentTimeMillis: Effect.sync(unsafeCurrentTimeMillis),
+    currentTimeNanos: clock.currentTimeNanos,
+    sleep: (duration) => clock.sleep(duration)
+  }
+}
+
 /** The lease as this process sees it, and what it does with the one in the store. */
 const makeLease = <E>({ beat, begin: acquire }: LeaseStore<E>, label: ReturnType<typeof labelled>) => {
   const listeners = new Set<() => void>()

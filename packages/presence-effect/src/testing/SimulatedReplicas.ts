@@ -32,7 +32,6 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import * as databaseTime from "../presence/internal/databaseTime.ts"
 import type { FlushEntry } from "../presence/FlushBatch.ts"
 import * as FlushBatch from "../presence/FlushBatch.ts"
 import { nameOf, type PresenceKey } from "../presence/PresenceKey.ts"
@@ -233,51 +232,39 @@ const takeOver = (database: Database, replica: Replica.Replica["Type"], limit: n
 }
 
 const storageOf = (database: Database, replica: Replica.Replica["Type"]) => {
-  const { clockOffsetMillis, epoch, leaseMillis } = replica
+  const { epoch, leaseMillis } = replica
   const isOurs = (key: PresenceKey): boolean => {
     const mark = database.marks.get(nameOf(key))
     return mark === undefined || mark === epoch() || !database.isHeld(mark, leaseMillis)
   }
-  const plain = databaseTime.byOwnClock(
-    {
-      flush: ({ entries }) =>
-        Effect.suspend(() => {
-          const me = epoch()
-          return database.call(() => {
-            const report = together(entries.map((entry) => flushOne(database, me, leaseMillis, entry)))
-            database.options.onCommit?.(me)
-            return report
-          })
-        }).pipe(Effect.mapError((cause) => new Storage.FlushFailed({ report: Storage.emptyReport, cause }))),
-      findStale: (kind, believable, limit, after) =>
-        database
-          .call(() => {
-            const page = database.now(({ findStale }) => findStale(kind, believable, limit, after))
-            return { ...page, rows: page.rows.filter(({ key }) => isOurs(key)) }
-          })
-          .pipe(Effect.mapError((cause) => new Storage.StorageUnreadable({ what: kind, cause }))),
-      markOffline: (keys, believable) =>
-        database.call(() => {
-          const me = epoch()
-          if (!database.isHeld(me, leaseMillis)) return []
-          const changed = database.now(({ markOffline }) => markOffline(keys.filter(isOurs), believable))
-          if (changed.length > 0) database.options.onCommit?.(me)
-          return changed
+  const storage: PresenceStorage["Type"] & Required<Pick<PresenceStorage["Type"], "shared">> = {
+    flush: ({ entries }) =>
+      Effect.suspend(() => {
+        const me = epoch()
+        return database.call(() => {
+          const report = together(entries.map((entry) => flushOne(database, me, leaseMillis, entry)))
+          database.options.onCommit?.(me)
+          return report
         })
-    },
-    clockOffsetMillis
-  )
-  return {
-    ...plain,
-    shared: {
-      replica,
-      takeOver: (limit: number) =>
-        databaseTime.takenByOwnClock(
-          database.call(() => takeOver(database, replica, limit)),
-          clockOffsetMillis
-        )
-    }
+      }).pipe(Effect.mapError((cause) => new Storage.FlushFailed({ report: Storage.emptyReport, cause }))),
+    findStale: (kind, believable, limit, after) =>
+      database
+        .call(() => {
+          const page = database.now(({ findStale }) => findStale(kind, believable, limit, after))
+          return { ...page, rows: page.rows.filter(({ key }) => isOurs(key)) }
+        })
+        .pipe(Effect.mapError((cause) => new Storage.StorageUnreadable({ what: kind, cause }))),
+    markOffline: (keys, believable) =>
+      database.call(() => {
+        const me = epoch()
+        if (!database.isHeld(me, leaseMillis)) return []
+        const changed = database.now(({ markOffline }) => markOffline(keys.filter(isOurs), believable))
+        if (changed.length > 0) database.options.onCommit?.(me)
+        return changed
+      }),
+    shared: { replica, takeOver: (limit) => database.call(() => takeOver(database, replica, limit)) }
   }
+  return storage
 }
 
 /**

@@ -16,20 +16,19 @@ const marked = Object.fromEntries(
 const contractWorld = Effect.gen(function* () {
   const clock = yield* Effect.clock
   const rows = PresenceStorage.memoryRows(marked)
-  const nowMillis = () => clock.unsafeCurrentTimeMillis() + 7_000
+  const nowMillis = () => clock.unsafeCurrentTimeMillis()
   const storage = yield* SimulatedReplicas.make(marked, rows, { nowMillis }).join()
-  const ahead = 7_000
   const world: PresenceStorageContract.World = {
     storage,
     insert: (kind, id, accountId, { active, lastActiveMillis }) => {
-      const row = { id, active, lastActiveMillis: lastActiveMillis + ahead }
+      const row = { id, active, lastActiveMillis }
       rows.set(kind, kind === "sensor" ? row : { ...row, accountId })
     },
     read: (kind, id, accountId = "a") => {
       const row = Array.from(rows.rowsOf(kind)).find(
         (row) => row.id === id && (kind !== "laptop" || row.accountId === accountId)
       )
-      return row && { active: row.active, lastActiveMillis: row.lastActiveMillis - ahead }
+      return row && { active: row.active, lastActiveMillis: row.lastActiveMillis }
     },
     chunkRows: 250
   }

@@ -14,7 +14,6 @@ import type {
 } from "../../presence/PresenceStorage.ts"
 import { StorageUnreadable } from "../../presence/PresenceStorage.ts"
 import type { Replica } from "../../presence/Replica.ts"
-import * as databaseTime from "../../presence/internal/databaseTime.ts"
 import * as chunkedFlush from "../../sqlite/internal/chunkedFlush.ts"
 import { read, type Reader } from "../../sqlite/internal/reading.ts"
 import * as storageOptions from "../../sqlite/internal/storageOptions.ts"
@@ -153,17 +152,14 @@ const sharedOf = (
 ): SharedStorage => ({
   replica,
   takeOver: (limit) =>
-    databaseTime.takenByOwnClock(
-      Effect.suspend(() => {
-        const write = Write.all(tables.flatMap(({ takeOver }) => (takeOver === undefined ? [] : [takeOver(limit)])))
-        if (write.statements.length === 0) return Effect.succeed([])
-        return Effect.mapBoth(writer.write(lane, write), {
-          onFailure: chunkedFlush.failed,
-          onSuccess: (taken) => taken.flat()
-        })
-      }),
-      replica.clockOffsetMillis
-    )
+    Effect.suspend(() => {
+      const write = Write.all(tables.flatMap(({ takeOver }) => (takeOver === undefined ? [] : [takeOver(limit)])))
+      if (write.statements.length === 0) return Effect.succeed([])
+      return Effect.mapBoth(writer.write(lane, write), {
+        onFailure: chunkedFlush.failed,
+        onSuccess: (taken) => taken.flat()
+      })
+    })
 })
 
 /** The storage over tables that `open` checks one by one: problems of a table as texts, or what it is. */
@@ -188,9 +184,8 @@ export const make = <E>(
       return yield* new StorageInvalid({ problems: [unfit, ...more] })
     }
     const tables = makeTables(opened, options.kinds)
-    const offsetMillis = replica?.clockOffsetMillis ?? (() => 0)
-    const storage: PresenceStorage["Type"] = {
-      flush: chunkedFlush.make(writer, tables, missingApart, { ...options, offsetMillis }, nextChunkRows),
+    return {
+      flush: chunkedFlush.make(writer, tables, missingApart, options, nextChunkRows),
       findStale: (kind, believable, limit, after) =>
         Effect.suspend(() => findStale(reader, tables.tableOf(kind), believable, limit, after)),
       markOffline: (keys, believable) =>
@@ -204,9 +199,7 @@ export const make = <E>(
             onFailure: chunkedFlush.failed,
             onSuccess: (changed) => changed.flat()
           })
-        })
+        }),
+      ...(replica === undefined ? {} : { shared: sharedOf(replica, opened, writer, options) })
     }
-    return replica === undefined
-      ? storage
-      : { ...databaseTime.byOwnClock(storage, offsetMillis), shared: sharedOf(replica, opened, writer, options) }
   })

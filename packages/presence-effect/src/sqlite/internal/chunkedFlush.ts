@@ -30,8 +30,6 @@ interface Options {
   readonly chunkHold: Duration.DurationInput
   readonly lane: Lane
   readonly endLane: Lane
-  /** How far the clock by which times are stored is ahead of the clock of this process. Absent: it is that clock. */
-  readonly offsetMillis?: () => number
 }
 
 /** No second try can help. */
@@ -58,7 +56,6 @@ export const make = <Table extends { readonly kind: string; readonly nameOf: (ke
   nextChunkRows: (size: number, rowCount: number, holdMillis: number, targetMillis: number) => number
 ): PresenceStorage["Type"]["flush"] => {
   const targetMillis = Duration.toMillis(options.chunkHold)
-  const ahead = options.offsetMillis ?? (() => 0)
   let chunkRows = options.chunkRows
   let turn = 0
   return (batch, lane = options.lane) =>
@@ -68,8 +65,7 @@ export const make = <Table extends { readonly kind: string; readonly nameOf: (ke
       for (let chunk = progress.next(chunkRows); chunk !== undefined; chunk = progress.next(chunkRows)) {
         const entries = chunk
         // An end may be written while the chunk waits. It is no time from the future then, and must stay an end marker.
-        const nowMillis = (yield* Clock.currentTimeMillis) + ahead()
-        const latest = nowMillis + WriterPolicy.termsOf(writer.policy, lane).deadlineMillis
+        const latest = (yield* Clock.currentTimeMillis) + WriterPolicy.termsOf(writer.policy, lane).deadlineMillis
         const write = writeAll(entries, (table, part) => writeOne(table, part, latest))
         const measured = yield* writer.writeMeasured(lane, write).pipe(
           Effect.catchIf(
