@@ -40,6 +40,7 @@ import type { PresenceKey } from "./presence/PresenceKey.ts"
 import type { KeyOf, PresenceKinds } from "./presence/PresenceKind.ts"
 import type { Transition } from "./presence/PresenceRegistry.ts"
 import * as PresenceRegistry from "./presence/PresenceRegistry.ts"
+import * as Replica from "./presence/Replica.ts"
 import type { MemoryRows } from "./presence/PresenceStorage.ts"
 import * as PresenceStorage from "./presence/PresenceStorage.ts"
 import * as SqlitePresenceStorage from "./sqlite/SqlitePresenceStorage.ts"
@@ -77,6 +78,12 @@ export interface PresenceStatus {
   readonly lastFlushMillis: number | undefined
   /** Ticks in a row that failed. */
   readonly consecutiveFlushFailures: number
+  /**
+   * This process among those that share the database. Absent: it is alone.
+   *
+   * @since 0.4.0
+   */
+  readonly replica?: Replica.ReplicaStatus
 }
 
 /**
@@ -181,6 +188,8 @@ export const Tag =
  *
  * - Durations are decoded once, here.
  * - When a listener throws, the error is logged and the other listeners are still called.
+ * - Over a storage that several replicas share, all times are by the clock of the database, also those of transitions
+ *   and of `lastSeen`.
  *
  * **Errors**: `ConfigInvalid` names every invalid knob.
  *
@@ -191,12 +200,28 @@ export const make = <const Kinds extends PresenceKinds>(
   kinds: Kinds,
   options?: Partial<PresenceConfig<keyof Kinds & string>>
 ): Effect.Effect<Presence<KeyOf<Kinds>>, ConfigInvalid, PresenceStorage.PresenceStorage | Scope.Scope> =>
+  Effect.flatMap(PresenceStorage.PresenceStorage, ({ shared }) =>
+    shared === undefined
+      ? build(kinds, options)
+      : Effect.clockWith((clock) =>
+          Effect.withClock(build(kinds, options), Replica.databaseClock(shared.replica, clock))
+        )
+  )
+
+const build = <const Kinds extends PresenceKinds>(
+  kinds: Kinds,
+  options?: Partial<PresenceConfig<keyof Kinds & string>>
+): Effect.Effect<Presence<KeyOf<Kinds>>, ConfigInvalid, PresenceStorage.PresenceStorage | Scope.Scope> =>
   Effect.gen(function* () {
     const config = yield* resolve(options, undefined, kinds)
     const clock = yield* Effect.clock
     const storage = yield* PresenceStorage.PresenceStorage
     const registry = PresenceRegistry.make(kinds, config)
     const listeners = new Set<(transition: Transition<KeyOf<Kinds>>) => void>()
+    const replica =
+      storage.shared === undefined
+        ? Effect.succeed({})
+        : Effect.map(storage.shared.replica.status, (replica) => ({ replica }))
     const now = () => clock.unsafeCurrentTimeMillis()
 
     const onTransitions = (transitions: ReadonlyArray<Transition>): Effect.Effect<void> =>
@@ -245,7 +270,8 @@ export const make = <const Kinds extends PresenceKinds>(
               Effect.logWarning("an end is lost: presence is full and the write failed", failure).pipe(
                 Effect.annotateLogs("code", "PresenceFull")
               )
-            )
+            ),
+            Effect.withClock(clock)
           )
         }),
       forget: (key) => registry.forget(key),
@@ -261,14 +287,15 @@ export const make = <const Kinds extends PresenceKinds>(
           (own) => Effect.sync(() => listeners.delete(own))
         ).pipe(Effect.asVoid),
       flush: flusher.tick,
-      status: Effect.map(flusher.status, (status): PresenceStatus => ({
+      status: Effect.map(Effect.zip(flusher.status, replica), ([status, replica]): PresenceStatus => ({
         trackedCount: registry.trackedCount(),
         capacity: registry.capacity,
         pendingCount: registry.pendingCount(),
         parkedCount: registry.parkedCount(),
         oldestPendingMillis: registry.oldestPendingMillis(),
         lastFlushMillis: status.lastFlushMillis,
-        consecutiveFlushFailures: status.consecutiveFailures
+        consecutiveFlushFailures: status.consecutiveFailures,
+        ...replica
       }))
     }
   })

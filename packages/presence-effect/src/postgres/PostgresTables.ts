@@ -9,11 +9,20 @@
  * @since 0.4.0
  */
 import type { PresenceKind, PresenceKinds } from "../presence/PresenceKind.ts"
+import { ddl as leaseDdl } from "./internal/leaseSql.ts"
 import * as tableTexts from "../sqlite/internal/tableTexts.ts"
-import { quote, tableNames } from "../sqlite/internal/tableNames.ts"
+import { quote, type TableNames, tableNames } from "../sqlite/internal/tableNames.ts"
 
 /** No collation of a language: keys are compared and sorted byte for byte. */
 const text = 'TEXT COLLATE "C" NOT NULL'
+
+/** The rows of a replica that is gone. A heartbeat writes the mark that is there already, so no index changes. */
+const servedByIndex = ({ active, servedBy, table }: TableNames): string =>
+  servedBy === undefined
+    ? ""
+    : `CREATE INDEX IF NOT EXISTS ${quote(`${table}_${servedBy}`)} ON ${quote(table)} (${quote(servedBy)}) ` +
+      `WHERE ${quote(active)};
+`
 
 const tableDdl = (name: string, kind: PresenceKind): string => {
   const names = tableNames(name, kind)
@@ -23,13 +32,14 @@ const tableDdl = (name: string, kind: PresenceKind): string => {
     ...(names.accountId === undefined ? [] : [`${quote(names.accountId)} ${text}`]),
     `${quote(names.active)} BOOLEAN NOT NULL DEFAULT FALSE`,
     `${quote(names.lastActiveAt)} BIGINT NOT NULL DEFAULT 0`,
+    ...(names.servedBy === undefined ? [] : [`${quote(names.servedBy)} TEXT COLLATE "C"`]),
     `PRIMARY KEY (${tableTexts.keyOf(names).map(quote).join(", ")})`
   ]
   return `CREATE TABLE IF NOT EXISTS ${quote(names.table)} (
   ${columns.join(",\n  ")}
 ) WITH (fillfactor = 70);
 CREATE INDEX IF NOT EXISTS ${index} ON ${quote(names.table)} (${quote(names.id)}) WHERE ${quote(names.active)};
-`
+${servedByIndex(names)}`
 }
 
 /**
@@ -41,6 +51,8 @@ CREATE INDEX IF NOT EXISTS ${index} ON ${quote(names.table)} (${quote(names.id)}
  * - A new row is offline, and was never seen. Times are epoch milliseconds, whatever `timeForm` says.
  * - No index has a column that a heartbeat changes, and each page keeps free space: so a flush changes the row in its
  *   page and no index. An index on `lastActiveAt` made the table of a measurement thirty times as large.
+ * - A kind with `servedBy` has that column and an index on it for rows that are online. Its leases need the table of
+ *   `replicaDdl` too.
  * - Add columns of your own: the library reads and writes only those that the kind names. A table with wide rows makes
  *   a flush slower, because the whole row is written: a table of presence beside it, with the same key, is faster.
  *
@@ -50,3 +62,12 @@ CREATE INDEX IF NOT EXISTS ${index} ON ${quote(names.table)} (${quote(names.id)}
  * @since 0.4.0
  */
 export const ddl = (kinds: PresenceKinds): string => tableTexts.ddlOf(kinds, tableDdl)
+
+/**
+ * The table `Replica` of the leases, for kinds with `servedBy`: the epoch of each replica, and when it began and beat
+ * last by the clock of the database. A table that exists stays as it is.
+ *
+ * @category constructors
+ * @since 0.4.0
+ */
+export const replicaDdl: string = leaseDdl

@@ -59,6 +59,8 @@ export interface StoredEntry extends FlushEntry {
  * - `missing`: no such row in this account.
  * - `deferred`: another transaction holds the row at this moment, so nothing was written. The next flush tries again.
  *   Only of a database in which several connections write.
+ * - `elsewhere`: another replica serves the row, so it is not offline because this one no longer does. Nothing was
+ *   written. Only of kinds with `servedBy`.
  *
  * @category models
  * @since 0.1.0
@@ -69,6 +71,8 @@ export interface FlushResult {
   readonly missing: ReadonlyArray<FlushEntry>
   /** @since 0.4.0 */
   readonly deferred?: ReadonlyArray<FlushEntry>
+  /** @since 0.4.0 */
+  readonly elsewhere?: ReadonlyArray<FlushEntry>
 }
 
 /**

@@ -36,6 +36,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { withKeptSpan } from "../internal/keptSpan.ts"
+import * as Takeover from "./internal/takeover.ts"
 import { type TermsByKind, termsOf } from "./PresenceKind.ts"
 import type { Transition } from "./PresenceRegistry.ts"
 import { PresenceRegistry } from "./PresenceRegistry.ts"
@@ -78,9 +79,10 @@ const graceStepMillis = 1_000
  * When rows may be taken offline: not during the grace after the start, nor after a pause in which no row could show a
  * sign of life. A fiber plans when it wakes up; when that is far behind, the process stood still.
  */
-const makeQuiet = (quietMillis: number, bootMillis: number) => {
+const makeQuiet = (quietMillis: number, bootMillis: number, isShared: boolean) => {
   let until = bootMillis + quietMillis
-  let startedAt = bootMillis
+  // Other replicas served rows before this one started, and still do.
+  let startedAt = isShared ? Number.NEGATIVE_INFINITY : bootMillis
   const planned = { memory: Number.POSITIVE_INFINITY, database: Number.POSITIVE_INFINITY }
   return {
     plan: (fiber: keyof typeof planned, atMillis: number): void => {
@@ -130,20 +132,20 @@ const judgeMemory = (registry: PresenceRegistry["Type"], quiet: Quiet): Effect.E
   )
 }
 
+type Emit = (transitions: ReadonlyArray<Transition>) => Effect.Effect<void>
+
 /** Takes rows offline that are stored as active and that memory does not hold. */
 const makeSweep = (
   registry: PresenceRegistry["Type"],
   storage: PresenceStorage["Type"],
   options: SweeperOptions,
-  quiet: Quiet
+  quiet: Quiet,
+  emit: Emit
 ): Effect.Effect<void> => {
   const kinds = registry.kinds.map((kind) => {
     const { acceptanceWindow, offlineTimeout } = termsOf(options, kind)
     return { kind, timeoutMillis: Duration.toMillis(offlineTimeout), windowMillis: Duration.toMillis(acceptanceWindow) }
   })
-
-  const emit = (transitions: ReadonlyArray<Transition>): Effect.Effect<void> =>
-    transitions.length === 0 || options.onTransitions === undefined ? Effect.void : options.onTransitions(transitions)
 
   const sweepPage = (page: StalePage, believable: BelievableTimes, nowMillis: number) =>
     Effect.uninterruptibleMask((restore) => {
@@ -187,7 +189,8 @@ const makeSweep = (
 }
 
 /**
- * Starts two fibers in the scope: one judges memory, one sweeps the database.
+ * Starts two fibers in the scope: one judges memory, one sweeps the database. A third one takes over from replicas that
+ * are gone, where the storage is shared.
  *
  * **Details**
  *
@@ -198,6 +201,9 @@ const makeSweep = (
  *   acceptance window does not keep a row online until it comes.
  * - Quiet: for `startGrace` after the start and after each pause (a stopped process, a suspended machine, a clock set
  *   forward) no row is judged, since none could show a sign of life.
+ * - Takeover: with each beat of the lease, rows of replicas whose lease and the grace after it are over. After a lease
+ *   that this replica lost itself, every row that is online here is written anew. In a shared storage a row is not
+ *   offline because it was last seen before the start: another replica may serve it.
  * - Never fails: what could not be swept is found again by the next sweep.
  *
  * @category constructors
@@ -209,9 +215,12 @@ export const make = (
   Effect.gen(function* () {
     const registry = yield* PresenceRegistry
     const storage = yield* PresenceStorage
-    const quiet = makeQuiet(Duration.toMillis(options.startGrace), yield* Clock.currentTimeMillis)
+    const isShared = storage.shared !== undefined
+    const quiet = makeQuiet(Duration.toMillis(options.startGrace), yield* Clock.currentTimeMillis, isShared)
     const sweepMillis = Duration.toMillis(options.sweepInterval)
-    const sweep = makeSweep(registry, storage, options, quiet)
+    const emit: Emit = (transitions) =>
+      transitions.length === 0 || options.onTransitions === undefined ? Effect.void : options.onTransitions(transitions)
+    const sweep = makeSweep(registry, storage, options, quiet, emit)
     const sleepThenSweep = Effect.gen(function* () {
       quiet.plan("database", (yield* Clock.currentTimeMillis) + sweepMillis)
       yield* Effect.sleep(sweepMillis)
@@ -223,4 +232,5 @@ export const make = (
 
     yield* Effect.forkScoped(judgeMemory(registry, quiet))
     yield* Effect.forkScoped(Effect.forever(sleepThenSweep))
+    if (storage.shared !== undefined) yield* Takeover.start(registry, storage.shared, emit)
   })

@@ -106,7 +106,7 @@ const rejections: ReadonlyArray<Rejection> = ["invalid", "ancient", "ended", "fo
 
 /** What the report does not account for: it may not be in the database. */
 const unaccounted = (batch: FlushBatch.FlushBatch, report: FlushReport): FlushBatch.FlushBatch => {
-  const parts = [report.written, report.superseded, report.missing, report.refused ?? []]
+  const parts = [report.written, report.superseded, report.missing, report.refused ?? [], report.elsewhere ?? []]
   if (parts.reduce((count, { length }) => count + length, 0) === batch.entries.length) return FlushBatch.empty
   const accounted = new Set<string>()
   for (const part of parts) {
@@ -169,7 +169,8 @@ const logFlushed = (batch: FlushBatch.FlushBatch, report: FlushReport): Effect.E
       chunks: report.chunkCount,
       missing: report.missing.length,
       superseded: report.superseded.length,
-      deferred: report.deferred?.length ?? 0
+      deferred: report.deferred?.length ?? 0,
+      elsewhere: report.elsewhere?.length ?? 0
     })
   )
 
@@ -199,6 +200,8 @@ const observed = (
     const [duration, exit] = yield* Effect.timed(Effect.exit(self))
     yield* Metric.update(journal.label(PresenceMetrics.flushSeconds), Duration.toSeconds(duration))
     yield* Metric.update(journal.label(PresenceMetrics.flushRows), batch.entries.length)
+    const deferred = (Exit.isSuccess(exit) ? exit.value : failureOf(exit)?.report)?.deferred?.length ?? 0
+    if (deferred > 0) yield* Metric.incrementBy(journal.label(PresenceMetrics.deferred), deferred)
     if (Exit.isSuccess(exit)) {
       yield* logFlushed(batch, exit.value)
     } else {
@@ -291,6 +294,8 @@ export const make = (
     // Its own journal: the success of a single row does not mean that ticks succeed.
     const flushOne = makeFlush(registry, storage, makeJournal(label), options.onTransitions)
     const gate = yield* Effect.makeSemaphore(1)
+    // Callers and the end of the scope may run on another clock than presence does.
+    const onClock = Effect.withClock(yield* Effect.clock)
 
     const flushAll = Effect.gen(function* () {
       registry.reported.unsafeClose()
@@ -298,12 +303,12 @@ export const make = (
       const order = yield* registry.order
       while ((yield* flush(() => registry.takeNext(order, takeRows), lane)) !== emptyReport) yield* pause
       yield* journal.succeeded(yield* Clock.currentTimeMillis)
-    }).pipe(gate.withPermits(1))
+    }).pipe(gate.withPermits(1), onClock)
 
     // Defects too: a broken store must not end the fiber that repairs what it left.
     const tick = flushAll.pipe(
       Effect.catchAllCause(() => Effect.void),
-      Effect.zipRight(publish(registry, label))
+      Effect.zipRight(onClock(publish(registry, label)))
     )
     const hasWork = Effect.suspend(() =>
       registry.pendingCount() + registry.parkedCount() > 0 ? Effect.void : registry.reported.await
@@ -320,7 +325,8 @@ export const make = (
       flushKey: (key, keyLane) =>
         flushOne(() => registry.takeKey(key), keyLane).pipe(
           Effect.catchAllCause(() => Effect.void),
-          Effect.asVoid
+          Effect.asVoid,
+          onClock
         ),
       status: journal.status
     })

@@ -59,6 +59,14 @@ export interface PresenceKind {
    * built; an empty table means `integer`.
    */
   readonly timeForm?: "integer" | "iso" | "detect"
+  /**
+   * Column with the mark of the replica that serves a row, a text that may be null. For kinds whose rows keep a
+   * connection, where several processes write to one database server. Absent: no such mark. The storage of SQLite does
+   * not use it: one process is alone with its file.
+   *
+   * @since 0.4.0
+   */
+  readonly servedBy?: string
 }
 
 /**

@@ -33,6 +33,7 @@ import { counter, gauge, seconds, tagged } from "../internal/instrument.ts"
 const trackedGauge = gauge("presence_tracked", "Rows the registry holds, end markers included")
 const pendingGauge = gauge("presence_pending", "Rows whose newest state is not in the database yet")
 const failureCounter = counter("presence_flush_failures_total", "Flushes that failed, by the tag of the failure")
+const takeoverCounter = counter("presence_takeovers_total", "Rows of replicas that are gone, taken offline")
 const rejectedCounter = counter("presence_rejected_total", "Heartbeats that were ignored, by reason")
 
 /**
@@ -137,3 +138,57 @@ export const coalesced: Metric.Metric.Counter<number> = counter(
  * @since 0.1.0
  */
 export const rejected = (reason: string): Metric.Metric.Counter<number> => tagged(rejectedCounter, "reason", reason)
+
+/**
+ * `presence_deferred_total`: rows that a flush left for the next one, because another transaction held them, or because
+ * the lease of this replica had ended.
+ *
+ * @category metrics
+ * @since 0.4.0
+ */
+export const deferred: Metric.Metric.Counter<number> = counter(
+  "presence_deferred_total",
+  "Rows left for the next flush: held by another transaction, or the lease had ended"
+)
+
+/**
+ * `presence_lease_age_seconds`: time since the database confirmed the lease of this replica. Published with each
+ * attempt to renew it.
+ *
+ * @category metrics
+ * @since 0.4.0
+ */
+export const leaseAgeSeconds: Metric.Metric.Gauge<number> = gauge(
+  "presence_lease_age_seconds",
+  "Time since the database confirmed the lease of this replica"
+)
+
+/**
+ * `presence_leases_lost_total`: leases of this replica that ended while it ran.
+ *
+ * @category metrics
+ * @since 0.4.0
+ */
+export const leasesLost: Metric.Metric.Counter<number> = counter(
+  "presence_leases_lost_total",
+  "Leases of this replica that ended while it ran"
+)
+
+/**
+ * `presence_clock_offset_seconds`: how far the clock of the database is ahead of the clock of this replica.
+ *
+ * @category metrics
+ * @since 0.4.0
+ */
+export const clockOffsetSeconds: Metric.Metric.Gauge<number> = gauge(
+  "presence_clock_offset_seconds",
+  "How far the clock of the database is ahead of the clock of this replica"
+)
+
+/**
+ * `presence_takeovers_total{kind}`: rows of replicas that are gone, which this replica took offline.
+ *
+ * @category metrics
+ * @since 0.4.0
+ */
+export const takeovers = (kind: string): Metric.Metric.Counter<number> => tagged(takeoverCounter, "kind", kind)

@@ -41,6 +41,7 @@ import type { PresenceKinds, TermsByKind } from "./PresenceKind.ts"
  * - `ended`: its end was reported.
  * - `outdated`: what was taken for a sign of life was older than the end that the database knew, so the row is not
  *   online after all.
+ * - `abandoned`: the replica that served the row is gone, and the row did not come back to another one in time.
  *
  * @category models
  * @since 0.1.0
@@ -48,7 +49,7 @@ import type { PresenceKinds, TermsByKind } from "./PresenceKind.ts"
 export interface Transition<Key extends PresenceKey = PresenceKey> {
   readonly key: Key
   readonly lastSeenMillis: number
-  readonly reason: "silent" | "disconnected" | "ended" | "outdated"
+  readonly reason: "silent" | "disconnected" | "ended" | "outdated" | "abandoned"
 }
 
 /**
@@ -122,6 +123,12 @@ export class PresenceRegistry extends Context.Tag("presence-effect/presence/Pres
     readonly isHeld: (key: PresenceKey) => boolean
     /** `active` of the row was cleared in the database. When the row is online, it is written with the next tick. */
     readonly reactivate: (key: PresenceKey) => boolean
+    /**
+     * Every row that is online is written with the next tick, with the mark of this replica.
+     *
+     * @since 0.4.0
+     */
+    readonly restamp: () => void
     /**
      * Takes rows offline whose grace is over or which have been silent for too long, and drops end markers that no
      * heartbeat can meet any more. Handles at most `scanLimit` rows of each sort and goes on there the next time.
@@ -231,7 +238,10 @@ const makeReports = (
       const row = rowOf(key)
       if (row !== undefined) {
         row.connections++
-        tableOf(key.kind).dropped.delete(row)
+        const table = tableOf(key.kind)
+        table.dropped.delete(row)
+        // Since it was here before, the row may have been at another replica, and be marked as served there.
+        if (outcome === "alive" && table.isShared) table.stamp(row)
       }
       return outcome
     },
@@ -307,6 +317,13 @@ export const make = (kinds: PresenceKinds, options: RegistryOptions): PresenceRe
       touch()
       return true
     },
+    restamp: () => {
+      for (const table of tables.tables) {
+        if (!table.isShared) continue
+        for (const row of table.rows.values()) if (row.isAlive) table.stamp(row)
+      }
+      touch()
+    },
     dueOffline: (nowMillis, scanLimit = scanLimitDefault) => {
       let count = 0
       for (const table of tables.tables) {
@@ -323,7 +340,7 @@ export const make = (kinds: PresenceKinds, options: RegistryOptions): PresenceRe
     pendingCount: sum((table) => table.pending.size),
     parkedCount: () => sum((table) => table.parked.size)(),
     oldestPendingMillis: () => {
-      const oldest = Math.min(...tables.tables.map((table) => table.oldestPending()))
+      const oldest = Math.min(...tables.tables.map((table) => table.pending.oldest()))
       return Number.isFinite(oldest) ? oldest : undefined
     }
   }

@@ -28,6 +28,7 @@ import * as Layer from "effect/Layer"
 import type { FlushBatch, FlushEntry, FlushResult, StoredEntry } from "./FlushBatch.ts"
 import type * as Lane from "../writer/Lane.ts"
 import { nameOf, type PresenceKey } from "./PresenceKey.ts"
+import type { Replica } from "./Replica.ts"
 import { keyOf, KindUndeclared, type PresenceKinds, rowNameOf } from "./PresenceKind.ts"
 
 /**
@@ -209,8 +210,39 @@ export class PresenceStorage extends Context.Tag("presence-effect/presence/Prese
       keys: ReadonlyArray<PresenceKey>,
       believable: BelievableTimes
     ) => Effect.Effect<ReadonlyArray<StaleRow>, StorageFailed>
+    /**
+     * Absent: no other process writes presence here.
+     *
+     * @since 0.4.0
+     */
+    readonly shared?: SharedStorage
   }
 >() {}
+
+/**
+ * What a storage adds that several replicas share, for the kinds with a column `servedBy`.
+ *
+ * **Details**
+ *
+ * - All times are by the clock of the database, which `Presence` runs on: see `Replica.databaseClock`.
+ * - `alive` marks the row with the epoch of this replica when it activates it or is newer than what is stored, and when
+ *   no replica with a lease serves the row. `ended` is always stored, and marks the row too.
+ * - `offline` is stored only where this replica serves the row, or none ever did. Else the entry is `elsewhere`.
+ * - While the lease of this replica does not hold, everything but ends is `deferred`.
+ * - `findStale` and `markOffline` leave out rows that another replica with a lease serves.
+ *
+ * @category models
+ * @since 0.4.0
+ */
+export interface SharedStorage {
+  readonly replica: Replica["Type"]
+  /**
+   * Takes rows offline that a replica served whose lease and the grace after it are over: up to `limit` of each kind,
+   * all at once. Answers the rows really changed. None while another replica does the same, and while this one has not
+   * held its lease for as long as the grace.
+   */
+  readonly takeOver: (limit: number) => Effect.Effect<ReadonlyArray<StaleRow>, StorageFailed>
+}
 
 /**
  * One row of the store in memory.

@@ -84,6 +84,10 @@ const shapeOf = (
   const isActive = typeOf("active", names.active, integer, "boolean or whole numbers")
   const time = "bigint with epoch milliseconds, or a datetime"
   const timeType = typeOf("lastActiveAt", names.lastActiveAt, ({ type }) => timeTypes[type], time)
+  if (names.servedBy !== undefined) {
+    problems.push(`${kind}.servedBy: replicas are told apart on PostgreSQL only; leave it out`)
+    return problems
+  }
   if (idType === undefined || accountType === undefined || isActive === undefined || timeType === undefined) {
     return problems
   }

@@ -24,26 +24,32 @@ export interface FlushedRow {
   readonly millis: number
 }
 
-/** `isDeferred`: another transaction holds the row, so that its entry was not written. */
+/**
+ * `isDeferred`: another transaction holds the row, so that its entry was not written. `isElsewhere`: it was not, because
+ * another replica serves the row.
+ */
 export const resultOf = <R extends FlushedRow>(
   entries: ReadonlyArray<FlushEntry>,
   rows: ReadonlyArray<R>,
-  isDeferred: (row: R, entry: FlushEntry) => boolean
+  isDeferred: (row: R, entry: FlushEntry) => boolean,
+  isElsewhere: (row: R, entry: FlushEntry) => boolean = () => false
 ): FlushResult => {
   const written: Array<StoredEntry> = []
   const superseded: Array<StoredEntry> = []
   const missing: Array<FlushEntry> = []
   const deferred: Array<FlushEntry> = []
+  const elsewhere: Array<FlushEntry> = []
   const byNumber = new Map(rows.map((row) => [row.n, row]))
   for (const [n, entry] of entries.entries()) {
     const row = byNumber.get(n)
     if (row === undefined) missing.push(entry)
     else if (isDeferred(row, entry)) deferred.push(entry)
+    else if (isElsewhere(row, entry)) elsewhere.push(entry)
     else {
       const stored = row.millis > entry.seenAtMillis ? { ...entry, storedMillis: row.millis } : entry
       if ((row.active === 1) === (entry.state === "alive")) written.push(stored)
       else superseded.push(stored)
     }
   }
-  return { written, superseded, missing, deferred }
+  return { written, superseded, missing, deferred, ...(elsewhere.length === 0 ? {} : { elsewhere }) }
 }

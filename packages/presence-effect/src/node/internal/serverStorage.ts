@@ -7,11 +7,13 @@ import { keyOf, KindUndeclared, type PresenceKinds, type RowKey } from "../../pr
 import type {
   BelievableTimes,
   PresenceStorage,
+  SharedStorage,
   StaleCursor,
   StalePage,
   StaleRow
 } from "../../presence/PresenceStorage.ts"
 import { StorageUnreadable } from "../../presence/PresenceStorage.ts"
+import type { Replica } from "../../presence/Replica.ts"
 import * as chunkedFlush from "../../sqlite/internal/chunkedFlush.ts"
 import { read, type Reader } from "../../sqlite/internal/reading.ts"
 import * as storageOptions from "../../sqlite/internal/storageOptions.ts"
@@ -45,6 +47,8 @@ export interface ServerTable {
     keys: ReadonlyArray<PresenceKey>,
     believable: BelievableTimes
   ) => Write.Write<ReadonlyArray<StaleRow>>
+  /** Rows of replicas that are gone, up to `limit`. Absent: its rows carry no mark. */
+  readonly takeOver?: (limit: number) => Write.Write<ReadonlyArray<StaleRow>>
   readonly stale: (believable: BelievableTimes, limit: number, after: PageStart | undefined) => Query
 }
 
@@ -139,12 +143,32 @@ const makeTables = (tables: ReadonlyArray<ServerTable>, kinds: PresenceKinds) =>
   return { tables, tableOf, writeAll }
 }
 
+/** What the storage adds when several replicas share the database. */
+const sharedOf = (
+  replica: Replica["Type"],
+  tables: ReadonlyArray<ServerTable>,
+  writer: chunkedFlush.StorageWriter,
+  { lane }: Options
+): SharedStorage => ({
+  replica,
+  takeOver: (limit) =>
+    Effect.suspend(() => {
+      const write = Write.all(tables.flatMap(({ takeOver }) => (takeOver === undefined ? [] : [takeOver(limit)])))
+      if (write.statements.length === 0) return Effect.succeed([])
+      return Effect.mapBoth(writer.write(lane, write), {
+        onFailure: chunkedFlush.failed,
+        onSuccess: (taken) => taken.flat()
+      })
+    })
+})
+
 /** The storage over tables that `open` checks one by one: problems of a table as texts, or what it is. */
 export const make = <E>(
   options: Options,
   writer: chunkedFlush.StorageWriter,
   reader: Reader,
-  open: (kind: string) => Effect.Effect<ServerTable | ReadonlyArray<string>, E>
+  open: (kind: string) => Effect.Effect<ServerTable | ReadonlyArray<string>, E>,
+  replica?: Replica["Type"]
 ): Effect.Effect<PresenceStorage["Type"], E | StorageInvalid> =>
   Effect.gen(function* () {
     const [problem, ...others] = storageOptions.problems(options, writer.policy)
@@ -175,6 +199,7 @@ export const make = <E>(
             onFailure: chunkedFlush.failed,
             onSuccess: (changed) => changed.flat()
           })
-        })
+        }),
+      ...(replica === undefined ? {} : { shared: sharedOf(replica, opened, writer, options) })
     }
   })

@@ -6,12 +6,14 @@ import { entriesJson, keysJson, resultOf } from "../../node/internal/serverRows.
 import { isStorable, missingOf } from "../../node/internal/serverStorage.ts"
 import type { FlushEntry, FlushResult } from "../../presence/FlushBatch.ts"
 import type { PresenceKey } from "../../presence/PresenceKey.ts"
-import { type PresenceKind, rowNameOf } from "../../presence/PresenceKind.ts"
+import { keyOf, type PresenceKind, rowNameOf } from "../../presence/PresenceKind.ts"
+import type { Replica } from "../../presence/Replica.ts"
 import type { BelievableTimes, StaleRow, StorageUnreadable } from "../../presence/PresenceStorage.ts"
 import { read, type Reader } from "../../sqlite/internal/reading.ts"
 import * as tableCheck from "../../sqlite/internal/tableCheck.ts"
 import { quote, type TableNames, tableNames } from "../../sqlite/internal/tableNames.ts"
 import * as Write from "../../writer/Write.ts"
+import * as leaseSql from "./leaseSql.ts"
 import * as presenceSql from "./presenceSql.ts"
 
 const ColumnRecord = Schema.Struct({ name: Schema.String, type: Schema.String })
@@ -81,11 +83,19 @@ type Columns = ReadonlyArray<typeof ColumnRecord.Type>
 const wantedTypes = {
   key: "text, varchar, uuid or whole numbers",
   active: "boolean or whole numbers",
-  time: "bigint with epoch milliseconds, or a timestamp"
+  time: "bigint with epoch milliseconds, or a timestamp",
+  mark: "text or varchar"
 }
 
+const markTypes: { readonly [type: string]: true } = { text: true, "character varying": true }
+
 /** The shape, or what does not fit. */
-const shapeOf = (kind: string, names: TableNames, columns: Columns): presenceSql.TableShape | ReadonlyArray<string> => {
+const shapeOf = (
+  kind: string,
+  names: TableNames,
+  columns: Columns,
+  replica: Replica["Type"] | undefined
+): presenceSql.TableShape | ReadonlyArray<string> => {
   const problems: Array<string> = []
   const typeOf = <T>(option: string, column: string, types: { readonly [type: string]: T }, wanted: string) => {
     const type = columns.find(({ name }) => name === column)?.type ?? ""
@@ -100,6 +110,11 @@ const shapeOf = (kind: string, names: TableNames, columns: Columns): presenceSql
   const accountType = accountId === undefined ? "text" : typeOf("accountId", accountId, keyTypes, wantedTypes.key)
   const activeType = typeOf("active", names.active, activeTypes, wantedTypes.active)
   const timeType = typeOf("lastActiveAt", names.lastActiveAt, timeTypes, wantedTypes.time)
+  if (names.servedBy !== undefined) typeOf("servedBy", names.servedBy, markTypes, wantedTypes.mark)
+  if (names.servedBy !== undefined && replica === undefined) {
+    problems.push(`${kind}.servedBy: rows are marked, so the storage needs a Replica: provide PostgresReplica.layer`)
+  }
+  if (problems.length > 0) return problems
   if (idType === undefined || accountType === undefined || activeType === undefined || timeType === undefined) {
     return problems
   }
@@ -110,25 +125,38 @@ const FlushedRecord = Schema.Struct({
   n: Schema.Number,
   active: Schema.Number,
   millis: Schema.Number,
-  deferred: Schema.Number
+  deferred: Schema.Number,
+  elsewhere: Schema.Number
 })
+const TakenRecord = Schema.Struct({ id: Schema.String, account: Schema.NullOr(Schema.String), millis: Schema.Number })
 const OfflineRecord = Schema.Struct({ n: Schema.Number, millis: Schema.Number })
 
+/** The parameters of a statement that looks at the marks of rows. */
+type Marks = () => ReadonlyArray<string | number>
+
 const flushWith =
-  (sql: string) =>
+  (sql: string, marks: Marks) =>
   (entries: ReadonlyArray<FlushEntry>, latestMillis: number): Write.Write<FlushResult> => {
     const json = entriesJson(entries)
-    return Write.statement(sql, [latestMillis, json], { isAtomic: true }).pipe(
+    return Write.statement(sql, [latestMillis, json, ...marks()], { isAtomic: true }).pipe(
       Write.decodeRows(FlushedRecord),
-      Write.map((rows) => resultOf(entries, rows, ({ deferred }) => deferred === 1))
+      Write.map((rows) =>
+        resultOf(
+          entries,
+          rows,
+          ({ deferred }) => deferred === 1,
+          ({ elsewhere }) => elsewhere === 1
+        )
+      )
     )
   }
 
 const offlineWith =
-  (sql: string) =>
+  (sql: string, marks: Marks) =>
   (keys: ReadonlyArray<PresenceKey>, believable: BelievableTimes): Write.Write<ReadonlyArray<StaleRow>> => {
     const json = keysJson(keys)
-    return Write.statement(sql, [json, believable.firstMillis, believable.lastMillis]).pipe(
+    const { firstMillis, lastMillis } = believable
+    return Write.statement(sql, [json, firstMillis, lastMillis, ...marks()]).pipe(
       Write.decodeRows(OfflineRecord),
       Write.map((rows) =>
         rows
@@ -140,6 +168,17 @@ const offlineWith =
       )
     )
   }
+
+const takeOverWith =
+  (kind: string, sql: string, { epoch, graceMillis, leaseMillis }: Replica["Type"]) =>
+  (limit: number): Write.Write<ReadonlyArray<StaleRow>> =>
+    Write.statement(sql, [epoch(), leaseMillis, graceMillis, limit]).pipe(
+      Write.decodeRows(TakenRecord),
+      Write.zip(Write.statement(leaseSql.remove, [leaseMillis + graceMillis])),
+      Write.map(([rows]) =>
+        rows.map(({ account, id, millis }) => ({ key: keyOf(kind, account ?? undefined, id), lastSeenMillis: millis }))
+      )
+    )
 
 /** The key alone: an entry of a flush is a key too. */
 const plainKey = ({ accountId, id, kind }: PresenceKey): PresenceKey =>
@@ -158,7 +197,8 @@ const warnOfSweep = (names: TableNames, indexes: ReadonlyArray<typeof IndexRecor
 export const open = (
   reader: Reader,
   kind: string,
-  declared: PresenceKind
+  declared: PresenceKind,
+  replica: Replica["Type"] | undefined
 ): Effect.Effect<ServerTable | ReadonlyArray<string>, StorageUnreadable> =>
   Effect.gen(function* () {
     const names = tableNames(kind, declared)
@@ -166,7 +206,7 @@ export const open = (
     const columns = yield* read(reader, names.table, ColumnRecord, columnsSql, [quoted])
     const missing = yield* missingOf(reader, kind, names, columns, tablesSql)
     if (missing.length > 0) return missing
-    const shape = shapeOf(kind, names, columns)
+    const shape = shapeOf(kind, names, columns, replica)
     if (!("table" in shape)) return shape
     const indexes = yield* read(reader, names.table, IndexRecord, indexesSql, [quoted])
     const access = tableCheck.keyAccess(
@@ -178,10 +218,13 @@ export const open = (
     if (access._tag === "None") return [access.problem]
     yield* warnOfSweep(names, indexes)
     const [flush, offline] = [presenceSql.flushSql(shape), presenceSql.offlineSql(shape)]
+    const takeOver = presenceSql.takeOverSql(shape)
+    const marks: Marks = () =>
+      takeOver === undefined || replica === undefined ? [] : [replica.epoch(), replica.leaseMillis]
     const [first, later] = [presenceSql.staleSql(shape, true), presenceSql.staleSql(shape, false)]
     // Planned now, so that a table that does not fit is found at the start and not by the first tick.
-    yield* read(reader, names.table, Schema.Unknown, `EXPLAIN ${flush}`, [0, "[]"])
-    yield* read(reader, names.table, Schema.Unknown, `EXPLAIN ${offline}`, ["[]", 0, 0])
+    yield* read(reader, names.table, Schema.Unknown, `EXPLAIN ${flush}`, [0, "[]", ...marks()])
+    yield* read(reader, names.table, Schema.Unknown, `EXPLAIN ${offline}`, ["[]", 0, 0, ...marks()])
     const { accountType, idType } = shape
     return {
       kind,
@@ -189,10 +232,11 @@ export const open = (
       nameOf: rowNameOf(declared),
       canHold: ({ accountId, id }) =>
         isValueOf[idType](id) && (accountId === undefined || isValueOf[accountType](accountId)),
-      flush: flushWith(flush),
-      offline: offlineWith(offline),
+      flush: flushWith(flush, marks),
+      offline: offlineWith(offline, marks),
+      ...(takeOver === undefined || replica === undefined ? {} : { takeOver: takeOverWith(kind, takeOver, replica) }),
       stale: ({ firstMillis, lastMillis }, limit, after) => {
-        const params = [firstMillis, lastMillis, limit]
+        const params = [firstMillis, lastMillis, limit, ...marks()]
         if (after === undefined) return { sql: first, params }
         const start = names.isKeyedByAccount ? [after.id, after.account] : [after.id]
         return { sql: later, params: [...params, ...start] }

@@ -39,6 +39,13 @@ const makeConfirm =
       const row = rowOf(entry)
       if (row !== undefined && row.holds > 0) tableOf(entry.kind).remove(row)
     }
+    for (const entry of result.elsewhere ?? []) {
+      const row = rowOf(entry)
+      if (row === undefined || row.holds === 0) continue
+      // It leaves quietly, unless it is back here: then the next tick writes so.
+      if (row.state === "offline") tableOf(entry.kind).remove(row)
+      else tableOf(entry.kind).giveBack(row, entry)
+    }
     return transitions
   }
 

@@ -9,6 +9,7 @@ import type { PresenceKey } from "../PresenceKey.ts"
 import { isKeyedByAccount, type PresenceKind } from "../PresenceKind.ts"
 import { HeldEnds } from "./heldEnds.ts"
 import * as Parking from "./parking.ts"
+import { PendingRows } from "./pendingRows.ts"
 import { active, inactive, type Reason, Row, stepBack, unknown } from "./row.ts"
 import { RowIdentity } from "./rowIdentity.ts"
 import type { TableOptions } from "./tableOptions.ts"
@@ -26,15 +27,16 @@ interface End {
 
 export class RowTable {
   readonly rows = new Map<string, Row>()
-  /** Dirty rows and rows in a batch, oldest first, with the time since when, after `pendingFrom`: small, so unboxed. */
-  readonly pending = new Map<Row, number>()
-  private pendingFrom = 0
+  /** Dirty rows and rows in a batch. */
+  readonly pending = new PendingRows()
   /** Rows whose grace runs, with the time when their last connection closed, oldest first. */
   readonly dropped = new Map<Row, number>()
   /** Ended rows, oldest first. */
   readonly ends = new Map<Row, End>()
   readonly parked = new Map<Row, Parking.Parking>()
   private readonly heldEnds = new HeldEnds()
+  /** Rows in batches that may carry a mark of this replica that no longer holds. */
+  private readonly outdatedMarks = new Set<Row>()
   private walk: { readonly rows: Iterator<Row>; readonly since: number; oldest: number } | undefined = undefined
   /** No row without a connection showed its newest sign of life before. */
   private quietSince = Number.POSITIVE_INFINITY
@@ -43,12 +45,15 @@ export class RowTable {
   readonly kind: string
   readonly identity: RowIdentity
   private readonly isById: boolean
+  /** Several replicas serve rows of the kind, each under its mark. */
+  readonly isShared: boolean
   readonly options: TableOptions
 
   constructor(name: string, kind: PresenceKind, options: TableOptions) {
     this.kind = name
     this.identity = new RowIdentity(name, kind)
     this.isById = !isKeyedByAccount(kind)
+    this.isShared = kind.servedBy !== undefined
     this.options = options
   }
 
@@ -118,7 +123,8 @@ export class RowTable {
       return
     }
     this.observe(now)
-    row.seen = now
+    // The client may have left long ago for another replica, whose rows a time of now would claim.
+    if (!this.isShared) row.seen = now
     row.arrived = now
     this.quietSince = Math.min(this.quietSince, now)
     this.dropped.delete(row)
@@ -153,6 +159,7 @@ export class RowTable {
         continue
       }
       if (now - droppedAt < graceMillis || count >= limit) break
+      row.seen = Math.max(row.seen, droppedAt)
       this.takeOffline(row, "disconnected", now)
       count++
     }
@@ -218,12 +225,6 @@ export class RowTable {
       this.parked.set(row, Parking.waiting(parking))
       this.markDirty(row, now)
     }
-  }
-
-  /** When the oldest change began to wait. Infinity: none waits. */
-  oldestPending(): number {
-    const [oldest] = this.pending.values()
-    return oldest === undefined ? Number.POSITIVE_INFINITY : this.pendingFrom + oldest
   }
 
   take(row: Row): FlushEntry | undefined {
@@ -323,8 +324,16 @@ export class RowTable {
     return true
   }
 
+  /** The mark of this replica must be written anew, whatever a batch that holds the row now writes. */
+  stamp(row: Row): void {
+    if (row.holds > 0) this.outdatedMarks.add(row)
+    row.stored = unknown
+    this.markDirty(row, this.latest)
+  }
+
   remove(row: Row): void {
     this.rows.delete(this.identity.nameOf(row))
+    this.outdatedMarks.delete(row)
     this.pending.delete(row)
     this.dropped.delete(row)
     this.ends.delete(row)
@@ -353,18 +362,12 @@ export class RowTable {
   private markDirty(row: Row, since: number): void {
     if (this.isParked(row)) return
     row.isDirty = true
-    if (!this.pending.has(row)) this.addPending(row, since)
+    if (!this.pending.has(row)) this.pending.add(row, since)
   }
 
   private isParked(row: Row): boolean {
     const parking = this.parked.get(row)
     return parking !== undefined && !Parking.isWaiting(parking)
-  }
-
-  private addPending(row: Row, since: number): void {
-    if (this.pending.size === 0) this.pendingFrom = since
-    this.pending.delete(row)
-    this.pending.set(row, since - this.pendingFrom)
   }
 
   private needsWrite(row: Row): boolean {
@@ -382,9 +385,10 @@ export class RowTable {
   private settle(row: Row): void {
     row.holds--
     if (row.holds > 0) return
+    if (this.outdatedMarks.delete(row)) row.stored = unknown
     row.isDirty = this.needsWrite(row)
     if (row.isDirty) {
-      if (row.stored !== unknown) this.addPending(row, Math.max(this.latest, row.arrived))
+      if (row.stored !== unknown) this.pending.add(row, Math.max(this.latest, row.arrived))
       return
     }
     this.pending.delete(row)

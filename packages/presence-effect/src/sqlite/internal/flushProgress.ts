@@ -31,11 +31,12 @@ const refusedMax = 32
 
 /** Without the parts that most flushes do not have. */
 const reportOf = (
-  { deferred, ...report }: FlushReport & Required<Pick<FlushReport, "deferred">>,
+  { deferred, elsewhere, ...report }: FlushReport & Required<Pick<FlushReport, "deferred" | "elsewhere">>,
   refused: ReadonlyArray<RefusedEntry>
 ): FlushReport => ({
   ...report,
   ...(deferred.length === 0 ? {} : { deferred }),
+  ...(elsewhere.length === 0 ? {} : { elsewhere }),
   ...(refused.length === 0 ? {} : { refused })
 })
 
@@ -46,6 +47,7 @@ export const makeProgress = (all: ReadonlyArray<FlushBatch.FlushEntry>, turn = 0
   const superseded: Array<FlushBatch.StoredEntry> = []
   const missing: Array<FlushBatch.FlushEntry> = []
   const deferred: Array<FlushBatch.FlushEntry> = []
+  const elsewhere: Array<FlushBatch.FlushEntry> = []
   const refused: Array<RefusedEntry> = []
   /** Parts of a chunk that was refused as a whole, the next one last. */
   const parts: Array<ReadonlyArray<FlushBatch.FlushEntry>> = []
@@ -80,6 +82,7 @@ export const makeProgress = (all: ReadonlyArray<FlushBatch.FlushEntry>, turn = 0
         for (const entry of result.superseded) superseded.push(entry)
         for (const entry of result.missing) missing.push(entry)
         for (const entry of result.deferred ?? []) deferred.push(entry)
+        for (const entry of result.elsewhere ?? []) elsewhere.push(entry)
       }
     },
     /** Halves the chunk until the row is alone. Answers whether the flush can go on. */
@@ -94,6 +97,7 @@ export const makeProgress = (all: ReadonlyArray<FlushBatch.FlushEntry>, turn = 0
       }
       return !isTableRefusing()
     },
-    report: () => reportOf({ written, superseded, missing, deferred, chunkCount }, isTableRefusing() ? [] : refused)
+    report: () =>
+      reportOf({ written, superseded, missing, deferred, elsewhere, chunkCount }, isTableRefusing() ? [] : refused)
   }
 }

@@ -113,7 +113,8 @@ const openTable = (
   declared: PresenceKind
 ): Effect.Effect<KindTable, Unfit | StorageUnreadable> =>
   Effect.gen(function* () {
-    const names = tableNames(kind, declared)
+    // One process is alone with the file, so its rows carry no mark.
+    const names = { ...tableNames(kind, declared), servedBy: undefined }
     const access = yield* accessOf(reader, kind, names)
     const timeForm = yield* timeFormOf(reader, kind, names, declared)
     const shape: caseUpdate.TableShape = { ...names, timeForm, ...access }

@@ -9,6 +9,8 @@ export interface TableNames {
   readonly accountId: string | undefined
   readonly active: string
   readonly lastActiveAt: string
+  /** `undefined`: one process is alone with the rows. */
+  readonly servedBy: string | undefined
   /** The account and the id name a row together. */
   readonly isKeyedByAccount: boolean
 }
@@ -19,12 +21,13 @@ export const tableNames = (name: string, kind: PresenceKind): TableNames => ({
   accountId: kind.accountId,
   active: kind.active ?? "active",
   lastActiveAt: kind.lastActiveAt ?? "lastActiveAt",
+  servedBy: kind.servedBy,
   isKeyedByAccount: isKeyedByAccount(kind)
 })
 
 /** The options of a kind that name something in the file. */
 export const namedOptions = (names: TableNames): ReadonlyArray<readonly [option: string, name: string]> =>
-  (["table", "id", "accountId", "active", "lastActiveAt"] as const).flatMap((option) => {
+  (["table", "id", "accountId", "active", "lastActiveAt", "servedBy"] as const).flatMap((option) => {
     const name = names[option]
     return name === undefined ? [] : [[option, name] as const]
   })
