@@ -25,7 +25,7 @@ import * as MigrationFolder from "./migration/MigrationFolder.ts"
 import * as InstanceLock from "./opening/InstanceLock.ts"
 import * as SqliteVersion from "./opening/SqliteVersion.ts"
 import * as StartCheck from "./opening/StartCheck.ts"
-import type { PostgresMigrationError } from "./postgres/PostgresMigrator.ts"
+import type { PostgresDatabaseFailure } from "./postgres/PostgresDatabase.ts"
 import * as QuotaTriggers from "./quota/QuotaTriggers.ts"
 import * as ShutdownBudget from "./ShutdownBudget.ts"
 
@@ -41,7 +41,7 @@ export type DatabaseFailure =
   | PolicyInvalid
   | SqlitePresenceStorage.StorageInvalid
   | StorageUnreadable
-  | PostgresMigrationError
+  | PostgresDatabaseFailure
 
 /** What must hold before the file is opened to write. The lock lasts until the connection is closed. */
 const guard = ({ databaseFile, protection }: ServerConfig) =>
@@ -113,7 +113,7 @@ const fileStorage = ({ chunkHold, chunkRows, endLane, lane }: ServerConfig["pres
     })
   ).pipe(Layer.provide(presenceReader))
 
-/** A database server has neither a lock nor a log of ours. Its driver is loaded here. */
+/** A database server has no log of ours. Its driver is loaded here. */
 const server = (config: ServerConfig, { address, readConnections, writeConnections }: PostgresPlace) => {
   const { endLane, lane } = config.presence
   const database = Effect.map(
@@ -121,6 +121,7 @@ const server = (config: ServerConfig, { address, readConnections, writeConnectio
     (PostgresDatabase) =>
       PostgresDatabase.layer({
         address,
+        isShared: false,
         readConnections,
         writeConnections,
         policy: config.writerPolicy,
@@ -130,7 +131,6 @@ const server = (config: ServerConfig, { address, readConnections, writeConnectio
   )
   return Layer.mergeAll(
     Layer.unwrapEffect(database).pipe(ShutdownBudget.closeWithin("database", config.shutdownBudget.database)),
-    InstanceLock.none,
     SpaceRecovery.none
   )
 }

@@ -11,13 +11,14 @@ import * as FileSystem from "node:fs"
 import os from "node:os"
 import * as DatabaseFile from "../migration/DatabaseFile.ts"
 
-/** Another process serves the file, or imports into it. Nothing written. */
+/** Another process serves the database, or imports into it. Nothing written. */
 export class InstanceRunning extends Schema.TaggedError<InstanceRunning>("light-server/InstanceRunning")(
   "InstanceRunning",
-  { filename: Schema.String, holder: Schema.String }
+  { filename: Schema.String, holder: Schema.String, advice: Schema.optional(Schema.String) }
 ) {
   override get message(): string {
-    return `${this.filename} is in use by ${this.holder}; one server at a time, end that one first`
+    const { advice = "one server at a time, end that one first", filename, holder } = this
+    return `${filename} is in use by ${holder}; ${advice}`
   }
 }
 
@@ -147,9 +148,6 @@ export const hold = (
 
     return { untilTaken: Effect.zipRight(Effect.repeat(watch, Schedule.spaced(watchInterval)), Effect.never) }
   })
-
-/** Of a database that is no file of this machine, which no lock file can protect. */
-export const none: Layer.Layer<InstanceLock> = Layer.succeed(InstanceLock, { untilTaken: Effect.never })
 
 export const layer = (options: {
   readonly filename: string

@@ -1,0 +1,110 @@
+/**
+ * Who may serve a PostgreSQL database: one server alone, or several that tell each other what happens.
+ *
+ * The lock is an advisory lock of a connection of its own, exclusive for a server that is alone and shared for the
+ * others. PostgreSQL releases it when the connection ends, however the process ends.
+ */
+import { type Duration, Effect, Exit, Layer, Ref, Schedule, Scope } from "effect"
+import { InstanceLock, InstanceRunning } from "../opening/InstanceLock.ts"
+import type { PostgresAddress } from "../PostgresAddress.ts"
+import type { PostgresFailure } from "./PostgresFailure.ts"
+import * as PostgresSession from "./PostgresSession.ts"
+
+/** Any number, the same for all servers: it names the lock, together with the schema. */
+const lockSpace = 7_041_102
+
+const tryLock = (isShared: boolean) =>
+  `SELECT pg_try_advisory_lock${isShared ? "_shared" : ""}(${lockSpace}, hashtext(current_schema())) AS "isHeld"`
+
+/** The session of the holder, as far as this user may see it. */
+const selectHolder = `SELECT coalesce(host(activity.client_addr), 'this host') AS "address",
+    to_char(activity.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS "since"
+  FROM pg_locks AS held JOIN pg_stat_activity AS activity ON activity.pid = held.pid
+  WHERE held.locktype = 'advisory' AND held.classid = ${lockSpace}
+    AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND held.objid = (hashtext(current_schema())::bigint & 4294967295)::oid AND held.granted
+  LIMIT 1`
+
+interface HolderRow {
+  readonly address: string
+  readonly since: string | null
+  readonly [column: string]: unknown
+}
+
+export interface Options {
+  readonly address: PostgresAddress
+  /** Whether this server tells the other ones what happens. */
+  readonly isShared: boolean
+  /** Time between two checks that the connection with the lock still lives. */
+  readonly watchInterval?: Duration.DurationInput
+}
+
+const describe = (holder: HolderRow | undefined): string =>
+  holder === undefined
+    ? "another server"
+    : `a server on ${holder.address}${holder.since === null ? "" : `, connected since ${holder.since}`}`
+
+const advice = "set REDIS_URL for every server of the database, or run one server only"
+
+/** Opens a connection and takes the lock with it. */
+const take = ({ address, isShared }: Options) =>
+  Effect.gen(function* () {
+    const session = yield* PostgresSession.open(address)
+    const [row] = yield* session.query<{ readonly isHeld: boolean }>(tryLock(isShared))
+    if (row?.isHeld === true) return session
+    const [holder] = yield* session.query<HolderRow>(selectHolder)
+    return yield* new InstanceRunning({ filename: address.place, holder: describe(holder), advice })
+  })
+
+interface Held {
+  readonly scope: Scope.CloseableScope
+  readonly session: PostgresSession.PostgresSession
+}
+
+/**
+ * Takes the lock until the scope closes. The connection that holds it is checked every `watchInterval`; after a restart
+ * of PostgreSQL the lock is taken again, unless another server was faster.
+ *
+ * Fails with `InstanceRunning`, which names the holder, and as a connection fails.
+ */
+export const hold = (
+  options: Options
+): Effect.Effect<InstanceLock["Type"], InstanceRunning | PostgresFailure, Scope.Scope> =>
+  Effect.gen(function* () {
+    const taken = Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const session = yield* Scope.extend(take(options), scope).pipe(
+        Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+      )
+      return { scope, session }
+    }).pipe(Effect.uninterruptible)
+    const held = yield* Effect.acquireRelease(
+      Effect.flatMap(taken, (first) => Ref.make<Held>(first)),
+      (ref) => Effect.flatMap(Ref.get(ref), ({ scope }) => Scope.close(scope, Exit.void))
+    )
+    const retake = Effect.gen(function* () {
+      const { scope } = yield* Ref.get(held)
+      yield* Scope.close(scope, Exit.void)
+      yield* Ref.set(held, yield* taken)
+      yield* Effect.logWarning("the connection that kept other servers out was lost; another one does so now").pipe(
+        Effect.annotateLogs("code", "DATABASE_LOCK_RETAKEN")
+      )
+    })
+    const watch = Effect.gen(function* () {
+      const { session } = yield* Ref.get(held)
+      yield* Effect.catchAll(session.query("SELECT 1"), () => retake)
+    }).pipe(
+      // While PostgreSQL is away nobody can take the lock; it is tried again at the next check.
+      Effect.catchIf(
+        (failure) => failure._tag !== "InstanceRunning",
+        () => Effect.void
+      )
+    )
+    const { watchInterval = "5 seconds" } = options
+    return {
+      untilTaken: Effect.zipRight(Effect.repeat(watch, Schedule.spaced(watchInterval)), Effect.never)
+    }
+  })
+
+export const layer = (options: Options): Layer.Layer<InstanceLock, InstanceRunning | PostgresFailure> =>
+  Layer.scoped(InstanceLock, hold(options))

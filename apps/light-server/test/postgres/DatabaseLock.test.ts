@@ -1,0 +1,123 @@
+/**
+ * Goal: one server alone, or several that know of each other, serve a PostgreSQL database; a connection that is lost
+ * changes nothing about that.
+ * Method: the lock on a real PostgreSQL; connections are ended from outside, and the watch runs on virtual time.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Either, Exit, Fiber, Redacted, Scope, TestClock } from "effect"
+import { Client } from "pg"
+import { inject } from "vitest"
+import type { PostgresAddress } from "../../src/PostgresAddress.ts"
+import * as DatabaseLock from "../../src/postgres/DatabaseLock.ts"
+
+const server = inject("postgresUrl")
+
+let count = 0
+
+/** A schema of its own, and a connection beside those of the locks. */
+const stand = Effect.gen(function* () {
+  const schema = `lock_${process.pid}_${++count}`
+  const url = `${server}?options=-csearch_path%3D${schema}`
+  const client = yield* Effect.acquireRelease(
+    Effect.promise(async () => {
+      const client = new Client({ connectionString: url })
+      await client.connect()
+      await client.query(`CREATE SCHEMA ${schema}`)
+      return client
+    }),
+    (client) =>
+      Effect.promise(async () => {
+        await client.query(`DROP SCHEMA ${schema} CASCADE`)
+        await client.end()
+      })
+  )
+  const address: PostgresAddress = { url: Redacted.make(url), place: `postgres://here/${schema}` }
+  const hold = (isShared: boolean) => DatabaseLock.hold({ address, isShared })
+  /** Ends every connection that holds a lock of this schema. */
+  const cut = Effect.promise(() =>
+    client.query(`SELECT pg_terminate_backend(pid, 2000) FROM pg_locks
+      WHERE locktype = 'advisory' AND objid = (hashtext(current_schema())::bigint & 4294967295)::oid
+        AND pid <> pg_backend_pid()`)
+  )
+  return { cut, hold }
+})
+
+const refusal = <A, R>(hold: Effect.Effect<A, { readonly _tag: string; readonly message: string }, R>) =>
+  Effect.map(Effect.either(hold), (result) => (Either.isLeft(result) ? result.left : undefined))
+
+/** Until the answers of the database have come, which virtual time does not wait for. */
+const settled = <A>(fiber: Fiber.RuntimeFiber<A, { readonly _tag: string }>) =>
+  Effect.gen(function* () {
+    for (let turn = 0; turn < 200; turn++) {
+      const exit = yield* Fiber.poll(fiber)
+      if (exit._tag === "Some") return exit.value
+      yield* TestClock.adjust("5 seconds")
+      yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 10)))
+    }
+    return undefined
+  })
+
+describe.skipIf(server === undefined)("DatabaseLock", () => {
+  it.scoped("keeps a second server out of the database of one that is alone, and says what to do", () =>
+    Effect.gen(function* () {
+      const { hold } = yield* stand
+      yield* hold(false)
+      for (const isShared of [false, true]) {
+        const failure = yield* refusal(Effect.scoped(hold(isShared)))
+        assert.strictEqual(failure?._tag, "InstanceRunning")
+        assert.match(
+          failure?.message ?? "",
+          /^postgres:\/\/here\/lock_\S+ is in use by a server on \S.*, connected since \d{4}-.*Z; set REDIS_URL/
+        )
+      }
+    })
+  )
+
+  it.scoped("lets servers in that know of each other, and none that is alone", () =>
+    Effect.gen(function* () {
+      const { hold } = yield* stand
+      yield* hold(true)
+      yield* hold(true)
+      assert.strictEqual((yield* refusal(Effect.scoped(hold(false))))?._tag, "InstanceRunning")
+    })
+  )
+
+  it.scoped("lets the next server in when its scope closes", () =>
+    Effect.gen(function* () {
+      const { hold } = yield* stand
+      yield* Effect.scoped(hold(false))
+      yield* hold(false)
+    })
+  )
+
+  it.scoped("takes the lock again when its connection is lost", () =>
+    Effect.gen(function* () {
+      const { cut, hold } = yield* stand
+      const lock = yield* hold(false)
+      yield* cut
+      const watch = yield* Effect.fork(lock.untilTaken)
+      let failure = yield* refusal(Effect.scoped(hold(false)))
+      for (let turn = 0; turn < 200 && failure === undefined; turn++) {
+        yield* TestClock.adjust("5 seconds")
+        yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 10)))
+        failure = yield* refusal(Effect.scoped(hold(false)))
+      }
+      assert.strictEqual(failure?._tag, "InstanceRunning")
+      yield* Fiber.interrupt(watch)
+    })
+  )
+
+  it.scoped("ends when another server has taken it meanwhile", () =>
+    Effect.gen(function* () {
+      const { cut, hold } = yield* stand
+      const first = yield* hold(false)
+      yield* cut
+      const scope = yield* Scope.make()
+      yield* Scope.extend(hold(false), scope)
+      const exit = yield* settled(yield* Effect.fork(first.untilTaken))
+      assert.isTrue(exit !== undefined && Exit.isFailure(exit))
+      assert.strictEqual((yield* refusal(exit ?? Exit.succeed(undefined)))?._tag, "InstanceRunning")
+      yield* Scope.close(scope, Exit.void)
+    })
+  )
+})
