@@ -3,6 +3,8 @@ import { Match } from "effect"
 import type { AdminError } from "./admin/AdminClient.ts"
 import type { ImportError } from "./adoption/DatabaseImport.ts"
 import type { BackupImpossible } from "./operator/BackupError.ts"
+import type { CopyFailure } from "./operator/PostgresCopy.ts"
+import type { FileNeeded } from "./operator/FileDemand.ts"
 import type { RestoreError } from "./operator/Restore.ts"
 import type { ServiceFailed } from "./operator/ServiceFailed.ts"
 import type { SetupRefused } from "./operator/SetupFile.ts"
@@ -43,6 +45,8 @@ export type EndFailure =
   | AdminError
   | BackupImpossible
   | RestoreError
+  | CopyFailure
+  | FileNeeded
   | ServiceFailed
   | SetupRefused
 
@@ -68,6 +72,8 @@ export const of: (failure: EndFailure) => number = Match.type<EndFailure>().pipe
     DatabaseUnreachable: () => storage,
     BackupFailed: () => storage,
     CompactionFailed: () => storage,
+    CopyRefused: () => storage,
+    FileNeeded: () => config,
     PostgresUnreachable: () => temporary,
     PostgresUnusable: () => storage,
     MigrationBusy: () => temporary,

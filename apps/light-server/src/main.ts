@@ -14,6 +14,7 @@ const runners: Runners = {
   Devices: async (request) => (await import("./cli/DeviceCommand.ts")).run(request),
   LogLevel: async (request) => (await import("./cli/LogLevelCommand.ts")).run(request),
   Import: async (request) => (await import("./cli/ImportCommand.ts")).run(request),
+  Copy: async (request) => (await import("./cli/CopyCommand.ts")).run(request),
   Compact: async (request) => (await import("./cli/CompactCommand.ts")).run(request),
   Migrate: async (request) => (await import("./cli/MigrateCommand.ts")).run(request),
   Backup: async (request) => (await import("./cli/BackupCommand.ts")).run(request),

@@ -6,6 +6,7 @@ import * as Backup from "../operator/Backup.ts"
 import { BackupUnsound } from "../operator/BackupError.ts"
 import * as CopyCheck from "../operator/CopyCheck.ts"
 import * as Configuration from "./Configuration.ts"
+import { demandFile } from "../operator/FileDemand.ts"
 import * as Program from "./Program.ts"
 import * as Progress from "./Progress.ts"
 import * as Quantity from "./Quantity.ts"
@@ -39,6 +40,7 @@ const verify = (file: string, isJson: boolean) =>
 const make = ({ isJson, keep, to, withSecret }: Options) =>
   Effect.gen(function* () {
     const { config } = yield* Configuration.load
+    yield* demandFile("backup", config)
     const progress = Progress.make("copying")
     const report = yield* Backup.make({
       databaseFile: config.databaseFile,

@@ -6,6 +6,7 @@ import * as DatabaseCompaction from "../opening/DatabaseCompaction.ts"
 import type { InstanceRunning } from "../opening/InstanceLock.ts"
 import * as SqliteVersion from "../opening/SqliteVersion.ts"
 import * as Configuration from "./Configuration.ts"
+import { demandFile } from "../operator/FileDemand.ts"
 import * as Program from "./Program.ts"
 
 export interface Options {
@@ -48,6 +49,7 @@ const askServer = (dataDirectory: string, databaseFile: string, running: Instanc
 const program = ({ isJson }: Options) =>
   Effect.gen(function* () {
     const { config } = yield* Configuration.load
+    yield* demandFile("compact", config)
     yield* SqliteVersion.demandSound(SqliteVersion.linked())
     const report = yield* DatabaseCompaction.compactFile({ filename: config.databaseFile }).pipe(
       Effect.catchTag("InstanceRunning", (running) => askServer(config.dataDirectory, config.databaseFile, running))

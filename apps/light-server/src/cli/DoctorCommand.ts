@@ -12,6 +12,7 @@ import * as FileChecks from "../operator/FileChecks.ts"
 import * as Finding from "../operator/Finding.ts"
 import * as NetworkChecks from "../operator/NetworkChecks.ts"
 import * as Configuration from "./Configuration.ts"
+import type { PostgresAddress } from "../PostgresAddress.ts"
 import * as Program from "./Program.ts"
 import { command } from "../Version.ts"
 
@@ -49,6 +50,13 @@ const configFindings = (warnings: ReadonlyArray<string>): ReadonlyArray<Finding.
         })
       )
 
+/** Loaded only where there is one. */
+const postgresFindings = (address: PostgresAddress) =>
+  Effect.flatMap(
+    Effect.promise(() => import("../operator/PostgresChecks.ts")),
+    (PostgresChecks) => PostgresChecks.run(address)
+  )
+
 const examine = Effect.gen(function* () {
   const { config, warnings } = yield* Configuration.load
   const server = yield* AdminClient.ask(
@@ -57,7 +65,11 @@ const examine = Effect.gen(function* () {
     AdminProtocol.Status
   ).pipe(Effect.orElseSucceed(() => undefined))
   const options = optionsOf(config, server)
-  const groups = [FileChecks.run, DatabaseChecks.run, NetworkChecks.run, BackupChecks.run]
+  const { postgres } = config
+  const groups =
+    postgres === undefined
+      ? [FileChecks.run, DatabaseChecks.run, NetworkChecks.run, BackupChecks.run]
+      : [FileChecks.run, () => postgresFindings(postgres.address), NetworkChecks.run]
   const findings = yield* Effect.forEach(groups, (run) => run(options))
   return [...configFindings(warnings), ...findings.flat()]
 })

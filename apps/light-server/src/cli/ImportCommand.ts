@@ -6,6 +6,7 @@ import * as MigrationFolder from "../migration/MigrationFolder.ts"
 import * as ServerConfig from "../config/ServerConfig.ts"
 import * as ImportReport from "./ImportReport.ts"
 import * as Configuration from "./Configuration.ts"
+import { demandFile } from "../operator/FileDemand.ts"
 import * as Program from "./Program.ts"
 
 export interface Options {
@@ -18,6 +19,7 @@ export interface Options {
 const program = ({ from, into, isJson }: Options) =>
   Effect.gen(function* () {
     const { config } = yield* Configuration.load
+    if (into === undefined) yield* demandFile("import", config)
     const report = yield* DatabaseImport.importFile({
       source: path.resolve(from),
       directory: into === undefined ? config.dataDirectory : path.resolve(into),

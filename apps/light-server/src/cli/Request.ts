@@ -27,6 +27,7 @@ export type Request =
   | ({ readonly _tag: "Devices"; readonly action: DeviceAction } & Printed)
   | ({ readonly _tag: "LogLevel"; readonly level: LogLevelName | undefined } & Printed)
   | ({ readonly _tag: "Import"; readonly from: string; readonly into: string | undefined } & Printed)
+  | ({ readonly _tag: "Copy"; readonly from: string | undefined; readonly to: string } & Printed)
   | ({ readonly _tag: "Compact" } & Printed)
   | ({ readonly _tag: "Migrate"; readonly isDryRun: boolean } & Printed)
   | ({

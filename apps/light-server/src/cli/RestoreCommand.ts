@@ -3,6 +3,7 @@ import { Effect, Logger, LogLevel } from "effect"
 import * as MigrationFolder from "../migration/MigrationFolder.ts"
 import * as Restore from "../operator/Restore.ts"
 import * as Configuration from "./Configuration.ts"
+import { demandFile } from "../operator/FileDemand.ts"
 import * as Program from "./Program.ts"
 import * as Progress from "./Progress.ts"
 import * as Quantity from "./Quantity.ts"
@@ -32,6 +33,7 @@ export const render = (report: Restore.Report): string =>
 const program = ({ from, isJson }: Options) =>
   Effect.gen(function* () {
     const { config } = yield* Configuration.load
+    yield* demandFile("restore", config)
     const progress = Progress.make("copying")
     const report = yield* Restore.run({
       from,

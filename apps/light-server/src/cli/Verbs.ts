@@ -170,6 +170,18 @@ const addDatabase = (root: Command, accept: Accept) => {
       accept({ _tag: "Import", from: options.from, into: options.into, isJson: isJson(options) })
     )
   json(
+    verb(root, "copy", "copy all rows from a database file to PostgreSQL or back, while no server runs", {
+      examples: ["copy --to postgres://light@db/light", "copy --from postgres://light@db/light --to light.sqlite"],
+      codes: [1, 3, 4, 5, 6, 75],
+      notes: "The target must be empty, and gets everything or nothing. A password is better given in PGPASSWORD."
+    })
+  )
+    .option("--from <place>", "the database of the configuration unless given")
+    .requiredOption("--to <place>", "a file, or postgres://<user>@<host>/<database>")
+    .action(({ from, to, json }: Json & { readonly from?: string; readonly to: string }) =>
+      accept({ _tag: "Copy", from, to, isJson: json === true })
+    )
+  json(
     verb(root, "compact", "give the free space of the database back to the file system", {
       examples: ["compact", "compact --json"],
       codes: [1, 3, 4, [6, "a server uses the database, and its file can only be shortened while no server runs"], 75],
@@ -199,11 +211,8 @@ interface BackupOptions extends Json {
   readonly secret: boolean
 }
 
-/** `--keep` as a number; `undefined` for anything else. */
-const countOf = (text: string): number | undefined => (/^[1-9]\d{0,3}$/.test(text) ? Number(text) : undefined)
-
 const backupOf = (options: BackupOptions): Request => {
-  const keep = options.keep === undefined ? undefined : countOf(options.keep)
+  const keep = /^[1-9]\d{0,3}$/.test(options.keep ?? "") ? Number(options.keep) : undefined
   if (options.keep !== undefined && keep === undefined) {
     return { _tag: "Misuse", text: `--keep is '${options.keep}'; it is a number from 1 to 9999` }
   }
@@ -356,7 +365,7 @@ export interface RootOptions {
 
 export const build = (accept: Accept): Command => {
   const root = new Command(program)
-    .description("Machines and sessions online on one SQLite file.")
+    .description("Machines and sessions online on one SQLite file, or on PostgreSQL.")
     .option("--version", "print the version")
     .option("--config <file>", "the configuration file")
     .addOption(

@@ -61,7 +61,8 @@ const selectFacts = `SELECT current_setting('server_version_num')::int AS "versi
   current_setting('server_version') AS "versionText", current_setting('server_encoding') AS "encoding",
   current_schema() AS "schema", pg_is_in_recovery() AS "isStandby"`
 
-const problemOf = ({ encoding, isStandby, schema, version, versionText }: Facts) => {
+/** Why a server with these facts cannot be used. */
+export const problemOf = ({ encoding, isStandby, schema, version, versionText }: Facts) => {
   if (Math.floor(version / 10_000) < oldestVersion) {
     return { code: "VERSION", reason: `it runs PostgreSQL ${versionText}; ${oldestVersion} is the oldest that works` }
   }

@@ -10,6 +10,8 @@ const cases: ReadonlyArray<readonly [line: string, request: Request]> = [
   ["serve", { _tag: "Serve" }],
   ["import --from a.sqlite", { _tag: "Import", from: "a.sqlite", into: undefined, isJson: false }],
   ["import --from=a --into b --json", { _tag: "Import", from: "a", into: "b", isJson: true }],
+  ["copy --to p", { _tag: "Copy", from: undefined, to: "p", isJson: false }],
+  ["copy --from p --to f --json", { _tag: "Copy", from: "p", to: "f", isJson: true }],
   ["compact", { _tag: "Compact", isJson: false }],
   ["compact --json", { _tag: "Compact", isJson: true }],
   ["version", { _tag: "Version", isJson: false }],

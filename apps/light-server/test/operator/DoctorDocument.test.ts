@@ -10,6 +10,7 @@ const declared = [
   "operator/DatabaseChecks",
   "operator/NetworkChecks",
   "operator/BackupChecks",
+  "operator/PostgresChecks",
   "cli/DoctorCommand"
 ].flatMap((file) =>
   Array.from(
