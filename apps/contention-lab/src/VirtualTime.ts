@@ -44,6 +44,8 @@ const turnLimit = 1_000_000
 /** What the fibers of one process run on. A process that dies takes its fibers and timers with it. */
 export class Life {
   isOver = false
+  /** What would run of a process that stands still. */
+  held: Array<() => void> | undefined
   readonly clock: Clock.Clock
   readonly scheduler: Scheduler.Scheduler
 
@@ -116,7 +118,21 @@ export class VirtualTime {
   }
 
   enqueue(task: () => void, life: Life): void {
-    if (!life.isOver) this.tasks.push({ task, life })
+    if (life.isOver) return
+    if (life.held === undefined) this.tasks.push({ task, life })
+    else life.held.push(task)
+  }
+
+  /** The process stands still, while others go on. */
+  suspend(life: Life): void {
+    life.held ??= []
+  }
+
+  /** What was due meanwhile is late. */
+  resume(life: Life): void {
+    const held = life.held ?? []
+    life.held = undefined
+    for (const task of held) this.enqueue(task, life)
   }
 
   /** Nothing of the life happens any more. */

@@ -11,6 +11,10 @@ export interface Mutant {
   readonly file: string
   readonly find: string
   readonly replace: string
+  /** The simulation that finds it. Default: that of one process and its file. */
+  readonly world?: "replicas"
+  /** A seed that finds it, for a search that must not take long. Default: 1. */
+  readonly from?: number
 }
 
 export const mutants: ReadonlyArray<Mutant> = [

@@ -129,6 +129,7 @@ describe("the command line", () => {
     assert.isBelow(from, 2 ** 32)
     assert.notStrictEqual(Options.parse([]).from, from)
     assert.deepStrictEqual(Options.parse(["--from", "1"]), {
+      world: "file",
       seed: undefined,
       from: 1,
       seeds: 1_000,

@@ -48,6 +48,12 @@ export interface FlushEntry extends PresenceKey {
 export interface StoredEntry extends FlushEntry {
   /** Epoch ms of `lastActiveAt` after the flush. Absent: the time of the entry. */
   readonly storedMillis?: number
+  /**
+   * An end ended what was online, also when this replica took the row for offline. Only of kinds with `servedBy`.
+   *
+   * @since 0.4.0
+   */
+  readonly wasActive?: true
 }
 
 /**

@@ -124,7 +124,8 @@ export class PresenceRegistry extends Context.Tag("presence-effect/presence/Pres
     /** `active` of the row was cleared in the database. When the row is online, it is written with the next tick. */
     readonly reactivate: (key: PresenceKey) => boolean
     /**
-     * Every row that is online is written with the next tick, with the mark of this replica.
+     * Every row that is online, and whose grace does not run, is written with the next tick, with the mark of this
+     * replica.
      *
      * @since 0.4.0
      */
@@ -320,7 +321,10 @@ export const make = (kinds: PresenceKinds, options: RegistryOptions): PresenceRe
     restamp: () => {
       for (const table of tables.tables) {
         if (!table.isShared) continue
-        for (const row of table.rows.values()) if (row.isAlive) table.stamp(row)
+        for (const row of table.rows.values()) {
+          // A row whose grace runs may be elsewhere, and this replica does not claim it.
+          if (row.isAlive && !table.dropped.has(row)) table.stamp(row)
+        }
       }
       touch()
     },

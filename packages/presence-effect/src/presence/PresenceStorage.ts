@@ -225,8 +225,8 @@ export class PresenceStorage extends Context.Tag("presence-effect/presence/Prese
  * **Details**
  *
  * - All times are by the clock of the database, which `Presence` runs on: see `Replica.databaseClock`.
- * - `alive` marks the row with the epoch of this replica when it activates it or is newer than what is stored, and when
- *   no replica with a lease serves the row. `ended` is always stored, and marks the row too.
+ * - `alive` marks the row with the epoch of this replica when it is newer than what is stored; also when it is what is
+ *   stored, and no other replica with a lease serves the row. `ended` is always stored, and marks the row too.
  * - `offline` is stored only where this replica serves the row, or none ever did. Else the entry is `elsewhere`.
  * - While the lease of this replica does not hold, everything but ends is `deferred`.
  * - `findStale` and `markOffline` leave out rows that another replica with a lease serves.

@@ -186,8 +186,11 @@ const flushOne = (database: Database, me: string, leaseMillis: number, entry: Fl
   const isNewer =
     entry.seenAtMillis > lastActiveMillis || lastActiveMillis <= 0 || lastActiveMillis > database.options.nowMillis()
   const isFree = mark === undefined || mark === me || !database.isHeld(mark, leaseMillis)
-  if (entry.state === "ended" || (entry.state === "alive" && (isNewer || isFree))) database.marks.set(name, me)
-  return write()
+  const isStamped = isNewer || (isFree && entry.seenAtMillis === lastActiveMillis)
+  if (entry.state === "ended" || (entry.state === "alive" && isStamped)) database.marks.set(name, me)
+  const report = write()
+  if (entry.state !== "ended" || !before.active) return report
+  return { ...report, written: report.written.map((stored) => ({ ...stored, wasActive: true as const })) }
 }
 
 const together = (reports: ReadonlyArray<FlushReport>): FlushReport => {

@@ -13,7 +13,7 @@ import type { PresenceKinds } from "../../src/presence/PresenceKind.ts"
 import * as PresenceStorageContract from "../../src/testing/PresenceStorageContract.ts"
 import { device, makeReplica, makeReplicaWorld, openShared } from "../support/postgresReplica.ts"
 import { describePostgres, makePostgres } from "../support/postgresWorld.ts"
-import { sharedStorageSuite } from "../support/sharedStorageCases.ts"
+import { asPlain, sharedStorageSuite } from "../support/sharedStorageCases.ts"
 
 const start = Date.now()
 const hour = 3_600_000
@@ -330,7 +330,7 @@ const contractWorld = Effect.gen(function* () {
   const storage = yield* openShared(url, marked)
   const tableOf = (kind: PresenceStorageContract.ContractKind) => PresenceStorageContract.kinds[kind].table
   const world: PresenceStorageContract.World = {
-    storage,
+    storage: asPlain(storage),
     chunkRows: 60,
     insert: async (kind, id, accountId, { active, lastActiveMillis }) => {
       const hasAccount = kind !== "sensor"

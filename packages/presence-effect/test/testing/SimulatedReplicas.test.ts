@@ -6,7 +6,7 @@ import * as Presence from "../../src/Presence.ts"
 import * as PresenceStorage from "../../src/presence/PresenceStorage.ts"
 import * as PresenceStorageContract from "../../src/testing/PresenceStorageContract.ts"
 import * as SimulatedReplicas from "../../src/testing/SimulatedReplicas.ts"
-import { sharedStorageSuite } from "../support/sharedStorageCases.ts"
+import { asPlain, sharedStorageSuite } from "../support/sharedStorageCases.ts"
 
 /** The kinds of the contract, with marks. */
 const marked = Object.fromEntries(
@@ -19,7 +19,7 @@ const contractWorld = Effect.gen(function* () {
   const nowMillis = () => clock.unsafeCurrentTimeMillis()
   const storage = yield* SimulatedReplicas.make(marked, rows, { nowMillis }).join()
   const world: PresenceStorageContract.World = {
-    storage,
+    storage: asPlain(storage),
     insert: (kind, id, accountId, { active, lastActiveMillis }) => {
       const row = { id, active, lastActiveMillis }
       rows.set(kind, kind === "sensor" ? row : { ...row, accountId })

@@ -22,6 +22,8 @@ export interface FlushedRow {
   readonly n: number
   readonly active: number
   readonly millis: number
+  /** 1: the row was active before. */
+  readonly was?: number | undefined
 }
 
 /**
@@ -46,7 +48,8 @@ export const resultOf = <R extends FlushedRow>(
     else if (isDeferred(row, entry)) deferred.push(entry)
     else if (isElsewhere(row, entry)) elsewhere.push(entry)
     else {
-      const stored = row.millis > entry.seenAtMillis ? { ...entry, storedMillis: row.millis } : entry
+      const newest = row.millis > entry.seenAtMillis ? { ...entry, storedMillis: row.millis } : entry
+      const stored = row.was === 1 && entry.state === "ended" ? { ...newest, wasActive: true as const } : newest
       if ((row.active === 1) === (entry.state === "alive")) written.push(stored)
       else superseded.push(stored)
     }

@@ -83,24 +83,32 @@ const keyColumns = (shape: TableShape): string =>
   `(value ->> 2)${shape.accountId === undefined ? "" : casts[shape.accountType]} AS account`
 
 /** The entries, and of their rows those that nobody else holds, locked. */
-const lockedRows = (shape: TableShape, entries: string, condition = ""): string => `WITH entry AS MATERIALIZED (
+const lockedRows = (
+  shape: TableShape,
+  entries: string,
+  condition = "",
+  was = ""
+): string => `WITH entry AS MATERIALIZED (
   ${entries}
 ), held AS MATERIALIZED (
-  SELECT entry.* FROM entry JOIN ${columnsOf(shape).table} ON ${isNamedBy(shape)}${condition}
+  SELECT entry.*${was} FROM entry JOIN ${columnsOf(shape).table} ON ${isNamedBy(shape)}${condition}
   FOR NO KEY UPDATE OF t SKIP LOCKED
 )`
 
 /** How a flush treats a row that carries the mark of a replica. */
-const flushMarks = (shape: TableShape, isNewer: string) => {
+const flushMarks = (shape: TableShape, isNewer: string, stored: string) => {
   const owner = ownerOf(shape, "$3", "$4")
-  if (owner === undefined) return { held: "", set: "", changed: "", unchanged: "" }
-  const isStamped = `entry.state = ${state.ended} OR entry.state = ${state.alive} AND (${isNewer} OR ${owner.isFree})`
+  if (owner === undefined) return { held: "", was: "", set: "", returned: "", changed: "", unchanged: "", none: "" }
+  const isStamped = `entry.state = ${state.ended} OR entry.state = ${state.alive} AND (${isNewer} OR entry.seen = ${stored} AND ${owner.isFree})`
   return {
+    was: `, CASE WHEN ${columnsOf(shape).isActive} THEN 1 ELSE 0 END AS was`,
+    returned: ", entry.was",
+    none: ", 0",
     // An end is stored whatever became of the lease.
     held: `\n  WHERE entry.state = ${state.ended} OR ${owner.isLeaseHeld}`,
     set: `,\n    ${quote(shape.servedBy ?? "")} = CASE WHEN ${isStamped} THEN ${owner.me} ELSE ${owner.servedBy} END`,
     changed: ` AND NOT (entry.state = ${state.offline} AND ${owner.isElsewhere})`,
-    unchanged: "\nUNION ALL\nSELECT n, 0, 0, 0, 1 FROM held WHERE n NOT IN (SELECT n FROM changed)"
+    unchanged: "\nUNION ALL\nSELECT n, 0, 0, 0, 1, 0 FROM held WHERE n NOT IN (SELECT n FROM changed)"
   }
 }
 
@@ -113,12 +121,13 @@ export const flushSql = (shape: TableShape): string => {
   const { active, isActive, lastActiveAt, off, on, stored, table } = columnsOf(shape)
   const seen = timeOf[shape.timeType]("entry.seen")
   const isNewer = `entry.seen > ${stored} OR ${stored} > entry.now`
-  const marks = flushMarks(shape, isNewer)
+  const marks = flushMarks(shape, isNewer, stored)
   return `${lockedRows(
     shape,
     `SELECT ${keyColumns(shape)}, (value ->> 3)::bigint AS seen, (value ->> 4)::int AS state, $1::bigint AS now
   FROM json_array_elements($2::json)`,
-    marks.held
+    marks.held,
+    marks.was
   )}, changed AS (
   UPDATE ${table} SET
     ${quote(shape.lastActiveAt)} = CASE WHEN ${isNewer} THEN ${seen} ELSE ${lastActiveAt} END${marks.set},
@@ -128,13 +137,13 @@ export const flushSql = (shape: TableShape): string => {
       ELSE CASE WHEN ${stored} <= entry.seen OR ${stored} > entry.now THEN ${off} ELSE ${active} END
     END
   FROM held AS entry WHERE ${isNamedBy(shape)}${marks.changed}
-  RETURNING entry.n, CASE WHEN ${isActive} THEN 1 ELSE 0 END AS active, ${stored}::float8 AS millis
+  RETURNING entry.n, CASE WHEN ${isActive} THEN 1 ELSE 0 END AS active, ${stored}::float8 AS millis${marks.returned}
 ), skipped AS MATERIALIZED (
   SELECT * FROM entry WHERE n NOT IN (SELECT n FROM held)
 )
-SELECT n, active, millis, 0 AS deferred, 0 AS elsewhere FROM changed
+SELECT n, active, millis, 0 AS deferred, 0 AS elsewhere${marks.returned.replace("entry.", "")} FROM changed
 UNION ALL
-SELECT n, 0, 0, 1, 0 FROM skipped AS entry WHERE EXISTS (SELECT FROM ${table} WHERE ${isNamedBy(shape)})${marks.unchanged}`
+SELECT n, 0, 0, 1, 0${marks.none} FROM skipped AS entry WHERE EXISTS (SELECT FROM ${table} WHERE ${isNamedBy(shape)})${marks.unchanged}`
 }
 
 /**

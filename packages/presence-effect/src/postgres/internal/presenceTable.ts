@@ -126,7 +126,8 @@ const FlushedRecord = Schema.Struct({
   active: Schema.Number,
   millis: Schema.Number,
   deferred: Schema.Number,
-  elsewhere: Schema.Number
+  elsewhere: Schema.Number,
+  was: Schema.optional(Schema.Number)
 })
 const TakenRecord = Schema.Struct({ id: Schema.String, account: Schema.NullOr(Schema.String), millis: Schema.Number })
 const OfflineRecord = Schema.Struct({ n: Schema.Number, millis: Schema.Number })

@@ -246,7 +246,8 @@ export class RowTable {
     this.heldEnds.release(row, entry)
     let happened: Reason | undefined = undefined
     if (entry.state !== "alive" && entry.state === row.state) {
-      happened = row.reason
+      // A row that ended here may have been online at another replica since.
+      happened = row.reason ?? (entry.wasActive === true ? "ended" : undefined)
       row.reason = undefined
     }
     this.settle(row)

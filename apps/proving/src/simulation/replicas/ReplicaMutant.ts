@@ -1,0 +1,117 @@
+/** Planted bugs of presence across replicas: see `Mutant`. */
+import type { Mutant } from "../Mutant.ts"
+
+const world = "replicas" as const
+
+export const replicaMutants: ReadonlyArray<Mutant> = [
+  {
+    name: "no-owner-mark",
+    breaks: "a replica shows nobody offline whom another one serves",
+    file: "testing/SimulatedReplicas.ts",
+    find: 'entry.state === "offline" && mark !== undefined && mark !== me',
+    replace: 'entry.state === "offline" && mark === "nobody"',
+    world
+  },
+  {
+    name: "no-lease",
+    breaks: "dead sessions of a crashed replica become offline",
+    file: "presence/OfflineSweeper.ts",
+    find: "if (storage.shared !== undefined) yield* Takeover.start(registry, storage.shared, emit)",
+    replace: "void Takeover",
+    world
+  },
+  {
+    name: "no-fence",
+    breaks: "a replica that stood still writes nothing under a lease that is over",
+    file: "testing/SimulatedReplicas.ts",
+    find: 'if (entry.state !== "ended" && !database.isHeld(me, leaseMillis))',
+    replace: 'if (entry.state !== "ended" && me === "")',
+    world,
+    from: 13
+  },
+  {
+    name: "lease-loss-unnoticed",
+    breaks: "a replica whose lease ended serves under a new one",
+    file: "presence/Replica.ts",
+    find: "answer === undefined ? replace : Effect.void",
+    replace: "answer === undefined && replace === undefined ? replace : Effect.void",
+    world
+  },
+  {
+    name: "not-stamped-again",
+    breaks: "what a replica still serves after it lost its lease is online",
+    file: "presence/internal/takeover.ts",
+    find: "shared.replica.onNewLease(() => registry.restamp())",
+    replace: "shared.replica.onNewLease(() => undefined)",
+    world
+  },
+  {
+    name: "own-clock",
+    breaks: "clocks that are apart falsify nothing",
+    file: "presence/Replica.ts",
+    find: "clock.unsafeCurrentTimeMillis() + clockOffsetMillis()",
+    replace: "clock.unsafeCurrentTimeMillis() + 0 * clockOffsetMillis()",
+    world
+  },
+  {
+    name: "elsewhere-is-written",
+    breaks: "nobody is told of a row that another replica serves",
+    file: "presence/internal/batches.ts",
+    find: "for (const entry of result.written) {",
+    replace: "for (const entry of [...result.written, ...(result.elsewhere ?? [])]) {",
+    world
+  },
+  {
+    name: "no-grace-after-the-lease",
+    breaks: "a row has the grace to come back after its replica died",
+    file: "testing/SimulatedReplicas.ts",
+    find: "abandoned(database, kind, leaseMillis + graceMillis)",
+    replace: "abandoned(database, kind, 0 * (leaseMillis + graceMillis))",
+    world
+  },
+  {
+    name: "takeover-by-anyone",
+    breaks: "after all replicas were away, rows have time to come back",
+    file: "testing/SimulatedReplicas.ts",
+    find: "(own?.startedMillis ?? 0) <= database.options.nowMillis() - graceMillis",
+    replace: "(own?.startedMillis ?? 0) <= database.options.nowMillis() + graceMillis",
+    world,
+    from: 75
+  },
+  {
+    name: "connection-not-claimed",
+    breaks: "a client that comes back to a replica is served there again",
+    file: "presence/PresenceRegistry.ts",
+    find: 'if (outcome === "alive" && table.isShared) table.stamp(row)',
+    replace: 'if (outcome === "alive" && table.isShared && row.id === "") table.stamp(row)',
+    world,
+    from: 34
+  },
+  {
+    name: "a-drop-claims",
+    breaks: "a connection that was half open claims no row",
+    file: "presence/internal/rowTable.ts",
+    find: "if (!this.isShared) row.seen = now",
+    replace: "row.seen = now",
+    world,
+    from: 23
+  },
+  {
+    name: "older-sign-claims",
+    breaks: "an older sign of life claims no row, also when no lease holds",
+    file: "testing/SimulatedReplicas.ts",
+    find: "isFree && entry.seenAtMillis === lastActiveMillis",
+    replace: "isFree",
+    world,
+    from: 116
+  },
+  {
+    name: "end-elsewhere-untold",
+    breaks: "an end is told, also of a row that ended here before",
+    file: "presence/internal/rowTable.ts",
+    find: 'row.reason ?? (entry.wasActive === true ? "ended" : undefined)',
+    replace: "row.reason",
+    world,
+    from: 136
+  }
+]
