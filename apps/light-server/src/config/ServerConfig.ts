@@ -17,6 +17,7 @@ import * as DatabaseKnobs from "../opening/DatabaseKnobs.ts"
 import * as QuotaKnobs from "../quota/QuotaKnobs.ts"
 import * as RealtimeKnobs from "../realtime/RealtimeKnobs.ts"
 import * as RealtimeOptions from "../realtime/RealtimeOptions.ts"
+import * as ReplicaKnobs from "../replicas/ReplicaKnobs.ts"
 import * as RpcKnobs from "../rpc/RpcKnobs.ts"
 import * as RpcOptions from "../rpc/RpcOptions.ts"
 import * as TraceKnobs from "../tracing/TraceKnobs.ts"
@@ -47,6 +48,7 @@ export const rooms = {
   pairing: AccountKnobs.pairingKnobs,
   realtime: RealtimeKnobs.knobs,
   rpc: RpcKnobs.knobs,
+  replicas: ReplicaKnobs.knobs,
   changes: ChangeKnobs.knobs,
   backup: BackupKnobs.knobs,
   tracing: TraceKnobs.knobs
@@ -61,6 +63,7 @@ export interface ServerConfig
     Values<typeof HttpKnobs.knobs>,
     Values<typeof OperatorKnobs.knobs>,
     Values<typeof AccountKnobs.signUpKnobs>,
+    Values<typeof ReplicaKnobs.knobs>,
     Omit<Values<typeof DatabaseKnobs.fileKnobs>, "databaseFile" | "provider">,
     Pick<Values<typeof DatabaseKnobs.writeKnobs>, "checkpointIntervalMillis" | "journalSizeLimitBytes"> {
   readonly databaseFile: string
@@ -201,6 +204,7 @@ const loadAfter = (before: ReadonlyArray<string>, environment: Environment): Eff
       ...values.http,
       ...values.operator,
       ...values.signUp,
+      ...values.replicas,
       ...directories.right,
       autoMigrate: values.file.autoMigrate,
       checkpointIntervalMillis: values.writes.checkpointIntervalMillis,
