@@ -191,7 +191,7 @@ describe("architecture of the light server", () => {
       "SystemCode.ts"
     ],
     ["ShutdownBudget.ts"],
-    ["log", "migration", "tracing"],
+    ["log", "migration", "replicas", "tracing"],
     ["opening"],
     ["database"],
     ["postgres"],

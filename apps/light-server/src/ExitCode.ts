@@ -59,6 +59,7 @@ export const of: (failure: EndFailure) => number = Match.type<EndFailure>().pipe
     ListenFailed: ({ code }) => (passing.has(code) ? temporary : config),
     DataDirectoryUnusable: () => storage,
     EngineFault: ({ reason }) => (reason === "Busy" ? temporary : storage),
+    RedisUnusable: ({ reason }) => (reason === "Unreachable" ? temporary : config),
     ReadFailed: () => storage,
     StorageUnreadable: () => storage,
     DatabaseReplaced: () => storage,

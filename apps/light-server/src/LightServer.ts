@@ -70,10 +70,13 @@ import * as MessageEvents from "./messages/MessageEvents.ts"
 import * as MessageLog from "./messages/MessageLog.ts"
 import * as MessageRoutes from "./messages/MessageRoutes.ts"
 import * as MessageStore from "./messages/MessageStore.ts"
+import * as RedisReplicas from "./replicas/RedisReplicas.ts"
+import type { RedisUnusable } from "./replicas/RedisUnusable.ts"
 import * as Emitter from "./realtime/sending/Emitter.ts"
 import * as EventRegistry from "./realtime/events/EventRegistry.ts"
 import * as OnlineSessions from "./entities/OnlineSessions.ts"
 import * as Ownership from "./entities/Ownership.ts"
+import * as SharedPresence from "./entities/SharedPresence.ts"
 import { Presence } from "./entities/Presence.ts"
 import * as RealtimeApp from "./realtime/RealtimeApp.ts"
 import * as SocketServer from "./realtime/SocketServer.ts"
@@ -102,6 +105,7 @@ export type StartFailure =
   | DataDirectory.DataDirectoryUnusable
   | PresenceConfig.ConfigInvalid
   | HttpListener.ListenFailed
+  | RedisUnusable
 
 /**
  * Before a database is created: if the server cannot listen on its address, it ends without having created anything. An
@@ -285,8 +289,10 @@ export const layer = (
     Layer.provideMerge(status(config)),
     Layer.provideMerge(Layer.mergeAll(realtime(config), health(config))),
     Layer.provideMerge(http(config)),
-    Layer.provideMerge(Layer.provide(OnlineSessions.layer, presence(config))),
+    Layer.provideMerge(OnlineSessions.layer.pipe(Layer.provide(SharedPresence.layer), Layer.provide(presence(config)))),
     Layer.provideMerge(database(config)),
+    // After the database: a server that cannot use it is no replica of any other.
+    Layer.provideMerge(RedisReplicas.layer(config.redisUrl)),
     // Gauges are set while the layers above are built, so this one comes first.
     Layer.provideMerge(MetricSeries.layer)
   )

@@ -20,6 +20,7 @@ import * as LogMetrics from "./log/LogMetrics.ts"
 import * as MessageMetrics from "./messages/MessageMetrics.ts"
 import * as QuotaMetrics from "./quota/QuotaMetrics.ts"
 import * as RealtimeMetrics from "./realtime/RealtimeMetrics.ts"
+import * as ReplicaMetrics from "./replicas/ReplicaMetrics.ts"
 import * as RpcMetrics from "./rpc/RpcMetrics.ts"
 
 /** The compiler rejects a list that lacks a tag. */
@@ -100,6 +101,7 @@ const server = Effect.gen(function* () {
     ReadMetrics.start()
     QuotaMetrics.start()
     RealtimeMetrics.start()
+    ReplicaMetrics.start()
     MessageMetrics.start()
     ChangeMetrics.start()
     RpcMetrics.start()

@@ -121,7 +121,7 @@ const server = (config: ServerConfig, { address, readConnections, writeConnectio
     (PostgresDatabase) =>
       PostgresDatabase.layer({
         address,
-        isShared: false,
+        isShared: config.redisUrl !== undefined,
         readConnections,
         writeConnections,
         policy: config.writerPolicy,

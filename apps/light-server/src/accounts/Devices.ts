@@ -2,7 +2,7 @@
  * The devices of an account: the clients that show one of its tokens. Each login makes a new token, so one lost device
  * can be revoked without the others.
  *
- * Devices are known from the tokens that this process has seen since its start; clients reconnect within seconds. The
+ * Devices are known from the tokens that a replica has seen since its start; clients reconnect within seconds. The
  * revocation of a token is stored.
  */
 import { Clock, Context, Effect, Layer } from "effect"
@@ -13,6 +13,7 @@ import type { WriterError } from "presence-effect/writer/WriterError"
 import * as TimeForm from "../database/TimeForm.ts"
 import { invalidSocketToken, NotFound } from "../Failure.ts"
 import type { ConnectionScope } from "../realtime/Connection.ts"
+import { Replicas } from "../replicas/ReplicaBus.ts"
 import * as Room from "../realtime/sending/Room.ts"
 import { SocketServer } from "../realtime/SocketServer.ts"
 import type { KnownToken } from "./KnownTokens.ts"
@@ -52,7 +53,31 @@ const shown = (scope: ConnectionScope): DeviceConnection => {
   }
 }
 
+const topic = "devices"
+
+/** How long a replica that does not answer delays the list. */
+const answerMillis = 500
+
+/** One device may have been seen by several replicas. */
+const merged = (seen: ReadonlyArray<Device>): ReadonlyArray<Device> => {
+  const devices = new Map<string, Device>()
+  for (const device of seen) {
+    const other = devices.get(device.id)
+    const [earlier, later] =
+      other === undefined || device.lastSeenAt > other.lastSeenAt ? [other, device] : [device, other]
+    devices.set(device.id, {
+      ...later,
+      client: later.client ?? earlier?.client ?? null,
+      firstSeenAt: Math.min(later.firstSeenAt, earlier?.firstSeenAt ?? later.firstSeenAt),
+      connections: [...later.connections, ...(earlier?.connections ?? [])]
+    })
+  }
+  return [...devices.values()]
+}
+
 const make = Effect.gen(function* () {
+  const replicas = yield* Replicas
+  const clock = yield* Effect.clock
   const writer = yield* Writer
   const tokens = yield* Tokens
   const form = yield* TimeForm.TimeForm
@@ -64,19 +89,29 @@ const make = Effect.gen(function* () {
       return verdict?._tag === "Accepted" ? [shown(verdict.scope)] : []
     })
 
+  const seenHere = (accountId: string, now: number): ReadonlyArray<Device> =>
+    tokens.known(accountId).map(({ client, firstSeenAt, id, lastSeenAt }) => {
+      const connections = connectionsOf(id)
+      // A device with an open socket counts as seen now.
+      return { id, client, firstSeenAt, lastSeenAt: connections.length > 0 ? now : lastSeenAt, connections }
+    })
+  yield* replicas.answer(topic, (accountId) => seenHere(String(accountId), clock.unsafeCurrentTimeMillis()))
+  const seenElsewhere = (accountId: string) =>
+    Effect.map(replicas.ask(topic, accountId, answerMillis), (answers) =>
+      answers.flatMap(({ body }) => body as ReadonlyArray<Device>)
+    )
+  const list = (accountId: string) =>
+    Effect.gen(function* () {
+      const now = yield* Clock.currentTimeMillis
+      const devices = merged([...seenHere(accountId, now), ...(yield* seenElsewhere(accountId))])
+      return devices.toSorted((a, b) => b.lastSeenAt - a.lastSeenAt)
+    })
+
   return Devices.of({
-    list: (accountId) =>
-      Effect.map(Clock.currentTimeMillis, (now) => {
-        const devices = tokens.known(accountId).map(({ client, firstSeenAt, id, lastSeenAt }) => {
-          const connections = connectionsOf(id)
-          // A device with an open socket counts as seen now.
-          return { id, client, firstSeenAt, lastSeenAt: connections.length > 0 ? now : lastSeenAt, connections }
-        })
-        return devices.toSorted((a, b) => b.lastSeenAt - a.lastSeenAt)
-      }),
+    list,
     revoke: (accountId, id) =>
       Effect.gen(function* () {
-        if (!tokens.known(accountId).some((known) => known.id === id)) return yield* new NotFound({ what: "Device" })
+        if (!(yield* list(accountId)).some((known) => known.id === id)) return yield* new NotFound({ what: "Device" })
         const now = yield* Clock.currentTimeMillis
         const write = Write.withReserve(Write.statement(insert, [id, form.encode(now), accountId]))
         // A stored revocation takes effect even if the caller disconnects now.
@@ -92,4 +127,4 @@ const make = Effect.gen(function* () {
   })
 })
 
-export const layer: Layer.Layer<Devices, never, Writer | Tokens | SocketServer> = Layer.effect(Devices, make)
+export const layer: Layer.Layer<Devices, never, Writer | Tokens | SocketServer> = Layer.scoped(Devices, make)

@@ -9,6 +9,7 @@ import type { WriterError } from "presence-effect/writer/WriterError"
 import type { ReadFailed } from "../database/DatabaseReader.ts"
 import { NotFound, Unauthorized } from "../Failure.ts"
 import { type PairingAnswer, type PairingKind, PairingStore } from "./PairingStore.ts"
+import { Runner } from "../replicas/SoleRunner.ts"
 import { Tokens } from "./Tokens.ts"
 
 /** The status that the asking client receives. */
@@ -113,8 +114,12 @@ export const make: Effect.Effect<Pairing["Type"], never, PairingStore | Tokens> 
 /** Rows that cannot be removed now are found again by the next round. */
 const prune = Effect.gen(function* () {
   const store = yield* PairingStore
+  const runner = yield* Runner
   const now = yield* Clock.currentTimeMillis
-  for (const kind of kinds) yield* store.prune(kind, now)
+  yield* runner.attempt(
+    "prune-pairing",
+    Effect.forEach(kinds, (kind) => store.prune(kind, now), { discard: true })
+  )
 }).pipe(
   Effect.catchAllCause((cause) =>
     Effect.logWarning("Old pairing requests were not removed", cause).pipe(

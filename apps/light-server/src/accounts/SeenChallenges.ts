@@ -6,12 +6,13 @@
  * later than a retry would, or after the tokens of its account were revoked.
  * Restarts do not change this.
  */
-import { Clock, Context, Duration, Effect, Layer, Option, Schema } from "effect"
+import { Clock, Context, Duration, Effect, Layer, Option, Queue, Schema } from "effect"
 import { LRUCache } from "lru-cache"
 import { createHash } from "node:crypto"
 import path from "node:path"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import { challengeFile, DataDirectory } from "../opening/DataDirectory.ts"
+import { Replicas } from "../replicas/ReplicaBus.ts"
 import * as ChallengeFile from "./ChallengeFile.ts"
 
 export class SeenChallenges extends Context.Tag("light-server/SeenChallenges")<
@@ -43,16 +44,31 @@ const selectEpoch = `SELECT "TokenRevocation"."epoch" FROM "Account"
   LEFT JOIN "TokenRevocation" ON "TokenRevocation"."accountId" = "Account"."id"
   WHERE "Account"."publicKey" IN (?, ?) LIMIT 1`
 
+const topic = "challenge"
+
 const make = (options: Options) =>
   Effect.gen(function* () {
     const reader = yield* DatabaseReader
     const directory = yield* DataDirectory
+    const replicas = yield* Replicas
     const retryMillis = Duration.toMillis(options.retryWindow ?? "30 seconds")
     const replayMillis = Duration.toMillis(options.replayWindow ?? "24 hours")
     const capacity = options.capacity ?? 20_000
     const file = yield* ChallengeFile.open(path.join(directory.path, challengeFile), 2 * capacity)
     const known = new LRUCache<string, ChallengeFile.Seen>({ max: capacity })
     for (const seen of file.kept) known.set(seen.key, seen)
+
+    const keep = (seen: ChallengeFile.Seen) => {
+      known.set(seen.key, seen)
+      return file.add(seen, () => [...known.values()].toReversed())
+    }
+    // What one replica has seen is no new challenge for the others.
+    const received = yield* Queue.sliding<ChallengeFile.Seen>(capacity)
+    yield* replicas.listen(topic, (seen) => void Queue.unsafeOffer(received, seen as ChallengeFile.Seen))
+    if (!replicas.isAlone) {
+      const keepNew = (seen: ChallengeFile.Seen) => (known.has(seen.key) ? Effect.void : keep(seen))
+      yield* Effect.forkScoped(Effect.forever(Effect.flatMap(Queue.take(received), keepNew)))
+    }
 
     const epochOf = (publicKey: Uint8Array) => {
       const hex = Buffer.from(publicKey).toString("hex")
@@ -72,8 +88,8 @@ const make = (options: Options) =>
           const before = known.get(key)
           if (before === undefined || now - before.seenAtMillis > replayMillis) {
             const seen = { key, seenAtMillis: now, epoch }
-            known.set(key, seen)
-            yield* file.add(seen, () => [...known.values()].toReversed())
+            replicas.send(topic, seen)
+            yield* keep(seen)
             return Option.some(epoch)
           }
           // The first time counts; a retry does not prolong its window. A clock that was set back makes no triple new.
@@ -84,4 +100,4 @@ const make = (options: Options) =>
   })
 
 export const layer = (options: Options = {}): Layer.Layer<SeenChallenges, never, DatabaseReader | DataDirectory> =>
-  Layer.effect(SeenChallenges, make(options))
+  Layer.scoped(SeenChallenges, make(options))

@@ -13,6 +13,7 @@ import type { WriterError } from "presence-effect/writer/WriterError"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import { invalidSocketToken, NotFound } from "../Failure.ts"
+import { Replicas } from "../replicas/ReplicaBus.ts"
 import { SocketServer } from "../realtime/SocketServer.ts"
 import { Tokens } from "./Tokens.ts"
 
@@ -87,6 +88,8 @@ const Revoked = Schema.Struct({ accountId: Schema.String, epoch: Schema.Int })
 const selectRecent = `SELECT "accountId", "epoch" FROM "TokenRevocation" WHERE "revokedAt" > ?
   ORDER BY "revokedAt" DESC LIMIT 1000`
 
+const topic = "revocation"
+
 /** Longer than any clock adjustment backwards. */
 const recentMillis = Duration.toMillis("1 day")
 
@@ -98,6 +101,7 @@ export const make = (options: Options = {}) =>
     const writer = yield* Writer
     const reader = yield* DatabaseReader
     const tokens = yield* Tokens
+    const replicas = yield* Replicas
     const { disconnects } = yield* SocketServer
     const form = yield* TimeForm.TimeForm
     const known = new LRUCache<string, number>({ max: knownMax })
@@ -112,9 +116,13 @@ export const make = (options: Options = {}) =>
         if ((known.get(accountId) ?? -1) >= epoch) continue
         known.set(accountId, epoch)
         tokens.forget(accountId)
-        disconnects.recall(accountId)
+        disconnects.here.recall(accountId)
       }
     })
+    const note = ({ accountId, epoch }: typeof Revoked.Type) => {
+      if ((known.get(accountId) ?? -1) < epoch) known.set(accountId, epoch)
+    }
+    yield* replicas.listen(topic, (revoked) => note(revoked as typeof Revoked.Type))
 
     const watch = look.pipe(
       Effect.catchAll((failure) =>
@@ -135,7 +143,9 @@ export const make = (options: Options = {}) =>
           // If the caller disconnects in between, the next check does the same.
           Effect.tap((epoch) =>
             Effect.sync(() => {
-              known.set(accountId, epoch)
+              note({ accountId, epoch })
+              // Other replicas disconnect the sockets now, and not once more when they find the row.
+              replicas.send(topic, { accountId, epoch })
               tokens.forget(accountId)
               disconnects.disconnect(accountId, invalidSocketToken)
             })

@@ -3,6 +3,7 @@ import { Clock, Context, Duration, Effect, Layer, Option, Redacted, Schema } fro
 import { jwtVerify, SignJWT } from "jose"
 import { createPublicKey, hkdfSync, randomUUID } from "node:crypto"
 import { DataDirectory } from "../opening/DataDirectory.ts"
+import { Replicas } from "../replicas/ReplicaBus.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import { Authenticator } from "../door/Authenticator.ts"
 import { AccountDisabled, invalidToken } from "../Failure.ts"
@@ -67,8 +68,17 @@ const selectAccount = `SELECT "Account"."id", "TokenRevocation"."epoch",
   EXISTS (SELECT 1 FROM "PresenceAccountDisablement" WHERE "accountId" = "Account"."id") AS "isDisabled" FROM "Account"
   LEFT JOIN "TokenRevocation" ON "TokenRevocation"."accountId" = "Account"."id" WHERE "Account"."id" = ?`
 
+/** What other replicas must read from the database again. */
+interface Forgotten {
+  readonly accountId?: string
+  readonly tokenId?: string
+}
+
+const topic = "tokens"
+
 const make = (options: Options) =>
   Effect.gen(function* () {
+    const replicas = yield* Replicas
     const { masterSecret } = yield* DataDirectory
     const reader = yield* DatabaseReader
     const { privateKey, publicKey } = keysOf(masterSecret)
@@ -79,14 +89,18 @@ const make = (options: Options) =>
 
     // Counts removals, so that the result of an earlier read is not remembered after one.
     let forgetCount = 0
-    const forget = (accountId: string) => {
+    const forgetHere = ({ accountId, tokenId }: Forgotten) => {
       forgetCount += 1
-      known.forgetAccount(accountId)
+      if (accountId !== undefined) known.forgetAccount(accountId)
+      if (tokenId !== undefined) known.forget(tokenId)
     }
-    const forgetToken = (id: string) => {
-      forgetCount += 1
-      known.forget(id)
+    const forgetEverywhere = (forgotten: Forgotten) => {
+      replicas.send(topic, forgotten)
+      forgetHere(forgotten)
     }
+    yield* replicas.listen(topic, (forgotten) => forgetHere(forgotten as Forgotten))
+    const forget = (accountId: string) => forgetEverywhere({ accountId })
+    const forgetToken = (tokenId: string) => forgetEverywhere({ tokenId })
 
     const find = (accountId: string, tokenId = "") => reader.first(Account, selectAccount, [tokenId, accountId])
     const epochOf = Option.match({
@@ -177,4 +191,4 @@ const make = (options: Options) =>
  */
 export const layer = (
   options: Options = {}
-): Layer.Layer<Tokens | Authenticator, never, DataDirectory | DatabaseReader> => Layer.effectContext(make(options))
+): Layer.Layer<Tokens | Authenticator, never, DataDirectory | DatabaseReader> => Layer.scopedContext(make(options))

@@ -17,6 +17,7 @@ import type { Dialect } from "../database/Dialect.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import { NotFound } from "../Failure.ts"
 import { detachedOwner } from "../sessions/SessionRemoval.ts"
+import { Runner } from "../replicas/SoleRunner.ts"
 import { SessionRegistry } from "../sessions/SessionRegistry.ts"
 import type * as AdminProtocol from "./AdminProtocol.ts"
 
@@ -118,16 +119,18 @@ const make = Effect.gen(function* () {
   const writer = yield* Writer
   const revocation = yield* TokenRevocation
   const eraser = yield* makeEraser
+  const runner = yield* Runner
   const wanted = yield* Queue.sliding<void>(1)
 
-  /** What cannot be deleted now, such as with a full disk, is tried again. */
-  const sweep = eraser.pipe(
+  /** What cannot be deleted now, such as with a full disk or while another replica does it, is tried again. */
+  const sweep = runner.attempt("remove-accounts", eraser).pipe(
     Effect.tapErrorCause((cause) =>
       Effect.logWarning("An account could not be deleted yet", cause).pipe(
         Effect.annotateLogs("code", "ACCOUNT_NOT_DELETED")
       )
     ),
-    Effect.retry(Schedule.spaced("1 minute"))
+    Effect.retry(Schedule.spaced("1 minute")),
+    Effect.repeat({ schedule: Schedule.spaced("1 minute"), until: Option.isSome })
   )
   yield* Queue.offer(wanted, undefined)
   yield* Effect.forkScoped(Effect.forever(Effect.zipRight(Queue.take(wanted), sweep)))

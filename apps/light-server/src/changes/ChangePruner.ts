@@ -14,6 +14,7 @@ import * as Write from "presence-effect/writer/Write"
 import { defaultsOf, type Values } from "../ConfigKnob.ts"
 import { DatabaseReader } from "../database/DatabaseReader.ts"
 import { StoredTime } from "../database/StoredTime.ts"
+import { Runner } from "../replicas/SoleRunner.ts"
 import { knobs } from "./ChangeKnobs.ts"
 import { countPruned } from "./ChangeMetrics.ts"
 
@@ -169,7 +170,9 @@ export const layer = (options: Options = defaults): Layer.Layer<ChangePruner, ne
     Effect.gen(function* () {
       const pruner = yield* make(options)
       const isWanted = Duration.toMillis(options.retention) > 0 || options.linesPerAccount > 0
-      if (isWanted) yield* Effect.forkScoped(Effect.schedule(pruner.round, Schedule.spaced(options.interval)))
+      const runner = yield* Runner
+      const round = runner.attempt("prune-changes", pruner.round)
+      if (isWanted) yield* Effect.forkScoped(Effect.schedule(round, Schedule.spaced(options.interval)))
       return pruner
     })
   )

@@ -18,6 +18,7 @@ import type { PostgresAddress } from "../PostgresAddress.ts"
 import * as QuotaKnobs from "../quota/QuotaKnobs.ts"
 import * as RealtimeKnobs from "../realtime/RealtimeKnobs.ts"
 import * as RealtimeOptions from "../realtime/RealtimeOptions.ts"
+import * as ReplicaKnobs from "../replicas/ReplicaKnobs.ts"
 import * as RpcKnobs from "../rpc/RpcKnobs.ts"
 import * as RpcOptions from "../rpc/RpcOptions.ts"
 import * as TraceKnobs from "../tracing/TraceKnobs.ts"
@@ -49,6 +50,7 @@ export const rooms = {
   pairing: AccountKnobs.pairingKnobs,
   realtime: RealtimeKnobs.knobs,
   rpc: RpcKnobs.knobs,
+  replicas: ReplicaKnobs.knobs,
   changes: ChangeKnobs.knobs,
   backup: BackupKnobs.knobs,
   tracing: TraceKnobs.knobs
@@ -63,6 +65,7 @@ export interface ServerConfig
     Values<typeof HttpKnobs.knobs>,
     Values<typeof OperatorKnobs.knobs>,
     Values<typeof AccountKnobs.signUpKnobs>,
+    Values<typeof ReplicaKnobs.knobs>,
     Omit<Values<typeof DatabaseKnobs.fileKnobs>, "databasePlace" | "provider">,
     Pick<Values<typeof DatabaseKnobs.writeKnobs>, "checkpointIntervalMillis" | "journalSizeLimitBytes"> {
   /** Not used while `postgres` is there. */
@@ -196,6 +199,26 @@ const databaseProblems = ({ backup, file, quota }: RoomOptions): ReadonlyArray<s
   ]
 }
 
+/** Several servers are one to their clients only with one database and one secret. */
+const replicaProblems = ({ file, replicas, server }: RoomOptions): ReadonlyArray<string> => {
+  if (replicas.redisUrl === undefined) return []
+  const { name } = ReplicaKnobs.knobs.redisUrl
+  return [
+    ...(file.databasePlace?._tag === "Postgres"
+      ? []
+      : [
+          `${name} is set, but one server alone serves a file; ` +
+            `unset it, or name a PostgreSQL database with ${DatabaseKnobs.fileKnobs.databasePlace.name}`
+        ]),
+    ...(server.masterSecret === undefined
+      ? [
+          `${name} is set, but ${ServerKnobs.knobs.masterSecret.name} is not: ` +
+            "every server needs the same one, or it refuses the tokens of the others"
+        ]
+      : [])
+  ]
+}
+
 const invalid = (problems: ReadonlyArray<string>): ConfigInvalid =>
   new ConfigInvalid({
     problems: Arr.isNonEmptyReadonlyArray(problems) ? problems : ["the configuration cannot be read"]
@@ -250,6 +273,7 @@ const loadAfter = (before: ReadonlyArray<string>, environment: Environment): Eff
       ...contradictions,
       ...shutdownProblems(terms),
       ...databaseProblems(values),
+      ...replicaProblems(values),
       ...OperatorKnobs.problemsOf(values.operator)
     ]
     if (Either.isLeft(presence) || Either.isLeft(directories) || problems.length > 0) return yield* invalid(problems)
@@ -262,6 +286,7 @@ const loadAfter = (before: ReadonlyArray<string>, environment: Environment): Eff
       ...values.http,
       ...values.operator,
       ...values.signUp,
+      ...values.replicas,
       ...directories.right,
       postgres,
       autoMigrate: values.file.autoMigrate,

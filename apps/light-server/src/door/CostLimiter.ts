@@ -39,6 +39,8 @@ export const make = (terms: {
   readonly points: number
   readonly windowMillis: number
   readonly keyCapacity: number
+  /** The part of the points that counts now, when other replicas count as well. */
+  readonly shareOf?: (points: number) => number
 }): CostLimiter => {
   if (terms.points === 0) return unlimited
   const limiter = new RateLimiterMemory({
@@ -56,6 +58,7 @@ export const make = (terms: {
   return {
     take: async (key, points = 1) => {
       keys.set(key, true)
+      if (terms.shareOf !== undefined) limiter.points = terms.shareOf(terms.points)
       try {
         await limiter.consume(key, points)
         return passed
@@ -63,7 +66,7 @@ export const make = (terms: {
         if (!(refused instanceof RateLimiterRes)) throw refused
         return {
           refusal: new TooManyRequests({ retryAfterMillis: Math.max(1, refused.msBeforeNext) }),
-          isFirstRefusal: refused.consumedPoints - points <= terms.points
+          isFirstRefusal: refused.consumedPoints - points <= limiter.points
         }
       }
     },

@@ -6,6 +6,7 @@ import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import { SessionArchive } from "../database/SessionArchive.ts"
 import { StoredFlag } from "../database/StoredValue.ts"
 import { NotFound } from "../Failure.ts"
+import { Replicas } from "../replicas/ReplicaBus.ts"
 
 /**
  * `foreign`: the row belongs to another account. `missing`: there is no such row.
@@ -78,9 +79,18 @@ export interface Options {
   readonly validityCapacity: number
 }
 
-export const make = (options: Options): Effect.Effect<Ownership["Type"], never, DatabaseReader> =>
+/** A change of a row as other replicas receive it: their verdict about it may be outdated. */
+interface Notice {
+  readonly key: PresenceKey
+  readonly isRevoked: boolean
+}
+
+const topic = "ownership"
+
+export const make = (options: Options): Effect.Effect<Ownership["Type"], never, DatabaseReader | Scope.Scope> =>
   Effect.gen(function* () {
     const reader = yield* DatabaseReader
+    const replicas = yield* Replicas
     const { archivedAt } = yield* SessionArchive
     const ownerOf = ownersOf(archivedAt)
     const verdicts = new LRUCache<string, Validity>({
@@ -89,16 +99,33 @@ export const make = (options: Options): Effect.Effect<Ownership["Type"], never, 
     })
     const remembered = (key: PresenceKey) => verdicts.get(textOf(key))
     const listeners = new Set<(key: PresenceKey) => void>()
-    const revoke = (key: PresenceKey) => {
+    // Counts verdicts that became outdated, so that the result of an earlier read is not remembered after one.
+    let outdatedCount = 0
+    const outdate = (key: PresenceKey) => {
+      outdatedCount += 1
+      verdicts.delete(textOf(key))
+    }
+    const found = (key: PresenceKey) => {
       verdicts.set(textOf(key), "revoked")
       for (const listener of listeners) listener(key)
     }
+    const notify = (key: PresenceKey, isRevoked = false) => void replicas.send(topic, { key, isRevoked })
+    const know = (key: PresenceKey, validity: Validity) => {
+      verdicts.set(textOf(key), validity)
+      notify(key)
+    }
+    yield* replicas.listen(topic, (notice) => {
+      const { isRevoked, key } = notice as Notice
+      if (isRevoked) found(key)
+      else outdate(key)
+    })
     return Ownership.of({
       remembered,
       check: (key) =>
         Effect.suspend(() => {
           const known = remembered(key)
           if (known !== undefined) return Effect.succeed(known)
+          const before = outdatedCount
           return reader.first(Owner, ownerOf[key.kind], [key.id]).pipe(
             Effect.map(
               Option.match({
@@ -107,28 +134,26 @@ export const make = (options: Options): Effect.Effect<Ownership["Type"], never, 
               })
             ),
             // A row may have been created while the statement ran: a verdict recorded meanwhile is newer.
-            Effect.map((found) => remembered(key) ?? found),
+            Effect.map((read) => remembered(key) ?? read),
             Effect.tap((validity) =>
               Effect.sync(() => {
-                if (validity === "revoked") revoke(key)
-                else verdicts.set(textOf(key), validity)
+                if (validity === "revoked") found(key)
+                else if (before === outdatedCount) verdicts.set(textOf(key), validity)
               })
             )
           )
         }),
-      learn: (key) => {
-        verdicts.set(textOf(key), "owned")
-      },
-      forget: (key) => {
-        verdicts.set(textOf(key), "missing")
-      },
-      archive: (key) => {
-        verdicts.set(textOf(key), "archived")
-      },
+      learn: (key) => know(key, "owned"),
+      forget: (key) => know(key, "missing"),
+      archive: (key) => know(key, "archived"),
       unlearn: (key) => {
-        verdicts.delete(textOf(key))
+        outdate(key)
+        notify(key)
       },
-      revoke,
+      revoke: (key) => {
+        found(key)
+        notify(key, true)
+      },
       onRevoked: (listener) =>
         Effect.asVoid(
           Effect.acquireRelease(
@@ -140,4 +165,4 @@ export const make = (options: Options): Effect.Effect<Ownership["Type"], never, 
   })
 
 export const layer = (options: Options): Layer.Layer<Ownership, never, DatabaseReader> =>
-  Layer.effect(Ownership, make(options))
+  Layer.scoped(Ownership, make(options))

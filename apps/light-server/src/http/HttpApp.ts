@@ -34,6 +34,7 @@ import * as Observation from "./Observation.ts"
 import * as LoopDelay from "../door/LoopDelay.ts"
 import * as OutgoingBytes from "./OutgoingBytes.ts"
 import * as RateLimit from "../door/RateLimit.ts"
+import { limitShare } from "../replicas/ReplicaBus.ts"
 import * as RequestSpan from "./RequestSpan.ts"
 import * as SchemaCompiler from "./SchemaCompiler.ts"
 import * as Shedding from "./Shedding.ts"
@@ -248,7 +249,7 @@ export const make = (options: Options = {}) =>
     const run: Answer.Run = Runtime.runPromise(runtime)
     const clientAddress = ClientAddress.make(options.trustedProxies ?? [], makeProxyWarning(run))
     const limits = options.rateLimits ?? RateLimit.defaults
-    const limiter = RateLimit.make(limits)
+    const limiter = RateLimit.make(limits, yield* limitShare)
     const failureLimiter = FailureLimiter.make(yield* Authenticator, limiter, limits.keyCapacity)
     const loopDelay = options.loopDelay ?? (yield* LoopDelay.make)
     const fastify = create(options, clientAddress.isTrusted)

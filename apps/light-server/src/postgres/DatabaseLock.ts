@@ -4,14 +4,16 @@
  * The lock is an advisory lock of a connection of its own, exclusive for a server that is alone and shared for the
  * others. PostgreSQL releases it when the connection ends, however the process ends.
  */
-import { type Duration, Effect, Exit, Layer, Ref, Schedule, Scope } from "effect"
+import { Context, type Duration, Effect, Exit, Layer, Option, Ref, Schedule, Scope } from "effect"
 import { InstanceLock, InstanceRunning } from "../opening/InstanceLock.ts"
 import type { PostgresAddress } from "../PostgresAddress.ts"
+import { Runner, type SoleRunner } from "../replicas/SoleRunner.ts"
 import type { PostgresFailure } from "./PostgresFailure.ts"
 import * as PostgresSession from "./PostgresSession.ts"
 
-/** Any number, the same for all servers: it names the lock, together with the schema. */
+/** Any numbers, the same for all servers: they name the locks, together with the schema, or with it and the work. */
 const lockSpace = 7_041_102
+const workSpace = 7_041_103
 
 const tryLock = (isShared: boolean) =>
   `SELECT pg_try_advisory_lock${isShared ? "_shared" : ""}(${lockSpace}, hashtext(current_schema())) AS "isHeld"`
@@ -61,15 +63,41 @@ interface Held {
   readonly session: PostgresSession.PostgresSession
 }
 
+const workLock = `${workSpace}, hashtext(current_schema() || '.' || $1)`
+
+/**
+ * Work that one server does at a time. Its lock is one of the same connection, so it ends with the process. While
+ * PostgreSQL is away nobody works: the work needs it anyway.
+ */
+const runnerOf = (held: Ref.Ref<Held>): SoleRunner => ({
+  attempt: (work, effect) =>
+    Effect.gen(function* () {
+      const { session } = yield* Ref.get(held)
+      const locked = session.query<{ readonly isHeld: boolean }>(
+        `SELECT pg_try_advisory_lock(${workLock}) AS "isHeld"`,
+        [work]
+      )
+      const unlock = Effect.ignore(session.query(`SELECT pg_advisory_unlock(${workLock})`, [work]))
+      return yield* Effect.acquireUseRelease(
+        Effect.orElseSucceed(locked, () => []),
+        ([row]) => (row?.isHeld === true ? Effect.map(effect, Option.some) : Effect.succeed(Option.none())),
+        ([row]) => (row?.isHeld === true ? unlock : Effect.void)
+      )
+    })
+})
+
+/** The lock, and what the connection that holds it is good for. */
+export interface DatabaseLock extends Context.Tag.Service<typeof InstanceLock> {
+  readonly runner: SoleRunner
+}
+
 /**
  * Takes the lock until the scope closes. The connection that holds it is checked every `watchInterval`; after a restart
  * of PostgreSQL the lock is taken again, unless another server was faster.
  *
  * Fails with `InstanceRunning`, which names the holder, and as a connection fails.
  */
-export const hold = (
-  options: Options
-): Effect.Effect<InstanceLock["Type"], InstanceRunning | PostgresFailure, Scope.Scope> =>
+export const hold = (options: Options): Effect.Effect<DatabaseLock, InstanceRunning | PostgresFailure, Scope.Scope> =>
   Effect.gen(function* () {
     const taken = Effect.gen(function* () {
       const scope = yield* Scope.make()
@@ -102,9 +130,12 @@ export const hold = (
     )
     const { watchInterval = "5 seconds" } = options
     return {
+      runner: runnerOf(held),
       untilTaken: Effect.zipRight(Effect.repeat(watch, Schedule.spaced(watchInterval)), Effect.never)
     }
   })
 
 export const layer = (options: Options): Layer.Layer<InstanceLock, InstanceRunning | PostgresFailure> =>
-  Layer.scoped(InstanceLock, hold(options))
+  Layer.scopedContext(
+    Effect.map(hold(options), (lock) => Context.make(InstanceLock, lock).pipe(Context.add(Runner, lock.runner)))
+  )

@@ -153,7 +153,7 @@ const announceTransitions = Effect.gen(function* () {
 const disconnectRevoked = Effect.gen(function* () {
   const ownership = yield* Ownership
   const { disconnects } = yield* SocketServer
-  yield* ownership.onRevoked(({ accountId, id }) => disconnects.disconnectMachine(accountId, id, machineRevoked))
+  yield* ownership.onRevoked(({ accountId, id }) => disconnects.here.disconnectMachine(accountId, id, machineRevoked))
 })
 
 /**

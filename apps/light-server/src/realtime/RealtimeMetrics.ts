@@ -161,6 +161,7 @@ export const setLimits = (
  * - `too-large`: it sent more in one frame than is read.
  * - `unstored`: a write of it could not be done in time; the client comes back and sends it again.
  * - `unregistered`: its machine has no row yet; the client comes back.
+ * - `outdated`: updates of another replica were lost; the client comes back and reads what has changed.
  */
 export type RefusalReason =
   | "refused"
@@ -176,6 +177,7 @@ export type RefusalReason =
   | "unstored"
   | "unregistered"
   | "disabled"
+  | "outdated"
 
 /** Counts a connection that was not accepted, or was closed by the server. */
 export const countRefusal = (reason: RefusalReason): void => refusals({ reason })
@@ -193,7 +195,8 @@ const reasons: { readonly [reason in RefusalReason]: true } = {
   "too-large": true,
   unstored: true,
   unregistered: true,
-  disabled: true
+  disabled: true,
+  outdated: true
 }
 
 /** Lets every series exist from the first scrape on. */

@@ -1,5 +1,5 @@
 /** socket.io on the server of Fastify. */
-import { Array as Arr, Chunk, Context, Duration, Effect, Layer, Random, Runtime } from "effect"
+import { Array as Arr, Chunk, Context, Duration, Effect, Layer, Queue, Random, Runtime } from "effect"
 import type { IncomingMessage } from "node:http"
 import { Server, type ServerOptions } from "socket.io"
 import { Draining, SocketOverflow } from "../Failure.ts"
@@ -12,6 +12,7 @@ import * as TransportLimit from "./arrival/TransportLimit.ts"
 import { countRefusal, type RefusalReason } from "./RealtimeMetrics.ts"
 import type { RealtimeOptions } from "./RealtimeOptions.ts"
 import type { Io } from "./Socket.ts"
+import { type ReplicaBus, Replicas } from "../replicas/ReplicaBus.ts"
 import * as TransportRefusal from "./arrival/TransportRefusal.ts"
 
 export class SocketServer extends Context.Tag("light-server/SocketServer")<
@@ -38,20 +39,37 @@ const closeTurnMillis = 50
  * Closes the transports a few at a time, in no order: clients wait before they
  * reconnect, counted from the moment of their close.
  */
-const closeGradually = (io: Io, spreadMillis: number) =>
+const closeGradually = (io: Io, spreadMillis: number, reason: Exclude<RefusalReason, "refused"> = "draining") =>
   Effect.gen(function* () {
     const sockets = Chunk.toReadonlyArray(yield* Random.shuffle(io.sockets.sockets.values()))
     const turnCount = Math.max(1, Math.floor(spreadMillis / closeTurnMillis))
     const turns = Arr.chunksOf(sockets, Math.ceil(sockets.length / turnCount))
     for (const [index, turn] of turns.entries()) {
       for (const socket of turn) {
-        countRefusal("draining")
+        countRefusal(reason)
         socket.conn.close()
       }
       if (index === turns.length - 1) return
       // At most the time of its turn, so that the sum stays below the spread.
       yield* Effect.sleep(closeTurnMillis * (yield* Random.nextRange(0.5, 1)))
     }
+  })
+
+/** Time over which the sockets are closed whose clients may have missed updates. They come back and read the changes. */
+const recallSpreadMillis = 10_000
+
+/** Broadcasts from other replicas, until the scope closes. */
+const joinReplicas = (io: Io, replicas: ReplicaBus) =>
+  Effect.gen(function* () {
+    const adapter = io.of("/").adapter
+    yield* Effect.addFinalizer(() => Effect.sync(() => adapter.close()))
+    const recalls = yield* Queue.sliding<void>(1)
+    yield* replicas.onLoss(() => void Queue.unsafeOffer(recalls, undefined))
+    const recall = Effect.logWarning("Updates of another replica were lost, clients are told to connect again").pipe(
+      Effect.annotateLogs("code", "UPDATES_LOST"),
+      Effect.zipRight(closeGradually(io, recallSpreadMillis, "outdated"))
+    )
+    yield* Effect.forkScoped(Effect.forever(Effect.zipRight(Queue.take(recalls), recall)))
   })
 
 const transportOf = (options: RealtimeOptions, bytesMax: number): Partial<ServerOptions> => ({
@@ -72,6 +90,7 @@ const transportOf = (options: RealtimeOptions, bytesMax: number): Partial<Server
 export const make = (options: RealtimeOptions) =>
   Effect.gen(function* () {
     const { addressOf, failureLimiter, fastify, isDraining, onDrain } = yield* HttpApp
+    const replicas = yield* Replicas
     const gate = HandshakeGate.make(options, Date.now())
     const run = Runtime.runFork(yield* Effect.runtime<never>())
     let isClosed = false
@@ -94,6 +113,7 @@ export const make = (options: RealtimeOptions) =>
     const transportBytesMax = Math.max(options.transportBytesMax, 2 * options.payloadBytesMax)
     const io: Io = new Server(fastify.server, {
       ...transportOf(options, transportBytesMax),
+      ...(replicas.adapter === undefined ? {} : { adapter: replicas.adapter }),
       allowRequest: (request, decide) => {
         run(
           Effect.map(refusalOf(request), (refusal) => {
@@ -118,10 +138,11 @@ export const make = (options: RealtimeOptions) =>
       done()
     })
     yield* Effect.addFinalizer(() => Effect.sync(close))
+    if (!replicas.isAlone) yield* joinReplicas(io, replicas)
     return SocketServer.of({
       io,
       isDraining: () => isClosed || isDraining(),
-      disconnects: Disconnects.make(io),
+      disconnects: yield* Disconnects.make(io, replicas),
       gate,
       readControls: ReadControls.make(io),
       addressOf,

@@ -2,12 +2,14 @@
  * Passes calls from one socket of an account to another one, and the results
  * back. Nothing is stored: after a restart the registrants register again.
  */
-import { Context, Duration, Effect, Layer } from "effect"
+import { Context, Duration, Effect, Layer, type Scope } from "effect"
 import type { Connection } from "../realtime/Connection.ts"
 import { type Line, SocketLookup } from "../realtime/sending/SocketLookup.ts"
+import { Replicas } from "../replicas/ReplicaBus.ts"
 import * as AwayRows from "./AwayRows.ts"
 import * as MethodDirectory from "./MethodDirectory.ts"
 import * as PayloadSize from "../realtime/PayloadSize.ts"
+import * as RemoteMethods from "./RemoteMethods.ts"
 import * as RpcAnswer from "./RpcAnswer.ts"
 import { countAwaited, countCall, setInFlight, setLimits, setMethods } from "./RpcMetrics.ts"
 import type { RpcOptions } from "./RpcOptions.ts"
@@ -46,15 +48,15 @@ export class RpcRelay extends Context.Tag("light-server/RpcRelay")<
     /** The registrant before it answers again. */
     readonly unregister: (connection: Connection, method: string) => void
     /**
-     * Asks the newest connected socket that has the method.
+     * Asks the newest connected socket that has the method, on any replica.
      *
      * **Details**
      *
      * - Waits at most `callTimeout`, measured with `Clock`.
      * - While the machine or session has lost its connection, waits at most `awayGrace` for the
      *   method to be registered again.
-     * - Ends at once when the caller or the registrant disconnects. A registrant that is
-     *   replaced stays connected, and its answer still counts.
+     * - Ends at once when the caller or the registrant disconnects, and within a second when the replica of the
+     *   registrant is gone. A registrant that is replaced stays connected, and its answer still counts.
      * - Nothing queues: beyond a limit the call is refused.
      */
     readonly call: (connection: Connection, call: Call) => Effect.Effect<RpcAnswer.RpcAnswer>
@@ -113,7 +115,7 @@ const makeExchange = (options: RpcOptions) => {
   const timeoutMillis = Duration.toMillis(options.callTimeout)
   let inFlight = 0
   setInFlight(inFlight)
-  return (caller: Peer, registrant: Peer, { method, params }: Call) =>
+  return (caller: Pick<Peer, "calls">, registrant: Peer, { method, params }: Call) =>
     Effect.async<RpcAnswer.RpcAnswer>((resume) => {
       const began = performance.now()
       const end: End = (outcome, answer) => {
@@ -179,10 +181,109 @@ const obstacleOf = (options: RpcOptions, caller: Peer, params: unknown): RpcAnsw
   return caller.calls.size >= options.callLimit ? "caller-limit" : undefined
 }
 
-export const make = (options: RpcOptions): Effect.Effect<RpcRelay["Type"], never, SocketLookup> =>
+/** Passes a call on to another replica. Nothing: the method is not registered there any more. */
+const callElsewhere = (
+  remote: RemoteMethods.RemoteMethods,
+  caller: Peer,
+  replica: string,
+  call: Call,
+  timeoutMillis: number
+): Effect.Effect<RpcAnswer.RpcAnswer | undefined> =>
+  Effect.async<RpcAnswer.RpcAnswer | undefined>((resume) => {
+    const refuseHere = (refusal: RpcAnswer.RpcRefusal) => {
+      countCall(refusal)
+      resume(Effect.succeed(RpcAnswer.refusals[refusal]))
+    }
+    const end: End = () => {
+      leave()
+      refuseHere("caller-gone")
+    }
+    const leave = () => {
+      caller.calls.delete(end)
+      cancel()
+    }
+    const cancel = remote.call(replica, { accountId: caller.accountId, ...call }, (ended) => {
+      caller.calls.delete(end)
+      if (ended === "gone") refuseHere("registrant-gone")
+      else resume(Effect.succeed(ended === "unavailable" ? undefined : ended))
+    })
+    caller.calls.add(end)
+    return Effect.sync(leave)
+  }).pipe(
+    Effect.timeoutTo({
+      duration: timeoutMillis,
+      onSuccess: (answer) => answer,
+      onTimeout: () => RpcAnswer.refusals.timeout
+    })
+  )
+
+/** What passes calls on, and what it needs. */
+interface Ways {
+  readonly options: RpcOptions
+  readonly directory: MethodDirectory.MethodDirectory<Peer>
+  readonly away: AwayRows.AwayRows
+  readonly exchange: ReturnType<typeof makeExchange>
+  readonly remote: RemoteMethods.RemoteMethods
+  readonly nowMillis: () => number
+}
+
+const makeAttempt = ({ away, directory, exchange, nowMillis, options, remote }: Ways) => {
+  const timeoutMillis = Duration.toMillis(options.callTimeout)
+
+  const wait = (caller: Peer, call: Call, millis: number): Effect.Effect<RpcAnswer.RpcAnswer> =>
+    Effect.suspend(() => {
+      countAwaited()
+      return Effect.flatMap(awaitRegistrant(away, caller, call.method, millis), (outcome) =>
+        outcome === "registered" ? attempt(caller, call) : refuse(outcome)
+      )
+    })
+
+  /** Nobody here has the method. */
+  const search = (caller: Peer, call: Call): Effect.Effect<RpcAnswer.RpcAnswer> => {
+    const { accountId } = caller
+    const obstacle = obstacleOf(options, caller, call.params)
+    const awayHere = away.remainingMillis(accountId, call.method, nowMillis())
+    return Effect.flatMap(remote.find(accountId, call.method), ({ awayMillis, replica }) => {
+      const millis = Math.max(awayHere, awayMillis)
+      if (replica === undefined && millis === 0) return refuse("unavailable")
+      if (obstacle !== undefined) return refuse(obstacle)
+      if (replica === undefined) return wait(caller, call, millis)
+      return Effect.flatMap(callElsewhere(remote, caller, replica, call, timeoutMillis), (answer) =>
+        answer === undefined ? refuse("unavailable") : Effect.succeed(answer)
+      )
+    })
+  }
+
+  const attempt = (caller: Peer, call: Call): Effect.Effect<RpcAnswer.RpcAnswer> =>
+    Effect.suspend(() => {
+      const { accountId } = caller
+      const replica = remote.claimant(accountId, call.method)
+      const obstacle = obstacleOf(options, caller, call.params)
+      if (replica !== undefined) {
+        if (obstacle !== undefined) return refuse(obstacle)
+        return Effect.flatMap(callElsewhere(remote, caller, replica, call, timeoutMillis), (answer) => {
+          if (answer !== undefined) return Effect.succeed(answer)
+          remote.disclaim(accountId, call.method)
+          return attempt(caller, call)
+        })
+      }
+      const registrant = directory.find(accountId, call.method)
+      if (registrant === caller) return refuse("same-socket")
+      if (registrant === undefined) return search(caller, call)
+      if (obstacle !== undefined) return refuse(obstacle)
+      return registrant.requests.size >= options.requestLimit
+        ? refuse("registrant-limit")
+        : exchange(caller, registrant, call)
+    })
+
+  return attempt
+}
+
+export const make = (options: RpcOptions): Effect.Effect<RpcRelay["Type"], never, SocketLookup | Scope.Scope> =>
   Effect.gen(function* () {
     const socketLookup = yield* SocketLookup
     const clock = yield* Effect.clock
+    const nowMillis = () => clock.unsafeCurrentTimeMillis()
     const directory = MethodDirectory.make<Peer>(options.methodLimit)
     const away = AwayRows.make(Duration.toMillis(options.awayGrace))
     const exchange = makeExchange(options)
@@ -190,33 +291,23 @@ export const make = (options: RpcOptions): Effect.Effect<RpcRelay["Type"], never
     const peerOf = makePeers(socketLookup, (peer, { isFinal, isLast }) => {
       directory.unregisterAll(peer.accountId, peer)
       noteMethods()
-      if (peer.rowId !== undefined && isLast && !isFinal) {
-        away.leave(peer.accountId, peer.rowId, clock.unsafeCurrentTimeMillis())
-      }
+      if (peer.rowId !== undefined && isLast && !isFinal) away.leave(peer.accountId, peer.rowId, nowMillis())
     })
     setLimits(options)
     noteMethods()
-
-    const attempt = (caller: Peer, call: Call): Effect.Effect<RpcAnswer.RpcAnswer> =>
-      Effect.suspend(() => {
-        const { accountId } = caller
-        const registrant = directory.find(accountId, call.method)
-        if (registrant === caller) return refuse("same-socket")
-        const obstacle = obstacleOf(options, caller, call.params)
-        if (registrant === undefined) {
-          const millis = away.remainingMillis(accountId, call.method, clock.unsafeCurrentTimeMillis())
-          if (millis === 0 || obstacle !== undefined)
-            return refuse(millis === 0 ? "unavailable" : (obstacle ?? "failed"))
-          countAwaited()
-          return Effect.flatMap(awaitRegistrant(away, caller, call.method, millis), (outcome) =>
-            outcome === "registered" ? attempt(caller, call) : refuse(outcome)
-          )
-        }
-        if (obstacle !== undefined) return refuse(obstacle)
+    const remote = yield* RemoteMethods.make(yield* Replicas, {
+      has: (accountId, method) => directory.find(accountId, method) !== undefined,
+      awayMillis: (accountId, method) => away.remainingMillis(accountId, method, nowMillis()),
+      registered: away.wake,
+      answer: ({ accountId, method, params }) => {
+        const registrant = directory.find(accountId, method)
+        if (registrant === undefined) return undefined
         return registrant.requests.size >= options.requestLimit
           ? refuse("registrant-limit")
-          : exchange(caller, registrant, call)
-      })
+          : exchange({ calls: new Set() }, registrant, { method, params })
+      }
+    })
+    const attempt = makeAttempt({ options, directory, away, exchange, remote, nowMillis })
 
     return RpcRelay.of({
       register: (connection, method) => {
@@ -225,6 +316,7 @@ export const make = (options: RpcOptions): Effect.Effect<RpcRelay["Type"], never
         if (peer.rowId === undefined || !method.startsWith(`${peer.rowId}:`)) return "foreign"
         const registered = directory.register(connection.accountId, method, peer)
         noteMethods()
+        if (registered !== "limited") remote.claim(connection.accountId, method)
         away.wake(connection.accountId, method)
         return registered
       },
@@ -243,4 +335,4 @@ export const make = (options: RpcOptions): Effect.Effect<RpcRelay["Type"], never
   })
 
 export const layer = (options: RpcOptions): Layer.Layer<RpcRelay, never, SocketLookup> =>
-  Layer.effect(RpcRelay, make(options))
+  Layer.scoped(RpcRelay, make(options))

@@ -17,7 +17,7 @@ const make = (options: { readonly validityCapacity: number }) =>
   })
 
 describe("Ownership", () => {
-  it.effect("distinguishes owned, foreign and missing rows, and remembers them", () =>
+  it.scoped("distinguishes owned, foreign and missing rows, and remembers them", () =>
     Effect.gen(function* () {
       const { database, ownership } = yield* make({ validityCapacity: 10 })
       const own = PresenceKey.session("a1", "s1")
@@ -33,7 +33,7 @@ describe("Ownership", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("reports a revoked machine to its account, and to others only that it is not theirs", () =>
+  it.scoped("reports a revoked machine to its account, and to others only that it is not theirs", () =>
     Effect.gen(function* () {
       const { database, ownership } = yield* make({ validityCapacity: 10 })
       database.sqlite.exec(
@@ -48,7 +48,7 @@ describe("Ownership", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("reports an archived session, which may be used and changed as before", () =>
+  it.scoped("reports an archived session, which may be used and changed as before", () =>
     Effect.gen(function* () {
       const { database, ownership } = yield* make({ validityCapacity: 10 })
       database.sqlite.exec(`INSERT INTO "PresenceSessionArchive" VALUES ('s1', 5)`)
@@ -59,7 +59,7 @@ describe("Ownership", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("remembers that a session was archived or unarchived, until that is invalidated", () =>
+  it.scoped("remembers that a session was archived or unarchived, until that is invalidated", () =>
     Effect.gen(function* () {
       const { ownership } = yield* make({ validityCapacity: 10 })
       const key = PresenceKey.session("a1", "s1")
@@ -100,7 +100,7 @@ describe("Ownership", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("uses a creation or a deletion at once, without a read", () =>
+  it.scoped("uses a creation or a deletion at once, without a read", () =>
     Effect.gen(function* () {
       const { ownership } = yield* make({ validityCapacity: 10 })
       const key = PresenceKey.session("a1", "s2")
@@ -112,7 +112,7 @@ describe("Ownership", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("remembers no more rows than its capacity", () =>
+  it.scoped("remembers no more rows than its capacity", () =>
     Effect.gen(function* () {
       const { ownership } = yield* make({ validityCapacity: 2 })
       for (const id of ["s1", "s2", "s3"]) yield* ownership.check(PresenceKey.session("a1", id))
@@ -121,7 +121,7 @@ describe("Ownership", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("does not remember a failed read", () =>
+  it.scoped("does not remember a failed read", () =>
     Effect.gen(function* () {
       const { database, ownership } = yield* make({ validityCapacity: 2 })
       database.nextReadFailure = new ReadFailed({ code: "SQLITE_BUSY", detail: "test" })

@@ -4,7 +4,7 @@
  * Method: the lock on a real PostgreSQL; connections are ended from outside, and the watch runs on virtual time.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Either, Exit, Fiber, Redacted, Scope, TestClock } from "effect"
+import { Effect, Either, Exit, Fiber, Option, Redacted, Scope, TestClock } from "effect"
 import { Client } from "pg"
 import { inject } from "vitest"
 import type { PostgresAddress } from "../../src/PostgresAddress.ts"
@@ -118,6 +118,19 @@ describe.skipIf(server === undefined)("DatabaseLock", () => {
       assert.isTrue(exit !== undefined && Exit.isFailure(exit))
       assert.strictEqual((yield* refusal(exit ?? Exit.succeed(undefined)))?._tag, "InstanceRunning")
       yield* Scope.close(scope, Exit.void)
+    })
+  )
+
+  it.scoped("lets one server at a time do a work, and both do different ones", () =>
+    Effect.gen(function* () {
+      const { hold } = yield* stand
+      const [one, other] = [yield* hold(true), yield* hold(true)]
+      const during = yield* one.runner.attempt(
+        "sweep",
+        Effect.all([other.runner.attempt("sweep", Effect.succeed(1)), other.runner.attempt("prune", Effect.succeed(2))])
+      )
+      assert.deepStrictEqual(during, Option.some([Option.none(), Option.some(2)]))
+      assert.deepStrictEqual(yield* other.runner.attempt("sweep", Effect.succeed(3)), Option.some(3))
     })
   )
 })

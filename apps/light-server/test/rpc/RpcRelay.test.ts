@@ -57,7 +57,7 @@ const inFlight = valueOf("rpc_calls_in_flight")
 const settle = Effect.repeatN(Effect.yieldNow(), 8)
 
 describe("RpcRelay", () => {
-  it.effect("passes method and params on, and the result back", () =>
+  it.scoped("passes method and params on, and the result back", () =>
     Effect.gen(function* () {
       const { ask, connect, relay } = yield* make()
       const [caller, daemon] = [connect("caller"), connect("daemon")]
@@ -72,7 +72,7 @@ describe("RpcRelay", () => {
     })
   )
 
-  it.effect("times out after exactly 30 s, and ignores a later answer", () =>
+  it.scoped("times out after exactly 30 s, and ignores a later answer", () =>
     Effect.gen(function* () {
       const { answered, ask, connect, relay } = yield* make({ requestLimit: 1 })
       const [caller, daemon] = [connect("caller"), connect("daemon")]
@@ -94,7 +94,7 @@ describe("RpcRelay", () => {
     })
   )
 
-  it.effect("ends a call at once when the registrant disconnects", () =>
+  it.scoped("ends a call at once when the registrant disconnects", () =>
     Effect.gen(function* () {
       const { ask, connect, relay } = yield* make()
       const [caller, daemon] = [connect("caller"), connect("daemon")]
@@ -110,7 +110,7 @@ describe("RpcRelay", () => {
     })
   )
 
-  it.effect("ends a call at once when the caller disconnects, and counts the registrant as busy until it answers", () =>
+  it.scoped("ends a call at once when the caller disconnects, and counts the registrant as busy until it answers", () =>
     Effect.gen(function* () {
       const { ask, connect, relay } = yield* make({ requestLimit: 1 })
       const [caller, other, daemon] = [connect("caller"), connect("other"), connect("daemon")]
@@ -130,7 +130,7 @@ describe("RpcRelay", () => {
     })
   )
 
-  it.effect("frees a registrant that did not answer a caller that left", () =>
+  it.scoped("frees a registrant that did not answer a caller that left", () =>
     Effect.gen(function* () {
       const { ask, connect, relay } = yield* make({ requestLimit: 1 })
       const [caller, other, daemon] = [connect("caller"), connect("other"), connect("daemon")]
@@ -145,7 +145,7 @@ describe("RpcRelay", () => {
     })
   )
 
-  it.effect("lets a replaced registrant finish what it was asked, and asks the new one from then on", () =>
+  it.scoped("lets a replaced registrant finish what it was asked, and asks the new one from then on", () =>
     Effect.gen(function* () {
       const { ask, connect, relay } = yield* make()
       const [caller, old, young] = [connect("caller"), connect("old"), connect("young")]
@@ -168,7 +168,7 @@ describe("RpcRelay", () => {
     })
   )
 
-  it.effect("sends no request when the method is unknown, foreign, unregistered or the caller's own", () =>
+  it.scoped("sends no request when the method is unknown, foreign, unregistered or the caller's own", () =>
     Effect.gen(function* () {
       const { ask, connect, relay } = yield* make()
       const [caller, daemon, foreign] = [connect("caller"), connect("daemon"), connect("foreign", "a2")]
@@ -183,7 +183,7 @@ describe("RpcRelay", () => {
     })
   )
 
-  it.effect("binds a method to the sockets of its machine or session", () =>
+  it.scoped("binds a method to the sockets of its machine or session", () =>
     Effect.gen(function* () {
       const { connect, relay } = yield* make()
       const session = connect("session", "a1", { _tag: "Session", sessionId: "s1" })
@@ -198,7 +198,7 @@ describe("RpcRelay", () => {
     })
   )
 
-  it.effect("gives a method back to the older socket of a machine when the newer one leaves", () =>
+  it.scoped("gives a method back to the older socket of a machine when the newer one leaves", () =>
     Effect.gen(function* () {
       const { ask, connect, relay } = yield* make()
       const [caller, old, young] = [connect("caller", "a1", { _tag: "User" }), connect("old"), connect("young")]
@@ -212,7 +212,7 @@ describe("RpcRelay", () => {
     })
   )
 
-  it.effect("lets a call wait for a machine that lost its connection, and for no longer than its grace", () =>
+  it.scoped("lets a call wait for a machine that lost its connection, and for no longer than its grace", () =>
     Effect.gen(function* () {
       const { answered, ask, connect, relay } = yield* make({ callLimit: 2 })
       const caller = connect("caller", "a1", { _tag: "User" })
@@ -237,7 +237,7 @@ describe("RpcRelay", () => {
     })
   )
 
-  it.effect("ends a call that waits when its caller leaves", () =>
+  it.scoped("ends a call that waits when its caller leaves", () =>
     Effect.gen(function* () {
       const { ask, connect, relay } = yield* make()
       const caller = connect("caller", "a1", { _tag: "User" })
@@ -255,7 +255,7 @@ describe("RpcRelay", () => {
     })
   )
 
-  it.effect("refuses params and results beyond the limit", () =>
+  it.scoped("refuses params and results beyond the limit", () =>
     Effect.gen(function* () {
       const { ask, connect, relay } = yield* make({ payloadBytesMax: 100 })
       const [caller, daemon] = [connect("caller"), connect("daemon")]
@@ -270,7 +270,7 @@ describe("RpcRelay", () => {
     })
   )
 
-  it.effect("refuses one call too many of a caller, and one request too many to a registrant", () =>
+  it.scoped("refuses one call too many of a caller, and one request too many to a registrant", () =>
     Effect.gen(function* () {
       const { ask, connect, relay } = yield* make({ callLimit: 2, requestLimit: 3 })
       const [first, second, daemon] = [connect("first"), connect("second"), connect("daemon")]
@@ -287,7 +287,7 @@ describe("RpcRelay", () => {
     })
   )
 
-  it.effect("ignores a socket that is closed already", () =>
+  it.scoped("ignores a socket that is closed already", () =>
     Effect.gen(function* () {
       const { ask, connect, relay } = yield* make()
       const [caller, ghost] = [connect("caller"), connect("ghost")]
@@ -299,7 +299,7 @@ describe("RpcRelay", () => {
     })
   )
 
-  it.effect("releases every slot, wherever a call is interrupted", () =>
+  it.scoped("releases every slot, wherever a call is interrupted", () =>
     Effect.gen(function* () {
       const { ask, connect, relay } = yield* make({ callLimit: 1, requestLimit: 1 })
       const [caller, daemon] = [connect("caller"), connect("daemon")]
@@ -324,7 +324,7 @@ describe("RpcRelay", () => {
     })
   )
 
-  it.effect(
+  it.scoped(
     "leaves nothing behind after a long random sequence of calls, answers, replacements and disconnects",
     () => {
       const seed = Number(process.env["RPC_SEED"] ?? 20_261_123)

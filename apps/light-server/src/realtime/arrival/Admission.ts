@@ -5,6 +5,7 @@ import * as DisabledAccounts from "./DisabledAccounts.ts"
 import * as Handshake from "./Handshake.ts"
 import type { Ownership } from "../../entities/Ownership.ts"
 import { countRefusal, type RefusalReason } from "../RealtimeMetrics.ts"
+import { limitShare } from "../../replicas/ReplicaBus.ts"
 import type { RealtimeOptions } from "../RealtimeOptions.ts"
 import type { Socket, Verdict } from "../Socket.ts"
 import { SocketServer } from "../SocketServer.ts"
@@ -40,7 +41,7 @@ export const make = (
 ): Effect.Effect<void, never, SocketServer | Ownership> =>
   Effect.gen(function* () {
     const { addressOf, disconnects, failureLimiter, gate, io, isDraining } = yield* SocketServer
-    const slots = ConnectionSlots.make(options)
+    const slots = ConnectionSlots.make(options, yield* limitShare)
     // One transport may ask for one connection at a time, whatever it sends.
     const verifying = new WeakSet<object>()
 

@@ -20,10 +20,12 @@ export interface ConnectionSlots {
 /**
  * Counts a socket from its admission on, before it is connected: sockets that
  * are verified at the same time cannot exceed a limit together. An account
- * without a socket is forgotten.
+ * without a socket is forgotten. `shareOf`: what is left of the limit of an account
+ * when other replicas take sockets too.
  */
 export const make = (
-  options: Pick<RealtimeOptions, "accountSocketLimit" | "accountEventsPerSecond" | "accountEventBurst">
+  options: Pick<RealtimeOptions, "accountSocketLimit" | "accountEventsPerSecond" | "accountEventBurst">,
+  shareOf: (limit: number) => number = (limit) => limit
 ): ConnectionSlots => {
   const accounts = new Map<string, { taken: number; readonly budget: EventBudget.EventBudget }>()
   let count = 0
@@ -31,7 +33,7 @@ export const make = (
     count: () => count,
     take: (accountId, nowMillis) => {
       const known = accounts.get(accountId)
-      if ((known?.taken ?? 0) >= options.accountSocketLimit) return undefined
+      if ((known?.taken ?? 0) >= shareOf(options.accountSocketLimit)) return undefined
       const account = known ?? {
         taken: 0,
         budget: EventBudget.make(

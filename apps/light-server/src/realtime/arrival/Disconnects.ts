@@ -1,8 +1,10 @@
 /**
  * Disconnects sockets when the tokens of their account, or their machine, were
- * revoked.
+ * revoked, here and on other replicas.
  */
+import { Effect, type Scope } from "effect"
 import { LRUCache } from "lru-cache"
+import type { ReplicaBus } from "../../replicas/ReplicaBus.ts"
 import { countRefusal } from "../RealtimeMetrics.ts"
 import * as Room from "../sending/Room.ts"
 import type { Io, Socket } from "../Socket.ts"
@@ -16,6 +18,8 @@ export interface Disconnects {
   readonly disconnectToken: (accountId: string, tokenId: string, message: string) => void
   /** Closes the transport of every socket of the account: its clients come back, and are verified again. */
   readonly recall: (accountId: string) => void
+  /** The same on this replica alone, for what each replica notices by itself. */
+  readonly here: Pick<Disconnects, "disconnectMachine" | "recall">
   /** The number of disconnects so far. */
   readonly count: () => number
   /**
@@ -35,7 +39,17 @@ export const refuse = (socket: Socket, message: string): void => {
   socket.disconnect(true)
 }
 
-export const make = (io: Io): Disconnects => {
+/** A disconnect as other replicas receive it. */
+interface Notice {
+  readonly accountId: string
+  readonly room: string
+  /** `undefined`: the transports are closed, and the clients come back. */
+  readonly message: string | undefined
+}
+
+const topic = "disconnect"
+
+const makeHere = (io: Io) => {
   let count = 0
   /** The newest of the forgotten counts: it applies to all accounts that are not remembered. */
   let forgotten = 0
@@ -56,17 +70,39 @@ export const make = (io: Io): Disconnects => {
     }
   }
   return {
-    disconnect: (accountId, message) => each(accountId, Room.ofAccount(accountId), (socket) => refuse(socket, message)),
-    disconnectMachine: (accountId, machineId, message) =>
-      each(accountId, Room.ofMachine(accountId, machineId), (socket) => refuse(socket, message)),
-    disconnectToken: (accountId, tokenId, message) =>
-      each(accountId, Room.ofToken(tokenId), (socket) => refuse(socket, message)),
-    recall: (accountId) =>
-      each(accountId, Room.ofAccount(accountId), (socket) => {
+    apply: ({ accountId, message, room }: Notice) =>
+      each(accountId, room, (socket) => {
+        if (message !== undefined) return refuse(socket, message)
         countRefusal("unverified")
         socket.conn.close()
       }),
     count: () => count,
-    isSince: (accountId, before) => (last.get(accountId) ?? forgotten) > before
+    isSince: (accountId: string, before: number) => (last.get(accountId) ?? forgotten) > before
   }
 }
+
+/** Other replicas do the same until the scope closes. */
+export const make = (io: Io, replicas: ReplicaBus): Effect.Effect<Disconnects, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const here = makeHere(io)
+    const everywhere = (accountId: string, room: string, message?: string) => {
+      const notice = { accountId, room, message }
+      replicas.send(topic, notice)
+      here.apply(notice)
+    }
+    yield* replicas.listen(topic, (notice) => here.apply(notice as Notice))
+    return {
+      disconnect: (accountId, message) => everywhere(accountId, Room.ofAccount(accountId), message),
+      disconnectMachine: (accountId, machineId, message) =>
+        everywhere(accountId, Room.ofMachine(accountId, machineId), message),
+      disconnectToken: (accountId, tokenId, message) => everywhere(accountId, Room.ofToken(tokenId), message),
+      recall: (accountId) => everywhere(accountId, Room.ofAccount(accountId)),
+      here: {
+        disconnectMachine: (accountId, machineId, message) =>
+          here.apply({ accountId, room: Room.ofMachine(accountId, machineId), message }),
+        recall: (accountId) => here.apply({ accountId, room: Room.ofAccount(accountId), message: undefined })
+      },
+      count: here.count,
+      isSince: here.isSince
+    }
+  })

@@ -5,6 +5,9 @@ import type { ConnectionScope } from "../Connection.ts"
 export type Recipients = ReadonlyArray<string>
 
 const userScoped = (accountId: string) => `user-scoped:${accountId}`
+/** Whether the room has the apps of an account. */
+export const isOfApps = (room: string): boolean => room.startsWith("user-scoped:")
+
 const session = (sessionId: string) => `session:${sessionId}`
 const sessionOf = (accountId: string, sessionId: string) => `session:${sessionId}:${accountId}`
 const machineOf = (accountId: string, machineId: string) => `machine:${machineId}:${accountId}`

@@ -16,7 +16,7 @@ const fakeIo = () => {
 }
 
 describe("Emitter", () => {
-  it.effect("repeats a heartbeat only while an app of the account is connected", () =>
+  it.scoped("repeats a heartbeat only while an app of the account is connected", () =>
     Effect.gen(function* () {
       const { io, rooms, sent } = fakeIo()
       const emitter = yield* Effect.provideService(Emitter.make(), SocketServer, {
