@@ -127,8 +127,9 @@ export const make = (link: ReplicaLink): Effect.Effect<ReplicaBus, never, Scope.
     }
 
     const onHere = (from: string, body: unknown) => {
-      if (typeof body === "number" && sequence.announced(from, body)) noteLoss()
-      if (!live.heard(from, clock.unsafeCurrentTimeMillis())) return
+      const now = clock.unsafeCurrentTimeMillis()
+      if (typeof body === "number" && sequence.announced(from, body, now)) noteLoss()
+      if (!live.heard(from, now)) return
       // The other one learns of this replica now, not a quarter of a second later.
       announce()
       noteChange(from, "joined")

@@ -33,12 +33,12 @@ const numberOf = (message: ClusterMessage): number | undefined => {
   return typeof number === "number" ? number : undefined
 }
 
-export const make =
-  (
-    factory: AdapterFactory,
-    terms: { readonly self: string; readonly sequence: Sequence.Sequence; readonly onGap: () => void }
-  ): AdapterFactory =>
-  (namespace) => {
+export const make = (
+  factory: AdapterFactory,
+  terms: { readonly self: string; readonly sequence: Sequence.Sequence; readonly onGap: () => void }
+): AdapterFactory =>
+  // Called with `new`, so no arrow function.
+  function localFirst(namespace) {
     const { onGap, self, sequence } = terms
     const adapter = factory(namespace) as ClusterAdapter
     const inside = adapter as unknown as Inside

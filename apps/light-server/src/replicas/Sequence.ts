@@ -9,10 +9,10 @@ export interface Sequence {
   /** A broadcast of another replica has arrived. `known`: it arrived before. `gap`: one before it did not. */
   readonly receive: (from: string, number: number) => "next" | "known" | "gap"
   /**
-   * Another replica announces the number of its last broadcast. `true`: one that it announced `patience` announcements
-   * ago has still not arrived.
+   * Another replica announces the number of its last broadcast. `true`: one that it announced `patienceMillis` ago has
+   * still not arrived.
    */
-  readonly announced: (from: string, last: number) => boolean
+  readonly announced: (from: string, last: number, nowMillis: number) => boolean
 }
 
 interface Sender {
@@ -20,25 +20,24 @@ interface Sender {
   received: number | undefined
   /** What the oldest announcement that is not fulfilled yet has promised. */
   promised: number | undefined
-  /** Announcements since that one. */
-  waited: number
+  /** When that one came. */
+  since: number
 }
 
-/** Announcements overtake broadcasts, which take another way: two seconds. */
-export const patience = 8
+/** Announcements overtake broadcasts, which take another way. */
+export const patienceMillis = 2000
 
 /** Many times the replicas that there are at once. Each start of a replica is another sender. */
 const sendersMax = 1000
 
-const announcedOf = (sender: Sender, last: number): boolean => {
+const announcedOf = (sender: Sender, last: number, nowMillis: number): boolean => {
   if (sender.received !== undefined && last <= sender.received) return false
   if (sender.promised === undefined) {
     sender.promised = last
-    sender.waited = 0
+    sender.since = nowMillis
     return false
   }
-  sender.waited += 1
-  if (sender.waited < patience) return false
+  if (nowMillis - sender.since < patienceMillis) return false
   // From a sender of which nothing has arrived: what it sent before this replica listened.
   const isLost = sender.received !== undefined
   sender.received = sender.promised
@@ -52,7 +51,7 @@ export const make = (): Sequence => {
   const senderOf = (from: string): Sender => {
     const known = senders.get(from)
     if (known !== undefined) return known
-    const sender: Sender = { received: undefined, promised: undefined, waited: 0 }
+    const sender: Sender = { received: undefined, promised: undefined, since: 0 }
     senders.set(from, sender)
     return sender
   }
@@ -67,6 +66,6 @@ export const make = (): Sequence => {
       if (sender.promised !== undefined && sender.promised <= number) sender.promised = undefined
       return before === undefined || number === before + 1 ? "next" : "gap"
     },
-    announced: (from, announcedLast) => announcedOf(senderOf(from), announcedLast)
+    announced: (from, announcedLast, nowMillis) => announcedOf(senderOf(from), announcedLast, nowMillis)
   }
 }
