@@ -43,8 +43,5 @@ export default [
   project("repo", ".", { include: ["test/*.test.ts"] }),
   project("smoke", "apps/proving", { ...inMemory, globalSetup: servers, include: ["test/smoke/*.test.ts"] }),
   project("proving-real", ".", { include: ["{packages,apps}/*/test/real/**/*.test.ts"] }),
-  project("proving", "apps/proving", {
-    exclude: ["**/node_modules/**", "test/smoke/**"],
-    globalSetup: process.env["CONTRACT_DATABASE"] === "postgres" ? servers : []
-  })
+  project("proving", "apps/proving", { exclude: ["**/node_modules/**", "test/smoke/**"], globalSetup: servers })
 ]

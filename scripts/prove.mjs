@@ -16,12 +16,13 @@ export const proveUsage = `npm run prove [-- PART [options of the part]] [-- --q
                further arguments go to Vitest
 
   contract     the wire contract against the built server; names of files and options of Vitest (--name=value) may
-               follow, as in the next five
+               follow, as in the next six
   contract-postgres
                the same with PostgreSQL as the database of the server: one on the loopback interface, or an embedded one
   process      the process: signals, ends, files, restarts
   security     isolation of accounts, secrets, forged tokens, odd frames, slow clients
   storms       many clients at once, restarts under load
+  replicas     three servers over one PostgreSQL and one Redis, killed, restarted and frozen
   browser      the status page and the report of the lab in Chromium
   real         what the packages do with real processes and on real time: the lab's runs, the instance lock
   faults       the fault catalogue: faults F15, faults --quick, faults --list
@@ -64,7 +65,7 @@ const fuzz = (args) => {
   }
 }
 
-const suites = ["contract", "process", "security", "storms", "browser"]
+const suites = ["contract", "process", "security", "storms", "replicas", "browser"]
 
 /** Runs the files of a folder, or those whose names begin with the given text. */
 const suite = (name, args, env = {}) => {

@@ -33,38 +33,46 @@ const numberOf = (message: ClusterMessage): number | undefined => {
   return typeof number === "number" ? number : undefined
 }
 
-export const make = (
-  factory: AdapterFactory,
-  terms: { readonly self: string; readonly sequence: Sequence.Sequence; readonly onGap: () => void }
-): AdapterFactory =>
-  // Called with `new`, so no arrow function.
-  function localFirst(namespace) {
-    const { onGap, self, sequence } = terms
-    const adapter = factory(namespace) as ClusterAdapter
-    const inside = adapter as unknown as Inside
-    const receive = inside.onMessage.bind(adapter)
-    inside.uid = self
-    inside.broadcast = (packet, options) => {
-      Adapter.prototype.broadcast.call(adapter, packet, options)
-      if (options.flags?.local === true) return Promise.resolve()
-      const flags = { ...options.flags, number: sequence.next() }
-      const opts = { rooms: [...options.rooms], except: [...(options.except ?? [])], flags }
-      const message = { uid: self, nsp: namespace.name, type: MessageType.BROADCAST, data: { packet, opts } }
-      return inside.doPublish(message).then(
-        () => {},
-        // What cannot be sent is missed by the others, who notice the missing number.
-        () => {}
-      )
-    }
-    inside.onMessage = (message, offset) => {
-      if (message.uid === self) return
-      const number = numberOf(message)
-      if (number !== undefined) {
-        const received = sequence.receive(String(message.uid), number)
-        if (received === "known") return
-        if (received === "gap") onGap()
-      }
-      receive(message, offset)
-    }
-    return adapter
+interface Terms {
+  readonly self: string
+  readonly sequence: Sequence.Sequence
+  readonly onGap: () => void
+}
+
+const localFirst = (adapter: ClusterAdapter, name: string, { onGap, self, sequence }: Terms) => {
+  const inside = adapter as unknown as Inside
+  const receive = inside.onMessage.bind(adapter)
+  inside.uid = self
+  inside.broadcast = (packet, options) => {
+    Adapter.prototype.broadcast.call(adapter, packet, options)
+    if (options.flags?.local === true) return Promise.resolve()
+    const flags = { ...options.flags, number: sequence.next() }
+    const opts = { rooms: [...options.rooms], except: [...(options.except ?? [])], flags }
+    const message = { uid: self, nsp: name, type: MessageType.BROADCAST, data: { packet, opts } }
+    return inside.doPublish(message).then(
+      () => {},
+      // What cannot be sent is missed by the others, who notice the missing number.
+      () => {}
+    )
   }
+  inside.onMessage = (message, offset) => {
+    if (message.uid === self) return
+    const number = numberOf(message)
+    if (number !== undefined) {
+      const received = sequence.receive(String(message.uid), number)
+      if (received === "known") return
+      if (received === "gap") onGap()
+    }
+    receive(message, offset)
+  }
+  return adapter
+}
+
+/** The server of socket.io calls it with `new`. A function would be made an arrow function by the bundler. */
+export const make = (factory: AdapterFactory, terms: Terms): AdapterFactory =>
+  class {
+    constructor(namespace: Parameters<AdapterFactory>[0]) {
+      // oxlint-disable-next-line no-constructor-return
+      return localFirst(factory(namespace) as ClusterAdapter, namespace.name, terms)
+    }
+  } as unknown as AdapterFactory

@@ -13,9 +13,7 @@ export interface Balancer {
 }
 
 /** New connections go to the servers in turn. One that does not accept a connection is passed over. */
-export const balancer = (
-  servers: ReadonlyArray<BuiltServer.Server>
-): Effect.Effect<Balancer, never, Scope.Scope> =>
+export const balancer = (servers: ReadonlyArray<BuiltServer.Server>): Effect.Effect<Balancer, never, Scope.Scope> =>
   Effect.gen(function* () {
     const port = yield* BuiltServer.freePort
     const drained = new Set<BuiltServer.Server>()

@@ -4,16 +4,17 @@
  * Method: the bundle three times, a real PostgreSQL and Redis, and a balancer in front.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber } from "effect"
+import { Cause, Duration, Effect, Fiber } from "effect"
 import { inject } from "vitest"
 import * as Client from "../../src/drivers/AccountClient.ts"
 import type * as BuiltServer from "../../src/drivers/BuiltServer.ts"
 import * as Device from "../../src/drivers/Device.ts"
 import * as Eventually from "../../src/drivers/Eventually.ts"
+import * as LocalRedis from "../../src/drivers/LocalRedis.ts"
 import * as Replicas from "../../src/drivers/Replicas.ts"
 
 const postgresUrl = inject("postgresUrl")
-const redisUrl = inject("redisUrl")
+const redisUrl = await LocalRedis.find()
 
 const stand = (environment: Readonly<Record<string, string>> = {}) =>
   Replicas.start({ count: 3, postgresUrl: postgresUrl ?? "", redisUrl: redisUrl ?? "", environment })
@@ -21,10 +22,22 @@ const stand = (environment: Readonly<Record<string, string>> = {}) =>
 /** The same account through one server. Tokens of one server are good at the others. */
 const at = (server: BuiltServer.Server, account: ReturnType<typeof Client.make>) => Device.login(server.url, account)
 
+/** Names what did not happen. */
+const soon = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.timeoutFailCause(effect, {
+    duration: "20 seconds",
+    onTimeout: () => Cause.die(new Error(`not in time: ${what}`))
+  })
+
 const isActivity =
   (id: string, active: boolean) =>
   ({ event, payload }: Device.Heard): boolean =>
     event === "ephemeral" && payload.id === id && payload.active === active
+
+const isUpdate =
+  (t: string) =>
+  ({ event, payload }: Device.Heard): boolean =>
+    event === "update" && payload.body.t === t
 
 const heardOffline = (app: Device.Line, ids: ReadonlyArray<string>) =>
   app.heard.filter((heard) => ids.some((id) => isActivity(id, false)(heard)))
@@ -43,18 +56,25 @@ describe.skipIf(postgresUrl === undefined || redisUrl === undefined)("three serv
 
         const registered = yield* Effect.orDie(daemon.post("/v1/machines", { id: "m1", metadata: "sealed" }))
         assert.strictEqual(registered.status, 200, registered.text)
-        yield* watcher.until(({ event, payload }) => event === "update" && payload.body.t === "new-machine")
+        yield* soon("new-machine at another server", watcher.until(isUpdate("new-machine")))
 
         const sid = yield* Device.openSession(daemon, "tag")
         const agent = yield* daemon.connect({ clientType: "session-scoped", sessionId: sid })
         yield* Device.beating(Device.pulse(agent, "session", sid), 500)
-        yield* watcher.until(isActivity(sid, true))
+        yield* soon("activity at another server", watcher.until(isActivity(sid, true)))
 
-        yield* agent.ask("rpc-register", { method: `${sid}:echo` })
+        agent.socket.emit("rpc-register", { method: `${sid}:echo` })
+        yield* soon(
+          "registration of a method",
+          agent.until(({ event }) => event === "rpc-registered")
+        )
         agent.socket.on("rpc-request", (asked: { readonly params: string }, answer: (result: string) => void) =>
           answer(`heard ${asked.params}`)
         )
-        const called = yield* watcher.ask("rpc-call", { method: `${sid}:echo`, params: "this" })
+        const called = yield* soon(
+          "a call of another server",
+          watcher.ask("rpc-call", { method: `${sid}:echo`, params: "this" })
+        )
         assert.deepInclude(called, { ok: true, result: "heard this" })
 
         const other = yield* at(third, account)
@@ -62,9 +82,9 @@ describe.skipIf(postgresUrl === undefined || redisUrl === undefined)("three serv
           Effect.orDie(other.get("/v2/sessions/active")),
           ({ body }) => body["sessions"]?.some?.(({ id }: { readonly id: string }) => id === sid) === true
         )
-        const message = yield* agent.ask("message", { sid, message: "sealed", localId: "l1" })
+        const message = yield* soon("an ack", agent.ask("message", { sid, message: "sealed", localId: "l1" }))
         assert.strictEqual(message.ok, true, JSON.stringify(message))
-        yield* watcher.until(({ event, payload }) => event === "update" && payload.body.t === "new-message")
+        yield* soon("new-message at another server", watcher.until(isUpdate("new-message")))
       }),
     180_000
   )
@@ -117,9 +137,11 @@ describe.skipIf(postgresUrl === undefined || redisUrl === undefined)("three serv
         const killedAt = performance.now()
         yield* victim.end("SIGKILL")
         deadLine.socket.disconnect()
-        yield* watcher.until(isActivity(dead, false)).pipe(
-          Effect.timeoutFail({ duration: "60 seconds", onTimeout: () => new Error("the dead session stays online") })
-        )
+        yield* watcher
+          .until(isActivity(dead, false))
+          .pipe(
+            Effect.timeoutFail({ duration: "60 seconds", onTimeout: () => new Error("the dead session stays online") })
+          )
         const shownAfter = performance.now() - killedAt
         yield* Fiber.interrupt(load)
         assert.deepStrictEqual(heardOffline(watcher, ids), [], second.output() + third.output())
