@@ -15,7 +15,7 @@ import type { Writer } from "presence-effect/writer/Writer"
 import type { PolicyInvalid, WriterPolicy } from "presence-effect/writer/WriterPolicy"
 import { DatabaseReader } from "../database/DatabaseReader.ts"
 import type { DatabaseState } from "../database/DatabaseState.ts"
-import type { PostgresAddress } from "../PostgresAddress.ts"
+import { type PostgresAddress, serverName } from "../PostgresAddress.ts"
 import * as PostgresMigrator from "./PostgresMigrator.ts"
 import * as PostgresReads from "./PostgresReads.ts"
 import * as PostgresState from "./PostgresState.ts"
@@ -54,9 +54,12 @@ export const layer = ({
   const engine = PostgresEngine.layer({
     url: Redacted.value(address.url),
     connections: writeConnections,
-    applicationName: "happier-light-server"
+    applicationName: serverName
   }).pipe(Layer.provide(Layer.effectDiscard(PostgresMigrator.migrate(address, migration))))
-  const reader = Layer.scoped(DatabaseReader, PostgresReads.make({ address, connections: readConnections }))
+  const reader = Layer.scoped(
+    DatabaseReader,
+    PostgresReads.make({ address, connections: readConnections, applicationName: serverName })
+  )
   return Layer.provide(PostgresPresenceStorage.layer(storage), presenceReader).pipe(
     Layer.provideMerge(PostgresWriter.layer(policy)),
     Layer.provideMerge(PostgresState.layer(address.place)),
