@@ -21,9 +21,11 @@ const makeFile = Effect.gen(function* () {
   addTwoSessions({ sqlite })
   addMessages({ sqlite }, "s1", 1200, 20)
   sqlite.exec(`
-    UPDATE "Session" SET "dataEncryptionKey" = x'00ff10', "active" = 0, "metadata" = '{"a":"ä\u{1f600}\\"}' WHERE "id" = 's2';
+    UPDATE "Session" SET "dataEncryptionKey" = x'00ff10', "active" = 0,
+      "metadata" = '{"a":"ä\u{1f600}\\"}' WHERE "id" = 's2';
     UPDATE "Account" SET "feedSeq" = 9223372036854775807, "settings" = '' WHERE "id" = 'a1';
-    UPDATE "Account" SET "createdAt" = '2026-02-01T12:00:00.000+00:00' WHERE "id" = 'a2';
+    UPDATE "Account"
+      SET "createdAt" = '2026-02-01T12:00:00.000+00:00' WHERE "id" = 'a2';
     INSERT INTO "UserKVStore" ("id", "accountId", "key", "value", "createdAt", "updatedAt")
       VALUES ('k1', 'a1', 'k', x'', 1, 1), ('k2', 'a1', 'K', NULL, 1, 1);
     INSERT INTO "ServerHeartbeat" VALUES (1, 5);
