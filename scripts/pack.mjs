@@ -85,6 +85,7 @@ const fill = (folder) => {
   copy(path.join(server, "web"), "web")
   copy(path.join(root, "node_modules/socket.io/client-dist/socket.io.esm.min.js"), "web/status/socket.io.js")
   copy(path.join(root, "prisma/migrations"), "prisma/migrations")
+  copy(path.join(root, "prisma/postgresql/migrations"), "prisma/postgresql/migrations")
   for (const name of ["start", "upgrade", "operations", "errors", "telemetry", "glossary", "security"]) {
     copy(path.join(root, "docs", `${name}.md`), `docs/${name}.md`)
   }

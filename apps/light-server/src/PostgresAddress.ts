@@ -8,6 +8,9 @@ export interface PostgresAddress {
   readonly place: string
 }
 
+/** How the connections of a server are called in `pg_stat_activity`. */
+export const serverName = "happier-light-server"
+
 /** A text begins like the address of a PostgreSQL database. */
 export const isAddress = (text: string): boolean => /^postgres(ql)?:/i.test(text)
 

@@ -17,7 +17,7 @@ import * as MigrationFolder from "../migration/MigrationFolder.ts"
 import * as MigrationGate from "../migration/MigrationGate.ts"
 import * as PrismaMigrator from "../migration/PrismaMigrator.ts"
 import * as InstanceLock from "../opening/InstanceLock.ts"
-import type { PostgresAddress } from "../PostgresAddress.ts"
+import { type PostgresAddress, serverName } from "../PostgresAddress.ts"
 import type { PostgresFailure } from "../postgres/PostgresFailure.ts"
 import * as PostgresMigrator from "../postgres/PostgresMigrator.ts"
 import * as PostgresSession from "../postgres/PostgresSession.ts"
@@ -98,7 +98,7 @@ const copyAll = (from: CopyEnd.CopyEnd, to: CopyEnd.CopyEnd, onProgress: Options
   })
 
 const selectServers = `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
-  AND application_name = 'happier-light-server' LIMIT 1`
+  AND application_name = '${serverName}' LIMIT 1`
 
 const openPostgres = (address: PostgresAddress) =>
   Effect.gen(function* () {

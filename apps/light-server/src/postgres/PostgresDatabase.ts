@@ -19,7 +19,7 @@ import type { PolicyInvalid, WriterPolicy } from "presence-effect/writer/WriterP
 import { DatabaseReader } from "../database/DatabaseReader.ts"
 import type { DatabaseState } from "../database/DatabaseState.ts"
 import type { InstanceLock, InstanceRunning } from "../opening/InstanceLock.ts"
-import type { PostgresAddress } from "../PostgresAddress.ts"
+import { type PostgresAddress, serverName } from "../PostgresAddress.ts"
 import * as DatabaseLock from "./DatabaseLock.ts"
 import { type PostgresFailure, PostgresUnreachable } from "./PostgresFailure.ts"
 import * as PostgresMigrator from "./PostgresMigrator.ts"
@@ -100,9 +100,12 @@ export const layer = ({
   const engine = PostgresEngine.layer({
     url: Redacted.value(address.url),
     connections: writeConnections,
-    applicationName: "happier-light-server"
+    applicationName: serverName
   }).pipe(Layer.provideMerge(schema))
-  const reader = Layer.scoped(DatabaseReader, PostgresReads.make({ address, connections: readConnections }))
+  const reader = Layer.scoped(
+    DatabaseReader,
+    PostgresReads.make({ address, connections: readConnections, applicationName: serverName })
+  )
   return presenceStorage({ address, isShared, storage }).pipe(
     Layer.provideMerge(PostgresWriter.layer(policy)),
     Layer.provideMerge(PostgresState.layer(address.place)),

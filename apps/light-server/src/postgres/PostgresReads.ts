@@ -37,12 +37,12 @@ const makeClass = (
   readClass: ReadPool.ReadClass,
   { deadline, queueLimit }: ReadPool.ClassOptions,
   connections: number,
-  { url }: PostgresAddress
+  { address: { url }, applicationName }: Options
 ): Effect.Effect<Ask, EngineFault, Scope.Scope> =>
   Effect.gen(function* () {
     const reader = yield* PostgresReader.make({
       url: Redacted.value(url),
-      applicationName: "happier-light-server",
+      ...(applicationName === undefined ? {} : { applicationName }),
       connections,
       timeout: deadline
     })
@@ -90,21 +90,22 @@ export interface Options {
   readonly address: PostgresAddress
   /** How many connections read. */
   readonly connections: number
+  /** How they are called in `pg_stat_activity`. */
+  readonly applicationName?: string
   readonly classes?: ReadPool.Options["classes"]
 }
 
 /** Opens one connection of each class; the others are opened when they are needed. */
-export const make = ({
-  address,
-  classes = ReadPool.defaults.classes,
-  connections
-}: Options): Effect.Effect<DatabaseReader.DatabaseReader["Type"], EngineFault, Scope.Scope> =>
+export const make = (
+  options: Options
+): Effect.Effect<DatabaseReader.DatabaseReader["Type"], EngineFault, Scope.Scope> =>
   Effect.gen(function* () {
+    const { classes = ReadPool.defaults.classes, connections } = options
     const shares = sharesOf(connections)
     const asks = {
-      point: yield* makeClass("point", classes.point, shares.point, address),
-      list: yield* makeClass("list", classes.list, shares.list, address),
-      report: yield* makeClass("report", classes.report, shares.report, address)
+      point: yield* makeClass("point", classes.point, shares.point, options),
+      list: yield* makeClass("list", classes.list, shares.list, options),
+      report: yield* makeClass("report", classes.report, shares.report, options)
     }
     const pool: ReadPool.ReadPool = {
       list: (readClass, request) =>

@@ -36,7 +36,7 @@ export const open = ({
           new Client({
             connectionString: Redacted.value(url),
             connectionTimeoutMillis: connectLimitMillis,
-            application_name: "happier-light-server",
+            application_name: "happier-light-server command",
             types
           }),
         catch: failed

@@ -1,7 +1,7 @@
 /**
  * Goal: writes that cannot be done now are refused within the deadline, with an
  * answer that makes clients come back, and requests without a write are served.
- * Method: another process keeps the write lock of the file.
+ * Method: another process keeps the write lock of the file, or locks all tables of PostgreSQL.
  */
 import { assert } from "@effect/vitest"
 import { Duration, Effect, Fiber } from "effect"
@@ -22,14 +22,21 @@ const scene = Effect.gen(function* () {
   const owner = yield* wire.person()
   const { line: agent, sid } = yield* owner.agent
   const { line: daemon, machineId } = yield* owner.daemon
-  const { line: ended, sid: endedSid } = yield* owner.agent
-  yield* wire.say(ended, "session-end", { sid: endedSid, time: Date.now() })
-  yield* ended.settled
+  const end = Effect.gen(function* () {
+    const { line, sid } = yield* owner.agent
+    yield* wire.say(line, "session-end", { sid, time: Date.now() })
+    yield* line.settled
+    return sid
+  })
+  const endedSid = yield* end
+  // Archived, so that a request to unarchive it finds something to do even if its first attempt was not confirmed.
+  const archivedSid = yield* end
+  yield* owner.call("POST /v2/sessions/:id/archive", 200, { params: { id: archivedSid } })
   const keys = { terminal: newKey(), device: newKey() }
   yield* wire.call("POST /v1/auth/request", 200, { body: { publicKey: keys.terminal } })
   yield* wire.call("POST /v1/auth/account/request", 200, { body: { publicKey: keys.device } })
   const { devices } = yield* owner.call("GET /v1/account/devices", 200)
-  return { ...wire, owner, agent, sid, endedSid, daemon, machineId, keys, deviceId: devices[0]?.id ?? "" }
+  return { ...wire, owner, agent, sid, endedSid, archivedSid, daemon, machineId, keys, deviceId: devices[0]?.id ?? "" }
 })
 
 type Scene = Effect.Effect.Success<typeof scene>
@@ -39,7 +46,7 @@ const newArtifact = () => ({ id: crypto.randomUUID(), header: "", body: "", data
 const report = { key: "k", tokens: { total: 1 }, cost: { total: 1 } }
 
 /** Every request that has to write. */
-const requests = ({ call, deviceId, endedSid, keys, machineId, owner, sid }: Scene) => {
+const requests = ({ archivedSid, call, deviceId, endedSid, keys, machineId, owner, sid }: Scene) => {
   const params = { id: sid }
   const answer = (publicKey: string) => ({ body: { publicKey, response: "r" } })
   const metadata = { ciphertext: "m", expectedVersion: 0 }
@@ -55,7 +62,7 @@ const requests = ({ call, deviceId, endedSid, keys, machineId, owner, sid }: Sce
     owner.call("POST /v1/sessions", 503, { body: { tag: "new", metadata: "m" } }),
     owner.call("PATCH /v2/sessions/:id", 503, { params, body: { metadata } }),
     owner.call("POST /v2/sessions/:id/archive", 503, { params: { id: endedSid } }),
-    owner.call("POST /v2/sessions/:id/unarchive", 503, { params }),
+    owner.call("POST /v2/sessions/:id/unarchive", 503, { params: { id: archivedSid } }),
     owner.call("DELETE /v1/sessions/:id", 503, { params }),
     owner.call("POST /v2/sessions/:id/messages", 503, { params, body: { ciphertext: "c" } }),
     owner.call("POST /v3/sessions/:id/messages", 503, { params, body: { messages: [{ content: "c", localId: "b" }] } }),

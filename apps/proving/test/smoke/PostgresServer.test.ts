@@ -1,6 +1,6 @@
 /**
- * Goal: the built server serves from PostgreSQL, migrates once, and finds everything again after a restart; bad addresses
- * are refused with the place and without the password.
+ * Goal: the built server serves from PostgreSQL, migrates once, and finds all of it again after a restart; a server that
+ * is not there is named without the password.
  * Method: one life of the bundle as in `BuiltServer.test.ts`. The whole contract belongs to `npm run prove`.
  */
 import { assert, describe, it } from "@effect/vitest"

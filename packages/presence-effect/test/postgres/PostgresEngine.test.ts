@@ -71,6 +71,30 @@ describePostgres("PostgresEngine", () => {
     })
   )
 
+  it.scoped("ends a group with the write that waited for a lock as long as the group may take", () =>
+    Effect.gen(function* () {
+      const { query, session, url } = yield* makeWorld()
+      yield* Effect.promise(() => query("INSERT INTO parent VALUES (1, 'a')"))
+      const holder = yield* Effect.promise(session)
+      yield* Effect.promise(() => holder("BEGIN"))
+      yield* Effect.promise(() => holder("UPDATE parent SET name = 'held' WHERE id = 1"))
+      const engine = yield* PostgresEngine.make({ url })
+      const write = (sql: string) => [{ sql, params: [], changes: "any" as const }]
+      const waits = write("UPDATE parent SET name = 'b' WHERE id = 1")
+      const began = performance.now()
+      const answers = yield* engine.run([write("SELECT 1"), waits, waits, waits, waits], "power-loss", 500)
+      const codes = answers.map((answer) => (answer._tag === "Done" ? "Done" : answer.fault.code))
+      assert.deepStrictEqual(codes, ["Done", "55P03", "55P03", "55P03", "55P03"])
+      // Each of the four would have waited for 400 ms.
+      assert.isBelow(performance.now() - began, 1_600)
+      yield* Effect.promise(() => holder("ROLLBACK"))
+      assert.strictEqual(
+        (yield* engine.run([waits, waits], "power-loss", 500)).every(({ _tag }) => _tag === "Done"),
+        true
+      )
+    })
+  )
+
   it.scoped("lets a constraint that is only checked at the commit fail the write that broke it, and no other", () =>
     Effect.gen(function* () {
       const { query, url } = yield* makeWorld(

