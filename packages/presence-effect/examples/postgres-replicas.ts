@@ -1,6 +1,6 @@
 /**
- * Two replicas of a host over one PostgreSQL: a client moves from one to the other, and what its first replica finds out
- * later is told to nobody.
+ * Two replicas of a host over one PostgreSQL: a client moves from one to the other, and what its first replica finds
+ * out later is told to nobody.
  */
 import { Effect, Layer } from "effect"
 import { Client } from "pg"

@@ -33,7 +33,7 @@ describe("PostgresTables", () => {
     assert.throws(() => PostgresTables.ddl({}), StorageInvalid)
   })
 
-  it("has a column and an index for the marks of replicas, and the table of their leases, when a kind asks for them", () => {
+  it("has a column and an index for the marks of replicas where a kind asks for them, and the table of leases", () => {
     assert.notInclude(PostgresTables.ddl({ device: {} }), "servedBy")
     const ddl = PostgresTables.ddl({ device: { servedBy: "server" } })
     assert.include(ddl, `"server" TEXT COLLATE "C"\n`.replace("\n", ""))

@@ -69,7 +69,7 @@ export const flush = (url: string, ids: ReadonlyArray<string>): Promise<Contenti
     return counts
   }).pipe(Effect.scoped, Effect.runPromise)
 
-/** Two replicas raise the counters of the same accounts, whose writes share commits, until the database gives one up. */
+/** Two replicas raise counters of the same accounts, whose writes share commits, until the database gives one up. */
 export const groups = (url: string, accounts: ReadonlyArray<string>, rounds: number): Promise<Contention> =>
   Effect.gen(function* () {
     const counts = { givenUp: 0, deferred: 0 }
