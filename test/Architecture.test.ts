@@ -20,7 +20,7 @@ const floors: ReadonlyArray<ReadonlyArray<string>> = [
     "presence/PresenceMetrics"
   ],
   ["writer/WriterPolicy", "writer/HttpFailure", "writer/Write", "presence/FlushBatch", "sqlite/SqliteMetrics"],
-  ["writer/Engine", "writer/LaneSemaphore", "presence/PresenceRegistry"],
+  ["writer/Engine", "writer/LaneSemaphore", "presence/PresenceRegistry", "presence/Replica"],
   ["writer/SqliteConnection"],
   ["writer/SqliteWriter", "sqlite/SqliteFault"],
   ["writer/Writer", "presence/PresenceStorage"],

@@ -58,6 +58,7 @@ const library = Effect.gen(function* () {
   for (const kind of Object.keys(kinds)) {
     yield* Metric.value(PresenceMetrics.tracked(kind))
     yield* Metric.value(PresenceMetrics.pending(kind))
+    yield* Metric.value(PresenceMetrics.takeovers(kind))
   }
   yield* Metric.value(PresenceMetrics.oldestPendingSeconds)
   yield* Metric.value(PresenceMetrics.flushSeconds)
@@ -65,6 +66,10 @@ const library = Effect.gen(function* () {
   yield* Metric.value(PresenceMetrics.coalesced)
   yield* Metric.value(PresenceMetrics.refused)
   yield* Metric.value(PresenceMetrics.parked)
+  yield* Metric.value(PresenceMetrics.deferred)
+  yield* Metric.value(PresenceMetrics.leaseAgeSeconds)
+  yield* Metric.value(PresenceMetrics.leasesLost)
+  yield* Metric.value(PresenceMetrics.clockOffsetSeconds)
   for (const code of [...failures, "Defect", "Interrupted"]) yield* Metric.value(PresenceMetrics.flushFailures(code))
   for (const reason of rejections) yield* Metric.value(PresenceMetrics.rejected(reason))
   for (const lane of lanes) {

@@ -12,6 +12,7 @@ import * as path from "node:path"
 import * as customLane from "../examples/custom-lane.ts"
 import * as ownKinds from "../examples/own-kinds.ts"
 import * as postgresHost from "../examples/postgres-host.ts"
+import * as postgresReplicas from "../examples/postgres-replicas.ts"
 import * as prismaHost from "../examples/prisma-host.ts"
 import * as promiseHost from "../examples/promise-host.ts"
 import { inject } from "vitest"
@@ -158,6 +159,17 @@ describe("examples", () => {
     }).pipe(Effect.scoped, Effect.runPromise)
   )
 
+  it.skipIf(inject("postgresUrl") === undefined)("postgres-replicas keeps a client online that moved", () =>
+    Effect.gen(function* () {
+      const { url } = yield* makePostgres("")
+      assert.deepStrictEqual(yield* Effect.promise(() => postgresReplicas.run(url)), {
+        active: true,
+        isServedByOther: true,
+        told: []
+      })
+    }).pipe(Effect.scoped, Effect.runPromise)
+  )
+
   it("has no file that is not run: here, or by Vitest itself where it is a test", () => {
     const run = [
       "contention.test.ts",
@@ -167,6 +179,7 @@ describe("examples", () => {
       "own-kinds.ts",
       "own-tables.ts",
       "postgres-host.ts",
+      "postgres-replicas.ts",
       "prisma-host.ts",
       "promise-host.ts",
       "simulate-contention.test.ts"
@@ -250,7 +263,7 @@ describe("README", () => {
     assert.isAtMost(readme.trimEnd().split("\n").length, 150)
   })
 
-  it.each(["kinds", "databases"])("has a guide about %s that shows code of its example", (name) => {
+  it.each(["kinds", "databases", "replicas"])("has a guide about %s that shows code of its example", (name) => {
     const guide = fs.readFileSync(path.join(folder, `docs/${name}.md`), "utf8")
     const shown = [...guide.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, code = ""]) => flat(code))
     assert.isNotEmpty(shown)

@@ -1,7 +1,7 @@
 /**
- * Goal: whichever replica dies, stands still, restarts or has a wrong clock, and whenever the database is away, presence
- * of three replicas keeps its promises. Method: seeds, the same in each run, on virtual time over one database in memory.
- * Planted bugs prove that the auditor detects violations.
+ * Goal: whichever replica dies, stands still, restarts or has a wrong clock, and whenever the database is away,
+ * presence of three replicas keeps its promises. Method: seeds, the same in each run, on virtual time over one database
+ * in memory. Planted bugs prove that the auditor detects violations.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { execFile } from "node:child_process"

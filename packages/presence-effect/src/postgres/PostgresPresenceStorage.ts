@@ -46,16 +46,16 @@ export const defaults: Omit<Options, "kinds"> = {
  *   `lastActiveAt` a `bigint` of epoch milliseconds, or a timestamp. The type decides: `timeForm` is not read.
  * - A row that another transaction holds is `deferred`. So no flush waits for a lock, and two replicas that write the
  *   same rows cannot end in a deadlock.
- * - With a `Replica` beside the writer (`PostgresReplica.layer`), which kinds with `servedBy` need, several replicas share
- *   the tables: see `SharedStorage`. Times are then stored by the clock of the database.
+ * - With a `Replica` beside the writer (`PostgresReplica.layer`), which kinds with `servedBy` need, several replicas
+ *   share the tables: see `SharedStorage`. Times are then stored by the clock of the database.
  * - An id that the column cannot hold, such as one with a NUL, has no row: it is `missing`.
  * - A failure has the tag of its `WriterError` as `reason`, and the error itself as `cause`.
  *
  * **Errors**
  *
  * - `StorageInvalid`: no kind, an option that cannot be a name, a table or a column that is not there or has a type
- *   that does not fit, a kind with `servedBy` and no `Replica`, a table without an index on the key or in which a key may name several rows, or a lane that the
- *   policy does not have; or a size is out of range.
+ *   that does not fit, a kind with `servedBy` and no `Replica`, a table without an index on the key or in which a key
+ *   may name several rows, or a lane that the policy does not have; or a size is out of range.
  * - `StorageUnreadable`: the catalog could not be read.
  *
  * @category constructors

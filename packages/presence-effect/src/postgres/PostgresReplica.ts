@@ -34,7 +34,7 @@ import type { Lane } from "../writer/Lane.ts"
 import * as Lanes from "../writer/Lane.ts"
 import { Writer } from "../writer/Writer.ts"
 import type { WriterError } from "../writer/WriterError.ts"
-import * as leaseSql from "./internal/leaseSql.ts"
+import { leases } from "./internal/leaseSql.ts"
 
 /**
  * @category models
@@ -63,7 +63,7 @@ export const make = (
   options: Partial<PostgresReplicaOptions> = {}
 ): Effect.Effect<Replica.Replica["Type"], Replica.ReplicaInvalid | WriterError, Writer | Scope.Scope> =>
   Effect.flatMap(Writer, (writer) =>
-    Replica.make(ServerLease.make(writer, options.lane ?? Lanes.control, leaseSql), options)
+    Replica.make(ServerLease.make(writer, options.lane ?? Lanes.control, leases), options)
   )
 
 /**

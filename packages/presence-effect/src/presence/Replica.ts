@@ -291,8 +291,8 @@ const makeLease = <E>({ beat, begin: acquire }: LeaseStore<E>, label: ReturnType
  *
  * **Details**
  *
- * - A lease that has ended is never renewed. A replica that finds its own ended, because it was suspended or the database
- *   was away, begins another one under a new epoch, and calls the listeners of `onNewLease`.
+ * - A lease that has ended is never renewed. A replica that finds its own ended, because it was suspended or the
+ *   database was away, begins another one under a new epoch, and calls the listeners of `onNewLease`.
  * - Until then the storage defers what it would write under the old epoch, except ends.
  * - A beat that fails is repeated one interval later, and logged once a minute.
  *

@@ -32,4 +32,13 @@ describe("PostgresTables", () => {
     assert.throws(() => PostgresTables.ddl({ a: { table: "" } }), StorageInvalid, /a\.table cannot be quoted/)
     assert.throws(() => PostgresTables.ddl({}), StorageInvalid)
   })
+
+  it("has a column and an index for the marks of replicas where a kind asks for them, and the table of leases", () => {
+    assert.notInclude(PostgresTables.ddl({ device: {} }), "servedBy")
+    const ddl = PostgresTables.ddl({ device: { servedBy: "server" } })
+    assert.include(ddl, `"server" TEXT COLLATE "C"\n`.replace("\n", ""))
+    assert.include(ddl, `CREATE INDEX IF NOT EXISTS "device_server" ON "device" ("server") WHERE "active"`)
+    assert.include(PostgresTables.replicaDdl, `CREATE TABLE IF NOT EXISTS "Replica"`)
+    assert.throws(() => PostgresTables.ddl({ a: { servedBy: "" } }), StorageInvalid, /a\.servedBy cannot be quoted/)
+  })
 })

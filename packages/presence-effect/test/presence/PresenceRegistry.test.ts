@@ -632,3 +632,84 @@ describe("dueOffline", () => {
     assert.strictEqual(registry.dueOffline(due, 4), 0)
   })
 })
+
+describe("a kind that several replicas serve", () => {
+  const shared = { session: { accountId: "accountId", servedBy: "servedBy" } } as const
+  const makeShared = () => PresenceRegistry.make(shared, defaults)
+  const online = () => {
+    const registry = makeShared()
+    registry.connected(key, start)
+    flush(registry)
+    assert.strictEqual(registry.pendingCount(), 0)
+    return registry
+  }
+
+  it("writes a row again when a connection opens that may have been elsewhere, and not for each beat", () => {
+    const registry = online()
+    registry.beat(key, start + second, start + second)
+    assert.strictEqual(registry.pendingCount(), 0)
+    registry.connected(key, start + 2 * second)
+    assert.deepStrictEqual(states(registry.takeDirty()), [["alive", 2 * second]])
+  })
+
+  it("writes what is online again after a lost lease, also when a batch holds it, and nothing whose grace runs", () => {
+    const registry = online()
+    registry.connected(session("a", "dropped"), start)
+    flush(registry)
+    registry.disconnected(session("a", "dropped"), start + second)
+    registry.restamp()
+    const batch = registry.takeDirty()
+    assert.deepStrictEqual(
+      batch.entries.map(({ id }) => id),
+      ["s"]
+    )
+    registry.restamp()
+    registry.confirm(all(batch))
+    assert.deepStrictEqual(states(registry.takeDirty()), [["alive", 0]])
+    const alone = make()
+    alone.connected(key, start)
+    flush(alone)
+    alone.restamp()
+    assert.strictEqual(alone.pendingCount(), 0)
+  })
+
+  it("drops a row quietly that another replica serves, unless it is back here", () => {
+    const registry = online()
+    registry.disconnected(key, start + second)
+    registry.dueOffline(start + 20 * second)
+    const leaving = registry.takeDirty()
+    assert.deepStrictEqual(states(leaving), [["offline", second]])
+    const elsewhere = { written: [], superseded: [], missing: [], elsewhere: leaving.entries }
+    assert.deepStrictEqual(registry.confirm(elsewhere), [])
+    assert.strictEqual(registry.trackedCount(), 0)
+
+    const back = online()
+    back.disconnected(key, start + second)
+    back.dueOffline(start + 20 * second)
+    const batch = back.takeDirty()
+    back.connected(key, start + 21 * second)
+    assert.deepStrictEqual(back.confirm({ ...elsewhere, elsewhere: batch.entries }), [])
+    assert.deepStrictEqual(states(back.takeDirty()), [["alive", 21 * second]])
+  })
+
+  it("takes no drop for a sign of life, and dates the end of the grace by it", () => {
+    const registry = online()
+    registry.disconnected(key, start + 40 * second)
+    assert.strictEqual(registry.find(key)?.lastSeenMillis, start)
+    registry.dueOffline(start + 60 * second)
+    assert.deepStrictEqual(states(registry.takeDirty()), [["offline", 40 * second]])
+  })
+
+  it("tells an end of a row that ended here before and was online elsewhere since", () => {
+    const registry = online()
+    registry.end(key, start + second, start + second)
+    assert.lengthOf(flush(registry), 1)
+    registry.end(key, start + minute, start + minute)
+    const { entries } = registry.takeDirty()
+    const written = entries.map((entry) => ({ ...entry, wasActive: true as const }))
+    assert.deepStrictEqual(
+      registry.confirm({ written, superseded: [], missing: [] }).map(({ reason }) => reason),
+      ["ended"]
+    )
+  })
+})

@@ -17,7 +17,7 @@ const offlineWithinMillis = 40_000
 /** How long a replica must hold its lease before it takes over. */
 const ripeAfterMillis = 20_000
 
-/** A row became offline, and must be told of. */
+/** A row became offline, which must be told. */
 interface Edge {
   readonly id: string
   readonly epoch: string

@@ -1,6 +1,6 @@
 /**
- * The clients: each has a session, keeps a connection to one of the replicas, moves, leaves and comes back. A connection
- * may be half open: the client has left, and its replica finds out up to a minute later.
+ * The clients: each has a session, keeps a connection to one of the replicas, moves, leaves and comes back. A
+ * connection may be half open: the client has left, and its replica finds out up to a minute later.
  */
 import * as Dice from "../Dice.ts"
 import type { Cluster } from "./Cluster.ts"

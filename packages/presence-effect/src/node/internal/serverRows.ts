@@ -27,8 +27,8 @@ export interface FlushedRow {
 }
 
 /**
- * `isDeferred`: another transaction holds the row, so that its entry was not written. `isElsewhere`: it was not, because
- * another replica serves the row.
+ * `isDeferred`: another transaction holds the row, so that its entry was not written. `isElsewhere`: another replica
+ * serves the row, so that it was not.
  */
 export const resultOf = <R extends FlushedRow>(
   entries: ReadonlyArray<FlushEntry>,

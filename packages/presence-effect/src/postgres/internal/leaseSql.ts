@@ -17,16 +17,18 @@ export const ddl = `CREATE TABLE IF NOT EXISTS ${table} (
 `
 
 /** Parameter: the epoch. Returns the time of the database. */
-export const begin = `INSERT INTO ${table} (epoch, "startedAt", "beatAt")
+const begin = `INSERT INTO ${table} (epoch, "startedAt", "beatAt")
 VALUES ($1::text, ${nowMillis}, ${nowMillis}) RETURNING "beatAt"::float8 AS now`
 
 /** Parameters: the epoch, and how long a lease holds. Returns the time of the database, if the lease held. */
-export const beat = `UPDATE ${table} SET "beatAt" = ${nowMillis}
+const beat = `UPDATE ${table} SET "beatAt" = ${nowMillis}
 WHERE epoch = $1::text AND "beatAt" >= ${nowMillis} - $2::bigint RETURNING "beatAt"::float8 AS now`
 
 /** The same parameters. */
-export const end = `UPDATE ${table} SET "beatAt" = ${nowMillis} - $2::bigint - 1
+const end = `UPDATE ${table} SET "beatAt" = ${nowMillis} - $2::bigint - 1
 WHERE epoch = $1::text AND "beatAt" >= ${nowMillis} - $2::bigint`
 
 /** Parameter: the lease and the grace. */
 export const remove = `DELETE FROM ${table} WHERE "beatAt" < ${nowMillis} - $1::bigint - ${rememberedMillis}`
+
+export const leases = { begin, beat, end }

@@ -99,7 +99,8 @@ const lockedRows = (
 const flushMarks = (shape: TableShape, isNewer: string, stored: string) => {
   const owner = ownerOf(shape, "$3", "$4")
   if (owner === undefined) return { held: "", was: "", set: "", returned: "", changed: "", unchanged: "", none: "" }
-  const isStamped = `entry.state = ${state.ended} OR entry.state = ${state.alive} AND (${isNewer} OR entry.seen = ${stored} AND ${owner.isFree})`
+  const isClaimed = `${isNewer} OR entry.seen = ${stored} AND ${owner.isFree}`
+  const isStamped = `entry.state = ${state.ended} OR entry.state = ${state.alive} AND (${isClaimed})`
   return {
     was: `, CASE WHEN ${columnsOf(shape).isActive} THEN 1 ELSE 0 END AS was`,
     returned: ", entry.was",
@@ -143,12 +144,13 @@ export const flushSql = (shape: TableShape): string => {
 )
 SELECT n, active, millis, 0 AS deferred, 0 AS elsewhere${marks.returned.replace("entry.", "")} FROM changed
 UNION ALL
-SELECT n, 0, 0, 1, 0${marks.none} FROM skipped AS entry WHERE EXISTS (SELECT FROM ${table} WHERE ${isNamedBy(shape)})${marks.unchanged}`
+SELECT n, 0, 0, 1, 0${marks.none} FROM skipped AS entry
+  WHERE EXISTS (SELECT FROM ${table} WHERE ${isNamedBy(shape)})${marks.unchanged}`
 }
 
 /**
- * Parameters: the keys as JSON, and the first and the last believable time in epoch milliseconds; with marks of replicas
- * also the own epoch and how long a lease holds.
+ * Parameters: the keys as JSON, and the first and the last believable time in epoch milliseconds; with marks of
+ * replicas also the own epoch and how long a lease holds.
  */
 export const offlineSql = (shape: TableShape): string => {
   const { isActive, off, stored, table } = columnsOf(shape)
@@ -182,7 +184,8 @@ export const takeOverSql = (shape: TableShape): string | undefined => {
 )
 UPDATE ${table} SET ${quote(shape.active)} = ${off}
 FROM held WHERE ${id} = held.id${isPair ? ` AND ${account} = held.account` : ""} AND ${isActive}
-RETURNING ${id}::text AS id, ${account === undefined ? "NULL" : `${account}::text`} AS account, ${stored}::float8 AS millis`
+RETURNING ${id}::text AS id, ${account === undefined ? "NULL" : `${account}::text`} AS account,
+  ${stored}::float8 AS millis`
 }
 
 /**
