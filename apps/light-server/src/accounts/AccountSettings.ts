@@ -57,7 +57,7 @@ export const make: Effect.Effect<AccountSettings["Type"], never, SettingsStore |
   }
 )
 
-export const layer: Layer.Layer<AccountSettings, never, SettingsStore | Emitter | DatabaseReader> = Layer.effect(
+export const layer: Layer.Layer<AccountSettings, never, SettingsStore | Emitter | DatabaseReader> = Layer.scoped(
   AccountSettings,
   make
 )

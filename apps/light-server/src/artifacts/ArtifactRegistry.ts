@@ -169,7 +169,7 @@ export const make: Effect.Effect<ArtifactRegistry["Type"], never, ArtifactStore 
     })
   })
 
-export const layer: Layer.Layer<ArtifactRegistry, never, ArtifactStore | Emitter | DatabaseReader> = Layer.effect(
+export const layer: Layer.Layer<ArtifactRegistry, never, ArtifactStore | Emitter | DatabaseReader> = Layer.scoped(
   ArtifactRegistry,
   make
 )

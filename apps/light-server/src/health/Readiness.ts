@@ -17,6 +17,7 @@ import { SqliteWriter } from "presence-effect/writer/SqliteWriter"
 import * as Write from "presence-effect/writer/Write"
 import { DatabaseReader } from "../database/DatabaseReader.ts"
 import { HttpApp } from "../http/HttpApp.ts"
+import { Replicas } from "../replicas/ReplicaBus.ts"
 import { type Check, judge } from "./ReadinessCheck.ts"
 import * as ServerMetrics from "./ServerMetrics.ts"
 
@@ -136,6 +137,7 @@ const make = (options: Options) =>
     const connection = yield* SqliteConnection
     const reader = yield* DatabaseReader
     const http = yield* HttpApp
+    const replicas = yield* Replicas
     const flushIntervalMillis = Duration.toMillis(options.flushInterval)
     const unusable = yield* Deferred.make<never, DatabaseReplaced | DatabaseGivenUp>()
     const findMoved = yield* makeMoveFinder(options.databaseFile)
@@ -158,7 +160,8 @@ const make = (options: Options) =>
         diskFreeBytes,
         diskReserveBytes: options.diskReserveBytes,
         reusableBytes,
-        isDraining: http.isDraining()
+        isDraining: http.isDraining(),
+        replicas: replicas.isAlone ? undefined : { problem: replicas.problem() }
       }).map((check): TimedCheck => {
         const before = since.get(check.name)
         const timed = { ...check, since: before?.code === check.code ? before.since : nowMillis }

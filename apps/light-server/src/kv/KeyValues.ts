@@ -98,7 +98,7 @@ export const make: Effect.Effect<KeyValues["Type"], never, KeyValueStore | Emitt
   }
 )
 
-export const layer: Layer.Layer<KeyValues, never, KeyValueStore | Emitter | DatabaseReader> = Layer.effect(
+export const layer: Layer.Layer<KeyValues, never, KeyValueStore | Emitter | DatabaseReader> = Layer.scoped(
   KeyValues,
   make
 )
