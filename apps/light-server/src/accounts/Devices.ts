@@ -63,7 +63,8 @@ const merged = (seen: ReadonlyArray<Device>): ReadonlyArray<Device> => {
   const devices = new Map<string, Device>()
   for (const device of seen) {
     const other = devices.get(device.id)
-    const [earlier, later] = other === undefined || device.lastSeenAt > other.lastSeenAt ? [other, device] : [device, other]
+    const [earlier, later] =
+      other === undefined || device.lastSeenAt > other.lastSeenAt ? [other, device] : [device, other]
     devices.set(device.id, {
       ...later,
       client: later.client ?? earlier?.client ?? null,

@@ -89,7 +89,8 @@ const report = (group: Group, key: string) =>
 /** Starts with nothing counted. `shareOf`: what is left of a limit for this replica. */
 export const make = (limits: RateLimits, shareOf?: (points: number) => number): RateLimiter => {
   const { keyCapacity, windowMillis } = limits
-  const of = (points: number) => CostLimiter.make({ points, windowMillis, keyCapacity, ...(shareOf === undefined ? {} : { shareOf }) })
+  const of = (points: number) =>
+    CostLimiter.make({ points, windowMillis, keyCapacity, ...(shareOf === undefined ? {} : { shareOf }) })
   // Each series is there from the start, so that its first rise is seen.
   for (const metric of [...Object.values(limitedTotal), ...Object.values(chargedTotal)]) metric.unsafeUpdate(0, [])
   const limiters: { readonly [group in Group]: CostLimiter.CostLimiter } = {

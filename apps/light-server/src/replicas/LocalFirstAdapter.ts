@@ -5,7 +5,13 @@
  * not answer would keep updates from clients of this process. Here they are sent at once, in the turn of the caller, and
  * each broadcast carries a number, by which other replicas notice that one is missing.
  */
-import { Adapter, type BroadcastOptions, type ClusterAdapter, type ClusterMessage, MessageType } from "socket.io-adapter"
+import {
+  Adapter,
+  type BroadcastOptions,
+  type ClusterAdapter,
+  type ClusterMessage,
+  MessageType
+} from "socket.io-adapter"
 import type { AdapterFactory } from "./ReplicaBus.ts"
 import type * as Sequence from "./Sequence.ts"
 

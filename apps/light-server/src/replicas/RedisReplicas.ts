@@ -10,7 +10,9 @@ export const layer = (redisUrl: Redacted.Redacted | undefined): Layer.Layer<neve
     : Layer.scoped(
         Replicas,
         Effect.gen(function* () {
-          const [link, bus] = yield* Effect.promise(() => Promise.all([import("./RedisLink.ts"), import("./LinkedBus.ts")]))
+          const [link, bus] = yield* Effect.promise(() =>
+            Promise.all([import("./RedisLink.ts"), import("./LinkedBus.ts")])
+          )
           return yield* bus.make(yield* link.make(redisUrl))
         })
       )
