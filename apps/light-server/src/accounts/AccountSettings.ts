@@ -2,7 +2,7 @@
  * The settings of an account: one text, encrypted by its clients, replaced
  * under compare-and-set.
  */
-import { Context, Effect, Layer, Option } from "effect"
+import { Context, Effect, Layer, Option, type Scope } from "effect"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
 import * as CompareAndSet from "../entities/CompareAndSet.ts"
 import * as Outbox from "../entities/Outbox.ts"
@@ -28,36 +28,38 @@ const requireFound = Option.match({
   onSome: (settings: Settings) => Effect.succeed(settings)
 })
 
-export const make: Effect.Effect<AccountSettings["Type"], never, SettingsStore | Emitter | DatabaseReader> = Effect.gen(
-  function* () {
-    const store = yield* SettingsStore
-    const emitter = yield* Emitter
-    const outbox = yield* Outbox.make
+export const make: Effect.Effect<
+  AccountSettings["Type"],
+  never,
+  SettingsStore | Emitter | DatabaseReader | Scope.Scope
+> = Effect.gen(function* () {
+  const store = yield* SettingsStore
+  const emitter = yield* Emitter
+  const outbox = yield* Outbox.make
 
-    return AccountSettings.of({
-      read: (accountId) => Effect.flatMap(store.find(accountId), requireFound),
-      replace: (replacement) => {
-        const { accountId, settings, expectedVersion } = replacement
-        return CompareAndSet.run({
-          outbox,
-          accountId,
-          change: { kind: "account" },
-          changes: [{ text: "settings", value: settings, expectedVersion }],
-          write: store.replace(replacement),
-          find: store.find(accountId),
-          require: requireFound,
-          send: ([{ value, version }], cursor) =>
-            emitter.update(Room.toApps(accountId), {
-              seq: cursor,
-              body: { t: "update-account", id: accountId, settings: { value, version } }
-            })
-        })
-      }
-    })
-  }
-)
+  return AccountSettings.of({
+    read: (accountId) => Effect.flatMap(store.find(accountId), requireFound),
+    replace: (replacement) => {
+      const { accountId, settings, expectedVersion } = replacement
+      return CompareAndSet.run({
+        outbox,
+        accountId,
+        change: { kind: "account" },
+        changes: [{ text: "settings", value: settings, expectedVersion }],
+        write: store.replace(replacement),
+        find: store.find(accountId),
+        require: requireFound,
+        send: ([{ value, version }], cursor) =>
+          emitter.update(Room.toApps(accountId), {
+            seq: cursor,
+            body: { t: "update-account", id: accountId, settings: { value, version } }
+          })
+      })
+    }
+  })
+})
 
-export const layer: Layer.Layer<AccountSettings, never, SettingsStore | Emitter | DatabaseReader> = Layer.effect(
+export const layer: Layer.Layer<AccountSettings, never, SettingsStore | Emitter | DatabaseReader> = Layer.scoped(
   AccountSettings,
   make
 )

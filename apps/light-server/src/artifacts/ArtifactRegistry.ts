@@ -2,7 +2,7 @@
  * Artifacts of accounts, for requests and for events of sockets. What changes is announced to all apps of the account,
  * the sender included.
  */
-import { Context, Effect, Layer, Option } from "effect"
+import { Context, Effect, Layer, Option, type Scope } from "effect"
 import { createHash } from "node:crypto"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
 import type { ReadFailure } from "../database/ReadFailure.ts"
@@ -101,75 +101,78 @@ const findersOf = (store: ArtifactStore["Type"]) => {
   return { find, findOwn }
 }
 
-export const make: Effect.Effect<ArtifactRegistry["Type"], never, ArtifactStore | Emitter | DatabaseReader> =
-  Effect.gen(function* () {
-    const store = yield* ArtifactStore
-    const send = senderOf(yield* Emitter)
-    const outbox = yield* Outbox.make
+export const make: Effect.Effect<
+  ArtifactRegistry["Type"],
+  never,
+  ArtifactStore | Emitter | DatabaseReader | Scope.Scope
+> = Effect.gen(function* () {
+  const store = yield* ArtifactStore
+  const send = senderOf(yield* Emitter)
+  const outbox = yield* Outbox.make
 
-    const { find, findOwn } = findersOf(store)
+  const { find, findOwn } = findersOf(store)
 
-    const create = (accountId: string, sent: NewArtifact) =>
-      FindOrCreate.run<Artifact.Artifact>({
-        outbox,
-        find: store.find(sent.id),
-        make: () => {
-          const now = Date.now()
-          return { ...sent, accountId, headerVersion: 1, bodyVersion: 1, seq: 0, createdAt: now, updatedAt: now }
-        },
-        changeOf: ({ id }) => ({ accountId, change: { kind: "artifact", id } }),
-        insert: store.insert,
-        isStored: ({ id }) => Effect.map(findOwn(accountId, id), Option.isSome),
-        send: (artifact, cursor) => send(accountId, Artifact.newArtifact(artifact))(cursor),
-        isOwn: (artifact) => artifact.accountId === accountId
-      }).pipe(
-        Effect.filterOrFail(
-          (artifact) => artifact.accountId === accountId,
-          () => new Conflict({ error: "Artifact with this ID already exists for another account" })
+  const create = (accountId: string, sent: NewArtifact) =>
+    FindOrCreate.run<Artifact.Artifact>({
+      outbox,
+      find: store.find(sent.id),
+      make: () => {
+        const now = Date.now()
+        return { ...sent, accountId, headerVersion: 1, bodyVersion: 1, seq: 0, createdAt: now, updatedAt: now }
+      },
+      changeOf: ({ id }) => ({ accountId, change: { kind: "artifact", id } }),
+      insert: store.insert,
+      isStored: ({ id }) => Effect.map(findOwn(accountId, id), Option.isSome),
+      send: (artifact, cursor) => send(accountId, Artifact.newArtifact(artifact))(cursor),
+      isOwn: (artifact) => artifact.accountId === accountId
+    }).pipe(
+      Effect.filterOrFail(
+        (artifact) => artifact.accountId === accountId,
+        () => new Conflict({ error: "Artifact with this ID already exists for another account" })
+      )
+    )
+
+  const replace = (accountId: string, id: string, change: Artifact.ArtifactChange) =>
+    outbox
+      .commit(announced(accountId, id, markOf(change)), {
+        write: store.replace(accountId, id, change),
+        isStored: Effect.map(findOwn(accountId, id), Option.exists(isStoredChange(change))),
+        send: send(accountId, Artifact.updateArtifact(id, change))
+      })
+      .pipe(
+        Effect.as<Replaced>({ _tag: "Replaced" }),
+        Effect.catchTag("WriteConflict", (conflict) =>
+          Effect.gen(function* () {
+            yield* AccountCursor.requireAccount(conflict)
+            return { _tag: "VersionMismatch", artifact: yield* find(accountId, id) } as const
+          })
         )
       )
 
-    const replace = (accountId: string, id: string, change: Artifact.ArtifactChange) =>
-      outbox
-        .commit(announced(accountId, id, markOf(change)), {
-          write: store.replace(accountId, id, change),
-          isStored: Effect.map(findOwn(accountId, id), Option.exists(isStoredChange(change))),
-          send: send(accountId, Artifact.updateArtifact(id, change))
-        })
-        .pipe(
-          Effect.as<Replaced>({ _tag: "Replaced" }),
-          Effect.catchTag("WriteConflict", (conflict) =>
-            Effect.gen(function* () {
-              yield* AccountCursor.requireAccount(conflict)
-              return { _tag: "VersionMismatch", artifact: yield* find(accountId, id) } as const
-            })
-          )
+  const remove = (accountId: string, id: string) =>
+    outbox
+      .commit(announced(accountId, id, "delete"), {
+        write: store.remove(accountId, id),
+        isStored: Effect.map(findOwn(accountId, id), Option.isNone),
+        send: send(accountId, { t: "delete-artifact", artifactId: id })
+      })
+      .pipe(
+        Effect.catchTag("WriteConflict", (conflict) =>
+          Effect.zipRight(AccountCursor.requireAccount(conflict), Effect.fail(missing))
         )
+      )
 
-    const remove = (accountId: string, id: string) =>
-      outbox
-        .commit(announced(accountId, id, "delete"), {
-          write: store.remove(accountId, id),
-          isStored: Effect.map(findOwn(accountId, id), Option.isNone),
-          send: send(accountId, { t: "delete-artifact", artifactId: id })
-        })
-        .pipe(
-          Effect.catchTag("WriteConflict", (conflict) =>
-            Effect.zipRight(AccountCursor.requireAccount(conflict), Effect.fail(missing))
-          )
-        )
-
-    return ArtifactRegistry.of({
-      find,
-      list: listIn(store),
-      // A client that disconnects cancels neither the write nor its announcement.
-      create,
-      replace: (accountId, id, change) => Effect.uninterruptible(replace(accountId, id, change)),
-      remove: (accountId, id) => Effect.uninterruptible(remove(accountId, id))
-    })
+  return ArtifactRegistry.of({
+    find,
+    list: listIn(store),
+    // A client that disconnects cancels neither the write nor its announcement.
+    create,
+    replace: (accountId, id, change) => Effect.uninterruptible(replace(accountId, id, change)),
+    remove: (accountId, id) => Effect.uninterruptible(remove(accountId, id))
   })
+})
 
-export const layer: Layer.Layer<ArtifactRegistry, never, ArtifactStore | Emitter | DatabaseReader> = Layer.effect(
+export const layer: Layer.Layer<ArtifactRegistry, never, ArtifactStore | Emitter | DatabaseReader> = Layer.scoped(
   ArtifactRegistry,
   make
 )

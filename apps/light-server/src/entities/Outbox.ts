@@ -5,9 +5,10 @@
  * remembered as unconfirmed and is not announced. When the client repeats the
  * request and the change is found stored, it is announced then, once.
  */
-import { Effect } from "effect"
+import { Effect, type Scope } from "effect"
 import { LRUCache } from "lru-cache"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
+import { Replicas } from "../replicas/ReplicaBus.ts"
 import * as AccountCursor from "./AccountCursor.ts"
 
 /** A change that is announced. */
@@ -56,14 +57,40 @@ const unconfirmedMax = 10_000
 const keyOf = ({ accountId, change, mark }: Announced) =>
   JSON.stringify([accountId, change.kind, "id" in change ? change.id : "", mark])
 
-export const make: Effect.Effect<Outbox, never, DatabaseReader> = Effect.gen(function* () {
+const topic = "unconfirmed"
+
+/** A client may repeat its request to another replica, so all of them remember what is unconfirmed. */
+const makeUnconfirmed = Effect.gen(function* () {
+  const replicas = yield* Replicas
+  const keys = new LRUCache<string, true>({ max: unconfirmedMax })
+  yield* replicas.listen(topic, (body) => {
+    const { isUnconfirmed, key } = body as { readonly key: string; readonly isUnconfirmed: boolean }
+    if (isUnconfirmed) keys.set(key, true)
+    else keys.delete(key)
+  })
+  return {
+    has: (key: string) => keys.has(key),
+    add: (key: string) => {
+      keys.set(key, true)
+      replicas.send(topic, { key, isUnconfirmed: true })
+    },
+    /** `true`: it was unconfirmed. */
+    delete: (key: string): boolean => {
+      const wasUnconfirmed = keys.delete(key)
+      if (wasUnconfirmed) replicas.send(topic, { key, isUnconfirmed: false })
+      return wasUnconfirmed
+    }
+  }
+})
+
+export const make: Effect.Effect<Outbox, never, DatabaseReader | Scope.Scope> = Effect.gen(function* () {
   const reader = yield* DatabaseReader
-  const unconfirmed = new LRUCache<string, true>({ max: unconfirmedMax })
+  const unconfirmed = yield* makeUnconfirmed
 
   const track: Outbox["track"] = (announced, write) =>
     Effect.tapError(write, ({ _tag }) =>
       Effect.sync(() => {
-        if (_tag === "WriteUnconfirmed") unconfirmed.set(keyOf(announced), true)
+        if (_tag === "WriteUnconfirmed") unconfirmed.add(keyOf(announced))
       })
     )
 

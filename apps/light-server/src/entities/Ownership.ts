@@ -87,17 +87,14 @@ interface Notice {
 
 const topic = "ownership"
 
-export const make = (options: Options): Effect.Effect<Ownership["Type"], never, DatabaseReader | Scope.Scope> =>
+/** The verdicts of this process, and the news about them from and for other replicas. */
+const makeVerdicts = (options: Options) =>
   Effect.gen(function* () {
-    const reader = yield* DatabaseReader
     const replicas = yield* Replicas
-    const { archivedAt } = yield* SessionArchive
-    const ownerOf = ownersOf(archivedAt)
     const verdicts = new LRUCache<string, Validity>({
       max: options.validityCapacity,
       ttl: Duration.toMillis(options.validityTtl)
     })
-    const remembered = (key: PresenceKey) => verdicts.get(textOf(key))
     const listeners = new Set<(key: PresenceKey) => void>()
     // Counts verdicts that became outdated, so that the result of an earlier read is not remembered after one.
     let outdatedCount = 0
@@ -105,27 +102,43 @@ export const make = (options: Options): Effect.Effect<Ownership["Type"], never, 
       outdatedCount += 1
       verdicts.delete(textOf(key))
     }
-    const found = (key: PresenceKey) => {
+    const findRevoked = (key: PresenceKey) => {
       verdicts.set(textOf(key), "revoked")
       for (const listener of listeners) listener(key)
     }
-    const notify = (key: PresenceKey, isRevoked = false) => void replicas.send(topic, { key, isRevoked })
-    const know = (key: PresenceKey, validity: Validity) => {
-      verdicts.set(textOf(key), validity)
-      notify(key)
-    }
     yield* replicas.listen(topic, (notice) => {
       const { isRevoked, key } = notice as Notice
-      if (isRevoked) found(key)
+      if (isRevoked) findRevoked(key)
       else outdate(key)
     })
+    return {
+      listeners,
+      outdate,
+      findRevoked,
+      outdatedCount: () => outdatedCount,
+      remembered: (key: PresenceKey) => verdicts.get(textOf(key)),
+      set: (key: PresenceKey, validity: Validity) => void verdicts.set(textOf(key), validity),
+      notify: (key: PresenceKey, isRevoked = false) => void replicas.send(topic, { key, isRevoked })
+    }
+  })
+
+export const make = (options: Options): Effect.Effect<Ownership["Type"], never, DatabaseReader | Scope.Scope> =>
+  Effect.gen(function* () {
+    const reader = yield* DatabaseReader
+    const { archivedAt } = yield* SessionArchive
+    const ownerOf = ownersOf(archivedAt)
+    const { findRevoked, listeners, notify, outdate, outdatedCount, remembered, set } = yield* makeVerdicts(options)
+    const know = (key: PresenceKey, validity: Validity) => {
+      set(key, validity)
+      notify(key)
+    }
     return Ownership.of({
       remembered,
       check: (key) =>
         Effect.suspend(() => {
           const known = remembered(key)
           if (known !== undefined) return Effect.succeed(known)
-          const before = outdatedCount
+          const before = outdatedCount()
           return reader.first(Owner, ownerOf[key.kind], [key.id]).pipe(
             Effect.map(
               Option.match({
@@ -137,8 +150,8 @@ export const make = (options: Options): Effect.Effect<Ownership["Type"], never, 
             Effect.map((read) => remembered(key) ?? read),
             Effect.tap((validity) =>
               Effect.sync(() => {
-                if (validity === "revoked") found(key)
-                else if (before === outdatedCount) verdicts.set(textOf(key), validity)
+                if (validity === "revoked") findRevoked(key)
+                else if (before === outdatedCount()) set(key, validity)
               })
             )
           )
@@ -151,7 +164,7 @@ export const make = (options: Options): Effect.Effect<Ownership["Type"], never, 
         notify(key)
       },
       revoke: (key) => {
-        found(key)
+        findRevoked(key)
         notify(key, true)
       },
       onRevoked: (listener) =>

@@ -16,6 +16,7 @@ import * as Columns from "../database/Columns.ts"
 import { DatabaseReader } from "../database/DatabaseReader.ts"
 import { DatabaseState, type Problem } from "../database/DatabaseState.ts"
 import { HttpApp } from "../http/HttpApp.ts"
+import { Replicas } from "../replicas/ReplicaBus.ts"
 import { type Check, judge } from "./ReadinessCheck.ts"
 import * as ServerMetrics from "./ServerMetrics.ts"
 
@@ -110,6 +111,7 @@ const make = (options: Options) =>
     const database = yield* DatabaseState
     const reader = yield* DatabaseReader
     const http = yield* HttpApp
+    const replicas = yield* Replicas
     const flushIntervalMillis = Duration.toMillis(options.flushInterval)
     const unusable = yield* Deferred.make<never, DatabaseReplaced | DatabaseGivenUp>()
     let movedPath: string | undefined
@@ -133,7 +135,8 @@ const make = (options: Options) =>
         diskFreeBytes,
         diskReserveBytes: options.diskReserveBytes,
         reusableBytes,
-        isDraining: http.isDraining()
+        isDraining: http.isDraining(),
+        replicas: replicas.isAlone ? undefined : { problem: replicas.problem() }
       }).map((check): TimedCheck => {
         const before = since.get(check.name)
         const timed = { ...check, since: before?.code === check.code ? before.since : nowMillis }

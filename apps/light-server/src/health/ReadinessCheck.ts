@@ -25,9 +25,11 @@ export interface Facts {
   /** Free pages of the database file. */
   readonly reusableBytes: number
   readonly isDraining: boolean
+  /** Why other replicas cannot be reached. `undefined`: there can be none. */
+  readonly replicas?: { readonly problem: string | undefined } | undefined
 }
 
-/** One line of the report. `code` names the problem, or is `OK`. */
+/** One line of the report. `code` names the problem, or is `OK`. A problem of others leaves the server ready. */
 export interface Check {
   readonly name: string
   readonly ok: boolean
@@ -105,6 +107,16 @@ const diskProblem = ({ diskFreeBytes, diskReserveBytes, reusableBytes }: Facts) 
   }
 }
 
+/**
+ * A replica that cannot reach the others serves its own clients: if it were not ready, none would be while Redis is away.
+ */
+const replicaChecks = ({ replicas }: Facts): ReadonlyArray<Check> => {
+  if (replicas === undefined) return []
+  const { problem } = replicas
+  const found = problem === undefined ? undefined : { code: "ReplicasUnreachable", detail: problem }
+  return [{ ...check("replicas", found), ok: true }]
+}
+
 export const judge = (facts: Facts): ReadonlyArray<Check> => [
   check("writer", writerProblem(facts)),
   check("commit", commitProblem(facts)),
@@ -112,5 +124,6 @@ export const judge = (facts: Facts): ReadonlyArray<Check> => [
   check("flush", flushProblem(facts)),
   check("file", fileProblem(facts)),
   check("disk", diskProblem(facts)),
-  check("draining", facts.isDraining ? { code: "Draining", detail: "the server is shutting down" } : undefined)
+  check("draining", facts.isDraining ? { code: "Draining", detail: "the server is shutting down" } : undefined),
+  ...replicaChecks(facts)
 ]

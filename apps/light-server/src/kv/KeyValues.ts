@@ -1,5 +1,5 @@
 /** Batches of mutations under compare-and-set: all of a batch is written, or none of it. */
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, type Scope } from "effect"
 import { createHash } from "node:crypto"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
@@ -35,8 +35,8 @@ const markOf = (mutations: ReadonlyArray<KeyValue.Mutation>): string => {
   return digest.digest("base64")
 }
 
-export const make: Effect.Effect<KeyValues["Type"], never, KeyValueStore | Emitter | DatabaseReader> = Effect.gen(
-  function* () {
+export const make: Effect.Effect<KeyValues["Type"], never, KeyValueStore | Emitter | DatabaseReader | Scope.Scope> =
+  Effect.gen(function* () {
     const store = yield* KeyValueStore
     const emitter = yield* Emitter
     const outbox = yield* Outbox.make
@@ -95,10 +95,9 @@ export const make: Effect.Effect<KeyValues["Type"], never, KeyValueStore | Emitt
         )
 
     return KeyValues.of({ mutate })
-  }
-)
+  })
 
-export const layer: Layer.Layer<KeyValues, never, KeyValueStore | Emitter | DatabaseReader> = Layer.effect(
+export const layer: Layer.Layer<KeyValues, never, KeyValueStore | Emitter | DatabaseReader> = Layer.scoped(
   KeyValues,
   make
 )

@@ -179,4 +179,4 @@ export const layer: Layer.Layer<
   MachineRegistry,
   never,
   MachineStore | Presence | Ownership | Emitter | DatabaseReader
-> = Layer.effect(MachineRegistry, make)
+> = Layer.scoped(MachineRegistry, make)

@@ -218,7 +218,7 @@ export const make = Effect.gen(function* () {
   })
 })
 
-export const layer: Layer.Layer<MessageLog, never, MessageStore | Ownership | Emitter | DatabaseReader> = Layer.effect(
+export const layer: Layer.Layer<MessageLog, never, MessageStore | Ownership | Emitter | DatabaseReader> = Layer.scoped(
   MessageLog,
   make
 )

@@ -10,7 +10,7 @@ import { countLoss, countMessage, setLive, setUp } from "./ReplicaMetrics.ts"
 import * as Sequence from "./Sequence.ts"
 
 /** Between two announcements. */
-export const announceInterval = "250 millis"
+const announceInterval = "250 millis"
 
 /** Between two checks of which replicas are gone. */
 const checkInterval = "100 millis"
@@ -88,9 +88,73 @@ const makeQuestions = (link: ReplicaLink, others: () => ReadonlyArray<string>) =
       settle(question, from)
     },
     gone: (name: string) => {
-      for (const question of [...questions.values()]) settle(question, name)
+      for (const question of questions.values()) settle(question, name)
     }
   }
+}
+
+/** The listeners of a bus. Those without a topic have an empty one. */
+const makeAudience = () => ({
+  messages: makeListeners<Listener>(),
+  handlers: makeListeners<(body: unknown, from: string) => unknown>(),
+  changes: makeListeners<(name: string, change: "joined" | "gone") => void>(),
+  losses: makeListeners<() => void>()
+})
+
+interface Parts {
+  readonly link: ReplicaLink
+  readonly sequence: Sequence.Sequence
+  readonly live: LiveReplicas.LiveReplicas
+  readonly audience: ReturnType<typeof makeAudience>
+  readonly questions: ReturnType<typeof makeQuestions>
+  readonly nowMillis: () => number
+}
+
+/** What becomes of announcements and messages. */
+const makeReception = ({ audience, link, live, nowMillis, questions, sequence }: Parts) => {
+  const noteChange = (name: string, change: "joined" | "gone") => {
+    setLive(live.names().length + 1)
+    if (change === "gone") questions.gone(name)
+    for (const listener of audience.changes.of("")) listener(name, change)
+  }
+  const noteLoss = () => {
+    countLoss()
+    for (const listener of audience.losses.of("")) listener()
+  }
+  const announce = () => {
+    setUp(link.problem() === undefined)
+    return link.send(encode([link.self, "here", sequence.last()]), undefined)
+  }
+  const onHere = (from: string, last: unknown) => {
+    const now = nowMillis()
+    if (typeof last === "number" && sequence.announced(from, last, now)) noteLoss()
+    if (!live.heard(from, now)) return
+    // The other one learns of this replica now, not a quarter of a second later.
+    announce()
+    noteChange(from, "joined")
+  }
+  const onAsk = (from: string, asked: { readonly id: string; readonly topic: string; readonly body: unknown }) => {
+    for (const handler of audience.handlers.of(asked.topic)) {
+      send(link, "answer", { id: asked.id, body: handler(asked.body, from) }, from)
+    }
+  }
+  const receive = (bytes: Uint8Array) => {
+    const envelope = decoded(bytes)
+    if (!isEnvelope(envelope)) return
+    const [from, topic, body] = envelope
+    if (from === link.self) return
+    if (topic === "here") return onHere(from, body)
+    countMessage("received")
+    if (topic === "bye") {
+      if (live.leave(from)) noteChange(from, "gone")
+    } else if (topic === "ask") onAsk(from, body as Parameters<typeof onAsk>[1])
+    else if (topic === "answer") questions.answered(from, body as Parameters<typeof questions.answered>[1])
+    else for (const listener of audience.messages.of(topic)) listener(body, from)
+  }
+  const check = () => {
+    for (const name of live.expire(nowMillis())) noteChange(name, "gone")
+  }
+  return { announce, check, noteLoss, receive }
 }
 
 /**
@@ -106,59 +170,13 @@ export const make = (link: ReplicaLink): Effect.Effect<ReplicaBus, never, Scope.
     const clock = yield* Effect.clock
     const sequence = Sequence.make()
     const live = LiveReplicas.make()
-    const listeners = makeListeners<Listener>()
-    const handlers = makeListeners<(body: unknown, from: string) => unknown>()
-    const changes = makeListeners<(name: string, change: "joined" | "gone") => void>()
-    const losses = makeListeners<() => void>()
+    const audience = makeAudience()
     const questions = makeQuestions(link, live.names)
-
-    const noteChange = (name: string, change: "joined" | "gone") => {
-      setLive(live.names().length + 1)
-      if (change === "gone") questions.gone(name)
-      for (const listener of changes.of("")) listener(name, change)
-    }
-    const noteLoss = () => {
-      countLoss()
-      for (const listener of losses.of("")) listener()
-    }
-    const announce = () => {
-      setUp(link.problem() === undefined)
-      return link.send(encode([link.self, "here", sequence.last()]), undefined)
-    }
-
-    const onHere = (from: string, body: unknown) => {
-      const now = clock.unsafeCurrentTimeMillis()
-      if (typeof body === "number" && sequence.announced(from, body, now)) noteLoss()
-      if (!live.heard(from, now)) return
-      // The other one learns of this replica now, not a quarter of a second later.
-      announce()
-      noteChange(from, "joined")
-    }
-    const onAsk = (from: string, asked: { readonly id: string; readonly topic: string; readonly body: unknown }) => {
-      for (const handler of handlers.of(asked.topic)) {
-        send(link, "answer", { id: asked.id, body: handler(asked.body, from) }, from)
-      }
-    }
-
-    link.receive((bytes) => {
-      const envelope = decoded(bytes)
-      if (!isEnvelope(envelope)) return
-      const [from, topic, body] = envelope
-      if (from === link.self) return
-      if (topic === "here") return onHere(from, body)
-      countMessage("received")
-      if (topic === "bye") {
-        if (live.leave(from)) noteChange(from, "gone")
-      } else if (topic === "ask") onAsk(from, body as Parameters<typeof onAsk>[1])
-      else if (topic === "answer") questions.answered(from, body as Parameters<typeof questions.answered>[1])
-      else for (const listener of listeners.of(topic)) listener(body, from)
-    })
-
-    const check = Effect.sync(() => {
-      for (const name of live.expire(clock.unsafeCurrentTimeMillis())) noteChange(name, "gone")
-    })
-    yield* Effect.forkScoped(Effect.repeat(Effect.sync(announce), Schedule.spaced(announceInterval)))
-    yield* Effect.forkScoped(Effect.schedule(check, Schedule.spaced(checkInterval)))
+    const nowMillis = () => clock.unsafeCurrentTimeMillis()
+    const reception = makeReception({ link, sequence, live, audience, questions, nowMillis })
+    link.receive(reception.receive)
+    yield* Effect.forkScoped(Effect.repeat(Effect.sync(reception.announce), Schedule.spaced(announceInterval)))
+    yield* Effect.forkScoped(Effect.schedule(Effect.sync(reception.check), Schedule.spaced(checkInterval)))
     yield* Effect.addFinalizer(() => Effect.sync(() => link.send(encode([link.self, "bye", null]), undefined)))
 
     return {
@@ -166,12 +184,12 @@ export const make = (link: ReplicaLink): Effect.Effect<ReplicaBus, never, Scope.
       isAlone: false,
       others: live.names,
       send: (topic, body, to) => send(link, topic, body, to),
-      listen: (topic, listener) => listeners.add(topic, listener),
+      listen: audience.messages.add,
       ask: questions.ask,
-      answer: (topic, handler) => handlers.add(topic, handler),
-      onChange: (listener) => changes.add("", listener),
-      onLoss: (listener) => losses.add("", listener),
-      adapter: LocalFirstAdapter.make(link.adapter, { self: link.self, sequence, onGap: noteLoss }),
+      answer: audience.handlers.add,
+      onChange: (listener) => audience.changes.add("", listener),
+      onLoss: (listener) => audience.losses.add("", listener),
+      adapter: LocalFirstAdapter.make(link.adapter, { self: link.self, sequence, onGap: reception.noteLoss }),
       problem: link.problem
     }
   })

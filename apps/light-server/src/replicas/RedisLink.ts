@@ -126,56 +126,34 @@ const watchSilence = (session: RedisSession.RedisSession, heardAt: () => number)
     }).pipe(Effect.delay(watchMillis), Effect.forever)
   })
 
-/**
- * Connects, and stays connected until the scope closes.
- *
- * **Errors**: `RedisUnusable` when the first attempt fails.
- */
-export const make = (redisUrl: Redacted.Redacted): Effect.Effect<ReplicaLink, RedisUnusable, Scope.Scope> =>
+/** What uses a session, as long as there is one. */
+interface Users {
+  readonly begin: (session: RedisSession.RedisSession) => void
+  readonly end: () => void
+}
+
+/** One session after the other until the scope closes. Fails when the first one cannot be opened. */
+const makeSessions = (
+  address: RedisAddress.RedisAddress,
+  open: Effect.Effect<RedisSession.RedisSession, RedisUnusable, Scope.Scope>,
+  users: Users,
+  heardAt: () => number
+) =>
   Effect.gen(function* () {
-    const clock = yield* Effect.clock
-    const address = RedisAddress.make(redisUrl)
-    const self = randomUUID()
-    const prefix = `light-server:${address.database}`
-    const channelOf = (name: string) => `${prefix}:${name}`
-    const outbox = RedisOutbox.make((cause) => !RedisSession.isRefusal(cause))
-    const reader = makeReader()
-    const publish = makePublisher()
-    let session: RedisSession.RedisSession | undefined
     let problem: string | undefined
-    let heardAt = 0
-    let listener: (bytes: Uint8Array) => void = () => {}
-
-    const open = RedisSession.open({
-      address,
-      stream: `${prefix}:broadcasts`,
-      channels: [channelOf("all"), channelOf(self)],
-      onMessage: (bytes) => {
-        heardAt = clock.unsafeCurrentTimeMillis()
-        listener(bytes)
-      }
-    })
-
     const begin = (opened: RedisSession.RedisSession) => {
-      session = opened
       problem = undefined
-      reader.open(opened)
-      outbox.open(opened.append)
+      users.begin(opened)
     }
     const end = (reason: string) => {
-      session = undefined
       problem = `Redis at ${address.host}:${address.port}: ${reason}`
-      reader.close()
-      outbox.close()
+      users.end()
       return Effect.logWarning(`Other replicas cannot be reached. ${problem}`).pipe(
         Effect.annotateLogs("code", "REDIS_LOST")
       )
     }
     const use = (opened: RedisSession.RedisSession) =>
-      Effect.raceFirst(
-        opened.ended,
-        watchSilence(opened, () => heardAt)
-      ).pipe(Effect.flatMap(end))
+      Effect.flatMap(Effect.raceFirst(opened.ended, watchSilence(opened, heardAt)), end)
     const useAgain = Effect.scoped(
       Effect.gen(function* () {
         const opened = yield* open
@@ -194,6 +172,50 @@ export const make = (redisUrl: Redacted.Redacted): Effect.Effect<ReplicaLink, Re
       Effect.zipRight(Effect.forever(useAgain)),
       Effect.forkScoped
     )
+    return { problem: () => problem }
+  })
+
+/**
+ * Connects, and stays connected until the scope closes.
+ *
+ * **Errors**: `RedisUnusable` when the first attempt fails.
+ */
+export const make = (redisUrl: Redacted.Redacted): Effect.Effect<ReplicaLink, RedisUnusable, Scope.Scope> =>
+  Effect.gen(function* () {
+    const clock = yield* Effect.clock
+    const address = RedisAddress.make(redisUrl)
+    const self = randomUUID()
+    const prefix = `light-server:${address.database}`
+    const channelOf = (name: string) => `${prefix}:${name}`
+    const outbox = RedisOutbox.make((cause) => !RedisSession.isRefusal(cause))
+    const reader = makeReader()
+    const publish = makePublisher()
+    let session: RedisSession.RedisSession | undefined
+    let heardAt = 0
+    let listener: (bytes: Uint8Array) => void = () => {}
+
+    const open = RedisSession.open({
+      address,
+      stream: `${prefix}:broadcasts`,
+      channels: [channelOf("all"), channelOf(self)],
+      onMessage: (bytes) => {
+        heardAt = clock.unsafeCurrentTimeMillis()
+        listener(bytes)
+      }
+    })
+    const users: Users = {
+      begin: (opened) => {
+        session = opened
+        reader.open(opened)
+        outbox.open(opened.append)
+      },
+      end: () => {
+        session = undefined
+        reader.close()
+        outbox.close()
+      }
+    }
+    const { problem } = yield* makeSessions(address, open, users, () => heardAt)
     yield* Effect.sync(() => setWaitingBytes(outbox.waitingBytes())).pipe(
       Effect.repeat(Schedule.spaced("1 second")),
       Effect.forkScoped
@@ -201,13 +223,13 @@ export const make = (redisUrl: Redacted.Redacted): Effect.Effect<ReplicaLink, Re
 
     return {
       self,
+      problem,
       send: (bytes, to) => publish(session, channelOf(to ?? "all"), bytes),
       receive: (given) => {
         listener = given
       },
       adapter: createAdapter(clientOf({ add: outbox.add, read: reader.read }), {
         blockTimeInMs: blockMillis
-      }) as AdapterFactory,
-      problem: () => problem
+      }) as AdapterFactory
     }
   })

@@ -93,7 +93,7 @@ const makeCalls = (replicas: ReplicaBus) =>
     })
     yield* replicas.onChange((name, change) => {
       if (change !== "gone") return
-      for (const { end, replica } of [...calls.values()]) if (replica === name) end("gone")
+      for (const { end, replica } of calls.values()) if (replica === name) end("gone")
     })
     const call: RemoteMethods["call"] = (replica, requested, onEnd) => {
       const id = randomUUID()

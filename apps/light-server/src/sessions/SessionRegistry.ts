@@ -134,4 +134,4 @@ export const layer: Layer.Layer<
   SessionRegistry,
   never,
   SessionStore | Presence | Ownership | Emitter | DatabaseReader
-> = Layer.effect(SessionRegistry, make)
+> = Layer.scoped(SessionRegistry, make)

@@ -116,6 +116,18 @@ const spaceWarnings = ({ databaseBytes = 0, diskFreeBytes, diskReserveBytes }: F
     : []
 }
 
+/** What a check found and the server works with. */
+const checkWarnings = ({ checks }: Facts): ReadonlyArray<Advice> =>
+  checks
+    .filter(({ code, ok }) => ok && code === "ReplicasUnreachable")
+    .map(({ code, detail }) =>
+      warning(
+        code,
+        `Other replicas cannot be reached, and their clients do not see what happens here. ${detail}.`,
+        "Look at Redis. The server connects again by itself."
+      )
+    )
+
 const logWarnings = ({ logBytes = 0, logBytesMax }: Facts): ReadonlyArray<Advice> =>
   logBytes > 2 * logBytesMax
     ? [
@@ -152,6 +164,7 @@ const presenceWarnings = ({ parkedCount, trackedCount, trackedMax }: Facts): Rea
 export const of = (facts: Facts): ReadonlyArray<Advice> => {
   const all = [
     ...facts.checks.filter(({ ok }) => !ok).map(ofCheck),
+    ...checkWarnings(facts),
     ...spaceWarnings(facts),
     ...logWarnings(facts),
     ...presenceWarnings(facts)

@@ -58,7 +58,7 @@ const replaced = [
 ] as const
 
 describe("CompareAndSet", () => {
-  it.effect("answers with the new texts, and announces them under the cursor of the write", () =>
+  it.scoped("answers with the new texts, and announces them under the cursor of the write", () =>
     Effect.gen(function* () {
       const { run, sent } = yield* prepared
       assert.deepStrictEqual(yield* run(Effect.succeed(8)), { _tag: "Replaced", texts: replaced })
@@ -66,7 +66,7 @@ describe("CompareAndSet", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("answers a mismatch with the current texts, and announces nothing", () =>
+  it.scoped("answers a mismatch with the current texts, and announces nothing", () =>
     Effect.gen(function* () {
       const { run, sent } = yield* prepared
       const texts = [
@@ -78,7 +78,7 @@ describe("CompareAndSet", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("distinguishes a missing account from a missing row", () =>
+  it.scoped("distinguishes a missing account from a missing row", () =>
     Effect.gen(function* () {
       const { run } = yield* prepared
       assert.strictEqual((yield* Effect.flip(run(Effect.fail(conflict(0)))))._tag, "Unauthorized")
@@ -86,7 +86,7 @@ describe("CompareAndSet", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("succeeds after an unconfirmed write only when every text is stored", () =>
+  it.scoped("succeeds after an unconfirmed write only when every text is stored", () =>
     Effect.gen(function* () {
       const { run, sent } = yield* prepared
       const half: Row = { ...after, b: "other" }
@@ -99,7 +99,7 @@ describe("CompareAndSet", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("writes nothing when the entity is not the account's own", () =>
+  it.scoped("writes nothing when the entity is not the account's own", () =>
     Effect.gen(function* () {
       const { run } = yield* prepared
       const never = Effect.dieMessage("the write must not run")
@@ -107,7 +107,7 @@ describe("CompareAndSet", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("writes and announces although the client disconnects", () =>
+  it.scoped("writes and announces although the client disconnects", () =>
     Effect.gen(function* () {
       const { run, sent } = yield* prepared
       const authorized = yield* Deferred.make<void>()

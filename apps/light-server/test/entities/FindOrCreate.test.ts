@@ -40,7 +40,7 @@ const prepared = Effect.gen(function* () {
 })
 
 describe("FindOrCreate", () => {
-  it.effect("creates a row that is not there, and announces it", () =>
+  it.scoped("creates a row that is not there, and announces it", () =>
     Effect.gen(function* () {
       const { run, sent } = yield* prepared
       assert.deepStrictEqual(yield* run(() => Effect.succeed(8)), { id: "s1", text: "made 1" })
@@ -48,7 +48,7 @@ describe("FindOrCreate", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("returns a known row without a write or an announcement", () =>
+  it.scoped("returns a known row without a write or an announcement", () =>
     Effect.gen(function* () {
       const { run, sent, table } = yield* prepared
       table.row = Option.some({ id: "s1", text: "known" })
@@ -59,7 +59,7 @@ describe("FindOrCreate", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("returns the row of the request that was faster", () =>
+  it.scoped("returns the row of the request that was faster", () =>
     Effect.gen(function* () {
       const { run, sent, table } = yield* prepared
       const row = yield* run(() =>
@@ -73,7 +73,7 @@ describe("FindOrCreate", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("fails when the account is gone, and when the other row is gone again", () =>
+  it.scoped("fails when the account is gone, and when the other row is gone again", () =>
     Effect.gen(function* () {
       const { run } = yield* prepared
       assert.strictEqual((yield* Effect.flip(run(() => Effect.fail(conflict(0)))))._tag, "Unauthorized")
@@ -81,7 +81,7 @@ describe("FindOrCreate", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("announces a row of an unconfirmed write when it is found, once", () =>
+  it.scoped("announces a row of an unconfirmed write when it is found, once", () =>
     Effect.gen(function* () {
       const { database, run, sent, table } = yield* prepared
       database.sqlite.exec(`UPDATE "Account" SET "seq" = 9`)
@@ -94,7 +94,7 @@ describe("FindOrCreate", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("announces nothing about a row that the request could not have created", () =>
+  it.scoped("announces nothing about a row that the request could not have created", () =>
     Effect.gen(function* () {
       const { run, sent, table } = yield* prepared
       yield* Effect.flip(run(() => Effect.fail(unconfirmed)))
@@ -104,7 +104,7 @@ describe("FindOrCreate", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("writes and announces although the client disconnects", () =>
+  it.scoped("writes and announces although the client disconnects", () =>
     Effect.gen(function* () {
       const { run, sent } = yield* prepared
       const isWriting = yield* Deferred.make<void>()

@@ -27,7 +27,7 @@ const prepared = Effect.gen(function* () {
 })
 
 describe("Outbox", () => {
-  it.effect("announces a write with its cursor, and looks nothing up", () =>
+  it.scoped("announces a write with its cursor, and looks nothing up", () =>
     Effect.gen(function* () {
       const { outbox, commit, database, send, sent } = yield* prepared
       const never = Effect.dieMessage("isStored must not run")
@@ -38,7 +38,7 @@ describe("Outbox", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("announces a write that was not confirmed and is there, under the cursor of the feed", () =>
+  it.scoped("announces a write that was not confirmed and is there, under the cursor of the feed", () =>
     Effect.gen(function* () {
       const { commit, sent } = yield* prepared
       assert.strictEqual((yield* commit(unconfirmed, Effect.succeed(true)))._tag, "Right")
@@ -46,7 +46,7 @@ describe("Outbox", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("takes the cursor of the account where the feed has none", () =>
+  it.scoped("takes the cursor of the account where the feed has none", () =>
     Effect.gen(function* () {
       const { outbox, send, sent } = yield* prepared
       const other: Outbox.Announced = { ...created, change: { kind: "session", id: "s1" } }
@@ -56,7 +56,7 @@ describe("Outbox", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("keeps an unconfirmed change until it is found stored, and announces it once", () =>
+  it.scoped("keeps an unconfirmed change until it is found stored, and announces it once", () =>
     Effect.gen(function* () {
       const { outbox, commit, send, sent } = yield* prepared
       assert.isFalse(outbox.isUnconfirmed(created))
@@ -75,7 +75,7 @@ describe("Outbox", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("checks whether a change is stored only while it is unconfirmed", () =>
+  it.scoped("checks whether a change is stored only while it is unconfirmed", () =>
     Effect.gen(function* () {
       const { commit, sent } = yield* prepared
       assert.strictEqual((yield* commit(late, Effect.succeed(true)))._tag, "Left")
@@ -83,7 +83,7 @@ describe("Outbox", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("forgets an unconfirmed change that is written after all", () =>
+  it.scoped("forgets an unconfirmed change that is written after all", () =>
     Effect.gen(function* () {
       const { outbox, commit, send, sent } = yield* prepared
       yield* commit(unconfirmed)
@@ -93,7 +93,7 @@ describe("Outbox", () => {
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 
-  it.effect("keeps the change unconfirmed, and fails as the write did, when the lookup fails", () =>
+  it.scoped("keeps the change unconfirmed, and fails as the write did, when the lookup fails", () =>
     Effect.gen(function* () {
       const { outbox, commit, database, send, sent } = yield* prepared
       database.nextReadFailure = new ReadFailed({ code: "SQLITE_BUSY", detail: "test" })

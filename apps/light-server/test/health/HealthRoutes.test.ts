@@ -20,6 +20,7 @@ import * as RateLimit from "../../src/door/RateLimit.ts"
 import * as MessageMetrics from "../../src/messages/MessageMetrics.ts"
 import * as QuotaMetrics from "../../src/quota/QuotaMetrics.ts"
 import * as RealtimeMetrics from "../../src/realtime/RealtimeMetrics.ts"
+import * as ReplicaMetrics from "../../src/replicas/ReplicaMetrics.ts"
 import * as RpcMetrics from "../../src/rpc/RpcMetrics.ts"
 import { codes, table } from "../Document.ts"
 
@@ -88,6 +89,7 @@ const touchAll = Effect.gen(function* () {
   ChangeMetrics.countRequest("ok", 0)
   ChangeMetrics.countPruned(1)
   QuotaMetrics.start()
+  ReplicaMetrics.start()
   RpcMetrics.setMethods(0)
   RpcMetrics.setInFlight(0)
   RpcMetrics.setLimits({ methodLimit: 1, callLimit: 1, requestLimit: 1 })

@@ -111,10 +111,24 @@ describe("ReadinessCheck", () => {
     assert.deepStrictEqual(writer({ state: "draining" }), ["writer WriterClosed"])
   })
 
+  it("stays ready while other replicas cannot be reached, and says why", () => {
+    assert.notInclude(
+      judge(healthy).map(({ name }) => name),
+      "replicas"
+    )
+    const checks = judge({ ...healthy, replicas: { problem: "Redis at r:1: gone" } })
+    assert.deepStrictEqual(checks.at(-1), {
+      name: "replicas",
+      ok: true,
+      code: "ReplicasUnreachable",
+      detail: "Redis at r:1: gone"
+    })
+  })
+
   it("is documented line by line", () => {
     assert.deepStrictEqual(
       table("operations.md", "Check").map(([name]) => codes(name)[0]),
-      judge(healthy).map(({ name }) => name)
+      judge({ ...healthy, replicas: { problem: undefined } }).map(({ name }) => name)
     )
   })
 })

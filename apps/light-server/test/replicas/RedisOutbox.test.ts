@@ -3,7 +3,11 @@ import * as RedisOutbox from "../../src/replicas/RedisOutbox.ts"
 
 /** A connection whose answers a test gives. */
 const makeConnection = () => {
-  const written: Array<{ readonly text: string; readonly resolve: () => void; readonly reject: (cause: unknown) => void }> = []
+  const written: Array<{
+    readonly text: string
+    readonly resolve: () => void
+    readonly reject: (cause: unknown) => void
+  }> = []
   const append: RedisOutbox.Append = ({ data }) =>
     new Promise<void>((resolve, reject) => written.push({ text: data ?? "", resolve, reject }))
   return { append, written, texts: () => written.map(({ text }) => text) }

@@ -168,7 +168,10 @@ describe("two replicas", () => {
     Effect.gen(function* () {
       const { a, b } = yield* two()
       // The absence of the machine is remembered for half a minute.
-      const early = yield* b.server.client({ token: tokenOf("a1"), clientType: "machine-scoped", machineId: "m9" }, { reconnection: false })
+      const early = yield* b.server.client(
+        { token: tokenOf("a1"), clientType: "machine-scoped", machineId: "m9" },
+        { reconnection: false }
+      )
       early.socket.connect()
       yield* early.next("transport").pipe(Effect.fork)
       yield* arrived

@@ -12,7 +12,10 @@ export interface TcpProxy {
   readonly connectionCount: () => number
 }
 
-export const make = (target: { readonly host: string; readonly port: number }): Effect.Effect<TcpProxy, never, Scope.Scope> =>
+export const make = (target: {
+  readonly host: string
+  readonly port: number
+}): Effect.Effect<TcpProxy, never, Scope.Scope> =>
   Effect.gen(function* () {
     const pairs = new Set<readonly [net.Socket, net.Socket]>()
     let state: "open" | "frozen" | "cut" = "open"
@@ -49,7 +52,7 @@ export const make = (target: { readonly host: string; readonly port: number }): 
       },
       cut: () => {
         state = "cut"
-        for (const pair of [...pairs]) for (const side of pair) side.destroy()
+        for (const pair of pairs) for (const side of pair) side.destroy()
       },
       mend: () => {
         state = "open"

@@ -41,7 +41,7 @@ const makeOthers = () => {
     if (names?.size === 0) rooms.delete(room)
   }
   const removeAll = (name: string) => {
-    for (const room of [...rooms.keys()]) remove(name, room)
+    for (const room of rooms.keys()) remove(name, room)
   }
   return {
     replicasOf: (room: string): ReadonlySet<string> => rooms.get(room) ?? nobody,
