@@ -1,5 +1,5 @@
 /**
- * Goal: the built server serves from PostgreSQL, migrates once, and finds all of it again after a restart; a server that
+ * Goal: the built server serves from PostgreSQL, migrates once, and finds all again after a restart; a server that
  * is not there is named without the password.
  * Method: one life of the bundle as in `BuiltServer.test.ts`. The whole contract belongs to `npm run prove`.
  */
