@@ -8,8 +8,9 @@ const inMemory = {
 
 const resolve = {
   conditions: ["presence-effect-source"],
+  // From wherever it is imported: a thread that is not bundled starts as well, and only the time shows it.
   alias: [
-    { find: /^\.\/threadEntry\.ts$/, replacement: new URL("test/bundledThreadEntry.ts", import.meta.url).pathname }
+    { find: /^.*\/threadEntry\.ts$/, replacement: new URL("test/bundledThreadEntry.ts", import.meta.url).pathname }
   ]
 }
 

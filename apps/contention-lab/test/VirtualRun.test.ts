@@ -91,20 +91,6 @@ describe("VirtualRun", () => {
     })
   )
 
-  it.live(
-    "holds for an hour at the tick of the incident, where not even the loop collapses",
-    () =>
-      Effect.gen(function* () {
-        const hour = { seconds: 3_600, flushIntervalMillis: 5_000 }
-        const startedAt = performance.now()
-        const loop = yield* figures(hour)
-        assert.strictEqual(Verdict.of(loop), "steady", "README.md says that five milliseconds alone do not explain it")
-        assert.isAbove(loop.registration.count, 8_000)
-        assert.isBelow(performance.now() - startedAt, 100_000)
-      }),
-    120_000
-  )
-
   it.live("makes every waiting commit longer on a slow disk", () =>
     Effect.gen(function* () {
       const strategy = "presence-effect" as const

@@ -6,7 +6,8 @@ import * as BackupSchedule from "../../src/admin/BackupSchedule.ts"
 import * as BackupRecord from "../../src/operator/BackupRecord.ts"
 import * as Logging from "../../src/log/Logging.ts"
 
-const hour = 3_600_000
+const minute = 60_000
+const hour = 60 * minute
 
 /** A schedule whose attempts succeed while `isSound`, with the hours at which it tried. */
 const stand = (intervalMillis: number) =>
@@ -32,12 +33,12 @@ const stand = (intervalMillis: number) =>
 describe("BackupSchedule", () => {
   it.scoped("makes a backup soon after the first start, and then one per interval", () =>
     Effect.gen(function* () {
-      const { attempts, codes } = yield* stand(hour)
+      const { attempts, codes } = yield* stand(5 * minute)
       yield* TestClock.adjust("1 minute")
       assert.lengthOf(attempts, 1)
-      yield* TestClock.adjust("59 minutes")
+      yield* TestClock.adjust("4 minutes")
       assert.lengthOf(attempts, 1)
-      yield* TestClock.adjust("2 hours")
+      yield* TestClock.adjust("10 minutes")
       assert.lengthOf(attempts, 3)
       assert.deepStrictEqual([...new Set(codes)], ["BACKUP_MADE"])
     })
@@ -63,7 +64,7 @@ describe("BackupSchedule", () => {
     Effect.gen(function* () {
       const { attempts, dataDirectory } = yield* stand(0)
       yield* BackupRecord.succeeded(dataDirectory, { file: "f", atMillis: 7_000_000, bytes: 1 })
-      yield* TestClock.adjust("2 hours")
+      yield* TestClock.adjust("10 minutes")
       assert.lengthOf(attempts, 0)
       assert.strictEqual((yield* Metric.value(BackupMetrics.lastSuccessSeconds)).value, 7000)
     })
