@@ -294,7 +294,7 @@ export const make = (
     // Its own journal: the success of a single row does not mean that ticks succeed.
     const flushOne = makeFlush(registry, storage, makeJournal(label), options.onTransitions)
     const gate = yield* Effect.makeSemaphore(1)
-    // Callers and the end of the scope may run on another clock than presence does.
+    // A caller may run on another clock than presence does.
     const onClock = Effect.withClock(yield* Effect.clock)
 
     const flushAll = Effect.gen(function* () {

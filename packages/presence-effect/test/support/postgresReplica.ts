@@ -72,6 +72,8 @@ export const makeReplica = (
         markOffline: storage.markOffline,
         takeOver: storage.shared?.takeOver(500) ?? Effect.dieMessage("not shared")
       },
+      /** As the host asks for it, on the clock of its process. */
+      flush: Effect.withClock(presence.flush, clock),
       close: Scope.close(scope, Exit.void)
     }
   })
@@ -95,6 +97,8 @@ export interface ReplicaWorld extends PostgresWorld {
   readonly ageLease: (epoch: string, seconds: number) => Effect.Effect<void>
   /** As if the replica had begun so long ago. */
   readonly ageStart: (epoch: string, seconds: number) => Effect.Effect<void>
+  /** Moves the stored time: clocks are measured to some milliseconds, and what follows must not be within those. */
+  readonly moveTime: (id: string, millis: number) => Effect.Effect<void>
   readonly row: (
     id: string
   ) => Effect.Effect<{ readonly active: boolean; readonly servedBy: string | null } | undefined>
@@ -111,6 +115,10 @@ export const makeReplicaWorld = Effect.map(
         run(`UPDATE "Replica" SET "beatAt" = "beatAt" - $2::bigint WHERE epoch = $1`, [epoch, seconds * 1_000]),
       ageStart: (epoch, seconds) =>
         run(`UPDATE "Replica" SET "startedAt" = "startedAt" - $2::bigint WHERE epoch = $1`, [epoch, seconds * 1_000]),
+      moveTime: (id, millis) =>
+        Effect.asVoid(
+          run(`UPDATE "Device" SET "lastActiveAt" = "lastActiveAt" + $2::bigint WHERE id = $1`, [id, millis])
+        ),
       row: (id) =>
         Effect.map(run(`SELECT active, "servedBy" FROM "Device" WHERE id = $1`, [id]), ([row]) => row as never),
       insert: (...ids) =>
