@@ -1,9 +1,9 @@
 /**
- * Counters and gauges with labels from closed sets. Values that a client can
+ * Counters, gauges and histograms with labels from closed sets. Values that a client can
  * choose are never labels: each combination is kept for as long as the process
  * lives.
  */
-import { Metric, MetricKey } from "effect"
+import { Metric, type MetricBoundaries, MetricKey } from "effect"
 
 /** A value for each label. None for a metric without labels. */
 export type Labels<Label extends string> = { readonly [label in Label]: string }
@@ -58,6 +58,20 @@ export const gauge = <Label extends string = never>(
   labels: ReadonlyArray<Label> = []
 ): ((values: Labels<Label>, value: number) => void) => {
   const of = taggedOf(MetricKey.gauge(name, { description }), labels, {
+    tag: (key, label, value) => MetricKey.tagged(key, label, value),
+    make: (key) => Metric.fromMetricKey(key)
+  })
+  return (values, value) => of(values).unsafeUpdate(value, [])
+}
+
+/** Adds a value to a histogram. */
+export const histogram = <Label extends string>(
+  name: string,
+  boundaries: MetricBoundaries.MetricBoundaries,
+  description: string,
+  labels: ReadonlyArray<Label>
+): ((values: Labels<Label>, value: number) => void) => {
+  const of = taggedOf(MetricKey.histogram(name, boundaries, description), labels, {
     tag: (key, label, value) => MetricKey.tagged(key, label, value),
     make: (key) => Metric.fromMetricKey(key)
   })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Metric, MetricBoundaries } from "effect"
 import * as Tally from "../src/Tally.ts"
 import { valueOf } from "./support/Gauges.ts"
 
@@ -26,6 +26,19 @@ describe("Tally", () => {
       setLimit({ limit: "b" }, 2)
       assert.strictEqual(yield* valueOf("tally_test_depth"), 3)
       assert.strictEqual(yield* valueOf("tally_test_limit", { key: "limit", value: "b" }), 2)
+    })
+  )
+
+  it.effect("adds to the series of a histogram that the metric of the same name reads", () =>
+    Effect.gen(function* () {
+      const boundaries = MetricBoundaries.fromIterable([1, 2])
+      const observe = Tally.histogram("tally_test_seconds", boundaries, "test", ["route"])
+      observe({ route: "a" }, 0.5)
+      observe({ route: "a" }, 1.5)
+      observe({ route: "b" }, 9)
+      const metric = Metric.histogram("tally_test_seconds", boundaries, "test")
+      const { count, sum } = yield* Metric.value(Metric.tagged(metric, "route", "a"))
+      assert.deepStrictEqual({ count, sum }, { count: 2, sum: 2 })
     })
   )
 })

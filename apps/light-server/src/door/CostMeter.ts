@@ -67,7 +67,10 @@ export const make = (
       bytes += sent
     },
     points: () => {
-      const spent = Math.min(millis, clock.busyMillis() - busyBefore) + elsewhereMillis
+      const elapsed = millis + elsewhereMillis
+      // The processor is asked for the few requests that took longer than what is free.
+      const spent =
+        elapsed <= freeMillis ? elapsed : Math.min(millis, clock.busyMillis() - busyBefore) + elsewhereMillis
       return (spent > freeMillis ? Math.floor(spent) : 0) + Math.floor(bytes / bytesPerPoint)
     },
     scheduler: {

@@ -1,5 +1,6 @@
 /** Metrics of the HTTP side. */
 import { Metric, MetricBoundaries } from "effect"
+import * as Tally from "../Tally.ts"
 
 /**
  * Status under which a request is counted whose client disconnected before its
@@ -7,15 +8,17 @@ import { Metric, MetricBoundaries } from "effect"
  */
 export const hungUp = 499
 
+const name = "http_request_seconds"
+const description = "Time from request to answer, by method, route and status"
+const boundaries = MetricBoundaries.fromIterable([0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10])
+
 /**
  * Time from the first byte of a request to the last of its answer, by method,
  * route pattern and status.
  */
-export const requestSeconds = Metric.histogram(
-  "http_request_seconds",
-  MetricBoundaries.fromIterable([0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10]),
-  "Time from request to answer, by method, route and status"
-)
+export const requestSeconds = Metric.histogram(name, boundaries, description)
+
+const observe = Tally.histogram(name, boundaries, description, ["method", "route", "status"])
 
 /** A request that is over. `route` is a pattern, or `none`. */
 export interface Answered {
@@ -27,6 +30,4 @@ export interface Answered {
 
 /** Counts a request that is over. */
 export const countRequest = ({ method, route, seconds, status }: Answered): void =>
-  requestSeconds
-    .pipe(Metric.tagged("method", method), Metric.tagged("route", route), Metric.tagged("status", String(status)))
-    .unsafeUpdate(seconds, [])
+  observe({ method, route, status: String(status) }, seconds)
