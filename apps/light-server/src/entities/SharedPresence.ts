@@ -1,5 +1,5 @@
 /**
- * Presence with other replicas: a row is tracked where it is connected. A replica that still remembers a row from before
+ * Presence with other replicas: a row is tracked where it is connected. A replica that remembers a row from before
  * forgets it when the row comes online on another one, so that it is not announced as offline from here.
  */
 import { Effect, Layer, Queue } from "effect"

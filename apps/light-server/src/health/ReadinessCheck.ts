@@ -108,7 +108,7 @@ const diskProblem = ({ diskFreeBytes, diskReserveBytes, reusableBytes }: Facts) 
 }
 
 /**
- * A replica that cannot reach the others serves its own clients: if it were not ready, none would be while Redis is away.
+ * A replica that cannot reach the others serves its own clients: otherwise none would be ready while Redis is away.
  */
 const replicaChecks = ({ replicas }: Facts): ReadonlyArray<Check> => {
   if (replicas === undefined) return []

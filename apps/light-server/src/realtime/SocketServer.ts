@@ -55,7 +55,7 @@ const closeGradually = (io: Io, spreadMillis: number, reason: Exclude<RefusalRea
     }
   })
 
-/** Time over which the sockets are closed whose clients may have missed updates. They come back and read the changes. */
+/** Time over which sockets are closed whose clients may have missed updates. They come back and read what changed. */
 const recallSpreadMillis = 10_000
 
 /** Broadcasts from other replicas, until the scope closes. */

@@ -1,9 +1,9 @@
 /**
  * Makes an adapter of several replicas serve its own sockets first.
  *
- * The adapters of socket.io wait until a broadcast is stored before their own sockets receive it, so a service that does
- * not answer would keep updates from clients of this process. Here they are sent at once, in the turn of the caller, and
- * each broadcast carries a number, by which other replicas notice that one is missing.
+ * The adapters of socket.io wait until a broadcast is stored before their own sockets receive it, so a service that
+ * does not answer would keep updates from clients of this process. Here they are sent at once, in the turn of the
+ * caller, and each broadcast carries a number, by which other replicas notice that one is missing.
  */
 import {
   Adapter,

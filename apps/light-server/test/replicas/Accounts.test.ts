@@ -51,8 +51,7 @@ describe("accounts of two replicas", () => {
       const later = yield* b.server.connect(appOf(again.token))
       // The check for revocations by other programs finds the row, and knows it already.
       yield* TestClock.adjust("11 seconds")
-      yield* later.flush
-      assert.isTrue(later.socket.connected)
+      assert.deepStrictEqual(yield* later.rest("disconnect"), [])
     })
   )
 

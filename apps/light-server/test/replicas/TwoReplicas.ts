@@ -5,7 +5,13 @@ import * as MemoryHub from "../support/MemoryHub.ts"
 import { database, start } from "../support/ReplicaServers.ts"
 import type { RpcOptions } from "../../src/rpc/RpcOptions.ts"
 
-const topicOf = (bytes: Uint8Array) => (decode(bytes) as readonly [string, string, unknown])[1]
+const topicOf = (bytes: Uint8Array) => {
+  try {
+    return String((decode(bytes) as ReadonlyArray<unknown>)[1])
+  } catch {
+    return "malformed"
+  }
+}
 
 export const makeHub = () => MemoryHub.make(topicOf)
 

@@ -103,9 +103,9 @@ export const make = (
         io.to([...recipients]).emit("ephemeral", ephemeral)
       },
       repeated: (recipients, ephemeral) => {
-        if (!replicas.isAlone) {
-          const sign = { name: nameOf(recipients, ephemeral), thinking: isThinking(ephemeral), ephemeral }
-          digests.add(recipients[0] ?? "", sign)
+        const room = recipients[0] ?? ""
+        if (watched.replicasOf(room).size > 0) {
+          digests.add(room, { name: nameOf(recipients, ephemeral), thinking: isThinking(ephemeral), ephemeral })
         }
         repeatHere(recipients, ephemeral)
       }
