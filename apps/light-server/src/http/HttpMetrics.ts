@@ -8,7 +8,6 @@ import * as Tally from "../Tally.ts"
  */
 export const hungUp = 499
 
-const name = "http_request_seconds"
 const description = "Time from request to answer, by method, route and status"
 const boundaries = MetricBoundaries.fromIterable([0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10])
 
@@ -16,9 +15,9 @@ const boundaries = MetricBoundaries.fromIterable([0.001, 0.005, 0.01, 0.025, 0.0
  * Time from the first byte of a request to the last of its answer, by method,
  * route pattern and status.
  */
-export const requestSeconds = Metric.histogram(name, boundaries, description)
+export const requestSeconds = Metric.histogram("http_request_seconds", boundaries, description)
 
-const observe = Tally.histogram(name, boundaries, description, ["method", "route", "status"])
+const observe = Tally.histogram("http_request_seconds", boundaries, description, ["method", "route", "status"])
 
 /** A request that is over. `route` is a pattern, or `none`. */
 export interface Answered {
