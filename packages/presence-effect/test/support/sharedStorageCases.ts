@@ -26,7 +26,10 @@ export const asPlain = (storage: PresenceStorage["Type"]): PresenceStorage["Type
   flush: (batch, lane) =>
     Effect.map(storage.flush(batch, lane), (report) => ({
       ...report,
-      written: report.written.map(({ wasActive: _, ...entry }) => entry)
+      written: report.written.map((entry) => {
+        const { wasActive, ...others } = entry
+        return wasActive === undefined ? entry : others
+      })
     }))
 })
 

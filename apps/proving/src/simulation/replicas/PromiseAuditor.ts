@@ -1,6 +1,5 @@
 /** What presence of several replicas promises, checked against the clients that are really there. */
 import { Violation } from "../Call.ts"
-import type { Cluster } from "./Cluster.ts"
 import type { ReplicaClient } from "./ReplicaClients.ts"
 import type { ReplicaStage } from "./ReplicaStage.ts"
 import { type SimulatedReplica, startGraceMillis } from "./SimulatedReplica.ts"
@@ -17,6 +16,14 @@ const offlineWithinMillis = 40_000
 /** How long a replica must hold its lease before it takes over. */
 const ripeAfterMillis = 20_000
 
+/** What is looked at. */
+interface AuditedCluster {
+  readonly replicas: ReadonlyArray<SimulatedReplica>
+  readonly clients: ReadonlyArray<ReplicaClient>
+  readonly isDatabaseAway: boolean
+  readonly databaseBackMillis: number
+}
+
 /** A row became offline, which must be told. */
 interface Edge {
   readonly id: string
@@ -32,7 +39,7 @@ interface Edge {
 export type Counts = PromiseAuditor["counts"]
 
 export class PromiseAuditor {
-  cluster: Cluster | undefined
+  cluster: AuditedCluster | undefined
   readonly counts = { offline: 0, told: 0, whileThere: 0, sessionSeconds: 0, falseSeconds: 0 }
   private readonly stage: ReplicaStage
   private readonly active = new Map<string, boolean>()

@@ -3,11 +3,15 @@
  * connection may be half open: the client has left, and its replica finds out up to a minute later.
  */
 import * as Dice from "../Dice.ts"
-import type { Cluster } from "./Cluster.ts"
 import { keyOf, type ReplicaStage, type SessionKey } from "./ReplicaStage.ts"
 import type { SimulatedReplica } from "./SimulatedReplica.ts"
 
 const second = 1_000
+
+/** The replicas that a client can choose from. */
+interface ClientCluster {
+  readonly replicas: ReadonlyArray<SimulatedReplica>
+}
 
 /** A connection as its replica has it. */
 export interface Socket {
@@ -27,13 +31,13 @@ export class ReplicaClient {
   lastReplicas: ReadonlyArray<SimulatedReplica> = []
   private readonly dice: Dice.Dice
   private readonly stage: ReplicaStage
-  private readonly cluster: Cluster
+  private readonly cluster: ClientCluster
   private readonly isQuiet: boolean
   private isGoneForGood = false
   /** Raised by each connection, so that what was planned for an earlier one does not happen. */
   private turn = 0
 
-  constructor(stage: ReplicaStage, cluster: Cluster, index: number) {
+  constructor(stage: ReplicaStage, cluster: ClientCluster, index: number) {
     this.key = keyOf(index)
     this.stage = stage
     this.cluster = cluster
