@@ -102,6 +102,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "fence-of-the-future",
     breaks: "an end that is written while a flush waits stays an end",
+    from: 76,
     file: "sqlite/internal/chunkedFlush.ts",
     find: " + WriterPolicy.termsOf(writer.policy, lane).deadlineMillis",
     replace: " + 0 * WriterPolicy.termsOf(writer.policy, lane).deadlineMillis"
@@ -109,6 +110,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "held-up-by-the-clock",
     breaks: "no row stays online because the clock was set back",
+    from: 23,
     file: "presence/OfflineSweeper.ts",
     find: "lastMillis: nowMillis + windowMillis",
     replace: "lastMillis: nowMillis + windowMillis * 1e6"
@@ -123,6 +125,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "silent-while-connected",
     breaks: "a row with an open connection is never silent",
+    from: 13,
     file: "presence/internal/rowTable.ts",
     find: "if (!row.isAlive || row.connections > 0) continue",
     replace: "if (!row.isAlive) continue"
@@ -151,6 +154,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "grace-by-claims",
     breaks: "a beat that arrives within the grace keeps the row online, whatever its clock",
+    from: 96,
     file: "presence/internal/rowTable.ts",
     find: "    if (seen > row.seen) row.seen = seen\n    this.dropped.delete(row)",
     replace: `    if (seen > row.seen) row.seen = seen
@@ -159,6 +163,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "start-forgotten",
     breaks: "a row that has not come back after a start is offline when its grace is over",
+    from: 132,
     file: "presence/OfflineSweeper.ts",
     find: "firstMillis: Math.max(nowMillis - timeoutMillis, quiet.startedAt(nowMillis)),",
     replace: "firstMillis: nowMillis - timeoutMillis,"
@@ -166,6 +171,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "superseded-stays-online",
     breaks: "an ended row is not brought back in memory",
+    from: 31,
     file: "presence/internal/rowTable.ts",
     find: "if (row.isAlive && row.seen <= storedMillis) {",
     replace: "if (row.isAlive && row.seen <= storedMillis - 1e15) {"
@@ -173,6 +179,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "end-forgotten-when-full",
     breaks: "an end is remembered also when the registry is full",
+    from: 231,
     file: "presence/internal/rowTables.ts",
     find: "hasRoom(nowMillis, capacity + Math.max(8, Math.trunc(capacity / 8)))",
     replace: "hasRoom(nowMillis, capacity)"
@@ -180,6 +187,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "end-at-its-claim",
     breaks: "an end of a row that is not in memory has at least the time in the file",
+    from: 92,
     file: "presence/internal/rowTable.ts",
     find: "claimed: isProvisional ? Math.max(row.claimed, now) : row.claimed",
     replace: "claimed: row.claimed"
@@ -230,6 +238,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "hang-on-a-stall",
     breaks: "every caller is answered within its deadline",
+    from: 54,
     file: "writer/internal/attempts.ts",
     find: 'for (const attempt of group) unconfirmed(attempt, "hold-limit")',
     replace: ""

@@ -85,7 +85,8 @@ describe("the auditors", () => {
   ): Promise<{ readonly seedCount: number; readonly seed?: number }> => {
     const bundle = await Bundle.make(mutant)
     try {
-      const args = [bundle, "--json", "--mutant", mutant.name, "--from", "1", "--seeds", String(seedsPerMutant)]
+      const from = String(mutant.from ?? 1)
+      const args = [bundle, "--json", "--mutant", mutant.name, "--from", from, "--seeds", String(seedsPerMutant)]
       const { stdout } = await promisify(execFile)(process.execPath, args).catch((error: { stdout: string }) => error)
       return JSON.parse(stdout)
     } finally {
@@ -101,7 +102,7 @@ describe("the auditors", () => {
       const work = async (): Promise<void> => {
         for (let mutant = left.shift(); mutant !== undefined; mutant = left.shift()) {
           const { seed, seedCount } = await searchMutant(mutant)
-          console.log(`${mutant.name}: ${seed === undefined ? "not found" : `found by seed ${seedCount}`}`)
+          console.log(`${mutant.name}: ${seed === undefined ? "not found" : `found by seed ${seed}`}`)
           // What the sound layer does as well would say nothing about the bug.
           const isTheBug = seed !== undefined && Simulation.run(seed, file).violation === undefined
           if (!isTheBug) unnoticed.push(mutant.name)
