@@ -101,7 +101,7 @@ describe("the auditors", () => {
       const unnoticed: Array<string> = []
       const work = async (): Promise<void> => {
         for (let mutant = left.shift(); mutant !== undefined; mutant = left.shift()) {
-          const { seed, seedCount } = await searchMutant(mutant)
+          const { seed } = await searchMutant(mutant)
           console.log(`${mutant.name}: ${seed === undefined ? "not found" : `found by seed ${seed}`}`)
           // What the sound layer does as well would say nothing about the bug.
           const isTheBug = seed !== undefined && Simulation.run(seed, file).violation === undefined
