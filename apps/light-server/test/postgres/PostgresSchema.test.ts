@@ -59,7 +59,7 @@ const migrated = Effect.flatMap(PostgresWorld.PostgresWorld, ({ address }) =>
 const postgresModels = modelsOf("postgresql/schema.prisma")
 
 describe("the schema for PostgreSQL", () => {
-  it("has the tables and columns of the file, in their order", () => {
+  it("has the tables and columns of the file, in their order, and what several servers need", () => {
     const expected = new Map(
       Array.from(modelsOf("schema.prisma"), ([name, fields]) => [
         name,
@@ -67,7 +67,14 @@ describe("the schema for PostgreSQL", () => {
       ])
     )
     assert.isAbove(expected.size, 15)
-    assert.deepStrictEqual(new Map(postgresModels), expected)
+    const mark = { name: "servedBy", type: "String", isOptional: true }
+    for (const table of ["Session", "Machine"]) expected.set(table, [...(expected.get(table) ?? []), mark])
+    const own = new Map([...postgresModels].filter(([name]) => name !== "Replica"))
+    assert.deepStrictEqual(own, expected)
+    assert.deepStrictEqual(
+      postgresModels.get("Replica")?.map(({ name }) => name),
+      ["epoch", "startedAt", "beatAt"]
+    )
   })
 })
 

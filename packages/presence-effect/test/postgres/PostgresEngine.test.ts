@@ -2,7 +2,7 @@ import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as PostgresEngine from "../../src/postgres/PostgresEngine.ts"
 import { engineSuite, schema, type Server } from "../support/engineCases.ts"
-import { describePostgres, makePostgres } from "../support/postgresWorld.ts"
+import { describePostgres, makeOwnPostgres } from "../support/postgresWorld.ts"
 
 const awaitTrue = async (isTrue: () => Promise<boolean>): Promise<void> => {
   while (!(await isTrue())) await new Promise((resolve) => setImmediate(resolve))
@@ -12,7 +12,7 @@ const others = `FROM pg_stat_activity WHERE application_name = 'presence-effect'
   AND datname = current_database()`
 
 const makeWorld = (ddl = "") =>
-  Effect.map(makePostgres(schema + ddl), ({ connect, query, url }) => ({
+  Effect.map(makeOwnPostgres(schema + ddl), ({ connect, query, url }) => ({
     url,
     port: Number(new URL(url).port),
     query,

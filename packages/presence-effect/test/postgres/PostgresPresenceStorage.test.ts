@@ -13,7 +13,7 @@ import * as PostgresReader from "../../src/postgres/PostgresReader.ts"
 import * as PostgresTables from "../../src/postgres/PostgresTables.ts"
 import * as PresenceStorageContract from "../../src/testing/PresenceStorageContract.ts"
 import * as Writer from "../../src/writer/Writer.ts"
-import { describePostgres, makePostgres, type PostgresWorld } from "../support/postgresWorld.ts"
+import { describePostgres, makeOwnPostgres, makePostgres, type PostgresWorld } from "../support/postgresWorld.ts"
 
 const hour = 3_600_000
 const devices = { device: { table: "Device", accountId: "accountId" } } as const
@@ -191,7 +191,7 @@ describePostgres("PostgresPresenceStorage", () => {
 
   it.scoped("changes the row in its page and no index, so that a table of heartbeats does not grow", () =>
     Effect.gen(function* () {
-      const world = yield* makePostgres(PostgresTables.ddl(devices))
+      const world = yield* makeOwnPostgres(PostgresTables.ddl(devices))
       const ids = Array.from({ length: 300 }, (_, index) => `d${index}`)
       yield* Effect.promise(() => insertDevices(world, ids))
       const storage = yield* open(world.url, devices, 300)

@@ -1,4 +1,4 @@
-/** A PostgreSQL for a test: a schema of its own, and connections of the test to look behind what is tested. */
+/** A PostgreSQL for a test: a schema or a database of its own, and connections of the test to look behind what is tested. */
 import { describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { Client } from "pg"
@@ -21,12 +21,11 @@ export interface PostgresWorld {
 
 let count = 0
 
-/** The schema is dropped with the scope. */
-export const makePostgres = (ddl: string) =>
+const makeIn = (databaseUrl: string, ddl: string) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
       const schema = `w${process.pid}_${++count}`
-      const url = `${serverUrl}?options=-csearch_path%3D${schema}`
+      const url = `${databaseUrl}?options=-csearch_path%3D${schema}`
       const clients: Array<Client> = []
       const connect = async (): Promise<Client> => {
         const client = new Client({ connectionString: url })
@@ -49,3 +48,31 @@ export const makePostgres = (ddl: string) =>
         await client?.end()
       })
   )
+
+/** The schema is dropped with the scope. */
+export const makePostgres = (ddl: string) => makeIn(serverUrl ?? "", ddl)
+
+/**
+ * The same with a database of its own, for a test that looks at all sessions, or whose rows must not be kept by
+ * transactions of other tests.
+ */
+export const makeOwnPostgres = (ddl: string) =>
+  Effect.gen(function* () {
+    const name = `own_${process.pid}_${++count}`
+    yield* Effect.acquireRelease(
+      Effect.promise(async () => {
+        const client = new Client({ connectionString: serverUrl })
+        await client.connect()
+        await client.query(`CREATE DATABASE ${name} ENCODING 'UTF8' TEMPLATE template0`)
+        return client
+      }),
+      (client) =>
+        Effect.promise(async () => {
+          await client.query(`DROP DATABASE ${name} WITH (FORCE)`)
+          await client.end()
+        })
+    )
+    const address = new URL(serverUrl ?? "")
+    address.pathname = `/${name}`
+    return yield* makeIn(address.href, ddl)
+  })

@@ -35,6 +35,7 @@ CREATE TABLE "Session" (
     "lastActiveAt" BIGINT NOT NULL,
     "createdAt" BIGINT NOT NULL,
     "updatedAt" BIGINT NOT NULL,
+    "servedBy" TEXT COLLATE "C",
 
     CONSTRAINT "Session_pkey" PRIMARY KEY ("id")
 ) WITH (fillfactor = 70);
@@ -53,9 +54,19 @@ CREATE TABLE "Machine" (
     "lastActiveAt" BIGINT NOT NULL,
     "createdAt" BIGINT NOT NULL,
     "updatedAt" BIGINT NOT NULL,
+    "servedBy" TEXT COLLATE "C",
 
     CONSTRAINT "Machine_pkey" PRIMARY KEY ("id")
 ) WITH (fillfactor = 70);
+
+-- CreateTable: the leases of the servers, by the clock of the database
+CREATE TABLE "Replica" (
+    "epoch" TEXT COLLATE "C" NOT NULL,
+    "startedAt" BIGINT NOT NULL,
+    "beatAt" BIGINT NOT NULL,
+
+    CONSTRAINT "Replica_pkey" PRIMARY KEY ("epoch")
+) WITH (fillfactor = 50);
 
 -- CreateTable
 CREATE TABLE "UsageReport" (
@@ -294,6 +305,10 @@ CREATE UNIQUE INDEX "presence_UsageReport_accountId_key_no_session_key" ON "Usag
 CREATE INDEX "presence_Session_accountId_active_idx" ON "Session"("accountId") WHERE "active";
 CREATE INDEX "presence_Session_active_idx" ON "Session"("id") WHERE "active";
 CREATE INDEX "presence_Machine_active_idx" ON "Machine"("id") WHERE "active";
+
+-- CreateIndex: the rows of a server that is gone. A heartbeat writes the mark that is there already.
+CREATE INDEX "presence_Session_servedBy_idx" ON "Session"("servedBy") WHERE "active";
+CREATE INDEX "presence_Machine_servedBy_idx" ON "Machine"("servedBy") WHERE "active";
 
 -- AddForeignKey
 ALTER TABLE "Session" ADD CONSTRAINT "Session_accountId_fkey" FOREIGN KEY ("accountId") REFERENCES "Account"("id") ON DELETE RESTRICT ON UPDATE CASCADE;
