@@ -172,33 +172,6 @@ const quotaOf = ({ http, quota, signUp }: RoomOptions, postgres: PostgresPlace |
   return { limits: undefined, warnings: [warning] }
 }
 
-/** What contradicts the database that is asked for. */
-const databaseProblems = ({ backup, file, quota }: RoomOptions): ReadonlyArray<string> => {
-  const { databasePlace, provider } = DatabaseKnobs.fileKnobs
-  const isPostgres = file.databasePlace?._tag === "Postgres"
-  const named = isPostgres ? "postgres" : "sqlite"
-  const contradiction =
-    file.provider === undefined || file.provider === named
-      ? []
-      : [
-          `${provider.name} is ${file.provider}, but ${databasePlace.name} names ` +
-            (isPostgres ? "PostgreSQL" : "no PostgreSQL")
-        ]
-  if (!isPostgres) return contradiction
-  return [
-    ...contradiction,
-    ...(quota.quota === "on"
-      ? [`${QuotaKnobs.knobs.quota.name} is on, but storage quotas need an SQLite file; set it to off`]
-      : []),
-    ...(backup.intervalMillis > 0
-      ? [
-          `${BackupKnobs.knobs.intervalMillis.name} is set, ` +
-            "but a PostgreSQL database is backed up with pg_dump; unset it"
-        ]
-      : [])
-  ]
-}
-
 /** Several servers are one to their clients only with one database and one secret. */
 const replicaProblems = ({ file, replicas, server }: RoomOptions): ReadonlyArray<string> => {
   if (replicas.redisUrl === undefined) return []
@@ -214,6 +187,35 @@ const replicaProblems = ({ file, replicas, server }: RoomOptions): ReadonlyArray
       ? [
           `${name} is set, but ${ServerKnobs.knobs.masterSecret.name} is not: ` +
             "every server needs the same one, or it refuses the tokens of the others"
+        ]
+      : [])
+  ]
+}
+
+/** What contradicts the database that is asked for. */
+const databaseProblems = (values: RoomOptions): ReadonlyArray<string> => {
+  const { backup, file, quota } = values
+  const { databasePlace, provider } = DatabaseKnobs.fileKnobs
+  const isPostgres = file.databasePlace?._tag === "Postgres"
+  const named = isPostgres ? "postgres" : "sqlite"
+  const contradiction =
+    file.provider === undefined || file.provider === named
+      ? []
+      : [
+          `${provider.name} is ${file.provider}, but ${databasePlace.name} names ` +
+            (isPostgres ? "PostgreSQL" : "no PostgreSQL")
+        ]
+  const others = [...contradiction, ...replicaProblems(values)]
+  if (!isPostgres) return others
+  return [
+    ...others,
+    ...(quota.quota === "on"
+      ? [`${QuotaKnobs.knobs.quota.name} is on, but storage quotas need an SQLite file; set it to off`]
+      : []),
+    ...(backup.intervalMillis > 0
+      ? [
+          `${BackupKnobs.knobs.intervalMillis.name} is set, ` +
+            "but a PostgreSQL database is backed up with pg_dump; unset it"
         ]
       : [])
   ]
@@ -273,7 +275,6 @@ const loadAfter = (before: ReadonlyArray<string>, environment: Environment): Eff
       ...contradictions,
       ...shutdownProblems(terms),
       ...databaseProblems(values),
-      ...replicaProblems(values),
       ...OperatorKnobs.problemsOf(values.operator)
     ]
     if (Either.isLeft(presence) || Either.isLeft(directories) || problems.length > 0) return yield* invalid(problems)

@@ -68,11 +68,12 @@ const localFirst = (adapter: ClusterAdapter, name: string, { onGap, self, sequen
   return adapter
 }
 
-/** The server of socket.io calls it with `new`. A function would be made an arrow function by the bundler. */
+/**
+ * The server of socket.io calls it with `new`. An arrow function cannot be, and the bundler makes one of each function
+ * that names neither `this` nor `new.target`.
+ */
 export const make = (factory: AdapterFactory, terms: Terms): AdapterFactory =>
-  class {
-    constructor(namespace: Parameters<AdapterFactory>[0]) {
-      // oxlint-disable-next-line no-constructor-return
-      return localFirst(factory(namespace) as ClusterAdapter, namespace.name, terms)
-    }
-  } as unknown as AdapterFactory
+  function make(namespace) {
+    if (new.target === undefined) throw new TypeError("the adapter is made with new")
+    return localFirst(factory(namespace) as ClusterAdapter, namespace.name, terms)
+  }

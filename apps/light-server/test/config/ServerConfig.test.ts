@@ -63,6 +63,23 @@ describe("ServerConfig", () => {
     })
   )
 
+  it.effect("refuses several servers over a file, or with a secret of their own each", () =>
+    Effect.gen(function* () {
+      const REDIS_URL = "redis://:canary@redis"
+      const problems = yield* problemsOf({ REDIS_URL })
+      assert.lengthOf(problems, 2)
+      assert.include(problems.join(), "one server alone serves a file")
+      assert.include(problems.join(), "HANDY_MASTER_SECRET is not")
+      assert.notInclude(problems.join(), "canary")
+      const { config } = yield* load({
+        REDIS_URL,
+        DATABASE_URL: "postgres://u@db/light",
+        HANDY_MASTER_SECRET: "a secret that is long enough to be one"
+      })
+      assert.isDefined(config.redisUrl)
+    })
+  )
+
   for (const [variable, value, reason] of [
     ["HAPPIER_DB_PROVIDER", "mysql", "Only SQLite files and PostgreSQL are supported"],
     ["HAPPIER_DB_PROVIDER", "postgres", "DATABASE_URL names no PostgreSQL"],

@@ -1,4 +1,4 @@
-/** A PostgreSQL for a test: a schema or a database of its own, and connections of the test to look behind what is tested. */
+/** A PostgreSQL for a test: a schema or a database of its own, and connections to look behind what is tested. */
 import { describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { Client } from "pg"
