@@ -27,9 +27,9 @@ const project = (name: string, root: string, test: object = {}) => ({
 })
 
 /**
- * One project per package, one for the tests about the repository itself, and two for `apps/proving`: `smoke` belongs
- * to `npm test`, `proving` to `npm run prove`. So does `proving-real`: tests of the packages that need real processes
- * or measure real time, in `test/real` of each.
+ * One project per package, one for the tests about the repository itself, and three for `apps/proving`: `smoke` belongs
+ * to `npm test`, `proving` and `proving-faults` to `npm run prove`. So does `proving-real`: tests of the packages that
+ * need real processes or measure real time, in `test/real` of each.
  */
 export default [
   project("presence-effect", "packages/presence-effect", {
@@ -43,5 +43,10 @@ export default [
   project("repo", ".", { include: ["test/*.test.ts"] }),
   project("smoke", "apps/proving", { ...inMemory, globalSetup: servers, include: ["test/smoke/*.test.ts"] }),
   project("proving-real", ".", { include: ["{packages,apps}/*/test/real/**/*.test.ts"] }),
-  project("proving", "apps/proving", { exclude: ["**/node_modules/**", "test/smoke/**"], globalSetup: servers })
+  project("proving", "apps/proving", {
+    exclude: ["**/node_modules/**", "test/smoke/**", "test/faults/**"],
+    globalSetup: servers
+  }),
+  // They compare times with a control of the same run, so nothing runs beside them.
+  project("proving-faults", "apps/proving", { include: ["test/faults/*.test.ts"], sequence: { groupOrder: 1 } })
 ]

@@ -19,18 +19,33 @@ const titleOf = ({ id, needs, title }: Scenario) => {
   return `${id}: ${title}${reasons.length === 0 ? "" : ` (not here: ${reasons.join("; ")})`}`
 }
 
+/** A time that is missed by the server is missed again; one that the box made late is not. */
+const attempts = 3
+
+/** Everything that is no time was as it must be. */
+const missedTimesOnly = ({ observations, verdict }: Runner.Outcome): boolean =>
+  verdict === "failed" && observations.length > 0 && observations.every(({ holds, isTime }) => holds || isTime === true)
+
+const outcomeOf = async (scenario: Scenario): Promise<Runner.Outcome> => {
+  for (let attempt = 1; ; attempt++) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const outcome = await Effect.runPromise(Runner.run(scenario, { isLong: false, seed }))
+    console.log(Runner.render(outcome))
+    if (attempt === attempts || !missedTimesOnly(outcome)) return outcome
+  }
+}
+
 describe(`the faults of the catalogue (seed ${seed})`, () => {
   for (const scenario of typeof quick === "string" ? [] : quick) {
     const test = Need.reasons(scenario.needs).length === 0 ? it : it.skip
     test(
       titleOf(scenario),
       async (context) => {
-        const outcome = await Effect.runPromise(Runner.run(scenario, { isLong: false, seed }))
-        console.log(Runner.render(outcome))
+        const outcome = await outcomeOf(scenario)
         if (outcome.verdict === "inconclusive") context.skip(outcome.reason)
         assert.strictEqual(outcome.verdict, "passed", Runner.render(outcome))
       },
-      Duration.toMillis(scenario.within) + 10_000
+      attempts * Duration.toMillis(scenario.within) + 10_000
     )
   }
 })
