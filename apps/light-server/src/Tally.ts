@@ -3,7 +3,7 @@
  * choose are never labels: each combination is kept for as long as the process
  * lives.
  */
-import { Metric, type MetricBoundaries, MetricKey } from "effect"
+import { Metric, type MetricBoundaries, MetricKey, type MetricKeyType } from "effect"
 
 /** A value for each label. None for a metric without labels. */
 export type Labels<Label extends string> = { readonly [label in Label]: string }
@@ -18,13 +18,13 @@ interface Branch<M> {
  * The metric of each combination of labels, made once. The labels are part of its key: a metric that is tagged
  * afterwards makes and hashes a key for every update.
  */
-const taggedOf = <Key, M>(
-  bare: Key,
-  labels: ReadonlyArray<string>,
-  terms: { readonly tag: (key: Key, label: string, value: string) => Key; readonly make: (key: Key) => M }
+const seriesOf = <Type extends MetricKeyType.MetricKeyType<any, any>>(
+  bare: MetricKey.MetricKey<Type>,
+  labels: ReadonlyArray<string>
 ) => {
-  const root: Branch<M> = { branches: new Map(), metric: undefined }
-  return (values: { readonly [label: string]: string }): M => {
+  type Series = Metric.Metric<Type, MetricKeyType.MetricKeyType.InType<Type>, MetricKeyType.MetricKeyType.OutType<Type>>
+  const root: Branch<Series> = { branches: new Map(), metric: undefined }
+  return (values: { readonly [label: string]: string }): Series => {
     // A text that is put together anew would be hashed anew, for every update.
     let branch = root
     for (const label of labels) {
@@ -33,7 +33,9 @@ const taggedOf = <Key, M>(
       if (next === undefined) branch.branches.set(value, (next = { branches: new Map(), metric: undefined }))
       branch = next
     }
-    branch.metric ??= terms.make(labels.reduce((key, label) => terms.tag(key, label, values[label] ?? ""), bare))
+    branch.metric ??= Metric.fromMetricKey(
+      labels.reduce((key, label) => MetricKey.tagged(key, label, values[label] ?? ""), bare)
+    )
     return branch.metric
   }
 }
@@ -44,10 +46,7 @@ export const counter = <Label extends string = never>(
   description: string,
   labels: ReadonlyArray<Label> = []
 ): ((values: Labels<Label>, count?: number) => void) => {
-  const of = taggedOf(MetricKey.counter(name, { description, incremental: true }), labels, {
-    tag: (key, label, value) => MetricKey.tagged(key, label, value),
-    make: (key) => Metric.fromMetricKey(key)
-  })
+  const of = seriesOf(MetricKey.counter(name, { description, incremental: true }), labels)
   return (values, count = 1) => of(values).unsafeUpdate(count, [])
 }
 
@@ -57,10 +56,7 @@ export const gauge = <Label extends string = never>(
   description: string,
   labels: ReadonlyArray<Label> = []
 ): ((values: Labels<Label>, value: number) => void) => {
-  const of = taggedOf(MetricKey.gauge(name, { description }), labels, {
-    tag: (key, label, value) => MetricKey.tagged(key, label, value),
-    make: (key) => Metric.fromMetricKey(key)
-  })
+  const of = seriesOf(MetricKey.gauge(name, { description }), labels)
   return (values, value) => of(values).unsafeUpdate(value, [])
 }
 
@@ -71,9 +67,6 @@ export const histogram = <Label extends string>(
   description: string,
   labels: ReadonlyArray<Label>
 ): ((values: Labels<Label>, value: number) => void) => {
-  const of = taggedOf(MetricKey.histogram(name, boundaries, description), labels, {
-    tag: (key, label, value) => MetricKey.tagged(key, label, value),
-    make: (key) => Metric.fromMetricKey(key)
-  })
+  const of = seriesOf(MetricKey.histogram(name, boundaries, description), labels)
   return (values, value) => of(values).unsafeUpdate(value, [])
 }

@@ -39,7 +39,7 @@ const wholeOf = (value: Value): bigint | undefined => {
   return millis === undefined ? undefined : BigInt(millis)
 }
 
-/** The value in the form of its column, or why there is none. */
+/** Converts a value to the type of its column, or says why it cannot be converted. */
 export const valueOf = (value: Value, { type }: CopiedColumn): Either.Either<Value, string> => {
   if (value === null) return Either.right(null)
   switch (type) {

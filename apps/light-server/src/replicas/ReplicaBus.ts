@@ -53,7 +53,8 @@ export interface ReplicaBus {
   readonly problem: () => string | undefined
 }
 
-const alone: ReplicaBus = {
+/** The bus of a process without others. */
+export const alone: ReplicaBus = {
   self: "alone",
   isAlone: true,
   others: () => [],

@@ -12,6 +12,9 @@ import * as DatabaseLock from "../../src/postgres/DatabaseLock.ts"
 
 const server = inject("postgresUrl")
 
+/** Of `pg_locks`. */
+const isTheLock = "locktype = 'advisory' AND objid = (hashtext(current_schema())::bigint & 4294967295)::oid"
+
 let count = 0
 
 /** A schema of its own, and a connection beside those of the locks. */
@@ -35,14 +38,11 @@ const stand = Effect.gen(function* () {
   const hold = (isShared: boolean) => DatabaseLock.hold({ address, isShared })
   /** Ends every connection that holds a lock of this schema. */
   const cut = Effect.promise(() =>
-    client.query(`SELECT pg_terminate_backend(pid, 2000) FROM pg_locks
-      WHERE locktype = 'advisory' AND objid = (hashtext(current_schema())::bigint & 4294967295)::oid
-        AND pid <> pg_backend_pid()`)
+    client.query(`SELECT pg_terminate_backend(pid, 2000) FROM pg_locks WHERE ${isTheLock} AND pid <> pg_backend_pid()`)
   )
   /** How many connections hold the lock. A second server that only looks would be in the way of the first one. */
   const holders = Effect.promise(async () => {
-    const { rows } = await client.query(`SELECT pid FROM pg_locks
-      WHERE locktype = 'advisory' AND objid = (hashtext(current_schema())::bigint & 4294967295)::oid AND granted`)
+    const { rows } = await client.query(`SELECT pid FROM pg_locks WHERE ${isTheLock} AND granted`)
     return rows.length
   })
   return { cut, hold, holders }

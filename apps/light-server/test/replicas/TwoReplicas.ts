@@ -15,7 +15,7 @@ const topicOf = (bytes: Uint8Array) => {
 
 export const makeHub = () => MemoryHub.make(topicOf)
 
-/** Waits until `isTrue`, for what only real sockets and microtasks bring about. */
+/** Waits in real time until `isTrue` returns true: sockets do not follow the test clock. */
 export const until = (isTrue: () => boolean): Effect.Effect<void> =>
   Effect.promise(async () => {
     while (!isTrue()) await new Promise((resolve) => setImmediate(resolve))

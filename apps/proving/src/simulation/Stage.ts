@@ -4,7 +4,7 @@ import * as Either from "effect/Either"
 import { defaultShouldYield } from "effect/Scheduler"
 import * as Lane from "presence-effect/writer/Lane"
 import * as WriterPolicy from "presence-effect/writer/WriterPolicy"
-import { Violation } from "./Call.ts"
+import { Audited } from "./Audited.ts"
 import { CallAuditor } from "./CallAuditor.ts"
 import type { Coverage } from "./Coverage.ts"
 import * as Dice from "./Dice.ts"
@@ -67,7 +67,7 @@ const policyOf = ({ bypassLimit, groupLimit }: Setting): WriterPolicy.WriterPoli
   bypassLimit
 })
 
-export class Stage {
+export class Stage extends Audited {
   readonly setting: Setting
   readonly policy: WriterPolicy.WriterPolicy
   readonly resolved: WriterPolicy.ResolvedPolicy
@@ -82,7 +82,6 @@ export class Stage {
   isStopping = false
   isReaderBroken = false
   private pausedMillis = 0
-  private broken: Violation | undefined
 
   constructor(
     scenario: Scenario,
@@ -90,6 +89,7 @@ export class Stage {
     rowsAtStart: (wallMillis: number) => ReadonlyArray<StoredRow>,
     print?: (line: string) => void
   ) {
+    super()
     this.seed = scenario.seed
     this.setting = scenario.setting
     this.file = file
@@ -115,23 +115,8 @@ export class Stage {
     this.time.onQuiet = () => this.audit(() => this.calls.quiet())
   }
 
-  /** Runs a check of an auditor. The first that fails ends the simulation; a fiber of the server never sees it. */
-  audit(check: () => void): void {
-    try {
-      check()
-    } catch (failure) {
-      if (!(failure instanceof Violation)) throw failure
-      if (this.broken === undefined) this.trace.note(`VIOLATION  ${failure.message}`)
-      this.broken ??= failure
-    }
-  }
-
   totalPausedMillis(): number {
     return this.pausedMillis
-  }
-
-  violation(): Violation | undefined {
-    return this.broken
   }
 
   setClock(byMillis: number): void {

@@ -96,7 +96,7 @@ export const sharedStorageSuite = (
       })
     )
 
-    it.scopedLive("stores an end whoever serves the row, also under a lease that is over", () =>
+    it.scopedLive("stores an end of a row that another replica serves, even after its own lease has expired", () =>
       Effect.gen(function* () {
         const { ageLease, insert, one, other, row } = yield* worlds
         yield* insert("d")

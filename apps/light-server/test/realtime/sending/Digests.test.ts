@@ -1,24 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, TestClock } from "effect"
 import * as Digests from "../../../src/realtime/sending/Digests.ts"
-import type { ReplicaBus } from "../../../src/replicas/ReplicaBus.ts"
+import * as ReplicaBus from "../../../src/replicas/ReplicaBus.ts"
 
 /** Digests of a replica whose other replica watches the rooms that a test says. */
 const make = Effect.gen(function* () {
   const sent: Array<unknown> = []
   const watched = new Set<string>()
-  const bus: ReplicaBus = {
+  const bus: ReplicaBus.ReplicaBus = {
+    ...ReplicaBus.alone,
     self: "a",
     isAlone: false,
     others: () => ["b"],
-    send: (_, body) => sent.push(body) > 0,
-    listen: () => Effect.void,
-    ask: () => Effect.succeed([]),
-    answer: () => Effect.void,
-    onChange: () => Effect.void,
-    onLoss: () => Effect.void,
-    adapter: undefined,
-    problem: () => undefined
+    send: (_, body) => sent.push(body) > 0
   }
   const replicasOf = (room: string) => new Set(watched.has(room) ? ["b"] : [])
   const digests = yield* Digests.make<string>(bus, { replicasOf }, () => {})

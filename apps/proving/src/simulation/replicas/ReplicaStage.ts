@@ -3,7 +3,7 @@ import { VirtualTime } from "contention-lab/VirtualTime"
 import * as Presence from "presence-effect/Presence"
 import * as PresenceStorage from "presence-effect/presence/PresenceStorage"
 import * as SimulatedReplicas from "presence-effect/testing/SimulatedReplicas"
-import { Violation } from "../Call.ts"
+import { Audited } from "../Audited.ts"
 import * as Trace from "../Trace.ts"
 import type { Scenario } from "./ReplicaScenario.ts"
 
@@ -18,7 +18,7 @@ export const keyOf = (index: number): SessionKey => ({ kind: "session", accountI
 /** Round trip to the database. */
 export const latencyMillis = 20
 
-export class ReplicaStage {
+export class ReplicaStage extends Audited {
   readonly scenario: Scenario
   readonly time = new VirtualTime({ wallMillis: 1_800_000_000_000 })
   readonly rows = PresenceStorage.memoryRows(ClusterPresence.kinds)
@@ -26,9 +26,9 @@ export class ReplicaStage {
   readonly trace: Trace.Trace
   /** Called after each change of rows, with the epoch of the replica that made it. */
   onCommit: (epoch: string) => void = () => undefined
-  private broken: Violation | undefined
 
   constructor(scenario: Scenario, print?: (line: string) => void) {
+    super()
     this.scenario = scenario
     this.trace = Trace.make(() => this.time.elapsedMillis(), print)
     for (let index = 0; index < scenario.sessionCount; index++) {
@@ -39,20 +39,5 @@ export class ReplicaStage {
       latencyMillis,
       onCommit: (epoch) => this.onCommit(epoch)
     })
-  }
-
-  /** The first check that fails ends the simulation; a fiber of a replica never sees it. */
-  audit(check: () => void): void {
-    try {
-      check()
-    } catch (failure) {
-      if (!(failure instanceof Violation)) throw failure
-      if (this.broken === undefined) this.trace.note(`VIOLATION  ${failure.message}`)
-      this.broken ??= failure
-    }
-  }
-
-  violation(): Violation | undefined {
-    return this.broken
   }
 }
