@@ -99,6 +99,8 @@ const makeQuiet = (quietMillis: number, bootMillis: number, isShared: boolean) =
       until = Math.min(until, nowMillis + quietMillis)
       return nowMillis < until
     },
+    /** When rows may be judged again. */
+    untilMillis: (): number => until,
     /** A row that was last seen before has not come back. Times from before the clock was set back prove nothing. */
     startedAt: (nowMillis: number): number => {
       if (startedAt > nowMillis) startedAt = Number.NEGATIVE_INFINITY
@@ -113,6 +115,9 @@ type Quiet = ReturnType<typeof makeQuiet>
 const judgeMemory = (registry: PresenceRegistry["Type"], quiet: Quiet): Effect.Effect<never> => {
   const sleepMillis = (nowMillis: number): number => {
     if (registry.trackedCount() === 0) return Number.POSITIVE_INFINITY
+    const untilJudged = quiet.untilMillis() - nowMillis
+    // Nothing is judged before, and a clock that was set back is noticed only then: what is due by now may be far off.
+    if (untilJudged > 0) return Math.max(stepMillisMin, Math.min(graceStepMillis, untilJudged))
     const untilDue = registry.nextDueMillis() - nowMillis
     if (untilDue === Number.NEGATIVE_INFINITY) return walkMillis
     return Math.max(stepMillisMin, Math.min(registry.hasGrace() ? graceStepMillis : stepMillisMax, untilDue))

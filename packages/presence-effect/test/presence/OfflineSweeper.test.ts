@@ -275,4 +275,15 @@ describe("the quiet", () => {
       assert.isFalse(isActive("s"))
     })
   )
+
+  it.scoped("ends a silence on time that began before the clock was set back, when that was noticed in the grace", () =>
+    Effect.gen(function* () {
+      const { jumped, registry } = yield* makeWorld({ startGrace: "1 second" })
+      registry.beat(key, start, start)
+      yield* TestClock.adjust("595 seconds")
+      jumped.millis = -2 * hour
+      yield* TestClock.adjust("608 seconds")
+      assert.isFalse(registry.find(key)?.isOnline)
+    })
+  )
 })
