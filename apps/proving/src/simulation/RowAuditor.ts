@@ -95,6 +95,7 @@ export class RowAuditor {
       if (row.sign !== undefined) row.sign = Math.min(row.sign, now)
       row.onlineAt = Math.min(row.onlineAt, now)
       if (row.droppedAt !== undefined) row.droppedAt = Math.min(row.droppedAt, now)
+      if (row.connections > 0) row.connectedUntil = Math.max(row.connectedUntil, this.scene.wallMillis())
     }
   }
 
@@ -302,12 +303,13 @@ export class RowAuditor {
 
   /**
    * After the clock was set back, all that a row did over its open connection may be older than its stored end. The
-   * open connection dates the row then.
+   * open connection dates the row then, also if the clock is set back once more before that is written.
    */
   private isProvenByConnection(after: StoredRow): boolean {
     const row = this.told.get(nameOf(after))
     if (row === undefined || this.isClockTrusted || !after.isActive) return false
-    return after.lastMillis <= (row.connections > 0 ? this.scene.wallMillis() : (row.droppedAt ?? 0))
+    const connectedUntil = row.connections > 0 ? this.scene.wallMillis() : (row.droppedAt ?? 0)
+    return after.lastMillis <= Math.max(row.connectedUntil, connectedUntil)
   }
 
   /** While the current commit may have been under way. */

@@ -19,6 +19,8 @@ export interface Told {
   wasEnded: boolean
   connections: number
   droppedAt: number | undefined
+  /** The latest time at which a connection was open when the clock was set back, by the clock before. */
+  connectedUntil: number
   /** When the row could be shown offline for the last time, in monotonic milliseconds. */
   judgeableAtElapsed: number
   /** The row was deleted or belonged to another account meanwhile: its state in memory is uncertain. */
@@ -37,6 +39,7 @@ export const nothingTold = (): Told => ({
   wasEnded: false,
   connections: 0,
   droppedAt: undefined,
+  connectedUntil: Number.NEGATIVE_INFINITY,
   judgeableAtElapsed: Number.NEGATIVE_INFINITY,
   isClouded: false
 })
