@@ -146,7 +146,7 @@ console.log(JSON.stringify(database.prepare("SELECT id, active FROM Device").all
 
 const fastifyProject = async (project, tarball) => {
   console.log("a project with Fastify")
-  const files = { "server.ts": programWith("Fastify()") }
+  const files = { "server.ts": programWith("Fastify(") }
   await makeReady(project, files, [...installed(tarball), "fastify@5"], compiler)
   await step("the server answers and ends", () => driveServer(project))
   await checkRow(project)

@@ -40,7 +40,7 @@ it("keeps a device online in Fastify", async () => {
   const kinds = { device: {} }
   const filename = "host.sqlite"
   const database = new Database(filename).exec(PresenceTables.ddl(kinds))
-  const app = Fastify()
+  const app = Fastify({ pluginTimeout: 60_000 })
   await app.register(FastifyPresence.plugin, { filename, kinds })
   await app.ready()
   await app.presence.write(Lane.control, Write.statement("INSERT INTO device (id) VALUES ('phone')"))

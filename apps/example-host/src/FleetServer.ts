@@ -144,7 +144,7 @@ const answerFailures = (app: FastifyInstance): void => {
 /** Opens the file, which it makes if it is not there, and builds the server without listening. */
 export const make = async (filename: string, { isLogged = true } = {}): Promise<FleetApp> => {
   new Database(filename).exec(Fleet.schema).close()
-  const app = Fastify({ logger: isLogged })
+  const app = Fastify({ logger: isLogged, pluginTimeout: 60_000 })
   await app.register(FastifyPresence.plugin, {
     filename,
     kinds: Fleet.kinds,

@@ -6,7 +6,7 @@ import * as FastifyPresence from "presence-effect/host/FastifyPresence"
 const kinds = { device: { table: "Device" } }
 const filename = process.argv[2] ?? "presence.sqlite"
 new Database(filename).exec(PresenceTables.ddl(kinds)).close()
-const app = Fastify()
+const app = Fastify({ pluginTimeout: 60_000 })
 await app.register(FastifyPresence.plugin, { filename, kinds })
 
 app.put<{ Params: { id: string } }>("/devices/:id", async ({ params: { id } }) => {

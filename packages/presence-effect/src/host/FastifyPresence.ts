@@ -16,7 +16,7 @@
  * const kinds = { device: {} }
  * new Database(filename).exec(`${PresenceTables.ddl(kinds)} INSERT INTO device (id) VALUES ('phone')`).close()
  *
- * const app = Fastify()
+ * const app = Fastify({ pluginTimeout: 60_000 })
  * await app.register(FastifyPresence.plugin, { filename, kinds })
  * app.post<{ Params: { id: string } }>("/devices/:id/beats", async ({ params: { id } }) =>
  *   app.presence.beat({ kind: "device", id }, Date.now())
@@ -83,12 +83,18 @@ export interface PluginOptions extends PresenceHost.HostOptions {
 }
 
 const register: FastifyPluginAsync<PluginOptions> = async (fastify, { onError, ...options }) => {
-  const host = await PresenceHost.start({
+  const starting = PresenceHost.start({
     onLog: ({ fields, level, message }) => fastify.log[level](fields, message),
     ...options
   })
-  // First the hook: what fails from here on, the decoration included, must not leave the host open.
-  fastify.addHook("onClose", () => host.close())
+  // First the hook: what fails from here on, or takes Fastify too long, must not leave the host open.
+  fastify.addHook("onClose", () =>
+    starting.then(
+      (host) => host.close(),
+      () => undefined
+    )
+  )
+  const host = await starting
   // The kinds come in as a value; what they are is declared by the program.
   fastify.decorate("presence", host as PresenceHost.PresenceHost as PresenceHost.PresenceHost<FastifyKey>)
   if (onError === false) return
@@ -112,6 +118,8 @@ const register: FastifyPluginAsync<PluginOptions> = async (fastify, { onError, .
  *   with 409, a busy database with 503 and `Retry-After`, an unconfirmed write with 503 and `written: "unknown"`.
  *   `onError` changes that. This is an error handler of the scope in which the plugin is registered; every other error
  *   goes to the handler that was set before. To set another one in that scope later, pass `onError: false`.
+ * - Fastify waits 10 s for a plugin (its option `pluginTimeout`). A start may take longer: it waits for the lock of
+ *   another program, up to `openTimeout`, and for a thread of the database, which a busy machine is slow to start.
  * - When Fastify closes, requests in flight end first; then the last flush runs and the writer ends.
  *
  * **Errors**: whatever `PresenceHost.start` rejects with fails `ready()`.

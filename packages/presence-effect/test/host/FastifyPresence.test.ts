@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
+import Database from "better-sqlite3"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import Fastify, { type FastifyInstance } from "fastify"
+import * as fs from "node:fs"
 import * as path from "node:path"
 import * as FastifyPresence from "../../src/host/FastifyPresence.ts"
 import * as HttpFailure from "../../src/writer/HttpFailure.ts"
@@ -85,6 +87,25 @@ describe("FastifyPresence", () => {
       yield* Scope.close(lock, Exit.void)
       const accepted = yield* Effect.promise(() => app.inject({ method: "POST", url: "/machines/m1" }))
       assert.strictEqual(accepted.statusCode, 201)
+    })
+  )
+
+  it.scopedLive("closes a host that is still starting when Fastify gives it up", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryDatabase(tables)
+      const foreign = new Database(filename)
+      foreign.exec("BEGIN EXCLUSIVE")
+      const app = Fastify({ pluginTimeout: 50 })
+      app.register(FastifyPresence.plugin, { filename, kinds, openTimeout: "1 minute" })
+      const failure = yield* Effect.flip(Effect.tryPromise(async () => app.ready()))
+      assert.match(String(failure.error), /did not start in time/)
+      const closing = app.close().then(() => "closed")
+      const meanwhile = new Promise((resolve) => setTimeout(() => resolve("waits"), 50))
+      assert.strictEqual(yield* Effect.promise(() => Promise.race([closing, meanwhile])), "waits")
+      foreign.exec("ROLLBACK")
+      foreign.close()
+      assert.strictEqual(yield* Effect.promise(() => closing), "closed")
+      assert.isFalse(fs.existsSync(`${filename}-wal`), "no connection is open")
     })
   )
 
