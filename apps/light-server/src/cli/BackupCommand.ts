@@ -28,7 +28,7 @@ export const render = ({ bytes, file, millis, removed, rowCount, secret }: Backu
   ].join("\n")
 
 /** The server goes first, wherever the system can tell them apart. */
-const stepBack = Effect.ignore(Effect.try(() => os.setPriority(10)))
+const stepBack = Effect.ignore(Effect.try(() => os.setPriority(Math.max(os.getPriority(), 10))))
 
 const verify = (file: string, isJson: boolean) =>
   Effect.gen(function* () {

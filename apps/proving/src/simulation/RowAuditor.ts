@@ -10,7 +10,7 @@ import { Violation } from "./Call.ts"
 import * as FinalRows from "./FinalRows.ts"
 import type { Setting } from "./Scenario.ts"
 import { nameOf, show, type StoredRow } from "./StoredRow.ts"
-import { acceptedTime, nothingTold, type Told } from "./Told.ts"
+import { acceptedTime, nothingTold, provenUntil, stepBack, type Told } from "./Told.ts"
 
 interface Scene {
   readonly wallMillis: () => number
@@ -90,12 +90,7 @@ export class RowAuditor {
       if (this.isJudgeable(row)) row.judgeableAtElapsed = this.scene.elapsedMillis()
       if (byMillis >= 0) continue
       if (row.isEnded && this.isForgotten(row)) row.isEnded = false
-      row.endedAt = Math.min(row.endedAt, now)
-      if (row.arrivedAt !== undefined) row.arrivedAt = Math.min(row.arrivedAt, now)
-      if (row.sign !== undefined) row.sign = Math.min(row.sign, now)
-      row.onlineAt = Math.min(row.onlineAt, now)
-      if (row.droppedAt !== undefined) row.droppedAt = Math.min(row.droppedAt, now)
-      if (row.connections > 0) row.connectedUntil = Math.max(row.connectedUntil, this.scene.wallMillis())
+      stepBack(row, this.scene.wallMillis(), now)
     }
   }
 
@@ -308,8 +303,7 @@ export class RowAuditor {
   private isProvenByConnection(after: StoredRow): boolean {
     const row = this.told.get(nameOf(after))
     if (row === undefined || this.isClockTrusted || !after.isActive) return false
-    const connectedUntil = row.connections > 0 ? this.scene.wallMillis() : (row.droppedAt ?? 0)
-    return after.lastMillis <= Math.max(row.connectedUntil, connectedUntil)
+    return after.lastMillis <= provenUntil(row, this.scene.wallMillis())
   }
 
   /** While the current commit may have been under way. */

@@ -19,7 +19,7 @@ export interface Told {
   wasEnded: boolean
   connections: number
   droppedAt: number | undefined
-  /** The latest time at which a connection was open when the clock was set back, by the clock before. */
+  /** The latest time at which a connection was open before the clock was set back. */
   connectedUntil: number
   /** When the row could be shown offline for the last time, in monotonic milliseconds. */
   judgeableAtElapsed: number
@@ -43,6 +43,20 @@ export const nothingTold = (): Told => ({
   judgeableAtElapsed: Number.NEGATIVE_INFINITY,
   isClouded: false
 })
+
+/** The latest time for which an open connection proves that the row was there. */
+export const provenUntil = ({ connectedUntil, connections, droppedAt }: Told, now: number): number =>
+  Math.max(connectedUntil, connections > 0 ? now : (droppedAt ?? 0))
+
+/** The clock was set back: what was later than it now is happened now. */
+export const stepBack = (row: Told, before: number, now: number): void => {
+  row.connectedUntil = provenUntil(row, before)
+  row.endedAt = Math.min(row.endedAt, now)
+  if (row.arrivedAt !== undefined) row.arrivedAt = Math.min(row.arrivedAt, now)
+  if (row.sign !== undefined) row.sign = Math.min(row.sign, now)
+  row.onlineAt = Math.min(row.onlineAt, now)
+  if (row.droppedAt !== undefined) row.droppedAt = Math.min(row.droppedAt, now)
+}
 
 /** The time that a claim stands for at this time, or why it is invalid. One from before `window` is ancient. */
 export const acceptedTime = (claimed: number, now: number, window: number): number | "invalid" | "ancient" => {

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
+import * as os from "node:os"
 import type { Worker } from "node:worker_threads"
 import * as SqliteThread from "../../src/node/SqliteThread.ts"
 import type { EngineFault } from "../../src/writer/SqliteConnection.ts"
@@ -191,7 +192,8 @@ describe("SqliteThread", () => {
         const filename = yield* temporaryDatabase("CREATE TABLE T (id INTEGER PRIMARY KEY)")
         const niceOf = (thread: string) =>
           fs.readFileSync(`/proc/self/task/${thread}/stat`, "utf8").split(") ")[1]?.split(" ")[16]
-        const lowered = () => fs.readdirSync("/proc/self/task").filter((thread) => niceOf(thread) === "5").length
+        const background = String(Math.min(os.getPriority() + 5, 19))
+        const lowered = () => fs.readdirSync("/proc/self/task").filter((thread) => niceOf(thread) === background).length
         const before = lowered()
         yield* SqliteThread.make({ filename })
         assert.strictEqual(lowered() - before, 1)
