@@ -10,16 +10,13 @@ import { Violation } from "./Call.ts"
 import * as FinalRows from "./FinalRows.ts"
 import type { Setting } from "./Scenario.ts"
 import { nameOf, show, type StoredRow } from "./StoredRow.ts"
+import * as Underway from "./Underway.ts"
 import { acceptedTime, nothingTold, provenUntil, stepBack, type Told } from "./Told.ts"
 
-interface Scene {
+interface Scene extends Underway.Trouble {
   readonly wallMillis: () => number
   readonly elapsedMillis: () => number
-  readonly pausedMillis: () => number
 }
-
-/** From taking the content of one chunk to its commit: the longest wait and the longest hold, with a little more. */
-const chunkMillis = 3_200
 
 /** A time this far ahead may have been written while a flush waited: the longest deadline of a lane, and a little. */
 const aheadMillis = 4_000
@@ -32,7 +29,7 @@ export class RowAuditor {
   /** The latest time that was ever reported. */
   private readonly reported = new Map<string, number>()
   private readonly births = new Set<string>()
-  private readonly underWayMillis: number
+  private readonly chunkCount: number
   private bootedAtElapsed = 0
   private bootedAt = Number.NEGATIVE_INFINITY
   /** Rows that were not reported to this process, and that it could sweep when the clock was set. */
@@ -43,7 +40,7 @@ export class RowAuditor {
   constructor(scene: Scene, setting: Setting, rows: ReadonlyArray<StoredRow>) {
     this.scene = scene
     this.setting = setting
-    this.underWayMillis = setting.chunkRows < rows.length ? 2 * chunkMillis : chunkMillis
+    this.chunkCount = setting.chunkRows < rows.length ? 2 : 1
     for (const row of rows) this.appeared(row)
   }
 
@@ -308,8 +305,12 @@ export class RowAuditor {
 
   /** While the current commit may have been under way. */
   private wasClockSet(): boolean {
-    const elapsed = this.scene.elapsedMillis()
-    return elapsed - this.clockSetAtElapsed < this.underWayMillis + this.scene.pausedMillis()
+    return this.mayBeUnderWay(this.clockSetAtElapsed)
+  }
+
+  /** The content of the current commit may have been taken as early as that. */
+  private mayBeUnderWay(takenAtElapsed: number): boolean {
+    return this.scene.elapsedMillis() - takenAtElapsed <= Underway.limitMillis(this.chunkCount, this.scene)
   }
 
   private demandJudgeable(after: StoredRow, change: string): void {
@@ -318,8 +319,7 @@ export class RowAuditor {
     if (row.isClouded || (row.sign === undefined && this.wasClockSet())) return
     const elapsed = this.scene.elapsedMillis()
     const judgeableAt = Math.max(row.judgeableAtElapsed, this.judgeableBefore.get(nameOf(after)) ?? -Infinity)
-    const isRecent = elapsed - judgeableAt <= this.underWayMillis + this.scene.pausedMillis()
-    if (!isRecent && !this.isJudgeable(row, after)) {
+    if (!this.mayBeUnderWay(judgeableAt) && !this.isJudgeable(row, after)) {
       throw new Violation(`${change}: it is alive, its last sign of life is from ${row.sign ?? after.lastMillis}`)
     }
     const sinceBoot = elapsed - this.bootedAtElapsed

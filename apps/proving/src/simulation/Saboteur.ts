@@ -121,6 +121,7 @@ export class Saboteur {
         return fail(death, { isCommitted: true })
       case "stall":
         trouble.delayMillis += millis
+        this.stage.stalls(millis)
         engine?.stall()
         if (engine !== undefined) time.after(millis, engine.resume)
         return undefined

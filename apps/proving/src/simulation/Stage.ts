@@ -82,6 +82,8 @@ export class Stage extends Audited {
   isStopping = false
   isReaderBroken = false
   private pausedMillis = 0
+  /** The longest so far. */
+  private stalledMillis = 0
 
   constructor(
     scenario: Scenario,
@@ -105,6 +107,7 @@ export class Stage extends Audited {
       wallMillis: () => this.time.wallMillis(),
       elapsedMillis: () => this.time.elapsedMillis(),
       pausedMillis: () => this.pausedMillis,
+      stalledMillis: () => this.stalledMillis,
       appliedCount: file.appliedCount,
       isStopping: () => this.isStopping
     }
@@ -123,6 +126,11 @@ export class Stage extends Audited {
     this.trace.note(`clock set by ${byMillis} ms`)
     this.rows.clockIsSet(byMillis)
     this.time.setWall(byMillis)
+  }
+
+  /** The engine is about to stall. */
+  stalls(millis: number): void {
+    this.stalledMillis = Math.max(this.stalledMillis, millis)
   }
 
   pause(millis: number): void {

@@ -27,7 +27,7 @@ const patienceMillis = 600_000
 const start = 1
 
 /** Each of them once broke a guarantee. */
-const regressions = [2371556097, 2371556838, 2371555952, 91000285, 1000000373]
+const regressions = [2371556097, 2371556838, 2371555952, 91000285, 1000000373, 77000051]
 
 let file: SimulatedFile.SimulatedFile
 beforeAll(() => {
