@@ -28,7 +28,7 @@ const clockOf = (server: BuiltServer.Server, index: number) =>
 /** A session at one server, whose agent has beaten and is shown. */
 const openAt = (fleet: Fleet.Fleet, server: BuiltServer.Server, tag: string) =>
   Effect.gen(function* () {
-    const opened = yield* Fleet.openBeating(yield* Device.login(server.url, fleet.account), tag)
+    const opened = yield* Fleet.openBeating(yield* Fleet.login(server.url, fleet.account), tag)
     for (const { line } of fleet.apps) {
       yield* Fleet.soon(`${tag} is shown online`, line.until(Fleet.isActivity(opened.sid, true)))
     }

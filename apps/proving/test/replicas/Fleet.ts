@@ -3,7 +3,7 @@
  * registers machines, through the balancer. Whatever happens to what the servers share, the same must hold afterwards.
  */
 import { assert } from "@effect/vitest"
-import { Cause, Effect, Fiber, type Scope } from "effect"
+import { Cause, Effect, Fiber, Schedule, type Scope } from "effect"
 import { randomUUID } from "node:crypto"
 import * as Client from "../../src/drivers/AccountClient.ts"
 import type * as BuiltServer from "../../src/drivers/BuiltServer.ts"
@@ -31,10 +31,18 @@ export const isUpdate =
 
 export const tags = (count: number) => Array.from({ length: count }, (_, index) => `tag ${index}`)
 
+/** A box that is busy answers 503 for a moment, and a client tries again. */
+const patiently = <A, R>(effect: Effect.Effect<A, never, R>): Effect.Effect<A, never, R> =>
+  effect.pipe(Effect.sandbox, Effect.retry({ times: 20, schedule: Schedule.spaced("500 millis") }), Effect.unsandbox)
+
+export const login = (url: string, account: ReturnType<typeof Client.make>) => patiently(Device.login(url, account))
+
+export const openSession = (device: Device.Device, tag: string) => patiently(Device.openSession(device, tag))
+
 /** A session with an agent that beats once a second. */
 export const openBeating = (device: Device.Device, tag: string) =>
   Effect.gen(function* () {
-    const sid = yield* Device.openSession(device, tag)
+    const sid = yield* openSession(device, tag)
     const line = yield* device.connect({ clientType: "session-scoped", sessionId: sid })
     yield* Device.beating(Device.pulse(line, "session", sid), 1_000)
     return { sid, line }
@@ -133,10 +141,10 @@ export const start = (options: Omit<Replicas.Options, "count">): Effect.Effect<F
   Effect.gen(function* () {
     const replicas = yield* Replicas.start({ count: 3, ...options })
     const account = Client.make()
-    const through = yield* Device.login(replicas.balancer.url, account)
+    const through = yield* login(replicas.balancer.url, account)
     const apps = yield* Effect.forEach(replicas.servers, (server) =>
       Effect.gen(function* () {
-        const device = yield* Device.login(server.url, account)
+        const device = yield* login(server.url, account)
         return { device, line: yield* device.connect({ clientType: "user-scoped" }) }
       })
     )
@@ -145,7 +153,7 @@ export const start = (options: Omit<Replicas.Options, "count">): Effect.Effect<F
     for (const { line } of apps) {
       for (const id of ids) yield* soon(`${id} is shown online`, line.until(isActivity(id, true)))
     }
-    const spoken = yield* Effect.forEach(tags(3), (tag) => Device.openSession(through, `spoken ${tag}`))
+    const spoken = yield* Effect.forEach(tags(3), (tag) => openSession(through, `spoken ${tag}`))
     const sending = yield* send(through, spoken)
     const readiness = yield* Effect.forEach(replicas.servers, watchReadiness)
     const output = () => replicas.servers.map((server) => server.output()).join("\n---\n")
@@ -203,8 +211,8 @@ export const checkCalls = ({ account, servers }: Fleet) =>
   Effect.scoped(
     Effect.gen(function* () {
       const [one, , other] = servers as [BuiltServer.Server, BuiltServer.Server, BuiltServer.Server]
-      const daemon = yield* Device.login(one.url, account)
-      const sid = yield* Device.openSession(daemon, randomUUID())
+      const daemon = yield* login(one.url, account)
+      const sid = yield* openSession(daemon, randomUUID())
       const agent = yield* daemon.connect({ clientType: "session-scoped", sessionId: sid })
       agent.socket.on("rpc-request", (asked: { readonly params: string }, answer: (result: string) => void) =>
         answer(`heard ${asked.params}`)
@@ -214,7 +222,7 @@ export const checkCalls = ({ account, servers }: Fleet) =>
         "registration of a method",
         agent.until(({ event }) => event === "rpc-registered")
       )
-      const app = yield* (yield* Device.login(other.url, account)).connect({ clientType: "user-scoped" })
+      const app = yield* (yield* login(other.url, account)).connect({ clientType: "user-scoped" })
       const answer = yield* soon("a call", app.ask("rpc-call", { method: `${sid}:echo`, params: "this" }))
       assert.deepInclude(answer, { ok: true, result: "heard this" })
     })

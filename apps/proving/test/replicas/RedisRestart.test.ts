@@ -27,8 +27,8 @@ const stand = Effect.gen(function* () {
 const openCall = ({ account, servers }: Fleet.Fleet) =>
   Effect.gen(function* () {
     const [one, , other] = servers as [BuiltServer.Server, BuiltServer.Server, BuiltServer.Server]
-    const daemon = yield* Device.login(one.url, account)
-    const sid = yield* Device.openSession(daemon, "called")
+    const daemon = yield* Fleet.login(one.url, account)
+    const sid = yield* Fleet.openSession(daemon, "called")
     const agent = yield* daemon.connect({ clientType: "session-scoped", sessionId: sid })
     const method = `${sid}:silent`
     agent.socket.emit("rpc-register", { method })
@@ -36,7 +36,7 @@ const openCall = ({ account, servers }: Fleet.Fleet) =>
       "registration of a method",
       agent.until(({ event }) => event === "rpc-registered")
     )
-    const app = yield* (yield* Device.login(other.url, account)).connect({ clientType: "user-scoped" })
+    const app = yield* (yield* Fleet.login(other.url, account)).connect({ clientType: "user-scoped" })
     const isAsked = agent.until(({ event }) => event === "rpc-request")
     return { isAsked, call: app.ask("rpc-call", { method, params: "this" }) }
   })
