@@ -11,6 +11,7 @@ import type * as BuiltServer from "../../src/drivers/BuiltServer.ts"
 import * as Device from "../../src/drivers/Device.ts"
 import * as LocalRedis from "../../src/drivers/LocalRedis.ts"
 import * as ShiftedClock from "../../src/drivers/ShiftedClock.ts"
+import * as Size from "../../src/drivers/Size.ts"
 import * as Fleet from "./Fleet.ts"
 
 const postgresUrl = inject("postgresUrl")
@@ -70,7 +71,7 @@ describe.skipIf(postgresUrl === undefined || redisUrl === undefined)("three serv
     assert.deepStrictEqual([given, isDate], ["5", "true"])
   })
 
-  it.scopedLive(
+  it.scopedLive.skipIf(Size.isQuick)(
     "show nobody offline who moves between them, and everybody who is gone",
     () =>
       Effect.gen(function* () {

@@ -9,6 +9,7 @@ import * as BuiltServer from "../../src/drivers/BuiltServer.ts"
 import * as Eventually from "../../src/drivers/Eventually.ts"
 import * as LocalRedis from "../../src/drivers/LocalRedis.ts"
 import * as OwnPostgres from "../../src/drivers/OwnPostgres.ts"
+import * as Size from "../../src/drivers/Size.ts"
 import * as Fleet from "./Fleet.ts"
 
 const redisUrl = await LocalRedis.find()
@@ -59,7 +60,7 @@ describe.skipIf(!isPossible)("three servers whose PostgreSQL", () => {
     // Longer than a lease.
     { name: "is killed and stays away", ending: "SIGKILL", awaySeconds: 20 }
   ] as const) {
-    it.scopedLive(
+    it.scopedLive.skipIf(Size.isQuick && ending !== "SIGKILL")(
       `${name} lose nothing and go on by themselves`,
       () =>
         Effect.gen(function* () {
@@ -84,7 +85,7 @@ describe.skipIf(!isPossible)("three servers whose PostgreSQL", () => {
     )
   }
 
-  it.scopedLive(
+  it.scopedLive.skipIf(Size.isQuick)(
     "ends all connections of one of them again and again keep the others out, and lose nothing",
     () =>
       Effect.gen(function* () {
