@@ -27,9 +27,9 @@ const project = (name: string, root: string, test: object = {}) => ({
 })
 
 /**
- * One project per package, one for the tests about the repository itself, and four for `apps/proving`: `smoke` belongs
- * to `npm test`, `proving`, `proving-postgres` and `proving-faults` to `npm run prove`. So does `proving-real`: tests of
- * the packages that need real processes or measure real time, in `test/real` of each.
+ * One project per package, one for the tests about the repository itself, and four for `apps/proving`: `smoke`
+ * belongs to `npm test`, `proving`, `proving-postgres` and `proving-faults` to `npm run prove`. So does `proving-real`:
+ * tests of the packages that need real processes or measure real time, in `test/real` of each.
  */
 export default [
   project("presence-effect", "packages/presence-effect", {

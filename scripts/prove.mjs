@@ -116,9 +116,7 @@ export const unknownPart = ([first]) =>
 export const prove = ([first, ...rest], proving) => {
   const parts = partsWith(proving)
   if (first === undefined) return everything(parts)
-  return first === "--quick"
-    ? vitest(rest, { env: { PROVE_QUICK: "1" }, projects: ["proving*"] })
-    : parts[first](rest)
+  return first === "--quick" ? vitest(rest, { env: { PROVE_QUICK: "1" }, projects: ["proving*"] }) : parts[first](rest)
 }
 
 /** The part has options of its own, and its program is installed. */

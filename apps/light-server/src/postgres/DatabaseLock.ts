@@ -125,15 +125,14 @@ const untilLost = ({ session }: Held, watchInterval: Duration.DurationInput) =>
       Effect.as(Effect.sleep(watchInterval), false)
     )
     if (isLost) return true
-    return yield* session.query("SELECT 1").pipe(
-      Effect.timeout(answerTimeout),
-      Effect.match({ onSuccess: () => false, onFailure: () => true })
-    )
+    return yield* session
+      .query("SELECT 1")
+      .pipe(Effect.timeout(answerTimeout), Effect.match({ onSuccess: () => false, onFailure: () => true }))
   }).pipe(Effect.repeat({ until: (isLost) => isLost }))
 
 /**
- * Takes the lock until the scope closes. When the connection that holds it is lost, as with a restart of PostgreSQL, the
- * lock is taken again at once, unless another server was faster. The connection is checked every `watchInterval`.
+ * Takes the lock until the scope closes. When the connection that holds it is lost, as with a restart of PostgreSQL,
+ * the lock is taken again at once, unless another server was faster. The connection is checked every `watchInterval`.
  *
  * Fails with `InstanceRunning`, which names the holder, and as a connection fails.
  */

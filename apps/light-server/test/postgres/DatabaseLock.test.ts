@@ -130,7 +130,10 @@ describe.skipIf(server === undefined)("DatabaseLock", () => {
         yield* TestClock.adjust("1 second")
         yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 10)))
       }
-      assert.isNull(yield* Fiber.poll(watch).pipe(Effect.map(Option.getOrNull)), "it did not take itself for another one")
+      assert.isNull(
+        yield* Fiber.poll(watch).pipe(Effect.map(Option.getOrNull)),
+        "it did not take itself for another one"
+      )
       assert.strictEqual((yield* refusal(Effect.scoped(hold(false))))?._tag, "InstanceRunning")
       assert.strictEqual(proxy.connectionCount(), 1)
       yield* Fiber.interrupt(watch)

@@ -55,7 +55,11 @@ export const make = (target: {
       },
       strand: () => {
         for (const pair of pairs) {
-          for (const side of pair) side.removeAllListeners().on("error", () => {}).pause()
+          for (const side of pair)
+            side
+              .removeAllListeners()
+              .on("error", () => {})
+              .pause()
           stranded.add(pair)
         }
         pairs.clear()

@@ -57,11 +57,21 @@ export const make = (options: Options = {}): Effect.Effect<OwnRedis, never, Scop
     const listening =
       tls === undefined
         ? ["--port", String(port)]
-        : ["--port", "0", "--tls-port", String(port), "--tls-auth-clients", "no"].concat(
-            ["--tls-cert-file", tls.certificate, "--tls-key-file", tls.key]
-          )
+        : ["--port", "0", "--tls-port", String(port), "--tls-auth-clients", "no"].concat([
+            "--tls-cert-file",
+            tls.certificate,
+            "--tls-key-file",
+            tls.key
+          ])
     const args = [
-      ...["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", path.resolve(directory)],
+      "--bind",
+      "127.0.0.1",
+      "--save",
+      "",
+      "--appendonly",
+      "no",
+      "--dir",
+      path.resolve(directory),
       ...listening,
       ...(options.arguments ?? [])
     ]

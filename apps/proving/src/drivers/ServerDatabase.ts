@@ -71,7 +71,10 @@ const lasting = (url: string) => {
     return client
   }
   return Effect.acquireRelease(
-    Effect.sync(() => ({ query: async (sql: string, params: Array<SqlValue> = []) => (await connected()).query<Record<string, unknown>>(sql, params) })),
+    Effect.sync(() => ({
+      query: async (sql: string, params: Array<SqlValue> = []) =>
+        (await connected()).query<Record<string, unknown>>(sql, params)
+    })),
     () => Effect.promise(async () => current?.end().catch(() => undefined))
   )
 }
@@ -93,8 +96,7 @@ export const ofPostgres = (serverUrl: string): Effect.Effect<ServerDatabase, nev
     )
     return {
       environment: { DATABASE_URL: url },
-      query: (sql, ...params) =>
-        Effect.promise(async () => (await client.query(numbered(sql), [...params])).rows),
+      query: (sql, ...params) => Effect.promise(async () => (await client.query(numbered(sql), [...params])).rows),
       lock: Effect.flatMap(connect(url), (holder) =>
         Effect.promise(async () => {
           const { rows } = await holder.query<{ readonly name: string }>(selectTables)

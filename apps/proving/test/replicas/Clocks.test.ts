@@ -42,8 +42,7 @@ const openAt = (fleet: Fleet.Fleet, server: BuiltServer.Server, tag: string) =>
 const untilOffline = ({ apps }: Fleet.Fleet, id: string) =>
   Effect.forEach(
     apps,
-    ({ line }) =>
-      Effect.timed(Fleet.soon(`${id} is shown offline`, line.until(Fleet.isActivity(id, false)), 90)),
+    ({ line }) => Effect.timed(Fleet.soon(`${id} is shown offline`, line.until(Fleet.isActivity(id, false)), 90)),
     { concurrency: "unbounded" }
   )
 
@@ -61,7 +60,8 @@ const checkTimes = ({ apps }: Fleet.Fleet, from: number, until: number) => {
 describe.skipIf(postgresUrl === undefined || redisUrl === undefined)("three servers with clocks a minute apart", () => {
   it("move the clock of a process and of its threads", () => {
     const program = `const { Worker } = require("node:worker_threads")
-      new Worker("console.log(Date.now(), +new Date(), new Date(5).getTime(), new Date() instanceof Date)", { eval: true })`
+      const print = "console.log(Date.now(), +new Date(), new Date(5).getTime(), new Date() instanceof Date)"
+      new Worker(print, { eval: true })`
     const output = execFileSync(process.execPath, ["-e", program], {
       encoding: "utf8",
       env: { PATH: process.env["PATH"], ...ShiftedClock.environment(86_400_000) }

@@ -169,7 +169,13 @@ const missingOf = <A>(wanted: Iterable<A>, found: Iterable<unknown>) => {
 const checkStored = ({ database, output, sending }: Fleet) =>
   Effect.gen(function* () {
     const machines = yield* database.query(`SELECT "id" FROM "Machine"`)
-    assert.deepStrictEqual(missingOf(sending.acknowledged, machines.map(({ id }) => id)), [])
+    assert.deepStrictEqual(
+      missingOf(
+        sending.acknowledged,
+        machines.map(({ id }) => id)
+      ),
+      []
+    )
     assert.deepStrictEqual(sending.strange, [])
     for (const { problems, sent } of sending.talkers) {
       assert.deepStrictEqual(problems, [], output())
@@ -178,7 +184,11 @@ const checkStored = ({ database, output, sending }: Fleet) =>
         `SELECT "localId", "seq" FROM "SessionMessage" WHERE "sessionId" = ? ORDER BY "seq"`,
         sid
       )
-      assert.deepStrictEqual(rows.map(({ seq }) => seq), rows.map((_, index) => index + 1), "numbers without a gap")
+      assert.deepStrictEqual(
+        rows.map(({ seq }) => seq),
+        rows.map((_, index) => index + 1),
+        "numbers without a gap"
+      )
       const stored = new Map(rows.map(({ localId, seq }) => [localId, seq]))
       assert.strictEqual(stored.size, rows.length, "a message is stored twice")
       for (const { answer, localId } of sent) assert.strictEqual(answer?.seq, stored.get(localId), localId)
@@ -238,10 +248,17 @@ const checkReceived = ({ apps, sending }: Fleet) =>
         const received = () =>
           line.heard.filter(isUpdate("new-message")).map(({ payload }) => payload.body.message.localId)
         // One that was disconnected reads what it has missed, as clients do.
-        if (isWhole) yield* Eventually.until(Effect.sync(() => missingOf(localIds, received())), (missing) => missing.length === 0, "60 seconds")
+        if (isWhole)
+          yield* Eventually.until(
+            Effect.sync(() => missingOf(localIds, received())),
+            (missing) => missing.length === 0,
+            "60 seconds"
+          )
         const [last] = sent.slice(-1)
         const answer = yield* Effect.orDie(device.get(`/v1/sessions/${last?.sid}/messages`))
-        const newest = (answer.body["messages"] as ReadonlyArray<{ readonly localId: string }>).map(({ localId }) => localId)
+        const newest = (answer.body["messages"] as ReadonlyArray<{ readonly localId: string }>).map(
+          ({ localId }) => localId
+        )
         assert.include(newest, last?.localId, answer.text)
       }
       const changes = yield* Effect.orDie(device.get("/v2/changes?after=0"))

@@ -42,7 +42,10 @@ const holders = ({ database }: Fleet.Fleet) =>
 const checkReadiness = ({ output, readiness, servers }: Fleet.Fleet) =>
   Effect.gen(function* () {
     for (const seen of readiness) {
-      assert.isTrue(seen.some((answer) => answer.startsWith("503 ")), JSON.stringify(readiness))
+      assert.isTrue(
+        seen.some((answer) => answer.startsWith("503 ")),
+        JSON.stringify(readiness)
+      )
       yield* Eventually.until(
         Effect.sync(() => seen.at(-1)),
         (answer) => answer === "200",

@@ -38,7 +38,17 @@ const certificates = Effect.map(TemporaryDirectory.make, (directory) => {
   openssl("req", "-x509", ...key("authority.key"), "-out", "authority.pem", "-days", "2", "-subj", "/CN=authority")
   openssl("req", ...key("redis.key"), "-out", "redis.csr", "-subj", "/CN=redis")
   fs.writeFileSync(path.join(directory, "names"), "subjectAltName=IP:127.0.0.1")
-  const signed = ["-CA", "authority.pem", "-CAkey", "authority.key", "-CAcreateserial", "-extfile", "names", "-days", "2"]
+  const signed = [
+    "-CA",
+    "authority.pem",
+    "-CAkey",
+    "authority.key",
+    "-CAcreateserial",
+    "-extfile",
+    "names",
+    "-days",
+    "2"
+  ]
   openssl("x509", "-req", "-in", "redis.csr", "-out", "redis.pem", ...signed)
   const at = (name: string) => path.join(directory, name)
   return { authority: at("authority.pem"), certificate: at("redis.pem"), key: at("redis.key") }
@@ -51,9 +61,9 @@ const stand = (granted: ReadonlyArray<string>) =>
     const redis = yield* OwnRedis.make({
       tls: { certificate, key },
       arguments: [
-        ...["--user", "default", "off"],
-        ...["--user", userName, "on", `>${password}`, "~light-server:*", "&light-server:*", ...granted]
-      ]
+        ["--user", "default", "off"],
+        ["--user", userName, "on", `>${password}`, "~light-server:*", "&light-server:*", ...granted]
+      ].flat()
     })
     const url = (secret: string) => `rediss://${userName}:${secret}@127.0.0.1:${redis.port}/3`
     return { url, trust: { NODE_EXTRA_CA_CERTS: authority } }
@@ -62,7 +72,11 @@ const stand = (granted: ReadonlyArray<string>) =>
 /** A server that must not start. */
 const refused = (environment: Readonly<Record<string, string>>): Effect.Effect<string, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const database = { environment: { DATABASE_URL: postgresUrl ?? "" }, query: () => Effect.succeed([]), lock: Effect.void }
+    const database = {
+      environment: { DATABASE_URL: postgresUrl ?? "" },
+      query: () => Effect.succeed([]),
+      lock: Effect.void
+    }
     const server = yield* BuiltServer.make({ HANDY_MASTER_SECRET: "a secret of a test", ...environment }, { database })
     yield* server.launch
     const { code } = yield* server.ended

@@ -115,7 +115,11 @@ describe.skipIf(!isPossible)("three servers whose Redis", () => {
         const waiting = yield* Effect.fork(call)
         yield* Fleet.soon("a call of another server", isAsked)
         yield* redis.end
-        TimeLimit.holds("the end of a call to another server", yield* checkMeanwhile(fleet, Effect.flatten(waiting.await)), 2_000)
+        TimeLimit.holds(
+          "the end of a call to another server",
+          yield* checkMeanwhile(fleet, Effect.flatten(waiting.await)),
+          2_000
+        )
         yield* redis.start
         yield* checkAfterwards(fleet)
       }),
@@ -131,7 +135,11 @@ describe.skipIf(!isPossible)("three servers whose Redis", () => {
         const waiting = yield* Effect.fork(call)
         yield* Fleet.soon("a call of another server", isAsked)
         yield* redis.signal("SIGSTOP")
-        TimeLimit.holds("the end of a call to another server", yield* checkMeanwhile(fleet, Effect.flatten(waiting.await)), 2_000)
+        TimeLimit.holds(
+          "the end of a call to another server",
+          yield* checkMeanwhile(fleet, Effect.flatten(waiting.await)),
+          2_000
+        )
         yield* Effect.sleep("15 seconds")
         yield* redis.signal("SIGCONT")
         yield* checkAfterwards(fleet)

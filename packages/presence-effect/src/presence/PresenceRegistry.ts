@@ -122,8 +122,8 @@ export class PresenceRegistry extends Context.Tag("presence-effect/presence/Pres
     /** The row is online, or a change of it waits to be written: the sweep must not change it. */
     readonly isHeld: (key: PresenceKey) => boolean
     /**
-     * `active` of the row was cleared in the database. When the row is online, it is written with the next tick. One with
-     * a mark whose grace runs is dropped, and is not online: it has been at another replica since.
+     * `active` of the row was cleared in the database. When the row is online, it is written with the next tick. One
+     * with a mark whose grace runs is dropped, and is not online: it has been at another replica since.
      */
     readonly reactivate: (key: PresenceKey) => boolean
     /**
@@ -243,7 +243,9 @@ const makeReports = (
       if (typeof dated !== "number") return reject(dated)
       const row = table.find(key)
       if (row === undefined) return first(table, key, nowMillis, dated, claimedMillis)
-      return table.identity.owns(row, key) ? told(table, table.beat(row, dated, claimedMillis, nowMillis)) : reject("foreign")
+      return table.identity.owns(row, key)
+        ? told(table, table.beat(row, dated, claimedMillis, nowMillis))
+        : reject("foreign")
     },
     seen,
     connected: (key: PresenceKey, nowMillis: number) => {
@@ -332,7 +334,14 @@ export const make = (kinds: PresenceKinds, options: RegistryOptions): PresenceRe
     },
     reactivate: (key) => {
       const row = rowOf(key)
-      if (row === undefined || !tableOf(key.kind).reactivate(row)) return false
+      if (row === undefined) return false
+      const table = tableOf(key.kind)
+      // Its newest place was another replica: what ran out here was a connection that the client had left before.
+      if (table.isShared && row.holds === 0 && table.dropped.has(row)) {
+        table.remove(row)
+        return false
+      }
+      if (!table.reactivate(row)) return false
       touch()
       return true
     },

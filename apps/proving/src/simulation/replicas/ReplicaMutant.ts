@@ -125,9 +125,9 @@ export const replicaMutants: ReadonlyArray<Mutant> = [
   {
     name: "old-grace-hides-a-takeover",
     breaks: "a row that is taken over is told, also where a grace of it still runs",
-    file: "presence/internal/rowTable.ts",
-    find: "if (this.isShared && row.holds === 0 && this.dropped.has(row)) {",
-    replace: "if (this.isShared && row.holds === 0 && this.dropped.has(row) && row.id === '') {",
+    file: "presence/PresenceRegistry.ts",
+    find: "if (table.isShared && row.holds === 0 && table.dropped.has(row)) {",
+    replace: "if (table.isShared && row.holds === 0 && table.dropped.has(row) && row.id === '') {",
     world,
     from: 5075
   }

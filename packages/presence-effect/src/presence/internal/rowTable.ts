@@ -320,11 +320,6 @@ export class RowTable {
 
   reactivate(row: Row): boolean {
     if (!row.isAlive) return false
-    // Its newest place was another replica: what ran out here was a connection that the client had left before.
-    if (this.isShared && row.holds === 0 && this.dropped.has(row)) {
-      this.remove(row)
-      return false
-    }
     row.stored = unknown
     this.markDirty(row, this.latest)
     return true
