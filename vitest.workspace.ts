@@ -27,9 +27,9 @@ const project = (name: string, root: string, test: object = {}) => ({
 })
 
 /**
- * One project per package, one for the tests about the repository itself, and three for `apps/proving`: `smoke` belongs
- * to `npm test`, `proving` and `proving-faults` to `npm run prove`. So does `proving-real`: tests of the packages that
- * need real processes or measure real time, in `test/real` of each.
+ * One project per package, one for the tests about the repository itself, and four for `apps/proving`: `smoke`
+ * belongs to `npm test`, `proving`, `proving-postgres` and `proving-faults` to `npm run prove`. So does `proving-real`:
+ * tests of the packages that need real processes or measure real time, in `test/real` of each.
  */
 export default [
   project("presence-effect", "packages/presence-effect", {
@@ -46,6 +46,13 @@ export default [
   project("proving", "apps/proving", {
     exclude: ["**/node_modules/**", "test/smoke/**", "test/faults/**"],
     globalSetup: servers
+  }),
+  // The wire contract again, with PostgreSQL as the database of the server.
+  project("proving-postgres", "apps/proving", {
+    include: ["test/contract/*.test.ts"],
+    globalSetup: servers,
+    setupFiles: [new URL("apps/proving/test/skippedWithoutPostgres.ts", import.meta.url).pathname],
+    env: { CONTRACT_DATABASE: "postgres" }
   }),
   // They compare times with a control of the same run, so nothing runs beside them.
   project("proving-faults", "apps/proving", { include: ["test/faults/*.test.ts"], sequence: { groupOrder: 1 } })

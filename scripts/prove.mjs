@@ -12,8 +12,8 @@ import { run, tool } from "./setup.mjs"
 export const proveUsage = `npm run prove [-- PART [options of the part]] [-- --quick]
 
   (nothing)    every part in full size: about an hour
-  --quick      every part in the size that each change must pass: quick faults, few seeds, 2,000 inputs;
-               further arguments go to Vitest
+  --quick      every part in the size that each change must pass: quick faults, few seeds, 2,000 inputs, some of the
+               outages of what replicas share; further arguments go to Vitest
 
   contract     the wire contract against the built server; names of files and options of Vitest (--name=value) may
                follow, as in the next six
@@ -22,7 +22,8 @@ export const proveUsage = `npm run prove [-- PART [options of the part]] [-- --q
   process      the process: signals, ends, files, restarts
   security     isolation of accounts, secrets, forged tokens, odd frames, slow clients
   storms       many clients at once, restarts under load
-  replicas     three servers over one PostgreSQL and one Redis, killed, restarted and frozen
+  replicas     three servers over one PostgreSQL and one Redis: servers, PostgreSQL and Redis killed, restarted and
+               frozen, clocks a minute apart
   browser      the status page and the report of the lab in Chromium
   real         what the packages do with real processes and on real time: the lab's runs, the instance lock
   faults       the fault catalogue: faults F15, faults --quick, faults --list
@@ -68,15 +69,15 @@ const fuzz = (args) => {
 const suites = ["contract", "process", "security", "storms", "replicas", "browser"]
 
 /** Runs the files of a folder, or those whose names begin with the given text. */
-const suite = (name, args, env = {}) => {
+const suite = (name, args, project = "proving") => {
   const files = args.filter((arg) => !arg.startsWith("-")).map((file) => `test/${name}/${file}`)
   const chosen = [...(files.length > 0 ? files : [`test/${name}/`]), ...args.filter((arg) => arg.startsWith("-"))]
-  return vitest(chosen, { env })
+  return vitest(chosen, { projects: [project] })
 }
 
 const partsWith = (proving) => ({
   ...Object.fromEntries(suites.map((name) => [name, (args) => suite(name, args)])),
-  "contract-postgres": (args) => suite("contract", args, { CONTRACT_DATABASE: "postgres" }),
+  "contract-postgres": (args) => suite("contract", args, "proving-postgres"),
   real: (args) => vitest(args, { projects: ["proving-real"] }),
   faults: (args) => proving("faults/main.ts", args, ["--conditions=presence-effect-source"]),
   simulation: (args) => proving("simulation/start.ts", args),
@@ -115,7 +116,7 @@ export const unknownPart = ([first]) =>
 export const prove = ([first, ...rest], proving) => {
   const parts = partsWith(proving)
   if (first === undefined) return everything(parts)
-  return first === "--quick" ? vitest(rest, { projects: ["proving*"] }) : parts[first](rest)
+  return first === "--quick" ? vitest(rest, { env: { PROVE_QUICK: "1" }, projects: ["proving*"] }) : parts[first](rest)
 }
 
 /** The part has options of its own, and its program is installed. */

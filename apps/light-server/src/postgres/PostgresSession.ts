@@ -1,5 +1,5 @@
 /** One connection for work before the server starts, and for commands: checks, migrations, copies. */
-import { Effect, Redacted, type Scope } from "effect"
+import { Deferred, Effect, Redacted, type Scope } from "effect"
 import { Client, type QueryResultRow, types as pgTypes } from "pg"
 import type { PostgresAddress } from "../PostgresAddress.ts"
 import * as PostgresFailure from "./PostgresFailure.ts"
@@ -7,6 +7,8 @@ import * as PostgresFailure from "./PostgresFailure.ts"
 export interface PostgresSession {
   readonly place: string
   readonly client: Client
+  /** The connection has ended or is broken. */
+  readonly ended: Effect.Effect<void>
   readonly query: <Row extends QueryResultRow>(
     sql: string,
     params?: ReadonlyArray<unknown>
@@ -43,12 +45,15 @@ export const open = ({
       }),
       (client) => Effect.promise(() => client.end().catch(() => undefined))
     )
+    const ended = yield* Deferred.make<void>()
+    const end = () => void Deferred.unsafeDone(ended, Effect.void)
     // What breaks the connection is answered to the query that runs, or to the next one.
-    client.on("error", () => undefined)
+    client.on("error", end).on("end", end)
     yield* Effect.tryPromise({ try: () => client.connect(), catch: failed })
     return {
       place,
       client,
+      ended: Deferred.await(ended),
       query: <Row extends QueryResultRow>(sql: string, params?: ReadonlyArray<unknown>) =>
         Effect.map(
           Effect.tryPromise({

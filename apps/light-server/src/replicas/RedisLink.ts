@@ -60,17 +60,40 @@ const clientOf = (terms: {
 
 const pause = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
 
+/** The order of ids of a stream: a time in ms, and a number. */
+const isBefore = (id: string, other: string): boolean => {
+  const [millis = 0, count = 0] = id.split("-").map(Number)
+  const [otherMillis = 0, otherCount = 0] = other.split("-").map(Number)
+  return millis < otherMillis || (millis === otherMillis && count < otherCount)
+}
+
+/** Before every entry. */
+const beginning = "0-0"
+
 /** Reads through whatever session there is. */
 const makeReader = () => {
   let waiting: Array<(session: RedisSession.RedisSession) => void> = []
   let current: RedisSession.RedisSession | undefined
   /** Where the adapter begins, which itself would begin with what comes after its first request. */
   let begin: string | undefined
+  /** After what the adapter read last. */
+  let asked = beginning
+  /** What it asks for is after the end of a stream that Redis began anew, by a clock that is behind. */
+  let outdated: string | undefined
+  const startOf = (id: string, used: RedisSession.RedisSession): string => {
+    if (id === outdated) return beginning
+    asked = id === "$" ? (begin ?? used.lastId) : id
+    return asked
+  }
   const session = (): Promise<RedisSession.RedisSession> =>
     current === undefined ? new Promise((resolve) => waiting.push(resolve)) : Promise.resolve(current)
   return {
     open: (opened: RedisSession.RedisSession) => {
       begin ??= opened.lastId
+      if (isBefore(opened.lastId, asked)) {
+        outdated = asked
+        begin = beginning
+      }
       current = opened
       const resumed = waiting
       waiting = []
@@ -84,7 +107,7 @@ const makeReader = () => {
       const late = setTimeout(() => used.fail("it does not answer"), blockMillis + silenceMillis)
       late.unref()
       try {
-        return await used.read(id === "$" ? (begin ?? used.lastId) : id, count, blockMillis)
+        return await used.read(startOf(id, used), count, blockMillis)
       } catch {
         // The adapter would ask again at once.
         await pause(watchMillis)

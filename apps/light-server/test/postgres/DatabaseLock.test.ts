@@ -9,6 +9,7 @@ import { Client } from "pg"
 import { inject } from "vitest"
 import type { PostgresAddress } from "../../src/PostgresAddress.ts"
 import * as DatabaseLock from "../../src/postgres/DatabaseLock.ts"
+import * as TcpProxy from "../support/TcpProxy.ts"
 
 const server = inject("postgresUrl")
 
@@ -35,17 +36,25 @@ const stand = Effect.gen(function* () {
       })
   )
   const address: PostgresAddress = { url: Redacted.make(url), place: `postgres://here/${schema}` }
+  const proxy = yield* TcpProxy.make({ host: "127.0.0.1", port: Number(new URL(url).port) })
   const hold = (isShared: boolean) => DatabaseLock.hold({ address, isShared })
+  /** The same through a proxy. */
+  const holdThrough = (isShared: boolean) => {
+    const through = new URL(url)
+    through.host = `127.0.0.1:${proxy.port}`
+    return DatabaseLock.hold({ address: { ...address, url: Redacted.make(through.href) }, isShared })
+  }
   /** Ends every connection that holds a lock of this schema. */
   const cut = Effect.promise(() =>
     client.query(`SELECT pg_terminate_backend(pid, 2000) FROM pg_locks WHERE ${isTheLock} AND pid <> pg_backend_pid()`)
   )
-  /** How many connections hold the lock. A second server that only looks would be in the way of the first one. */
-  const holders = Effect.promise(async () => {
+  /** The processes that hold the lock. A second server that only looks would be in the way of the first one. */
+  const pids = Effect.promise(async () => {
     const { rows } = await client.query(`SELECT pid FROM pg_locks WHERE ${isTheLock} AND granted`)
-    return rows.length
+    return rows.map(({ pid }) => Number(pid))
   })
-  return { cut, hold, holders }
+  const holders = Effect.map(pids, ({ length }) => length)
+  return { cut, hold, holdThrough, holders, pids, proxy }
 })
 
 const refusal = <A, R>(hold: Effect.Effect<A, { readonly _tag: string; readonly message: string }, R>) =>
@@ -93,6 +102,41 @@ describe.skipIf(server === undefined)("DatabaseLock", () => {
       const { hold } = yield* stand
       yield* Effect.scoped(hold(false))
       yield* hold(false)
+    })
+  )
+
+  it.scoped("takes the lock again at once when its connection is lost, without waiting for a check", () =>
+    Effect.gen(function* () {
+      const { cut, hold, holders } = yield* stand
+      const watch = yield* Effect.fork((yield* hold(true)).untilTaken)
+      yield* cut
+      for (let turn = 0; turn < 500 && (yield* holders) === 0; turn++) {
+        yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 10)))
+      }
+      assert.strictEqual(yield* holders, 1)
+      yield* Fiber.interrupt(watch)
+    })
+  )
+
+  it.scoped("gives up a connection that the network has dropped, and ends what PostgreSQL has left of it", () =>
+    Effect.gen(function* () {
+      const { hold, holdThrough, pids, proxy } = yield* stand
+      const lock = yield* holdThrough(false)
+      const [before] = yield* pids
+      const watch = yield* Effect.fork(lock.untilTaken)
+      proxy.strand()
+      const isRetaken = Effect.map(pids, ([pid]) => pid !== undefined && pid !== before)
+      for (let turn = 0; turn < 500 && !(yield* isRetaken); turn++) {
+        yield* TestClock.adjust("1 second")
+        yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 10)))
+      }
+      assert.isNull(
+        yield* Fiber.poll(watch).pipe(Effect.map(Option.getOrNull)),
+        "it did not take itself for another one"
+      )
+      assert.strictEqual((yield* refusal(Effect.scoped(hold(false))))?._tag, "InstanceRunning")
+      assert.strictEqual(proxy.connectionCount(), 1)
+      yield* Fiber.interrupt(watch)
     })
   )
 

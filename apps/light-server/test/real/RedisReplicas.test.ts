@@ -41,8 +41,10 @@ if (!isThere) {
   process.stderr.write("skipped: no Redis answers at 127.0.0.1:6379\n")
 }
 
-/** Two replicas, the second one behind a proxy of its own. */
-const two: Effect.Effect<
+/** Two replicas, the second one or both behind a proxy. */
+const join = (
+  isFirstBehind: boolean
+): Effect.Effect<
   {
     readonly proxy: TcpProxy.TcpProxy
     readonly a: Effect.Effect.Success<ReturnType<typeof start>>
@@ -50,14 +52,17 @@ const two: Effect.Effect<
   },
   RedisUnusable,
   Scope.Scope
-> = Effect.gen(function* () {
-  const proxy = yield* TcpProxy.make(redis)
-  const shared = yield* database
-  const a = yield* start(shared, yield* RedisLink.make(urlOf(redis.port)))
-  const b = yield* start(shared, yield* RedisLink.make(urlOf(proxy.port)))
-  yield* until(() => a.bus.others().length === 1 && b.bus.others().length === 1)
-  return { proxy, a, b }
-})
+> =>
+  Effect.gen(function* () {
+    const proxy = yield* TcpProxy.make(redis)
+    const shared = yield* database
+    const a = yield* start(shared, yield* RedisLink.make(urlOf(isFirstBehind ? proxy.port : redis.port)))
+    const b = yield* start(shared, yield* RedisLink.make(urlOf(proxy.port)))
+    yield* until(() => a.bus.others().length === 1 && b.bus.others().length === 1)
+    return { proxy, a, b }
+  })
+
+const two = join(false)
 
 const serve = (client: Client, method: string, answer: (request: any, ack: (result?: unknown) => void) => void) =>
   Effect.gen(function* () {
@@ -152,6 +157,33 @@ describe.skipIf(!isThere)("replicas joined by Redis", { timeout: 60_000 }, () =>
       }
       assert.isTrue(there.socket.connected)
       assert.isAtMost(proxy.connectionCount(), 3)
+    })
+  )
+
+  it.scopedLive("hear each other over a Redis that came back empty and with a clock that is behind", () =>
+    Effect.gen(function* () {
+      const client = yield* Effect.acquireRelease(
+        Effect.promise(() => createClient({ url: Redacted.value(urlOf(redis.port)) }).connect()),
+        (client) => Effect.sync(() => client.destroy())
+      )
+      const stream = `light-server:${databaseNumber}:broadcasts`
+      // Every later entry gets an id after this one.
+      yield* Effect.promise(() => client.xAdd(stream, `${Date.now() + 3_600_000}-0`, { nothing: "" }))
+      yield* Effect.addFinalizer(() => Effect.promise(() => client.del(stream)))
+      const { a, b, proxy } = yield* join(true)
+      const there = yield* b.server.connect(app("a1"))
+      const working = yield* a.server.connect(agent("a1", "s1"))
+      yield* say(working, "before")
+      assert.strictEqual(localIdOf(yield* there.next("update")), "before")
+      proxy.cut()
+      yield* until(() => a.bus.problem() !== undefined && b.bus.problem() !== undefined)
+      yield* Effect.promise(() => client.del(stream))
+      yield* say(working, "after")
+      proxy.mend()
+      assert.strictEqual(localIdOf(yield* there.next("update")), "after")
+      yield* say(working, "later")
+      assert.strictEqual(localIdOf(yield* there.next("update")), "later")
+      assert.isTrue(there.socket.connected)
     })
   )
 

@@ -6,6 +6,8 @@ export interface TcpProxy {
   readonly port: number
   /** Nothing passes any more, and nothing is closed. New connections open, and are never answered. */
   readonly freeze: () => void
+  /** Nothing passes any more over the connections that are open, and neither end learns of it. New ones work. */
+  readonly strand: () => void
   /** Every connection breaks, and new ones are refused by breaking them. */
   readonly cut: () => void
   readonly mend: () => void
@@ -18,6 +20,7 @@ export const make = (target: {
 }): Effect.Effect<TcpProxy, never, Scope.Scope> =>
   Effect.gen(function* () {
     const pairs = new Set<readonly [net.Socket, net.Socket]>()
+    const stranded = new Set<readonly [net.Socket, net.Socket]>()
     let state: "open" | "frozen" | "cut" = "open"
     const server = net.createServer((client) => {
       if (state === "cut") return client.destroy()
@@ -39,7 +42,7 @@ export const make = (target: {
       Effect.promise(() => new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))),
       () =>
         Effect.sync(() => {
-          for (const pair of pairs) for (const side of pair) side.destroy()
+          for (const pair of [...pairs, ...stranded]) for (const side of pair) side.destroy()
           server.close()
         })
     )
@@ -49,6 +52,17 @@ export const make = (target: {
       freeze: () => {
         state = "frozen"
         for (const pair of pairs) for (const side of pair) side.pause()
+      },
+      strand: () => {
+        for (const pair of pairs) {
+          for (const side of pair)
+            side
+              .removeAllListeners()
+              .on("error", () => {})
+              .pause()
+          stranded.add(pair)
+        }
+        pairs.clear()
       },
       cut: () => {
         state = "cut"

@@ -10,6 +10,8 @@ export interface Balancer {
   /** Sends new connections elsewhere. Those that are open stay. */
   readonly drain: (server: BuiltServer.Server) => void
   readonly admit: (server: BuiltServer.Server) => void
+  /** Breaks the connections that are open to a server. */
+  readonly cut: (server: BuiltServer.Server) => void
 }
 
 /** New connections go to the servers in turn. One that does not accept a connection is passed over. */
@@ -18,6 +20,7 @@ export const balancer = (servers: ReadonlyArray<BuiltServer.Server>): Effect.Eff
     const port = yield* BuiltServer.freePort
     const drained = new Set<BuiltServer.Server>()
     const open = new Set<net.Socket>()
+    const serverOf = new Map<net.Socket, BuiltServer.Server>()
     let turn = 0
     const join = (client: net.Socket, left: number): void => {
       const admitted = servers.filter((server) => !drained.has(server))
@@ -27,6 +30,7 @@ export const balancer = (servers: ReadonlyArray<BuiltServer.Server>): Effect.Eff
       let isConnected = false
       upstream.once("connect", () => {
         isConnected = true
+        serverOf.set(client, server)
         client.pipe(upstream).pipe(client)
       })
       // A server that is gone: the next one takes the connection, which has not sent anything yet.
@@ -37,7 +41,10 @@ export const balancer = (servers: ReadonlyArray<BuiltServer.Server>): Effect.Eff
     const listener = net.createServer({ pauseOnConnect: true }, (client) => {
       open.add(client)
       client.on("error", () => client.destroy())
-      client.on("close", () => open.delete(client))
+      client.on("close", () => {
+        open.delete(client)
+        serverOf.delete(client)
+      })
       join(client, servers.length)
       client.resume()
     })
@@ -52,7 +59,10 @@ export const balancer = (servers: ReadonlyArray<BuiltServer.Server>): Effect.Eff
     return {
       url: `http://127.0.0.1:${port}`,
       drain: (server) => void drained.add(server),
-      admit: (server) => void drained.delete(server)
+      admit: (server) => void drained.delete(server),
+      cut: (server) => {
+        for (const client of open) if (serverOf.get(client) === server) client.destroy()
+      }
     }
   })
 
@@ -67,21 +77,28 @@ export interface Options {
   readonly postgresUrl: string
   readonly redisUrl: string
   readonly environment?: Readonly<Record<string, string>>
+  /** What one of them has besides, by its number from zero. */
+  readonly environmentOf?: (index: number, databaseUrl: string) => Readonly<Record<string, string>>
 }
 
 /** They have one secret, as they must. All are ready. */
 export const start = ({
   count,
   environment = {},
+  environmentOf = () => ({}),
   postgresUrl,
   redisUrl
 }: Options): Effect.Effect<Replicas, never, Scope.Scope> =>
   Effect.gen(function* () {
     const database = yield* ServerDatabase.ofPostgres(postgresUrl)
+    const url = database.environment["DATABASE_URL"] ?? ""
     const secret = randomBytes(32).toString("base64url")
     const servers = yield* Effect.all(
-      Array.from({ length: count }, () =>
-        BuiltServer.make({ REDIS_URL: redisUrl, HANDY_MASTER_SECRET: secret, ...environment }, { database })
+      Array.from({ length: count }, (_, index) =>
+        BuiltServer.make(
+          { REDIS_URL: redisUrl, HANDY_MASTER_SECRET: secret, ...environment, ...environmentOf(index, url) },
+          { database }
+        )
       )
     )
     yield* Effect.forEach(servers, ({ start }) => start, { concurrency: "unbounded" })

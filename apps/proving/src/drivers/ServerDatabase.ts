@@ -56,6 +56,29 @@ const connect = (url: string) =>
     (client) => Effect.promise(() => client.end().catch(() => undefined))
   )
 
+/** A connection that is opened again after the server of the database has ended it. */
+const lasting = (url: string) => {
+  let current: Client | undefined
+  const connected = async (): Promise<Client> => {
+    if (current !== undefined) return current
+    const client = new Client({ connectionString: url, types })
+    const forget = () => {
+      if (current === client) current = undefined
+    }
+    client.on("error", forget).on("end", forget)
+    await client.connect()
+    current = client
+    return client
+  }
+  return Effect.acquireRelease(
+    Effect.sync(() => ({
+      query: async (sql: string, params: Array<SqlValue> = []) =>
+        (await connected()).query<Record<string, unknown>>(sql, params)
+    })),
+    () => Effect.promise(async () => current?.end().catch(() => undefined))
+  )
+}
+
 const selectTables = `SELECT quote_ident(relname) AS name FROM pg_class
   WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'`
 
@@ -66,15 +89,14 @@ export const ofPostgres = (serverUrl: string): Effect.Effect<ServerDatabase, nev
   Effect.gen(function* () {
     const schema = `proving_${process.pid}_${++count}`
     const url = `${serverUrl}?options=-csearch_path%3D${schema}`
-    const client = yield* connect(url)
+    const client = yield* lasting(url)
     yield* Effect.acquireRelease(
       Effect.promise(() => client.query(`CREATE SCHEMA ${schema}`)),
       () => Effect.promise(() => client.query(`DROP SCHEMA ${schema} CASCADE`))
     )
     return {
       environment: { DATABASE_URL: url },
-      query: (sql, ...params) =>
-        Effect.promise(async () => (await client.query<Record<string, unknown>>(numbered(sql), [...params])).rows),
+      query: (sql, ...params) => Effect.promise(async () => (await client.query(numbered(sql), [...params])).rows),
       lock: Effect.flatMap(connect(url), (holder) =>
         Effect.promise(async () => {
           const { rows } = await holder.query<{ readonly name: string }>(selectTables)

@@ -4,7 +4,7 @@
  * Method: the bundle three times, a real PostgreSQL and Redis, and a balancer in front.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Duration, Effect, Fiber } from "effect"
+import { Duration, Effect, Fiber } from "effect"
 import { inject } from "vitest"
 import * as Client from "../../src/drivers/AccountClient.ts"
 import type * as BuiltServer from "../../src/drivers/BuiltServer.ts"
@@ -12,6 +12,7 @@ import * as Device from "../../src/drivers/Device.ts"
 import * as Eventually from "../../src/drivers/Eventually.ts"
 import * as LocalRedis from "../../src/drivers/LocalRedis.ts"
 import * as Replicas from "../../src/drivers/Replicas.ts"
+import { heardOffline, isActivity, isUpdate, login, openBeating, openSession, soon, tags } from "./Fleet.ts"
 
 const postgresUrl = inject("postgresUrl")
 const redisUrl = await LocalRedis.find()
@@ -20,41 +21,10 @@ const stand = (environment: Readonly<Record<string, string>> = {}) =>
   Replicas.start({ count: 3, postgresUrl: postgresUrl ?? "", redisUrl: redisUrl ?? "", environment })
 
 /** The same account through one server. Tokens of one server are good at the others. */
-const at = (server: BuiltServer.Server, account: ReturnType<typeof Client.make>) => Device.login(server.url, account)
-
-/** Names what did not happen. */
-const soon = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.timeoutFailCause(effect, {
-    duration: "20 seconds",
-    onTimeout: () => Cause.die(new Error(`not in time: ${what}`))
-  })
-
-const isActivity =
-  (id: string, active: boolean) =>
-  ({ event, payload }: Device.Heard): boolean =>
-    event === "ephemeral" && payload.id === id && payload.active === active
-
-const tags = (count: number) => Array.from({ length: count }, (_, index) => `tag ${index}`)
-
-/** A session with an agent that beats once a second. */
-const openBeating = (device: Device.Device, tag: string) =>
-  Effect.gen(function* () {
-    const sid = yield* Device.openSession(device, tag)
-    const line = yield* device.connect({ clientType: "session-scoped", sessionId: sid })
-    yield* Device.beating(Device.pulse(line, "session", sid), 1_000)
-    return { sid, line }
-  })
+const at = (server: BuiltServer.Server, account: ReturnType<typeof Client.make>) => login(server.url, account)
 
 /** Its id. */
 const beatingSession = (device: Device.Device, tag: string) => Effect.map(openBeating(device, tag), ({ sid }) => sid)
-
-const isUpdate =
-  (t: string) =>
-  ({ event, payload }: Device.Heard): boolean =>
-    event === "update" && payload.body.t === t
-
-const heardOffline = (app: Device.Line, ids: ReadonlyArray<string>) =>
-  app.heard.filter((heard) => ids.some((id) => isActivity(id, false)(heard)))
 
 describe.skipIf(postgresUrl === undefined || redisUrl === undefined)("three servers", () => {
   it.scopedLive(
@@ -72,7 +42,7 @@ describe.skipIf(postgresUrl === undefined || redisUrl === undefined)("three serv
         assert.strictEqual(registered.status, 200, registered.text)
         yield* soon("new-machine at another server", watcher.until(isUpdate("new-machine")))
 
-        const sid = yield* Device.openSession(daemon, "tag")
+        const sid = yield* openSession(daemon, "tag")
         const agent = yield* daemon.connect({ clientType: "session-scoped", sessionId: sid })
         yield* Device.beating(Device.pulse(agent, "session", sid), 500)
         yield* soon("activity at another server", watcher.until(isActivity(sid, true)))
@@ -113,7 +83,7 @@ describe.skipIf(postgresUrl === undefined || redisUrl === undefined)("three serv
         const app = yield* at(third, account)
         const watcher = yield* app.connect({ clientType: "user-scoped" })
         // Through the balancer they come back at another server. One is connected to the victim only, and dies with it.
-        const through = yield* Device.login(balancer.url, account)
+        const through = yield* login(balancer.url, account)
         const ids = yield* Effect.forEach(tags(9), (tag) => beatingSession(through, tag))
         const doomed = yield* at(victim, account)
         const { line: deadLine, sid: dead } = yield* openBeating(doomed, "dead")
@@ -169,7 +139,7 @@ describe.skipIf(postgresUrl === undefined || redisUrl === undefined)("three serv
       Effect.gen(function* () {
         const { balancer, servers } = yield* stand()
         const account = Client.make()
-        const through = yield* Device.login(balancer.url, account)
+        const through = yield* login(balancer.url, account)
         const watcher = yield* through.connect({ clientType: "user-scoped" })
         const ids = yield* Effect.forEach(tags(6), (tag) => beatingSession(through, tag))
         for (const id of ids) yield* watcher.until(isActivity(id, true))
@@ -198,7 +168,7 @@ describe.skipIf(postgresUrl === undefined || redisUrl === undefined)("three serv
         const account = Client.make()
         const app = yield* at(third, account)
         const watcher = yield* app.connect({ clientType: "user-scoped" })
-        const through = yield* Device.login(balancer.url, account)
+        const through = yield* login(balancer.url, account)
         const ids = yield* Effect.forEach(tags(6), (tag) => beatingSession(through, tag))
         for (const id of ids) yield* watcher.until(isActivity(id, true))
         balancer.drain(frozen)

@@ -99,6 +99,9 @@ export class PresenceFlusher extends Context.Tag("presence-effect/presence/Prese
 /** Rows taken at once: a tick of many rows must not keep the event loop. */
 const takeRows = 2_000
 
+/** How long a row that has just come online waits for others, so that one statement writes the marks of all. */
+const claimDelay = Duration.seconds(1)
+
 /** While flushes fail, one line a minute is logged. */
 const warnEveryMillis = 60_000
 
@@ -270,6 +273,8 @@ const makeFlush = (
  *
  * **Details**
  *
+ * - A row that carries the mark of its replica and comes online or connects makes the tick come after a second: until
+ *   then the replica where it was before may show it offline.
  * - A tick takes, writes and acknowledges 2 000 rows at a time, so that many rows do not block the event loop.
  * - A tick that runs when the scope closes ends first, within `drainTimeout`; then the last flush is tried again until
  *   it succeeds or the time is over. What stays pending then is counted in the log.
@@ -299,6 +304,7 @@ export const make = (
 
     const flushAll = Effect.gen(function* () {
       registry.reported.unsafeClose()
+      registry.claimed.unsafeClose()
       registry.unpark(yield* Clock.currentTimeMillis)
       const order = yield* registry.order
       while ((yield* flush(() => registry.takeNext(order, takeRows), lane)) !== emptyReport) yield* pause
@@ -314,9 +320,10 @@ export const make = (
       registry.pendingCount() + registry.parkedCount() > 0 ? Effect.void : registry.reported.await
     )
 
-    yield* Effect.forkScoped(
-      Effect.forever(hasWork.pipe(Effect.zipRight(Effect.sleep(interval)), Effect.zipRight(tick)))
-    )
+    // Until its mark is written, the replica where a row was before may show it offline.
+    const soon = Effect.zipRight(registry.claimed.await, Effect.sleep(Duration.min(interval, claimDelay)))
+    const due = Effect.raceFirst(Effect.sleep(interval), soon)
+    yield* Effect.forkScoped(Effect.forever(hasWork.pipe(Effect.zipRight(due), Effect.zipRight(tick))))
     // Registered after the fiber, so it runs before the fiber is stopped: a tick under way may end.
     yield* Effect.addFinalizer(() => drain(registry, flushAll, drainTimeout, label))
 

@@ -121,7 +121,10 @@ export class PresenceRegistry extends Context.Tag("presence-effect/presence/Pres
     readonly find: (key: PresenceKey) => { readonly isOnline: boolean; readonly lastSeenMillis: number } | undefined
     /** The row is online, or a change of it waits to be written: the sweep must not change it. */
     readonly isHeld: (key: PresenceKey) => boolean
-    /** `active` of the row was cleared in the database. When the row is online, it is written with the next tick. */
+    /**
+     * `active` of the row was cleared in the database. When the row is online, it is written with the next tick. One
+     * with a mark whose grace runs is dropped, and is not online: it has been at another replica since.
+     */
     readonly reactivate: (key: PresenceKey) => boolean
     /**
      * Every row that is online, and whose grace does not run, is written with the next tick, with the mark of this
@@ -141,6 +144,13 @@ export class PresenceRegistry extends Context.Tag("presence-effect/presence/Pres
     readonly hasGrace: () => boolean
     /** Opened by every report. The flusher closes it when it begins a tick. */
     readonly reported: Effect.Latch
+    /**
+     * Opened when a row with a mark comes online or opens a connection: until the mark is written, another replica may
+     * show the row offline. The flusher closes it when it begins a tick.
+     *
+     * @since 0.4.0
+     */
+    readonly claimed: Effect.Latch
     /** Opened when the sweeper may have to wake up earlier than it planned: a row is tracked, or a grace begins. */
     readonly judgeable: Effect.Latch
     /** The rows that wait, in the order in which they are written best. Yields while it sorts. */
@@ -190,7 +200,7 @@ const scanLimitDefault = 20_000
 /** What is reported of rows. */
 const makeReports = (
   { tableOf, rowOf, hasRoom, hasRoomForEnd }: RowTables.RowTables,
-  { touch, wake }: { readonly touch: () => void; readonly wake: () => void }
+  { claim, touch, wake }: { readonly claim: () => void; readonly touch: () => void; readonly wake: () => void }
 ) => {
   let coalesced = 0
   let rejected = noCounts()
@@ -204,9 +214,11 @@ const makeReports = (
     if (!hasRoom(nowMillis)) return reject("full")
     table.track(key, dated, claimed, nowMillis)
     wake()
+    if (table.isShared) claim()
     return "online"
   }
-  const told = (outcome: ReturnType<RowTable["beat"]>): Heartbeat.BeatOutcome => {
+  const told = (table: RowTable, outcome: ReturnType<RowTable["beat"]>): Heartbeat.BeatOutcome => {
+    if (outcome === "online" && table.isShared) claim()
     if (outcome === "clean") {
       coalesced++
       return "alive"
@@ -219,7 +231,7 @@ const makeReports = (
     const table = tableOf(key.kind)
     const row = table.find(key)
     if (row === undefined) return first(table, key, nowMillis, nowMillis, Number.NEGATIVE_INFINITY)
-    return table.identity.owns(row, key) ? told(table.show(row, nowMillis)) : reject("foreign")
+    return table.identity.owns(row, key) ? told(table, table.show(row, nowMillis)) : reject("foreign")
   }
   return {
     beat: (key: PresenceKey, claimedMillis: number, nowMillis: number): Heartbeat.BeatOutcome => {
@@ -231,7 +243,9 @@ const makeReports = (
       if (typeof dated !== "number") return reject(dated)
       const row = table.find(key)
       if (row === undefined) return first(table, key, nowMillis, dated, claimedMillis)
-      return table.identity.owns(row, key) ? told(table.beat(row, dated, claimedMillis, nowMillis)) : reject("foreign")
+      return table.identity.owns(row, key)
+        ? told(table, table.beat(row, dated, claimedMillis, nowMillis))
+        : reject("foreign")
     },
     seen,
     connected: (key: PresenceKey, nowMillis: number) => {
@@ -242,7 +256,10 @@ const makeReports = (
         const table = tableOf(key.kind)
         table.dropped.delete(row)
         // Since it was here before, the row may have been at another replica, and be marked as served there.
-        if (outcome === "alive" && table.isShared) table.stamp(row)
+        if (outcome === "alive" && table.isShared) {
+          table.stamp(row)
+          claim()
+        }
       }
       return outcome
     },
@@ -288,17 +305,20 @@ const makeReports = (
  */
 export const make = (kinds: PresenceKinds, options: RegistryOptions): PresenceRegistry["Type"] => {
   const reported = Effect.unsafeMakeLatch(false)
+  const claimed = Effect.unsafeMakeLatch(false)
   const judgeable = Effect.unsafeMakeLatch(false)
   const tables = RowTables.make(kinds, options.capacity, options)
   const { rowOf, sum, tableOf } = tables
   const touch = (): void => reported.unsafeOpen()
+  const claim = (): void => claimed.unsafeOpen()
   const wake = (): void => judgeable.unsafeOpen()
   return {
     capacity: options.capacity,
     kinds: tables.tables.map(({ kind }) => kind),
-    ...makeReports(tables, { touch, wake }),
+    ...makeReports(tables, { claim, touch, wake }),
     ...Batches.make(tables),
     reported,
+    claimed,
     judgeable,
     forget: (key) => {
       const row = rowOf(key)
@@ -314,7 +334,14 @@ export const make = (kinds: PresenceKinds, options: RegistryOptions): PresenceRe
     },
     reactivate: (key) => {
       const row = rowOf(key)
-      if (row === undefined || !tableOf(key.kind).reactivate(row)) return false
+      if (row === undefined) return false
+      const table = tableOf(key.kind)
+      // Its newest place was another replica: what ran out here was a connection that the client had left before.
+      if (table.isShared && row.holds === 0 && table.dropped.has(row)) {
+        table.remove(row)
+        return false
+      }
+      if (!table.reactivate(row)) return false
       touch()
       return true
     },
@@ -325,6 +352,7 @@ export const make = (kinds: PresenceKinds, options: RegistryOptions): PresenceRe
           // A row whose grace runs may be elsewhere, and this replica does not claim it.
           if (row.isAlive && !table.dropped.has(row)) table.stamp(row)
         }
+        claim()
       }
       touch()
     },

@@ -14,6 +14,7 @@ import * as Lane from "../../src/writer/Lane.ts"
 import * as PresenceFlusher from "../../src/presence/PresenceFlusher.ts"
 import * as PresenceMetrics from "../../src/presence/PresenceMetrics.ts"
 import * as PresenceRegistry from "../../src/presence/PresenceRegistry.ts"
+import type { PresenceKinds } from "../../src/presence/PresenceKind.ts"
 import { PresenceStorage } from "../../src/presence/PresenceStorage.ts"
 import * as ScriptedStorage from "../support/scriptedStorage.ts"
 import { kinds } from "../support/kinds.ts"
@@ -26,14 +27,17 @@ const key = session(0)
 /** Lets every runnable fiber reach its next suspension. No clock is involved. */
 const settle = Effect.yieldNow().pipe(Effect.repeatN(32))
 
-const makeWorld = (options?: Partial<PresenceFlusher.FlusherOptions>) =>
+/** Kinds of several replicas. */
+const marked: PresenceKinds = { ...kinds, session: { ...kinds.session, servedBy: "servedBy" } }
+
+const makeWorld = (options?: Partial<PresenceFlusher.FlusherOptions>, kindsOfWorld: PresenceKinds = kinds) =>
   Effect.gen(function* () {
     yield* TestClock.setTime(start)
     const scripted = ScriptedStorage.make()
     for (let index = 0; index < 10; index++) {
       scripted.rows.set("session", { id: `s${index}`, accountId: "a", active: false, lastActiveMillis: 0 })
     }
-    const registry = PresenceRegistry.make(kinds, {
+    const registry = PresenceRegistry.make(kindsOfWorld, {
       acceptanceWindow: "10 minutes",
       persistThreshold: "30 seconds",
       offlineTimeout: "10 minutes",
@@ -72,6 +76,52 @@ describe("the tick", () => {
       assert.strictEqual(scripted.rows.get(sessionOf("s1"))?.active, false)
       yield* TestClock.adjust("1 millis")
       assert.strictEqual(scripted.rows.get(sessionOf("s1"))?.active, true)
+      yield* close
+    })
+  )
+
+  it.effect("writes the mark of a row that has just connected within a second, together with others", () =>
+    Effect.gen(function* () {
+      const { beat, close, registry, scripted } = yield* makeWorld({}, marked)
+      registry.connected(session(1), start)
+      yield* TestClock.adjust("500 millis")
+      registry.connected(session(2), start + 500)
+      yield* TestClock.adjust("499 millis")
+      assert.strictEqual(scripted.batches.length, 0)
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(scripted.batches.length, 1)
+      for (const index of [1, 2]) assert.isTrue(scripted.rows.get(session(index))?.active)
+      // Heartbeats wait as long as ever.
+      beat(1, start + 31_000)
+      yield* TestClock.adjust("4999 millis")
+      assert.strictEqual(scripted.batches.length, 1)
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(scripted.batches.length, 2)
+      yield* close
+    })
+  )
+
+  it.effect("leaves connections of rows without a mark to the interval", () =>
+    Effect.gen(function* () {
+      const { close, registry, scripted } = yield* makeWorld()
+      registry.connected(key, start)
+      yield* TestClock.adjust("4999 millis")
+      assert.strictEqual(scripted.batches.length, 0)
+      yield* close
+    })
+  )
+
+  it.effect("tries a mark that was not written again with the interval", () =>
+    Effect.gen(function* () {
+      const { close, registry, scripted } = yield* makeWorld({}, marked)
+      scripted.script.push(ScriptedStorage.failAfter(scripted, 0))
+      registry.connected(key, start)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(scripted.batches.length, 1)
+      yield* TestClock.adjust("4999 millis")
+      assert.strictEqual(scripted.batches.length, 1)
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(scripted.batches.length, 2)
       yield* close
     })
   )

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
 import type { FlushBatch, FlushResult } from "../../src/presence/FlushBatch.ts"
 import * as PresenceRegistry from "../../src/presence/PresenceRegistry.ts"
 import { kinds, machine, session } from "../support/kinds.ts"
@@ -634,6 +635,36 @@ describe("dueOffline", () => {
 })
 
 describe("a kind that several replicas serve", () => {
+  it("opens the latch of the flusher when it comes online or connects, and not for a heartbeat", () => {
+    const registry = PresenceRegistry.make({ session: { accountId: "accountId", servedBy: "servedBy" } }, defaults)
+    const isClaimed = () => {
+      const isOpen = Effect.runSyncExit(registry.claimed.await)._tag === "Success"
+      registry.claimed.unsafeClose()
+      return isOpen
+    }
+    registry.beat(key, start, start)
+    assert.isTrue(isClaimed())
+    registry.beat(key, start + minute, start + minute)
+    registry.seen(key, start + minute)
+    assert.isFalse(isClaimed())
+    registry.connected(key, start + minute)
+    assert.isTrue(isClaimed())
+    registry.restamp()
+    assert.isTrue(isClaimed())
+  })
+
+  it("is not online where only a grace of it runs, once another replica has taken it over", () => {
+    const registry = PresenceRegistry.make({ session: { accountId: "accountId", servedBy: "servedBy" } }, defaults)
+    registry.connected(key, start)
+    flush(registry)
+    assert.isTrue(registry.reactivate(key))
+    flush(registry)
+    registry.disconnected(key, start + second)
+    assert.isFalse(registry.reactivate(key))
+    assert.isUndefined(registry.find(key))
+    assert.strictEqual(registry.pendingCount(), 0)
+  })
+
   const shared = { session: { accountId: "accountId", servedBy: "servedBy" } } as const
   const makeShared = () => PresenceRegistry.make(shared, defaults)
   const online = () => {

@@ -4,8 +4,8 @@ import type { ReplicaClient } from "./ReplicaClients.ts"
 import type { ReplicaStage } from "./ReplicaStage.ts"
 import { type SimulatedReplica, startGraceMillis } from "./SimulatedReplica.ts"
 
-/** From a report to its write: one interval of presence, and the time of the database. */
-const writtenWithinMillis = 6_000
+/** From a connection to its write: a second in which others may join it, and the time of the database. */
+const writtenWithinMillis = 2_000
 
 /** The same after a pause or without a database: a beat first finds that the lease is lost. */
 const writtenAgainWithinMillis = 12_000

@@ -82,8 +82,8 @@ export const replicaMutants: ReadonlyArray<Mutant> = [
     name: "connection-not-claimed",
     breaks: "a client that comes back to a replica is served there again",
     file: "presence/PresenceRegistry.ts",
-    find: 'if (outcome === "alive" && table.isShared) table.stamp(row)',
-    replace: 'if (outcome === "alive" && table.isShared && row.id === "") table.stamp(row)',
+    find: 'if (outcome === "alive" && table.isShared) {',
+    replace: 'if (outcome === "alive" && table.isShared && row.id === "") {',
     world,
     from: 34
   },
@@ -113,5 +113,22 @@ export const replicaMutants: ReadonlyArray<Mutant> = [
     replace: "row.reason",
     world,
     from: 136
+  },
+  {
+    name: "mark-waits-for-the-interval",
+    breaks: "the mark of a new connection is written within a second",
+    file: "presence/PresenceRegistry.ts",
+    find: "const claim = (): void => claimed.unsafeOpen()",
+    replace: "const claim = (): void => void claimed",
+    world
+  },
+  {
+    name: "old-grace-hides-a-takeover",
+    breaks: "a row that is taken over is told, also where a grace of it still runs",
+    file: "presence/PresenceRegistry.ts",
+    find: "if (table.isShared && row.holds === 0 && table.dropped.has(row)) {",
+    replace: "if (table.isShared && row.holds === 0 && table.dropped.has(row) && row.id === '') {",
+    world,
+    from: 5075
   }
 ]
