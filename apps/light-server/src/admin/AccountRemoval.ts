@@ -73,10 +73,7 @@ const makeEraser = Effect.gen(function* () {
 
   /** Its rows count for the account, whose totals are locked with them. */
   const write = (sql: string, accountId: string) =>
-    writer.write(
-      Lane.maintenance,
-      Write.statement(sql, [accountId]).pipe(Write.withLock(accountId), Write.withReserve)
-    )
+    writer.write(Lane.maintenance, Write.statement(sql, [accountId]).pipe(Write.withLock(accountId), Write.withReserve))
 
   const eraseSessions = (accountId: string) =>
     Effect.gen(function* () {

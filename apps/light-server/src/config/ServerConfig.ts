@@ -294,10 +294,6 @@ const loadAfter = (before: ReadonlyArray<string>, environment: Environment): Eff
     }
     return {
       config,
-      warnings: [
-        ...OtherNames.warningsOf(environment, knobsOf(rooms)),
-        ...warnings,
-        ...tracing.warnings
-      ]
+      warnings: [...OtherNames.warningsOf(environment, knobsOf(rooms)), ...warnings, ...tracing.warnings]
     }
   })

@@ -33,10 +33,7 @@ export const make: Effect.Effect<AccountWriter, never, Writer | DatabaseReader> 
     // A write that names its lock takes it itself.
     if (accountTurn === undefined || !quota.isCounted || write.lock !== undefined) return writer.write(lane, write)
     const turn = Write.statement(accountTurn, [accountId])
-    return Effect.mapError(
-      writer.write(lane, Write.withLock(Write.andThen(turn, write), accountId)),
-      withoutTurn
-    )
+    return Effect.mapError(writer.write(lane, Write.withLock(Write.andThen(turn, write), accountId)), withoutTurn)
   }
 
   return { write: (accountId, lane, write) => quota.guard(accountId, write, run(accountId, lane, write)) }

@@ -18,11 +18,11 @@ const refusalOf: { readonly [kind in QuotaKind]: string } = {
 }
 
 /** Of a refusal by a trigger: SQLite's, and the one of our triggers in PostgreSQL. */
-const refusalCodes = ["SQLITE_CONSTRAINT_TRIGGER", "QT001"]
+const refusalCodes = new Set(["SQLITE_CONSTRAINT_TRIGGER", "QT001"])
 
 /** Which limit the engine's refusal of a write is about. */
 export const kindOf = (failure: { readonly code: string; readonly detail: string }): QuotaKind | undefined => {
-  if (!refusalCodes.includes(failure.code)) return undefined
+  if (!refusalCodes.has(failure.code)) return undefined
   return (["bytes", "rows"] as const).find((kind) => failure.detail === refusalOf[kind])
 }
 

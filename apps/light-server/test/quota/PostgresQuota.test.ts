@@ -36,7 +36,10 @@ const totals = (server: Server, accountId: string) =>
       `SELECT "byteCount"::int AS "bytes", "rowCount"::int AS "rows" FROM "PresenceAccountUsage" WHERE "accountId" = $1`,
       [accountId]
     )
-    const { bytes, rows } = yield* Effect.provide(Recount.sum(yield* Effect.provide(DatabaseReader, server), accountId), server)
+    const { bytes, rows } = yield* Effect.provide(
+      Recount.sum(yield* Effect.provide(DatabaseReader, server), accountId),
+      server
+    )
     return { kept, counted: { bytes, rows } }
   })
 
@@ -62,7 +65,8 @@ const untilWaitedFor = (clients: ReadonlyArray<Client>) =>
   Effect.gen(function* () {
     const { query } = yield* PostgresWorld.PostgresWorld
     const pids: Array<number> = []
-    for (const client of clients) pids.push(...(yield* ask(client, "SELECT pg_backend_pid() AS pid")).map(({ pid }) => pid))
+    for (const client of clients)
+      pids.push(...(yield* ask(client, "SELECT pg_backend_pid() AS pid")).map(({ pid }) => pid))
     const select = "SELECT 1 FROM pg_stat_activity WHERE pg_blocking_pids(pid) && $1::int[]"
     yield* until(query(select, [pids]), (rows) => rows.length > 0)
   })
@@ -94,8 +98,14 @@ PostgresWorld.describePostgres("the quota on PostgreSQL", () => {
         (index) => Effect.provide(Stores.refusalOf(Stores.message("a1", "s1", 9)), servers[index % 2]!),
         { concurrency: "unbounded" }
       )
-      assert.lengthOf(outcomes.filter((outcome) => outcome === undefined), limits.rows - 1)
-      assert.lengthOf(outcomes.filter((outcome) => outcome === "rows"), 60 - limits.rows + 1)
+      assert.lengthOf(
+        outcomes.filter((outcome) => outcome === undefined),
+        limits.rows - 1
+      )
+      assert.lengthOf(
+        outcomes.filter((outcome) => outcome === "rows"),
+        60 - limits.rows + 1
+      )
       yield* assertExact(one!, "a1")
     }).pipe(Effect.provide(PostgresWorld.migrated))
   )
@@ -127,7 +137,7 @@ PostgresWorld.describePostgres("the quota on PostgreSQL", () => {
       yield* ask(removing, `DELETE FROM "SessionMessage" WHERE "id" = 'm0'`)
       const [reader, writer] = yield* Effect.provide(Effect.all([DatabaseReader, Writer]), server)
       const count = yield* Effect.fork(Recount.run(reader, writer, "a1"))
-      yield* untilWaitedFor([adding, removing])
+      yield* Effect.raceFirst(untilWaitedFor([adding, removing]), Fiber.join(count))
       for (const client of [adding, removing]) yield* ask(client, "COMMIT")
       yield* Fiber.join(count)
       yield* assertExact(server, "a1")
@@ -199,7 +209,9 @@ PostgresWorld.describePostgres("the quota on PostgreSQL", () => {
         yield* Effect.provide(Stores.value(account, "k", 70_000, -1), server)
       }
       yield* query(`UPDATE "SessionMessage" SET "content" = repeat('x', 100000) WHERE "seq" < 5`)
-      yield* query(`UPDATE "SessionMessage" SET "sessionId" = 'sa2', "seq" = 99 WHERE "sessionId" = 'sa1' AND "seq" = 7`)
+      yield* query(
+        `UPDATE "SessionMessage" SET "sessionId" = 'sa2', "seq" = 99 WHERE "sessionId" = 'sa1' AND "seq" = 7`
+      )
       for (const account of ["a1", "a2"]) yield* assertExact(server, account)
       yield* query(`DELETE FROM "SessionMessage" WHERE "seq" % 2 = 0`)
       for (const account of ["a1", "a2"]) yield* assertExact(server, account)

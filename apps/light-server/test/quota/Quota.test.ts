@@ -110,13 +110,19 @@ const suite = (kind: Kind) => {
           session: (id: number, bytes: number) => Effect.asVoid(Stores.session("a1", `x${id}`, bytes)),
           message: (id: number, bytes: number) => Effect.asVoid(Stores.message("a1", `x${id}`, bytes)),
           removal: (id: number) =>
-            Effect.asVoid(Effect.tap(Stores.removal("a1", `x${id}`), () => Effect.sync(() => versions.delete(`x${id}`)))),
+            Effect.asVoid(
+              Effect.tap(Stores.removal("a1", `x${id}`), () => Effect.sync(() => versions.delete(`x${id}`)))
+            ),
           value: (id: number, bytes: number) =>
             Effect.asVoid(versioned(`k${id}`, -1, (version) => Stores.value("a1", `k${id}`, bytes, version))),
           state: (id: number, bytes: number) =>
             Effect.asVoid(versioned(`x${id}`, 0, (version) => Stores.state("a1", `x${id}`, bytes, version)))
         }
-        const step = fc.tuple(fc.constantFrom("session", "message", "removal", "value", "state"), fc.nat(5), fc.nat(4000))
+        const step = fc.tuple(
+          fc.constantFrom("session", "message", "removal", "value", "state"),
+          fc.nat(5),
+          fc.nat(4000)
+        )
         const kinds = new Set<string | undefined>()
         const seed = Number(process.env["TEST_SEED"] ?? 1)
         for (const [name, id, bytes] of fc.sample(step, { numRuns: kind.sequenceLength, seed })) {
@@ -318,7 +324,11 @@ const suite = (kind: Kind) => {
     it.scoped("is told of any other refusal of the engine as it is", () =>
       Effect.gen(function* () {
         const { guard } = yield* Quota
-        const other = new WriteRejected({ lane: Lane.data, code: "SQLITE_CONSTRAINT_TRIGGER", detail: "another trigger" })
+        const other = new WriteRejected({
+          lane: Lane.data,
+          code: "SQLITE_CONSTRAINT_TRIGGER",
+          detail: "another trigger"
+        })
         const { write } = attempts()
         assert.strictEqual(yield* Effect.flip(guard("a1", write, Effect.fail(other))), other)
       }).pipe(Effect.provide(storesWith(ample)))

@@ -26,7 +26,10 @@ const added = ({ isEnd, ownerOf }: CountedTable.CountedTable) => `  IF TG_OP = '
     RETURN NULL;
   END IF;`
 
-const moved = ({ ownerColumn, ownerOf }: CountedTable.CountedTable) => `  IF OLD."${ownerColumn}" <> NEW."${ownerColumn}" THEN
+const moved = ({
+  ownerColumn,
+  ownerOf
+}: CountedTable.CountedTable) => `  IF OLD."${ownerColumn}" <> NEW."${ownerColumn}" THEN
     PERFORM presence_quota_add(${ownerOf("OLD")}, -before, -1, 'none');
     PERFORM presence_quota_add(${ownerOf("NEW")}, after, 1, 'none');
     RETURN NULL;
