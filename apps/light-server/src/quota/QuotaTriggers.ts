@@ -1,10 +1,10 @@
 /**
- * Triggers keep what each account stores in `PresenceAccountUsage`, in the transaction of the write that changes it, and
- * refuse a write that would go beyond a limit.
+ * Triggers keep what each account stores in `PresenceAccountUsage`, in the transaction of the write that changes it,
+ * and refuse a write that would go beyond a limit.
  *
- * In a file they are temporary ones of the connection that writes: triggers in the file would run in every program that
- * opens it, and would break migrations that make a table anew. PostgreSQL has no temporary triggers on tables that stay:
- * there they are part of the schema, and each session says what its writes may add.
+ * In a file they are temporary ones of the connection that writes: triggers in the file would run in every program
+ * that opens it, and would break migrations that make a table anew. PostgreSQL has no temporary triggers on tables
+ * that stay: there they are part of the schema, and each session sets what its writes may add.
  */
 import * as CountedTable from "./CountedTable.ts"
 import type { Limits } from "./QuotaKnobs.ts"
@@ -82,8 +82,8 @@ export const setup = (limits: Limits | undefined): ReadonlyArray<string> =>
 /**
  * The statements that prepare each session that writes to PostgreSQL.
  *
- * A server that is alone and has no quota switches the triggers off. Beside other servers it lets them count: the totals
- * of an account are one for all, whatever each of them refuses.
+ * A server that is alone and has no quota switches the triggers off. Beside other servers it lets them count: all
+ * servers share the totals of an account, whatever each of them refuses.
  */
 export const sessionSetup = (limits: Limits | undefined, isAlone: boolean): ReadonlyArray<string> => {
   if (limits === undefined) return isAlone ? [countsNothing("SESSION")] : []

@@ -38,8 +38,8 @@ const selectKept = (dialect: Dialect) => `WITH owner AS MATERIALIZED (SELECT ? A
   SELECT * FROM (${CountedTable.totalOf(dialect)}) AS "total"
   JOIN "PresenceAccountUsage" ON "accountId" = (SELECT "id" FROM owner)`
 
-// Writes of the account that run meanwhile do not find totals to add to, and would be lost to a count that does not find
-// their rows either. So this waits for them, and they for this.
+// Writes of the account that run meanwhile find no totals to add to, and would be lost to a count that does not see
+// their rows either. So this waits for them, and they wait for this.
 const begin = ({ lockingRow }: Dialect) =>
   `INSERT INTO "PresenceAccountUsage" ("accountId", "byteCount", "rowCount", "isCounted", "recountCount")
   SELECT "id", 0, 0, FALSE, 0 FROM "Account" WHERE "id" = ?

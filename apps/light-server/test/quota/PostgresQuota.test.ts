@@ -8,10 +8,13 @@ import { Effect, Fiber, Layer } from "effect"
 import fs from "node:fs"
 import path from "node:path"
 import type { Client } from "pg"
+import * as Lane from "presence-effect/writer/Lane"
+import * as Write from "presence-effect/writer/Write"
 import { Writer } from "presence-effect/writer/Writer"
 import { until } from "proving/drivers/Eventually"
 import { DatabaseReader } from "../../src/database/DatabaseReader.ts"
 import * as PostgresMigrator from "../../src/postgres/PostgresMigrator.ts"
+import * as AccountWriter from "../../src/quota/AccountWriter.ts"
 import type { Limits } from "../../src/quota/QuotaKnobs.ts"
 import * as QuotaTriggers from "../../src/quota/QuotaTriggers.ts"
 import * as Recount from "../../src/quota/Recount.ts"
@@ -33,7 +36,8 @@ const totals = (server: Server, accountId: string) =>
   Effect.gen(function* () {
     const { query } = yield* PostgresWorld.PostgresWorld
     const [kept] = yield* query(
-      `SELECT "byteCount"::int AS "bytes", "rowCount"::int AS "rows" FROM "PresenceAccountUsage" WHERE "accountId" = $1`,
+      `SELECT "byteCount"::int AS "bytes", "rowCount"::int AS "rows" FROM "PresenceAccountUsage"
+       WHERE "accountId" = $1`,
       [accountId]
     )
     const { bytes, rows } = yield* Effect.provide(
@@ -87,7 +91,7 @@ describe("the triggers in the migrations for PostgreSQL", () => {
 })
 
 PostgresWorld.describePostgres("the quota on PostgreSQL", () => {
-  it.scopedLive("lets writers of several servers store as much as the account may, and no more", () =>
+  it.live("lets writers of several servers store as much as the account may, and no more", () =>
     Effect.gen(function* () {
       const limits = { bytes: 1e6, rows: 40 }
       const servers = [yield* serve(limits), yield* serve(limits)]
@@ -107,10 +111,10 @@ PostgresWorld.describePostgres("the quota on PostgreSQL", () => {
         60 - limits.rows + 1
       )
       yield* assertExact(one!, "a1")
-    }).pipe(Effect.provide(PostgresWorld.migrated))
+    }).pipe(Effect.scoped, Effect.provide(PostgresWorld.migrated))
   )
 
-  it.scopedLive("refuses by the limits of the server that writes, and counts at each, also at one without", () =>
+  it.live("refuses by the limits of the server that writes, and counts at each, also at one without", () =>
     Effect.gen(function* () {
       const [large, small, none] = [yield* serve(ample), yield* serve({ bytes: 1e6, rows: 3 }), yield* serve()]
       yield* Effect.provide(Effect.zipRight(Stores.openAccount("a1"), Stores.session("a1", "s1", 10)), none)
@@ -120,10 +124,10 @@ PostgresWorld.describePostgres("the quota on PostgreSQL", () => {
       for (const server of [none, large]) yield* Effect.provide(Stores.message("a1", "s1", 9), server)
       yield* untilExact(none, "a1")
       assert.deepInclude((yield* totals(none, "a1")).kept, { rows: 6 })
-    }).pipe(Effect.provide(PostgresWorld.migrated))
+    }).pipe(Effect.scoped, Effect.provide(PostgresWorld.migrated))
   )
 
-  it.scopedLive("counts an account whose rows come and go while its count begins", () =>
+  it.live("counts an account whose rows come and go while its count begins", () =>
     Effect.gen(function* () {
       const { connect } = yield* PostgresWorld.PostgresWorld
       yield* PostgresWorld.addTwoSessions
@@ -133,7 +137,7 @@ PostgresWorld.describePostgres("the quota on PostgreSQL", () => {
       yield* query(insertMessage, ["m0"])
       const [adding, removing] = [yield* connect, yield* connect]
       for (const client of [adding, removing]) yield* ask(client, "BEGIN")
-      yield* ask(adding, insertMessage, "m1")
+      for (const id of ["m1", "m2", "m3"]) yield* ask(adding, insertMessage, id)
       yield* ask(removing, `DELETE FROM "SessionMessage" WHERE "id" = 'm0'`)
       const [reader, writer] = yield* Effect.provide(Effect.all([DatabaseReader, Writer]), server)
       const count = yield* Effect.fork(Recount.run(reader, writer, "a1"))
@@ -141,10 +145,10 @@ PostgresWorld.describePostgres("the quota on PostgreSQL", () => {
       for (const client of [adding, removing]) yield* ask(client, "COMMIT")
       yield* Fiber.join(count)
       yield* assertExact(server, "a1")
-    }).pipe(Effect.provide(PostgresWorld.migrated))
+    }).pipe(Effect.scoped, Effect.provide(PostgresWorld.migrated))
   )
 
-  it.scopedLive("counts for an account at two servers at once, and corrects its totals once", () =>
+  it.live("counts for an account at two servers at once, and corrects its totals once", () =>
     Effect.gen(function* () {
       yield* PostgresWorld.addTwoSessions
       const servers = [yield* serve(ample), yield* serve(ample)]
@@ -162,10 +166,10 @@ PostgresWorld.describePostgres("the quota on PostgreSQL", () => {
         { concurrency: "unbounded" }
       )
       yield* assertExact(servers[0]!, "a1")
-    }).pipe(Effect.provide(PostgresWorld.migrated))
+    }).pipe(Effect.scoped, Effect.provide(PostgresWorld.migrated))
   )
 
-  it.scopedLive("never lets groups of writes wait for each other in a circle", () =>
+  it.live("never lets groups of writes wait for each other in a circle", () =>
     Effect.gen(function* () {
       const { query } = yield* PostgresWorld.PostgresWorld
       const servers = [yield* serve(ample), yield* serve(ample)]
@@ -193,10 +197,29 @@ PostgresWorld.describePostgres("the quota on PostgreSQL", () => {
       yield* query("SELECT pg_stat_force_next_flush()")
       const [found] = yield* query(`SELECT "deadlocks"::int FROM pg_stat_database WHERE datname = current_database()`)
       assert.deepStrictEqual(found, { deadlocks: 0 })
-    }).pipe(Effect.provide(PostgresWorld.migratedDatabase))
+    }).pipe(Effect.scoped, Effect.provide(PostgresWorld.migratedDatabase))
   )
 
-  it.scopedLive("counts what other programs write, deletes of several accounts included", () =>
+  it.live("counts the statements of a write without the lock before them", () =>
+    Effect.gen(function* () {
+      const server = yield* serve(ample)
+      yield* Effect.provide(Stores.openAccount("a1"), server)
+      const { write } = yield* Effect.provide(AccountWriter.make, server)
+      const upTo = (changes: number) =>
+        Write.zip(
+          Write.statement(`UPDATE "Account" SET "settings" = ? WHERE "id" = 'a1'`, ["s"], { changes: 1 }),
+          Write.statement(`DELETE FROM "AccountPushToken"`, [], { changes })
+        )
+      const conflict = yield* Effect.flip(write("a1", Lane.data, upTo(1)))
+      assert.deepInclude(conflict, { _tag: "WriteConflict", statement: 1, expected: 1, changed: 0 })
+      assert.deepStrictEqual(
+        (yield* write("a1", Lane.data, upTo(0))).map(({ changes }) => changes),
+        [1, 0]
+      )
+    }).pipe(Effect.scoped, Effect.provide(PostgresWorld.migrated))
+  )
+
+  it.live("counts what other programs write, deletes of several accounts included", () =>
     Effect.gen(function* () {
       const { query } = yield* PostgresWorld.PostgresWorld
       const server = yield* serve(ample)
@@ -222,10 +245,10 @@ PostgresWorld.describePostgres("the quota on PostgreSQL", () => {
       yield* query(`DELETE FROM "Account" WHERE "id" = 'a1'`)
       assert.deepStrictEqual((yield* totals(server, "a1")).kept, undefined)
       yield* assertExact(server, "a2")
-    }).pipe(Effect.provide(PostgresWorld.migrated))
+    }).pipe(Effect.scoped, Effect.provide(PostgresWorld.migrated))
   )
 
-  it.scopedLive("runs no trigger for signs of life, and none at all in a server alone without a quota", () =>
+  it.live("runs no trigger for signs of life, and none at all in a server alone without a quota", () =>
     Effect.gen(function* () {
       const { query } = yield* PostgresWorld.PostgresWorld
       yield* PostgresWorld.addTwoSessions
@@ -246,6 +269,6 @@ PostgresWorld.describePostgres("the quota on PostgreSQL", () => {
       yield* query(off ?? "")
       for (const sql of [insert, remove, beat]) assert.deepStrictEqual(yield* triggersOf(sql), [])
       assert.deepStrictEqual(QuotaTriggers.sessionSetup(undefined, false), [])
-    }).pipe(Effect.provide(PostgresWorld.migrated))
+    }).pipe(Effect.scoped, Effect.provide(PostgresWorld.migrated))
   )
 })

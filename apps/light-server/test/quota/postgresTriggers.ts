@@ -56,13 +56,14 @@ const rowFunction = (table: CountedTable.CountedTable) => {
 /** Once for a statement, however many rows it deletes. */
 const goneFunction = (table: CountedTable.CountedTable) => {
   const { ownerColumn, ownerOf, table: name } = table
+  const size = CountedTable.sizeOf(table, "item").replaceAll(" + ", "\n        + ")
   return functionOf(
     `presence_quota_${name}_gone`,
     "part RECORD;",
     `  FOR part IN
     SELECT ${ownerOf("sums")} AS "owner", sum("bytes")::bigint AS "bytes", sum("rows")::bigint AS "rows"
     FROM (
-      SELECT item."${ownerColumn}", count(*) AS "rows", sum(${CountedTable.sizeOf(table, "item").replaceAll(" + ", "\n        + ")}) AS "bytes"
+      SELECT item."${ownerColumn}", count(*) AS "rows", sum(${size}) AS "bytes"
       FROM gone AS item GROUP BY item."${ownerColumn}"
     ) AS sums GROUP BY 1 ORDER BY 1
   LOOP
