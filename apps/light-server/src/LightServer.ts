@@ -126,7 +126,7 @@ const directory = (config: ServerConfig) =>
 
 const database = (config: ServerConfig) => {
   const place = directory(config)
-  return Quota.layer(config.quota).pipe(
+  return Quota.layer(config.quota, { isAlone: config.redisUrl === undefined }).pipe(
     Layer.provideMerge(Layer.provide(ServerDatabase.layer(config), place)),
     Layer.provideMerge(place)
   )

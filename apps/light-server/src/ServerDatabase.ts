@@ -116,14 +116,16 @@ const fileStorage = ({ chunkHold, chunkRows, endLane, lane }: ServerConfig["pres
 /** A database server has no log of ours. Its driver is loaded here. */
 const server = (config: ServerConfig, { address, readConnections, writeConnections }: PostgresPlace) => {
   const { endLane, lane } = config.presence
+  const isShared = config.redisUrl !== undefined
   const database = Effect.map(
     Effect.promise(() => import("./postgres/PostgresDatabase.ts")),
     (PostgresDatabase) =>
       PostgresDatabase.layer({
         address,
-        isShared: config.redisUrl !== undefined,
+        isShared,
         readConnections,
         writeConnections,
+        setup: QuotaTriggers.sessionSetup(config.quota, !isShared),
         policy: config.writerPolicy,
         migration: { isAllowed: config.autoMigrate, migrationsDir: config.migrationsDirectory },
         storage: { kinds: rows, endLane, lane }

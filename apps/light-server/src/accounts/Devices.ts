@@ -113,7 +113,10 @@ const make = Effect.gen(function* () {
       Effect.gen(function* () {
         if (!(yield* list(accountId)).some((known) => known.id === id)) return yield* new NotFound({ what: "Device" })
         const now = yield* Clock.currentTimeMillis
-        const write = Write.withReserve(Write.statement(insert, [id, form.encode(now), accountId]))
+        const write = Write.statement(insert, [id, form.encode(now), accountId]).pipe(
+          Write.withLock(accountId),
+          Write.withReserve
+        )
         // A stored revocation takes effect even if the caller disconnects now.
         yield* Effect.uninterruptibleMask((restore) =>
           Effect.tap(restore(writer.write(Lane.control, write)), () =>

@@ -65,6 +65,7 @@ export const revokeWrite = (
     Write.decodeRows(Schema.Struct({ epoch: Schema.Int })),
     Write.zip(Write.all(endRest.map((sql) => Write.statement(sql, [accountId])))),
     Write.map(([[row]]) => row?.epoch ?? 0),
+    Write.withLock(accountId),
     Write.withReserve
   )
 

@@ -71,8 +71,9 @@ const makeEraser = Effect.gen(function* () {
   const dialect = reader.dialect
   const address = dialect.rowAddress
 
-  const write = (sql: string, params: ReadonlyArray<string>) =>
-    writer.write(Lane.maintenance, Write.withReserve(Write.statement(sql, params)))
+  /** Its rows count for the account, whose totals are locked with them. */
+  const write = (sql: string, accountId: string) =>
+    writer.write(Lane.maintenance, Write.statement(sql, [accountId]).pipe(Write.withLock(accountId), Write.withReserve))
 
   const eraseSessions = (accountId: string) =>
     Effect.gen(function* () {
@@ -94,7 +95,7 @@ const makeEraser = Effect.gen(function* () {
       for (;;) {
         const found = yield* reader.first(Schema.Unknown, `SELECT 1 ${those} LIMIT 1`, [accountId])
         if (Option.isNone(found)) return
-        yield* write(batch, [accountId])
+        yield* write(batch, accountId)
       }
     })
 
@@ -105,7 +106,7 @@ const makeEraser = Effect.gen(function* () {
         presence.forget(PresenceKey.machine(accountId, id))
       }
       for (const owned of yield* reader.rows(Owned, selectOwned(dialect))) yield* eraseRows(accountId, owned)
-      yield* write(`DELETE FROM "Account" WHERE "id" = ?`, [accountId])
+      yield* write(`DELETE FROM "Account" WHERE "id" = ?`, accountId)
       yield* Effect.logInfo("An account was deleted").pipe(Effect.annotateLogs({ code: "ACCOUNT_DELETED", accountId }))
     })
 

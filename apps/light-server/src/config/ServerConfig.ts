@@ -162,16 +162,6 @@ const backupOf = ({ backup }: RoomOptions, dataDirectory: string): ServerConfig[
   directory: path.resolve(dataDirectory, backup.directory ?? "backups")
 })
 
-/** A quota is kept by triggers of the connection that writes, which a database server does not have. */
-const quotaOf = ({ http, quota, signUp }: RoomOptions, postgres: PostgresPlace | undefined) => {
-  const limits = QuotaKnobs.limitsOf(quota, { ...http, ...signUp })
-  if (postgres === undefined || limits === undefined) return { limits, warnings: [] }
-  const warning =
-    "strangers can open accounts, and with PostgreSQL there is no storage quota; " +
-    `set ${QuotaKnobs.knobs.quota.name} to off to accept that`
-  return { limits: undefined, warnings: [warning] }
-}
-
 /** Several servers are one to their clients only with one database and one secret. */
 const replicaProblems = ({ file, replicas, server }: RoomOptions): ReadonlyArray<string> => {
   if (replicas.redisUrl === undefined) return []
@@ -194,7 +184,7 @@ const replicaProblems = ({ file, replicas, server }: RoomOptions): ReadonlyArray
 
 /** What contradicts the database that is asked for. */
 const databaseProblems = (values: RoomOptions): ReadonlyArray<string> => {
-  const { backup, file, quota } = values
+  const { backup, file } = values
   const { databasePlace, provider } = DatabaseKnobs.fileKnobs
   const isPostgres = file.databasePlace?._tag === "Postgres"
   const named = isPostgres ? "postgres" : "sqlite"
@@ -209,9 +199,6 @@ const databaseProblems = (values: RoomOptions): ReadonlyArray<string> => {
   if (!isPostgres) return others
   return [
     ...others,
-    ...(quota.quota === "on"
-      ? [`${QuotaKnobs.knobs.quota.name} is on, but storage quotas need an SQLite file; set it to off`]
-      : []),
     ...(backup.intervalMillis > 0
       ? [
           `${BackupKnobs.knobs.intervalMillis.name} is set, ` +
@@ -281,7 +268,6 @@ const loadAfter = (before: ReadonlyArray<string>, environment: Environment): Eff
 
     const { policy, warnings } = writerPolicyOf(values.writes)
     const postgres = postgresOf(values)
-    const quota = quotaOf(values, postgres)
     const config: ServerConfig = {
       ...values.server,
       ...values.http,
@@ -295,7 +281,7 @@ const loadAfter = (before: ReadonlyArray<string>, environment: Environment): Eff
       journalSizeLimitBytes: values.writes.journalSizeLimitBytes,
       writerPolicy: policy,
       protection: DatabaseKnobs.protectionOf(values.protection),
-      quota: quota.limits,
+      quota: QuotaKnobs.limitsOf(values.quota, { ...values.http, ...values.signUp }),
       presence: presence.right,
       rateLimits: { ...RateLimit.defaults, ...values.rateLimits },
       pairing: values.pairing,
@@ -308,11 +294,6 @@ const loadAfter = (before: ReadonlyArray<string>, environment: Environment): Eff
     }
     return {
       config,
-      warnings: [
-        ...OtherNames.warningsOf(environment, knobsOf(rooms)),
-        ...warnings,
-        ...quota.warnings,
-        ...tracing.warnings
-      ]
+      warnings: [...OtherNames.warningsOf(environment, knobsOf(rooms)), ...warnings, ...tracing.warnings]
     }
   })

@@ -40,6 +40,10 @@ export interface Dialect {
   readonly foreignKeys: string
   /** Finds a column. Parameters: the table and the column. */
   readonly findColumn: string
+  /** At the end of a SELECT in a write: keeps its rows as they are, and others from referring to them. */
+  readonly lockingRow: string
+  /** A statement of a write that makes writes of an account take turns, where several run at once. */
+  readonly accountTurn: string | undefined
   /** Makes writes of one name take turns, where several run at once. */
   readonly inTurn: (name: string) => Write.Write<void>
   readonly usage: UsageWords.UsageWords
@@ -71,6 +75,8 @@ export const sqlite: Dialect = {
   foreignKeys: `SELECT t."name" AS "table", f."from" AS "column", f."table" AS "parent", f."on_delete" AS "onDelete"
     FROM sqlite_schema AS t, pragma_foreign_key_list(t."name") AS f WHERE t."type" = 'table'`,
   findColumn: `SELECT 1 AS "found" FROM pragma_table_info(?) WHERE "name" = ?`,
+  lockingRow: "",
+  accountTurn: undefined,
   inTurn: () => Write.empty,
   usage: UsageWords.sqlite
 }

@@ -70,6 +70,9 @@ export const postgres: Dialect = {
   foreignKeys,
   findColumn: `SELECT 1 AS "found" FROM information_schema.columns
     WHERE "table_schema" = current_schema() AND "table_name" = ? AND "column_name" = ?`,
+  lockingRow: "FOR UPDATE",
+  // What a write that numbers a change locks first, too.
+  accountTurn: `SELECT 1 FROM "Account" WHERE "id" = ? FOR NO KEY UPDATE`,
   inTurn: (name) =>
     Write.map(Write.statement(`SELECT pg_advisory_xact_lock(${lockSpace}, hashtext(?))`, [name]), () => undefined),
   usage: UsageWords.postgres

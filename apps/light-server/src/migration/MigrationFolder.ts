@@ -25,7 +25,8 @@ const places = ["../../prisma/migrations", "../../../../prisma/migrations"].map(
 /** Where the migrations are, seen from the sources and from what is built of them alike. */
 export const bundledDir: string = places.find((place) => FileSystem.existsSync(place)) ?? places.join(" or ")
 
-const commentsAndLiterals = /--[^\n]*|\/\*[^]*?\*\/|'(?:[^']|'')*'|"(?:[^"]|"")*"/g
+/** With the bodies of functions, in which a block begins with the same word. */
+const commentsAndLiterals = /\$(\w*)\$[^]*?\$\1\$|--[^\n]*|\/\*[^]*?\*\/|'(?:[^']|'')*'|"(?:[^"]|"")*"/g
 const transactionControl = /(?:^|;)\s*(BEGIN|COMMIT|END\s+TRANSACTION|ROLLBACK|SAVEPOINT|RELEASE)\b/i
 
 const readMigration = (migrationsDir: string, name: string): Migration => {

@@ -21,6 +21,7 @@ import { type PostgresAddress, serverName } from "../PostgresAddress.ts"
 import type { PostgresFailure } from "../postgres/PostgresFailure.ts"
 import * as PostgresMigrator from "../postgres/PostgresMigrator.ts"
 import * as PostgresSession from "../postgres/PostgresSession.ts"
+import * as QuotaTriggers from "../quota/QuotaTriggers.ts"
 import * as CopiedTable from "./CopiedTable.ts"
 import * as CopyEnd from "./CopyEnd.ts"
 import { CopyRefused } from "./CopyError.ts"
@@ -131,7 +132,11 @@ export const toPostgres = ({ address, file, onProgress }: Options): Effect.Effec
     sqlite.exec("BEGIN")
     return yield* PostgresSession.transaction(
       session,
-      copyAll(CopyEnd.ofFile(file, sqlite), CopyEnd.ofPostgres(session), onProgress)
+      // The totals of accounts are rows like others, and right already.
+      Effect.zipRight(
+        session.query(QuotaTriggers.countsNothing("LOCAL")),
+        copyAll(CopyEnd.ofFile(file, sqlite), CopyEnd.ofPostgres(session), onProgress)
+      )
     )
   }).pipe(Effect.scoped)
 

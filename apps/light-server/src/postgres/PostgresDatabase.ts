@@ -45,6 +45,8 @@ export interface Options {
   readonly writeConnections: number
   /** How many connections read, at least three. */
   readonly readConnections: number
+  /** Statements that prepare each connection that writes. */
+  readonly setup: ReadonlyArray<string>
   readonly migration: PostgresMigrator.Options
   readonly policy: WriterPolicy
   readonly storage: Pick<StorageOptions, "kinds"> & Partial<StorageOptions>
@@ -88,6 +90,7 @@ export const layer = ({
   migration,
   policy,
   readConnections,
+  setup,
   storage,
   writeConnections
 }: Options): Layer.Layer<
@@ -100,7 +103,8 @@ export const layer = ({
   const engine = PostgresEngine.layer({
     url: Redacted.value(address.url),
     connections: writeConnections,
-    applicationName: serverName
+    applicationName: serverName,
+    setup
   }).pipe(Layer.provideMerge(schema))
   const reader = Layer.scoped(
     DatabaseReader,

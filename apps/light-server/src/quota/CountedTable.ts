@@ -10,6 +10,8 @@ export interface CountedTable {
   readonly table: string
   /** Columns whose size a client chooses. */
   readonly columns: ReadonlyArray<string>
+  /** The column by which a row belongs to an account. */
+  readonly ownerColumn: string
   /** The account that owns a row; `row` is the name of the row in the statement. */
   readonly ownerOf: (row: string) => string
   /** The table with the columns of its rows, restricted to an account by the condition that follows. */
@@ -26,6 +28,7 @@ export const rowBytes = 256
 const ofAccount = (table: string, columns: ReadonlyArray<string>): CountedTable => ({
   table,
   columns,
+  ownerColumn: "accountId",
   ownerOf: (row) => `${row}."accountId"`,
   from: () => `"${table}" AS item WHERE item."accountId"`,
   hasRows: true,
@@ -36,6 +39,7 @@ export const tables: ReadonlyArray<CountedTable> = [
   ofAccount("Session", ["tag", "metadata", "agentState", "dataEncryptionKey"]),
   {
     ...ofAccount("SessionMessage", ["localId", "content"]),
+    ownerColumn: "sessionId",
     ownerOf: (row) => `(SELECT "accountId" FROM "Session" WHERE "id" = ${row}."sessionId")`,
     from: ({ joinInOrder }) =>
       `"Session" ${joinInOrder} "SessionMessage" AS item ON item."sessionId" = "Session"."id"
@@ -51,6 +55,7 @@ export const tables: ReadonlyArray<CountedTable> = [
   { ...ofAccount("PresenceTokenRevocation", []), isEnd: true },
   {
     ...ofAccount("Account", ["settings"]),
+    ownerColumn: "id",
     ownerOf: (row) => `${row}."id"`,
     from: () => `"Account" AS item WHERE item."id"`,
     hasRows: false

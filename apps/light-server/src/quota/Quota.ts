@@ -1,8 +1,8 @@
 /**
  * The storage quota of accounts.
  *
- * The triggers of the connection that writes keep the totals and refuse. This names the refusal, counts accounts anew
- * when that is due, and spares the writer an account that goes on trying.
+ * Triggers keep the totals and refuse. This names the refusal, counts accounts anew when that is due, and spares the
+ * writer an account that goes on trying.
  */
 import { Clock, Context, Effect, Layer, Schema, type Scope } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
@@ -20,6 +20,8 @@ import * as RefusedWrites from "./RefusedWrites.ts"
 export interface QuotaTerms {
   /** `undefined`: an account may store whatever the disk takes. */
   readonly limits: Limits | undefined
+  /** Whether the writes of this server change the totals of accounts, also where it limits none. */
+  readonly isCounted: boolean
   /** Runs a write of an account. Fails with `QuotaExceeded`, and writes nothing, when it would go beyond a limit. */
   readonly guard: <A>(
     accountId: string,
@@ -30,7 +32,15 @@ export interface QuotaTerms {
   readonly recount: (accountId: string) => Effect.Effect<void>
 }
 
-const unlimited: QuotaTerms = { limits: undefined, guard: (_accountId, _write, run) => run, recount: () => Effect.void }
+const unlimited: QuotaTerms = {
+  limits: undefined,
+  isCounted: false,
+  guard: (_accountId, _write, run) => run,
+  recount: () => Effect.void
+}
+
+/** Beside servers that may have a quota. */
+const counted: QuotaTerms = { ...unlimited, isCounted: true }
 
 /** The quota of the server. None unless a layer says otherwise. */
 export class Quota extends Context.Reference<Quota>()("light-server/Quota", {
@@ -40,11 +50,11 @@ export class Quota extends Context.Reference<Quota>()("light-server/Quota", {
 const isFreeing = ({ statements }: Write.Write<unknown>): boolean =>
   statements.every(({ usesReserve }) => usesReserve === true)
 
-/** The connection that writes must have been opened with `QuotaTriggers.setup` of the same limits. */
 export const make = (limits: Limits): Effect.Effect<QuotaTerms, never, Writer | DatabaseReader | Scope.Scope> =>
   Effect.gen(function* () {
-    const recounts = yield* Recounts.make
     const refused = RefusedWrites.make()
+    // A write that was refused before a count ended, and hears of it afterwards, is tried again.
+    const recounts = yield* Recounts.make(refused.free)
 
     const refuse = (accountId: string, kind: QuotaTriggers.QuotaKind) =>
       Effect.logWarning("A write was refused: its account has used up its storage quota").pipe(
@@ -88,6 +98,7 @@ export const make = (limits: Limits): Effect.Effect<QuotaTerms, never, Writer | 
 
     return {
       limits,
+      isCounted: true,
       guard,
       recount: (accountId) =>
         Effect.zipRight(
@@ -115,5 +126,14 @@ const forgetTotals = Effect.gen(function* () {
   )
 )
 
-export const layer = (limits: Limits | undefined): Layer.Layer<Quota, never, Writer | DatabaseReader> =>
-  Layer.scoped(Quota, limits === undefined ? Effect.as(forgetTotals, unlimited) : make(limits))
+/**
+ * `isAlone`: no other server keeps the totals of the database. Connections that write must have been prepared for the
+ * same limits, with `QuotaTriggers`.
+ */
+export const layer = (
+  limits: Limits | undefined,
+  { isAlone = true }: { readonly isAlone?: boolean } = {}
+): Layer.Layer<Quota, never, Writer | DatabaseReader> => {
+  if (limits !== undefined) return Layer.scoped(Quota, make(limits))
+  return Layer.effect(Quota, isAlone ? Effect.as(forgetTotals, unlimited) : Effect.succeed(counted))
+}

@@ -9,6 +9,7 @@ import { Effect, Schema } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
 import type { Writer } from "presence-effect/writer/Writer"
 import * as Write from "presence-effect/writer/Write"
+import type { SqlValue } from "presence-effect/writer/Write"
 import type { WriterError } from "presence-effect/writer/WriterError"
 import type { DatabaseReader } from "../database/DatabaseReader.ts"
 import type { ReadFailure } from "../database/ReadFailure.ts"
@@ -37,8 +38,13 @@ const selectKept = (dialect: Dialect) => `WITH owner AS MATERIALIZED (SELECT ? A
   SELECT * FROM (${CountedTable.totalOf(dialect)}) AS "total"
   JOIN "PresenceAccountUsage" ON "accountId" = (SELECT "id" FROM owner)`
 
-const begin = `INSERT INTO "PresenceAccountUsage" ("accountId", "byteCount", "rowCount", "isCounted", "recountCount")
-  SELECT "id", 0, 0, FALSE, 0 FROM "Account" WHERE "id" = ? ON CONFLICT ("accountId") DO NOTHING`
+// Writes of the account that run meanwhile find no totals to add to, and would be lost to a count that does not see
+// their rows either. So this waits for them, and they wait for this.
+const begin = ({ lockingRow }: Dialect) =>
+  `INSERT INTO "PresenceAccountUsage" ("accountId", "byteCount", "rowCount", "isCounted", "recountCount")
+  SELECT "id", 0, 0, FALSE, 0 FROM "Account" WHERE "id" = ?
+    AND NOT EXISTS (SELECT 1 FROM "PresenceAccountUsage" WHERE "accountId" = "Account"."id") ${lockingRow}
+  ON CONFLICT ("accountId") DO NOTHING`
 
 // A correction that was not confirmed may come late. It is for the recount it was made for, and for no later one.
 const correct = `UPDATE "PresenceAccountUsage" SET "byteCount" = "byteCount" + ?, "rowCount" = "rowCount" + ?,
@@ -55,8 +61,12 @@ export const sum = (
     ([row]) => row ?? { bytes: 0, rows: 0 }
   )
 
+/** Attempts of a count that those of other servers overtake. */
+const attemptsMax = 3
+
 /**
- * Brings the kept totals of an account in line with its rows. Only one of these may run at a time for an account.
+ * Brings the kept totals of an account in line with its rows. Of several that run for an account, such as in two
+ * replicas, one corrects the totals and the others count again.
  *
  * The reserve of the disk is no reason not to count.
  */
@@ -66,11 +76,18 @@ export const run = (
   accountId: string
 ): Effect.Effect<void, ReadFailure | WriterError> =>
   Effect.gen(function* () {
-    yield* writer.write(Lane.maintenance, Write.withReserve(Write.statement(begin, [accountId])))
+    const write = (sql: string, params: ReadonlyArray<SqlValue>, changes?: number) =>
+      writer.write(
+        Lane.maintenance,
+        Write.statement(sql, params, changes === undefined ? {} : { changes }).pipe(
+          Write.withLock(accountId),
+          Write.withReserve
+        )
+      )
+    yield* write(begin(reader.dialect), [accountId])
     const [found] = yield* reader.rowsAside("report", Kept, selectKept(reader.dialect), [accountId])
     // The account is gone.
     if (found === undefined) return
     const difference = [found.bytes - found.byteCount, found.rows - found.rowCount]
-    const params = [...difference, accountId, found.recountCount]
-    yield* writer.write(Lane.maintenance, Write.withReserve(Write.statement(correct, params, { changes: 1 })))
-  })
+    yield* write(correct, [...difference, accountId, found.recountCount], 1)
+  }).pipe(Effect.retry({ times: attemptsMax - 1, while: ({ _tag }) => _tag === "WriteConflict" }))

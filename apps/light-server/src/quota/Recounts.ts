@@ -113,8 +113,14 @@ export const fromRecount = (
     }
   })
 
-export const make: Effect.Effect<Recounts, never, Writer | DatabaseReader | Scope.Scope> = Effect.gen(function* () {
-  const reader = yield* DatabaseReader
-  const writer = yield* Writer
-  return yield* fromRecount((accountId) => Recount.run(reader, writer, accountId))
-})
+/** `onCounted` is called with each account whose totals were brought in line with its rows. */
+export const make = (
+  onCounted: (accountId: string) => void
+): Effect.Effect<Recounts, never, Writer | DatabaseReader | Scope.Scope> =>
+  Effect.gen(function* () {
+    const reader = yield* DatabaseReader
+    const writer = yield* Writer
+    return yield* fromRecount((accountId) =>
+      Effect.tap(Recount.run(reader, writer, accountId), () => Effect.sync(() => onCounted(accountId)))
+    )
+  })

@@ -146,26 +146,24 @@ describe("ServerConfig", () => {
     })
   )
 
-  it.effect("refuses with PostgreSQL what only a file has, and warns where strangers could fill the disk", () =>
+  it.effect("refuses with PostgreSQL what only a file has, and limits accounts as with a file", () =>
     Effect.gen(function* () {
       const url = "postgres://u@h/d"
       const problems = yield* problemsOf({
         DATABASE_URL: url,
         HAPPIER_DB_PROVIDER: "sqlite",
-        HAPPIER_ACCOUNT_QUOTA: "on",
         HAPPIER_BACKUP_INTERVAL_MS: "1000"
       })
       assert.deepStrictEqual(problems, [
         "HAPPIER_DB_PROVIDER is sqlite, but DATABASE_URL names PostgreSQL",
-        "HAPPIER_ACCOUNT_QUOTA is on, but storage quotas need an SQLite file; set it to off",
         "HAPPIER_BACKUP_INTERVAL_MS is set, but a PostgreSQL database is backed up with pg_dump; unset it"
       ])
-      const { config, warnings } = yield* load({ DATABASE_URL: url, HOST: "0.0.0.0" })
-      assert.isUndefined(config.quota)
-      assert.lengthOf(
-        warnings.filter((warning) => warning.includes("no storage quota")),
-        1
-      )
+      const quotaOf = (environment: { readonly [name: string]: string }) =>
+        Effect.map(load({ DATABASE_URL: url, ...environment }), ({ config }) => config.quota)
+      const limits = { bytes: 1_073_741_824, rows: 1_000_000 }
+      assert.deepStrictEqual(yield* quotaOf({ HOST: "0.0.0.0" }), limits)
+      assert.deepStrictEqual(yield* quotaOf({ HOST: "127.0.0.1", HAPPIER_ACCOUNT_QUOTA: "on" }), limits)
+      assert.isUndefined(yield* quotaOf({ HOST: "0.0.0.0", HAPPIER_ACCOUNT_QUOTA: "off" }))
     })
   )
 

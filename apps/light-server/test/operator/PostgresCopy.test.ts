@@ -1,15 +1,20 @@
 import { assert, it } from "@effect/vitest"
 import Sqlite from "better-sqlite3"
-import { Effect } from "effect"
+import { Effect, Layer, Schema } from "effect"
 import fs from "node:fs"
 import path from "node:path"
 import { addMessages, addTwoSessions } from "proving/drivers/Rows"
+import { Writer } from "presence-effect/writer/Writer"
 import * as TemporaryDirectory from "proving/drivers/TemporaryDirectory"
+import { DatabaseReader } from "../../src/database/DatabaseReader.ts"
 import * as ExitCode from "../../src/ExitCode.ts"
 import * as MigrationFolder from "../../src/migration/MigrationFolder.ts"
 import * as PrismaMigrator from "../../src/migration/PrismaMigrator.ts"
 import * as InstanceLock from "../../src/opening/InstanceLock.ts"
 import * as PostgresCopy from "../../src/operator/PostgresCopy.ts"
+import * as Recount from "../../src/quota/Recount.ts"
+import * as QuotaStores from "../quota/QuotaStores.ts"
+import * as FileDatabase from "../support/FileDatabase.ts"
 import * as PostgresWorld from "../support/PostgresWorld.ts"
 
 /** A file with rows in which each type of column occurs, and what differs between the two databases. */
@@ -72,6 +77,42 @@ PostgresWorld.describePostgres("PostgresCopy", () => {
         fs.readdirSync(directory).filter((name) => name.includes("copying")),
         []
       )
+    }).pipe(Effect.scoped, Effect.provide(PostgresWorld.empty))
+  )
+
+  it.scopedLive("keeps what accounts store: nothing of the copy is counted once more", () =>
+    Effect.gen(function* () {
+      const { address } = yield* PostgresWorld.PostgresWorld
+      const { directory, file } = yield* makeFile
+      const limits = { bytes: 1e9, rows: 1e6 }
+      const counted = Effect.gen(function* () {
+        const kept = yield* (yield* DatabaseReader).rows(
+          Schema.Struct({ accountId: Schema.String, bytes: Schema.Number, rows: Schema.Number }),
+          `SELECT "accountId", "byteCount" AS "bytes", "rowCount" AS "rows" FROM "PresenceAccountUsage"
+           WHERE "isCounted" ORDER BY "accountId"`
+        )
+        for (const { accountId, bytes, rows } of kept) {
+          assert.deepStrictEqual(yield* Recount.sum(yield* DatabaseReader, accountId), { bytes, rows })
+        }
+        return kept
+      })
+      const before = yield* Effect.gen(function* () {
+        // One that was opened with a quota, and two that are counted.
+        yield* QuotaStores.openAccount("a3")
+        yield* QuotaStores.session("a3", "s3", 10)
+        for (const accountId of ["a1", "a2"]) yield* Recount.run(yield* DatabaseReader, yield* Writer, accountId)
+        return yield* counted
+      }).pipe(Effect.provide(QuotaStores.stores.pipe(Layer.provideMerge(FileDatabase.openedLayer(file, limits)))))
+      assert.deepStrictEqual(
+        before.map(({ rows }) => rows),
+        [1203, 1, 1]
+      )
+      yield* PostgresCopy.toPostgres({ file, address })
+      assert.deepStrictEqual(yield* Effect.provide(counted, PostgresWorld.openedLayer(address, { limits })), before)
+      const back = path.join(directory, "back.sqlite")
+      yield* PostgresCopy.toFile({ file: back, address })
+      // As a server opens it: with a log beside the file.
+      assert.deepStrictEqual(yield* Effect.provide(counted, FileDatabase.openedLayer(back, limits)), before)
     }).pipe(Effect.scoped, Effect.provide(PostgresWorld.empty))
   )
 

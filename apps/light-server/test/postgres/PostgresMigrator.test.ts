@@ -19,6 +19,12 @@ const relations = Effect.flatMap(PostgresWorld.PostgresWorld, ({ query, schema }
   )
 )
 
+const bundled = fs
+  .readdirSync(PostgresMigrator.bundledDir, { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map(({ name }) => name)
+  .toSorted()
+
 /** The migrations of this build, and one that a later build may have. */
 const later = Effect.gen(function* () {
   const directory = path.join(yield* TemporaryDirectory.make, "migrations")
@@ -32,15 +38,16 @@ const later = Effect.gen(function* () {
 })
 
 PostgresWorld.describePostgres("PostgresMigrator", () => {
-  it.scopedLive("creates the tables, records the migration as Prisma does, and does nothing a second time", () =>
+  it.scopedLive("creates the tables, records the migrations as Prisma does, and does nothing a second time", () =>
     Effect.gen(function* () {
       const { query } = yield* PostgresWorld.PostgresWorld
       const [first, ...rest] = yield* migrate()
-      assert.deepStrictEqual([first, rest], ["20261128000000_create_tables", []])
+      assert.deepStrictEqual([first, ...rest], bundled)
+      assert.strictEqual(first, "20261128000000_create_tables")
       const before = yield* relations
       assert.deepStrictEqual(yield* migrate(), [])
       assert.deepStrictEqual(yield* relations, before)
-      const [record] = yield* query(`SELECT * FROM "_prisma_migrations"`)
+      const [record] = yield* query(`SELECT * FROM "_prisma_migrations" ORDER BY "migration_name"`)
       assert.match(record?.["checksum"], /^[0-9a-f]{64}$/)
       assert.deepInclude(record, { migration_name: first, rolled_back_at: null, applied_steps_count: 1 })
       assert.instanceOf(record?.["finished_at"], Date)
@@ -53,7 +60,7 @@ PostgresWorld.describePostgres("PostgresMigrator", () => {
         Array.from({ length: 4 }, () => migrate()),
         { concurrency: "unbounded" }
       )
-      assert.deepStrictEqual(applied.map(({ length }) => length).toSorted(), [0, 0, 0, 1])
+      assert.deepStrictEqual(applied.map(({ length }) => length).toSorted(), [0, 0, 0, bundled.length])
     }).pipe(Effect.provide(PostgresWorld.empty))
   )
 
@@ -70,14 +77,14 @@ PostgresWorld.describePostgres("PostgresMigrator", () => {
       const waiting = yield* Effect.fork(Effect.zipRight(Deferred.succeed(asked, undefined), migrate()))
       yield* Deferred.await(asked)
       yield* Effect.promise(() => holder.end())
-      assert.lengthOf(yield* Fiber.join(waiting), 1)
+      assert.lengthOf(yield* Fiber.join(waiting), bundled.length)
     }).pipe(Effect.provide(PostgresWorld.empty))
   )
 
   it.scopedLive("refuses a schema of a newer build, an edited one and a foreign one, and writes nothing", () =>
     Effect.gen(function* () {
       const { address, query } = yield* PostgresWorld.PostgresWorld
-      assert.lengthOf(yield* migrate({ migrationsDir: yield* later }), 2)
+      assert.lengthOf(yield* migrate({ migrationsDir: yield* later }), bundled.length + 1)
       const before = yield* relations
       const unknown = yield* Effect.flip(migrate())
       assert.strictEqual(unknown._tag, "MigrationUnknown")
@@ -113,7 +120,7 @@ PostgresWorld.describePostgres("PostgresMigrator", () => {
       const failed = yield* Effect.flip(migrate({ migrationsDir: directory }))
       assert.strictEqual(failed._tag, "MigrationFailed")
       assert.notInclude(yield* relations, "Note")
-      assert.lengthOf(yield* query(`SELECT 1 FROM "_prisma_migrations"`), 1)
+      assert.lengthOf(yield* query(`SELECT 1 FROM "_prisma_migrations"`), bundled.length)
     }).pipe(Effect.provide(PostgresWorld.empty))
   )
 })

@@ -1,4 +1,4 @@
-/** All stores that write for an account, over a file with a quota, and one of each thing they store. */
+/** All stores that write for an account, and one of each thing they store. */
 import { Effect, Layer } from "effect"
 import * as Lane from "presence-effect/writer/Lane"
 import { Writer } from "presence-effect/writer/Writer"
@@ -14,11 +14,10 @@ import * as MachineStore from "../../src/machines/MachineStore.ts"
 import * as Message from "../../src/messages/Message.ts"
 import * as MessageStore from "../../src/messages/MessageStore.ts"
 import * as PushTokenStore from "../../src/push/PushTokenStore.ts"
-import type { Limits } from "../../src/quota/QuotaKnobs.ts"
 import * as Recount from "../../src/quota/Recount.ts"
 import * as SessionStore from "../../src/sessions/SessionStore.ts"
 import * as UsageStore from "../../src/usage/UsageStore.ts"
-import * as FileDatabase from "../support/FileDatabase.ts"
+import { QuotaWorld } from "./QuotaWorld.ts"
 
 export const stores = Layer.mergeAll(
   AccessKeyStore.layer,
@@ -32,9 +31,6 @@ export const stores = Layer.mergeAll(
   SessionStore.layer,
   UsageStore.layer
 )
-
-export const layer = (limits?: Limits) =>
-  stores.pipe(Layer.provideMerge(FileDatabase.layerWith(limits === undefined ? {} : { limits })))
 
 /** Opens an account as a login does: over the connection that writes. */
 export const openAccount = (id: string) =>
@@ -176,12 +172,18 @@ export const settings = (accountId: string, bytes: number, expectedVersion: numb
 /** What the triggers have kept, and what the rows say. */
 export const totals = (accountId: string) =>
   Effect.gen(function* () {
-    const { query } = yield* FileDatabase.FileDatabase
-    const [kept] = query(
+    const { query } = yield* QuotaWorld
+    const [found] = yield* query(
       `SELECT "byteCount" AS "bytes", "rowCount" AS "rows", "isCounted" FROM "PresenceAccountUsage"
        WHERE "accountId" = ?`,
       accountId
     )
+    // The driver of PostgreSQL returns its large numbers as texts.
+    const kept = found && {
+      bytes: Number(found["bytes"]),
+      rows: Number(found["rows"]),
+      isCounted: Number(found["isCounted"])
+    }
     const { bytes, rows } = yield* Recount.sum(yield* DatabaseReader, accountId)
     return { kept, counted: { bytes, rows, isCounted: 1 } }
   })

@@ -26,7 +26,8 @@ export class FileDatabase extends Context.Tag("test/FileDatabase")<
   }
 >() {}
 
-const file = Layer.scoped(
+/** No server has opened it. */
+export const migrated = Layer.scoped(
   FileDatabase,
   Effect.gen(function* () {
     const filename = path.join(yield* TemporaryDirectory.make, "light.sqlite")
@@ -46,8 +47,6 @@ const file = Layer.scoped(
 export interface Options {
   /** What writes leave on the disk. */
   readonly freeReserveBytes?: number
-  /** What an account may store. */
-  readonly limits?: Limits
 }
 
 /** The writer and the reader of a file, as a server opens them. */
@@ -63,7 +62,7 @@ export const layerWith = (
   options: Options
 ): Layer.Layer<FileDatabase | Writer.Writer | SqliteWriter.SqliteWriter | DatabaseReader.DatabaseReader> =>
   Layer.unwrapEffect(
-    Effect.map(FileDatabase, ({ filename }) => openedLayer(filename, options.limits, options.freeReserveBytes))
-  ).pipe(Layer.provideMerge(file), Layer.orDie)
+    Effect.map(FileDatabase, ({ filename }) => openedLayer(filename, undefined, options.freeReserveBytes))
+  ).pipe(Layer.provideMerge(migrated), Layer.orDie)
 
 export const layer = layerWith({})

@@ -11,6 +11,9 @@ import * as PostgresAddress from "../../src/PostgresAddress.ts"
 import * as PostgresMigrator from "../../src/postgres/PostgresMigrator.ts"
 import * as PostgresReads from "../../src/postgres/PostgresReads.ts"
 import * as PostgresWriter from "../../src/postgres/PostgresWriter.ts"
+import * as Quota from "../../src/quota/Quota.ts"
+import type { Limits } from "../../src/quota/QuotaKnobs.ts"
+import * as QuotaTriggers from "../../src/quota/QuotaTriggers.ts"
 
 declare module "vitest" {
   export interface ProvidedContext {
@@ -60,12 +63,10 @@ const connect = (address: PostgresAddress.PostgresAddress) =>
     (client) => Effect.promise(() => client.end().catch(() => undefined))
   )
 
-/** An empty schema. */
-export const empty: Layer.Layer<PostgresWorld> = Layer.scoped(
-  PostgresWorld,
+const makeIn = (databaseUrl: string | undefined) =>
   Effect.gen(function* () {
     const schema = `light_${process.pid}_${++count}`
-    const address = addressOf(`${serverUrl}?options=-csearch_path%3D${schema}`)
+    const address = addressOf(`${databaseUrl}?options=-csearch_path%3D${schema}`)
     const client = yield* connect(address)
     yield* Effect.acquireRelease(
       Effect.promise(() => client.query(`CREATE SCHEMA ${schema}`)),
@@ -78,22 +79,68 @@ export const empty: Layer.Layer<PostgresWorld> = Layer.scoped(
       connect: connect(address)
     })
   })
+
+/** An empty schema. */
+export const empty: Layer.Layer<PostgresWorld> = Layer.scoped(
+  PostgresWorld,
+  Effect.suspend(() => makeIn(serverUrl))
 )
 
-const opened = Layer.unwrapEffect(
-  Effect.map(PostgresWorld, ({ address }) => {
-    const engine = PostgresEngine.layer({ url: Redacted.value(address.url), connections: 4 })
-    return Layer.merge(
-      PostgresWriter.layer(WriterPolicy.defaults).pipe(Layer.provide(engine)),
-      Layer.scoped(DatabaseReader, PostgresReads.make({ address, connections: 4 }))
-    ).pipe(Layer.provide(Layer.effectDiscard(PostgresMigrator.migrate(address, { isAllowed: true }))))
+/** The same in a database of its own, whose statistics are those of the test. */
+const emptyDatabase: Layer.Layer<PostgresWorld> = Layer.scoped(
+  PostgresWorld,
+  Effect.gen(function* () {
+    const name = `own_${process.pid}_${++count}`
+    const client = yield* connect(addressOf(serverUrl ?? ""))
+    yield* Effect.acquireRelease(
+      Effect.promise(() => client.query(`CREATE DATABASE ${name} ENCODING 'UTF8' TEMPLATE template0`)),
+      () => Effect.promise(() => client.query(`DROP DATABASE ${name} WITH (FORCE)`))
+    )
+    const url = new URL(serverUrl ?? "")
+    url.pathname = `/${name}`
+    return yield* makeIn(url.href)
   })
 )
 
-/** With the tables of the server. */
-export const layer: Layer.Layer<PostgresWorld | Writer | DatabaseReader> = Layer.orDie(
-  Layer.provideMerge(opened, empty)
+const migration = Layer.effectDiscard(
+  Effect.flatMap(PostgresWorld, ({ address }) => PostgresMigrator.migrate(address, { isAllowed: true }))
 )
+
+/** With the tables of the server. */
+export const migrated: Layer.Layer<PostgresWorld> = Layer.orDie(Layer.provideMerge(migration, empty))
+
+export const migratedDatabase: Layer.Layer<PostgresWorld> = Layer.orDie(Layer.provideMerge(migration, emptyDatabase))
+
+/** A slow box is not what these tests are about. */
+const patient = WriterPolicy.defaults.lanes.reduce(
+  (policy, { lane }) => WriterPolicy.withLane(policy, lane, { holdLimit: "20 seconds", deadline: "90 seconds" }),
+  WriterPolicy.defaults
+)
+
+export interface ServerOptions {
+  /** What an account may store. */
+  readonly limits?: Limits | undefined
+  /** Whether no other server uses the database. */
+  readonly isAlone?: boolean
+}
+
+/** The writer and the reader of a server. */
+export const openedLayer = (
+  address: PostgresAddress.PostgresAddress,
+  { isAlone = true, limits }: ServerOptions = {}
+) => {
+  const setup = QuotaTriggers.sessionSetup(limits, isAlone)
+  const engine = PostgresEngine.layer({ url: Redacted.value(address.url), connections: 4, setup })
+  return Quota.layer(limits, { isAlone }).pipe(
+    Layer.provideMerge(PostgresWriter.layer(patient).pipe(Layer.provide(engine))),
+    Layer.provideMerge(Layer.scoped(DatabaseReader, PostgresReads.make({ address, connections: 4 })))
+  )
+}
+
+/** With one server. */
+export const layer: Layer.Layer<PostgresWorld | Writer | DatabaseReader> = Layer.unwrapEffect(
+  Effect.map(PostgresWorld, ({ address }) => openedLayer(address))
+).pipe(Layer.provideMerge(migrated), Layer.orDie)
 
 /** Account `a1` with the session `s1`, and `a2` with `s2`. */
 export const addTwoSessions = Effect.gen(function* () {

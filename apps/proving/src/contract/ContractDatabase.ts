@@ -11,7 +11,7 @@ declare module "vitest" {
   }
 }
 
-export const isPostgres = process.env["CONTRACT_DATABASE"] === "postgres"
+const isPostgres = process.env["CONTRACT_DATABASE"] === "postgres"
 
 /** Where a server of the contract has its database. */
 export const place: Effect.Effect<BuiltServer.Place, never, Scope.Scope> = Effect.suspend(() => {

@@ -3,7 +3,7 @@
  * built server. Every answer, ack and event is checked against the contract,
  * and the covered clauses are recorded.
  */
-import { assert, describe, layer, type Vitest } from "@effect/vitest"
+import { assert, layer, type Vitest } from "@effect/vitest"
 import axios, { type AxiosResponse } from "axios"
 import { Context, Effect, Either, Layer, ParseResult, Schema, type Scope } from "effect"
 import * as ContractDatabase from "./ContractDatabase.ts"
@@ -307,13 +307,8 @@ export const wireOf = (environment: Readonly<Record<string, string>> = {}): Laye
 export const contract = (
   part: Part,
   define: (it: Vitest.MethodsNonLive<Wire, true>) => void,
-  environment: Readonly<Record<string, string>> = {},
-  { needsFile = false }: { readonly needsFile?: boolean } = {}
+  environment: Readonly<Record<string, string>> = {}
 ): void => {
-  if (needsFile && ContractDatabase.isPostgres) {
-    describe.skip(`the contract: ${part}`, () => undefined)
-    return
-  }
   layer(wireOf(environment), { excludeTestServices: true, timeout: "60 seconds" })(`the contract: ${part}`, (it) => {
     define(it)
     it.effect("refuses requests without a token where an account is needed", () => refuseStrangers(part))

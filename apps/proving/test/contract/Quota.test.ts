@@ -138,7 +138,5 @@ contract(
     HAPPIER_ACCOUNT_QUOTA: "on",
     HAPPIER_ACCOUNT_QUOTA_BYTES: String(quota.bytes),
     HAPPIER_ACCOUNT_QUOTA_ROWS: String(quota.rows)
-  },
-  // With PostgreSQL the server refuses to start with a quota.
-  { needsFile: true }
+  }
 )

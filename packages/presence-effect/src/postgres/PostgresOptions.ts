@@ -31,4 +31,11 @@ export interface PostgresOptions {
   readonly connectTimeout?: Duration.DurationInput
   /** How the connections are called in `pg_stat_activity`. Default: `presence-effect`. */
   readonly applicationName?: string
+  /**
+   * Statements that prepare each new connection, one per entry: settings of its session, which triggers can read with
+   * `current_setting`. One that fails closes the connection and fails its opening. Default: none.
+   *
+   * @since 0.4.0
+   */
+  readonly setup?: ReadonlyArray<string>
 }

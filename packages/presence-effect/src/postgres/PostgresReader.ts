@@ -53,10 +53,12 @@ export interface Reader {
 export const make = (options: ReaderOptions): Effect.Effect<Reader, EngineFault, Scope.Scope> =>
   Effect.suspend(() => {
     const { connections = 4, timeout = "5 seconds" } = options
-    const setup =
-      "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY; " +
-      `SET statement_timeout = ${Math.max(1, Math.floor(Duration.toMillis(timeout)))}`
-    return ServerReader.make(PostgresDriver.make(options, setup), { connections, timeout })
+    const setup = [
+      "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+      `SET statement_timeout = ${Math.max(1, Math.floor(Duration.toMillis(timeout)))}`,
+      ...(options.setup ?? [])
+    ]
+    return ServerReader.make(PostgresDriver.make({ ...options, setup }), { connections, timeout })
   })
 
 /**

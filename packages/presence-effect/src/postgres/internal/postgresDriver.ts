@@ -75,10 +75,13 @@ const sessionOf = (client: Client): Session => {
   }
 }
 
-const connect = async (
-  { applicationName = "presence-effect", connectTimeout = "2 seconds", tls, url }: PostgresOptions,
-  setup: string | undefined
-): Promise<Session> => {
+const connect = async ({
+  applicationName = "presence-effect",
+  connectTimeout = "2 seconds",
+  setup = [],
+  tls,
+  url
+}: PostgresOptions): Promise<Session> => {
   const client = new Client({
     connectionString: url,
     ...(tls === undefined ? {} : { ssl: tls }),
@@ -91,7 +94,12 @@ const connect = async (
   // A connection may break between its opening and its first use.
   client.on("error", () => undefined)
   await client.connect()
-  if (setup !== undefined) await client.query(setup)
+  try {
+    if (setup.length > 0) await client.query(setup.join("; "))
+  } catch (cause) {
+    await client.end()
+    throw cause
+  }
   return sessionOf(client)
 }
 
@@ -117,9 +125,8 @@ const steering = makeSteering(
   "BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|PREPARE|SET|RESET|DISCARD|LISTEN|UNLISTEN|COPY"
 )
 
-/** `setup`: run on each new connection. */
-export const make = (options: PostgresOptions, setup?: string): Driver => ({
-  connect: () => connect(options, setup),
+export const make = (options: PostgresOptions): Driver => ({
+  connect: () => connect(options),
   begin,
   faultOf,
   // A savepoint takes back whatever failed, a deadlock too.
