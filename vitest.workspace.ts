@@ -42,7 +42,10 @@ export default [
   project("example-host", "apps/example-host", inMemory),
   project("repo", ".", { include: ["test/*.test.ts"] }),
   project("smoke", "apps/proving", { ...inMemory, globalSetup: servers, include: ["test/smoke/*.test.ts"] }),
-  project("proving-real", ".", { include: ["{packages,apps}/*/test/real/**/*.test.ts"] }),
+  project("proving-real", ".", {
+    globalSetup: servers,
+    include: ["{packages,apps}/*/test/real/**/*.test.ts"]
+  }),
   project("proving", "apps/proving", {
     exclude: ["**/node_modules/**", "test/smoke/**", "test/faults/**"],
     globalSetup: servers

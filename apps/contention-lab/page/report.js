@@ -85,10 +85,14 @@
   const painted = (variable) => getComputedStyle(document.documentElement).getPropertyValue(variable).trim()
 
   const isAway = (name) => strategies.find((one) => one.name === name).place === "behind round trips"
+  const isServer = report.scenario.database === "postgres"
   const sizes = [...new Set(report.runs.map((run) => run.sessionCount))]
   const seats = [
     { title: "engines behind round trips", holds: isAway },
-    { title: "engines in this process or thread", holds: (name) => !isAway(name) }
+    {
+      title: isServer ? "without an added round trip" : "engines in this process or thread",
+      holds: (name) => !isAway(name)
+    }
   ]
 
   /** The shape of a strategy, for the key of a plot. */
@@ -137,9 +141,10 @@
 
   /* Words */
 
-  const { flushIntervalMillis, roundTripMillis, rows, seed } = report.scenario
+  const { connections, flushIntervalMillis, roundTripMillis, rows, seed } = report.scenario
+  const where = isServer ? `${report.server}, ${connections} connections for each strategy. ` : ""
   byId("setting").textContent =
-    `${seconds} s of arrivals in ${report.isVirtual ? "virtual" : "real"} time, seed ${seed}. A tick every ` +
+    `${where}${seconds} s of arrivals in ${report.isVirtual ? "virtual" : "real"} time, seed ${seed}. A tick every ` +
     `${flushIntervalMillis} ms, rows sent ${rows}. Behind round trips a statement takes ${roundTripMillis} ms and ` +
     "its work. " +
     `A daemon gives up after ${limitMillis / 1000} s. Besides the sessions, ${data.machineCount} machines beat.`

@@ -1,9 +1,11 @@
-/** All runs of one call: which run beside which, in which files, and nothing left behind. */
+/** All runs of one call: which run beside which, in which databases, and nothing left behind. */
 import { Effect, type Scope } from "effect"
 import * as fs from "node:fs/promises"
 import * as os from "node:os"
 import * as path from "node:path"
 import type { Figures } from "./Figures.ts"
+import * as PostgresSchema from "./postgres/PostgresSchema.ts"
+import type { Server } from "./postgres/PostgresServer.ts"
 import * as Scenario from "./Scenario.ts"
 import { entryOf } from "./strategies/Catalogue.ts"
 import * as StrategyProcess from "./StrategyProcess.ts"
@@ -52,12 +54,24 @@ const counting = (from: number, step: number, label: string, seconds: number, re
   }).pipe(Effect.delay("200 millis"), Effect.forever)
 }
 
-const runGroup = (folder: string, group: Group) =>
+/** Makes a database for a scenario of a group, for as long as the group runs. */
+type MakeTarget = (scenario: Scenario.Scenario) => Effect.Effect<string, never, Scope.Scope>
+
+const inFiles = Effect.map(
+  directory,
+  (folder): MakeTarget =>
+    ({ sessionCount, strategy }) =>
+      Effect.succeed(path.join(folder, `${strategy}-${sessionCount}.sqlite`))
+)
+
+const runGroup = (makeTarget: MakeTarget, group: Group) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const processes = yield* Effect.forEach(group, (scenario) =>
-        StrategyProcess.make(scenario, path.join(folder, `${scenario.strategy}-${scenario.sessionCount}.sqlite`))
+      // Before the processes, so that these are gone when it is taken down.
+      const targets = yield* Effect.forEach(group, (scenario) =>
+        Effect.map(makeTarget(scenario), (target) => ({ scenario, target }))
       )
+      const processes = yield* Effect.forEach(targets, ({ scenario, target }) => StrategyProcess.make(scenario, target))
       yield* Effect.forEach(processes, ({ ready }) => ready, { concurrency: "unbounded", discard: true })
       yield* Effect.forEach(processes, ({ go }) => go, { discard: true })
       return yield* Effect.forEach(processes, ({ figures }) => figures, { concurrency: "unbounded" })
@@ -69,21 +83,23 @@ const labelOf = (group: Group): string => {
   return `${sessionCount} sessions, ${group.length === 1 ? strategy : `${group.length} strategies side by side`}`
 }
 
-/** Figures in the order in which the groups ran. */
+/** Figures in the order in which the groups ran. `server`: where the scenarios are for one. */
 export const run = (
   scenarios: ReadonlyArray<Scenario.Scenario>,
+  server: Server | undefined,
   report: Report
 ): Effect.Effect<ReadonlyArray<Figures>, StrategyProcess.StrategyCrashed> =>
   Effect.scoped(
     Effect.gen(function* () {
-      const folder = yield* directory
+      const makeTarget: MakeTarget =
+        server === undefined ? yield* inFiles : (scenario) => PostgresSchema.make(server, scenario)
       const groups = groupsOf(scenarios)
       const figures = yield* Effect.forEach(groups, (group, index) => {
         const step = 1 / groups.length
         // Three seconds to start; the tail is as long as the slowest needs.
         const seconds = 3 + Scenario.loadMillis({ seconds: group[0].seconds }) / 1_000
         const counted = counting(index * step, step, labelOf(group), seconds, report)
-        return Effect.raceFirst(runGroup(folder, group), counted)
+        return Effect.raceFirst(runGroup(makeTarget, group), counted)
       })
       report({ share: 1, label: "done" })
       return figures.flat()

@@ -1,13 +1,18 @@
 /** The arguments of the program, read into a value. Nothing is run here. */
 import { Command, CommanderError, Help, InvalidArgumentError, Option } from "commander"
 import * as path from "node:path"
-import type { Scenario } from "./Scenario.ts"
-import { catalogue, type StrategyName, strategyNames } from "./strategies/Catalogue.ts"
-import * as VirtualRun from "./VirtualRun.ts"
+import { machineCount, type Scenario } from "./Scenario.ts"
+import * as PostgresAddress from "./postgres/PostgresAddress.ts"
+import type { Choice } from "./postgres/PostgresServer.ts"
+import { catalogue, needsProcess, type StrategyName, strategyNames } from "./strategies/Catalogue.ts"
 
 export interface LabOptions {
   /** One per run, in the order of the reports. */
   readonly scenarios: readonly [Scenario, ...ReadonlyArray<Scenario>]
+  /** `undefined`: files of SQLite. */
+  readonly server: Choice | undefined
+  /** Version and place of the server, as soon as they are known. */
+  readonly serverName?: string
   readonly isVirtual: boolean
   readonly isJson: boolean
   /** Where the HTML report goes. */
@@ -23,7 +28,9 @@ export type Request =
 
 /** What commander makes of the arguments. */
 interface Parsed {
-  readonly sessions: ReadonlyArray<number>
+  readonly database: Choice["which"] | "sqlite"
+  readonly connections?: number
+  readonly sessions?: ReadonlyArray<number>
   readonly seconds?: number
   readonly seed: number
   readonly strategies?: ReadonlyArray<StrategyName>
@@ -55,6 +62,20 @@ const strategyNamed = (text: string): StrategyName => {
   throw new InvalidArgumentError(`There is no strategy ${text}; there are ${strategyNames.join(", ")}.`)
 }
 
+const wrongAddress = "lab.address"
+
+const databaseNamed = (text: string): Choice["which"] | "sqlite" => {
+  if (text === "sqlite" || text === "embedded") return text
+  if (text === "postgres") return "found"
+  if (!text.includes(":")) {
+    throw new InvalidArgumentError("It must be sqlite, postgres, embedded, or postgres://user@host/database.")
+  }
+  const problem = PostgresAddress.problemOf(text)
+  // The address may hold a password, and commander repeats it.
+  if (problem !== undefined) throw new CommanderError(1, wrongAddress, `error: --database: ${problem}`)
+  return { url: text }
+}
+
 /** Of 80 columns, the indent left out. */
 const meaningWidth = 76
 
@@ -65,10 +86,34 @@ const strategyTexts = strategyNames
   })
   .join("\n")
 
+/** Of the server of this project. */
+const defaultConnections = 4
+
+/** The rows of the incident, for each connection. */
+const sessionsFor = (connections: number): ReadonlyArray<number> => [9, (9 + machineCount) * connections - machineCount]
+
 const build = (): Command =>
   new Command("npm run lab --")
     .description("Replays the starved writer and its remedies side by side, and measures them.")
-    .option("--sessions <list>", "sessions that beat, one run each", listOf(numberIn(1, 20_000, true)), [9])
+    .addOption(
+      new Option(
+        "--database <which>",
+        "sqlite; postgres: the server on 127.0.0.1:5432, or one that is started; embedded: one that is started; " +
+          "or postgres://user@host/database"
+      )
+        .argParser(databaseNamed)
+        .default("sqlite")
+    )
+    .option(
+      "--connections <n>",
+      `PostgreSQL: connections of each strategy (default: ${defaultConnections})`,
+      numberIn(2, 16, true)
+    )
+    .option(
+      "--sessions <list>",
+      "sessions that beat, one run each (default: 9; PostgreSQL: 9 and 45, as many rows a connection)",
+      listOf(numberIn(1, 20_000, true))
+    )
     .option(
       "--seconds <n>",
       "time in which arrivals are measured (default: 15, virtual 600)",
@@ -81,7 +126,10 @@ const build = (): Command =>
         .choices(["real", "slow"])
         .default("real")
     )
-    .option("--foreign-lock", "another process takes the write lock now and then")
+    .option(
+      "--foreign-lock",
+      "another process takes the write lock (PostgreSQL: the rows of all sessions) now and then"
+    )
     .option("--round-trip <ms>", "what a statement costs the engine behind round trips", numberIn(0, 1_000, false), 5)
     .option("--flush-interval <ms>", "time between two ticks", numberIn(10, 60_000, true), 150)
     .addOption(
@@ -94,21 +142,35 @@ const build = (): Command =>
     .option("--html <file>", "write the report with plots into this file")
     .addHelpText("after", `\nStrategies:\n${strategyTexts}\n`)
 
+/** What contradicts what. `undefined`: nothing. */
+const contradictionIn = (parsed: Parsed): string | undefined => {
+  const isServer = parsed.database !== "sqlite"
+  if (isServer && parsed.virtual === true) return "virtual time has one writer, as SQLite: leave out --virtual"
+  if (!isServer && parsed.connections !== undefined) return "SQLite has one writer: --connections is for PostgreSQL"
+  const impossible = (parsed.strategies ?? []).filter(needsProcess).join(", ")
+  if (impossible === "") return undefined
+  if (isServer) return `the Prisma client of the lab is one of SQLite: leave out ${impossible}, or --database`
+  if (parsed.virtual !== true) return undefined
+  return `a real Prisma client has no virtual time: leave out ${impossible}, or --virtual`
+}
+
 const requestOf = (parsed: Parsed): Request => {
+  const contradiction = contradictionIn(parsed)
+  if (contradiction !== undefined) return { _tag: "Misuse", text: `error: ${contradiction}\n` }
   const isVirtual = parsed.virtual === true
-  const asked = parsed.strategies ?? strategyNames
-  const strategies = isVirtual ? asked.filter(VirtualRun.isPossible) : asked
-  if (isVirtual && parsed.strategies !== undefined && strategies.length < asked.length) {
-    const impossible = asked.filter((name) => !strategies.includes(name))
-    const text = `error: a real Prisma client has no virtual time: leave out ${impossible.join(", ")}, or --virtual\n`
-    return { _tag: "Misuse", text }
-  }
-  const scenarios = parsed.sessions.flatMap((sessionCount) =>
+  const which = parsed.database === "sqlite" ? undefined : parsed.database
+  const connections = which === undefined ? 1 : (parsed.connections ?? defaultConnections)
+  const strategies =
+    parsed.strategies ?? strategyNames.filter((name) => !((isVirtual || which !== undefined) && needsProcess(name)))
+  const sizes = parsed.sessions ?? (which === undefined ? [9] : sessionsFor(connections))
+  const scenarios = sizes.flatMap((sessionCount) =>
     strategyNames
       .filter((name) => strategies.includes(name))
       .map((strategy): Scenario => ({
         strategy,
         sessionCount,
+        database: which === undefined ? "sqlite" : "postgres",
+        connections,
         seconds: parsed.seconds ?? (isVirtual ? 600 : 15),
         seed: parsed.seed,
         disk: parsed.disk,
@@ -123,7 +185,13 @@ const requestOf = (parsed: Parsed): Request => {
   const html = parsed.html === undefined ? undefined : path.resolve(parsed.html)
   return {
     _tag: "Run",
-    options: { scenarios: [first, ...others], isVirtual, isJson: parsed.json === true, html }
+    options: {
+      scenarios: [first, ...others],
+      server: which === undefined ? undefined : { which, disk: parsed.disk },
+      isVirtual,
+      isJson: parsed.json === true,
+      html
+    }
   }
 }
 
@@ -140,6 +208,7 @@ export const parse = (args: ReadonlyArray<string>): Request => {
     program.parse([...args], { from: "user" })
   } catch (cause) {
     if (!(cause instanceof CommanderError)) throw cause
+    if (cause.code === wrongAddress) return { _tag: "Misuse", text: `${cause.message}\n` }
     return cause.exitCode === 0 ? { _tag: "Help", text } : { _tag: "Misuse", text }
   }
   return requestOf(program.opts<Parsed>())

@@ -1,28 +1,22 @@
-/** One run on a real file, in this process. */
-import Database from "better-sqlite3"
+/** One run on a real database, in this process. */
 import { Effect, type Scope } from "effect"
 import { fork } from "node:child_process"
 import { monitorEventLoopDelay } from "node:perf_hooks"
 import { fileURLToPath } from "node:url"
 import type { Figures } from "./Figures.ts"
 import type { ForeignOrder } from "./foreignEntry.ts"
-import * as LabDatabase from "./LabDatabase.ts"
+import * as FileDatabase from "./FileDatabase.ts"
 import * as Meter from "./Meter.ts"
+import * as PostgresDatabase from "./postgres/PostgresDatabase.ts"
+import type { RealDatabase } from "./RealDatabase.ts"
 import * as Replay from "./Replay.ts"
 import type { Run } from "./Run.ts"
 import type { Scenario } from "./Scenario.ts"
 import * as Stopwatch from "./Stopwatch.ts"
-import * as RealStrategy from "./strategies/RealStrategy.ts"
 import * as Workload from "./Workload.ts"
 
 /** The monitor wakes up every so often, and counts that as a delay. */
 const monitorMillis = 10
-
-const opened = (filename: string) =>
-  Effect.acquireRelease(
-    Effect.sync(() => new Database(filename)),
-    (database) => Effect.sync(() => database.close())
-  )
 
 // Seen from the sources, the entry is the built one: Node 20 runs no TypeScript.
 const foreignEntry = fileURLToPath(
@@ -46,21 +40,23 @@ const foreignProcess = (order: ForeignOrder): Effect.Effect<Effect.Effect<void>,
         (child) => Effect.sync(() => void child.send(order))
       )
 
+/** `target`: a file of SQLite, or the address of a schema. */
+const databaseOf = ({ database }: Scenario, target: string): RealDatabase =>
+  database === "postgres" ? PostgresDatabase.make(target) : FileDatabase.make(target)
+
 /** Builds everything up to the first arrival. What it returns plays the scenario. */
 export const prepare = (
   scenario: Scenario,
-  filename: string
+  target: string
 ): Effect.Effect<Effect.Effect<Figures, never, Scope.Scope>, unknown, Scope.Scope> =>
   Effect.gen(function* () {
     const workload = Workload.make(scenario)
-    yield* Effect.scoped(
-      Effect.map(opened(filename), (database) => LabDatabase.prepare(database, workload, Date.now()))
-    )
+    const database = databaseOf(scenario, target)
+    yield* database.prepare(workload, Date.now())
     const stopwatch = yield* Stopwatch.make
     const run: Run = { scenario, meter: Meter.make(), elapsedMillis: stopwatch.elapsedMillis }
-    const strategy = yield* RealStrategy.make(run, filename)
-    const database = yield* opened(filename)
-    const takeLocks = yield* foreignProcess({ filename, holds: workload.foreignHolds })
+    const strategy = yield* database.strategy(run)
+    const takeLocks = yield* foreignProcess({ database: scenario.database, target, holds: workload.foreignHolds })
     return Effect.gen(function* () {
       const loop = monitorEventLoopDelay({ resolution: monitorMillis })
       loop.enable()
@@ -70,9 +66,10 @@ export const prepare = (
       return {
         strategy: scenario.strategy,
         sessionCount: scenario.sessionCount,
+        database: scenario.database,
         ...reading,
         loopGapMaxMillis: Math.max(0, loop.max / 1e6 - monitorMillis),
-        evidence: LabDatabase.examine(database, run.meter.acknowledged(), Date.now())
+        evidence: yield* database.examine(run.meter.acknowledged(), Date.now())
       }
     })
   })

@@ -10,7 +10,7 @@ import type { LabOptions } from "./Options.ts"
 import * as ReportJson from "./ReportJson.ts"
 import * as ReportText from "./ReportText.ts"
 import * as Scenario from "./Scenario.ts"
-import { catalogue, strategyNames } from "./strategies/Catalogue.ts"
+import { entryOf, strategyNames } from "./strategies/Catalogue.ts"
 import * as Verdict from "./Verdict.ts"
 
 const page = fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "../page/" : "../../page/", import.meta.url))
@@ -41,7 +41,10 @@ const dataOf = (figures: ReadonlyArray<Figures>, options: LabOptions) => ({
   machineCount: Scenario.machineCount,
   strategies: strategyNames
     .filter((name) => figures.some(({ strategy }) => strategy === name))
-    .map((name) => ({ name, place: catalogue[name].place, meaning: catalogue[name].meaning })),
+    .map((name) => {
+      const { meaning, place } = entryOf(name, options.scenarios[0].database)
+      return { name, place, meaning }
+    }),
   headline: Verdict.headline(figures),
   sentences: figures.map((run) => Verdict.sentence(run)),
   caveats: Verdict.caveats(figures, options.scenarios[0]),

@@ -5,7 +5,7 @@ import type { Figures } from "./Figures.ts"
 import type { LabOptions } from "./Options.ts"
 import * as RangeChart from "./RangeChart.ts"
 import * as Scenario from "./Scenario.ts"
-import { catalogue, strategyNames } from "./strategies/Catalogue.ts"
+import { entryOf, strategyNames } from "./strategies/Catalogue.ts"
 import * as Verdict from "./Verdict.ts"
 
 const { millisText, shareText } = Verdict
@@ -86,10 +86,11 @@ const figuresOf = (all: ReadonlyArray<Figures>, size: number): string => {
     .join("\n\n")
 }
 
-const setting = ({ isVirtual, scenarios: [scenario] }: LabOptions): string => {
-  const { flushIntervalMillis, roundTripMillis, rows, seconds, seed } = scenario
+const setting = ({ isVirtual, scenarios: [scenario], serverName = "PostgreSQL" }: LabOptions): string => {
+  const { connections, database, flushIntervalMillis, roundTripMillis, rows, seconds, seed } = scenario
+  const where = database === "postgres" ? `${serverName}, ${connections} connections for each strategy; ` : ""
   return (
-    `${seconds} s of arrivals in ${isVirtual ? "virtual" : "real"} time, seed ${seed}; a tick every ` +
+    `${where}${seconds} s of arrivals in ${isVirtual ? "virtual" : "real"} time, seed ${seed}; a tick every ` +
     `${flushIntervalMillis} ms, rows ${rows}; ${roundTripMillis} ms a crossing, ` +
     `engine time-out ${Scenario.engineTimeoutMillis / 1_000} s, ` +
     `daemon limit ${Scenario.daemonLimitMillis / 1_000} s. ` +
@@ -108,7 +109,7 @@ export const legend: ReadonlyArray<readonly [heading: string, meaning: string]> 
   ["flush p50, max", "from the tick to its last row"],
   ["last", "rows written by the last flush that ended, as the log of the incident put it"],
   ["empty", "flushes that wrote none of their rows, of all"],
-  ["held", "share of the time in which somebody held the write lock, or the permit"]
+  ["held", "share of the time in which the write lock or the permit was held; of several connections, the mean"]
 ]
 
 const termed = (term: string, meaning: string): string => {
@@ -128,7 +129,7 @@ export const make = (figures: ReadonlyArray<Figures>, options: LabOptions, plots
     ...sizes.map((size) => figuresOf(figures, size)),
     legend.map(([heading, meaning]) => termed(heading, meaning)).join("\n"),
     figures.map((run) => wrapped(Verdict.sentence(run), "  ", "- ")).join("\n"),
-    present.map((name) => wrapped(catalogue[name].meaning, "    ", `  ${name}\n    `)).join("\n"),
+    present.map((name) => wrapped(entryOf(name, scenario.database).meaning, "    ", `  ${name}\n    `)).join("\n"),
     wrapped(setting(options)),
     plots,
     headline

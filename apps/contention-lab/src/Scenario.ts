@@ -3,17 +3,20 @@
  *
  * The numbers here are what the lab assumes. README.md says which of them the incident showed, and which are choices.
  */
-import type { StrategyName } from "./strategies/Catalogue.ts"
+import type { DatabaseKind, StrategyName } from "./strategies/Catalogue.ts"
 
 export interface Scenario {
   readonly strategy: StrategyName
   readonly sessionCount: number
+  readonly database: DatabaseKind
+  /** To a database server, of each strategy. SQLite has one writer, whatever this says. */
+  readonly connections: number
   /** Time in which arrivals are measured. The load goes on until each has its answer or is given up. */
   readonly seconds: number
   readonly seed: number
   /** `slow`: every commit that waits for the disk waits `slowSyncMillis` longer. */
   readonly disk: "real" | "slow"
-  /** Another process takes the write lock now and then. */
+  /** Another process takes the write lock now and then; on PostgreSQL it locks the rows of all sessions. */
   readonly hasForeignLock: boolean
   /** What one statement costs an engine with round trips, besides its work. */
   readonly roundTripMillis: number

@@ -13,7 +13,7 @@ const numbered = (kind: "machine" | "session", id: string, nowMillis: number): R
   statement(
     `INSERT INTO "AccountChange" ("accountId", "kind", "entityId", "cursor", "changedAt")
        SELECT "id", ?, ?, "seq", ? FROM "Account" WHERE "id" = ?
-       ON CONFLICT DO UPDATE SET "cursor" = "excluded"."cursor", "changedAt" = "excluded"."changedAt"`,
+       ON CONFLICT ("accountId", "kind", "entityId") DO UPDATE SET "cursor" = "excluded"."cursor", "changedAt" = "excluded"."changedAt"`,
     [kind, id, nowMillis, accountId]
   )
 ]
@@ -22,7 +22,7 @@ const numbered = (kind: "machine" | "session", id: string, nowMillis: number): R
 const registration = (id: string, nowMillis: number): ReadonlyArray<Statement> => [
   statement(
     `INSERT INTO "Machine" ("id", "accountId", "metadata", "active", "lastActiveAt", "createdAt", "updatedAt")
-       VALUES (?, ?, ?, 0, ?, ?, ?) ON CONFLICT ("id") DO NOTHING`,
+       VALUES (?, ?, ?, FALSE, ?, ?, ?) ON CONFLICT ("id") DO NOTHING`,
     [id, accountId, "ciphertext", nowMillis, nowMillis, nowMillis]
   ),
   ...numbered("machine", id, nowMillis)
@@ -58,16 +58,28 @@ export interface DirtyRow {
   readonly seenAtMillis: number
 }
 
+/** The same with the placeholders of PostgreSQL. No text has a question mark in quotes. */
+export const numberedText = (sql: string): string => {
+  let count = 0
+  return sql.replaceAll("?", () => `$${++count}`)
+}
+
 const tableOf: Record<PresenceKind, string> = { session: `"Session"`, machine: `"Machine"` }
 
 export const updateRow = ({ key, seenAtMillis }: DirtyRow): Statement =>
-  statement(`UPDATE ${tableOf[key.kind]} SET "active" = 1, "lastActiveAt" = ? WHERE "id" = ?`, [seenAtMillis, key.id])
+  statement(`UPDATE ${tableOf[key.kind]} SET "active" = TRUE, "lastActiveAt" = ? WHERE "id" = ?`, [
+    seenAtMillis,
+    key.id
+  ])
 
 /** Three values per row, and SQLite binds 32 766 at most. */
 const caseRowMax = 10_000
 
+/** PostgreSQL takes the type of a branch from its text. */
+const branches = { sqlite: "WHEN ? THEN ?", postgres: "WHEN ? THEN ?::bigint" } as const
+
 /** One literal CASE per table, split where SQLite would refuse it. */
-export const caseWhen = (rows: ReadonlyArray<DirtyRow>): ReadonlyArray<Statement> =>
+export const caseWhen = (rows: ReadonlyArray<DirtyRow>, database: keyof typeof branches): ReadonlyArray<Statement> =>
   (["session", "machine"] as const).flatMap((kind) => {
     const ofKind = rows.filter(({ key }) => key.kind === kind)
     const parts = Array.from({ length: Math.ceil(ofKind.length / caseRowMax) }, (_, index) =>
@@ -75,8 +87,8 @@ export const caseWhen = (rows: ReadonlyArray<DirtyRow>): ReadonlyArray<Statement
     )
     return parts.map((part) =>
       statement(
-        `UPDATE ${tableOf[kind]} SET "active" = 1,
-           "lastActiveAt" = CASE "id" ${part.map(() => "WHEN ? THEN ?").join(" ")}
+        `UPDATE ${tableOf[kind]} SET "active" = TRUE,
+           "lastActiveAt" = CASE "id" ${part.map(() => branches[database]).join(" ")}
            END WHERE "id" IN (${part.map(() => "?").join(", ")})`,
         [...part.flatMap(({ key, seenAtMillis }) => [key.id, seenAtMillis]), ...part.map(({ key }) => key.id)]
       )

@@ -34,7 +34,7 @@ const start = Effect.acquireRelease(
     })
 )
 
-export const make = (scenario: Scenario, filename: string): Effect.Effect<StrategyProcess, never, Scope.Scope> =>
+export const make = (scenario: Scenario, target: string): Effect.Effect<StrategyProcess, never, Scope.Scope> =>
   Effect.gen(function* () {
     const ready = yield* Deferred.make<void, StrategyCrashed>()
     const figures = yield* Deferred.make<Figures, StrategyCrashed>()
@@ -54,6 +54,6 @@ export const make = (scenario: Scenario, filename: string): Effect.Effect<Strate
       else crashed(message.detail)
     })
     const tell = (message: ToStrategy) => Effect.sync(() => void child.send(message))
-    yield* tell({ _tag: "Prepare", scenario, filename })
+    yield* tell({ _tag: "Prepare", scenario, target })
     return { ready: Deferred.await(ready), go: tell({ _tag: "Go" }), figures: Deferred.await(figures) }
   })

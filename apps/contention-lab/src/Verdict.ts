@@ -1,7 +1,7 @@
 /** What the figures of a run mean, in words. */
 import type { Figures } from "./Figures.ts"
 import * as Scenario from "./Scenario.ts"
-import { entryOf } from "./strategies/Catalogue.ts"
+import { entryOf, type Place } from "./strategies/Catalogue.ts"
 
 /** `collapsed`: a machine was not registered in time, or the last flush wrote nothing. `strained`: it came near. */
 export type Verdict = "steady" | "strained" | "collapsed"
@@ -43,9 +43,11 @@ const course = (figures: Figures): string => {
   return `${verdict === "steady" ? "did not collapse" : "was strained"}: ${waited}; ${flushed}`
 }
 
+const placeOf = ({ database, strategy }: Figures): Place => entryOf(strategy, database).place
+
 /** One sentence per run, whatever came out. */
 export const sentence = (figures: Figures): string =>
-  `${figures.strategy}, ${figures.sessionCount} sessions (${entryOf(figures.strategy).place}) ${course(figures)}.`
+  `${figures.strategy}, ${figures.sessionCount} sessions (${placeOf(figures)}) ${course(figures)}.`
 
 const nameOf = (run: Figures, isAlone: boolean): string =>
   isAlone ? run.strategy : `${run.strategy} at ${run.sessionCount} sessions`
@@ -60,10 +62,10 @@ const byHarm = (left: Figures, right: Figures): number =>
 
 /** The run that a collapsed one is compared with: this project with an engine in the same place, if it ran. */
 const counterpart = (collapsed: Figures, others: ReadonlyArray<Figures>): Figures | undefined => {
-  const { place } = entryOf(collapsed.strategy)
+  const place = placeOf(collapsed)
   const peers = others.filter(({ sessionCount }) => sessionCount === collapsed.sessionCount)
   const ours = peers.filter(({ strategy }) => entryOf(strategy).lanes === "priority")
-  return ours.find(({ strategy }) => entryOf(strategy).place === place) ?? ours[0] ?? peers.toSorted(byHarm).at(-1)
+  return ours.find((run) => placeOf(run) === place) ?? ours[0] ?? peers.toSorted(byHarm).at(-1)
 }
 
 /** The answer of all runs together, in one or two sentences. */
@@ -96,10 +98,21 @@ export const headline = (figures: ReadonlyArray<Figures>): string => {
   return `${begin} With ${other.strategy} all ${other.registration.count} were registered, ${slowest}.`
 }
 
+const diskText = {
+  sqlite:
+    `The disk is modelled: ${Scenario.slowSyncMillis} ms are added to each commit that waits for it, in the ` +
+    "engine while it holds the lock; for presence-effect while it holds the permit.",
+  postgres:
+    `The disk is modelled: the server waits ${Scenario.slowSyncMillis} ms longer before it syncs its log, and commits ` +
+    "that wait at the same time share that."
+}
+
+const foreignText = { sqlite: "took the write lock", postgres: "locked the rows of all sessions" }
+
 /** What a reader must know before believing the table. */
 export const caveats = (
   figures: ReadonlyArray<Figures>,
-  { disk, hasForeignLock, roundTripMillis }: Scenario.Scenario
+  { database, disk, hasForeignLock, roundTripMillis }: Scenario.Scenario
 ): ReadonlyArray<string> => {
   const crossings = figures.flatMap(({ crossingMeanMillis }) =>
     crossingMeanMillis === undefined ? [] : [crossingMeanMillis]
@@ -113,13 +126,8 @@ export const caveats = (
             "Everything behind round trips looks worse than it is."
         ]
       : []),
-    ...(disk === "slow"
-      ? [
-          `The disk is modelled: ${Scenario.slowSyncMillis} ms are added to each commit that waits for it, in the ` +
-            "engine while it holds the lock; for presence-effect while it holds the permit."
-        ]
-      : []),
-    ...(hasForeignLock ? ["Another process took the write lock now and then, for up to 1.5 s."] : []),
+    ...(disk === "slow" ? [diskText[database]] : []),
+    ...(hasForeignLock ? [`Another process ${foreignText[database]} now and then, for up to 1.5 s.`] : []),
     ...lost.map(({ evidence, strategy }) => `${strategy} LOST ${evidence.acknowledgedMissingCount} registrations.`)
   ]
 }

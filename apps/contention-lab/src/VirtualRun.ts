@@ -20,9 +20,10 @@ import type { Run } from "./Run.ts"
 import { type Scenario, slowSyncMillis } from "./Scenario.ts"
 import * as Stopwatch from "./Stopwatch.ts"
 import { entryOf } from "./strategies/Catalogue.ts"
+import * as Flush from "./strategies/Flush.ts"
 import * as FlushLoop from "./strategies/FlushLoop.ts"
 import * as PresenceEffect from "./strategies/PresenceEffect.ts"
-import * as RealStrategy from "./strategies/RealStrategy.ts"
+import * as SqliteHouse from "./strategies/SqliteHouse.ts"
 import type { Strategy } from "./strategies/Strategy.ts"
 import * as VirtualTime from "./VirtualTime.ts"
 import * as Workload from "./Workload.ts"
@@ -95,8 +96,8 @@ const modelOfFifo = (run: Run, database: Database.Database): Effect.Effect<Model
   Effect.gen(function* () {
     const nothing = () => undefined
     const foreign = makeForeignLock(nothing, nothing)
-    const engine = yield* FifoEngine.make(run, crossing(performOn(database), run.scenario, foreign))
-    const flush = RealStrategy.flushOf(entryOf(run.scenario.strategy).shape, engine, run.scenario)
+    const engine = yield* FifoEngine.make(run, [crossing(performOn(database), run.scenario, foreign)])
+    const flush = Flush.of(entryOf(run.scenario.strategy).shape, engine, run.scenario)
     return { foreign, strategy: yield* FlushLoop.make(run, engine, flush) }
   })
 
@@ -116,7 +117,7 @@ const modelOfPresenceEffect = (run: Run, database: Database.Database): Effect.Ef
     const reader = Layer.succeed(PresenceReader, {
       query: (sql, params) => Effect.sync(() => database.prepare(sql).all(...params))
     })
-    const strategy = yield* PresenceEffect.make({ run, connection: engine.layer, reader })
+    const strategy = yield* PresenceEffect.make(run, SqliteHouse.layer({ run, connection: engine.layer, reader }))
     return { strategy, foreign: makeForeignLock(engine.lock, engine.unlock) }
   })
 
@@ -143,15 +144,13 @@ const program = (scenario: Scenario): Effect.Effect<Figures, unknown> =>
       return {
         strategy: scenario.strategy,
         sessionCount: scenario.sessionCount,
+        database: scenario.database,
         ...run.meter.read(stopwatch.elapsedMillis(), scenario.seconds * 1_000),
         loopGapMaxMillis: undefined,
         evidence: LabDatabase.examine(database, run.meter.acknowledged(), yield* Clock.currentTimeMillis)
       }
     })
   )
-
-/** A real Prisma client cannot run in virtual time. */
-export const isPossible = (strategy: Scenario["strategy"]): boolean => entryOf(strategy).place !== "in process"
 
 export const run = (
   scenario: Scenario,

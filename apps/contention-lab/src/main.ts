@@ -4,6 +4,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import * as Lab from "./Lab.ts"
 import * as Options from "./Options.ts"
+import * as PostgresServer from "./postgres/PostgresServer.ts"
 import * as ProgressBar from "./ProgressBar.ts"
 import * as ReportHtml from "./ReportHtml.ts"
 import * as ReportJson from "./ReportJson.ts"
@@ -22,14 +23,16 @@ const refuseUnwritable = (file: string): void => {
   }
 }
 
-const program = (options: Options.LabOptions) =>
+const program = (given: Options.LabOptions) =>
   Effect.gen(function* () {
+    const server = given.server === undefined ? undefined : yield* PostgresServer.open(given.server)
+    const options = server === undefined ? given : { ...given, serverName: server.name }
+    const { html, isVirtual, scenarios } = options
     const figures = yield* Effect.scoped(
       Effect.flatMap(ProgressBar.make, (report) =>
-        options.isVirtual ? VirtualLab.run(options.scenarios, report) : Lab.run(options.scenarios, report)
+        isVirtual ? VirtualLab.run(scenarios, report) : Lab.run(scenarios, server, report)
       )
     )
-    const { html } = options
     if (html !== undefined) yield* Effect.try(() => fs.writeFileSync(html, ReportHtml.make(figures, options)))
     if (options.isJson) {
       process.stdout.write(`${JSON.stringify(ReportJson.make(figures, options), undefined, 2)}\n`)
@@ -37,7 +40,7 @@ const program = (options: Options.LabOptions) =>
     }
     const plots = html === undefined ? "With --html <file>: the same with plots." : `Plots: ${html}`
     process.stdout.write(`${ReportText.make(figures, options, plots)}\n`)
-  })
+  }).pipe(Effect.scoped)
 
 const run = (options: Options.LabOptions): void => {
   const fiber = Effect.runFork(program(options))
@@ -57,6 +60,10 @@ const run = (options: Options.LabOptions): void => {
     }
     if (interruptedBy !== undefined) process.exit(interruptedBy === "SIGINT" ? 130 : 143)
     const failure = Option.getOrUndefined(Cause.failureOption(exit.cause))
+    if (failure instanceof PostgresServer.ServerUnusable) {
+      process.stderr.write(`error: --database: ${failure.detail}\n`)
+      process.exit(misuse)
+    }
     const isCrash = typeof failure === "object" && failure !== null && "detail" in failure && "strategy" in failure
     const text = isCrash ? `${String(failure.strategy)}: ${String(failure.detail)}` : Cause.pretty(exit.cause)
     process.stderr.write(`contention-lab: ${text}\n`)

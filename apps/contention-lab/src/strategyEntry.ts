@@ -11,9 +11,9 @@ const tell = (message: FromStrategy) => Effect.sync(() => process.send?.(message
 
 const go = Effect.runSync(Deferred.make<void>())
 
-const play = ({ filename, scenario }: Extract<ToStrategy, { _tag: "Prepare" }>) =>
+const play = ({ scenario, target }: Extract<ToStrategy, { _tag: "Prepare" }>) =>
   Effect.gen(function* () {
-    const replay = yield* RealRun.prepare(scenario, filename)
+    const replay = yield* RealRun.prepare(scenario, target)
     yield* tell({ _tag: "Ready" })
     yield* Deferred.await(go)
     yield* tell({ _tag: "Done", figures: yield* replay })

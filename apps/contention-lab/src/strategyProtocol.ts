@@ -3,8 +3,8 @@ import type { Figures } from "./Figures.ts"
 import type { Scenario } from "./Scenario.ts"
 
 export type ToStrategy =
-  | { readonly _tag: "Prepare"; readonly scenario: Scenario; readonly filename: string }
-  | { readonly _tag: "Go" }
+  /** `target`: a file of SQLite, or the address of a schema. */
+  { readonly _tag: "Prepare"; readonly scenario: Scenario; readonly target: string } | { readonly _tag: "Go" }
 
 export type FromStrategy =
   | { readonly _tag: "Ready" }

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Options from "../src/Options.ts"
-import { strategyNames } from "../src/strategies/Catalogue.ts"
+import { needsProcess, strategyNames } from "../src/strategies/Catalogue.ts"
 
 const accepted = (...args: ReadonlyArray<string>): Options.LabOptions => {
   const request = Options.parse(args)
@@ -33,7 +33,39 @@ describe("Options", () => {
     assert.strictEqual(scenarios[0].seconds, 600)
   })
 
+  it("runs on PostgreSQL what needs no process, with as many rows a connection as the incident had", () => {
+    const { scenarios, server } = accepted("--database", "postgres")
+    assert.deepStrictEqual(server, { which: "found", disk: "real" })
+    assert.deepStrictEqual([...new Set(scenarios.map(({ sessionCount }) => sessionCount))], [9, 45])
+    assert.deepInclude(scenarios[0], { database: "postgres", connections: 4 })
+    assert.isFalse(scenarios.some(({ strategy }) => needsProcess(strategy)))
+    const two = accepted("--database", "embedded", "--connections", "2", "--disk", "slow")
+    assert.deepStrictEqual(two.server, { which: "embedded", disk: "slow" })
+    assert.deepStrictEqual([...new Set(two.scenarios.map(({ sessionCount }) => sessionCount))], [9, 21])
+    const url = "postgres://me:p%40ss@db.internal/lab"
+    assert.deepStrictEqual(accepted("--database", url, "--sessions", "6").server, { which: { url }, disk: "real" })
+    assert.isUndefined(accepted().server)
+  })
+
+  it("repeats no password of an address that it refuses", () => {
+    for (const address of ["postgres://me:s3cret@db", "mysql://me:s3cret@db/lab", "postgres://me:s3cret @db:x/lab"]) {
+      const request = Options.parse(["--database", address])
+      assert.strictEqual(request._tag, "Misuse")
+      assert.notInclude(request._tag === "Misuse" ? request.text : "s3cret", "s3cret")
+    }
+  })
+
   it.each([
+    { args: ["--database", "oracle"], says: "It must be sqlite, postgres, embedded, or postgres://" },
+    { args: ["--database", "mysql://root@db/lab"], says: "it does not begin with postgres://" },
+    { args: ["--database", "postgres://db"], says: "it has no database" },
+    { args: ["--database", "postgres:///lab"], says: "it has no host" },
+    { args: ["--database", "postgres://me@db:x/lab"], says: "it cannot be read as an address" },
+    { args: ["--database", "postgres://db/lab?sslmode=verify-full"], says: "use sslmode=no-verify or disable" },
+    { args: ["--database", "postgres", "--virtual"], says: "leave out --virtual" },
+    { args: ["--database", "postgres", "--strategies", "case-when"], says: "leave out case-when, or --database" },
+    { args: ["--connections", "4"], says: "--connections is for PostgreSQL" },
+    { args: ["--database", "postgres", "--connections", "1"], says: "whole number from 2 to 16" },
     { args: ["--sessions", "nine"], says: "whole number from 1 to 20000" },
     { args: ["--sessions", "0"], says: "whole number from 1 to 20000" },
     { args: ["--sessions", "6,,9"], says: "whole number from 1 to 20000" },

@@ -93,6 +93,23 @@ describe("ReportText", () => {
     })
   )
 
+  it.live("says that it is PostgreSQL, and fits 80 columns there as well", () =>
+    Effect.gen(function* () {
+      const options = optionsOf("--database", "postgres", "--disk", "slow", "--foreign-lock")
+      const virtual = optionsOf("--virtual", "--seconds", "1", "--strategies", "presence-effect")
+      const [one] = yield* figuresOf(virtual)
+      assert.isDefined(one)
+      const names = options.scenarios.map(({ strategy }) => strategy)
+      const figures = names.map((name): Figures => ({ ...wide(one as Figures, name), database: "postgres" }))
+      const text = ReportText.make(figures, options, plots)
+      assert.deepStrictEqual(tooLong(text), [])
+      assert.include(words(text), "PostgreSQL, 4 connections for each strategy; 15 s of arrivals")
+      assert.include(words(text), "Another process locked the rows of all sessions now and then")
+      assert.include(words(text), "The same pool; the updates of a tick share one transaction")
+      assert.notInclude(text, "SQLite")
+    })
+  )
+
   it.live("has a column for the 99th percentile from a hundred arrivals on", () =>
     Effect.gen(function* () {
       const reportOf = (seconds: string) => {

@@ -22,6 +22,7 @@ const run = (strategy: Figures["strategy"], slowest: number | undefined, more: P
   return {
     strategy,
     sessionCount: 9,
+    database: "sqlite",
     ...meter.read(20_000, 1_000),
     loopGapMaxMillis: undefined,
     evidence: evidenceOf(0),
@@ -58,6 +59,16 @@ describe("Verdict.headline", () => {
   it("names the number of sessions where there are several", () => {
     const runs = [run("per-row-roundtrip", 5, { sessionCount: 6 }), run("per-row-roundtrip", undefined)]
     assert.match(Verdict.headline(runs), /^per-row-roundtrip at 9 sessions collapsed: /)
+  })
+
+  it("says on PostgreSQL where a strategy is there", () => {
+    const runs = [
+      run("per-row-roundtrip", undefined, { database: "postgres" }),
+      run("presence-effect", 2, { database: "postgres" })
+    ]
+    assert.include(Verdict.headline(runs), " With presence-effect all 10 were registered")
+    assert.include(runs.map(Verdict.sentence).join(" "), "presence-effect, 9 sessions (direct) did not collapse")
+    assert.notInclude(runs.map(Verdict.sentence).join(" "), "own thread")
   })
 
   it("says nothing else when an acknowledged registration is lost", () => {

@@ -1,5 +1,6 @@
 /**
  * The engine of the incident, as far as its log shows it: one writer behind round trips, first come first served.
+ * Over a database server it is a pool of connections, with the same queue in front of it.
  *
  * - Every statement crosses to the engine and back, `BEGIN` and `COMMIT` too, and the lock is held meanwhile.
  * - A caller gets an error after five seconds. What it asked for stays in the queue and is done when its turn comes:
@@ -40,26 +41,31 @@ const timed =
       return Effect.tap(cross(statement), () => meter.crossed(elapsedMillis() - startedAt))
     })
 
-export const make = (run: Run, crossing: Crossing): Effect.Effect<Engine, never, Scope.Scope> =>
+/** `crossings`: one for each connection. Each serves one caller at a time. */
+export const make = (
+  run: Run,
+  crossings: ReadonlyArray<Crossing>,
+  begin = "BEGIN IMMEDIATE"
+): Effect.Effect<Engine, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const cross = timed(run, crossing)
     // Without a bound, as the engine of the incident: that is what is being shown.
     const queue = yield* Queue.unbounded<Job>()
 
-    const perform = (statements: ReadonlyArray<Statement>) =>
-      Effect.flatMap(cross(bare("BEGIN IMMEDIATE")), () => {
+    const perform = (cross: Crossing, statements: ReadonlyArray<Statement>) =>
+      Effect.flatMap(cross(bare(begin)), () => {
         const lockedAt = run.elapsedMillis()
         return Effect.forEach(statements, cross, { discard: true }).pipe(
           Effect.zipRight(cross(bare("COMMIT"))),
           Effect.tapError(() => Effect.ignore(cross(bare("ROLLBACK")))),
-          Effect.ensuring(Effect.sync(() => run.meter.held(run.elapsedMillis() - lockedAt)))
+          Effect.ensuring(Effect.sync(() => run.meter.held((run.elapsedMillis() - lockedAt) / crossings.length)))
         )
       })
 
-    const serveNext = Effect.flatMap(Queue.take(queue), ({ done, statements }) =>
-      Effect.flatMap(Effect.exit(perform(statements)), (exit) => Deferred.done(done, exit))
-    )
-    yield* Effect.forkScoped(Effect.forever(serveNext))
+    const serveNext = (cross: Crossing) =>
+      Effect.flatMap(Queue.take(queue), ({ done, statements }) =>
+        Effect.flatMap(Effect.exit(perform(cross, statements)), (exit) => Deferred.done(done, exit))
+      )
+    for (const crossing of crossings) yield* Effect.forkScoped(Effect.forever(serveNext(timed(run, crossing))))
 
     // All wait equally long, so their times come in the order of their calls, and one fiber is enough.
     const called = yield* Queue.unbounded<Waiting>()

@@ -1,7 +1,9 @@
 /** The strategies, and what each of them is. */
 
+export type DatabaseKind = "sqlite" | "postgres"
+
 /** Where the engine is, and so what one statement costs. */
-export type Place = "in process" | "behind round trips" | "own thread"
+export type Place = "in process" | "behind round trips" | "own thread" | "direct"
 
 export interface Entry {
   readonly place: Place
@@ -76,4 +78,36 @@ export type StrategyName = keyof typeof catalogue
 
 export const strategyNames = Object.keys(catalogue) as ReadonlyArray<StrategyName>
 
-export const entryOf = (name: StrategyName): Entry => catalogue[name]
+/** What is different on PostgreSQL. A Prisma client in process has no counterpart there. */
+const onPostgres: { readonly [Name in StrategyName]?: Partial<Entry> } = {
+  "per-row-roundtrip": {
+    meaning:
+      "The incident over a pool of connections: one update per row, and every statement crosses to the server and " +
+      "back while the connection is held. All callers wait in one queue for the pool."
+  },
+  "one-transaction-roundtrip": {
+    meaning: "The same pool; the updates of a tick share one transaction, which keeps its rows locked until it commits."
+  },
+  "case-when-roundtrip": { meaning: "The same pool; the updates of a tick are one literal CASE id WHEN statement." },
+  "presence-effect-one-lane-roundtrip": {
+    meaning:
+      "This project as far away: a write and its commit are two crossings, and a tick skips rows that are locked. " +
+      "Everybody waits in one lane."
+  },
+  "presence-effect-roundtrip": {
+    meaning: "The same with lanes: one connection is kept for registrations, and they are served first."
+  },
+  "presence-effect-one-lane": {
+    place: "direct",
+    meaning: "This project without the added crossing, but everybody waits in one lane."
+  },
+  "presence-effect": { place: "direct", meaning: "This project without the added crossing, lanes in order." }
+}
+
+export const entryOf = (name: StrategyName, database: DatabaseKind = "sqlite"): Entry => ({
+  ...catalogue[name],
+  ...(database === "postgres" ? onPostgres[name] : {})
+})
+
+/** A real Prisma client runs SQLite in the process itself: neither in virtual time nor over a network. */
+export const needsProcess = (name: StrategyName): boolean => entryOf(name).place === "in process"

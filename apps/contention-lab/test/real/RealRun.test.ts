@@ -14,6 +14,8 @@ import { entryOf, strategyNames } from "../../src/strategies/Catalogue.ts"
 
 const scenario: Omit<Scenario, "strategy"> = {
   sessionCount: 12,
+  database: "sqlite",
+  connections: 1,
   seconds: 2,
   seed: 3,
   disk: "real",

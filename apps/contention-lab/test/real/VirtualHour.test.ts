@@ -14,6 +14,8 @@ it.live(
       const loop = yield* VirtualRun.run({
         strategy: "per-row-roundtrip",
         sessionCount: 9,
+        database: "sqlite",
+        connections: 1,
         seconds: 3_600,
         seed: 1,
         disk: "real",

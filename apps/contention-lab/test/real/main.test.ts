@@ -10,6 +10,8 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
+import { Client } from "pg"
+import { postgresUrl } from "./postgresUrl.ts"
 
 const main = fileURLToPath(new URL("../../dist/src/main.js", import.meta.url))
 
@@ -124,6 +126,72 @@ describe("the program", () => {
     assert.strictEqual(stdout, "")
     assert.deepStrictEqual(temporaryFiles(), [])
     assert.isTrue(await isGone(program.group))
+  })
+
+  describe.skipIf(postgresUrl === undefined)("on PostgreSQL", () => {
+    const url = postgresUrl ?? ""
+
+    const schemas = async (): Promise<ReadonlyArray<string>> => {
+      const client = new Client({ connectionString: url })
+      await client.connect()
+      const { rows } = await client.query<{ readonly name: string }>(
+        "SELECT nspname AS name FROM pg_namespace WHERE nspname LIKE 'contention_lab_%'"
+      )
+      await client.end()
+      return rows.map(({ name }) => name)
+    }
+
+    it("measures, says where, and leaves nothing behind", { timeout: 90_000 }, async () => {
+      const program = start("--database", url, ...short, "per-row-roundtrip,presence-effect", "--json")
+      const { code, stderr, stdout } = await program.ended
+      assert.strictEqual(code, 0, stderr)
+      const report = JSON.parse(stdout)
+      assert.deepInclude(report.scenario, { database: "postgres", connections: 4 })
+      assert.strictEqual(report.runs.length, 2)
+      for (const run of report.runs) assert.strictEqual(run.evidence.acknowledgedMissingCount, 0)
+      assert.match(report.server, /^PostgreSQL \d+\.\S* .*at postgres:\/\/[^@]+$/)
+      assert.deepStrictEqual(await schemas(), [])
+      assert.isTrue(await isGone(program.group))
+    })
+
+    it("drops its schemas after SIGINT", { timeout: 90_000 }, async () => {
+      const program = start("--database", url, "--seconds", "60", "--strategies", "per-row-roundtrip,presence-effect")
+      for (let look = 0; look < 600 && (await schemas()).length === 0; look++) await sleep(50)
+      assert.isAbove((await schemas()).length, 0)
+      await sleep(1_000)
+      process.kill(-program.group, "SIGINT")
+      const { code, stdout } = await program.ended
+      assert.strictEqual(code, 130)
+      assert.strictEqual(stdout, "")
+      assert.deepStrictEqual(await schemas(), [])
+      assert.isTrue(await isGone(program.group))
+    })
+
+    it("says why a database cannot be used, without the password", { timeout: 30_000 }, async () => {
+      const away = new URL(url)
+      away.pathname = "/there_is_no_such_database"
+      away.password ||= "s3cret"
+      const unknown = await start("--database", away.href).ended
+      assert.strictEqual(unknown.code, 2)
+      assert.match(unknown.stderr, /error: --database: postgres:\/\/\S+ cannot be used \(3D000\)/)
+      assert.notInclude(unknown.stderr, away.password)
+    })
+  })
+
+  it("starts a PostgreSQL of its own, and takes it away", { timeout: 120_000 }, async () => {
+    // The server may run as another user, who has to get through.
+    fs.chmodSync(box, 0o711)
+    const program = start("--database", "embedded", ...short, "presence-effect", "--json")
+    const { code, stderr, stdout } = await program.ended
+    assert.strictEqual(code, 0, stderr)
+    const report = JSON.parse(stdout)
+    assert.strictEqual(report.runs[0].evidence.acknowledgedMissingCount, 0)
+    const [, port = ""] = /at postgres:\/\/127\.0\.0\.1:(\d+)\/postgres, started for this run/.exec(report.server) ?? []
+    assert.notStrictEqual(port, "")
+    const answer = await start("--database", `postgres://postgres@127.0.0.1:${port}/postgres`).ended
+    assert.strictEqual(answer.code, 2)
+    assert.include(answer.stderr, `postgres://127.0.0.1:${port}/postgres cannot be reached (ECONNREFUSED)`)
+    assert.deepStrictEqual(temporaryFiles(), [])
   })
 
   it("refuses what it does not understand before it does anything", { timeout: 30_000 }, async () => {
