@@ -11,11 +11,8 @@ export interface Result {
   readonly ratio: number
   readonly target: string
   readonly met: boolean
-  /**
-   * What other programs do to the box makes no difference to memory, and a database server that does the work is itself
-   * another program. Default: time.
-   */
-  readonly measures?: "time" | "memory" | "time of a server"
+  /** What other programs do to the box makes no difference to memory, nor to bytes. Default: time. */
+  readonly measures?: "time" | "memory"
   /** Additional notes: spreads, counts, the part of the target that is not a ratio. */
   readonly note?: string
 }

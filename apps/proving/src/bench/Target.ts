@@ -5,10 +5,13 @@ export interface Target {
   readonly question: string
   /** From the folder of the benchmarks. */
   readonly file: string
+  /** Programs that work for the question in process groups of their own. What they use is no load of others. */
+  readonly services?: ReadonlyArray<string>
 }
 
 const library = "library"
 const server = "server"
+const services = ["postgres", "redis-server"]
 
 export const all: ReadonlyArray<Target> = [
   { id: "T1", question: "a flush against the bare statement", file: `${library}/FlushCost.bench.ts` },
@@ -32,7 +35,14 @@ export const all: ReadonlyArray<Target> = [
     file: `${server}/GroupedMachines.bench.ts`
   },
   { id: "T18", question: "memory of the server", file: `${server}/Memory.bench.ts` },
-  { id: "T19", question: "a flush on PostgreSQL against statements by hand", file: `${library}/ServerFlush.bench.ts` }
+  {
+    id: "T19",
+    question: "a flush on PostgreSQL against statements by hand",
+    file: `${library}/ServerFlush.bench.ts`,
+    services
+  },
+  { id: "T20", question: "registrations at two replicas", file: `${server}/ReplicaTail.bench.ts`, services },
+  { id: "T21", question: "a heartbeat for other replicas", file: `${server}/ReplicaBeat.bench.ts`, services }
 ]
 
 /** Run by `--scale` only: points of curves, not targets. */
@@ -40,5 +50,6 @@ export const scale: ReadonlyArray<Target> = [
   { id: "S1", question: "cost of a tick by rows and file size", file: `${library}/FlushScale.bench.ts` },
   { id: "S2", question: "a million tracked rows", file: `${library}/RegistryScale.bench.ts` },
   { id: "S3", question: "cost of a connection", file: `${server}/ConnectionScale.bench.ts` },
-  { id: "S4", question: "accounts with ten open apps each", file: `${server}/Capacity.bench.ts` }
+  { id: "S4", question: "accounts with ten open apps each", file: `${server}/Capacity.bench.ts` },
+  { id: "S5", question: "one file against one and three replicas", file: `${server}/ReplicaScale.bench.ts`, services }
 ]

@@ -57,7 +57,7 @@ const ask = (target: Target, onResult: (result: Judged) => void): Promise<string
     )
     running = child
     let isDone = false
-    const othersSince = OtherLoad.since(child.pid ?? 0)
+    const othersSince = OtherLoad.since(child.pid ?? 0, new Set(target.services))
     child.on("message", (message: Message) => {
       if (message._tag === "Result") return onResult(judged(message.result, othersSince()))
       isDone = true

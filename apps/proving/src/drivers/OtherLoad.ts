@@ -20,20 +20,21 @@ export interface Sample {
 /** A tick of `/proc` is 10 ms on every platform of Linux that Node runs on. */
 const tickMillis = 10
 
-/** Process group, and the processor time of the process and of its children that have ended. */
-export const readStat = (stat: string): { readonly group: number; readonly millis: number } => {
+/** The name and the group of a process, and its processor time with that of its children that have ended. */
+export const readStat = (stat: string): { readonly name: string; readonly group: number; readonly millis: number } => {
+  const name = stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"))
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
   const ticks = [11, 12, 13, 14].reduce((sum, field) => sum + Number(fields[field]), 0)
-  return { group: Number(fields[2]), millis: ticks * tickMillis }
+  return { name, group: Number(fields[2]), millis: ticks * tickMillis }
 }
 
-const ownMillis = (group: number): number => {
+const ownMillis = (group: number, services: ReadonlySet<string>): number => {
   let millis = 0
   for (const name of fs.readdirSync("/proc")) {
     if (!/^\d+$/.test(name)) continue
     try {
       const found = readStat(fs.readFileSync(`/proc/${name}/stat`, "utf8"))
-      if (found.group === group) millis += found.millis
+      if (found.group === group || services.has(found.name)) millis += found.millis
     } catch {
       // It has ended meanwhile; its parent has its time.
     }
@@ -41,18 +42,24 @@ const ownMillis = (group: number): number => {
   return millis
 }
 
-/** Nothing where the system does not tell. */
-export const sample = (group: number): Sample | undefined => {
+/** Beyond any that a system gives out. */
+const noGroup = 2 ** 30
+
+/** `services`: names of programs that work for the group without being in it. Nothing where the system does not tell. */
+export const sample = (group: number, services: ReadonlySet<string> = new Set()): Sample | undefined => {
   try {
     const [line = ""] = fs.readFileSync("/proc/stat", "utf8").split("\n")
     const times = line.trim().split(/\s+/).slice(1, 9).map(Number)
     const [, , , idle = 0, waiting = 0] = times
     const total = times.reduce((sum, ticks) => sum + ticks, 0)
-    return { total: total * tickMillis, busy: (total - idle - waiting) * tickMillis, own: ownMillis(group) }
+    return { total: total * tickMillis, busy: (total - idle - waiting) * tickMillis, own: ownMillis(group, services) }
   } catch {
     return undefined
   }
 }
+
+/** Processor time in milliseconds of all programs with these names. */
+export const servicesMillis = (services: ReadonlySet<string>): number => sample(noGroup, services)?.own ?? 0
 
 /** Between two samples; without samples, the load average is used. */
 export const share = (before: Sample | undefined, after: Sample | undefined): number => {
@@ -68,11 +75,11 @@ export const share = (before: Sample | undefined, after: Sample | undefined): nu
 const togetherMillis = 1_000
 
 /** The share since the last call that was a while ago, or since now. */
-export const since = (group: number): (() => number) => {
-  let before = sample(group)
+export const since = (group: number, services?: ReadonlySet<string>): (() => number) => {
+  let before = sample(group, services)
   let latest = 0
   return () => {
-    const now = sample(group)
+    const now = sample(group, services)
     if (before !== undefined && now !== undefined && now.total - before.total < togetherMillis) return latest
     latest = share(before, now)
     before = now

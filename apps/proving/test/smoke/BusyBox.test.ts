@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as fs from "node:fs"
 import * as OtherLoad from "../../src/drivers/OtherLoad.ts"
 import * as Result from "../../src/bench/Result.ts"
 import * as Table from "../../src/bench/Table.ts"
@@ -46,6 +47,14 @@ describe("the load of other programs", () => {
 
   it("reads the group and the times of a process whose name has blanks and brackets", () => {
     const stat = `77 (a (b) c) S 1 42 42 ${Array.from({ length: 7 }, () => 0).join(" ")} 10 5 2 1 20 0`
-    assert.deepStrictEqual(OtherLoad.readStat(stat), { group: 42, millis: 180 })
+    assert.deepStrictEqual(OtherLoad.readStat(stat), { name: "a (b) c", group: 42, millis: 180 })
+  })
+
+  it.skipIf(process.platform !== "linux")("counts a service that works for the group as its own", () => {
+    const { group, name } = OtherLoad.readStat(fs.readFileSync("/proc/self/stat", "utf8"))
+    const nobody = 2 ** 30
+    assert.strictEqual(OtherLoad.sample(nobody)?.own, 0)
+    assert.isAbove(OtherLoad.sample(nobody, new Set([name]))?.own ?? 0, 0)
+    assert.isAbove(OtherLoad.sample(group)?.own ?? 0, 0)
   })
 })

@@ -7,8 +7,8 @@
  * the same table of 20 000 rows of 1.3 KB, through one connection of `pg` each,
  * ours with the storage, the writer and its lanes.
  *
- * Skipped where no PostgreSQL answers at `BENCH_POSTGRES_URL`, by default on the
- * loopback interface.
+ * On the PostgreSQL at `BENCH_POSTGRES_URL`, on that of the loopback interface, or
+ * on one that is started.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -25,11 +25,11 @@ import { PresenceStorage } from "presence-effect/presence/PresenceStorage"
 import * as Writer from "presence-effect/writer/Writer"
 import type { Question } from "../Result.ts"
 import * as Rounds from "../Rounds.ts"
+import * as Services from "../Services.ts"
 import * as Latency from "./support/Latency.ts"
 
 const sessionCount = 20_000
 const kinds = { session: { table: "Session", accountId: "accountId" } } as const
-const serverUrl = process.env["BENCH_POSTGRES_URL"] ?? "postgres://postgres@127.0.0.1:5432/postgres"
 
 const connect = async (url: string): Promise<Client> => {
   const client = new Client({ connectionString: url, connectionTimeoutMillis: 2_000 })
@@ -38,7 +38,8 @@ const connect = async (url: string): Promise<Client> => {
 }
 
 /** A database of its own, with the table and its rows. */
-const makeDatabase = async (admin: Client) => {
+const makeDatabase = async (serverUrl: string) => {
+  const admin = await connect(serverUrl)
   const name = `presence_effect_bench_${process.pid}`
   await admin.query(`CREATE DATABASE ${name}`)
   const address = new URL(serverUrl)
@@ -123,7 +124,6 @@ const measure = async (url: string, client: Client, report: Parameters<Question>
       theirs: sides.theirs.median,
       unit: "ms",
       ratio: faster,
-      measures: "time of a server",
       target: `ratio >= ${ratioMin}`,
       met: faster >= ratioMin,
       note: `against ${name}: ${Rounds.spread(sides.ours)} against ${Rounds.spread(sides.theirs)}`
@@ -132,16 +132,14 @@ const measure = async (url: string, client: Client, report: Parameters<Question>
   await Effect.runPromise(Scope.close(scope, Exit.void))
 }
 
-export const question: Question = async (report) => {
-  const admin = await connect(serverUrl).catch((cause: unknown) => {
-    console.error(`T19 is skipped: no PostgreSQL at BENCH_POSTGRES_URL (${String(cause)})`)
-    return undefined
-  })
-  if (admin === undefined) return
-  const { client, drop, url } = await makeDatabase(admin)
-  try {
-    await measure(url, client, report)
-  } finally {
-    await drop()
-  }
-}
+export const question: Question = (report) =>
+  Services.withPostgres("T19", (serverUrl) =>
+    Effect.promise(async () => {
+      const { client, drop, url } = await makeDatabase(serverUrl)
+      try {
+        await measure(url, client, report)
+      } finally {
+        await drop()
+      }
+    })
+  )

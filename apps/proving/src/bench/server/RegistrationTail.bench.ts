@@ -6,18 +6,16 @@
  * all of them. One server, and the four loads take turns on it. The load comes
  * from another process than the server, from this one.
  */
-import type { Socket } from "socket.io-client"
 import type { Question } from "../Result.ts"
 import * as Rounds from "../Rounds.ts"
 import * as Client from "../../drivers/AccountClient.ts"
+import * as Beating from "./support/Beating.ts"
 import * as Daemon from "./support/Daemon.ts"
 import * as Registrations from "./support/Registrations.ts"
 import * as ServerProcess from "./support/ServerProcess.ts"
 
 const sizes = [0, 9, 1_000, 10_000]
 const tickMillis = 2_000
-/** Beats go out in this many portions per tick, as those of many daemons would. */
-const portionCount = 40
 const perSecond = 50
 const turnMillis = 2 * tickMillis
 const turnCount = 5
@@ -27,19 +25,6 @@ const chunkHoldMillis = 8
 const environment = {
   HAPPIER_PRESENCE_FLUSH_INTERVAL_MS: String(tickMillis),
   HAPPIER_PRESENCE_PERSIST_THRESHOLD_MS: "0"
-}
-
-/** Sends heartbeats until it is stopped. */
-const beatAll = (socket: Socket, ids: ReadonlyArray<string>): (() => void) => {
-  if (ids.length === 0) return () => undefined
-  const portion = Math.ceil(ids.length / portionCount)
-  let from = 0
-  const timer = setInterval(() => {
-    const time = Date.now()
-    for (const sid of ids.slice(from, from + portion)) socket.emit("session-alive", { sid, time, thinking: false })
-    from = from + portion >= ids.length ? 0 : from + portion
-  }, tickMillis / portionCount)
-  return () => clearInterval(timer)
 }
 
 export const question: Question = async (report) => {
@@ -56,7 +41,7 @@ export const question: Question = async (report) => {
 
   for (let turn = 0; turn <= turnCount; turn++) {
     for (const [size, latency] of histograms) {
-      const quiet = beatAll(socket, ids.slice(0, size))
+      const quiet = Beating.start(socket, ids.slice(0, size), tickMillis)
       const counted = turn === 0 ? Registrations.makeHistogram() : latency
       await Registrations.record(counted, { perSecond, forMillis: turnMillis, seed: turn + 1 }, daemon.register)
       quiet()

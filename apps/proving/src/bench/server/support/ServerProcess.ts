@@ -34,7 +34,7 @@ export interface Options {
 }
 
 /** Limits that a load of this kind would reach, and which are not measured here. */
-const unlimited = {
+export const unlimited = {
   HAPPIER_RATE_LIMIT_AUTH: "0",
   HAPPIER_RATE_LIMIT_CONTROL: "0",
   HAPPIER_RATE_LIMIT_READS: "0",
