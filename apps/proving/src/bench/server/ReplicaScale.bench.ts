@@ -21,7 +21,7 @@ import * as ScaleStand from "./support/ScaleStand.ts"
 import * as ServerProcess from "./support/ServerProcess.ts"
 
 const sessionCount = 1_000
-const roundCount = 4
+const roundCount = 3
 const inFlight = 64
 const floodMillis = 2_500
 const tailMillis = 4_000

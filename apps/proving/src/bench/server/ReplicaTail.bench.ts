@@ -4,9 +4,11 @@
  * Two servers over one PostgreSQL and one Redis. New machines are registered at
  * random times, at one server and the other in turn, while 0, 9 or 1 000 sessions
  * beat once per tick, half of them at each server, and every tick writes all of
- * them. The loads take turns on the same servers.
+ * them. The loads take turns on the same servers, and each round compares its own:
+ * a stall of the disk, which servers of databases have, meets one turn and not all.
  */
 import { Effect } from "effect"
+import type * as hdr from "hdr-histogram-js"
 import type { Question } from "../Result.ts"
 import * as Rounds from "../Rounds.ts"
 import * as Services from "../Services.ts"
@@ -43,37 +45,46 @@ const measure = async ({ database, servers }: Replicas.Replicas, report: Paramet
   const ids = await Effect.runPromise(ReplicaSessions.seed(database, daemons[0]?.accountId ?? "", Math.max(...sizes)))
   const sockets = await Promise.all(daemons.map(({ connect }, index) => connect(ids[index] ?? "")))
   const register = inTurn(daemons.map((daemon) => daemon.register))
-  const histograms = new Map(sizes.map((size) => [size, Registrations.makeHistogram()]))
-  for (let turn = 0; turn <= turnCount; turn++) {
-    for (const [size, latency] of turn % 2 === 0 ? histograms : [...histograms].toReversed()) {
-      const stops = sockets.map((socket, index) => {
-        const mine = ids.slice(0, size).filter((_, row) => row % sockets.length === index)
-        return Beating.start(socket, mine, tickMillis)
-      })
-      const counted = turn === 0 ? Registrations.makeHistogram() : latency
-      await Registrations.record(counted, { perSecond, forMillis: turnMillis, seed: turn + 1 }, register)
-      for (const stop of stops) stop()
-    }
+  const turnOf = async (size: number, seed: number): Promise<hdr.Histogram> => {
+    const stops = sockets.map((socket, index) => {
+      const mine = ids.slice(0, size).filter((_, row) => row % sockets.length === index)
+      return Beating.start(socket, mine, tickMillis)
+    })
+    const latency = Registrations.makeHistogram()
+    await Registrations.record(latency, { perSecond, forMillis: turnMillis, seed }, register)
+    for (const stop of stops) stop()
+    return latency
   }
-  const written = await Effect.runPromise(database.query(`SELECT count(*) AS n FROM "Session" WHERE "active"`))
-  if (Number(written[0]?.["n"]) !== Math.max(...sizes)) throw new Error("not every session was shown online")
-  const idle = histograms.get(0) ?? Registrations.makeHistogram()
-  const theirs = Registrations.percentileMillis(idle, 99)
-  for (const [size, latency] of histograms) {
-    if (size === 0) continue
-    const ours = Registrations.percentileMillis(latency, 99)
-    const p50 = Registrations.percentileMillis(latency, 50)
+  const whole = new Map(sizes.map((size) => [size, Registrations.makeHistogram()]))
+  let seed = 0
+  const side = (size: number) => async () => {
+    // Each round has the same arrivals for all sizes. The first one warms up.
+    const latency = await turnOf(size, 1 + Math.floor(seed++ / sizes.length))
+    if (seed > sizes.length) whole.get(size)?.add(latency)
+    return Registrations.percentileMillis(latency, 99)
+  }
+  const rounds = await Rounds.measure(turnCount, { idle: side(0), few: side(9), many: side(1_000) })
+  const online = await Effect.runPromise(database.query(`SELECT count(*) AS n FROM "Session" WHERE "active"`))
+  if (Number(online[0]?.["n"]) !== Math.max(...sizes)) throw new Error("not every session was shown online")
+  const percentiles = (size: number) => {
+    const latency = whole.get(size) ?? Registrations.makeHistogram()
+    const [p50, p99] = [50, 99].map((at) => Rounds.digits(Registrations.percentileMillis(latency, at)))
+    return `p50 ${p50}, p99 ${p99} ms`
+  }
+  for (const [name, size] of [
+    ["few", 9],
+    ["many", 1_000]
+  ] as const) {
+    const ratio = rounds.ratio(name, "idle")
     report({
       id: `T20@${size}`,
-      ours,
-      theirs,
+      ours: rounds.sides[name].median,
+      theirs: rounds.sides.idle.median,
       unit: "ms p99",
-      ratio: ours / theirs,
+      ratio,
       target: "ratio <= 1.25",
-      met: ours / theirs <= 1.25,
-      note:
-        `${latency.totalCount} registrations; p50 ${Rounds.digits(p50)} against ` +
-        `${Rounds.digits(Registrations.percentileMillis(idle, 50))} ms`
+      met: ratio <= 1.25,
+      note: `of ${whole.get(size)?.totalCount} together: ${percentiles(size)} against ${percentiles(0)}`
     })
   }
   for (const socket of sockets) socket.disconnect()
