@@ -17,14 +17,16 @@ type Group = readonly [Scenario.Scenario, ...ReadonlyArray<Scenario.Scenario>]
 
 /**
  * Scenarios that run at the same time, each group after the other. Those behind round trips wait most of the time, and
- * do so together; those that work in their own process have the machine for themselves meanwhile.
+ * do so together; those that work in their own process have the machine for themselves meanwhile. On a database server
+ * each runs on its own: they would share its processors and its disk.
  */
 export const groupsOf = (scenarios: ReadonlyArray<Scenario.Scenario>): ReadonlyArray<Group> => {
   const groups = new Map<string, [Scenario.Scenario, ...Array<Scenario.Scenario>]>()
   for (const scenario of scenarios) {
-    const { sessionCount, strategy } = scenario
+    const { database, sessionCount, strategy } = scenario
+    const isAlone = sessionCount > sideBySideMax || database === "postgres"
     const companions = entryOf(strategy).place === "behind round trips" ? "away" : "here"
-    const name = `${sessionCount} ${sessionCount <= sideBySideMax ? companions : strategy}`
+    const name = `${sessionCount} ${isAlone ? strategy : companions}`
     const group = groups.get(name)
     if (group === undefined) groups.set(name, [scenario])
     else group.push(scenario)

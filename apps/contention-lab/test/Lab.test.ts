@@ -18,6 +18,13 @@ describe("Lab", () => {
     ])
   })
 
+  it("gives each run on PostgreSQL the server for itself", () => {
+    assert.deepStrictEqual(
+      groupsOf("--database", "postgres", "--strategies", "per-row-roundtrip,case-when-roundtrip"),
+      [["per-row-roundtrip 45"], ["case-when-roundtrip 45"]]
+    )
+  })
+
   it("gives each run the machine for itself when there are many sessions", () => {
     assert.deepStrictEqual(groupsOf("--sessions", "6,500", "--strategies", "case-when,presence-effect"), [
       ["case-when 6", "presence-effect 6"],

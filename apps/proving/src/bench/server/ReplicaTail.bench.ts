@@ -23,8 +23,8 @@ import * as ServerProcess from "./support/ServerProcess.ts"
 const sizes = [0, 9, 1_000]
 const tickMillis = 2_000
 const perSecond = 50
-const turnMillis = 2 * tickMillis
-const turnCount = 6
+const turnMillis = 4 * tickMillis
+const turnCount = 7
 
 const environment = {
   ...ServerProcess.unlimited,
