@@ -13,7 +13,8 @@ const numbered = (kind: "machine" | "session", id: string, nowMillis: number): R
   statement(
     `INSERT INTO "AccountChange" ("accountId", "kind", "entityId", "cursor", "changedAt")
        SELECT "id", ?, ?, "seq", ? FROM "Account" WHERE "id" = ?
-       ON CONFLICT ("accountId", "kind", "entityId") DO UPDATE SET "cursor" = "excluded"."cursor", "changedAt" = "excluded"."changedAt"`,
+       ON CONFLICT ("accountId", "kind", "entityId")
+       DO UPDATE SET "cursor" = "excluded"."cursor", "changedAt" = "excluded"."changedAt"`,
     [kind, id, nowMillis, accountId]
   )
 ]

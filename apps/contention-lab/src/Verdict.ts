@@ -103,8 +103,8 @@ const diskText = {
     `The disk is modelled: ${Scenario.slowSyncMillis} ms are added to each commit that waits for it, in the ` +
     "engine while it holds the lock; for presence-effect while it holds the permit.",
   postgres:
-    `The disk is modelled: the server waits ${Scenario.slowSyncMillis} ms longer before it syncs its log, and commits ` +
-    "that wait at the same time share that."
+    `The disk is modelled: the server waits ${Scenario.slowSyncMillis} ms longer before it syncs its log, and ` +
+    "commits that wait at the same time share that."
 }
 
 const foreignText = { sqlite: "took the write lock", postgres: "locked the rows of all sessions" }

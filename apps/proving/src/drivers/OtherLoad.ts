@@ -45,7 +45,9 @@ const ownMillis = (group: number, services: ReadonlySet<string>): number => {
 /** Beyond any that a system gives out. */
 const noGroup = 2 ** 30
 
-/** `services`: names of programs that work for the group without being in it. Nothing where the system does not tell. */
+/**
+ * `services`: names of programs that work for the group without being in it. Nothing where the system does not tell.
+ */
 export const sample = (group: number, services: ReadonlySet<string> = new Set()): Sample | undefined => {
   try {
     const [line = ""] = fs.readFileSync("/proc/stat", "utf8").split("\n")
