@@ -1,5 +1,5 @@
 /** Which account a session or a machine belongs to, remembered for a short while. */
-import { Context, Duration, Effect, Layer, Option, Schema, type Scope } from "effect"
+import { Context, Deferred, Duration, Effect, Exit, FiberId, Layer, Option, Schema, type Scope } from "effect"
 import { LRUCache } from "lru-cache"
 import type { PresenceKey, PresenceKind } from "./PresenceKey.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
@@ -87,6 +87,8 @@ interface Notice {
 
 const topic = "ownership"
 
+type Answer = Deferred.Deferred<Validity, ReadFailed>
+
 /** The verdicts of this process, and the news about them from and for other replicas. */
 const makeVerdicts = (options: Options) =>
   Effect.gen(function* () {
@@ -96,14 +98,18 @@ const makeVerdicts = (options: Options) =>
       ttl: Duration.toMillis(options.validityTtl)
     })
     const listeners = new Set<(key: PresenceKey) => void>()
-    // Counts verdicts that became outdated, so that the result of an earlier read is not remembered after one.
-    let outdatedCount = 0
+    /** Reads that are under way. Not among them is one whose row has changed since it began. */
+    const reads = new Map<string, Answer>()
+    const set = (key: PresenceKey, validity: Validity) => {
+      reads.delete(textOf(key))
+      verdicts.set(textOf(key), validity)
+    }
     const outdate = (key: PresenceKey) => {
-      outdatedCount += 1
+      reads.delete(textOf(key))
       verdicts.delete(textOf(key))
     }
     const findRevoked = (key: PresenceKey) => {
-      verdicts.set(textOf(key), "revoked")
+      set(key, "revoked")
       for (const listener of listeners) listener(key)
     }
     yield* replicas.listen(topic, (notice) => {
@@ -113,13 +119,50 @@ const makeVerdicts = (options: Options) =>
     })
     return {
       listeners,
+      reads,
       outdate,
       findRevoked,
-      outdatedCount: () => outdatedCount,
       remembered: (key: PresenceKey) => verdicts.get(textOf(key)),
-      set: (key: PresenceKey, validity: Validity) => void verdicts.set(textOf(key), validity),
+      set,
       notify: (key: PresenceKey, isRevoked = false) => void replicas.send(topic, { key, isRevoked })
     }
+  })
+
+type Verdicts = Effect.Effect.Success<ReturnType<typeof makeVerdicts>>
+
+/** A row that beats faster than it is read, such as in a storm of reconnects, is read once for all who ask. */
+const makeCheck = (
+  { findRevoked, reads, remembered, set }: Verdicts,
+  read: (key: PresenceKey) => Effect.Effect<Validity, ReadFailed>
+) =>
+  Effect.map(Effect.scope, (scope) => (key: PresenceKey): Effect.Effect<Validity, ReadFailed> => {
+    const name = textOf(key)
+    const finish = (answer: Answer, exit: Exit.Exit<Validity, ReadFailed>): void => {
+      if (reads.get(name) === answer) {
+        reads.delete(name)
+        if (Exit.isSuccess(exit) && exit.value === "revoked") findRevoked(key)
+        else if (Exit.isSuccess(exit)) set(key, exit.value)
+      }
+      // A row may have been created while the statement ran: a verdict recorded meanwhile is newer.
+      Deferred.unsafeDone(
+        answer,
+        Exit.map(exit, (found) => remembered(key) ?? found)
+      )
+    }
+    return Effect.suspend(() => {
+      const known = remembered(key)
+      if (known !== undefined) return Effect.succeed(known)
+      const underWay = reads.get(name)
+      if (underWay !== undefined) return Deferred.await(underWay)
+      const answer: Answer = Deferred.unsafeMake(FiberId.none)
+      reads.set(name, answer)
+      // In a fiber of its own: the others need the answer, also if the first who asks goes away.
+      return Effect.forkIn(Effect.interruptible(read(key)), scope).pipe(
+        Effect.tap((fiber) => Effect.sync(() => fiber.addObserver((exit) => finish(answer, exit)))),
+        Effect.uninterruptible,
+        Effect.zipRight(Deferred.await(answer))
+      )
+    })
   })
 
 export const make = (options: Options): Effect.Effect<Ownership["Type"], never, DatabaseReader | Scope.Scope> =>
@@ -127,35 +170,20 @@ export const make = (options: Options): Effect.Effect<Ownership["Type"], never, 
     const reader = yield* DatabaseReader
     const { archivedAt } = yield* SessionArchive
     const ownerOf = ownersOf(archivedAt)
-    const { findRevoked, listeners, notify, outdate, outdatedCount, remembered, set } = yield* makeVerdicts(options)
+    const verdicts = yield* makeVerdicts(options)
+    const { findRevoked, listeners, notify, outdate, remembered, set } = verdicts
     const know = (key: PresenceKey, validity: Validity) => {
       set(key, validity)
       notify(key)
     }
     return Ownership.of({
       remembered,
-      check: (key) =>
-        Effect.suspend(() => {
-          const known = remembered(key)
-          if (known !== undefined) return Effect.succeed(known)
-          const before = outdatedCount()
-          return reader.first(Owner, ownerOf[key.kind], [key.id]).pipe(
-            Effect.map(
-              Option.match({
-                onNone: (): Validity => "missing",
-                onSome: (owner): Validity => validityOf(key, owner)
-              })
-            ),
-            // A row may have been created while the statement ran: a verdict recorded meanwhile is newer.
-            Effect.map((read) => remembered(key) ?? read),
-            Effect.tap((validity) =>
-              Effect.sync(() => {
-                if (validity === "revoked") findRevoked(key)
-                else if (before === outdatedCount()) set(key, validity)
-              })
-            )
-          )
-        }),
+      check: yield* makeCheck(verdicts, (key) =>
+        Effect.map(
+          reader.first(Owner, ownerOf[key.kind], [key.id]),
+          Option.match({ onNone: (): Validity => "missing", onSome: (owner): Validity => validityOf(key, owner) })
+        )
+      ),
       learn: (key) => know(key, "owned"),
       forget: (key) => know(key, "missing"),
       archive: (key) => know(key, "archived"),

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import * as PresenceKey from "../../src/entities/PresenceKey.ts"
-import { ReadFailed } from "../../src/database/DatabaseReader.ts"
+import * as DatabaseReader from "../../src/database/DatabaseReader.ts"
 import * as Ownership from "../../src/entities/Ownership.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
@@ -15,6 +15,27 @@ const make = (options: { readonly validityCapacity: number }) =>
     )
     return { database, ownership: yield* Ownership.make({ validityTtl: "30 seconds", ...options }) }
   })
+
+const unbounded = { concurrency: "unbounded" } as const
+
+const settle = Effect.yieldNow().pipe(Effect.repeatN(16))
+
+/** Reads are answered once `answers` is open. */
+const makeWaiting = Effect.gen(function* () {
+  const answers = yield* Effect.makeLatch(false)
+  const reads = { count: 0 }
+  const rows = [{ accountId: "a1", isRevoked: 0, isArchived: 0 }]
+  const reader = DatabaseReader.fromQuery(() =>
+    Effect.suspend(() => {
+      reads.count++
+      return Effect.as(answers.await, rows)
+    })
+  )
+  const ownership = yield* Ownership.make({ validityTtl: "30 seconds", validityCapacity: 10 }).pipe(
+    Effect.provideService(DatabaseReader.DatabaseReader, reader)
+  )
+  return { answers, ownership, reads }
+})
 
 describe("Ownership", () => {
   it.scoped("distinguishes owned, foreign and missing rows, and remembers them", () =>
@@ -124,10 +145,43 @@ describe("Ownership", () => {
   it.scoped("does not remember a failed read", () =>
     Effect.gen(function* () {
       const { database, ownership } = yield* make({ validityCapacity: 2 })
-      database.nextReadFailure = new ReadFailed({ code: "SQLITE_BUSY", detail: "test" })
+      database.nextReadFailure = new DatabaseReader.ReadFailed({ code: "SQLITE_BUSY", detail: "test" })
       const key = PresenceKey.session("a1", "s1")
       assert.strictEqual((yield* Effect.flip(ownership.check(key)))._tag, "ReadFailed")
       assert.strictEqual(yield* ownership.check(key), "owned")
     }).pipe(Effect.provide(TestDatabase.layer))
+  )
+
+  it.scoped("reads a row once for all who ask meanwhile, also if the first of them goes away", () =>
+    Effect.gen(function* () {
+      const { answers, ownership, reads } = yield* makeWaiting
+      const key = PresenceKey.session("a1", "s1")
+      const first = yield* Effect.fork(ownership.check(key))
+      const others = yield* Effect.fork(
+        Effect.all(
+          Array.from({ length: 50 }, () => ownership.check(key)),
+          unbounded
+        )
+      )
+      yield* settle
+      yield* Fiber.interrupt(first)
+      yield* answers.open
+      assert.deepStrictEqual([...new Set(yield* Fiber.join(others))], ["owned"])
+      assert.strictEqual(reads.count, 1)
+    })
+  )
+
+  it.scoped("remembers what it reads while other rows change, and not what changed itself", () =>
+    Effect.gen(function* () {
+      const { answers, ownership } = yield* makeWaiting
+      const [key, changed] = [PresenceKey.session("a1", "s1"), PresenceKey.session("a1", "s2")]
+      const both = yield* Effect.fork(Effect.all([ownership.check(key), ownership.check(changed)], unbounded))
+      yield* settle
+      ownership.unlearn(changed)
+      yield* answers.open
+      assert.deepStrictEqual(yield* Fiber.join(both), ["owned", "owned"])
+      assert.strictEqual(ownership.remembered(key), "owned")
+      assert.isUndefined(ownership.remembered(changed))
+    })
   )
 })

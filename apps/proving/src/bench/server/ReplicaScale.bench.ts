@@ -193,9 +193,10 @@ const measure = async (stands: ReadonlyArray<ScaleStand.ScaleStand>, into: Param
     for (const index of round % 2 === 0 ? order : order.toReversed()) {
       const stand = stands[index]
       if (stand === undefined) continue
-      const sample = await sampleOf(stand)
+      // First: after a flood it would say how long that takes to drain.
       const latency = round === 0 ? Registrations.makeHistogram() : latencies[index]
       await tail(stand, latency ?? Registrations.makeHistogram(), round + 1)
+      const sample = await sampleOf(stand)
       if (round > 0) samples[index]?.push(sample)
     }
   }
