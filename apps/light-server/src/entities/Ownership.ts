@@ -156,7 +156,7 @@ const makeCheck = (
       if (underWay !== undefined) return Deferred.await(underWay)
       const answer: Answer = Deferred.unsafeMake(FiberId.none)
       reads.set(name, answer)
-      // In a fiber of its own: the others need the answer, also if the first who asks goes away.
+      // In a fiber of its own: other callers need the answer, also if the first one goes away.
       return Effect.forkIn(Effect.interruptible(read(key)), scope).pipe(
         Effect.tap((fiber) => Effect.sync(() => fiber.addObserver((exit) => finish(answer, exit)))),
         Effect.uninterruptible,
