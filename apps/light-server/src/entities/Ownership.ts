@@ -130,7 +130,7 @@ const makeVerdicts = (options: Options) =>
 
 type Verdicts = Effect.Effect.Success<ReturnType<typeof makeVerdicts>>
 
-/** A row that beats faster than it is read, such as in a storm of reconnects, is read once for all who ask. */
+/** A row that beats faster than it is read, such as in a storm of reconnects, is read once for all callers. */
 const makeCheck = (
   { findRevoked, reads, remembered, set }: Verdicts,
   read: (key: PresenceKey) => Effect.Effect<Validity, ReadFailed>
@@ -149,19 +149,24 @@ const makeCheck = (
         Exit.map(exit, (found) => remembered(key) ?? found)
       )
     }
-    return Effect.suspend(() => {
-      const known = remembered(key)
-      if (known !== undefined) return Effect.succeed(known)
-      const underWay = reads.get(name)
-      if (underWay !== undefined) return Deferred.await(underWay)
+    // In a fiber of its own: other callers need the answer, also if the first one goes away.
+    const begin = Effect.suspend(() => {
       const answer: Answer = Deferred.unsafeMake(FiberId.none)
       reads.set(name, answer)
-      // In a fiber of its own: other callers need the answer, also if the first one goes away.
-      return Effect.forkIn(Effect.interruptible(read(key)), scope).pipe(
-        Effect.tap((fiber) => Effect.sync(() => fiber.addObserver((exit) => finish(answer, exit)))),
-        Effect.uninterruptible,
-        Effect.zipRight(Deferred.await(answer))
-      )
+      return Effect.map(Effect.forkIn(Effect.interruptible(read(key)), scope), (fiber) => {
+        fiber.addObserver((exit) => finish(answer, exit))
+        return answer
+      })
+    })
+    const underWay = Effect.suspend(() => {
+      const answer = reads.get(name)
+      return answer === undefined ? begin : Effect.succeed(answer)
+    })
+    return Effect.suspend(() => {
+      const known = remembered(key)
+      return known === undefined
+        ? Effect.flatMap(Effect.uninterruptible(underWay), Deferred.await)
+        : Effect.succeed(known)
     })
   })
 
