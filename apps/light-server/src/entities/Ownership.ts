@@ -162,12 +162,14 @@ const makeCheck = (
       const answer = reads.get(name)
       return answer === undefined ? begin : Effect.succeed(answer)
     })
-    return Effect.suspend(() => {
+    const attempt = Effect.suspend(() => {
       const known = remembered(key)
       return known === undefined
         ? Effect.flatMap(Effect.uninterruptible(underWay), Deferred.await)
         : Effect.succeed(known)
     })
+    // A read that another caller began may fail: that costs its own heartbeat, and not those of the others.
+    return Effect.suspend(() => (reads.has(name) ? Effect.orElse(attempt, () => attempt) : attempt))
   })
 
 export const make = (options: Options): Effect.Effect<Ownership["Type"], never, DatabaseReader | Scope.Scope> =>

@@ -41,8 +41,10 @@ describe.skipIf(url === undefined)("the built server on PostgreSQL", () => {
           messages.body["messages"].map(({ localId }: { readonly localId: string }) => localId),
           ["l1"]
         )
-        const applied = yield* database.query(`SELECT "migration_name" FROM "_prisma_migrations"`)
-        assert.lengthOf(applied, 1)
+        const twice = yield* database.query(
+          `SELECT "migration_name" FROM "_prisma_migrations" GROUP BY 1 HAVING count(*) > 1`
+        )
+        assert.deepStrictEqual(twice, [])
         assert.strictEqual((yield* server.end("SIGTERM")).code, 0, server.output())
       }),
     120_000
