@@ -76,7 +76,7 @@ export const replicaMutants: ReadonlyArray<Mutant> = [
     find: "(own?.startedMillis ?? 0) <= database.options.nowMillis() - graceMillis",
     replace: "(own?.startedMillis ?? 0) <= database.options.nowMillis() + graceMillis",
     world,
-    from: 75
+    from: 420
   },
   {
     name: "connection-not-claimed",
