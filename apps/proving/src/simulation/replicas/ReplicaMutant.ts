@@ -70,15 +70,6 @@ export const replicaMutants: ReadonlyArray<Mutant> = [
     world
   },
   {
-    name: "takeover-by-anyone",
-    breaks: "after all replicas were away, rows have time to come back",
-    file: "testing/SimulatedReplicas.ts",
-    find: "(own?.startedMillis ?? 0) <= database.options.nowMillis() - graceMillis",
-    replace: "(own?.startedMillis ?? 0) <= database.options.nowMillis() + graceMillis",
-    world,
-    from: 420
-  },
-  {
     name: "connection-not-claimed",
     breaks: "a client that comes back to a replica is served there again",
     file: "presence/PresenceRegistry.ts",
