@@ -20,8 +20,11 @@ const program = `
 `
 
 describe("databaseServers", () => {
-  for (const server of ["embedded", ""]) {
-    it(`keeps the exit code of a failed run ${server === "" ? "with the server that answers" : "with its own server"}`, () => {
+  for (const [server, name] of [
+    ["embedded", "its own server"],
+    ["", "the server that answers"]
+  ] as const) {
+    it(`keeps the exit code of a failed run with ${name}`, () => {
       const tsx = pathToFileURL(require.resolve("tsx")).href
       const { output, status } = spawnSync(
         process.execPath,
