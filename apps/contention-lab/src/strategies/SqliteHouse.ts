@@ -17,7 +17,7 @@ export interface House<E> {
 }
 
 /**
- * The same connection, seen by the meter and as far away as the scenario says: a write crosses as a whole, so it pays
+ * The same connection, measured, and with the delays of the scenario: a write is sent as a whole, so it is delayed by
  * one round trip. A slow disk delays what waits for the disk, and heartbeats do not wait for it.
  */
 const metered = (run: Run) =>

@@ -103,7 +103,7 @@ describe.skipIf(postgresUrl === undefined)("RealRun on PostgreSQL", () => {
     60_000
   )
 
-  it.scopedLive("drops its schema, whoever still uses it", () =>
+  it.scopedLive("drops its schema while another connection still uses it", () =>
     Effect.gen(function* () {
       const schema = yield* Effect.scoped(
         Effect.gen(function* () {
