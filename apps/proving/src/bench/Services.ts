@@ -1,10 +1,8 @@
 /** The database server and the Redis of a question: those of the loopback interface, or others for this question. */
 import { Effect, type Scope } from "effect"
-import { spawn } from "node:child_process"
-import { once } from "node:events"
 import * as PostgresServer from "contention-lab/postgres/PostgresServer"
-import { freePort } from "../drivers/BuiltServer.ts"
 import * as LocalRedis from "../drivers/LocalRedis.ts"
+import * as OwnRedis from "../drivers/OwnRedis.ts"
 
 /** Apart from what else uses the same Redis. */
 const redisDatabase = 15
@@ -17,27 +15,11 @@ const postgres: Effect.Effect<string, string, Scope.Scope> = Effect.suspend(() =
   Effect.mapError(({ detail }) => `no PostgreSQL: ${detail}`)
 )
 
-/** Nothing is kept, and nothing is left. */
-const ownRedis: Effect.Effect<string, string, Scope.Scope> = Effect.gen(function* () {
-  const port = yield* freePort
-  const options = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-  const child = yield* Effect.acquireRelease(
-    Effect.sync(() => spawn("redis-server", options, { stdio: ["ignore", "pipe", "ignore"] })),
-    (child) =>
-      Effect.promise(async () => {
-        if (child.pid === undefined || child.exitCode !== null) return
-        child.kill("SIGKILL")
-        await once(child, "exit")
-      })
-  )
-  return yield* Effect.async<string, string>((resume) => {
-    child.once("error", () => resume(Effect.fail("no Redis answers at 127.0.0.1:6379, and there is no redis-server")))
-    child.once("exit", (code) => resume(Effect.fail(`redis-server ended with ${code}`)))
-    child.stdout.on("data", (data) => {
-      if (String(data).includes("eady to accept connections")) resume(Effect.succeed(`redis://127.0.0.1:${port}`))
-    })
-  })
-})
+const ownRedis: Effect.Effect<string, string, Scope.Scope> = Effect.suspend(() =>
+  OwnRedis.isInstalled()
+    ? Effect.map(OwnRedis.make(), ({ url }) => url)
+    : Effect.fail("no Redis answers at 127.0.0.1:6379, and there is no redis-server")
+)
 
 const redis = Effect.flatMap(
   Effect.promise(() => LocalRedis.find()),

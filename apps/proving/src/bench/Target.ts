@@ -11,7 +11,7 @@ export interface Target {
 
 const library = "library"
 const server = "server"
-const services = ["postgres", "redis-server"]
+export const services: ReadonlyArray<string> = ["postgres", "redis-server"]
 
 export const all: ReadonlyArray<Target> = [
   { id: "T1", question: "a flush against the bare statement", file: `${library}/FlushCost.bench.ts` },

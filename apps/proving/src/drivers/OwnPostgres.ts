@@ -6,6 +6,7 @@ import os from "node:os"
 import path from "node:path"
 import { Effect, type Scope } from "effect"
 import * as BuiltServer from "./BuiltServer.ts"
+import * as ProcessEnd from "./ProcessEnd.ts"
 
 /**
  * How PostgreSQL ends:
@@ -29,11 +30,6 @@ export interface OwnPostgres {
 /** The process, which the class does not show. */
 const processOf = (server: EmbeddedPostgres): ChildProcess | undefined =>
   (server as unknown as { readonly process?: ChildProcess }).process
-
-const isOver = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode !== null || signalCode !== null
-
-const untilOver = (child: ChildProcess): Promise<void> =>
-  isOver(child) ? Promise.resolve() : new Promise((resolve) => void child.once("exit", () => resolve()))
 
 /** A killed server leaves processes that hold its memory for a moment, and no other one starts beside them. */
 const startAttempts = 40
@@ -79,7 +75,7 @@ export const make: Effect.Effect<OwnPostgres, never, Scope.Scope> = Effect.gen(f
       Effect.promise(async () => {
         const child = processOf(server)
         child?.kill("SIGQUIT")
-        if (child !== undefined) await untilOver(child)
+        if (child !== undefined) await ProcessEnd.wait(child)
         fs.rmSync(folder, { recursive: true, force: true, maxRetries: 10 })
       })
   )
@@ -91,7 +87,7 @@ export const make: Effect.Effect<OwnPostgres, never, Scope.Scope> = Effect.gen(f
       Effect.promise(async () => {
         const child = processOf(server)
         child?.kill(ending)
-        if (child !== undefined) await untilOver(child)
+        if (child !== undefined) await ProcessEnd.wait(child)
       }),
     start: Effect.promise(() => startAgain(server, output))
   }

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import net from "node:net"
 import path from "node:path"
 import * as BuiltServer from "./BuiltServer.ts"
+import * as ProcessEnd from "./ProcessEnd.ts"
 import * as TemporaryDirectory from "./TemporaryDirectory.ts"
 
 export interface OwnRedis {
@@ -43,11 +44,6 @@ const connects = (port: number): Promise<boolean> =>
     }
     socket.once("connect", () => end(true)).once("error", () => end(false))
   })
-
-const untilOver = (child: ChildProcess): Promise<void> =>
-  child.exitCode !== null || child.signalCode !== null
-    ? Promise.resolve()
-    : new Promise((resolve) => void child.once("exit", () => resolve()))
 
 export const make = (options: Options = {}): Effect.Effect<OwnRedis, never, Scope.Scope> =>
   Effect.gen(function* () {
@@ -91,7 +87,7 @@ export const make = (options: Options = {}): Effect.Effect<OwnRedis, never, Scop
     const end = Effect.promise(async () => {
       // One that is stopped is killed as well.
       child?.kill("SIGKILL")
-      if (child !== undefined) await untilOver(child)
+      if (child !== undefined) await ProcessEnd.wait(child)
     })
     yield* Effect.acquireRelease(start, () => end)
     return {

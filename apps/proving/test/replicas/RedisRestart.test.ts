@@ -105,21 +105,27 @@ const checkAfterwards = (fleet: Fleet.Fleet) =>
     yield* Fleet.check(fleet)
   })
 
+/** A call that is under way when the outage begins ends soon, and the clients of each server notice nothing. */
+const beginOutage = (fleet: Fleet.Fleet, outage: Effect.Effect<void>) =>
+  Effect.gen(function* () {
+    const { call, isAsked } = yield* openCall(fleet)
+    const waiting = yield* Effect.fork(call)
+    yield* Fleet.soon("a call of another server", isAsked)
+    yield* outage
+    TimeLimit.holds(
+      "the end of a call to another server",
+      yield* checkMeanwhile(fleet, Effect.flatten(waiting.await)),
+      2_000
+    )
+  })
+
 describe.skipIf(!isPossible)("three servers whose Redis", () => {
   it.scopedLive(
     "is killed and comes back empty serve their own clients meanwhile, and find each other again",
     () =>
       Effect.gen(function* () {
         const { fleet, redis } = yield* stand
-        const { call, isAsked } = yield* openCall(fleet)
-        const waiting = yield* Effect.fork(call)
-        yield* Fleet.soon("a call of another server", isAsked)
-        yield* redis.end
-        TimeLimit.holds(
-          "the end of a call to another server",
-          yield* checkMeanwhile(fleet, Effect.flatten(waiting.await)),
-          2_000
-        )
+        yield* beginOutage(fleet, redis.end)
         yield* redis.start
         yield* checkAfterwards(fleet)
       }),
@@ -131,15 +137,7 @@ describe.skipIf(!isPossible)("three servers whose Redis", () => {
     () =>
       Effect.gen(function* () {
         const { fleet, redis } = yield* stand
-        const { call, isAsked } = yield* openCall(fleet)
-        const waiting = yield* Effect.fork(call)
-        yield* Fleet.soon("a call of another server", isAsked)
-        yield* redis.signal("SIGSTOP")
-        TimeLimit.holds(
-          "the end of a call to another server",
-          yield* checkMeanwhile(fleet, Effect.flatten(waiting.await)),
-          2_000
-        )
+        yield* beginOutage(fleet, redis.signal("SIGSTOP"))
         yield* Effect.sleep("15 seconds")
         yield* redis.signal("SIGCONT")
         yield* checkAfterwards(fleet)

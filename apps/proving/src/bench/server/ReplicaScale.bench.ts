@@ -14,6 +14,7 @@ import type * as hdr from "hdr-histogram-js"
 import type { Question } from "../Result.ts"
 import * as Rounds from "../Rounds.ts"
 import * as Services from "../Services.ts"
+import * as Target from "../Target.ts"
 import * as OtherLoad from "../../drivers/OtherLoad.ts"
 import * as Beating from "./support/Beating.ts"
 import * as Registrations from "./support/Registrations.ts"
@@ -30,7 +31,7 @@ const beatMillis = 2_000
 const burst = 500
 const idleMillis = 3_000
 
-const services = new Set(["postgres", "redis-server"])
+const services = new Set(Target.services)
 
 /** One round of one stand. */
 interface Sample {

@@ -1,6 +1,7 @@
 /** Sessions of an account in the database of replicas. */
 import { Effect } from "effect"
 import type { ServerDatabase } from "../../../drivers/ServerDatabase.ts"
+import * as ServerProcess from "./ServerProcess.ts"
 
 /** Written past the servers, and not online. Answers with their ids. */
 export const seed = (
@@ -13,7 +14,7 @@ export const seed = (
   const insert = `INSERT INTO "Session"
     ("id", "tag", "accountId", "metadata", "active", "lastActiveAt", "createdAt", "updatedAt")
     SELECT id, id, ?, repeat('m', ?::int), FALSE, ?::bigint, ?::bigint, ?::bigint FROM unnest(?::text[]) AS id`
-  const ids = Array.from({ length: count }, (_, index) => `cbench${index.toString(36).padStart(19, "0")}`)
+  const ids = ServerProcess.sessionIds(count)
   const list = `{${ids.join(",")}}`
   return database
     .query(insert, accountId, metadataBytes, now - 3_600_000, now, now, list)

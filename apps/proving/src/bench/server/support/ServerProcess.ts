@@ -90,6 +90,10 @@ export const start = async (options: Options = {}): Promise<ServerProcess> => {
 export const residentBytes = (pid: number): number =>
   Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024
 
+/** Ids of sessions in their order, of the length of those that the server makes. */
+export const sessionIds = (count: number): ReadonlyArray<string> =>
+  Array.from({ length: count }, (_, index) => `cbench${index.toString(36).padStart(19, "0")}`)
+
 /** Sessions of the account, straight into the file of a server that does not run. Answers with their ids. */
 export const seedSessions = (
   directory: string,
@@ -101,7 +105,7 @@ export const seedSessions = (
   const now = Date.now()
   const insert = database.prepare(`INSERT INTO Session
     (id, tag, accountId, metadata, active, lastActiveAt, createdAt, updatedAt) VALUES (?, ?, ?, ?, 0, ?, ?, ?)`)
-  const ids = Array.from({ length: count }, (_, index) => `cbench${index.toString(36).padStart(19, "0")}`)
+  const ids = sessionIds(count)
   database.transaction(() => {
     for (const id of ids) insert.run(id, id, accountId, "m".repeat(metadataBytes), now - 3_600_000, now, now)
   })()
