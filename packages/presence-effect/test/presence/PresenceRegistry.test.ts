@@ -675,6 +675,18 @@ describe("a kind that several replicas serve", () => {
     return registry
   }
 
+  it("does not outrank, over a connection that may be half open, what a client did elsewhere meanwhile", () => {
+    const registry = online()
+    // This replica stood still, another one took the row over, and now it claims what it still has.
+    registry.restamp()
+    const [entry] = registry.takeDirty().entries
+    registry.confirm({ written: [], superseded: [{ ...entry!, storedMillis: start }], missing: [] }, start + minute)
+    const [again] = registry.takeDirty().entries
+    // It is shown online again, unless anything happened since that another replica saw.
+    assert.strictEqual(again?.state, "alive")
+    assert.strictEqual(again?.seenAtMillis, start + 1)
+  })
+
   it("writes a row again when a connection opens that may have been elsewhere, and not for each beat", () => {
     const registry = online()
     registry.beat(key, start + second, start + second)

@@ -90,7 +90,7 @@ export class PromiseAuditor {
         continue
       }
       this.counts.offline++
-      const isHeld = [...client.open].some(({ replica }) => replica.epoch() === epoch)
+      const isHeld = [...client.open].some(({ replica }) => replica.epochs.has(epoch))
       this.untold.push({ id, epoch, isHeld })
       if (client.socket?.replica.isUp() === true) this.counts.whileThere++
       if (this.isSettled(client)) throw new Violation(`${epoch} shows ${id} offline, whose client is there`)
@@ -98,7 +98,11 @@ export class PromiseAuditor {
   }
 
   told(replica: SimulatedReplica, id: string, reason: string): void {
-    const index = this.untold.findIndex((edge) => edge.id === id && edge.epoch === replica.epoch())
+    const leasedMillis = this.now() - replica.leasedSinceMillis
+    if (reason === "abandoned" && leasedMillis < ripeAfterMillis) {
+      throw new Violation(`${replica.name} takes ${id} over, ${leasedMillis} ms after its lease began`)
+    }
+    const index = this.untold.findIndex((edge) => edge.id === id && replica.epochs.has(edge.epoch))
     if (index >= 0) {
       this.untold.splice(index, 1)
       this.counts.told++
@@ -111,7 +115,7 @@ export class PromiseAuditor {
 
   /** What it had stored and not told yet is lost with it. */
   gone(replica: SimulatedReplica): void {
-    this.untold = this.untold.filter(({ epoch }) => epoch !== replica.epoch())
+    this.untold = this.untold.filter(({ epoch }) => !replica.epochs.has(epoch))
   }
 
   /** Called every second. */

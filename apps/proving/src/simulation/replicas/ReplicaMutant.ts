@@ -121,5 +121,22 @@ export const replicaMutants: ReadonlyArray<Mutant> = [
     replace: "if (table.isShared && row.holds === 0 && table.dropped.has(row) && row.id === '') {",
     world,
     from: 5075
+  },
+  {
+    name: "half-open-outranks-a-client",
+    breaks: "a connection that may be half open does not outrank a client that is at another replica",
+    file: "presence/internal/rowTable.ts",
+    find: "this.isShared ? storedMillis + 1 : now",
+    replace: "now",
+    world,
+    from: 432
+  },
+  {
+    name: "takeover-by-anyone",
+    breaks: "a replica whose lease has just begun takes nobody over: those that it may miss come back first",
+    file: "testing/SimulatedReplicas.ts",
+    find: "(own?.startedMillis ?? 0) <= database.options.nowMillis() - graceMillis",
+    replace: "(own?.startedMillis ?? 0) <= database.options.nowMillis() + graceMillis",
+    world
   }
 ]

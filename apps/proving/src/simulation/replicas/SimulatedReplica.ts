@@ -48,8 +48,10 @@ export class SimulatedReplica {
   /** When it stood still for the last time. */
   suspendedMillis = 0
   presence: ClusterPresence["Type"] | undefined
-  /** The mark of its rows. */
-  epoch: () => string = () => ""
+  /** The marks of its rows: one for each lease that it has had. */
+  readonly epochs = new Set<string>()
+  /** When its newest lease began. */
+  leasedSinceMillis = 0
   private readonly life: Life
   private readonly runtime: Runtime.Runtime<never>
   private readonly scope = Effect.runSync(Scope.make())
@@ -88,7 +90,12 @@ export class SimulatedReplica {
         this.scope
       )
       this.presence = presence
-      this.epoch = storage.shared.replica.epoch
+      const { epoch, onNewLease } = storage.shared.replica
+      this.leased(epoch())
+      yield* Scope.extend(
+        onNewLease(() => this.leased(epoch())),
+        this.scope
+      )
       this.ableSinceMillis = this.stage.time.elapsedMillis()
       this.state = "up"
       this.stage.trace.note(`${this.name} is up`)
@@ -103,6 +110,11 @@ export class SimulatedReplica {
 
   private failed(cause: string): never {
     throw new Violation(`${this.name} failed: ${cause}`)
+  }
+
+  private leased(epoch: string): void {
+    this.epochs.add(epoch)
+    this.leasedSinceMillis = this.stage.time.elapsedMillis()
   }
 
   isUp(): boolean {

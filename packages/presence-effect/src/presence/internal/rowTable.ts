@@ -275,7 +275,8 @@ export class RowTable {
       row.stored = inactive
       // Over an open connection a claim that is older than what is known is dated by its arrival. Only after the clock
       // was set back that is older too, and the connection proves that the row is there now.
-      const proven = row.arrived > storedMillis ? row.arrived : now
+      // Where replicas share the row it does not outrank a newer sign of life at another one: it may be half open.
+      const proven = row.arrived > storedMillis ? row.arrived : this.isShared ? storedMillis + 1 : now
       if (row.isAlive && row.connections > 0 && proven > row.seen) row.seen = proven
       // The row is offline since, and nothing newer was reported: what was taken for a sign of life was an old one.
       if (row.isAlive && row.seen <= storedMillis) {
