@@ -1,10 +1,9 @@
 /** Which account a session or a machine belongs to, remembered for a short while. */
-import { Context, Deferred, Duration, Effect, Exit, FiberId, Layer, Option, Schema, type Scope } from "effect"
+import { Context, Deferred, Duration, Effect, Exit, FiberId, Hash, Layer, type Scope } from "effect"
 import { LRUCache } from "lru-cache"
+import * as OwnerReads from "./OwnerReads.ts"
 import type { PresenceKey, PresenceKind } from "./PresenceKey.ts"
-import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
-import { SessionArchive } from "../database/SessionArchive.ts"
-import { StoredFlag } from "../database/StoredValue.ts"
+import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
 import { NotFound } from "../Failure.ts"
 import { Replicas } from "../replicas/ReplicaBus.ts"
 
@@ -53,27 +52,22 @@ export const requireOwned = (
 ): Effect.Effect<Validity, NotFound | ReadFailed> =>
   Effect.filterOrFail(ownership.check(key), isOwn, () => new NotFound({ what: names[key.kind] }))
 
-const Owner = Schema.Struct({ accountId: Schema.String, isRevoked: StoredFlag, isArchived: StoredFlag })
-
-const ownersOf = (archivedAt: string): { readonly [kind in PresenceKind]: string } => ({
-  session: `SELECT "accountId", 0 AS "isRevoked", ${archivedAt} IS NOT NULL AS "isArchived"
-    FROM "Session" WHERE "id" = ?`,
-  machine: `SELECT "accountId", 0 AS "isArchived",
-    EXISTS (SELECT 1 FROM "PresenceMachineRevocation" WHERE "machineId" = "Machine"."id") AS "isRevoked"
-    FROM "Machine" WHERE "id" = ?`
-})
-
-const validityOf = (key: PresenceKey, { accountId, isArchived, isRevoked }: typeof Owner.Type): Validity => {
+const validityOf = (key: PresenceKey, owner: OwnerReads.Owner | undefined): Validity => {
+  if (owner === undefined) return "missing"
+  const { accountId, isArchived, isRevoked } = owner
   if (accountId !== key.accountId) return "foreign"
   if (isRevoked) return "revoked"
   return isArchived ? "archived" : "owned"
 }
 
+/** Between a half and one: rows that were read at once need not be read again at once. */
+const shareOf = (name: string): number => 0.5 + (Hash.string(name) & 255) / 510
+
 /** The id comes last: it is the only part that a client chooses. */
 const textOf = (key: PresenceKey) => `${key.kind}:${key.accountId}:${key.id}`
 
 export interface Options {
-  /** How long a verdict is remembered. */
+  /** Longest time that a verdict is remembered; some are for half of it. */
   readonly validityTtl: Duration.DurationInput
   /** Verdicts that are remembered. The least recently used one is forgotten first. */
   readonly validityCapacity: number
@@ -93,16 +87,22 @@ type Answer = Deferred.Deferred<Validity, ReadFailed>
 const makeVerdicts = (options: Options) =>
   Effect.gen(function* () {
     const replicas = yield* Replicas
+    const ttlMillis = Duration.toMillis(options.validityTtl)
+    const clock = yield* Effect.clock
     const verdicts = new LRUCache<string, Validity>({
       max: options.validityCapacity,
-      ttl: Duration.toMillis(options.validityTtl)
+      ttl: ttlMillis,
+      // Does not go back. The cache takes 0 for no time at all.
+      perf: { now: () => 1 + Number(clock.unsafeCurrentTimeNanos()) / 1e6 },
+      ttlResolution: 0
     })
     const listeners = new Set<(key: PresenceKey) => void>()
     /** Reads that are under way. Not among them is one whose row has changed since it began. */
     const reads = new Map<string, Answer>()
     const set = (key: PresenceKey, validity: Validity) => {
-      reads.delete(textOf(key))
-      verdicts.set(textOf(key), validity)
+      const name = textOf(key)
+      reads.delete(name)
+      verdicts.set(name, validity, { ttl: ttlMillis * shareOf(name) })
     }
     const outdate = (key: PresenceKey) => {
       reads.delete(textOf(key))
@@ -131,11 +131,9 @@ const makeVerdicts = (options: Options) =>
 type Verdicts = Effect.Effect.Success<ReturnType<typeof makeVerdicts>>
 
 /** A row that beats faster than it is read, such as in a storm of reconnects, is read once for all callers. */
-const makeCheck = (
-  { findRevoked, reads, remembered, set }: Verdicts,
-  read: (key: PresenceKey) => Effect.Effect<Validity, ReadFailed>
-) =>
-  Effect.map(Effect.scope, (scope) => (key: PresenceKey): Effect.Effect<Validity, ReadFailed> => {
+const makeCheck =
+  ({ findRevoked, reads, remembered, set }: Verdicts, ask: OwnerReads.Ask) =>
+  (key: PresenceKey): Effect.Effect<Validity, ReadFailed> => {
     const name = textOf(key)
     const finish = (answer: Answer, exit: Exit.Exit<Validity, ReadFailed>): void => {
       if (reads.get(name) === answer) {
@@ -149,14 +147,16 @@ const makeCheck = (
         Exit.map(exit, (found) => remembered(key) ?? found)
       )
     }
-    // In a fiber of its own: other callers need the answer, also if the first one goes away.
+    // Not in the fiber of the first caller, which may go away: others need the answer.
     const begin = Effect.suspend(() => {
       const answer: Answer = Deferred.unsafeMake(FiberId.none)
       reads.set(name, answer)
-      return Effect.map(Effect.forkIn(Effect.interruptible(read(key)), scope), (fiber) => {
-        fiber.addObserver((exit) => finish(answer, exit))
-        return answer
-      })
+      const finished = (found: OwnerReads.Found) =>
+        finish(
+          answer,
+          Exit.map(found, (owner) => validityOf(key, owner))
+        )
+      return Effect.as(ask(key.kind, key.id, finished), answer)
     })
     const underWay = Effect.suspend(() => {
       const answer = reads.get(name)
@@ -170,13 +170,10 @@ const makeCheck = (
     })
     // A read that another caller began may fail: that costs its own heartbeat, and not those of the others.
     return Effect.suspend(() => (reads.has(name) ? Effect.orElse(attempt, () => attempt) : attempt))
-  })
+  }
 
 export const make = (options: Options): Effect.Effect<Ownership["Type"], never, DatabaseReader | Scope.Scope> =>
   Effect.gen(function* () {
-    const reader = yield* DatabaseReader
-    const { archivedAt } = yield* SessionArchive
-    const ownerOf = ownersOf(archivedAt)
     const verdicts = yield* makeVerdicts(options)
     const { findRevoked, listeners, notify, outdate, remembered, set } = verdicts
     const know = (key: PresenceKey, validity: Validity) => {
@@ -185,12 +182,7 @@ export const make = (options: Options): Effect.Effect<Ownership["Type"], never, 
     }
     return Ownership.of({
       remembered,
-      check: yield* makeCheck(verdicts, (key) =>
-        Effect.map(
-          reader.first(Owner, ownerOf[key.kind], [key.id]),
-          Option.match({ onNone: (): Validity => "missing", onSome: (owner): Validity => validityOf(key, owner) })
-        )
-      ),
+      check: makeCheck(verdicts, yield* OwnerReads.make),
       learn: (key) => know(key, "owned"),
       forget: (key) => know(key, "missing"),
       archive: (key) => know(key, "archived"),

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, TestClock } from "effect"
 import * as PresenceKey from "../../src/entities/PresenceKey.ts"
 import * as DatabaseReader from "../../src/database/DatabaseReader.ts"
 import * as Ownership from "../../src/entities/Ownership.ts"
@@ -16,6 +16,8 @@ const make = (options: { readonly validityCapacity: number }) =>
     return { database, ownership: yield* Ownership.make({ validityTtl: "30 seconds", ...options }) }
   })
 
+const start = 1_800_000_000_000
+
 const unbounded = { concurrency: "unbounded" } as const
 
 const settle = Effect.yieldNow().pipe(Effect.repeatN(16))
@@ -24,7 +26,7 @@ const settle = Effect.yieldNow().pipe(Effect.repeatN(16))
 const makeWaiting = Effect.gen(function* () {
   const answers = yield* Effect.makeLatch(false)
   const reads = { count: 0 }
-  const rows = [{ accountId: "a1", isRevoked: 0, isArchived: 0 }]
+  const rows = ["s1", "s2"].map((id) => ({ id, accountId: "a1", isRevoked: 0, isArchived: 0 }))
   const reader = DatabaseReader.fromQuery(() =>
     Effect.suspend(() => {
       reads.count++
@@ -139,6 +141,23 @@ describe("Ownership", () => {
       for (const id of ["s1", "s2", "s3"]) yield* ownership.check(PresenceKey.session("a1", id))
       assert.isUndefined(ownership.remembered(PresenceKey.session("a1", "s1")))
       assert.strictEqual(ownership.remembered(PresenceKey.session("a1", "s3")), "missing")
+    }).pipe(Effect.provide(TestDatabase.layer))
+  )
+
+  it.scoped("does not read at once again what it read at once", () =>
+    Effect.gen(function* () {
+      const { ownership } = yield* make({ validityCapacity: 1_000 })
+      const keys = Array.from({ length: 400 }, (_, index) => PresenceKey.session("a1", `s${index}`))
+      const rememberedCount = () => keys.filter((key) => ownership.remembered(key) !== undefined).length
+      yield* TestClock.setTime(start)
+      for (const key of keys) ownership.learn(key)
+      const counts = yield* Effect.forEach([14, 8, 9], (seconds) =>
+        Effect.map(TestClock.adjust(seconds * 1_000), rememberedCount)
+      )
+      assert.strictEqual(counts[0], keys.length)
+      assert.isAbove(counts[1] ?? 0, keys.length / 4)
+      assert.isBelow(counts[1] ?? 0, (keys.length * 3) / 4)
+      assert.strictEqual(counts[2], 0)
     }).pipe(Effect.provide(TestDatabase.layer))
   )
 

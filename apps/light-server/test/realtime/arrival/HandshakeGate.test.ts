@@ -8,7 +8,7 @@ import * as TestDatabase from "../../support/TestDatabase.ts"
 import { daemon, layerOver, TestServer } from "../../support/TestServer.ts"
 import type * as RealtimeOptions from "../../../src/realtime/RealtimeOptions.ts"
 
-/** A database whose reads of owners wait for `gate`; `onRead` is called as each begins. */
+/** A database whose reads of owners wait for `gate`; `onRead` is called as each begins. One may be of several rows. */
 const layer = (
   gate: Deferred.Deferred<void>,
   onRead: () => void,
@@ -20,7 +20,8 @@ const layer = (
       Effect.suspend(() => {
         if (!sql.includes("isRevoked")) return Effect.succeed([])
         onRead()
-        return Effect.as(Deferred.await(gate), [{ accountId: "a1", isRevoked: 0, isArchived: 0 }])
+        const rows = ["m1", "m2", "m3"].map((id) => ({ id, accountId: "a1", isRevoked: 0, isArchived: 0 }))
+        return Effect.as(Deferred.await(gate), rows)
       })
     )
   )
@@ -29,32 +30,32 @@ const layer = (
   return layerOver(Layer.merge(database, reader), { connectTimeout: "1 hour", ...options })
 }
 
-/** Resolves when `count` reads have begun. */
-const makeCounter = (count: number) =>
-  Effect.map(Deferred.make<void>(), (reached) => {
-    let begun = 0
-    return {
-      reached: Deferred.await(reached),
-      begun: () => begun,
-      onRead: () => {
-        begun += 1
-        if (begun === count) Deferred.unsafeDone(reached, Effect.void)
-      }
+const untilValue = (gauge: string, value: number) =>
+  TestServices.provideLive(Eventually.until(valueOf(gauge), (found) => found === value))
+
+/** Resolves when a read has begun. */
+const makeCounter = Effect.map(Deferred.make<void>(), (reached) => {
+  let begun = 0
+  return {
+    reached: Deferred.await(reached),
+    begun: () => begun,
+    onRead: () => {
+      begun += 1
+      Deferred.unsafeDone(reached, Effect.void)
     }
-  })
+  }
+})
 
 describe("handshakes", () => {
   it.scoped("are verified in a limited number at once, and one more comes back until it gets in", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
-      const counter = yield* makeCounter(2)
       yield* Effect.gen(function* () {
         const server = yield* TestServer
         const connecting = (machine: string) =>
           Effect.tap(server.client(daemon("a1", machine)), ({ socket }) => socket.connect())
         const first = yield* Effect.forEach(["m1", "m2"], connecting)
-        yield* counter.reached
-        assert.strictEqual(yield* valueOf("websocket_handshakes"), 2)
+        yield* untilValue("websocket_handshakes", 2)
         assert.strictEqual(yield* valueOf("websocket_limit", { key: "limit", value: "handshakes" }), 2)
         const third = yield* connecting("m3")
         const { message } = (yield* third.next("connect_error")) as { readonly message: string }
@@ -63,14 +64,14 @@ describe("handshakes", () => {
         for (const client of [...first, third]) yield* client.next("connect")
         yield* third.flush
         assert.strictEqual(yield* valueOf("websocket_handshakes"), 0)
-      }).pipe(Effect.provide(layer(gate, counter.onRead, { handshakeLimit: 2, handshakeQueueLimit: 0 })))
+      }).pipe(Effect.provide(layer(gate, () => {}, { handshakeLimit: 2, handshakeQueueLimit: 0 })))
     })
   )
 
   it.scoped("beyond that wait for their turn, and are counted while they do", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
-      const counter = yield* makeCounter(1)
+      const counter = yield* makeCounter
       yield* Effect.gen(function* () {
         const server = yield* TestServer
         const first = yield* server.client(daemon("a1", "m1"))
@@ -78,9 +79,7 @@ describe("handshakes", () => {
         yield* counter.reached
         const second = yield* server.client(daemon("a1", "m2"))
         second.socket.connect()
-        yield* TestServices.provideLive(
-          Eventually.until(valueOf("websocket_handshakes_waiting"), (count) => count === 1)
-        )
+        yield* untilValue("websocket_handshakes_waiting", 1)
         assert.strictEqual(yield* valueOf("websocket_handshakes"), 1)
         assert.strictEqual(counter.begun(), 1)
         yield* Deferred.succeed(gate, undefined)
@@ -95,7 +94,7 @@ describe("handshakes", () => {
   it.scoped("that cannot be verified in time end with the transport, so that the client comes back", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
-      const counter = yield* makeCounter(1)
+      const counter = yield* makeCounter
       yield* Effect.gen(function* () {
         const server = yield* TestServer
         const client = yield* server.client(daemon("a1", "m1"))
@@ -112,7 +111,7 @@ describe("handshakes", () => {
   it.scoped("that are cancelled do not keep their place", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
-      const counter = yield* makeCounter(1)
+      const counter = yield* makeCounter
       yield* Effect.gen(function* () {
         const server = yield* TestServer
         const client = yield* server.client(daemon("a1", "m1"), { reconnection: false })
