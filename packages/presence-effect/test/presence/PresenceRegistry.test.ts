@@ -687,6 +687,20 @@ describe("a kind that several replicas serve", () => {
     assert.strictEqual(again?.seenAtMillis, start + 1)
   })
 
+  it("gives a row up that had a newer sign of life elsewhere, over a connection that may be half open", () => {
+    const registry = online()
+    registry.restamp()
+    const [entry] = registry.takeDirty().entries
+    const superseded = [{ ...entry!, storedMillis: start + second }]
+    const told = registry.confirm({ written: [], superseded, missing: [] }, start + minute)
+    assert.deepStrictEqual(
+      told.map(({ reason }) => reason),
+      ["outdated"]
+    )
+    assert.isFalse(registry.find(key)?.isOnline)
+    assert.strictEqual(registry.beat(key, start + minute, start + minute), "online")
+  })
+
   it("writes a row again when a connection opens that may have been elsewhere, and not for each beat", () => {
     const registry = online()
     registry.beat(key, start + second, start + second)

@@ -126,10 +126,19 @@ export const replicaMutants: ReadonlyArray<Mutant> = [
     name: "half-open-outranks-a-client",
     breaks: "a connection that may be half open does not outrank a client that is at another replica",
     file: "presence/internal/rowTable.ts",
-    find: "this.isShared ? storedMillis + 1 : now",
+    find: "this.isShared ? undisputed(row, storedMillis) : now",
     replace: "now",
     world,
     from: 432
+  },
+  {
+    name: "older-connection-disputes",
+    breaks: "of two replicas with a connection of a row, the one with the newer sign of life serves it",
+    file: "presence/internal/row.ts",
+    find: "row.seen === storedMillis ? storedMillis + 1 : row.seen",
+    replace: "row.seen < 0 ? row.seen : storedMillis + 1",
+    world,
+    from: 5551131
   },
   {
     name: "takeover-by-anyone",

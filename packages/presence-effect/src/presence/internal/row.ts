@@ -92,3 +92,10 @@ export const stepBack = (row: Row, now: number): void => {
   if (row.persisted > now) row.persisted = now
   if (row.arrived > now) row.arrived = now
 }
+
+/**
+ * What an open connection proves where replicas share the row: it may be half open, so only that the newest sign of
+ * life still counts, if it was here.
+ */
+export const undisputed = (row: Row, storedMillis: number): number =>
+  row.seen === storedMillis ? storedMillis + 1 : row.seen

@@ -10,7 +10,7 @@ import { isKeyedByAccount, type PresenceKind } from "../PresenceKind.ts"
 import { HeldEnds } from "./heldEnds.ts"
 import * as Parking from "./parking.ts"
 import { PendingRows } from "./pendingRows.ts"
-import { active, inactive, type Reason, Row, stepBack, unknown } from "./row.ts"
+import { active, inactive, type Reason, Row, stepBack, undisputed, unknown } from "./row.ts"
 import { RowIdentity } from "./rowIdentity.ts"
 import type { TableOptions } from "./tableOptions.ts"
 
@@ -275,8 +275,7 @@ export class RowTable {
       row.stored = inactive
       // Over an open connection a claim that is older than what is known is dated by its arrival. Only after the clock
       // was set back that is older too, and the connection proves that the row is there now.
-      // Where replicas share the row it does not outrank a newer sign of life at another one: it may be half open.
-      const proven = row.arrived > storedMillis ? row.arrived : this.isShared ? storedMillis + 1 : now
+      const proven = row.arrived > storedMillis ? row.arrived : this.isShared ? undisputed(row, storedMillis) : now
       if (row.isAlive && row.connections > 0 && proven > row.seen) row.seen = proven
       // The row is offline since, and nothing newer was reported: what was taken for a sign of life was an old one.
       if (row.isAlive && row.seen <= storedMillis) {
