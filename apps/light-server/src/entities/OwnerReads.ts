@@ -35,7 +35,7 @@ const ownersOf = (archivedAt: string): { readonly [kind in PresenceKind]: string
 /** A text that the JSON of a database can hold. Another one is read alone, and fails alone. */
 const isPlain = (id: string): boolean => id.isWellFormed() && !id.includes("\u0000")
 
-/** Rows that nobody reads yet, each with everybody who asked for it. */
+/** Rows that wait for a statement, each with the callbacks of its callers. */
 type Waiting = Map<string, Array<(found: Found) => void>>
 
 /** Takes what the next statement reads. */
@@ -57,7 +57,7 @@ const tellAll = (taken: Waiting, foundOf: (id: string) => Found): void => {
   }
 }
 
-/** Asks for the row with this id. `tell` is called once, in the end with an interruption. */
+/** Asks for the row with this id. Calls `tell` once: with an interruption if the scope closes before it is read. */
 export type Ask = (kind: PresenceKind, id: string, tell: (found: Found) => void) => Effect.Effect<void>
 
 /** One statement at a time and kind, in the scope. */
@@ -93,6 +93,7 @@ export const make: Effect.Effect<Ask, never, DatabaseReader | Scope.Scope> = Eff
   /** Only its statements can be interrupted: each question is answered, also when the scope closes. */
   const readAll = (kind: PresenceKind): Effect.Effect<void> => {
     const queue = queues[kind]
+    // Looking for more rows and stopping are one step: a row that is asked for in between would wait for ever.
     const loop = Effect.whileLoop({
       while: () => (queue.isRunning = queue.waiting.size > 0),
       body: () => Effect.suspend(() => readSome(kind, take(queue.waiting))),

@@ -93,8 +93,7 @@ const makeVerdicts = (options: Options) =>
       max: options.validityCapacity,
       ttl: ttlMillis,
       // Does not go back. The cache takes 0 for no time at all.
-      perf: { now: () => 1 + Number(clock.unsafeCurrentTimeNanos()) / 1e6 },
-      ttlResolution: 0
+      perf: { now: () => 1 + Number(clock.unsafeCurrentTimeNanos()) / 1e6 }
     })
     const listeners = new Set<(key: PresenceKey) => void>()
     /** Reads that are under way. Not among them is one whose row has changed since it began. */

@@ -25,7 +25,7 @@ const makeWorld = (rowFor: (id: string) => object | undefined = rowOf) =>
       })
     )
     const ask = yield* OwnerReads.make.pipe(Effect.provideService(DatabaseReader.DatabaseReader, reader))
-    /** The account of the row, `undefined` when there is none. */
+    /** Reads a row and returns its account, or `undefined` if there is no such row. */
     const accountOf = (id: string, kind: PresenceKind = "session") =>
       Effect.gen(function* () {
         const answer = yield* Deferred.make<OwnerReads.Found>()

@@ -39,8 +39,8 @@ import type { PresenceKinds, TermsByKind } from "./PresenceKind.ts"
  * - `silent`: without an open connection and without a sign of life for too long.
  * - `disconnected`: its last connection closed longer ago than the grace.
  * - `ended`: its end was reported.
- * - `outdated`: what was taken for a sign of life was older than the end that the database knew, so the row is not
- *   online after all.
+ * - `outdated`: what was taken for a sign of life was older than what the database knew: an end, or a sign of life at
+ *   another replica whose row was taken over. So the row is not online here after all.
  * - `abandoned`: the replica that served the row is gone, and the row did not come back to another one in time.
  *
  * @category models
