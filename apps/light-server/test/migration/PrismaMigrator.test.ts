@@ -565,8 +565,8 @@ describe("PrismaMigrator", () => {
           yield* Effect.addFinalizer(() => Effect.sync(migrator.kill))
           const journal = `${box.filename}-journal`
           // The short transactions before the migration have a journal as well, and it is gone when they commit.
-          const isRewriting = () => (FileSystem.statSync(journal, { throwIfNoEntry: false })?.size ?? 0) > 65_536
-          const watcher = FileSystem.watch(box.dir, (_, changed) => changed === name && isRewriting() && migrator.kill())
+          const isOpen = () => (FileSystem.statSync(journal, { throwIfNoEntry: false })?.size ?? 0) > 65_536
+          const watcher = FileSystem.watch(box.dir, (_, changed) => changed === name && isOpen() && migrator.kill())
           yield* Effect.promise(() => migrator.ended)
           watcher.close()
           assert.isTrue(FileSystem.existsSync(journal))
