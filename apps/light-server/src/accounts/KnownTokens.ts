@@ -1,5 +1,5 @@
 /** Tokens that this process has seen. The devices of an account are derived from them. */
-import { LRUCache } from "lru-cache"
+import * as LruCache from "../LruCache.ts"
 
 export interface KnownToken {
   /** The digest of the token. */
@@ -42,7 +42,7 @@ const show = (entry: Entry, client: string | undefined, nowMillis: number): void
  * another check for `trustedMillis`.
  */
 export const make = (capacity: number, trustedMillis = 0): KnownTokens => {
-  const known = new LRUCache<string, Entry>({ max: capacity })
+  const known = LruCache.make<Entry>(capacity)
   const entriesOf = (accountId: string) => [...known.entries()].filter(([, entry]) => entry.accountId === accountId)
   const forget = (id: string) => void known.delete(id)
   return {

@@ -7,9 +7,9 @@
  * Restarts do not change this.
  */
 import { Clock, Context, Duration, Effect, Layer, Option, Queue, Schema } from "effect"
-import { LRUCache } from "lru-cache"
 import { createHash } from "node:crypto"
 import path from "node:path"
+import * as LruCache from "../LruCache.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import { challengeFile, DataDirectory } from "../opening/DataDirectory.ts"
 import { Replicas } from "../replicas/ReplicaBus.ts"
@@ -55,7 +55,7 @@ const make = (options: Options) =>
     const replayMillis = Duration.toMillis(options.replayWindow ?? "24 hours")
     const capacity = options.capacity ?? 20_000
     const file = yield* ChallengeFile.open(path.join(directory.path, challengeFile), 2 * capacity)
-    const known = new LRUCache<string, ChallengeFile.Seen>({ max: capacity })
+    const known = LruCache.make<ChallengeFile.Seen>(capacity)
     for (const seen of file.kept) known.set(seen.key, seen)
 
     const keep = (seen: ChallengeFile.Seen) => {

@@ -5,11 +5,11 @@
  * revocation begins a new epoch, and tokens of earlier ones are refused.
  */
 import { Clock, Context, Duration, Effect, Layer, Schedule, Schema } from "effect"
-import { LRUCache } from "lru-cache"
 import * as Lane from "presence-effect/writer/Lane"
 import { Writer } from "presence-effect/writer/Writer"
 import * as Write from "presence-effect/writer/Write"
 import type { WriterError } from "presence-effect/writer/WriterError"
+import * as LruCache from "../LruCache.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import { invalidSocketToken, NotFound } from "../Failure.ts"
@@ -105,7 +105,7 @@ export const make = (options: Options = {}) =>
     const replicas = yield* Replicas
     const { disconnects } = yield* SocketServer
     const form = yield* TimeForm.TimeForm
-    const known = new LRUCache<string, number>({ max: knownMax })
+    const known = LruCache.make<number>(knownMax)
 
     const recent = Effect.flatMap(Clock.currentTimeMillis, (now) =>
       reader.rows(Revoked, selectRecent, [form.encode(now - recentMillis)])

@@ -3,9 +3,9 @@
  * memory. A key is an address, a network or an account; the caller decides what
  * a point stands for.
  */
-import { LRUCache } from "lru-cache"
 import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible"
 import { TooManyRequests } from "../Failure.ts"
+import * as LruCache from "../LruCache.ts"
 
 /** The outcome of an attempt to take points. */
 export interface Taken {
@@ -49,8 +49,7 @@ export const make = (terms: {
     keyPrefix: ""
   })
   // The library remembers every key until its window ends.
-  const keys = new LRUCache<string, true>({
-    max: terms.keyCapacity,
+  const keys = LruCache.make<true>(terms.keyCapacity, {
     dispose: (_, key, reason) => {
       if (reason === "evict") void limiter.delete(key)
     }

@@ -8,7 +8,7 @@
  * clients that share an address with an attacker are not affected.
  */
 import { Effect } from "effect"
-import { LRUCache } from "lru-cache"
+import * as LruCache from "../LruCache.ts"
 import type { ReadFailed } from "../database/DatabaseReader.ts"
 import type { Authenticator } from "./Authenticator.ts"
 import * as ClientAddress from "./ClientAddress.ts"
@@ -32,7 +32,7 @@ export const make = (
   limiter: RateLimiter,
   keyCapacity: number
 ): FailureLimiter => {
-  const goodLately = new LRUCache<string, true>({ max: keyCapacity })
+  const goodLately = LruCache.make<true>(keyCapacity)
 
   /** Charged first, and returned unless the token was bad: sending many at once gains nothing. */
   const verifyUnknown = (address: string, verify: ReturnType<Authenticator["Type"]["verify"]>, digest?: string) =>

@@ -6,7 +6,7 @@
  * request and the change is found stored, it is announced then, once.
  */
 import { Effect, type Scope } from "effect"
-import { LRUCache } from "lru-cache"
+import * as LruCache from "../LruCache.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
 import { Replicas } from "../replicas/ReplicaBus.ts"
 import * as AccountCursor from "./AccountCursor.ts"
@@ -62,7 +62,7 @@ const topic = "unconfirmed"
 /** A client may repeat its request to another replica, so all of them remember what is unconfirmed. */
 const makeUnconfirmed = Effect.gen(function* () {
   const replicas = yield* Replicas
-  const keys = new LRUCache<string, true>({ max: unconfirmedMax })
+  const keys = LruCache.make<true>(unconfirmedMax)
   yield* replicas.listen(topic, (body) => {
     const { isUnconfirmed, key } = body as { readonly key: string; readonly isUnconfirmed: boolean }
     if (isUnconfirmed) keys.set(key, true)

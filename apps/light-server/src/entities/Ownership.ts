@@ -1,6 +1,6 @@
 /** Which account a session or a machine belongs to, remembered for a short while. */
 import { Context, Deferred, Duration, Effect, Exit, FiberId, Hash, Layer, type Scope } from "effect"
-import { LRUCache } from "lru-cache"
+import * as LruCache from "../LruCache.ts"
 import * as OwnerReads from "./OwnerReads.ts"
 import type { PresenceKey, PresenceKind } from "./PresenceKey.ts"
 import type { DatabaseReader, ReadFailed } from "../database/DatabaseReader.ts"
@@ -89,8 +89,7 @@ const makeVerdicts = (options: Options) =>
     const replicas = yield* Replicas
     const ttlMillis = Duration.toMillis(options.validityTtl)
     const clock = yield* Effect.clock
-    const verdicts = new LRUCache<string, Validity>({
-      max: options.validityCapacity,
+    const verdicts = LruCache.make<Validity>(options.validityCapacity, {
       ttl: ttlMillis,
       // Does not go back. The cache takes 0 for no time at all.
       perf: { now: () => 1 + Number(clock.unsafeCurrentTimeNanos()) / 1e6 }

@@ -1,8 +1,8 @@
 /** When accounts are counted anew: one after the other, once after the start, and whenever something asks for it. */
 import { Clock, Effect, type Scope } from "effect"
-import { LRUCache } from "lru-cache"
 import { Writer } from "presence-effect/writer/Writer"
 import type { WriterError } from "presence-effect/writer/WriterError"
+import * as LruCache from "../LruCache.ts"
 import { DatabaseReader } from "../database/DatabaseReader.ts"
 import type { ReadFailure } from "../database/ReadFailure.ts"
 import * as Recount from "./Recount.ts"
@@ -27,8 +27,8 @@ const patience = "4 seconds"
 
 /** What is known of the counts of each account. */
 const makeLedger = () => {
-  const counted = new LRUCache<string, true>({ max: countedMax })
-  const failedAt = new LRUCache<string, number>({ max: countedMax })
+  const counted = LruCache.make<true>(countedMax)
+  const failedAt = LruCache.make<number>(countedMax)
   /** Accounts whose count is due and has not begun. */
   const waiting = new Set<string>()
   let running: string | undefined

@@ -2,8 +2,8 @@
  * Remembers for a moment which writes of an account were refused. Clients try again and again, and each attempt would
  * occupy the writer that all accounts share: a write that needs no less room is refused from memory.
  */
-import { LRUCache } from "lru-cache"
 import type { SqlValue, Write } from "presence-effect/writer/Write"
+import * as LruCache from "../LruCache.ts"
 import type { QuotaKind } from "./QuotaTriggers.ts"
 
 interface Refused {
@@ -37,8 +37,8 @@ const weightOf = ({ statements }: Write<unknown>): number =>
 const formOf = ({ statements }: Write<unknown>): string => (statements[1] ?? statements[0])?.sql ?? ""
 
 export const make = (): RefusedWrites => {
-  const byAccount = new LRUCache<string, Map<string, Refused>>({ max: accountsMax })
-  const freed = new LRUCache<string, number>({ max: accountsMax })
+  const byAccount = LruCache.make<Map<string, Refused>>(accountsMax)
+  const freed = LruCache.make<number>(accountsMax)
   return {
     note: (accountId, write, kind, nowMillis) => {
       const forms = byAccount.get(accountId) ?? new Map<string, Refused>()

@@ -1,5 +1,5 @@
 /** Numbers the broadcasts of this replica, and finds those of others that are missing. */
-import { LRUCache } from "lru-cache"
+import * as LruCache from "../LruCache.ts"
 
 export interface Sequence {
   /** The number of the next broadcast. */
@@ -46,7 +46,7 @@ const announcedOf = (sender: Sender, last: number, nowMillis: number): boolean =
 }
 
 export const make = (): Sequence => {
-  const senders = new LRUCache<string, Sender>({ max: sendersMax })
+  const senders = LruCache.make<Sender>(sendersMax)
   let last = 0
   const senderOf = (from: string): Sender => {
     const known = senders.get(from)

@@ -2,7 +2,7 @@
  * Machines and sessions whose last registrant has just disconnected, and the
  * calls that wait for it to come back.
  */
-import { LRUCache } from "lru-cache"
+import * as LruCache from "../LruCache.ts"
 
 export interface AwayRows {
   /** The last registrant of the row has disconnected. */
@@ -24,7 +24,7 @@ const rowOf = (method: string) => method.slice(0, method.indexOf(":"))
 const nameOf = (accountId: string, id: string) => `${accountId}:${id}`
 
 export const make = (graceMillis: number): AwayRows => {
-  const leftAt = new LRUCache<string, number>({ max: rowsMax })
+  const leftAt = LruCache.make<number>(rowsMax)
   const waiting = new Map<string, Set<() => void>>()
   return {
     leave: (accountId, rowId, nowMillis) => void leftAt.set(nameOf(accountId, rowId), nowMillis),

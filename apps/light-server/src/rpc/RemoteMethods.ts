@@ -5,8 +5,8 @@
  * does not know, such as after its start, it asks.
  */
 import { Effect, FiberSet, type Scope } from "effect"
-import { LRUCache } from "lru-cache"
 import { randomUUID } from "node:crypto"
+import * as LruCache from "../LruCache.ts"
 import type { ReplicaBus } from "../replicas/ReplicaBus.ts"
 import type { RpcAnswer } from "./RpcAnswer.ts"
 
@@ -135,7 +135,7 @@ const nowhere: RemoteMethods = {
 export const make = (replicas: ReplicaBus, local: LocalMethods): Effect.Effect<RemoteMethods, never, Scope.Scope> =>
   Effect.gen(function* () {
     if (replicas.isAlone) return nowhere
-    const claimants = new LRUCache<string, string>({ max: methodsMax })
+    const claimants = LruCache.make<string>(methodsMax)
     const claim = yield* makeClaims(replicas)
     yield* serve(replicas, local)
     yield* replicas.listen(topics.claim, (body, from) => {

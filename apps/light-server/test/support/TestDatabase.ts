@@ -14,13 +14,20 @@ import * as DatabaseReader from "../../src/database/DatabaseReader.ts"
 
 const migrations = path.resolve(import.meta.dirname, "../../../../prisma/migrations")
 
-const migrationTexts = () =>
-  fs
-    .readdirSync(migrations, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map(({ name }) => name)
-    .toSorted()
-    .map((name) => fs.readFileSync(path.join(migrations, name, "migration.sql"), "utf8"))
+let migrated: Buffer | undefined
+
+/** The bytes of a database with the tables, made once: each test opens a copy. */
+const migratedBytes = (): Buffer => {
+  if (migrated !== undefined) return migrated
+  const sqlite = new Sqlite(":memory:")
+  const folders = fs.readdirSync(migrations, { withFileTypes: true }).filter((entry) => entry.isDirectory())
+  for (const name of folders.map((folder) => folder.name).toSorted()) {
+    sqlite.exec(fs.readFileSync(path.join(migrations, name, "migration.sql"), "utf8"))
+  }
+  migrated = sqlite.serialize()
+  sqlite.close()
+  return migrated
+}
 
 export class TestDatabase extends Context.Tag("test/TestDatabase")<
   TestDatabase,
@@ -51,9 +58,8 @@ export class TestDatabase extends Context.Tag("test/TestDatabase")<
 
 const open = Effect.acquireRelease(
   Effect.sync(() => {
-    const sqlite = new Sqlite(":memory:")
+    const sqlite = new Sqlite(migratedBytes())
     sqlite.pragma("foreign_keys = ON")
-    for (const text of migrationTexts()) sqlite.exec(text)
     return TestDatabase.of({
       sqlite,
       query: (sql, ...params) => sqlite.prepare(sql).all(...params) as ReadonlyArray<Record<string, unknown>>,

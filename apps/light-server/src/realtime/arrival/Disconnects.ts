@@ -3,7 +3,7 @@
  * revoked, here and on other replicas.
  */
 import { Effect, type Scope } from "effect"
-import { LRUCache } from "lru-cache"
+import * as LruCache from "../../LruCache.ts"
 import type { ReplicaBus } from "../../replicas/ReplicaBus.ts"
 import { countRefusal } from "../RealtimeMetrics.ts"
 import * as Room from "../sending/Room.ts"
@@ -53,8 +53,7 @@ const makeHere = (io: Io) => {
   let count = 0
   /** The newest of the forgotten counts: it applies to all accounts that are not remembered. */
   let forgotten = 0
-  const last = new LRUCache<string, number>({
-    max: accountsMax,
+  const last = LruCache.make<number>(accountsMax, {
     dispose: (at, _, reason) => {
       if (reason === "evict") forgotten = Math.max(forgotten, at)
     }

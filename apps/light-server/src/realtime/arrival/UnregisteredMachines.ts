@@ -4,7 +4,7 @@
  * second for ever.
  */
 import { Effect } from "effect"
-import { LRUCache } from "lru-cache"
+import * as LruCache from "../../LruCache.ts"
 import type { PresenceKey } from "../../entities/PresenceKey.ts"
 
 export interface UnregisteredMachines {
@@ -32,7 +32,7 @@ const quietCount = 2
 const isLogged = (count: number) => count === quietCount + 1 || count % 100 === 0
 
 export const make = (waitingMax: number): UnregisteredMachines => {
-  const counts = new LRUCache<string, number>({ max: machinesMax, ttl: rememberedMillis })
+  const counts = LruCache.make<number>(machinesMax, { ttl: rememberedMillis })
   let waitingCount = 0
   return {
     refuse: ({ accountId, id }) => {

@@ -3,7 +3,7 @@
  * an account that nobody watches there.
  */
 import { Effect, type Scope } from "effect"
-import { LRUCache } from "lru-cache"
+import * as LruCache from "../../LruCache.ts"
 import type { ReplicaBus } from "../../replicas/ReplicaBus.ts"
 import { countDigest } from "../../replicas/ReplicaMetrics.ts"
 import type { WatchedRooms } from "./WatchedRooms.ts"
@@ -44,7 +44,7 @@ export const make = <E>(
     if (replicas.isAlone) return { add: () => {}, announced: () => {} }
     const rooms = new Map<string, Map<string, E>>()
     /** Whether the row was shown as thinking. */
-    const shown = new LRUCache<string, boolean>({ max: rowsMax })
+    const shown = LruCache.make<boolean>(rowsMax)
     const isNeeded = Effect.unsafeMakeLatch(false)
     let rowCount = 0
 

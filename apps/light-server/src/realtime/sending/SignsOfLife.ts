@@ -2,7 +2,7 @@
  * Which repeated heartbeats are sent on. Agents and daemons send them every
  * moment, and apps need one about once a second.
  */
-import { LRUCache } from "lru-cache"
+import * as LruCache from "../../LruCache.ts"
 import * as EventBudget from "../events/EventBudget.ts"
 import { countRepeated } from "../RealtimeMetrics.ts"
 import type { RealtimeOptions } from "../RealtimeOptions.ts"
@@ -34,8 +34,8 @@ const accountsMax = 10_000
 const intervalMillis = 1000
 
 export const make = (options: Pick<RealtimeOptions, "repeatedPacketsPerSecond">): SignsOfLife => {
-  const sent = new LRUCache<string, { readonly at: number; readonly thinking: boolean }>({ max: rowsMax })
-  const budgets = new LRUCache<string, EventBudget.EventBudget>({ max: accountsMax })
+  const sent = LruCache.make<{ readonly at: number; readonly thinking: boolean }>(rowsMax)
+  const budgets = LruCache.make<EventBudget.EventBudget>(accountsMax)
   const terms = { perSecond: options.repeatedPacketsPerSecond, burst: options.repeatedPacketsPerSecond }
 
   const budgetOf = (accountName: string, nowMillis: number) => {
