@@ -186,6 +186,7 @@ describe("architecture of the light server", () => {
       "FreedBytes.ts",
       "ConfigKnob.ts",
       "Failure.ts",
+      "LruCache.ts",
       "PostgresAddress.ts",
       "SoundValue.ts",
       "SystemCode.ts"

@@ -130,7 +130,7 @@ describe("ReaderThread", () => {
       yield* withReader({ filename, onSpawn: (thread) => threads.push(thread) }, (reader) =>
         Effect.gen(function* () {
           yield* list(reader, items(selectItems))
-          const dying = yield* Effect.fork(Effect.flip(reader.rowsAside("list", Schema.Unknown, counting("3e6"), [])))
+          const dying = yield* Effect.fork(Effect.flip(reader.rowsAside("list", Schema.Unknown, counting("4e6"), [])))
           yield* Effect.yieldNow()
           void threads[0]?.terminate()
           const failure = yield* Fiber.join(dying)
@@ -149,13 +149,13 @@ describe("ReaderThread", () => {
       const { classes } = ReadPool.defaults
       const pool = {
         threads: 2,
-        classes: { ...classes, report: { queueLimit: 1, deadline: "300 millis" } }
+        classes: { ...classes, report: { queueLimit: 1, deadline: "100 millis" } }
       } as const
       const threads: Array<Worker> = []
       const Count = Schema.Struct({ c: Schema.Number })
       const outcome = yield* withReader({ filename, pool, onSpawn: (thread) => threads.push(thread) }, (reader) =>
         Effect.gen(function* () {
-          const hanging = yield* Effect.fork(Effect.flip(reader.rowsAside("report", Count, counting("2e7"), [])))
+          const hanging = yield* Effect.fork(Effect.flip(reader.rowsAside("report", Count, counting("4e6"), [])))
           assert.lengthOf((yield* list(reader, items(selectItems))).rows, 1)
           const failure = yield* Fiber.join(hanging)
           assert.lengthOf((yield* list(reader, items(selectItems))).rows, 1)

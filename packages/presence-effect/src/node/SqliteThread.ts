@@ -56,6 +56,7 @@ import * as Finality from "./internal/finality.ts"
 import * as LogSync from "./internal/logSync.ts"
 import { engineOptions, openTimeoutDefault, retryBusyOpen } from "./internal/opening.ts"
 import type { Reply, Request, Start } from "./internal/sqliteThreadProtocol.ts"
+import { threadArgs } from "./internal/threadArgs.ts"
 import { entry } from "./internal/threadEntry.ts"
 import * as ThreadWorker from "./internal/threadWorker.ts"
 import type { SqliteOptions } from "./SqliteOptions.ts"
@@ -147,7 +148,11 @@ const start = (
     }
     const spawn = () => {
       try {
-        const thread = new WorkerThreads.Worker(options.entry ?? entry, { name, workerData: { role } satisfies Start })
+        const thread = new WorkerThreads.Worker(options.entry ?? entry, {
+          ...threadArgs(process.execArgv),
+          name,
+          workerData: { role } satisfies Start
+        })
         thread.once("error", (error) => end(String(error)))
         thread.once("exit", (code) => end(`exit code ${code}`))
         options.onSpawn?.(thread)

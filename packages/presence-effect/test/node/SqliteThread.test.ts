@@ -49,7 +49,7 @@ describe("SqliteThread", () => {
         onSpawn: (thread) => threads.push(thread)
       })
       yield* connection.run([insert(1)], "power-loss")
-      const slow = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000000)
+      const slow = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000000)
         INSERT INTO T SELECT 1000 + max(i) FROM n`
       const exited = yield* Deferred.make<void>()
       threads[0]?.once("exit", () => Deferred.unsafeDone(exited, Effect.void))

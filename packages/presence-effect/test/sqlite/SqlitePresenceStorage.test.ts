@@ -10,25 +10,20 @@ import * as caseUpdate from "../../src/sqlite/internal/caseUpdate.ts"
 import * as Lane from "../../src/writer/Lane.ts"
 import { DatabaseFull } from "../../src/writer/WriterError.ts"
 import * as SqliteInProcess from "../../src/node/SqliteInProcess.ts"
-import * as SqliteReader from "../../src/node/SqliteReader.ts"
-import * as SqliteThread from "../../src/node/SqliteThread.ts"
 import type { PresenceKind } from "../../src/presence/PresenceKind.ts"
-import { PresenceStorage } from "../../src/presence/PresenceStorage.ts"
 import * as SqlitePresenceStorage from "../../src/sqlite/SqlitePresenceStorage.ts"
 import * as SqliteWriter from "../../src/writer/SqliteWriter.ts"
-import * as WriterPolicy from "../../src/writer/WriterPolicy.ts"
 import * as PresenceStorageContract from "../../src/testing/PresenceStorageContract.ts"
 import * as Sqlite from "../support/sqliteStorage.ts"
+import { makeFileWorld, stored, tableOf } from "../support/storageFile.ts"
 import { layerLog, type Line } from "../support/scriptedStorage.ts"
 import { kinds } from "../support/kinds.ts"
-import { temporaryDatabase } from "../support/temporaryFile.ts"
 
 const start = 1_800_000_000_000
 const hour = 3_600_000
 const iso = (millis: number): string => new Date(millis).toISOString().replace("Z", "+00:00")
 /** What `CURRENT_TIMESTAMP` writes. */
 const blank = (millis: number): string => new Date(millis).toISOString().slice(0, 19).replace("T", " ")
-const tableOf = (kind: PresenceStorageContract.ContractKind) => PresenceStorageContract.kinds[kind].table
 
 const makeStorage = (engine: Sqlite.Engine, log: Sqlite.WriterLog, options?: Partial<SqlitePresenceStorage.Options>) =>
   SqlitePresenceStorage.make({ kinds, ...options }).pipe(
@@ -36,16 +31,6 @@ const makeStorage = (engine: Sqlite.Engine, log: Sqlite.WriterLog, options?: Par
   )
 
 const makeEngine = Effect.acquireRelease(Effect.sync(Sqlite.open), (engine) => Effect.sync(() => engine.close()))
-
-const stored = (engine: Sqlite.Engine, kind: PresenceStorageContract.ContractKind, id: string, accountId = "a") =>
-  engine
-    .prepare(
-      `SELECT active, lastActiveAt, updatedAt FROM "${tableOf(kind)}"
-       WHERE id = ? AND ${kind === "laptop" ? "accountId" : "'a'"} = ?`
-    )
-    .get(id, kind === "laptop" ? accountId : "a") as
-    | { readonly active: number; readonly lastActiveAt: number | string; readonly updatedAt: number }
-    | undefined
 
 const makeWorld = (form: (millis: number) => number | string) =>
   Effect.gen(function* () {
@@ -77,34 +62,7 @@ PresenceStorageContract.suite(
 )
 PresenceStorageContract.suite({ describe, it }, "SQLite, ISO text", makeWorld(iso))
 
-/** The real writer on a file, with the engine of `layerEngine`. */
-const makeFileWorld = (layerEngine: typeof SqliteInProcess.layer) =>
-  Effect.gen(function* () {
-    const filename = yield* temporaryDatabase("")
-    const engine = yield* Effect.acquireRelease(
-      Effect.sync(() => Sqlite.open(filename)),
-      (open) => Effect.sync(() => open.close())
-    )
-    const layer = SqlitePresenceStorage.layer({ kinds: PresenceStorageContract.kinds, chunkRows: 60 }).pipe(
-      Layer.provide(SqliteReader.layer({ filename })),
-      Layer.provide(SqliteWriter.layer(WriterPolicy.defaults)),
-      Layer.provide(layerEngine({ filename }))
-    )
-    const context = yield* Layer.build(layer)
-    return {
-      storage: Context.get(context, PresenceStorage),
-      insert: (kind, id, accountId, row) =>
-        Sqlite.insert(engine, tableOf(kind), { id, accountId, active: row.active, at: row.lastActiveMillis }),
-      read: (kind, id, accountId) => {
-        const row = stored(engine, kind, id, accountId)
-        return row === undefined ? undefined : { active: row.active === 1, lastActiveMillis: Number(row.lastActiveAt) }
-      },
-      chunkRows: 60
-    } satisfies PresenceStorageContract.World
-  })
-
 PresenceStorageContract.suite({ describe, it }, "SQLite, writer in process", makeFileWorld(SqliteInProcess.layer))
-PresenceStorageContract.suite({ describe, it }, "SQLite, writer in a thread", makeFileWorld(SqliteThread.layer))
 
 const entry = (id: string, seenAtMillis: number, state: FlushState = "alive"): FlushEntry => ({
   kind: "session",
