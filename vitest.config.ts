@@ -1,9 +1,9 @@
 import { defineConfig } from "vitest/config"
 import projects from "./vitest.workspace.ts"
 
-// Many tests wait for a process, a lock or a turn of the event loop, so three files at once take a fifth less time than
-// two, even on two cores. As many workers at least as at most: when one is ended because it is idle and recycled for the
-// next project at the same moment, the run fails.
+// Many tests wait for a process, a lock or a turn of the event loop, so three files at once take less time than two,
+// even on two cores. There are as many workers at least as at most: a worker that ends because it is idle, while it is
+// recycled for the next project, would fail the run.
 export default defineConfig({
   test: {
     projects,

@@ -1,7 +1,7 @@
 /**
  * Goal: the storage keeps its contract with the writer in a thread.
- * Method: `npm test` runs the contract with the writer in the process, and the contract of a connection with the thread.
- * Here is both at once, and each case starts two threads.
+ * Method: `npm test` runs the contract with the writer in the process, and the contract of a connection with the
+ * thread. Here is both at once, and each case starts two threads.
  */
 import { describe, it } from "@effect/vitest"
 import * as SqliteThread from "../../src/node/SqliteThread.ts"
