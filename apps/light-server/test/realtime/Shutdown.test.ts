@@ -4,13 +4,26 @@
  * the server is closing.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, TestClock, TestServices } from "effect"
+import {
+  Context,
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  HashMap,
+  Layer,
+  Logger,
+  Option,
+  Scope,
+  TestClock,
+  TestServices
+} from "effect"
 import { HttpApp } from "../../src/http/HttpApp.ts"
 import { SocketServer } from "../../src/realtime/SocketServer.ts"
 import * as Eventually from "proving/drivers/Eventually"
 import { addTwoSessions } from "proving/drivers/Rows"
 import { TestDatabase } from "../support/TestDatabase.ts"
-import { app, layerWith, TestServer } from "../support/TestServer.ts"
+import { app, daemon, layerWith, TestServer } from "../support/TestServer.ts"
 
 const socketCount = 40
 
@@ -82,5 +95,28 @@ describe("the end of the sockets", () => {
       yield* TestClock.adjust("1 second")
       yield* Fiber.join(draining)
     }).pipe(Effect.provide(layerWith({ closeSpread: "1 second" })))
+  )
+
+  it.scoped("does not wait for clients that are held back", () =>
+    Effect.gen(function* () {
+      const held = yield* Deferred.make<void>()
+      const listening = Logger.make(({ annotations }) => {
+        const code = Option.getOrUndefined(HashMap.get(annotations, "code"))
+        if (code === "MACHINE_UNREGISTERED") Deferred.unsafeDone(held, Effect.void)
+      })
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(
+        Layer.provide(layerWith(), Logger.replace(Logger.defaultLogger, listening)),
+        scope
+      )
+      const server = Context.get(context, TestServer)
+      const { next, socket } = yield* server.client(daemon("a1", "unknown"))
+      socket.connect()
+      yield* Deferred.await(held)
+      socket.io.reconnection(false)
+      // No virtual time passes.
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual(yield* next("transport"), "transport close")
+    })
   )
 })

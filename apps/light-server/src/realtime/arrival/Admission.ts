@@ -1,5 +1,5 @@
 /** From the handshake of a socket to its slot, or to the end of its transport. */
-import { Effect } from "effect"
+import { Effect, FiberSet, type Scope } from "effect"
 import * as ConnectionSlots from "./ConnectionSlots.ts"
 import * as DisabledAccounts from "./DisabledAccounts.ts"
 import * as Handshake from "./Handshake.ts"
@@ -38,8 +38,10 @@ const admit = (socket: Socket, slots: ConnectionSlots.ConnectionSlots, verdict: 
 export const make = (
   options: RealtimeOptions,
   run: (effect: Effect.Effect<void, never, Ownership>) => void
-): Effect.Effect<void, never, SocketServer | Ownership> =>
+): Effect.Effect<void, never, SocketServer | Ownership | Scope.Scope> =>
   Effect.gen(function* () {
+    // Clients that are held do nothing that the end of the server should wait for: they are let go when it begins.
+    const holdBack = yield* FiberSet.makeRuntime<never>()
     const { addressOf, disconnects, failureLimiter, gate, io, isDraining } = yield* SocketServer
     const slots = ConnectionSlots.make(options, yield* limitShare)
     // One transport may ask for one connection at a time, whatever it sends.
@@ -53,7 +55,7 @@ export const make = (
       if (refusal.reason === "bad-tokens") return leave
       const wait = refusal.reason === "unregistered" ? unregistered.refuse(refusal.key) : disabled.hold()
       // Not within the turn of the handshake: one that waits here must not block others.
-      return wait === undefined ? leave : Effect.sync(() => run(Effect.zipRight(wait, leave)))
+      return wait === undefined ? leave : Effect.sync(() => void holdBack(Effect.zipRight(wait, leave)))
     }
 
     const verified = (socket: Socket, next: () => void) =>
