@@ -79,6 +79,8 @@ const Line = Schema.Struct({
 
 const Place = Schema.Struct({ cursor: Schema.Int })
 
+const AccountId = Schema.Struct({ id: Schema.String })
+
 /**
  * The write that removes all lines of an account up to `floor`, and their
  * number. Conflicts when the account does not exist.
@@ -137,7 +139,7 @@ export const make = (
       )
 
     const page = Effect.gen(function* () {
-      const accounts = yield* reader.rows(Schema.Struct({ id: Schema.String }), selectAccounts, [done])
+      const accounts = yield* reader.rows(AccountId, selectAccounts, [done])
       for (const { id } of accounts) {
         yield* pruneAccount(id)
         done = id

@@ -10,7 +10,7 @@
  * it, and no snapshot stays open while JavaScript does something else.
  */
 import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
-import { Context, Deferred, Effect, FiberId, Layer, Option, ParseResult, Schema } from "effect"
+import { Context, Deferred, Effect, type Either, FiberId, Layer, Option, ParseResult, Schema } from "effect"
 import type { SqlValue } from "presence-effect/writer/Write"
 import { type Dialect, sqlite } from "./Dialect.ts"
 import * as ListAnswer from "./ListAnswer.ts"
@@ -65,6 +65,15 @@ const misfitOf = (error: ParseResult.ParseError): string => {
   return `what is stored at ${path.map(String).join("/")} (row/column) does not fit`
 }
 
+/** Compiling a decoder takes ten times as long as decoding a row, and the schema of a statement is a constant. */
+const decoders = new WeakMap<object, (rows: unknown) => Either.Either<unknown, ParseResult.ParseError>>()
+
+const decoderOf = <A, I>(schema: Schema.Schema<A, I>) => {
+  const known = decoders.get(schema) ?? Schema.decodeUnknownEither(Schema.Array(schema))
+  decoders.set(schema, known)
+  return known as (rows: unknown) => Either.Either<ReadonlyArray<A>, ParseResult.ParseError>
+}
+
 /**
  * The query that runs one statement, undecoded. `fromQuery` builds on it, so
  * that tests can supply rows of their own.
@@ -85,8 +94,9 @@ export const fromQuery = (
   const decoded =
     <A, I>(schema: Schema.Schema<A, I>) =>
     (found: ReadonlyArray<unknown>) =>
-      Schema.decodeUnknown(Schema.Array(schema))(found).pipe(
-        Effect.mapError((error) => new ReadFailed({ code: undecodable, detail: misfitOf(error) }))
+      Effect.mapError(
+        decoderOf(schema)(found),
+        (error) => new ReadFailed({ code: undecodable, detail: misfitOf(error) })
       )
   const rows = <A, I>(schema: Schema.Schema<A, I>, sql: string, params: ReadonlyArray<SqlValue> = []) =>
     Effect.flatMap(reportingDamage(query(sql, params)), decoded(schema))

@@ -149,6 +149,8 @@ const selectNewest = `SELECT coalesce(
     (SELECT "cursor" FROM "AccountChange" WHERE "accountId" = "Account"."id" AND "kind" = ? AND "entityId" = ?), "seq"
   ) AS "cursor" FROM "Account" WHERE "id" = ?`
 
+const Newest = Schema.Struct({ cursor: Schema.Int })
+
 /**
  * The cursor of the newest change of an entity; where the feed has none, that of
  * the account.
@@ -157,7 +159,4 @@ export const newest = (
   reader: Pick<DatabaseReader["Type"], "rows">,
   { accountId, change }: Pick<Numbering, "accountId" | "change">
 ): Effect.Effect<number, ReadFailed> =>
-  Effect.map(
-    reader.rows(Schema.Struct({ cursor: Schema.Int }), selectNewest, [change.kind, entityOf(change), accountId]),
-    ([row]) => row?.cursor ?? 0
-  )
+  Effect.map(reader.rows(Newest, selectNewest, [change.kind, entityOf(change), accountId]), ([row]) => row?.cursor ?? 0)

@@ -40,6 +40,26 @@ describe("DatabaseReader", () => {
     })
   )
 
+  it.effect("compiles the decoder of a schema once", () =>
+    Effect.gen(function* () {
+      let compileCount = 0
+      const schema: typeof Beat = Object.create(Beat, {
+        ast: {
+          get: () => {
+            compileCount++
+            return Beat.ast
+          }
+        }
+      })
+      const reader = DatabaseReader.fromQuery(() => Effect.succeed([{ id: "a", at: 5 }]))
+      yield* reader.rows(schema, "SELECT")
+      const first = compileCount
+      assert.isAbove(first, 0)
+      for (let read = 0; read < 3; read++) yield* reader.first(schema, "SELECT")
+      assert.strictEqual(compileCount, first)
+    })
+  )
+
   it.scoped("returns the first row as an Option", () =>
     Effect.gen(function* () {
       const { filename } = yield* database

@@ -14,7 +14,8 @@ import { dual, identity } from "effect/Function"
 import type { ParseError } from "effect/ParseResult"
 import type { Pipeable } from "effect/Pipeable"
 import { pipeArguments } from "effect/Pipeable"
-import * as Schema from "effect/Schema"
+import type * as Schema from "effect/Schema"
+import { rowDecoder } from "../internal/rowDecoder.ts"
 import { type Durability, stricter } from "./Durability.ts"
 
 /**
@@ -167,15 +168,6 @@ export const fromStatement = (
   return statement(sql, params as ReadonlyArray<SqlValue>, options)
 }
 
-/** Compiling a decoder costs as much as a small write, and the schema of a statement is a constant. */
-const decoders = new WeakMap<object, (rows: unknown) => Either.Either<unknown, ParseError>>()
-
-const decoderOf = <A, I>(schema: Schema.Schema<A, I>) => {
-  const known = decoders.get(schema) ?? Schema.decodeUnknownEither(Schema.Array(schema))
-  decoders.set(schema, known)
-  return known as (rows: unknown) => Either.Either<ReadonlyArray<A>, ParseError>
-}
-
 /**
  * Reads the rows of a write with a schema. A row that does not fit fails the
  * write as `WriteUndecodable`, after its commit.
@@ -187,7 +179,7 @@ export const decodeRows: {
   <A, I>(schema: Schema.Schema<A, I>): (self: Write<StatementResult>) => Write<ReadonlyArray<A>>
   <A, I>(self: Write<StatementResult>, schema: Schema.Schema<A, I>): Write<ReadonlyArray<A>>
 } = dual(2, <A, I>(self: Write<StatementResult>, schema: Schema.Schema<A, I>): Write<ReadonlyArray<A>> => {
-  const decode = decoderOf(schema)
+  const decode = rowDecoder(schema)
   return make(
     self.statements,
     self.durability,

@@ -1,6 +1,7 @@
 /** Reads of presence, decoded. */
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
+import type * as Schema from "effect/Schema"
+import { rowDecoder } from "../../internal/rowDecoder.ts"
 import { StorageUnreadable } from "../../presence/PresenceStorage.ts"
 
 export interface Reader {
@@ -18,6 +19,6 @@ export const read = <A, I>(
   params: ReadonlyArray<string | number>
 ): Effect.Effect<ReadonlyArray<A>, StorageUnreadable> =>
   reader.query(sql, params).pipe(
-    Effect.flatMap(Schema.decodeUnknown(Schema.Array(row))),
+    Effect.flatMap(rowDecoder(row)),
     Effect.mapError((cause) => new StorageUnreadable({ what, cause }))
   )
