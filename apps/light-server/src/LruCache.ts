@@ -11,7 +11,7 @@ type Options<V extends {}> = Pick<LRUCache.Options<string, V, unknown>, "dispose
 
 /**
  * Its memory grows with what it remembers. Told a number of entries, the library reserves room for all of them at once,
- * which was 20 MB over all caches of a server that remembers nothing yet; told a size, of which each entry has 1, it
+ * which was 10 MB over all caches of a server that remembers nothing yet; told a size, of which each entry has 1, it
  * does not.
  */
 export const make = <V extends {}>(entriesMax: number, options: Options<V> = {}): LruCache<V> =>
