@@ -35,8 +35,6 @@ const skewed = (clock: Clock.Clock, aheadMillis: number): Clock.Clock => ({
 /** As short as it may be. */
 export const startGraceMillis = 15_000
 
-let processCount = 0
-
 export class SimulatedReplica {
   readonly name: string
   readonly slot: number
@@ -66,7 +64,7 @@ export class SimulatedReplica {
     this.runtime = Effect.runSync(
       Effect.runtime<never>().pipe(
         Effect.withClock(skewed(this.life.clock, stage.scenario.skews[slot] ?? 0)),
-        Effect.withRandom(Random.make(`${stage.scenario.seed}/${++processCount}`)),
+        Effect.withRandom(Random.make(`${stage.scenario.seed}/${stage.nextProcess()}`)),
         Effect.withTracerEnabled(false),
         Effect.locally(FiberRef.currentLoggers, HashSet.empty())
       )
