@@ -26,10 +26,12 @@ let count = 0
 export const makeMysql = (ddl: string) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
-      const name = `${serverUrl?.split("/").at(-1)}_${++count}`
+      // Each worker counts for itself.
+      const suffix = `_${process.pid}_${++count}`
+      const name = `${serverUrl?.split("/").at(-1)}${suffix}`
       const admin = await mysql.createConnection({ uri: serverUrl ?? "" })
       await admin.query(`CREATE DATABASE ${name} CHARACTER SET utf8mb4`)
-      const url = `${serverUrl}_${count}`
+      const url = `${serverUrl}${suffix}`
       const clients: Array<mysql.Connection> = []
       const connect = async (): Promise<mysql.Connection> => {
         const client = await mysql.createConnection({ uri: url, multipleStatements: true })
