@@ -192,12 +192,12 @@ describe("examples", () => {
       "promise-host.ts",
       "simulate-contention.test.ts"
     ]
-    assert.deepStrictEqual(fs.readdirSync(path.join(import.meta.dirname, "../examples")).toSorted(), run)
+    assert.deepStrictEqual(fs.readdirSync(path.join(library, "examples")).toSorted(), run)
   })
 })
 
 describe("modules", () => {
-  const source = path.join(import.meta.dirname, "../src")
+  const source = path.join(library, "src")
   const modules = fs
     .readdirSync(source, { recursive: true, encoding: "utf8" })
     .filter((file) => /^(?:\w+\/)?[A-Z]\w*\.ts$/.test(file))
@@ -237,7 +237,6 @@ describe("modules", () => {
 })
 
 describe("README", () => {
-  const folder = path.join(import.meta.dirname, "..")
   const isCode = (line: string) => line !== "" && !/^(\/\/ #(region|endregion)|import .* from "\.\/)/.test(line)
   /** The code as it reads, whatever its indentation. Left out: marks of regions, what examples import of each other. */
   const flat = (text: string) =>
@@ -246,24 +245,24 @@ describe("README", () => {
       .map((line) => line.trim())
       .filter(isCode)
       .join("\n")
-  const readme = fs.readFileSync(path.join(folder, "README.md"), "utf8")
+  const readme = fs.readFileSync(path.join(library, "README.md"), "utf8")
   const blocks = [...readme.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, code = ""]) => flat(code))
   const examples = fs
-    .readdirSync(path.join(folder, "examples"))
-    .map((file) => flat(fs.readFileSync(path.join(folder, "examples", file), "utf8")))
+    .readdirSync(path.join(library, "examples"))
+    .map((file) => flat(fs.readFileSync(path.join(library, "examples", file), "utf8")))
 
   it("shows the first program, the server, the test, own lanes and own tables", () => {
     const shown = ["first-program", "fastify-server", "contention.test", "custom-lane", "own-tables"]
     const missing = shown.filter((name) => {
-      const example = flat(fs.readFileSync(path.join(folder, "examples", `${name}.ts`), "utf8"))
+      const example = flat(fs.readFileSync(path.join(library, "examples", `${name}.ts`), "utf8"))
       return !blocks.some((block) => example.includes(block))
     })
     assert.deepStrictEqual(missing, [])
   })
 
   it("has a guide about contention that shows the whole of its example", () => {
-    const guide = fs.readFileSync(path.join(folder, "docs/simulate-contention.md"), "utf8")
-    const example = fs.readFileSync(path.join(folder, "examples/simulate-contention.test.ts"), "utf8")
+    const guide = fs.readFileSync(path.join(library, "docs/simulate-contention.md"), "utf8")
+    const example = fs.readFileSync(path.join(library, "examples/simulate-contention.test.ts"), "utf8")
     assert.include(guide, `\`\`\`ts\n${example}\`\`\``)
   })
 
@@ -272,7 +271,7 @@ describe("README", () => {
   })
 
   it.each(["kinds", "databases", "replicas"])("has a guide about %s that shows code of its example", (name) => {
-    const guide = fs.readFileSync(path.join(folder, `docs/${name}.md`), "utf8")
+    const guide = fs.readFileSync(path.join(library, `docs/${name}.md`), "utf8")
     const shown = [...guide.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, code = ""]) => flat(code))
     assert.isNotEmpty(shown)
     assert.deepStrictEqual(

@@ -24,7 +24,6 @@ export class ReplicaStage extends Audited {
   readonly rows = PresenceStorage.memoryRows(ClusterPresence.kinds)
   readonly database: SimulatedReplicas.SimulatedReplicas
   readonly trace: Trace.Trace
-  private processCount = 0
   /** Called after each change of rows, with the epoch of the replica that made it. */
   onCommit: (epoch: string) => void = () => undefined
 
@@ -40,10 +39,5 @@ export class ReplicaStage extends Audited {
       latencyMillis,
       onCommit: (epoch) => this.onCommit(epoch)
     })
-  }
-
-  /** Counted for each seed, so that what a process draws does not depend on the seeds that ran before. */
-  nextProcess(): number {
-    return ++this.processCount
   }
 }

@@ -64,7 +64,7 @@ export class SimulatedReplica {
     this.runtime = Effect.runSync(
       Effect.runtime<never>().pipe(
         Effect.withClock(skewed(this.life.clock, stage.scenario.skews[slot] ?? 0)),
-        Effect.withRandom(Random.make(`${stage.scenario.seed}/${stage.nextProcess()}`)),
+        Effect.withRandom(Random.make(`${stage.scenario.seed}/${this.name}`)),
         Effect.withTracerEnabled(false),
         Effect.locally(FiberRef.currentLoggers, HashSet.empty())
       )
