@@ -89,7 +89,7 @@ const make = (signUp: SignUp) =>
             upsert[signUp],
             signUp === "open" ? values : [...values, publicKey],
             signUp === "open" ? { changes: 1 } : {}
-          ).pipe(Write.decodeRows(Schema.Struct({ id: Schema.String })))
+          ).pipe(Write.decodeRows(Ids.IdRow))
           // Where writes run side by side, two clients could both find that there is no account yet.
           const turn = signUp === "first-account" ? inTurn("first account") : Write.empty
           const [row] = yield* writer.write(Lane.control, Write.andThen(turn, insert))

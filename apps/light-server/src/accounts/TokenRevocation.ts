@@ -50,6 +50,8 @@ const endRest = [
   `DELETE FROM "PresenceTokenRevocation" WHERE "accountId" = ?`
 ]
 
+const Begun = Schema.Struct({ epoch: Schema.Int })
+
 /**
  * The write of a revocation: the epoch that begins. Conflicts when the account
  * does not exist.
@@ -62,7 +64,7 @@ export const revokeWrite = (
   Write.statement(begin, [Math.max(1, Math.floor(nowMillis / 1000)), encode(nowMillis), accountId], {
     changes: 1
   }).pipe(
-    Write.decodeRows(Schema.Struct({ epoch: Schema.Int })),
+    Write.decodeRows(Begun),
     Write.zip(Write.all(endRest.map((sql) => Write.statement(sql, [accountId])))),
     Write.map(([[row]]) => row?.epoch ?? 0),
     Write.withLock(accountId),

@@ -3,6 +3,7 @@ import { Context, Effect, Layer, Option, Schema } from "effect"
 import { Devices } from "../accounts/Devices.ts"
 import type { Dialect } from "../database/Dialect.ts"
 import { DatabaseReader } from "../database/DatabaseReader.ts"
+import * as Ids from "../database/Ids.ts"
 import type { ReadFailure } from "../database/ReadFailure.ts"
 import { StoredTime } from "../database/StoredTime.ts"
 import { NotFound } from "../Failure.ts"
@@ -99,11 +100,10 @@ export const make = Effect.gen(function* () {
     show,
     devices: (id) =>
       Effect.gen(function* () {
-        const found = yield* reader.first(
-          Schema.Struct({ id: Schema.String }),
-          `SELECT "id" FROM "Account" WHERE "id" = ? AND ${isShown}`,
-          [id, ...shownParams]
-        )
+        const found = yield* reader.first(Ids.IdRow, `SELECT "id" FROM "Account" WHERE "id" = ? AND ${isShown}`, [
+          id,
+          ...shownParams
+        ])
         if (Option.isNone(found)) return yield* new NotFound({ what: "Account" })
         return { devices: yield* devicesOf(id) }
       })

@@ -15,6 +15,7 @@ import { TokenRevocation } from "../accounts/TokenRevocation.ts"
 import { quoted } from "../adoption/SchemaShape.ts"
 import type { Dialect } from "../database/Dialect.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
+import * as Ids from "../database/Ids.ts"
 import { NotFound } from "../Failure.ts"
 import { detachedOwner } from "../sessions/SessionRemoval.ts"
 import { Runner } from "../replicas/SoleRunner.ts"
@@ -36,8 +37,6 @@ export const deletedKey = (id: string): string => `deleted-account:${id}`
 const rowsPerWrite = 500
 
 const takeKey = `UPDATE "Account" SET "publicKey" = ? WHERE "id" = ?`
-
-const Id = Schema.Struct({ id: Schema.String })
 
 const Counts = Schema.Struct({ sessionCount: Schema.Int, machineCount: Schema.Int })
 
@@ -78,7 +77,7 @@ const makeEraser = Effect.gen(function* () {
   const eraseSessions = (accountId: string) =>
     Effect.gen(function* () {
       for (;;) {
-        const found = yield* reader.rows(Id, selectSessions, [accountId])
+        const found = yield* reader.rows(Ids.IdRow, selectSessions, [accountId])
         if (found.length === 0) return
         for (const { id } of found) {
           // One that another request has deleted meanwhile is gone as well.
@@ -102,7 +101,7 @@ const makeEraser = Effect.gen(function* () {
   const erase = (accountId: string) =>
     Effect.gen(function* () {
       yield* eraseSessions(accountId)
-      for (const { id } of yield* reader.rows(Id, selectMachines, [accountId])) {
+      for (const { id } of yield* reader.rows(Ids.IdRow, selectMachines, [accountId])) {
         presence.forget(PresenceKey.machine(accountId, id))
       }
       for (const owned of yield* reader.rows(Owned, selectOwned(dialect))) yield* eraseRows(accountId, owned)
@@ -111,7 +110,7 @@ const makeEraser = Effect.gen(function* () {
     })
 
   return Effect.gen(function* () {
-    for (const { id } of yield* reader.rows(Id, selectDeleted)) yield* erase(id)
+    for (const { id } of yield* reader.rows(Ids.IdRow, selectDeleted)) yield* erase(id)
   })
 })
 

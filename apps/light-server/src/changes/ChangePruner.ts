@@ -13,6 +13,7 @@ import { Writer } from "presence-effect/writer/Writer"
 import * as Write from "presence-effect/writer/Write"
 import { defaultsOf, type Values } from "../ConfigKnob.ts"
 import { DatabaseReader } from "../database/DatabaseReader.ts"
+import * as Ids from "../database/Ids.ts"
 import { StoredTime } from "../database/StoredTime.ts"
 import { Runner } from "../replicas/SoleRunner.ts"
 import { knobs } from "./ChangeKnobs.ts"
@@ -79,8 +80,6 @@ const Line = Schema.Struct({
 
 const Place = Schema.Struct({ cursor: Schema.Int })
 
-const AccountId = Schema.Struct({ id: Schema.String })
-
 /**
  * The write that removes all lines of an account up to `floor`, and their
  * number. Conflicts when the account does not exist.
@@ -139,7 +138,7 @@ export const make = (
       )
 
     const page = Effect.gen(function* () {
-      const accounts = yield* reader.rows(AccountId, selectAccounts, [done])
+      const accounts = yield* reader.rows(Ids.IdRow, selectAccounts, [done])
       for (const { id } of accounts) {
         yield* pruneAccount(id)
         done = id

@@ -14,6 +14,9 @@ export const idLengthMax = 128
 /** Id of a machine or a session, as a client sends it. */
 export const EntityId = WellFormed.pipe(Schema.minLength(1), Schema.maxLength(idLengthMax))
 
+/** A row of which only the id is read. */
+export const IdRow = Schema.Struct({ id: Schema.String })
+
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 /**

@@ -34,11 +34,13 @@ export interface Numbering {
   readonly dialect?: Dialect
 }
 
+const Raised = Schema.Struct({ seq: Schema.Int })
+
 const raise = (accountId: string): Write.Write<number> =>
   Write.statement(`UPDATE "Account" SET "seq" = "seq" + 1 WHERE "id" = ? RETURNING "seq"`, [accountId], {
     changes: 1
   }).pipe(
-    Write.decodeRows(Schema.Struct({ seq: Schema.Int })),
+    Write.decodeRows(Raised),
     Write.map(([row]) => row?.seq ?? 0)
   )
 

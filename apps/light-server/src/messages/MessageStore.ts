@@ -115,6 +115,8 @@ const older = pageOf(`"seq" < ?`, "DESC")
 
 const newer = pageOf(`"seq" > ?`, "ASC")
 
+const Numbered = Schema.Struct({ seq: Schema.Int })
+
 /** The write of a message. */
 export const appendWrite = (draft: Draft, { encode }: TimeForm.Form = TimeForm.integer): Write.Write<Place> => {
   const { id, accountId, sessionId, localId, content } = draft
@@ -122,7 +124,7 @@ export const appendWrite = (draft: Draft, { encode }: TimeForm.Form = TimeForm.i
   return Write.statement(raiseSession, [now, sessionId, accountId], { changes: 1 }).pipe(
     Write.andThen(
       Write.statement(insertNew, [id, localId, JSON.stringify(content), now, now, sessionId], { changes: 1 }).pipe(
-        Write.decodeRows(Schema.Struct({ seq: Schema.Int }))
+        Write.decodeRows(Numbered)
       )
     ),
     AccountCursor.numbered({ accountId, change: { kind: "session", id: sessionId, messageId: id }, changedAt: now }),

@@ -12,6 +12,7 @@ import type { Writer } from "presence-effect/writer/Writer"
 import * as Write from "presence-effect/writer/Write"
 import type { Dialect } from "../database/Dialect.ts"
 import { DatabaseReader, type ReadFailed } from "../database/DatabaseReader.ts"
+import * as Ids from "../database/Ids.ts"
 import { quoted } from "../adoption/SchemaShape.ts"
 import * as TimeForm from "../database/TimeForm.ts"
 import * as AccountCursor from "../entities/AccountCursor.ts"
@@ -130,7 +131,7 @@ export const make: Effect.Effect<SessionRemoval, never, DatabaseReader | Writer 
     const referrers = reader.rows(Referrer, selectReferrers(reader.dialect))
 
     const detached = Effect.map(
-      reader.first(Schema.Struct({ id: Schema.String }), selectDetached, [detachedOwner]),
+      reader.first(Ids.IdRow, selectDetached, [detachedOwner]),
       Option.map(({ id }) => id)
     )
 
