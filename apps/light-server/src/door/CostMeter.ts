@@ -18,6 +18,13 @@ export interface CostMeter {
   readonly scheduler: Scheduler.Scheduler
 }
 
+/** What a cost is measured with, in milliseconds. */
+export interface CostClock {
+  readonly nowMillis: () => number
+  /** Time that the processors spent on this process. */
+  readonly busyMillis: () => number
+}
+
 /** Time that is not charged: what an ordinary request may take. */
 export const freeMillis = 25
 
@@ -35,7 +42,7 @@ const processMillis = () => {
  * process in the middle of a piece; that time is not charged to the request.
  */
 export const make = (
-  clock: { readonly nowMillis: () => number; readonly busyMillis: () => number } = {
+  clock: CostClock = {
     nowMillis: () => performance.now(),
     busyMillis: processMillis
   }

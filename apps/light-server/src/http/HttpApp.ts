@@ -106,6 +106,8 @@ export interface Options {
   readonly shedDelayMillis?: number
   /** The source of the loop delay. Measured unless given. */
   readonly loopDelay?: LoopDelay.LoopDelay
+  /** What the cost of a request is measured with. Real time and the processor time of the process unless given. */
+  readonly costClock?: CostMeter.CostClock
   readonly outgoing?: OutgoingBytes.OutgoingLimits
   readonly connections?: ConnectionLimit.ConnectionLimits
   /** Folder of a built web app. */
@@ -267,7 +269,7 @@ export const make = (options: Options = {}) =>
     // Set by the first hook of each request.
     fastify.decorateRequest("cost")
     fastify.addHook("onRequest", (request, _, done) => {
-      request.cost = CostMeter.make()
+      request.cost = CostMeter.make(options.costClock)
       done()
     })
     fastify.setValidatorCompiler(SchemaCompiler.compile)
