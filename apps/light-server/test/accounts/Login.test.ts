@@ -28,7 +28,7 @@ describe("Login", () => {
       const client = Client.make()
       const { content, publicKey } = yield* login.prove(client.withContent())
       assert.strictEqual(Buffer.from(publicKey).toString("hex"), client.publicKeyHex)
-      assert.deepStrictEqual(Buffer.from(content?.publicKey ?? []), Buffer.from(client.contentPublicKey))
+      assert.deepStrictEqual(Buffer.from(content?.publicKey ?? []), Buffer.from(client.contentPublicKey()))
     }).pipe(Effect.provide(challenges))
   )
 

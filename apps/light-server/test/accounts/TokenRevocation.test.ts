@@ -279,7 +279,7 @@ describe("revokeTokens", () => {
       yield* TestClock.adjust("1 minute")
       yield* again.flush
       assert.deepStrictEqual(yield* again.rest("disconnect"), [])
-    }).pipe(Effect.provide(layer()))
+    }).pipe(Effect.provide(layer({ revocation: {} })))
   )
 
   it.scoped("fails when there is no such account", () =>

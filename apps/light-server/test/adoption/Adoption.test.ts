@@ -4,21 +4,16 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
-import { spawnSync } from "node:child_process"
 import fs from "node:fs"
 import path from "node:path"
-import { fileURLToPath } from "node:url"
 import * as Adoption from "../../src/adoption/Adoption.ts"
 import * as MigrationFolder from "../../src/migration/MigrationFolder.ts"
 import * as PrismaMigrator from "../../src/migration/PrismaMigrator.ts"
 import * as ServerSchema from "../../src/adoption/ServerSchema.ts"
 import * as FixtureBox from "proving/fixtures/FixtureBox"
 import * as MigrationBox from "../migration/MigrationBox.ts"
-import { tsx } from "proving/drivers/Tsx"
 
 const sound = ["integers", "iso-text", "mixed"] as const
-
-const reportOf = (box: FixtureBox.FixtureBox) => Effect.map(box.adopt(), Option.getOrThrow)
 
 /** Fails unless the file is refused, with every reason, and keeps its bytes and its neighbours. */
 const refuses = (box: FixtureBox.FixtureBox, reasons: ReadonlyArray<string>, migrationsDir?: string) =>
@@ -39,7 +34,7 @@ describe("Adoption", () => {
       Effect.gen(function* () {
         const box = yield* FixtureBox.make(name)
         const before = box.content()
-        const { additions, backup } = yield* reportOf(box)
+        const { additions, backup } = yield* FixtureBox.adopted(box)
         const after = box.content()
         assert.includeMembers(
           additions.map(({ adds }) => adds),
@@ -76,7 +71,7 @@ describe("Adoption", () => {
         const box = yield* FixtureBox.make("integers")
         box.exec(`ALTER TABLE Account DROP COLUMN changesFloor; ALTER TABLE Account DROP COLUMN contentPublicKey;
           ALTER TABLE AccountChange DROP COLUMN machineId; ALTER TABLE Account DROP COLUMN feedSeq`)
-        const { additions } = yield* reportOf(box)
+        const { additions } = yield* FixtureBox.adopted(box)
         assert.deepStrictEqual(
           additions.filter(({ adds }) => adds.startsWith("column ")).map(({ sql }) => sql),
           [
@@ -96,7 +91,7 @@ describe("Adoption", () => {
       Effect.gen(function* () {
         const box = yield* FixtureBox.make("integers")
         box.exec("DROP TABLE AccountChange; DROP TABLE UsageReport; DROP TABLE _prisma_migrations")
-        yield* reportOf(box)
+        yield* FixtureBox.adopted(box)
         assert.deepStrictEqual(
           box.all(
             "SELECT (SELECT count(*) FROM UsageReport) AS reports, (SELECT count(*) FROM AccountChange) AS changes"
@@ -121,7 +116,7 @@ describe("Adoption", () => {
     it.scoped("is recorded with the newest migration of both sides", () =>
       Effect.gen(function* () {
         const box = yield* FixtureBox.make("iso-text")
-        const { additions } = yield* reportOf(box)
+        const { additions } = yield* FixtureBox.adopted(box)
         const migrations = yield* MigrationFolder.read(MigrationFolder.bundledDir)
         assert.deepStrictEqual(box.all(`SELECT * FROM "${Adoption.recordTable}"`), [
           {
@@ -266,49 +261,6 @@ describe("Adoption", () => {
         })
         assert.strictEqual(refused._tag, "MigrationBusy")
         assert.isTrue(Option.isSome(yield* box.adopt()))
-      })
-    )
-  })
-
-  describe("a process that is killed", () => {
-    const script = fileURLToPath(new URL("adoptProcess.ts", import.meta.url))
-
-    const run = (box: FixtureBox.FixtureBox, additionCount: number) =>
-      spawnSync(
-        process.execPath,
-        ["--conditions=presence-effect-source", "--import", tsx, script, box.filename, String(additionCount)],
-        {
-          encoding: "utf8"
-        }
-      )
-
-    const additionCount = Effect.map(
-      Effect.flatMap(FixtureBox.make("integers"), reportOf),
-      ({ additions }) => additions.length
-    )
-
-    it.scoped.each(["DELETE", "WAL"])(
-      "leaves nothing of an adoption in journal mode %s, and the next start completes it",
-      (journal) =>
-        Effect.gen(function* () {
-          const count = yield* additionCount
-          for (const madeCount of journal === "WAL" ? [count - 1] : [0, count - 1]) {
-            const box = yield* FixtureBox.make("integers")
-            box.exec(`PRAGMA journal_mode = ${journal}`)
-            const before = box.content()
-            assert.strictEqual(run(box, madeCount).signal, "SIGKILL")
-            assert.deepStrictEqual(box.content(), before)
-            assert.strictEqual((yield* reportOf(box)).additions.length, count)
-            assert.deepStrictEqual(box.content()["_prisma_migrations"], before["_prisma_migrations"])
-          }
-        }),
-      60_000
-    )
-
-    it.scoped("is the only one that fails: the same process succeeds when it is not killed", () =>
-      Effect.gen(function* () {
-        const count = yield* additionCount
-        assert.strictEqual(run(yield* FixtureBox.make("integers"), count).stdout, `${count}\n`)
       })
     )
   })

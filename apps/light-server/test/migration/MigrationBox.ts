@@ -11,6 +11,13 @@ import { tsx } from "proving/drivers/Tsx"
 
 const script = fileURLToPath(new URL("migrateProcess.ts", import.meta.url))
 
+export const createParent = `CREATE TABLE "Parent" ("id" TEXT NOT NULL PRIMARY KEY, "name" TEXT);
+CREATE TABLE "Child" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "parentId" TEXT NOT NULL,
+    FOREIGN KEY ("parentId") REFERENCES "Parent" ("id") ON DELETE CASCADE ON UPDATE CASCADE
+);`
+
 const open = (dir: string) => {
   const filename = Path.join(dir, "light.sqlite")
   const migrationsDir = Path.join(dir, "migrations")
@@ -84,6 +91,17 @@ export const make = Effect.acquireRelease(
   }),
   ({ dir }) => Effect.sync(() => FileSystem.rmSync(dir, { recursive: true, force: true }))
 )
+
+/** A box whose file has taken the first migration and holds one parent with two children. */
+export const family = Effect.gen(function* () {
+  const box = yield* make
+  box.addMigration("1_create_parent", createParent)
+  yield* box.migrate()
+  box.withSqlite((sqlite) =>
+    sqlite.exec(`INSERT INTO "Parent" VALUES ('p1', NULL); INSERT INTO "Child" VALUES ('c1', 'p1'), ('c2', 'p1')`)
+  )
+  return box
+})
 
 /** Starts a process that migrates the box. */
 export const spawn = ({ filename, migrationsDir }: MigrationBox) => {

@@ -9,13 +9,6 @@ import * as MigrationFolder from "../../src/migration/MigrationFolder.ts"
 import type { MigrateOptions, MigrationReport } from "../../src/migration/PrismaMigrator.ts"
 import * as MigrationBox from "./MigrationBox.ts"
 
-const createParent = `CREATE TABLE "Parent" ("id" TEXT NOT NULL PRIMARY KEY, "name" TEXT);
-CREATE TABLE "Child" (
-    "id" TEXT NOT NULL PRIMARY KEY,
-    "parentId" TEXT NOT NULL,
-    FOREIGN KEY ("parentId") REFERENCES "Parent" ("id") ON DELETE CASCADE ON UPDATE CASCADE
-);`
-
 /** As Prisma writes it when a column becomes required. */
 const redefineParent = `-- RedefineTables
 PRAGMA defer_foreign_keys=ON;
@@ -30,17 +23,6 @@ ALTER TABLE "new_Parent" RENAME TO "Parent";
 PRAGMA foreign_keys=ON;
 PRAGMA defer_foreign_keys=OFF;
 `
-
-/** A box whose file has taken the first migration and holds one parent with two children. */
-const family = Effect.gen(function* () {
-  const box = yield* MigrationBox.make
-  box.addMigration("1_create_parent", createParent)
-  yield* box.migrate()
-  box.withSqlite((sqlite) =>
-    sqlite.exec(`INSERT INTO "Parent" VALUES ('p1', NULL); INSERT INTO "Child" VALUES ('c1', 'p1'), ('c2', 'p1')`)
-  )
-  return box
-})
 
 const columnNames = (box: MigrationBox.MigrationBox, table: string) =>
   box.pluck(`SELECT name FROM pragma_table_info(?)`, table)
@@ -69,7 +51,7 @@ describe("PrismaMigrator", () => {
       Effect.gen(function* () {
         const box = yield* MigrationBox.make
         box.addMigration("2_add_age", `ALTER TABLE "Parent" ADD COLUMN "age" INTEGER`)
-        box.addMigration("1_create_parent", createParent)
+        box.addMigration("1_create_parent", MigrationBox.createParent)
         const report = yield* box.migrate()
         assert.deepStrictEqual(report, { applied: ["1_create_parent", "2_add_age"], backup: Option.none() })
         assert.deepStrictEqual(columnNames(box, "Parent"), ["id", "name", "age"])
@@ -81,7 +63,7 @@ describe("PrismaMigrator", () => {
     it.scoped("takes an empty file for a new one", () =>
       Effect.gen(function* () {
         const box = yield* MigrationBox.make
-        box.addMigration("1_create_parent", createParent)
+        box.addMigration("1_create_parent", MigrationBox.createParent)
         FileSystem.writeFileSync(box.filename, "")
         assert.deepStrictEqual((yield* box.migrate()).applied, ["1_create_parent"])
       })
@@ -91,7 +73,7 @@ describe("PrismaMigrator", () => {
       Effect.gen(function* () {
         const autoVacuum = (box: MigrationBox.MigrationBox) => box.pluck("PRAGMA auto_vacuum")
         const box = yield* MigrationBox.make
-        box.addMigration("1_create_parent", createParent)
+        box.addMigration("1_create_parent", MigrationBox.createParent)
         yield* box.migrate()
         assert.deepStrictEqual(autoVacuum(box), [2])
         // As earlier versions made it.
@@ -105,7 +87,7 @@ describe("PrismaMigrator", () => {
     it.scoped("records a migration as Prisma does", () =>
       Effect.gen(function* () {
         const box = yield* MigrationBox.make
-        const text = `${createParent}\n-- grün\n`
+        const text = `${MigrationBox.createParent}\n-- grün\n`
         box.addMigration("1_create_parent", text)
         yield* box.migrate()
         const [row] = box.all(
@@ -129,7 +111,7 @@ describe("PrismaMigrator", () => {
 
     it.scoped("does nothing the second time, not even to the bytes", () =>
       Effect.gen(function* () {
-        const box = yield* family
+        const box = yield* MigrationBox.family
         const bytes = box.bytes()
         assert.deepStrictEqual(yield* box.migrate(), { applied: [], backup: Option.none() })
         assert.strictEqual(box.bytes(), bytes)
@@ -139,7 +121,7 @@ describe("PrismaMigrator", () => {
 
     it.scoped("takes a migration again that was rolled back before", () =>
       Effect.gen(function* () {
-        const box = yield* family
+        const box = yield* MigrationBox.family
         box.addMigration("2_add_age", `ALTER TABLE "Parent" ADD COLUMN "age" INTEGER`)
         box.withSqlite((sqlite) =>
           sqlite.exec(
@@ -154,7 +136,7 @@ describe("PrismaMigrator", () => {
 
     it.scoped("keeps the children when Prisma redefines the table they cascade from", () =>
       Effect.gen(function* () {
-        const box = yield* family
+        const box = yield* MigrationBox.family
         box.addMigration("2_require_name", redefineParent)
         yield* box.migrate()
         assert.deepStrictEqual(box.all(`SELECT * FROM "Child"`), [
@@ -169,7 +151,7 @@ describe("PrismaMigrator", () => {
   describe("a migration that fails", () => {
     it.scoped("leaves nothing of its first statement when its second fails", () =>
       Effect.gen(function* () {
-        const box = yield* family
+        const box = yield* MigrationBox.family
         box.addMigration("2_broken", `DELETE FROM "Child"; INSERT INTO "Missing" VALUES (1);`)
         const before = box.content()
         const error = yield* Effect.flip(box.migrate())
@@ -182,7 +164,7 @@ describe("PrismaMigrator", () => {
 
     it.scoped("leaves no copy behind, since the file is what the copy was", () =>
       Effect.gen(function* () {
-        const box = yield* family
+        const box = yield* MigrationBox.family
         box.addMigration("2_broken", "nonsense")
         yield* Effect.flip(box.migrate())
         assert.deepStrictEqual(box.files(), ["light.sqlite"])
@@ -191,7 +173,7 @@ describe("PrismaMigrator", () => {
 
     it.scoped("keeps the migrations before it, and the backup from before them", () =>
       Effect.gen(function* () {
-        const box = yield* family
+        const box = yield* MigrationBox.family
         box.addMigration("2_add_age", `ALTER TABLE "Parent" ADD COLUMN "age" INTEGER`)
         box.addMigration("3_broken", "nonsense")
         yield* Effect.flip(box.migrate())
@@ -202,7 +184,7 @@ describe("PrismaMigrator", () => {
 
     it.scoped("names table and row when a foreign key would refer to a missing row, and rolls back", () =>
       Effect.gen(function* () {
-        const box = yield* family
+        const box = yield* MigrationBox.family
         box.addMigration("2_drop_parents", `DELETE FROM "Parent"`)
         const before = box.content()
         const error = yield* Effect.flip(box.migrate())
@@ -220,7 +202,7 @@ describe("PrismaMigrator", () => {
 
     it.scoped("is refused before the file is opened when it would end its own transaction", () =>
       Effect.gen(function* () {
-        const box = yield* family
+        const box = yield* MigrationBox.family
         box.addMigration(
           "2_commit",
           `INSERT INTO "Parent" VALUES ('p2', 'it''s; COMMIT'); -- ; COMMIT\n COMMIT; nonsense`
@@ -235,7 +217,7 @@ describe("PrismaMigrator", () => {
 
     it.scoped("may mention transactions in comments, literals and triggers", () =>
       Effect.gen(function* () {
-        const box = yield* family
+        const box = yield* MigrationBox.family
         box.addMigration(
           "2_trigger",
           `-- BEGIN; COMMIT;
@@ -250,7 +232,7 @@ describe("PrismaMigrator", () => {
   describe("a file that does not fit this build", () => {
     it.scoped("is refused when it has a newer migration", () =>
       Effect.gen(function* () {
-        const box = yield* family
+        const box = yield* MigrationBox.family
         box.addMigration("2_add_age", `ALTER TABLE "Parent" ADD COLUMN "age" INTEGER`)
         yield* box.migrate()
         box.removeMigration("2_add_age")
@@ -260,7 +242,7 @@ describe("PrismaMigrator", () => {
 
     it.scoped("is refused when it has the migrations of another project", () =>
       Effect.gen(function* () {
-        const box = yield* family
+        const box = yield* MigrationBox.family
         box.withSqlite((sqlite) => sqlite.exec(`UPDATE _prisma_migrations SET migration_name = '0_other_project'`))
         yield* refuses(box, "MigrationUnknown", ["0_other_project", "1_create_parent"])
       })
@@ -268,20 +250,20 @@ describe("PrismaMigrator", () => {
 
     it.scoped("is refused when the text of a migration changed, down to a line break", () =>
       Effect.gen(function* () {
-        const box = yield* family
-        box.addMigration("1_create_parent", `${createParent}\n`)
+        const box = yield* MigrationBox.family
+        box.addMigration("1_create_parent", `${MigrationBox.createParent}\n`)
         const checksum = (text: string) => Crypto.createHash("sha256").update(text).digest("hex")
         yield* refuses(box, "MigrationEdited", [
           "1_create_parent",
-          checksum(createParent),
-          checksum(`${createParent}\n`)
+          checksum(MigrationBox.createParent),
+          checksum(`${MigrationBox.createParent}\n`)
         ])
       })
     )
 
     it.scoped("is refused when a migration in it is unfinished", () =>
       Effect.gen(function* () {
-        const box = yield* family
+        const box = yield* MigrationBox.family
         box.addMigration("2_add_age", `ALTER TABLE "Parent" ADD COLUMN "age" INTEGER`)
         box.withSqlite((sqlite) =>
           sqlite.exec(
@@ -295,7 +277,7 @@ describe("PrismaMigrator", () => {
 
     it.scoped("is refused when it lacks a migration from before one it has", () =>
       Effect.gen(function* () {
-        const box = yield* family
+        const box = yield* MigrationBox.family
         box.addMigration("0_create_first", `CREATE TABLE "First" ("id" TEXT)`)
         yield* refuses(box, "MigrationSkipped", ["1_create_parent", "0_create_first"])
       })
@@ -303,7 +285,7 @@ describe("PrismaMigrator", () => {
 
     it.scoped("is refused when it has tables and no record", () =>
       Effect.gen(function* () {
-        const box = yield* family
+        const box = yield* MigrationBox.family
         box.withSqlite((sqlite) => sqlite.exec("DROP TABLE _prisma_migrations"))
         yield* refuses(box, "MigrationHistoryAbsent", ["Child, Parent", "1_create_parent"])
       })
@@ -311,7 +293,7 @@ describe("PrismaMigrator", () => {
 
     it.scoped("is refused when its record has another shape", () =>
       Effect.gen(function* () {
-        const box = yield* family
+        const box = yield* MigrationBox.family
         box.withSqlite((sqlite) => sqlite.exec("ALTER TABLE _prisma_migrations DROP COLUMN checksum"))
         yield* refuses(box, "DatabaseInvalid", ["no such column"])
       })
@@ -319,7 +301,7 @@ describe("PrismaMigrator", () => {
 
     it.scoped("keeps its bytes when it is refused with a log that a killed process left behind", () =>
       Effect.gen(function* () {
-        const box = yield* family
+        const box = yield* MigrationBox.family
         const killed = yield* MigrationBox.make
         box.withSqlite((sqlite) => {
           sqlite.pragma("journal_mode = WAL")
@@ -328,7 +310,7 @@ describe("PrismaMigrator", () => {
             FileSystem.copyFileSync(`${box.filename}${suffix}`, `${killed.filename}${suffix}`)
           }
         })
-        killed.addMigration("1_create_parent", createParent)
+        killed.addMigration("1_create_parent", MigrationBox.createParent)
         const log = FileSystem.readFileSync(`${killed.filename}-wal`)
         yield* refuses(killed, "MigrationUnknown", ["0_other_project"])
         assert.isAbove(log.length, 0)
@@ -346,7 +328,7 @@ describe("PrismaMigrator", () => {
       it.scoped(`is refused when it is ${kind}`, () =>
         Effect.gen(function* () {
           const box = yield* MigrationBox.make
-          box.addMigration("1_create_parent", createParent)
+          box.addMigration("1_create_parent", MigrationBox.createParent)
           FileSystem.writeFileSync(box.filename, content)
           yield* refuses(box, "DatabaseInvalid", ["file is not a database"])
         })
@@ -355,7 +337,7 @@ describe("PrismaMigrator", () => {
 
     it.scoped("is refused when its first page is damaged", () =>
       Effect.gen(function* () {
-        const box = yield* family
+        const box = yield* MigrationBox.family
         const file = FileSystem.readFileSync(box.filename)
         FileSystem.writeFileSync(box.filename, file.fill(0xff, 100, 1000))
         yield* refuses(box, "DatabaseInvalid", ["malformed"])
@@ -365,7 +347,7 @@ describe("PrismaMigrator", () => {
     it.scoped("is reported when its directory is missing", () =>
       Effect.gen(function* () {
         const box = yield* MigrationBox.make
-        box.addMigration("1_create_parent", createParent)
+        box.addMigration("1_create_parent", MigrationBox.createParent)
         const filename = Path.join(box.dir, "missing", "light.sqlite")
         const error = yield* Effect.flip(box.migrate({ filename }))
         assert.strictEqual(error._tag, "DatabaseUnreachable")
@@ -377,7 +359,7 @@ describe("PrismaMigrator", () => {
     it.scoped("is reported when it is a directory", () =>
       Effect.gen(function* () {
         const box = yield* MigrationBox.make
-        box.addMigration("1_create_parent", createParent)
+        box.addMigration("1_create_parent", MigrationBox.createParent)
         const error = yield* Effect.flip(box.migrate({ filename: box.dir }))
         assert.strictEqual(error._tag, "DatabaseUnreachable")
       })
@@ -389,7 +371,7 @@ describe("PrismaMigrator", () => {
     ] as const) {
       it.scoped(`is reported, and not copied, when ${what} is read-only`, () =>
         Effect.gen(function* () {
-          const box = yield* family
+          const box = yield* MigrationBox.family
           const { dir: backupDir } = yield* MigrationBox.make
           box.addMigration("2_add_age", `ALTER TABLE "Parent" ADD COLUMN "age" INTEGER`)
           const isRoot = process.geteuid?.() === 0
@@ -433,7 +415,7 @@ describe("PrismaMigrator", () => {
   describe("the copy from before", () => {
     it.scoped("has the content of the file, its log included, and is readable by its owner only", () =>
       Effect.gen(function* () {
-        const box = yield* family
+        const box = yield* MigrationBox.family
         box.addMigration("2_drop_children", `DELETE FROM "Child"`)
         const served = new Sqlite(box.filename)
         served.pragma("journal_mode = WAL")
@@ -455,7 +437,7 @@ describe("PrismaMigrator", () => {
 
     it.scoped("is made once for a row of migrations, and goes to the configured directory", () =>
       Effect.gen(function* () {
-        const box = yield* family
+        const box = yield* MigrationBox.family
         const backupDir = Path.join(box.dir, "copies")
         FileSystem.mkdirSync(backupDir)
         box.addMigration("2_add_age", `ALTER TABLE "Parent" ADD COLUMN "age" INTEGER`)
@@ -468,7 +450,7 @@ describe("PrismaMigrator", () => {
     it.scoped("is not made of a file without rows", () =>
       Effect.gen(function* () {
         const box = yield* MigrationBox.make
-        box.addMigration("1_create_parent", createParent)
+        box.addMigration("1_create_parent", MigrationBox.createParent)
         yield* box.migrate()
         box.addMigration("2_add_age", `ALTER TABLE "Parent" ADD COLUMN "age" INTEGER`)
         assert.deepStrictEqual(yield* box.migrate(), { applied: ["2_add_age"], backup: Option.none() })
@@ -478,7 +460,7 @@ describe("PrismaMigrator", () => {
 
     it.scoped("replaces what a killed process left of an earlier one", () =>
       Effect.gen(function* () {
-        const box = yield* family
+        const box = yield* MigrationBox.family
         box.addMigration("2_add_age", `ALTER TABLE "Parent" ADD COLUMN "age" INTEGER`)
         const before = box.content()
         FileSystem.writeFileSync(`${box.filename}.before-2_add_age.partial`, "half")
@@ -490,7 +472,7 @@ describe("PrismaMigrator", () => {
 
     it.scoped("stops the migration when it cannot be made", () =>
       Effect.gen(function* () {
-        const box = yield* family
+        const box = yield* MigrationBox.family
         box.addMigration("2_add_age", `ALTER TABLE "Parent" ADD COLUMN "age" INTEGER`)
         const before = box.content()
         const error = yield* Effect.flip(box.migrate({ backupDir: Path.join(box.dir, "missing") }))
@@ -504,7 +486,7 @@ describe("PrismaMigrator", () => {
   describe("more than one process", () => {
     it.scoped("gives up after the wait limit when another one holds the lock, and names the file", () =>
       Effect.gen(function* () {
-        const box = yield* family
+        const box = yield* MigrationBox.family
         box.addMigration("2_add_age", `ALTER TABLE "Parent" ADD COLUMN "age" INTEGER`)
         const holder = new Sqlite(box.filename)
         holder.exec("BEGIN IMMEDIATE")
@@ -515,76 +497,6 @@ describe("PrismaMigrator", () => {
         assert.deepStrictEqual((yield* box.migrate()).applied, ["2_add_age"])
       })
     )
-
-    it.scoped("takes each migration once when two start together", () =>
-      Effect.gen(function* () {
-        const box = yield* family
-        const names = ["2_b", "3_c", "4_d", "5_e"]
-        for (const name of names) box.addMigration(name, `CREATE TABLE "${name}" ("id" TEXT)`)
-        const holder = new Sqlite(box.filename)
-        holder.exec("BEGIN IMMEDIATE")
-        const processes = [MigrationBox.spawn(box), MigrationBox.spawn(box)]
-        yield* Effect.promise(() => Promise.all(processes.map(({ ready }) => ready)))
-        holder.close()
-        const answers = yield* Effect.promise(() => Promise.all(processes.map(({ ended }) => ended)))
-        const applied = answers.flatMap((answer) => (JSON.parse(answer) as { applied: Array<string> }).applied)
-        assert.deepStrictEqual(applied.toSorted(), names)
-        assert.deepStrictEqual(box.recordedNames(), ["1_create_parent", ...names])
-        // One for each process that applied something: they may take turns.
-        assert.include([1, 2], box.backups().length)
-      })
-    )
-  })
-
-  describe("a process that is killed", () => {
-    const count = (to: number) =>
-      `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${to}) SELECT i FROM n`
-    // More pages than the cache holds, so that SQLite overwrites the file before it commits.
-    const grow = `INSERT INTO "Parent" SELECT 'q' || i, printf('%.1000c', 'a') FROM (${count(24_000)})`
-    const rewrite = `UPDATE "Parent" SET "name" = printf('%.1000c', 'b') WHERE "id" <> 'p1';`
-    /** It does not come to its end: the process is killed before, however late that is noticed. */
-    const endless = `${rewrite} CREATE TABLE "Late" AS SELECT count(*) AS "rows" FROM (${count(1_000_000_000)});`
-
-    const names = (box: MigrationBox.MigrationBox, path = box.filename) =>
-      box.all(
-        `SELECT substr("name", 1, 1) AS "name", count(*) AS "rows" FROM "Parent" WHERE "id" <> 'p1' GROUP BY 1`,
-        path
-      )
-
-    for (const [moment, name] of [
-      ["before it overwrites the file", "light.sqlite-journal"],
-      ["while it overwrites the file", "light.sqlite"]
-    ] as const) {
-      it.scoped(`leaves nothing of a migration when it dies ${moment}`, () =>
-        Effect.gen(function* () {
-          const box = yield* family
-          box.withSqlite((sqlite) => sqlite.exec(grow))
-          box.addMigration("2_rewrite", endless)
-          const bytes = box.bytes()
-          const migrator = MigrationBox.spawn(box)
-          yield* Effect.addFinalizer(() => Effect.sync(migrator.kill))
-          const journal = `${box.filename}-journal`
-          // The short transactions before the migration have a journal as well, and it is gone when they commit.
-          const isOpen = () => (FileSystem.statSync(journal, { throwIfNoEntry: false })?.size ?? 0) > 65_536
-          const watcher = FileSystem.watch(box.dir, (_, changed) => changed === name && isOpen() && migrator.kill())
-          yield* Effect.promise(() => migrator.ended)
-          watcher.close()
-          assert.isTrue(FileSystem.existsSync(journal))
-          if (name === "light.sqlite") assert.notStrictEqual(box.bytes(), bytes)
-
-          box.addMigration("2_rewrite", rewrite)
-          const report = yield* box.migrate()
-          assert.deepStrictEqual(report.applied, ["2_rewrite"])
-          assert.deepStrictEqual(box.recordedNames(), ["1_create_parent", "2_rewrite"])
-          assert.deepStrictEqual(names(box), [{ name: "b", rows: 24_000 }])
-          assert.deepStrictEqual(box.all("PRAGMA integrity_check"), [{ integrity_check: "ok" }])
-          // The second run copied the file as the first one had left it.
-          const backup = Option.getOrThrow(report.backup)
-          assert.deepStrictEqual(names(box, backup), [{ name: "a", rows: 24_000 }])
-          assert.deepStrictEqual(box.recordedNames(backup), ["1_create_parent"])
-        })
-      )
-    }
   })
 
   it.effect("finds the migrations of this repository", () =>

@@ -40,14 +40,22 @@ const directory = DataDirectories.temporary(masterSecret)
 /** No request takes time. */
 const still = { nowMillis: () => 0, busyMillis: () => 0 }
 
+interface Options {
+  readonly http?: HttpApp.Options
+  readonly pairing?: PairingStore.Options
+  readonly revocation?: TokenRevocation.Options
+}
+
 export const layer = (
-  options: { readonly http?: HttpApp.Options; readonly pairing?: PairingStore.Options } = {},
+  options: Options = {},
   database: typeof TestDatabase.layer = TestDatabase.layer,
   tokens: ReturnType<typeof Tokens.layer> = Tokens.layer()
 ) => {
   const knobs = RealtimeOptions.defaults
+  // Each step of virtual time takes real time, and tests of requests adjust by minutes.
+  const revocation = TokenRevocation.layer(options.revocation ?? { watchInterval: "1 hour" })
   const accounts = Layer.mergeAll(AuthRoutes.layer, PairingRoutes.layer, AccountRoutes.layer()).pipe(
-    Layer.provideMerge(Layer.mergeAll(Login.layer(), Pairing.layer, AccountSettings.layer, TokenRevocation.layer())),
+    Layer.provideMerge(Layer.mergeAll(Login.layer(), Pairing.layer, AccountSettings.layer, revocation)),
     Layer.provide(Layer.mergeAll(AccountStore.layer, SettingsStore.layer, PairingStore.layer(options.pairing))),
     Layer.provide(SeenChallenges.layer())
   )

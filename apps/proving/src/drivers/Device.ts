@@ -1,6 +1,6 @@
 /**
- * A daemon, an agent or an app, made of what real ones are made of: signatures
- * of tweetnacl, HTTP, socket.io-client and a timer.
+ * A daemon, an agent or an app, made of what real ones are made of: signatures of Ed25519,
+ * HTTP, socket.io-client and a timer.
  */
 import { Data, Deferred, Effect, Schedule, type Scope } from "effect"
 import { io, type Socket } from "socket.io-client"

@@ -61,7 +61,7 @@ contract("Auth", (it) => {
       yield* call("POST /v1/auth", 200, { body: keys.withContent() })
       const select = `SELECT "contentPublicKey" FROM "Account" WHERE "publicKey" = ?`
       const [row] = yield* server.database.query(select, keys.publicKeyHex)
-      assert.deepStrictEqual(row?.["contentPublicKey"], Buffer.from(keys.contentPublicKey))
+      assert.deepStrictEqual(row?.["contentPublicKey"], Buffer.from(keys.contentPublicKey()))
     })
   )
 

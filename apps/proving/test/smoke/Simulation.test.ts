@@ -7,7 +7,7 @@ import { afterAll, beforeAll } from "vitest"
 import * as Search from "../../src/simulation/Search.ts"
 import * as SimulatedFile from "../../src/simulation/SimulatedFile.ts"
 
-const seedCount = 20
+const seedCount = 10
 
 let file: SimulatedFile.SimulatedFile
 beforeAll(() => {
