@@ -7,7 +7,7 @@ const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64")
 const prefix = Buffer.from("302e020100300506032b657004220420", "hex")
 
 /**
- * What an app or a daemon does to log in. They sign with tweetnacl; a signature has the same bytes whoever makes it,
+ * What an app or a daemon does to log in. They sign with tweetnacl; a signature has the same bytes in each library,
  * and OpenSSL makes it in a hundredth of the time.
  */
 export const make = (seed: Uint8Array = randomBytes(32)) => {
