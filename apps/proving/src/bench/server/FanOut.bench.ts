@@ -10,13 +10,12 @@
  */
 import type { Socket } from "socket.io-client"
 import { setTimeout as sleep } from "node:timers/promises"
-import type * as hdr from "hdr-histogram-js"
 import type { Question } from "../Result.ts"
 import * as Rounds from "../Rounds.ts"
 import * as Client from "../../drivers/AccountClient.ts"
 import * as BareServer from "./support/BareServer.ts"
 import * as Daemon from "./support/Daemon.ts"
-import * as Registrations from "./support/Registrations.ts"
+import * as RegistrationRounds from "./support/RegistrationRounds.ts"
 import * as ServerProcess from "./support/ServerProcess.ts"
 
 const appCount = 100
@@ -25,7 +24,7 @@ const beatsPerSecond = 1_600
 const portionMillis = 20
 const perSecond = 50
 const turnMillis = 4_000
-const turnCount = 4
+const roundCount = 5
 
 /** Beats until it is stopped; then returns how often. */
 const startBeating = (socket: Socket, sid: string): (() => number) => {
@@ -55,38 +54,31 @@ const costTurn = async (pid: number, socket: Socket, sid: string): Promise<numbe
 
 type Report = Parameters<Question>[0]
 
-const reportTail = (
-  report: Report,
-  { beaten, heard, idle }: { readonly beaten: hdr.Histogram; readonly idle: hdr.Histogram; readonly heard: number }
-): void => {
-  const ours = Registrations.percentileMillis(beaten, 99)
-  const theirs = Registrations.percentileMillis(idle, 99)
+const reportTail = (report: Report, tails: RegistrationRounds.Tails<"idle" | "beaten">, heard: number): void => {
+  const ratio = tails.ratio("beaten", "idle")
   report({
     id: `T15@${appCount}/p99`,
-    ours,
-    theirs,
+    ours: tails.sides.beaten.median,
+    theirs: tails.sides.idle.median,
     unit: "ms p99",
-    ratio: ours / theirs,
+    ratio,
     target: "ratio <= 2",
-    met: ours / theirs <= 2,
-    note: `registrations of another account; ${heard} packets to apps`
+    met: ratio <= 2,
+    note: `registrations of another account; ${heard} packets to apps; ${tails.together("beaten", "idle")}`
   })
 }
 
-const reportCost = (report: Report, micros: ReadonlyArray<number>, bareMicros: ReadonlyArray<number>): void => {
-  const cost = Rounds.median(micros)
-  const bareCost = Rounds.median(bareMicros)
+const reportCost = (report: Report, { bare, ours }: Rounds.Rounds<"ours" | "bare">["sides"]): void =>
   report({
     id: `T15@${appCount}/beat`,
-    ours: cost,
-    theirs: bareCost,
+    ours: ours.median,
+    theirs: bare.median,
     unit: "us/beat",
-    ratio: cost / bareCost,
+    ratio: ours.median / bare.median,
     target: "<= 5 us more",
-    met: cost - bareCost <= 5,
-    note: `processor time; ${Rounds.digits(Math.min(...micros))}-${Rounds.digits(Math.max(...micros))}`
+    met: ours.median - bare.median <= 5,
+    note: `processor time; ${Rounds.spread(ours)}`
   })
-}
 
 export const question: Question = async (report) => {
   const account = Client.make()
@@ -105,29 +97,20 @@ export const question: Question = async (report) => {
     app.on("ephemeral", () => heard++)
   }
 
-  const idle = Registrations.makeHistogram()
-  const beaten = Registrations.makeHistogram()
-  const turn = (latency: typeof idle, seed: number) =>
-    Registrations.record(latency, { perSecond, forMillis: turnMillis, seed }, other.register)
+  const tails = await RegistrationRounds.measure(
+    roundCount,
+    { perSecond, turnMillis, register: other.register },
+    { idle: () => () => {}, beaten: () => startBeating(socket, sid) }
+  )
   const bare = await BareServer.start()
   const bareSocket = await Daemon.connectTo(bare.url, {})
-  const micros: Array<number> = []
-  const bareMicros: Array<number> = []
-  for (let index = 0; index <= turnCount; index++) {
-    const isCounted = index > 0
-    await turn(isCounted ? idle : Registrations.makeHistogram(), index + 1)
-    const stop = startBeating(socket, sid)
-    await turn(isCounted ? beaten : Registrations.makeHistogram(), index + 1)
-    stop()
-    const cost = await costTurn(server.pid, socket, sid)
-    const bareCost = await costTurn(bare.pid, bareSocket, sid)
-    if (!isCounted) continue
-    micros.push(cost)
-    bareMicros.push(bareCost)
-  }
+  const costs = await Rounds.measure(roundCount, {
+    ours: () => costTurn(server.pid, socket, sid),
+    bare: () => costTurn(bare.pid, bareSocket, sid)
+  })
   if (heard === 0) throw new Error("no app was told about a heartbeat")
-  reportTail(report, { beaten, idle, heard })
-  reportCost(report, micros, bareMicros)
+  reportTail(report, tails, heard)
+  reportCost(report, costs.sides)
   bareSocket.disconnect()
   await server.stop()
 }

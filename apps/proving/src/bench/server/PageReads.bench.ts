@@ -6,10 +6,9 @@
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import type { Question } from "../Result.ts"
-import * as Rounds from "../Rounds.ts"
 import * as Client from "../../drivers/AccountClient.ts"
 import * as Daemon from "./support/Daemon.ts"
-import * as Registrations from "./support/Registrations.ts"
+import * as RegistrationRounds from "./support/RegistrationRounds.ts"
 import * as ServerProcess from "./support/ServerProcess.ts"
 
 const pageBytes = 8e6
@@ -19,7 +18,7 @@ const sessionCount = 150
 const pauseMillis = 150
 const perSecond = 50
 const turnMillis = 4_000
-const turnCount = 4
+const roundCount = 7
 
 const entry = fileURLToPath(new URL("./support/pageReaderEntry.mjs", import.meta.url))
 
@@ -47,33 +46,29 @@ export const question: Question = async (report) => {
   const { token } = await Daemon.login(server.url, reader)
   const other = await Daemon.login(server.url)
 
-  const idle = Registrations.makeHistogram()
-  const read = Registrations.makeHistogram()
   const pages: Array<number> = []
-  for (let turn = 0; turn <= turnCount; turn++) {
-    const load = { perSecond, forMillis: turnMillis, seed: turn + 1 }
-    const isCounted = turn > 0
-    await Registrations.record(isCounted ? idle : Registrations.makeHistogram(), load, other.register)
+  const reading = () => {
     const stop = startReading(server.url, token)
-    await Registrations.record(isCounted ? read : Registrations.makeHistogram(), load, other.register)
-    pages.push(...stop())
+    return () => void pages.push(...stop())
   }
-  const ours = Registrations.percentileMillis(read, 99)
-  const theirs = Registrations.percentileMillis(idle, 99)
+  const tails = await RegistrationRounds.measure(
+    roundCount,
+    { perSecond, turnMillis, register: other.register },
+    { idle: () => () => {}, read: reading }
+  )
+  const ratio = tails.ratio("read", "idle")
   // The last page of a turn may have been cut off with its reader.
   const whole = pages.filter((bytes) => bytes >= pageBytes)
   if (whole.length < pages.length / 2 || whole.length === 0) throw new Error(`pages of ${pages.join(", ")} bytes`)
   report({
     id: "T14",
-    ours,
-    theirs,
+    ours: tails.sides.read.median,
+    theirs: tails.sides.idle.median,
     unit: "ms p99",
-    ratio: ours / theirs,
+    ratio,
     target: "ratio <= 1.25",
-    met: ours / theirs <= 1.25,
-    note:
-      `${whole.length} pages; p50 ${Rounds.digits(Registrations.percentileMillis(read, 50))} against ` +
-      `${Rounds.digits(Registrations.percentileMillis(idle, 50))} ms`
+    met: ratio <= 1.25,
+    note: `${whole.length} pages; ${tails.together("read", "idle")}`
   })
   await server.stop()
 }

@@ -7,18 +7,17 @@
  * from another process than the server, from this one.
  */
 import type { Question } from "../Result.ts"
-import * as Rounds from "../Rounds.ts"
 import * as Client from "../../drivers/AccountClient.ts"
 import * as Beating from "./support/Beating.ts"
 import * as Daemon from "./support/Daemon.ts"
-import * as Registrations from "./support/Registrations.ts"
+import * as RegistrationRounds from "./support/RegistrationRounds.ts"
 import * as ServerProcess from "./support/ServerProcess.ts"
 
-const sizes = [0, 9, 1_000, 10_000]
+const sessionCount = 10_000
 const tickMillis = 2_000
 const perSecond = 50
 const turnMillis = 2 * tickMillis
-const turnCount = 5
+const roundCount = 7
 /** What a registration may wait for a chunk: its hold, by default 3 ms, and the round trip of the thread. */
 const chunkHoldMillis = 8
 
@@ -33,36 +32,33 @@ export const question: Question = async (report) => {
   const { directory } = before
   const { accountId } = await Daemon.login(before.url, account)
   await before.stop()
-  const ids = ServerProcess.seedSessions(directory, accountId, Math.max(...sizes))
+  const ids = ServerProcess.seedSessions(directory, accountId, sessionCount)
   const server = await ServerProcess.start({ directory, environment })
   const daemon = await Daemon.login(server.url, account)
   const socket = await daemon.connect(ids[0] ?? "")
-  const histograms = new Map(sizes.map((size) => [size, Registrations.makeHistogram()]))
-
-  for (let turn = 0; turn <= turnCount; turn++) {
-    for (const [size, latency] of histograms) {
-      const quiet = Beating.start(socket, ids.slice(0, size), tickMillis)
-      const counted = turn === 0 ? Registrations.makeHistogram() : latency
-      await Registrations.record(counted, { perSecond, forMillis: turnMillis, seed: turn + 1 }, daemon.register)
-      quiet()
-    }
-  }
-
-  const idle = histograms.get(0) ?? Registrations.makeHistogram()
-  const idleMillis = Registrations.percentileMillis(idle, 99)
-  for (const [size, latency] of histograms) {
-    if (size === 0) continue
-    const ours = Registrations.percentileMillis(latency, 99)
-    const p50 = Registrations.percentileMillis(latency, 50)
+  const beating = (size: number) => () => Beating.start(socket, ids.slice(0, size), tickMillis)
+  const tails = await RegistrationRounds.measure(
+    roundCount,
+    { perSecond, turnMillis, register: daemon.register },
+    { idle: beating(0), few: beating(9), many: beating(1_000), most: beating(sessionCount) }
+  )
+  const theirs = tails.sides.idle.median
+  for (const [name, size] of [
+    ["few", 9],
+    ["many", 1_000],
+    ["most", sessionCount]
+  ] as const) {
+    const ours = tails.sides[name].median
+    const ratio = tails.ratio(name, "idle")
     report({
       id: `T3@${size}`,
       ours,
-      theirs: idleMillis,
+      theirs,
       unit: "ms p99",
-      ratio: ours / idleMillis,
+      ratio,
       target: `ratio <= 1.25, <= ${chunkHoldMillis} ms more`,
-      met: ours / idleMillis <= 1.25 && ours - idleMillis <= chunkHoldMillis,
-      note: `p50 ${Rounds.digits(p50)} against ${Rounds.digits(Registrations.percentileMillis(idle, 50))} ms`
+      met: ratio <= 1.25 && ours - theirs <= chunkHoldMillis,
+      note: tails.together(name, "idle")
     })
   }
   socket.disconnect()
