@@ -16,8 +16,8 @@ import * as ServerProcess from "./support/ServerProcess.ts"
 const sessionCount = 10_000
 const tickMillis = 2_000
 const perSecond = 50
-const turnMillis = 2 * tickMillis
-const roundCount = 7
+const turnMillis = 3 * tickMillis
+const roundCount = 6
 /** What a registration may wait for a chunk: its hold, by default 3 ms, and the round trip of the thread. */
 const chunkHoldMillis = 8
 
