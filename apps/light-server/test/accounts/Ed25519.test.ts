@@ -37,7 +37,7 @@ const signed = fc.record({ seed: bytes(32), message: fc.uint8Array({ maxLength: 
   return { publicKey, message, signature: nacl.sign.detached(message, secretKey) }
 })
 
-const check = <A>(arbitrary: fc.Arbitrary<A>, body: (value: A) => Effect.Effect<void>, numRuns = 25) =>
+const check = <A>(arbitrary: fc.Arbitrary<A>, body: (value: A) => Effect.Effect<void>, numRuns = 15) =>
   Effect.promise(() =>
     fc.assert(
       fc.asyncProperty(arbitrary, (value) => Effect.runPromise(body(value))),

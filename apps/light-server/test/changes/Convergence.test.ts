@@ -120,7 +120,7 @@ layer(server, { excludeTestServices: true })("replicas of an account", (it) => {
         const details = yield* Effect.promise(async () =>
           fc.check(property, {
             seed,
-            numRuns: 15,
+            numRuns: 10,
             interruptAfterTimeLimit: 40_000,
             ...(path === undefined ? {} : { path, endOnFailure: true })
           })

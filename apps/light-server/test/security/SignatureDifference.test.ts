@@ -25,7 +25,7 @@ const verdicts = (triple: Triple) =>
 
 const both = (isValid: boolean) => ({ ours: isValid, clients: isValid })
 
-const numRuns = 12
+const numRuns = 8
 
 const seed = fc.uint8Array({ minLength: 32, maxLength: 32 })
 const scalar = fc.bigInt({ min: 1n, max: Curve.order - 1n })
