@@ -21,11 +21,18 @@ export const run = (
     })
   )
 
+/** A disk may keep a write longer than its deadline. What the command asks for may be asked for again. */
+const isUnconfirmed = ({ code, stderr }: Outcome): boolean => code === 1 && stderr.includes("(WriteUnconfirmed)")
+
 /** The JSON that the command prints. Dies when it fails. */
 export const json = (
   words: ReadonlyArray<string>,
   place: { readonly directory?: string; readonly environment?: Record<string, string> } = {}
 ): Effect.Effect<any> =>
-  Effect.flatMap(run([...words, "--json"], place), ({ code, stderr, stdout }) =>
-    code === 0 ? Effect.sync(() => JSON.parse(stdout)) : Effect.dieMessage(`code ${code}: ${stderr}`)
+  run([...words, "--json"], place).pipe(
+    Effect.tap((outcome) => (isUnconfirmed(outcome) ? Effect.sleep("2 seconds") : Effect.void)),
+    Effect.repeat({ while: isUnconfirmed, times: 3 }),
+    Effect.flatMap(({ code, stderr, stdout }) =>
+      code === 0 ? Effect.sync(() => JSON.parse(stdout)) : Effect.dieMessage(`code ${code}: ${stderr}`)
+    )
   )
