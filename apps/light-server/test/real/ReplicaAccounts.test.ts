@@ -10,7 +10,7 @@ import { get, login, post } from "../support/AccountServer.ts"
 import type { MemoryHub } from "../support/MemoryHub.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 import { TestServer } from "../support/TestServer.ts"
-import { arrived, makeHub, until } from "./TwoReplicas.ts"
+import { arrived, makeHub, until } from "../replicas/TwoReplicas.ts"
 
 type Shared = Context.Context<Layer.Layer.Success<typeof TestDatabase.layer>>
 

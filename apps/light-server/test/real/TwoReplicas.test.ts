@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, TestClock } from "effect"
 import { refusals } from "../../src/rpc/RpcAnswer.ts"
 import { agent, app, authorized, type Client, daemon, tokenOf } from "../support/TestServer.ts"
-import { arrived, two, until } from "./TwoReplicas.ts"
+import { arrived, two, until } from "../replicas/TwoReplicas.ts"
 
 type Ack = (result?: unknown) => void
 
