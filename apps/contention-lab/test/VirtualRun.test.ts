@@ -23,17 +23,17 @@ const scenario: Scenario = {
   rows: "together"
 }
 
-const run = (change: Partial<Scenario>) => VirtualRun.run({ ...scenario, ...change })
+const fresh = (change: Partial<Scenario>) => VirtualRun.run({ ...scenario, ...change })
 
-const runs = new Map<string, Effect.Effect.Success<ReturnType<typeof run>>>()
+const known = new Map<string, Effect.Effect.Success<ReturnType<typeof fresh>>>()
 
 /** Of a run that another test may have made: the same scenario comes to the same. */
 const figures = (change: Partial<Scenario>) =>
   Effect.gen(function* () {
     const key = JSON.stringify({ ...scenario, ...change })
-    const known = runs.get(key) ?? (yield* run(change))
-    runs.set(key, known)
-    return known
+    const run = known.get(key) ?? (yield* fresh(change))
+    known.set(key, run)
+    return run
   })
 
 const possible = strategyNames.filter((name) => !needsProcess(name))
@@ -43,36 +43,36 @@ describe("VirtualRun", () => {
   for (const seed of [1, 2, 3]) {
     it.live(`collapses at nine sessions with one update per row behind round trips, seed ${seed}`, () =>
       Effect.gen(function* () {
-        const collapse = yield* figures({ seed })
-        assert.strictEqual(Verdict.of(collapse), "collapsed")
-        assert.isAbove(collapse.registration.missedCount, 0)
+        const run = yield* figures({ seed })
+        assert.strictEqual(Verdict.of(run), "collapsed")
+        assert.isAbove(run.registration.missedCount, 0)
         // As in the log of the incident: none of its rows.
-        assert.deepStrictEqual(collapse.flush.last, { writtenCount: 0, rowCount: 12 })
-        assert.isAbove(collapse.flush.emptyCount, 10)
+        assert.deepStrictEqual(run.flush.last, { writtenCount: 0, rowCount: 12 })
+        assert.isAbove(run.flush.emptyCount, 10)
       })
     )
   }
 
   it.live.each(others)("does not collapse with %s", (strategy) =>
     Effect.gen(function* () {
-      const steady = yield* figures({ strategy })
-      assert.strictEqual(Verdict.of(steady), "steady")
-      assert.strictEqual(steady.registration.missedCount, 0)
-      assert.strictEqual(steady.flush.emptyCount, 0)
-      assert.isAbove(steady.registration.count, 10)
-      assert.isAbove(steady.flush.count, 50)
-      assert.strictEqual(steady.evidence.acknowledgedMissingCount, 0)
-      assert.isAbove(steady.evidence.messageCount, 20)
-      assert.isBelow(steady.evidence.storedAgeMaxMillis, 1_000)
+      const run = yield* figures({ strategy })
+      assert.strictEqual(Verdict.of(run), "steady")
+      assert.strictEqual(run.registration.missedCount, 0)
+      assert.strictEqual(run.flush.emptyCount, 0)
+      assert.isAbove(run.registration.count, 10)
+      assert.isAbove(run.flush.count, 50)
+      assert.strictEqual(run.evidence.acknowledgedMissingCount, 0)
+      assert.isAbove(run.evidence.messageCount, 20)
+      assert.isBelow(run.evidence.storedAgeMaxMillis, 1_000)
     })
   )
 
   it.live.each(possible)("comes to the same for the same seed, and to something else for another: %s", (strategy) =>
     Effect.gen(function* () {
       const terms = { strategy, seconds: 3, hasForeignLock: true }
-      const first = yield* run(terms)
-      assert.deepStrictEqual(yield* run(terms), first)
-      assert.notDeepEqual((yield* run({ ...terms, seed: 2 })).registrations, first.registrations)
+      const first = yield* fresh(terms)
+      assert.deepStrictEqual(yield* fresh(terms), first)
+      assert.notDeepEqual((yield* fresh({ ...terms, seed: 2 })).registrations, first.registrations)
     })
   )
 
@@ -85,8 +85,8 @@ describe("VirtualRun", () => {
         "presence-effect-roundtrip",
         "presence-effect"
       ] as const
-      const all = yield* Effect.forEach(order, (strategy) => figures({ strategy }))
-      const slow = all.map(({ registration }) => registration.maxMillis)
+      const runs = yield* Effect.forEach(order, (strategy) => figures({ strategy }))
+      const slow = runs.map(({ registration }) => registration.maxMillis)
       assert.deepStrictEqual(
         slow,
         slow.toSorted((left, right) => right - left)
@@ -117,10 +117,10 @@ describe("VirtualRun", () => {
 
   it.live("waits for a foreign lock and comes back", () =>
     Effect.gen(function* () {
-      const steady = yield* figures({ strategy: "presence-effect", hasForeignLock: true })
-      assert.isAbove(steady.registration.maxMillis, 200)
-      assert.strictEqual(steady.registration.missedCount, 0)
-      assert.strictEqual(steady.evidence.acknowledgedMissingCount, 0)
+      const run = yield* figures({ strategy: "presence-effect", hasForeignLock: true })
+      assert.isAbove(run.registration.maxMillis, 200)
+      assert.strictEqual(run.registration.missedCount, 0)
+      assert.strictEqual(run.evidence.acknowledgedMissingCount, 0)
     })
   )
 })

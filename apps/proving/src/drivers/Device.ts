@@ -5,6 +5,7 @@
 import { Data, Deferred, Effect, Schedule, type Scope } from "effect"
 import { io, type Socket } from "socket.io-client"
 import type * as Client from "./AccountClient.ts"
+import * as Eventually from "./Eventually.ts"
 
 /** The connection ended before an answer came, or there was none. */
 export class NoAnswer extends Data.TaggedError("NoAnswer")<{ readonly cause: unknown }> {}
@@ -150,19 +151,12 @@ export interface Device {
   readonly connect: (auth: Handshake, patience?: Patience) => Effect.Effect<Line, never, Scope.Scope>
 }
 
-/** What to ask again, as clients do: a disk may keep a write longer than its deadline, and then the answer is 503. */
-const isPassing = ({ body, status }: Answer): boolean => status === 503 && body["retryable"] === true
-
-const repeated = (ask: Effect.Effect<Answer, NoAnswer>): Effect.Effect<Answer> =>
-  Effect.orDie(ask).pipe(
-    Effect.tap((answer) => (isPassing(answer) ? Effect.sleep("2 seconds") : Effect.void)),
-    Effect.repeat({ while: isPassing, times: 3 })
-  )
+const whilePassing = Eventually.whilePassing(({ body, status }: Answer) => status === 503 && body["retryable"] === true)
 
 /** Logs in with a signature of the account's key. */
 export const login = (url: string, account: ReturnType<typeof Client.make>): Effect.Effect<Device> =>
   Effect.gen(function* () {
-    const answer = yield* repeated(Effect.suspend(() => post(`${url}/v1/auth`, account.challenge())))
+    const answer = yield* whilePassing(Effect.orDie(Effect.suspend(() => post(`${url}/v1/auth`, account.challenge()))))
     if (answer.status !== 200) return yield* Effect.dieMessage(`login: ${answer.status} ${answer.text}`)
     const token = String(answer.body["token"])
     const headers = { authorization: `Bearer ${token}` }
@@ -179,7 +173,7 @@ export const login = (url: string, account: ReturnType<typeof Client.make>): Eff
 /** Opens a session and answers with its id. */
 export const openSession = (device: Device, tag: string): Effect.Effect<string> =>
   Effect.gen(function* () {
-    const answer = yield* repeated(device.post("/v1/sessions", { tag, metadata: "m" }))
+    const answer = yield* whilePassing(Effect.orDie(device.post("/v1/sessions", { tag, metadata: "m" })))
     if (answer.status !== 200) return yield* Effect.dieMessage(`session: ${answer.status} ${answer.text}`)
     return String(answer.body["session"].id)
   })

@@ -25,3 +25,15 @@ export const until = <A, E>(
     })
   )
 }
+
+/**
+ * Asks again while the answer is a passing one, three times at most and two seconds apart. A disk may keep a write
+ * longer than its deadline, and clients that are told so come back.
+ */
+export const whilePassing =
+  <A>(isPassing: (answer: A) => boolean) =>
+  <E, R>(ask: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    ask.pipe(
+      Effect.tap((answer) => (isPassing(answer) ? Effect.sleep("2 seconds") : Effect.void)),
+      Effect.repeat({ while: isPassing, times: 3 })
+    )

@@ -1,5 +1,6 @@
 /** A command of the built server, run to its end as a process. */
 import { Effect } from "effect"
+import * as Eventually from "./Eventually.ts"
 import * as ServerProcess from "./ServerProcess.ts"
 
 export interface Outcome {
@@ -21,7 +22,6 @@ export const run = (
     })
   )
 
-/** A disk may keep a write longer than its deadline. What the command asks for may be asked for again. */
 const isUnconfirmed = ({ code, stderr }: Outcome): boolean => code === 1 && stderr.includes("(WriteUnconfirmed)")
 
 /** The JSON that the command prints. Dies when it fails. */
@@ -30,8 +30,7 @@ export const json = (
   place: { readonly directory?: string; readonly environment?: Record<string, string> } = {}
 ): Effect.Effect<any> =>
   run([...words, "--json"], place).pipe(
-    Effect.tap((outcome) => (isUnconfirmed(outcome) ? Effect.sleep("2 seconds") : Effect.void)),
-    Effect.repeat({ while: isUnconfirmed, times: 3 }),
+    Eventually.whilePassing(isUnconfirmed),
     Effect.flatMap(({ code, stderr, stdout }) =>
       code === 0 ? Effect.sync(() => JSON.parse(stdout)) : Effect.dieMessage(`code ${code}: ${stderr}`)
     )
